@@ -1,0 +1,3 @@
+//! Generations to boot entries; GRUB installed without root.
+
+#![forbid(unsafe_code)]

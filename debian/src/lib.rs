@@ -1,0 +1,3 @@
+//! Debian archive to store paths: index, fetch, unpack, relocate.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,52 @@
+//! Nix's base-32: 32 digits without `e o t u`, least significant bits first, written backwards.
+//!
+//! Source: the Nix manual, "Nix32 encoding".
+
+const ALPHABET: &[u8; 32] = b"0123456789abcdfghijklmnpqrsvwxyz";
+
+/// Encodes `bytes`; the result has `ceil(len * 8 / 5)` digits.
+#[must_use]
+pub fn encode(bytes: &[u8]) -> String {
+    let digits = (bytes.len() * 8).div_ceil(5);
+    (0..digits)
+        .rev()
+        .map(|digit| char::from(digit_at(bytes, digit)))
+        .collect()
+}
+
+fn digit_at(bytes: &[u8], digit: usize) -> u8 {
+    let bit = digit * 5;
+    let low = u16::from(bytes.get(bit / 8).copied().unwrap_or(0));
+    let high = u16::from(bytes.get(bit / 8 + 1).copied().unwrap_or(0));
+    let value = ((high << 8 | low) >> (bit % 8)) & 0x1f;
+    ALPHABET.get(usize::from(value)).copied().unwrap_or(b'0')
+}
+
+/// Decodes `text` into exactly `N` bytes, or `None` if it has another length, a digit outside the
+/// alphabet, or bits set beyond the last byte.
+#[must_use]
+pub fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
+    if text.len() != (N * 8).div_ceil(5) {
+        return None;
+    }
+    let mut bytes = [0u8; N];
+    for (digit, symbol) in text.bytes().rev().enumerate() {
+        let value = u16::try_from(ALPHABET.iter().position(|&known| known == symbol)?).ok()?;
+        let bit = digit * 5;
+        let shifted = value << (bit % 8);
+        let [low, high] = shifted.to_le_bytes();
+        *bytes.get_mut(bit / 8)? |= low;
+        match bytes.get_mut(bit / 8 + 1) {
+            Some(next) => *next |= high,
+            None if high != 0 => return None,
+            None => {}
+        }
+    }
+    Some(bytes)
+}
+
+/// Whether `symbol` is a digit of the alphabet.
+#[must_use]
+pub fn is_digit(symbol: u8) -> bool {
+    ALPHABET.contains(&symbol)
+}

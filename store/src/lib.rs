@@ -1,0 +1,3 @@
+//! The content-addressed store: names, archive format, database, builds, roots.
+
+#![forbid(unsafe_code)]

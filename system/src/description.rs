@@ -1,0 +1,230 @@
+//! `system.json`: everything that activation and the supervisor need to know.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::file_system::FileSystem;
+use crate::name::{HostName, UserName};
+use crate::parse::{ParseError, V1, parse};
+use crate::service::Service;
+use crate::user::{Group, User};
+
+/// One generation, described.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SystemDescription {
+    /// Version of this document.
+    pub version: V1,
+    /// What menus and `/etc/os-release` call this system.
+    pub label: String,
+    /// The host's name.
+    pub host_name: HostName,
+    /// All mounts, stage 1's among them.
+    pub file_systems: Vec<FileSystem>,
+    /// Modules that stage 2 loads, beside those that modaliases ask for.
+    #[serde(default)]
+    pub kernel_modules: Vec<String>,
+    /// `kernel.sysrq` -> `1`: written below `/proc/sys`.
+    #[serde(default)]
+    pub sysctl: BTreeMap<String, String>,
+    /// What `/etc` holds.
+    #[serde(default)]
+    pub etc: Vec<EtcEntry>,
+    /// Users, the superuser among them.
+    pub users: Vec<User>,
+    /// Groups.
+    pub groups: Vec<Group>,
+    /// Users that are not described here survive activation, and their passwords are theirs.
+    #[serde(default)]
+    pub mutable_users: bool,
+    /// Target of `/bin/sh`, absolute.
+    pub bin_sh: String,
+    /// Target of `/usr/bin/env`, absolute.
+    pub usr_bin_env: String,
+    /// The `modprobe` that the kernel calls, absolute; empty to forbid it.
+    #[serde(default)]
+    pub modprobe: String,
+    /// Programs that run with other rights than their caller's, in `/run/wrappers/bin`.
+    #[serde(default)]
+    pub wrappers: Vec<Wrapper>,
+    /// Directories made at each activation if they do not exist.
+    #[serde(default)]
+    pub directories: Vec<Directory>,
+    /// Services.
+    pub services: Vec<Service>,
+}
+
+/// One entry below `/etc`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EtcEntry {
+    /// Relative to `/etc`: `ssh/sshd_config`.
+    pub target: String,
+    /// Absolute; a file or directory in the store, or anything for a link outside of it.
+    pub source: String,
+    /// A copy with these rights instead of a link through `/etc/static`.
+    #[serde(default)]
+    pub copy: Option<CopyMode>,
+}
+
+/// Rights of a copied `/etc` file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CopyMode {
+    /// Permission bits, written in octal: `0440`.
+    #[serde(with = "octal")]
+    pub mode: u32,
+    /// Owner.
+    pub user: UserName,
+    /// Group.
+    pub group: UserName,
+}
+
+/// A program in `/run/wrappers/bin` with setuid or setgid bits or file capabilities.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Wrapper {
+    /// File name in `/run/wrappers/bin`.
+    pub name: String,
+    /// The program, absolute.
+    pub source: String,
+    /// Permission bits with setuid and setgid, written in octal: `4755`.
+    #[serde(with = "octal")]
+    pub mode: u32,
+    /// Owner.
+    pub user: UserName,
+    /// Group.
+    pub group: UserName,
+    /// Capabilities such as `cap_net_raw`, permitted and effective.
+    #[serde(default)]
+    pub capabilities: Vec<String>,
+}
+
+/// A directory that must exist.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Directory {
+    /// Absolute path.
+    pub path: String,
+    /// Permission bits, written in octal.
+    #[serde(with = "octal")]
+    pub mode: u32,
+    /// Owner.
+    pub user: UserName,
+    /// Group.
+    pub group: UserName,
+}
+
+impl SystemDescription {
+    /// Reads the text of a `system.json`.
+    ///
+    /// # Errors
+    /// It is no JSON; a field is unknown, missing or of the wrong type; or its parts contradict
+    /// each other (a name twice, a service that requires one which does not exist).
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        let description: Self = parse("system.json", text)?;
+        description.check()?;
+        Ok(description)
+    }
+
+    /// Whether the parts agree with each other; `parse` has done it for what it returns.
+    ///
+    /// # Errors
+    /// The first contradiction found.
+    pub fn check(&self) -> Result<(), ParseError> {
+        self.contradiction().map_or(Ok(()), |problem| {
+            Err(ParseError::Contradiction {
+                document: "system.json",
+                problem,
+            })
+        })
+    }
+
+    fn contradiction(&self) -> Option<String> {
+        let users: BTreeSet<_> = self.users.iter().map(|user| &user.name).collect();
+        let groups: BTreeSet<_> = self.groups.iter().map(|group| &group.name).collect();
+        let services: BTreeSet<_> = self.services.iter().map(|service| &service.name).collect();
+        twice("user", self.users.iter().map(|user| user.name.as_str()))
+            .or_else(|| twice("group", self.groups.iter().map(|group| group.name.as_str())))
+            .or_else(|| {
+                twice(
+                    "service",
+                    self.services.iter().map(|service| service.name.as_str()),
+                )
+            })
+            .or_else(|| {
+                twice(
+                    "/etc entry",
+                    self.etc.iter().map(|entry| entry.target.as_str()),
+                )
+            })
+            .or_else(|| {
+                let points = self.file_systems.iter().map(|fs| fs.mount_point.as_str());
+                twice("file system", points)
+            })
+            .or_else(|| {
+                self.users
+                    .iter()
+                    .find(|user| !groups.contains(&user.group))
+                    .map(|user| {
+                        format!(
+                            "user '{}' has group '{}', which is not defined",
+                            user.name, user.group
+                        )
+                    })
+            })
+            .or_else(|| {
+                self.services.iter().find_map(|service| {
+                    let unknown = service
+                        .requires
+                        .iter()
+                        .find(|name| !services.contains(name))?;
+                    Some(format!(
+                        "service '{}' requires '{unknown}', which is not defined",
+                        service.name
+                    ))
+                })
+            })
+            .or_else(|| {
+                self.services.iter().find_map(|service| {
+                    let user = service.process.user.as_ref()?;
+                    (!users.contains(user)).then(|| {
+                        format!(
+                            "service '{}' runs as user '{user}', which is not defined",
+                            service.name
+                        )
+                    })
+                })
+            })
+    }
+}
+
+fn twice<'a>(kind: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let mut seen = BTreeSet::new();
+    names
+        .into_iter()
+        .find(|name| !seen.insert(*name))
+        .map(|name| format!("{kind} '{name}' is defined twice"))
+}
+
+/// Permission bits as octal text, as people write them.
+mod octal {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(mode: &u32, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format!("{mode:04o}"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        u32::from_str_radix(&text, 8)
+            .ok()
+            .filter(|mode| *mode <= 0o7777)
+            .ok_or_else(|| {
+                D::Error::custom(format!(
+                    "'{text}' is not a mode; write it in octal, such as 0755"
+                ))
+            })
+    }
+}

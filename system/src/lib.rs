@@ -1,0 +1,30 @@
+//! The system description: what crosses from build time to boot time.
+//!
+//! A generation's `system.json` ([`SystemDescription`]), its `boot.json` ([`Bootspec`]) and the
+//! initrd's `stage-1.json` ([`Stage1`]) are the only data that init and activation read. They are
+//! versioned; an unknown field is refused with its path, so that an old init never half-obeys a
+//! newer description. (`boot.json` is the exception: its specification wants unknown keys ignored.)
+//!
+//! Invariant: no I/O here. `parse` functions take text, and callers read files.
+
+#![forbid(unsafe_code)]
+
+pub mod boot_mark;
+mod bootspec;
+pub mod control;
+mod description;
+mod file_system;
+mod name;
+mod parse;
+mod service;
+mod stage1;
+mod user;
+
+pub use bootspec::{Bootspec, BootspecV1};
+pub use description::{CopyMode, Directory, EtcEntry, SystemDescription, Wrapper};
+pub use file_system::{Device, FileSystem, MountPoint};
+pub use name::{HostName, NameError, ServiceName, UserName};
+pub use parse::{ParseError, V1};
+pub use service::{Process, Restart, Service, ServiceKind};
+pub use stage1::Stage1;
+pub use user::{Group, User};

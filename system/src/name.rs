@@ -1,0 +1,104 @@
+//! Names that end up in paths, database files and on the kernel's interfaces.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a name is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{name}' is not a {kind}; {rule}")]
+pub struct NameError {
+    name: String,
+    kind: &'static str,
+    rule: &'static str,
+}
+
+macro_rules! name_type {
+    ($(#[$doc:meta])* $type:ident, $kind:literal, $rule:literal, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $type(String);
+
+        impl $type {
+            /// The name as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $type {
+            type Error = NameError;
+
+            fn try_from(name: String) -> Result<Self, NameError> {
+                let check: fn(&str) -> bool = $check;
+                if check(&name) {
+                    Ok(Self(name))
+                } else {
+                    Err(NameError { name, kind: $kind, rule: $rule })
+                }
+            }
+        }
+
+        impl TryFrom<&str> for $type {
+            type Error = NameError;
+
+            fn try_from(name: &str) -> Result<Self, NameError> {
+                Self::try_from(name.to_owned())
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(name: $type) -> Self {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+name_type!(
+    /// The name of a service: a cgroup's, a log's and a control command's.
+    ServiceName,
+    "service name",
+    "1 to 64 of a-z A-Z 0-9 _ - . @ : are allowed, a letter or digit first",
+    |name| within(name, 64, b"_-.@:") && starts_alphanumeric(name)
+);
+
+name_type!(
+    /// The name of a user or group, as shadow's tools take it.
+    UserName,
+    "user or group name",
+    "1 to 32 of a-z A-Z 0-9 _ - . are allowed, a letter or _ first",
+    |name| {
+        within(name, 32, b"_-.")
+            && name.bytes().next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+    }
+);
+
+name_type!(
+    /// A host name of one label (RFC 1123).
+    HostName,
+    "host name",
+    "1 to 63 of a-z A-Z 0-9 - are allowed, with no - first or last",
+    |name| within(name, 63, b"-") && !name.starts_with('-') && !name.ends_with('-')
+);
+
+fn within(name: &str, longest: usize, extra: &[u8]) -> bool {
+    (1..=longest).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || extra.contains(&byte))
+}
+
+fn starts_alphanumeric(name: &str) -> bool {
+    name.bytes()
+        .next()
+        .is_some_and(|first| first.is_ascii_alphanumeric())
+}
