@@ -1,0 +1,238 @@
+//! The tree of a file system to be: one manifest feeds every format.
+//!
+//! Owners, modes, times and extended attributes come from the manifest alone, never from the
+//! files that contents are read from, so the user who builds an image leaves no trace in it.
+//!
+//! Invariant: every entry but the root has a parent that is a directory of the manifest.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// A whole tree, by path relative to its root; the root itself is the empty path.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Manifest {
+    entries: BTreeMap<PathBuf, Node>,
+}
+
+/// One file of any kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Permission bits with setuid, setgid and sticky: `0o4755`.
+    pub mode: u32,
+    /// Owner's number.
+    pub uid: u32,
+    /// Group's number.
+    pub gid: u32,
+    /// Time of last change, in seconds since 1970.
+    pub mtime: u32,
+    /// Extended attributes by full name, `security.capability`.
+    pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Kind and content.
+    pub content: Content,
+}
+
+/// What a file is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// A directory.
+    Directory,
+    /// A regular file held in memory.
+    Bytes(Vec<u8>),
+    /// A regular file whose content is read when the image is written; its size is fixed here.
+    File {
+        /// Where it is read from.
+        path: PathBuf,
+        /// Its length in bytes; another length at writing time is an error.
+        size: u64,
+    },
+    /// A symbolic link and its target.
+    Symlink(PathBuf),
+    /// A character device.
+    CharDevice {
+        /// Major number.
+        major: u32,
+        /// Minor number.
+        minor: u32,
+    },
+}
+
+/// Why a manifest cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// An entry's parent is missing or is no directory.
+    #[error("cannot place '{path}' in the image: its parent is not a directory of the image")]
+    Parent {
+        /// The entry.
+        path: PathBuf,
+    },
+    /// The path is absolute or has `.` or `..` in it.
+    #[error("cannot place '{path}' in the image: not a plain relative path")]
+    Path {
+        /// The entry.
+        path: PathBuf,
+    },
+    /// Two different nodes for one path.
+    #[error("cannot place '{path}' in the image: it is there already, and differs")]
+    Twice {
+        /// The entry.
+        path: PathBuf,
+    },
+    /// A file of the source tree cannot be read.
+    #[error("cannot read '{path}' for the image: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A socket, pipe or device in the source tree.
+    #[error("cannot take '{path}' into the image: neither file, directory nor link")]
+    Kind {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl Node {
+    /// A node owned by root, of time 1, without extended attributes.
+    #[must_use]
+    pub fn new(mode: u32, content: Content) -> Self {
+        Self {
+            mode,
+            uid: 0,
+            gid: 0,
+            mtime: 1,
+            xattrs: BTreeMap::new(),
+            content,
+        }
+    }
+
+    /// A directory of root's.
+    #[must_use]
+    pub fn directory(mode: u32) -> Self {
+        Self::new(mode, Content::Directory)
+    }
+
+    /// A symbolic link.
+    #[must_use]
+    pub fn symlink(target: impl Into<PathBuf>) -> Self {
+        Self::new(0o777, Content::Symlink(target.into()))
+    }
+
+    /// The same node with another owner.
+    #[must_use]
+    pub fn owned(self, uid: u32, gid: u32) -> Self {
+        Self { uid, gid, ..self }
+    }
+}
+
+impl Manifest {
+    /// A tree that is just its root directory, mode 0755.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            entries: BTreeMap::from([(PathBuf::new(), Node::directory(0o755))]),
+        }
+    }
+
+    /// Places `node` at `path`; the same node twice is no error.
+    ///
+    /// # Errors
+    /// See [`ManifestError`].
+    pub fn insert(&mut self, path: impl Into<PathBuf>, node: Node) -> Result<(), ManifestError> {
+        let path = path.into();
+        let plain = !path.as_os_str().is_empty()
+            && path
+                .components()
+                .all(|part| matches!(part, std::path::Component::Normal(_)));
+        if !plain {
+            return Err(ManifestError::Path { path });
+        }
+        let parent = path.parent().and_then(|parent| self.entries.get(parent));
+        if !parent.is_some_and(|parent| parent.content == Content::Directory) {
+            return Err(ManifestError::Parent { path });
+        }
+        match self.entries.get(&path) {
+            Some(present) if *present != node => Err(ManifestError::Twice { path }),
+            Some(_) => Ok(()),
+            None => {
+                self.entries.insert(path, node);
+                Ok(())
+            }
+        }
+    }
+
+    /// Places directories of mode 0755 at `path` and above it where there are none.
+    ///
+    /// # Errors
+    /// See [`ManifestError`].
+    pub fn insert_directories(&mut self, path: &Path) -> Result<(), ManifestError> {
+        let missing: Vec<_> = path
+            .ancestors()
+            .filter(|part| !self.entries.contains_key(*part))
+            .collect();
+        missing
+            .into_iter()
+            .rev()
+            .try_for_each(|part| self.insert(part, Node::directory(0o755)))
+    }
+
+    /// Places the canonical tree at `source` (a store object) at `path`: modes 0444, 0555 for
+    /// executables and directories, owner root, time 1. Contents are read later.
+    ///
+    /// # Errors
+    /// See [`ManifestError`].
+    pub fn insert_store_object(&mut self, path: &Path, source: &Path) -> Result<(), ManifestError> {
+        let read = |error| ManifestError::Read {
+            path: source.to_owned(),
+            source: error,
+        };
+        let metadata = fs::symlink_metadata(source).map_err(read)?;
+        if metadata.is_dir() {
+            self.insert(path, Node::directory(0o555))?;
+            let mut names: Vec<_> = fs::read_dir(source)
+                .map_err(read)?
+                .map(|entry| entry.map(|entry| entry.file_name()))
+                .collect::<Result<_, _>>()
+                .map_err(read)?;
+            names.sort();
+            names
+                .iter()
+                .try_for_each(|name| self.insert_store_object(&path.join(name), &source.join(name)))
+        } else if metadata.is_symlink() {
+            let target = fs::read_link(source).map_err(read)?;
+            self.insert(path, Node::symlink(target))
+        } else if metadata.is_file() {
+            let mode = if metadata.mode() & 0o111 == 0 {
+                0o444
+            } else {
+                0o555
+            };
+            let content = Content::File {
+                path: source.to_owned(),
+                size: metadata.len(),
+            };
+            self.insert(path, Node::new(mode, content))
+        } else {
+            Err(ManifestError::Kind {
+                path: source.to_owned(),
+            })
+        }
+    }
+
+    /// All entries, a directory before what is in it; the first is the root with an empty path.
+    pub fn entries(&self) -> impl Iterator<Item = (&Path, &Node)> {
+        self.entries
+            .iter()
+            .map(|(path, node)| (path.as_path(), node))
+    }
+
+    /// The node at `path`.
+    #[must_use]
+    pub fn get(&self, path: &Path) -> Option<&Node> {
+        self.entries.get(path)
+    }
+}
