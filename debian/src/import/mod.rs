@@ -1,0 +1,1 @@
+//! Packages to store paths: unpack archives, relocate what they hold.
