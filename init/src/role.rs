@@ -1,0 +1,173 @@
+//! Which program this is: a pure function of the arguments.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+/// Where toplevels live; anything else named `init` is not stage 2.
+const STORE: &str = "/nix/store";
+
+/// One of the programs in this binary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Role {
+    /// The initrd's `/init`.
+    Stage1,
+    /// The toplevel's `init`.
+    Stage2 {
+        /// The generation that boots.
+        toplevel: PathBuf,
+    },
+    /// PID 1 of the running system.
+    Core {
+        /// The generation whose services the supervisor runs.
+        toplevel: PathBuf,
+    },
+    /// The services' parent.
+    Supervisor {
+        /// The generation whose `system.json` says what to run.
+        toplevel: PathBuf,
+    },
+    /// Activation.
+    Activate {
+        /// The generation to activate.
+        toplevel: PathBuf,
+        /// Whether to do it.
+        mode: ActivationMode,
+    },
+}
+
+/// Whether activation only says what it would do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ActivationMode {
+    /// Change the system.
+    Apply,
+    /// Print the plan and change nothing.
+    DryRun,
+}
+
+/// Why the arguments name no program.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UsageError {
+    /// The first argument is missing.
+    #[error("cannot tell which program to be: there is no argv[0]")]
+    NoName,
+    /// `argv[0]` is not in the table.
+    #[error(
+        "cannot run as '{0}': the names are /init, <toplevel>/init, <toplevel>/activate, cairn-core and cairn-supervisor"
+    )]
+    UnknownName(String),
+    /// Core and supervisor take a toplevel.
+    #[error("usage: {0} TOPLEVEL")]
+    NoToplevel(&'static str),
+    /// Activation takes `--dry-run` or nothing.
+    #[error("usage: <toplevel>/activate [--dry-run]")]
+    Activate,
+}
+
+/// Tells the role from the arguments; touches no file.
+///
+/// # Errors
+/// The name or the arguments are not in the table of the crate's documentation.
+pub fn of(arguments: &[OsString]) -> Result<Role, UsageError> {
+    let (name, rest) = arguments.split_first().ok_or(UsageError::NoName)?;
+    let path = Path::new(name);
+    match path.file_name().and_then(OsStr::to_str) {
+        _ if path == Path::new("/init") => Ok(Role::Stage1),
+        Some("init") if path.starts_with(STORE) => parent(path)
+            .map(|toplevel| Role::Stage2 { toplevel })
+            .ok_or_else(|| unknown(name)),
+        Some("cairn-core") => {
+            toplevel_argument("cairn-core", rest).map(|toplevel| Role::Core { toplevel })
+        }
+        Some("cairn-supervisor") => toplevel_argument("cairn-supervisor", rest)
+            .map(|toplevel| Role::Supervisor { toplevel }),
+        Some("activate") => {
+            let toplevel = parent(path).ok_or_else(|| unknown(name))?;
+            match rest {
+                [] => Ok(Role::Activate {
+                    toplevel,
+                    mode: ActivationMode::Apply,
+                }),
+                [option] if option == "--dry-run" => Ok(Role::Activate {
+                    toplevel,
+                    mode: ActivationMode::DryRun,
+                }),
+                _ => Err(UsageError::Activate),
+            }
+        }
+        _ => Err(unknown(name)),
+    }
+}
+
+fn parent(path: &Path) -> Option<PathBuf> {
+    path.parent()
+        .filter(|parent| parent.is_absolute())
+        .map(Path::to_owned)
+}
+
+fn unknown(name: &OsStr) -> UsageError {
+    UsageError::UnknownName(name.to_string_lossy().into_owned())
+}
+
+fn toplevel_argument(program: &'static str, rest: &[OsString]) -> Result<PathBuf, UsageError> {
+    match rest {
+        [toplevel] if Path::new(toplevel).is_absolute() => Ok(PathBuf::from(toplevel)),
+        _ => Err(UsageError::NoToplevel(program)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(arguments: &[&str], expected: expect_test::Expect) {
+        let arguments: Vec<_> = arguments.iter().map(OsString::from).collect();
+        let text = match of(&arguments) {
+            Ok(role) => format!("{role:?}"),
+            Err(error) => error.to_string(),
+        };
+        expected.assert_eq(&text);
+    }
+
+    #[test]
+    fn names_and_roles() {
+        use expect_test::expect;
+        check(&["/init"], expect!["Stage1"]);
+        check(&["/init", "splash"], expect!["Stage1"]);
+        check(
+            &["/nix/store/abc-x/init", "single"],
+            expect![[r#"Stage2 { toplevel: "/nix/store/abc-x" }"#]],
+        );
+        check(
+            &["cairn-core", "/nix/store/abc-x"],
+            expect![[r#"Core { toplevel: "/nix/store/abc-x" }"#]],
+        );
+        check(
+            &["cairn-supervisor", "relative"],
+            expect!["usage: cairn-supervisor TOPLEVEL"],
+        );
+        check(
+            &["/nix/store/abc-x/activate", "--dry-run"],
+            expect![[r#"Activate { toplevel: "/nix/store/abc-x", mode: DryRun }"#]],
+        );
+        check(
+            &["/nix/store/abc-x/activate", "--force"],
+            expect!["usage: <toplevel>/activate [--dry-run]"],
+        );
+        check(
+            &["activate"],
+            expect![
+                "cannot run as 'activate': the names are /init, <toplevel>/init, <toplevel>/activate, cairn-core and cairn-supervisor"
+            ],
+        );
+        check(
+            &["/sbin/init"],
+            expect![
+                "cannot run as '/sbin/init': the names are /init, <toplevel>/init, <toplevel>/activate, cairn-core and cairn-supervisor"
+            ],
+        );
+        check(
+            &[],
+            expect!["cannot tell which program to be: there is no argv[0]"],
+        );
+    }
+}
