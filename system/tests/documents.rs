@@ -1,0 +1,158 @@
+//! The documents as their readers meet them: what is taken, and what a refusal says.
+
+use cairn_system::{Bootspec, Device, Stage1, SystemDescription};
+use expect_test::{Expect, expect};
+use proptest::prelude::*;
+
+const SYSTEM: &str = r#"{
+  "version": 1,
+  "label": "Cairn test",
+  "hostName": "cairn",
+  "fileSystems": [{ "mountPoint": "/", "device": "LABEL=root", "fsType": "ext4" }],
+  "users": [{
+    "name": "root", "uid": 0, "isSystemUser": true, "group": "root",
+    "home": "/root", "shell": "/bin/sh"
+  }],
+  "groups": [{ "name": "root", "gid": 0 }],
+  "binSh": "/nix/store/x/bin/sh",
+  "usrBinEnv": "/nix/store/x/bin/env",
+  "etc": [{ "target": "shadowed", "source": "/x", "copy": { "mode": "0440", "user": "root", "group": "root" } }],
+  "services": [{
+    "name": "demo", "kind": "simple", "wantedAtBoot": true,
+    "process": { "argv": ["/nix/store/x/bin/demo"] }
+  }]
+}"#;
+
+fn refusal(from: &str, to: &str, expected: &Expect) {
+    assert!(SYSTEM.contains(from), "the sample has no '{from}'");
+    let error = SystemDescription::parse(&SYSTEM.replacen(from, to, 1)).unwrap_err();
+    expected.assert_eq(&error.to_string());
+}
+
+#[test]
+fn a_description_survives_a_round_trip() {
+    let description = SystemDescription::parse(SYSTEM).unwrap();
+    let text = serde_json::to_string(&description).unwrap();
+    assert_eq!(SystemDescription::parse(&text).unwrap(), description);
+    assert_eq!(description.etc[0].copy.as_ref().unwrap().mode, 0o440);
+    assert_eq!(description.services[0].stop_timeout_ms, 10_000);
+}
+
+#[test]
+fn a_refusal_names_the_field() {
+    refusal(
+        r#""wantedAtBoot""#,
+        r#""wantedAtBot""#,
+        &expect![
+            "cannot read system.json: at 'services[0].wantedAtBot': unknown field `wantedAtBot`, expected one of `name`, `description`, `kind`, `process`, `requires`, `wants`, `after`, `wantedAtBoot`, `restart`, `restartDelayMs`, `restartDelayMaxMs`, `stopTimeoutMs` at line 15 column 51"
+        ],
+    );
+    refusal(
+        r#""version": 1"#,
+        r#""version": 2"#,
+        &expect![
+            "cannot read system.json: at 'version': version 2 is not supported; this program reads version 1 at line 2 column 14"
+        ],
+    );
+    refusal(
+        r#""hostName": "cairn""#,
+        r#""hostName": "../etc""#,
+        &expect![
+            "cannot read system.json: at 'hostName': '../etc' is not a host name; 1 to 63 of a-z A-Z 0-9 - are allowed, with no - first or last at line 4 column 22"
+        ],
+    );
+    refusal(
+        r#""mountPoint": "/""#,
+        r#""mountPoint": "/a/../b""#,
+        &expect![
+            "cannot read system.json: at 'fileSystems[0].mountPoint': '/a/../b' is not a mount point; write an absolute path without '.', '..', '//' or a trailing '/' at line 5 column 43"
+        ],
+    );
+    refusal(
+        r#""mode": "0440""#,
+        r#""mode": "rw""#,
+        &expect![
+            "cannot read system.json: at 'etc[0].copy.mode': 'rw' is not a mode; write it in octal, such as 0755 at line 13 column 72"
+        ],
+    );
+}
+
+#[test]
+fn contradictions_are_refused() {
+    refusal(
+        r#""group": "root",
+    "home""#,
+        r#""group": "wheel",
+    "home""#,
+        &expect!["cannot use system.json: user 'root' has group 'wheel', which is not defined"],
+    );
+    refusal(
+        r#""kind": "simple","#,
+        r#""kind": "simple", "requires": ["network"],"#,
+        &expect!["cannot use system.json: service 'demo' requires 'network', which is not defined"],
+    );
+    refusal(
+        r#"[{ "name": "root", "gid": 0 }]"#,
+        r#"[{ "name": "root", "gid": 0 }, { "name": "root" }]"#,
+        &expect!["cannot use system.json: group 'root' is defined twice"],
+    );
+}
+
+#[test]
+fn a_truncated_document_is_refused() {
+    for length in 0..SYSTEM.len() {
+        assert!(
+            SystemDescription::parse(&SYSTEM[..length]).is_err(),
+            "{length} bytes were taken"
+        );
+    }
+}
+
+#[test]
+fn stage_1_begins_with_the_root() {
+    let stage1 = |mounts: &str| {
+        Stage1::parse(&format!(
+            r#"{{"version":1,"fileSystems":[{mounts}],"deviceTimeoutSeconds":1,"rebootDelaySeconds":1}}"#
+        ))
+        .map(|stage1| stage1.file_systems.len())
+        .map_err(|error| error.to_string())
+    };
+    let mount = |at: &str| format!(r#"{{"mountPoint":"{at}","device":"tmpfs","fsType":"tmpfs"}}"#);
+    assert_eq!(stage1(&format!("{},{}", mount("/"), mount("/var"))), Ok(2));
+    let refused = Err(
+        "cannot use stage-1.json: the first file system is not '/'; define fileSystems.\"/\""
+            .to_owned(),
+    );
+    assert_eq!(stage1(""), refused);
+    assert_eq!(stage1(&mount("/var")), refused);
+}
+
+#[test]
+fn bootspec_ignores_unknown_keys() {
+    let text = r#"{
+      "org.example.extension": {},
+      "org.nixos.bootspec.v1": {
+        "init": "/nix/store/t/init", "kernel": "/nix/store/k/bzImage", "kernelParams": ["quiet"],
+        "label": "Cairn", "system": "x86_64-linux", "toplevel": "/nix/store/t", "later": 1
+      }
+    }"#;
+    let bootspec = Bootspec::parse(text).unwrap();
+    assert_eq!(bootspec.v1.kernel_params, ["quiet"]);
+    assert_eq!(bootspec.v1.initrd, None);
+    assert!(bootspec.specialisations.is_empty());
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_taken_or_refused(text in ".{0,200}") {
+        let _: Result<SystemDescription, _> = SystemDescription::parse(&text);
+        let _: Result<Stage1, _> = Stage1::parse(&text);
+    }
+
+    #[test]
+    fn a_device_is_written_as_it_was_read(text in "((LABEL|UUID|PARTLABEL|PARTUUID)=[a-zA-Z0-9 _-]{1,20}|/dev/[a-z0-9/]{1,20}|tmpfs)") {
+        let device = Device::try_from(text.clone()).unwrap();
+        let by_path = text.starts_with("/dev/disk/by-");
+        prop_assert!(by_path || device.to_string() == text);
+    }
+}
