@@ -1,0 +1,258 @@
+//! Mounting, with errors that name both ends.
+//!
+//! `mount(2)` does one thing a call: a bind mount takes its flags in a second call, and propagation
+//! is set in a third. [`mount`] makes the calls that one line of fstab needs.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::mount::{MntFlags, MsFlags};
+
+use crate::mount_options::{Bind, MountOptions};
+
+/// Why something was not mounted, moved or unmounted.
+#[derive(Debug, thiserror::Error)]
+pub enum MountError {
+    /// The kernel refuses the mount.
+    #[error("cannot mount {source_name} on {target} as {fs_type}: {source}{hint}", target = target.display())]
+    Mount {
+        /// Device, directory or name.
+        source_name: String,
+        /// Where it should have been mounted.
+        target: PathBuf,
+        /// The type, or `bind mount`.
+        fs_type: String,
+        /// Why.
+        source: Errno,
+        /// What the error means here, with `; ` before it.
+        hint: String,
+    },
+    /// A mount cannot be moved.
+    #[error("cannot move the mount {from} to {to}: {source}", from = from.display(), to = to.display())]
+    Move {
+        /// Where it is.
+        from: PathBuf,
+        /// Where it should go.
+        to: PathBuf,
+        /// Why.
+        source: Errno,
+    },
+    /// A mount cannot be removed.
+    #[error("cannot unmount {target}: {source}", target = target.display())]
+    Unmount {
+        /// Where it is.
+        target: PathBuf,
+        /// Why.
+        source: Errno,
+    },
+}
+
+impl MountError {
+    /// The kernel's error number.
+    #[must_use]
+    pub fn errno(&self) -> Errno {
+        match self {
+            Self::Mount { source, .. }
+            | Self::Move { source, .. }
+            | Self::Unmount { source, .. } => *source,
+        }
+    }
+}
+
+impl From<MountError> for io::Error {
+    fn from(error: MountError) -> Self {
+        let kind = io::Error::from(error.errno()).kind();
+        io::Error::new(kind, error)
+    }
+}
+
+/// Mounts `source` on `target`, which must exist. For a bind mount, `fs_type` is ignored.
+///
+/// A device that is write-protected is mounted read-only, with a line in the log, unless the
+/// options say `rw`.
+///
+/// # Errors
+/// The kernel's, with what it means for this type and these options.
+pub fn mount(
+    source: &str,
+    target: &Path,
+    fs_type: &str,
+    options: &MountOptions,
+) -> Result<(), MountError> {
+    let failed = |fs_type: &str, errno| MountError::Mount {
+        source_name: source.to_owned(),
+        target: target.to_owned(),
+        fs_type: fs_type.to_owned(),
+        source: errno,
+        hint: hint(errno, source, fs_type, options),
+    };
+    if options.bind == Bind::No {
+        mount_file_system(source, target, fs_type, options)
+            .map_err(|errno| failed(fs_type, errno))?;
+    } else {
+        bind(source, target, options).map_err(|errno| failed("bind mount", errno))?;
+    }
+    if let Some(propagation) = options.propagation {
+        call(None, target, None, propagation, None).map_err(|errno| failed(fs_type, errno))?;
+    }
+    Ok(())
+}
+
+fn mount_file_system(
+    source: &str,
+    target: &Path,
+    fs_type: &str,
+    options: &MountOptions,
+) -> Result<(), Errno> {
+    let text = options.data_text();
+    let data = (!text.is_empty()).then_some(text.as_str());
+    let attempt = |flags| call(Some(source), target, Some(fs_type), flags, data);
+    match attempt(options.flags) {
+        Err(Errno::EROFS | Errno::EACCES)
+            if !options.explicit_access && !options.flags.contains(MsFlags::MS_RDONLY) =>
+        {
+            attempt(options.flags | MsFlags::MS_RDONLY)?;
+            log::info!("{source} is write-protected: it is mounted read-only");
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+fn bind(source: &str, target: &Path, options: &MountOptions) -> Result<(), Errno> {
+    let recursive = match options.bind {
+        Bind::Tree => MsFlags::MS_REC,
+        Bind::No | Bind::Directory => MsFlags::empty(),
+    };
+    if !options.flags.contains(MsFlags::MS_REMOUNT) {
+        call(
+            Some(source),
+            target,
+            None,
+            MsFlags::MS_BIND | recursive,
+            None,
+        )?;
+    }
+    if options.flags.is_empty() {
+        return Ok(());
+    }
+    let flags = options.flags | MsFlags::MS_BIND | MsFlags::MS_REMOUNT;
+    call(None, target, None, flags, None)
+}
+
+/// Shows `directory` on itself with the given options, as `/nix/store` is: read-only there, while
+/// the file system below stays writable.
+///
+/// # Errors
+/// The kernel's.
+pub fn bind_on_itself(directory: &Path, options: &[&str]) -> Result<(), MountError> {
+    let mut options = MountOptions::parse(options);
+    options.bind = Bind::Directory;
+    mount(&directory.to_string_lossy(), directory, "none", &options)
+}
+
+/// Moves a mount, and all below it, to another directory.
+///
+/// # Errors
+/// `from` is no mount point, `to` does not exist, or `from` lies in a shared mount.
+pub fn move_mount(from: &Path, to: &Path) -> Result<(), MountError> {
+    nix::mount::mount(Some(from), to, None::<&str>, MsFlags::MS_MOVE, None::<&str>).map_err(
+        |source| MountError::Move {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            source,
+        },
+    )
+}
+
+/// Unmounts `target`; `flags` as in `umount2(2)`.
+///
+/// # Errors
+/// It is in use, or no mount point.
+pub fn unmount(target: &Path, flags: MntFlags) -> Result<(), MountError> {
+    nix::mount::umount2(target, flags).map_err(|source| MountError::Unmount {
+        target: target.to_owned(),
+        source,
+    })
+}
+
+fn call(
+    source: Option<&str>,
+    target: &Path,
+    fs_type: Option<&str>,
+    flags: MsFlags,
+    data: Option<&str>,
+) -> Result<(), Errno> {
+    nix::mount::mount(source, target, fs_type, flags, data)
+}
+
+fn hint(errno: Errno, source: &str, fs_type: &str, options: &MountOptions) -> String {
+    match errno {
+        Errno::ENODEV => format!("; the kernel has no file system type '{fs_type}'"),
+        Errno::EINVAL if options.data.is_empty() => {
+            format!("; {source} holds no valid {fs_type}, or needs features that the kernel lacks")
+        }
+        Errno::EINVAL => format!(
+            "; {source} holds no valid {fs_type}, or one of its options is not known: {}",
+            options.data_text()
+        ),
+        Errno::ENOTBLK => "; the device is no block device".to_owned(),
+        Errno::ENOENT => "; the source or the mount point does not exist".to_owned(),
+        Errno::ENXIO => "; the device node has no device behind it".to_owned(),
+        Errno::EBUSY => "; it is mounted already, or another program uses it".to_owned(),
+        Errno::EPERM => "; that needs the privilege CAP_SYS_ADMIN".to_owned(),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    fn message(errno: Errno, options: &[&str]) -> String {
+        let options = MountOptions::parse(options);
+        MountError::Mount {
+            source_name: "/dev/vda2".to_owned(),
+            target: "/sysroot".into(),
+            fs_type: "ext4".to_owned(),
+            source: errno,
+            hint: hint(errno, "/dev/vda2", "ext4", &options),
+        }
+        .to_string()
+    }
+
+    #[test]
+    fn errors_say_what_they_mean() {
+        let messages = [
+            message(Errno::ENODEV, &[]),
+            message(Errno::EINVAL, &[]),
+            message(Errno::EINVAL, &["ro", "foo"]),
+            message(Errno::EIO, &[]),
+        ];
+        expect![[r#"
+            cannot mount /dev/vda2 on /sysroot as ext4: ENODEV: No such device; the kernel has no file system type 'ext4'
+            cannot mount /dev/vda2 on /sysroot as ext4: EINVAL: Invalid argument; /dev/vda2 holds no valid ext4, or needs features that the kernel lacks
+            cannot mount /dev/vda2 on /sysroot as ext4: EINVAL: Invalid argument; /dev/vda2 holds no valid ext4, or one of its options is not known: foo
+            cannot mount /dev/vda2 on /sysroot as ext4: EIO: I/O error"#]]
+        .assert_eq(&messages.join("\n"));
+    }
+
+    #[test]
+    fn a_missing_target_is_named() {
+        let error = mount(
+            "none",
+            Path::new("/nonexistent/x"),
+            "tmpfs",
+            &MountOptions::default(),
+        )
+        .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("cannot mount none on /nonexistent/x as tmpfs: "),
+            "{error}"
+        );
+    }
+}
