@@ -212,6 +212,10 @@ fn twice<'a>(kind: &str, names: impl Iterator<Item = &'a str>) -> Option<String>
 mod octal {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde calls it with a reference"
+    )]
     pub(super) fn serialize<S: Serializer>(mode: &u32, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&format!("{mode:04o}"))
     }
