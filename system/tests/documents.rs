@@ -1,5 +1,7 @@
 //! The documents as their readers meet them: what is taken, and what a refusal says.
 
+#![cfg(test)]
+
 use cairn_system::{Bootspec, Device, Stage1, SystemDescription};
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
