@@ -1,0 +1,295 @@
+//! Build groups: which packages become one store path together, and in which order.
+//!
+//! The packages of one source package belong together: their files refer to each other by relative
+//! links and by fixed names. Library packages stand apart, so that a program does not pull in the
+//! tools that come with a library. Dependency cycles (libc6 and libgcc-s1) are merged, since store
+//! paths cannot refer to each other in circles.
+//!
+//! Debian's packages use `Essential` ones without declaring it; so those are an input of every
+//! group that they do not need themselves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::lock::{Lock, LockedPackage};
+use crate::version::Version;
+
+/// Packages that are built into one store path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// The source package's name, or the library package's; merged groups: the names joined by
+    /// `+`. No two groups of a lock have the same name.
+    pub name: String,
+    /// The source package's version, or the library package's.
+    pub version: Version,
+    /// The names of the packages, sorted.
+    pub packages: Vec<String>,
+    /// The groups that this one depends on directly, as indices into the list of groups; each
+    /// index is below this group's own, sorted.
+    pub inputs: Vec<usize>,
+    /// Whether an essential package is among the packages.
+    pub essential: bool,
+}
+
+/// The groups of `lock`: inputs come before what uses them; the same lock gives the same list.
+#[must_use]
+pub fn groups(lock: &Lock) -> Vec<Group> {
+    let units = units(lock);
+    let unit_of: BTreeMap<&str, usize> = units
+        .iter()
+        .enumerate()
+        .flat_map(|(at, unit)| {
+            unit.packages
+                .iter()
+                .map(move |package| (package.name.as_str(), at))
+        })
+        .collect();
+    let edges: Vec<BTreeSet<usize>> = units
+        .iter()
+        .map(|unit| {
+            let names = unit
+                .packages
+                .iter()
+                .flat_map(|package| &package.dependencies);
+            names
+                .filter_map(|name| unit_of.get(name.as_str()).copied())
+                .collect()
+        })
+        .collect();
+    let mut groups = merge(&units, &edges);
+    add_essential_inputs(&mut groups);
+    let mut groups = sort(groups);
+    name_apart(&mut groups);
+    groups
+}
+
+/// What stands together before cycles are merged.
+struct Unit<'a> {
+    name: &'a str,
+    version: &'a Version,
+    packages: Vec<&'a LockedPackage>,
+}
+
+fn is_library(package: &LockedPackage) -> bool {
+    let section = package.section.rsplit('/').next().unwrap_or_default();
+    matches!(section, "libs" | "oldlibs")
+}
+
+fn units(lock: &Lock) -> Vec<Unit<'_>> {
+    let mut units: BTreeMap<(&str, bool), Unit<'_>> = BTreeMap::new();
+    for package in lock.packages() {
+        let library = is_library(package);
+        let (name, version) = if library {
+            (&package.name, &package.version)
+        } else {
+            (&package.source, &package.source_version)
+        };
+        let unit = units.entry((name, library)).or_insert(Unit {
+            name,
+            version,
+            packages: vec![],
+        });
+        unit.version = unit.version.max(version);
+        unit.packages.push(package);
+    }
+    units.into_values().collect()
+}
+
+/// One group per strongly connected component of the units; inputs are not sorted yet.
+fn merge(units: &[Unit<'_>], edges: &[BTreeSet<usize>]) -> Vec<Group> {
+    let components = components(edges);
+    let component_of: BTreeMap<usize, usize> = components
+        .iter()
+        .enumerate()
+        .flat_map(|(at, members)| members.iter().map(move |member| (*member, at)))
+        .collect();
+    let group = |(at, members): (usize, &BTreeSet<usize>)| {
+        let members: Vec<&Unit<'_>> = members.iter().filter_map(|m| units.get(*m)).collect();
+        let inputs = components
+            .get(at)
+            .into_iter()
+            .flatten()
+            .filter_map(|m| edges.get(*m));
+        let inputs = inputs
+            .flatten()
+            .filter_map(|target| component_of.get(target).copied());
+        let inputs: BTreeSet<usize> = inputs.filter(|input| *input != at).collect();
+        let packages = || members.iter().flat_map(|unit| &unit.packages);
+        let names: BTreeSet<&str> = members.iter().map(|unit| unit.name).collect();
+        let version = members.first().map(|unit| unit.version.clone())?;
+        Some(Group {
+            name: join_names(&names),
+            version,
+            packages: packages()
+                .map(|p| p.name.clone())
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect(),
+            inputs: inputs.into_iter().collect(),
+            essential: packages().any(|package| package.essential),
+        })
+    };
+    components.iter().enumerate().filter_map(group).collect()
+}
+
+/// Strongly connected components (Kosaraju); each a set of nodes.
+fn components(edges: &[BTreeSet<usize>]) -> Vec<BTreeSet<usize>> {
+    let mut reversed = vec![BTreeSet::new(); edges.len()];
+    for (from, targets) in edges.iter().enumerate() {
+        for target in targets {
+            if let Some(sources) = reversed.get_mut(*target) {
+                sources.insert(from);
+            }
+        }
+    }
+    let mut seen = BTreeSet::new();
+    let mut components = Vec::new();
+    for root in postorder(edges).into_iter().rev() {
+        if seen.contains(&root) {
+            continue;
+        }
+        let component = reachable(&reversed, [root], &seen);
+        seen.extend(&component);
+        components.push(component);
+    }
+    components
+}
+
+/// All nodes, each after the nodes that it points to, as far as there are no cycles.
+fn postorder(edges: &[BTreeSet<usize>]) -> Vec<usize> {
+    let targets = |node: usize| edges.get(node).into_iter().flatten();
+    let mut seen = BTreeSet::new();
+    let mut order = Vec::with_capacity(edges.len());
+    for root in 0..edges.len() {
+        let mut stack = Vec::new();
+        if seen.insert(root) {
+            stack.push((root, targets(root)));
+        }
+        while let Some((node, rest)) = stack.last_mut() {
+            if let Some(next) = rest.find(|target| seen.insert(**target)) {
+                stack.push((*next, targets(*next)));
+            } else {
+                order.push(*node);
+                stack.pop();
+            }
+        }
+    }
+    order
+}
+
+/// What can be reached from `roots`, themselves included, without entering `closed`.
+fn reachable(
+    edges: &[BTreeSet<usize>],
+    roots: impl IntoIterator<Item = usize>,
+    closed: &BTreeSet<usize>,
+) -> BTreeSet<usize> {
+    let mut reached: BTreeSet<usize> = roots.into_iter().collect();
+    let mut open: Vec<usize> = reached.iter().copied().collect();
+    while let Some(node) = open.pop() {
+        let targets = edges.get(node).into_iter().flatten();
+        let fresh = targets.filter(|target| !closed.contains(target));
+        open.extend(
+            fresh
+                .filter(|target| reached.insert(**target))
+                .copied()
+                .collect::<Vec<_>>(),
+        );
+    }
+    reached
+}
+
+fn add_essential_inputs(groups: &mut [Group]) {
+    let essential: BTreeSet<usize> = groups
+        .iter()
+        .enumerate()
+        .filter(|(_, group)| group.essential)
+        .map(|(at, _)| at)
+        .collect();
+    let edges: Vec<BTreeSet<usize>> = groups
+        .iter()
+        .map(|group| group.inputs.iter().copied().collect())
+        .collect();
+    let closure = reachable(&edges, essential.iter().copied(), &BTreeSet::new());
+    for (at, group) in groups.iter_mut().enumerate() {
+        if !closure.contains(&at) {
+            let inputs: BTreeSet<usize> = group.inputs.iter().chain(&essential).copied().collect();
+            group.inputs = inputs.into_iter().collect();
+        }
+    }
+}
+
+/// Inputs first; then indices are those of the new order.
+fn sort(groups: Vec<Group>) -> Vec<Group> {
+    let mut by_name: Vec<Group> = groups.clone();
+    by_name.sort_by(|left, right| left.packages.cmp(&right.packages));
+    let place = |group: &Group| {
+        by_name
+            .iter()
+            .position(|other| other.packages == group.packages)
+    };
+    let places: Vec<usize> = groups.iter().filter_map(place).collect();
+    let renumber = |inputs: &[usize], places: &[usize]| -> BTreeSet<usize> {
+        inputs
+            .iter()
+            .filter_map(|input| places.get(*input).copied())
+            .collect()
+    };
+    let edges: Vec<BTreeSet<usize>> = by_name
+        .iter()
+        .map(|group| renumber(&group.inputs, &places))
+        .collect();
+    let order = postorder(&edges);
+    let mut ranks = vec![0; order.len()];
+    for (rank, node) in order.iter().enumerate() {
+        if let Some(place) = ranks.get_mut(*node) {
+            *place = rank;
+        }
+    }
+    let sorted = order
+        .iter()
+        .filter_map(|node| Some((by_name.get(*node)?, edges.get(*node)?)));
+    sorted
+        .map(|(group, inputs)| {
+            let inputs: Vec<usize> = inputs.iter().copied().collect();
+            let inputs = renumber(&inputs, &ranks).into_iter().collect();
+            Group {
+                inputs,
+                ..group.clone()
+            }
+        })
+        .collect()
+}
+
+/// Joined names stay far below the 211 characters of a store path's name.
+const NAME_LIMIT: usize = 80;
+
+fn join_names(names: &BTreeSet<&str>) -> String {
+    let joined = names.iter().copied().collect::<Vec<_>>().join("+");
+    match names.first() {
+        Some(first) if joined.len() > NAME_LIMIT => format!("{first}+{}", names.len() - 1),
+        _ => joined,
+    }
+}
+
+/// A source package may be called as one of its libraries (`libcap2`): then the group of its
+/// programs takes the name of its first package.
+fn name_apart(groups: &mut [Group]) {
+    let mut taken: BTreeSet<String> = BTreeSet::new();
+    let is_own = |group: &Group| group.packages.contains(&group.name);
+    taken.extend(
+        groups
+            .iter()
+            .filter(|group| is_own(group))
+            .map(|group| group.name.clone()),
+    );
+    for group in groups.iter_mut().filter(|group| !is_own(group)) {
+        if !taken.insert(group.name.clone()) {
+            let first = group.packages.first().cloned().unwrap_or_default();
+            let numbered = (2..).map(|number| format!("{first}+{number}"));
+            let free = std::iter::once(first.clone())
+                .chain(numbered)
+                .find(|n| !taken.contains(n));
+            group.name = free.unwrap_or(first);
+            taken.insert(group.name.clone());
+        }
+    }
+}
