@@ -8,7 +8,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod derivation;
+pub mod hash;
+mod make;
 pub mod nix32;
 mod path;
 
+pub use derivation::Derivation;
+pub use hash::{Sha256, Sha256Writer, compress};
+pub use make::{Algorithm, FixedOutput, Method, output_name};
 pub use path::{ParseStorePathError, STORE_DIR, StorePath};
