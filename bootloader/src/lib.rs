@@ -1,3 +1,36 @@
 //! Generations to boot entries; GRUB installed without root.
+//!
+//! | noun | what it is |
+//! |---|---|
+//! | [`Generation`] | one build of the system as the menu shows it |
+//! | [`entries`] | generations to the text of a GRUB menu |
+//! | [`Slot`] | where that text is kept so that a torn write never boots |
+//! | [`boot_file_name`] | kernels and initrds in `/boot`, named by their content |
+//! | [`CoreImage`] | GRUB's own image, and how it is made |
+//! | [`patch_boot_sector`], [`patch_core_image`] | what binds GRUB's images to their place on a BIOS disk |
+//!
+//! Everything computes text and bytes from data; the one function with an effect is [`write_slot`].
+//!
+//! Invariant: no clock, no environment: the same generations give the same bytes.
 
 #![forbid(unsafe_code)]
+
+mod boot_file;
+mod boot_sector;
+mod core_image;
+mod date;
+mod entries;
+mod generation;
+mod quote;
+mod slot;
+mod slot_file;
+mod stub;
+
+pub use boot_file::{BootFileKind, BootFilePlan, boot_file_name, plan_boot_files};
+pub use boot_sector::{BootSectorError, patch_boot_sector, patch_core_image};
+pub use core_image::{CoreImage, HostMakeImage, HostMakeImageError, MakeImage, Platform};
+pub use entries::{DefaultEntry, Options, Serial, Timeout, entries};
+pub use generation::{BootFiles, Entry, EntryError, Generation};
+pub use slot::{Sequence, Slot, Slots, SlotsExhausted, next_slot};
+pub use slot_file::{SlotFiles, WriteSlotError, write_slot};
+pub use stub::{GRUB_DIRECTORY, GRUBENV, STUB, early_config};

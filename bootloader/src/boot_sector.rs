@@ -1,0 +1,99 @@
+//! What binds GRUB's images to their place on a BIOS disk.
+//!
+//! ```text
+//! boot.img, 512 bytes, to LBA 0         core.img, to the BIOS boot partition at LBA P
+//! 0x000..0x1b8  code                    0x1f4  u64  next sector to load    := P + 1
+//! 0x05c  u64    core.img's LBA := P     0x1fc  u16  number of sectors      \ right as
+//! 0x064  u8     boot drive, 0xff: asked 0x1fe  u16  segment to load to     / grub-mkimage made it
+//! 0x066  2      drive check  := nop nop
+//! ```
+//!
+//! Source: GRUB 2.06, `include/grub/i386/pc/boot.h` (`GRUB_BOOT_MACHINE_KERNEL_SECTOR` 0x5c,
+//! `GRUB_BOOT_MACHINE_DRIVE_CHECK` 0x66, `GRUB_BOOT_MACHINE_LIST_SIZE` 12) and
+//! `util/setup.c`, which overwrites the jump at the drive check in the same way: some BIOSes hand
+//! over a wrong drive number in `dl`, and the check would correct a right one.
+
+/// Size of a sector in bytes.
+const SECTOR: usize = 512;
+/// Length of the boot code in a master boot record, before its disk signature and table.
+const CODE: usize = 440;
+const KERNEL_SECTOR: usize = 0x5c;
+const DRIVE_CHECK: usize = 0x66;
+const BLOCK_LIST: usize = SECTOR - 12;
+
+/// Why an image of GRUB's is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BootSectorError {
+    /// Not a boot sector of GRUB's.
+    #[error("cannot use boot.img: {problem}; it should be GRUB's for i386-pc")]
+    BootImage {
+        /// What is wrong.
+        problem: String,
+    },
+    /// Not a core image for BIOS.
+    #[error("cannot use core.img: {problem}; it should be from grub-mkimage -O i386-pc")]
+    CoreImage {
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// The boot code for LBA 0, from GRUB's `boot.img`: it starts the core image at the sector
+/// `core_lba`.
+///
+/// # Errors
+/// `boot_img` is no boot sector of GRUB's.
+pub fn patch_boot_sector(boot_img: &[u8], core_lba: u64) -> Result<[u8; CODE], BootSectorError> {
+    let refused = |problem: String| BootSectorError::BootImage { problem };
+    if boot_img.len() != SECTOR {
+        return Err(refused(format!("it has {} bytes, not 512", boot_img.len())));
+    }
+    if boot_img.get(SECTOR - 2..) != Some(&[0x55, 0xaa]) {
+        return Err(refused("its last bytes are not 55 aa".to_owned()));
+    }
+    // The drive check is a jump over the BIOS's value: `jmp` (eb) or, already patched, two nops.
+    if !matches!(boot_img.get(DRIVE_CHECK), Some(0xeb | 0x90)) {
+        return Err(refused("there is no drive check at 0x66".to_owned()));
+    }
+    let mut code = [0; CODE];
+    code.iter_mut()
+        .zip(boot_img)
+        .for_each(|(to, from)| *to = *from);
+    put(&mut code, KERNEL_SECTOR, &core_lba.to_le_bytes());
+    put(&mut code, DRIVE_CHECK, &[0x90, 0x90]);
+    Ok(code)
+}
+
+/// The core image to be written at the sector `core_lba`: its first sector loads the rest from
+/// the sectors that follow.
+///
+/// # Errors
+/// `core_img` is no core image for BIOS.
+pub fn patch_core_image(core_img: &[u8], core_lba: u64) -> Result<Vec<u8>, BootSectorError> {
+    let refused = |problem: String| BootSectorError::CoreImage { problem };
+    let field = |at: usize| match core_img.get(at..at + 2) {
+        Some(&[low, high]) => Some(usize::from(u16::from_le_bytes([low, high]))),
+        _ => None,
+    };
+    let (Some(sectors), Some(segment)) = (field(BLOCK_LIST + 8), field(BLOCK_LIST + 10)) else {
+        return Err(refused(format!("it has {} bytes only", core_img.len())));
+    };
+    let following = core_img.len().div_ceil(SECTOR) - 1;
+    if sectors != following || segment != 0x820 {
+        return Err(refused(format!(
+            "it asks for {sectors} sectors at segment {segment:#x} and has {following}"
+        )));
+    }
+    let mut core = core_img.to_vec();
+    put(&mut core, BLOCK_LIST, &(core_lba + 1).to_le_bytes());
+    Ok(core)
+}
+
+/// Writes `bytes` at `at`, which is inside of `image`.
+fn put(image: &mut [u8], at: usize, bytes: &[u8]) {
+    image
+        .iter_mut()
+        .skip(at)
+        .zip(bytes)
+        .for_each(|(to, from)| *to = *from);
+}

@@ -1,0 +1,254 @@
+//! One generation as the boot menu shows it.
+//!
+//! An [`Entry`] can always be handed to the kernel unchanged: parameters that GRUB's `linux`
+//! command would alter are refused here, by name, rather than booted differently.
+//!
+//! Source: GRUB 2.06, `grub-core/lib/cmdline.c` (each `\`, `'` and `"` gets a backslash, an
+//! argument with a blank gets quotes around it); Linux, `lib/cmdline.c`, `next_arg` (a `"` opens
+//! and closes a run in which blanks do not separate; a backslash means nothing).
+
+use std::collections::BTreeMap;
+
+use cairn_system::Bootspec;
+
+/// The longest command line that x86 Linux takes, with its final NUL (`COMMAND_LINE_SIZE`).
+const COMMAND_LINE_SIZE: usize = 2048;
+
+/// One generation of the system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Generation {
+    /// Its number in the profile; the newest has the highest.
+    pub number: u64,
+    /// When it was made, in seconds since 1970.
+    pub date: i64,
+    /// The version of its kernel, `6.1.0-42-amd64`.
+    pub kernel_version: String,
+    /// How it boots.
+    pub entry: Entry,
+    /// How each of its specialisations boots, by name.
+    pub specialisations: BTreeMap<String, Entry>,
+}
+
+/// What one menu entry boots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    label: String,
+    files: BootFiles,
+    arguments: Vec<String>,
+}
+
+/// Files of one entry, by the absolute path at which GRUB sees them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootFiles {
+    /// The kernel, `/boot/kernels/<hash>-vmlinuz`.
+    pub kernel: String,
+    /// The initrd, if there is one.
+    pub initrd: Option<String>,
+}
+
+/// Why a generation can have no boot entry.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EntryError {
+    /// GRUB or the kernel would change this parameter.
+    #[error(
+        "cannot boot with the kernel parameter {parameter:?}: {problem}; \
+         change it in boot.kernelParams"
+    )]
+    Parameter {
+        /// The parameter.
+        parameter: String,
+        /// What would happen to it.
+        problem: &'static str,
+    },
+    /// All parameters together are longer than the kernel takes.
+    #[error(
+        "cannot boot '{label}': its kernel command line has {length} bytes, \
+         and Linux takes {}; shorten boot.kernelParams", COMMAND_LINE_SIZE - 1
+    )]
+    TooLong {
+        /// The entry's label.
+        label: String,
+        /// Length in bytes, as GRUB writes it.
+        length: usize,
+    },
+    /// A specialisation has no files in /boot.
+    #[error("cannot boot the specialisation '{name}': no kernel was placed in /boot for it")]
+    NoFiles {
+        /// The specialisation.
+        name: String,
+    },
+}
+
+impl Generation {
+    /// The generation that `bootspec` describes, booted with `files`, and each of its
+    /// specialisations with those of its name in `specialisation_files`.
+    ///
+    /// # Errors
+    /// See [`EntryError`].
+    pub fn new(
+        number: u64,
+        date: i64,
+        kernel_version: impl Into<String>,
+        bootspec: &Bootspec,
+        files: BootFiles,
+        specialisation_files: &BTreeMap<String, BootFiles>,
+    ) -> Result<Self, EntryError> {
+        let specialisations = bootspec
+            .specialisations
+            .iter()
+            .map(|(name, bootspec)| {
+                let files = specialisation_files
+                    .get(name)
+                    .ok_or_else(|| EntryError::NoFiles { name: name.clone() })?;
+                Ok((name.clone(), Entry::new(bootspec, files.clone())?))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            number,
+            date,
+            kernel_version: kernel_version.into(),
+            entry: Entry::new(bootspec, files)?,
+            specialisations,
+        })
+    }
+}
+
+impl Entry {
+    /// How the system of `bootspec` boots with `files`.
+    ///
+    /// # Errors
+    /// See [`EntryError`].
+    pub fn new(bootspec: &Bootspec, files: BootFiles) -> Result<Self, EntryError> {
+        let line = std::iter::once(format!("init={}", bootspec.v1.init))
+            .chain(bootspec.v1.kernel_params.iter().cloned())
+            .collect::<Vec<_>>()
+            .join(" ");
+        let arguments = split_command_line(&line)?;
+        // GRUB puts `BOOT_IMAGE=<kernel> ` in front, and quotes around arguments with blanks.
+        let length = "BOOT_IMAGE= ".len()
+            + files.kernel.len()
+            + arguments
+                .iter()
+                .map(|argument| argument.len() + 1 + 2 * usize::from(argument.contains(' ')))
+                .sum::<usize>();
+        if length >= COMMAND_LINE_SIZE {
+            return Err(EntryError::TooLong {
+                label: bootspec.v1.label.clone(),
+                length,
+            });
+        }
+        Ok(Self {
+            label: bootspec.v1.label.clone(),
+            files,
+            arguments,
+        })
+    }
+
+    /// What the menu shows.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// The kernel and the initrd.
+    #[must_use]
+    pub fn files(&self) -> &BootFiles {
+        &self.files
+    }
+
+    /// Arguments of GRUB's `linux` command after the kernel, `init=` first.
+    #[must_use]
+    pub fn arguments(&self) -> &[String] {
+        &self.arguments
+    }
+}
+
+/// Splits a command line where the kernel would, into arguments from which GRUB makes a line that
+/// the kernel reads alike: quotes go, since GRUB puts them around every argument with a blank.
+fn split_command_line(line: &str) -> Result<Vec<String>, EntryError> {
+    let mut arguments = Vec::new();
+    let mut argument = String::new();
+    let mut quoted = false;
+    for c in line.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            ' ' if !quoted => arguments.push(std::mem::take(&mut argument)),
+            '\\' | '\'' => {
+                let problem = "GRUB puts a backslash before each \\ and '";
+                return Err(refused(line, c, problem));
+            }
+            c if c.is_control() => {
+                return Err(refused(line, c, "it has a control character in it"));
+            }
+            c => argument.push(c),
+        }
+    }
+    arguments.push(argument);
+    if quoted {
+        return Err(refused(line, '"', "its quotes are not closed"));
+    }
+    arguments.retain(|argument| !argument.is_empty());
+    Ok(arguments)
+}
+
+/// The error about the parameter of `line` in which `cause` occurs first.
+fn refused(line: &str, cause: char, problem: &'static str) -> EntryError {
+    let parameter = line
+        .split(' ')
+        .find(|parameter| parameter.contains(cause))
+        .unwrap_or(line);
+    EntryError::Parameter {
+        parameter: parameter.to_owned(),
+        problem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(line: &str) -> Result<Vec<String>, String> {
+        split_command_line(line).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn parameters_are_split_as_the_kernel_splits_them() {
+        assert_eq!(
+            split("init=/i  quiet console=ttyS0,115200 a=$x").unwrap(),
+            ["init=/i", "quiet", "console=ttyS0,115200", "a=$x"]
+        );
+        assert_eq!(
+            split(r#"dyndbg="file a.c +p; module b +p" "c d=e" f=""#.trim_end_matches('"')).ok(),
+            split(r#"dyndbg="file a.c +p; module b +p" "c d=e" f="#).ok(),
+        );
+        assert_eq!(
+            split(r#"dyndbg="file a.c +p" "c d=e""#).unwrap(),
+            ["dyndbg=file a.c +p", "c d=e"]
+        );
+        assert!(split("").unwrap().is_empty());
+    }
+
+    #[test]
+    fn parameters_that_would_change_are_refused_by_name() {
+        for (line, message) in [
+            (
+                r"quiet a='b'",
+                r#"cannot boot with the kernel parameter "a='b'": GRUB puts a backslash before each \ and '; change it in boot.kernelParams"#,
+            ),
+            (
+                r"quiet a\b",
+                r#"cannot boot with the kernel parameter "a\\b": GRUB puts a backslash before each \ and '; change it in boot.kernelParams"#,
+            ),
+            (
+                "quiet a\nb",
+                r#"cannot boot with the kernel parameter "a\nb": it has a control character in it; change it in boot.kernelParams"#,
+            ),
+            (
+                "quiet a=\"b c",
+                r#"cannot boot with the kernel parameter "a=\"b": its quotes are not closed; change it in boot.kernelParams"#,
+            ),
+        ] {
+            assert_eq!(split(line).unwrap_err(), message);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Two slots for the boot menu, of which the newest whole one boots.
+//!
+//! A new menu is written to the slot that does not boot. Until it is whole on the disk the other
+//! one boots, whatever the write left behind: FAT has no atomic rename.
+
+/// One of the two places for a menu.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Slot {
+    /// `entries-a.cfg`.
+    A,
+    /// `entries-b.cfg`.
+    B,
+}
+
+impl Slot {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::A, Self::B];
+
+    /// Its letter in file names: `a`.
+    #[must_use]
+    pub fn letter(self) -> char {
+        match self {
+            Self::A => 'a',
+            Self::B => 'b',
+        }
+    }
+
+    /// Its menu's name in GRUB's directory.
+    #[must_use]
+    pub fn entries_name(self) -> String {
+        format!("entries-{}.cfg", self.letter())
+    }
+
+    /// Its checksum's name in GRUB's directory.
+    #[must_use]
+    pub fn checksum_name(self) -> String {
+        format!("entries-{}.sum", self.letter())
+    }
+}
+
+/// Counts the menus written; the higher is the newer. From 1 to 2³¹-1: GRUB for BIOS compares
+/// numbers of 32 bits with a sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sequence(u32);
+
+impl Sequence {
+    /// The first menu's.
+    pub const FIRST: Self = Self(1);
+
+    /// The sequence number `number`, unless it is 0 or too large.
+    #[must_use]
+    pub fn new(number: u32) -> Option<Self> {
+        (1..=i32::MAX as u32)
+            .contains(&number)
+            .then_some(Self(number))
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> u32 {
+        self.0
+    }
+}
+
+/// What is in the two slots: the sequence number of each one that is whole.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Slots {
+    /// Slot A's.
+    pub a: Option<Sequence>,
+    /// Slot B's.
+    pub b: Option<Sequence>,
+}
+
+impl Slots {
+    /// The slot that GRUB boots, as the stub chooses it: the newest; A of two equal ones.
+    #[must_use]
+    pub fn newest(&self) -> Option<(Slot, Sequence)> {
+        match (self.a, self.b) {
+            (None, None) => None,
+            (Some(a), b) if b <= Some(a) => Some((Slot::A, a)),
+            (_, Some(b)) => Some((Slot::B, b)),
+            (Some(a), None) => Some((Slot::A, a)),
+        }
+    }
+}
+
+/// More menus have been written than can be counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "cannot number the boot menu: 2147483647 were written; remove both entries files' older one"
+)]
+pub struct SlotsExhausted;
+
+/// Where the next menu goes, and its number: never to the slot that boots now.
+///
+/// # Errors
+/// The newest slot has the highest number there is.
+pub fn next_slot(slots: &Slots) -> Result<(Slot, Sequence), SlotsExhausted> {
+    let Some((newest, sequence)) = slots.newest() else {
+        return Ok((Slot::A, Sequence::FIRST));
+    };
+    let other = match newest {
+        Slot::A => Slot::B,
+        Slot::B => Slot::A,
+    };
+    let next = Sequence::new(sequence.get() + 1).ok_or(SlotsExhausted)?;
+    Ok((other, next))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slot_that_boots_is_never_written() {
+        for (a, b, newest, next) in [
+            (0, 0, None, (Slot::A, 1)),
+            (1, 0, Some(Slot::A), (Slot::B, 2)),
+            (1, 2, Some(Slot::B), (Slot::A, 3)),
+            (3, 2, Some(Slot::A), (Slot::B, 4)),
+            (0, 7, Some(Slot::B), (Slot::A, 8)),
+            (7, 7, Some(Slot::A), (Slot::B, 8)),
+        ] {
+            let slots = Slots {
+                a: Sequence::new(a),
+                b: Sequence::new(b),
+            };
+            assert_eq!(slots.newest().map(|(slot, _)| slot), newest);
+            let (slot, sequence) = next_slot(&slots).unwrap();
+            assert_eq!((slot, sequence.get()), next);
+        }
+    }
+
+    #[test]
+    fn numbers_end_where_grub_cannot_compare_them() {
+        assert_eq!(Sequence::new(0), None);
+        assert_eq!(Sequence::new(1 << 31), None);
+        let slots = Slots {
+            a: Sequence::new(i32::MAX as u32),
+            b: None,
+        };
+        assert_eq!(next_slot(&slots), Err(SlotsExhausted));
+    }
+}

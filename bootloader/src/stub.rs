@@ -1,0 +1,68 @@
+//! `grub.cfg`, which never changes, and the configuration inside GRUB's core image.
+
+use crate::entries::Serial;
+
+/// GRUB's directory on the root file system.
+pub const GRUB_DIRECTORY: &str = "/boot/grub";
+
+/// GRUB's environment block: 1024 bytes, reserved for counting boots.
+pub const GRUBENV: &str = "/boot/grub/grubenv";
+
+/// The text of `grub.cfg`. It chooses the newest slot that is whole (see [`crate::Slots::newest`])
+/// and runs its menu. Nothing of a slot that is not whole is run.
+///
+/// `cairn_hashsum` is set by the configuration in a core image that has the module `hashsum`.
+/// GRUB accepts an empty list of checksums as right, hence the `-s`.
+pub const STUB: &str = r#"# Runs the newest whole boot menu of two. This file never changes.
+set cairn_newest=0
+set cairn_slot=none
+function cairn_try {
+  set cairn_name=$1
+  set cairn_seq=0
+  set cairn_end=none
+  set cairn_sound=no
+  if [ -s "$prefix/entries-$cairn_name.cfg" ]; then
+    if [ "$cairn_hashsum" != yes ]; then
+      set cairn_sound=yes
+    elif [ -s "$prefix/entries-$cairn_name.sum" ]; then
+      if hashsum --hash sha256 --check "$prefix/entries-$cairn_name.sum" --prefix "$prefix"; then
+        set cairn_sound=yes
+      fi
+    fi
+  fi
+  if [ $cairn_sound = yes ]; then
+    source "$prefix/entries-$cairn_name.cfg"
+    if [ "$cairn_seq" = "$cairn_end" ]; then
+      if [ "$cairn_seq" -gt "$cairn_newest" ]; then
+        set cairn_newest=$cairn_seq
+        set cairn_slot=$cairn_name
+      fi
+    fi
+  fi
+}
+cairn_try a
+cairn_try b
+if [ $cairn_slot = a ]; then
+  cairn_menu_a
+elif [ $cairn_slot = b ]; then
+  cairn_menu_b
+else
+  echo "No whole boot menu in $prefix: entries-a.cfg and entries-b.cfg are missing or damaged."
+  echo "Boot by hand with the commands search, linux, initrd and boot, or from other media."
+fi
+"#;
+
+/// The configuration inside the core image: finds the file system with `root_uuid`
+/// (`01234567-89ab-…`), and runs its `grub.cfg`. With `serial`, messages go there too from the
+/// start.
+#[must_use]
+pub fn early_config(root_uuid: &str, serial: Option<Serial>) -> String {
+    let serial = serial.map(Serial::commands).unwrap_or_default();
+    format!(
+        "{serial}\
+         set cairn_hashsum=yes\n\
+         search --no-floppy --fs-uuid --set=root {root_uuid}\n\
+         set prefix=($root){GRUB_DIRECTORY}\n\
+         configfile $prefix/grub.cfg\n"
+    )
+}
