@@ -1,3 +1,27 @@
 //! Boots images in QEMU: the driver, the demo, the benchmarks and the tests.
+//!
+//! A [`Blueprint`] says what machine to build; [`Blueprint::start`] runs it as a [`Machine`], with
+//! a serial [`console`], QEMU's monitor ([`qmp`]) and an [`agent`] in the guest. Whatever waits is
+//! woken by an event and ends at a deadline. Each machine leaves its serial log in
+//! `target/vm-tests/<name>/`, and a screenshot when its test fails; both ends of a test that fails
+//! say where.
+//!
+//! Invariant: nothing here looks into the guest other than through console, agent and disk.
+//! Invariant: a disk image that is given is never written to.
+//! Invariant: no QEMU outlives the program that started it.
 
 #![forbid(unsafe_code)]
+
+pub mod accelerator;
+pub mod agent;
+pub mod artefacts;
+pub mod console;
+pub mod firmware;
+pub mod machine;
+mod process;
+pub mod qmp;
+pub mod timeline;
+pub mod transcript;
+
+pub use accelerator::Accelerator;
+pub use machine::{Blueprint, Boot, Bus, DirectKernel, Disk, Machine, Writes};

@@ -1,0 +1,36 @@
+//! Where machines leave their logs: `target/vm-tests/<name>/`.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+/// `target/vm-tests`, made if it does not exist.
+///
+/// # Errors
+/// It cannot be made.
+pub fn root() -> anyhow::Result<PathBuf> {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target"),
+        PathBuf::from,
+    );
+    let root = target.join("vm-tests");
+    fs::create_dir_all(&root).with_context(|| format!("cannot create {}", root.display()))?;
+    root.canonicalize()
+        .with_context(|| format!("cannot resolve {}", root.display()))
+}
+
+/// The folder of the machine called `name`, empty.
+///
+/// # Errors
+/// It cannot be made or emptied.
+pub fn folder(name: &str) -> anyhow::Result<PathBuf> {
+    let folder = root()?.join(name);
+    if folder.exists() {
+        fs::remove_dir_all(&folder)
+            .with_context(|| format!("cannot empty {}", folder.display()))?;
+    }
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    Ok(folder)
+}

@@ -1,0 +1,140 @@
+//! QEMU as a child process that cannot outlive this one.
+//!
+//! `setpriv --pdeathsig` has the kernel kill it when the *thread* that started it ends. Each QEMU
+//! therefore has a thread of its own, which starts it and waits for it; otherwise a machine that
+//! several tests share would die with the test that happened to start it.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow, bail};
+use nix::errno::Errno;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
+
+/// The emulator.
+pub(crate) const QEMU: &str = "qemu-system-x86_64";
+
+/// A running QEMU; dropping it kills it.
+#[derive(Debug)]
+pub(crate) struct Process {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    child: Mutex<Child>,
+    status: Mutex<Option<ExitStatus>>,
+    ended: Condvar,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Process {
+    /// Starts QEMU with these arguments; what it complains of goes to `log`.
+    pub(crate) fn start(arguments: Vec<String>, log: &Path) -> anyhow::Result<Self> {
+        let errors =
+            File::create(log).with_context(|| format!("cannot create {}", log.display()))?;
+        let (sender, receiver) = mpsc::channel();
+        thread::Builder::new()
+            .name("qemu".to_owned())
+            .spawn(move || keep(&arguments, errors, &sender))
+            .context("cannot start QEMU's thread")?;
+        let shared = receiver
+            .recv()
+            .context("cannot start QEMU: its thread ended")??;
+        Ok(Self { shared })
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn status(&self) -> Option<ExitStatus> {
+        *lock(&self.shared.status)
+    }
+
+    /// Waits until it ends.
+    pub(crate) fn wait(&self, until: Instant) -> anyhow::Result<ExitStatus> {
+        let begin = Instant::now();
+        let mut status = lock(&self.shared.status);
+        loop {
+            if let Some(status) = *status {
+                return Ok(status);
+            }
+            let now = Instant::now();
+            if now >= until {
+                let waited = now.duration_since(begin).as_secs_f64();
+                bail!("cannot see the machine end: it still runs after {waited:.1} s");
+            }
+            let waited = self.shared.ended.wait_timeout(status, until - now);
+            status = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Kills it, if it still runs, and waits until it is gone.
+    pub(crate) fn kill(&self) -> anyhow::Result<()> {
+        // Safe against a reused process id: the child is only reaped under this lock, and
+        // `Child::kill` does nothing once it is.
+        lock(&self.shared.child)
+            .kill()
+            .context("cannot kill QEMU")?;
+        self.wait(Instant::now() + Duration::from_secs(10))
+            .map(drop)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.status().is_none()
+            && let Err(error) = self.kill()
+        {
+            eprintln!("{error:#}");
+        }
+    }
+}
+
+fn keep(arguments: &[String], errors: File, started: &mpsc::Sender<anyhow::Result<Arc<Shared>>>) {
+    let child = Command::new("setpriv")
+        .args(["--pdeathsig", "KILL", "--", QEMU])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(errors)
+        .spawn()
+        .context("cannot run setpriv; install it: apt-get install util-linux");
+    let child = match child {
+        Ok(child) => child,
+        Err(error) => return drop(started.send(Err(error))),
+    };
+    let id = child.id();
+    let shared = Arc::new(Shared {
+        child: Mutex::new(child),
+        status: Mutex::new(None),
+        ended: Condvar::new(),
+    });
+    if started.send(Ok(Arc::clone(&shared))).is_err() {
+        // Nobody waits for it any more; the end of this thread kills it.
+        return;
+    }
+    match reap(id, &shared.child) {
+        Ok(status) => *lock(&shared.status) = Some(status),
+        Err(error) => eprintln!("cannot wait for QEMU: {error:#}"),
+    }
+    shared.ended.notify_all();
+}
+
+/// Waits without reaping, and reaps under the lock.
+fn reap(id: u32, child: &Mutex<Child>) -> anyhow::Result<ExitStatus> {
+    let pid = Pid::from_raw(i32::try_from(id)?);
+    loop {
+        match waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(anyhow!(error)),
+            Ok(_) => return lock(child).wait().context("cannot reap it"),
+        }
+    }
+}
