@@ -2,9 +2,16 @@
 
 #![allow(unsafe_code)]
 
+pub mod cgroup;
 pub mod console;
+pub mod input;
 pub mod kmsg;
 pub mod module;
 pub mod mount;
 pub mod mount_options;
+pub mod pidfd;
+pub mod process;
+pub mod reboot;
+pub mod seqpacket;
+pub mod signal;
 pub mod uevent;

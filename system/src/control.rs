@@ -1,7 +1,198 @@
 //! The control socket's messages: `cairn status` and its kin speak them to the supervisor.
 //!
-//! One request a connection: a line of JSON, answered by a line of JSON, both below 1 MiB.
-//! The socket is [`SOCKET`]; what a caller may do is decided by its credentials (`SO_PEERCRED`).
+//! One request a connection: a line of JSON, answered by a line of JSON.
+//! The socket is [`SOCKET`]; what a caller may do is decided by its credentials (`SO_PEERCRED`):
+//! everybody may ask for [`Request::Status`], only root may ask for anything else.
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::ServiceName;
+use crate::parse::{ParseError, parse};
 
 /// Path of the control socket on a running system.
 pub const SOCKET: &str = "/run/cairn/control";
+
+/// Directory of the services' logs: `<name>.log`, and `<name>.log.1` with what came before.
+pub const LOG_DIRECTORY: &str = "/var/log/cairn";
+
+/// Longest request in bytes, line feed included.
+pub const REQUEST_BYTES: usize = 4096;
+
+/// Longest answer in bytes, line feed included.
+pub const RESPONSE_BYTES: usize = 4 << 20;
+
+/// What the supervisor is asked to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// The state of every service.
+    Status,
+    /// Start a service and what it requires and wants; answered when it is up or has failed.
+    Start {
+        /// The service.
+        name: ServiceName,
+    },
+    /// Stop a service, after those that require it; answered when its processes are gone.
+    Stop {
+        /// The service.
+        name: ServiceName,
+    },
+    /// Stop and start, those that require it included.
+    Restart {
+        /// The service.
+        name: ServiceName,
+    },
+    /// Stop everything and switch the machine off.
+    PowerOff,
+    /// Stop everything and start the machine again.
+    Reboot,
+    /// Stop everything and leave the machine standing.
+    Halt,
+}
+
+/// The supervisor's answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "response", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Response {
+    /// To [`Request::Status`].
+    Status {
+        /// The generation whose services run: a store path.
+        toplevel: String,
+        /// Every service of it, in the description's order.
+        services: Vec<ServiceStatus>,
+    },
+    /// It is done; or, for a shutdown, it has begun.
+    Done,
+    /// It could not be done.
+    Failed {
+        /// Why, and what to do.
+        reason: String,
+    },
+}
+
+/// One service, as the supervisor sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServiceStatus {
+    /// Its name.
+    pub name: ServiceName,
+    /// Its line for people.
+    pub description: String,
+    /// What it is doing.
+    pub state: ServiceState,
+    /// Its main process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// Milliseconds since its last start; none if it was never started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_ms: Option<u64>,
+    /// How often it was restarted by itself since it was last asked for.
+    pub restarts: u32,
+    /// How its last process ended, such as `status 1` or `signal 9`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_exit: Option<String>,
+    /// Why it failed, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What a service is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServiceState {
+    /// It is not wanted, or has ended as it should.
+    Stopped,
+    /// It waits for others.
+    Waiting,
+    /// Its process is on the way up; a oneshot is at work.
+    Starting,
+    /// It is up.
+    Up,
+    /// It has been asked to stop.
+    Stopping,
+    /// It has ended, and is started again after a delay.
+    Backoff,
+    /// It has failed, and nothing will be done about it.
+    Failed,
+}
+
+impl Request {
+    /// Reads one request.
+    ///
+    /// # Errors
+    /// It is no JSON or no request; the message names the field.
+    pub fn parse(line: &str) -> Result<Self, ParseError> {
+        parse("request", line)
+    }
+}
+
+impl Response {
+    /// Reads one answer.
+    ///
+    /// # Errors
+    /// It is no JSON or no answer; the message names the field.
+    pub fn parse(line: &str) -> Result<Self, ParseError> {
+        parse("response", line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    fn check(line: &str, expected: Expect) {
+        let text = match Request::parse(line) {
+            Ok(request) => format!("{request:?}"),
+            Err(error) => error.to_string(),
+        };
+        expected.assert_eq(&text);
+    }
+
+    #[test]
+    fn requests() {
+        check(r#"{"request":"status"}"#, expect!["Status"]);
+        check(
+            r#"{"request":"restart","name":"sshd"}"#,
+            expect![[r#"Restart { name: ServiceName("sshd") }"#]],
+        );
+        check(r#"{"request":"power-off"}"#, expect!["PowerOff"]);
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused() {
+        for line in [
+            "",
+            "{}",
+            "[]",
+            "\u{0}",
+            r#"{"request":"explode"}"#,
+            r#"{"request":"start"}"#,
+            r#"{"request":"start","name":"../x"}"#,
+            r#"{"request":"status"} {}"#,
+        ] {
+            assert!(Request::parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_answer_survives_the_wire() {
+        let response = Response::Status {
+            toplevel: "/nix/store/x".to_owned(),
+            services: vec![ServiceStatus {
+                name: ServiceName::try_from("sshd").unwrap(),
+                description: String::new(),
+                state: ServiceState::Backoff,
+                pid: None,
+                age_ms: Some(1),
+                restarts: 2,
+                last_exit: Some("signal 9".to_owned()),
+                reason: None,
+            }],
+        };
+        let line = serde_json::to_string(&response).unwrap();
+        expect![[r#"{"response":"status","toplevel":"/nix/store/x","services":[{"name":"sshd","description":"","state":"backoff","ageMs":1,"restarts":2,"lastExit":"signal 9"}]}"#]]
+            .assert_eq(&line);
+        assert_eq!(Response::parse(&line).unwrap(), response);
+    }
+}

@@ -1,0 +1,76 @@
+//! Control groups, version 2: one directory a service, whose processes can be killed at once.
+//!
+//! Source: the kernel's `Documentation/admin-guide/cgroup-v2.rst`.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Where the unified hierarchy is mounted.
+pub const MOUNT_POINT: &str = "/sys/fs/cgroup";
+
+/// One control group.
+#[derive(Debug)]
+pub struct Cgroup {
+    path: PathBuf,
+    directory: File,
+}
+
+impl Cgroup {
+    /// Opens `path`, below a cgroup v2 mount; makes it if it does not exist.
+    ///
+    /// # Errors
+    /// It cannot be made or opened, or what is there is no cgroup v2.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        match fs::create_dir(path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        // On another file system the directory would be an ordinary one.
+        fs::metadata(path.join("cgroup.procs"))?;
+        Ok(Self {
+            path: path.to_owned(),
+            directory: File::open(path)?,
+        })
+    }
+
+    /// The open directory, for `CLONE_INTO_CGROUP`.
+    #[must_use]
+    pub fn directory(&self) -> &File {
+        &self.directory
+    }
+
+    /// The processes in it.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn processes(&self) -> io::Result<Vec<u32>> {
+        let text = fs::read_to_string(self.path.join("cgroup.procs"))?;
+        Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
+    }
+
+    /// Kills every process in it and below, with SIGKILL, in one step where the kernel can.
+    ///
+    /// # Errors
+    /// Neither `cgroup.kill` can be written nor `cgroup.procs` be read.
+    pub fn kill(&self) -> io::Result<()> {
+        match fs::write(self.path.join("cgroup.kill"), "1") {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Before Linux 5.14: one after the other.
+                for process in self.processes()? {
+                    crate::signal::send(process, libc::SIGKILL)?;
+                }
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// Removes it; it must be empty.
+    ///
+    /// # Errors
+    /// Processes are left in it (`EBUSY`).
+    pub fn remove(self) -> io::Result<()> {
+        fs::remove_dir(&self.path)
+    }
+}

@@ -1,0 +1,183 @@
+//! Signals as PID 1 needs them: all of them read from a descriptor, and faults caught at last.
+//!
+//! The kernel never kills PID 1 by a signal that it has no handler for, except by a fault of its
+//! own (SIGSEGV and its kind), which ends in a kernel panic. So all other signals are blocked and
+//! read from a signalfd; a fault is written to the kernel log, and the machine is rebooted.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::ptr;
+
+/// The signals that a fault of the program itself raises.
+const FAULTS: [libc::c_int; 7] = [
+    libc::SIGSEGV,
+    libc::SIGBUS,
+    libc::SIGILL,
+    libc::SIGFPE,
+    libc::SIGTRAP,
+    libc::SIGABRT,
+    libc::SIGSYS,
+];
+
+/// Seconds for which a fault of PID 1 can be read on the console before the machine reboots.
+const FAULT_DELAY_SECONDS: libc::c_uint = 10;
+
+/// All signals that can be blocked, as one descriptor to read them from.
+#[derive(Debug)]
+pub struct Signals {
+    descriptor: OwnedFd,
+}
+
+impl Signals {
+    /// Blocks every signal but the faults, and opens the descriptor: non-blocking, closed on exec.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn take_all() -> io::Result<Self> {
+        // SAFETY: the set is initialised by sigfillset before it is used.
+        let fd = unsafe {
+            let mut set: libc::sigset_t = std::mem::zeroed();
+            libc::sigfillset(&raw mut set);
+            for fault in FAULTS {
+                libc::sigdelset(&raw mut set, fault);
+            }
+            if libc::sigprocmask(libc::SIG_SETMASK, &raw const set, ptr::null_mut()) < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
+        };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the kernel has just made this descriptor for us.
+        let descriptor = unsafe { OwnedFd::from_raw_fd(fd) };
+        Ok(Self { descriptor })
+    }
+
+    /// The next signal's number, if one is pending. Allocates nothing.
+    #[must_use]
+    pub fn next(&self) -> Option<i32> {
+        // SAFETY: an all-zero signalfd_siginfo is valid, and the kernel writes no more than it.
+        unsafe {
+            let mut info: libc::signalfd_siginfo = std::mem::zeroed();
+            let size = size_of::<libc::signalfd_siginfo>();
+            let read = libc::read(
+                self.descriptor.as_raw_fd(),
+                ptr::from_mut(&mut info).cast(),
+                size,
+            );
+            (usize::try_from(read) == Ok(size)).then(|| i32::try_from(info.ssi_signo).unwrap_or(0))
+        }
+    }
+}
+
+impl std::os::fd::AsFd for Signals {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
+/// Unblocks every signal again: for a program that is executed without `process::Prepared`.
+///
+/// # Errors
+/// The kernel refuses, which it has no reason for.
+pub fn unblock_all() -> io::Result<()> {
+    // SAFETY: the set is initialised by sigemptyset before it is used.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        if libc::sigprocmask(libc::SIG_SETMASK, &raw const set, ptr::null_mut()) < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// Catches the faults of this process, which is PID 1: they are logged, and the machine reboots.
+/// The same signals sent by somebody are dropped.
+pub fn catch_faults() {
+    for fault in FAULTS {
+        // SAFETY: the handler is async-signal-safe, and the structure is fully initialised.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = fault_handler as *const () as usize;
+            action.sa_flags = libc::SA_SIGINFO | libc::SA_NODEFER;
+            libc::sigaction(fault, &raw const action, ptr::null_mut());
+        }
+    }
+}
+
+/// Only system calls.
+extern "C" fn fault_handler(signal: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    // SAFETY: the kernel hands in a valid siginfo_t; everything else is system calls on constants.
+    unsafe {
+        let own = libc::getpid();
+        let from_somebody = (*info).si_code <= 0 && (*info).si_pid() != own;
+        if from_somebody {
+            return;
+        }
+        last_words(match signal {
+            libc::SIGSEGV => c"<2>cairn: PID 1 failed: invalid memory reference; rebooting in 10 s",
+            libc::SIGBUS => c"<2>cairn: PID 1 failed: bus error; rebooting in 10 s",
+            libc::SIGILL => c"<2>cairn: PID 1 failed: illegal instruction; rebooting in 10 s",
+            libc::SIGABRT => c"<2>cairn: PID 1 failed: aborted; rebooting in 10 s",
+            _ => c"<2>cairn: PID 1 failed: fault; rebooting in 10 s",
+        });
+        reboot_after_delay();
+    }
+}
+
+/// Waits so that the console can be read, syncs, and reboots. Async-signal-safe; never returns.
+pub fn reboot_after_delay() -> ! {
+    // SAFETY: system calls on constants.
+    unsafe {
+        libc::sleep(FAULT_DELAY_SECONDS);
+        libc::sync();
+        libc::reboot(libc::RB_AUTOBOOT);
+        loop {
+            libc::pause();
+        }
+    }
+}
+
+/// One record to the kernel log without any state of the program.
+unsafe fn last_words(text: &std::ffi::CStr) {
+    // SAFETY: system calls on constants; what fails cannot be told to anybody.
+    unsafe {
+        let fd = libc::open(c"/dev/kmsg".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+        if fd >= 0 {
+            libc::write(fd, text.as_ptr().cast(), text.to_bytes().len());
+            libc::close(fd);
+        }
+    }
+}
+
+/// Sends `signal` to the process `pid`; that it has ended already is no error.
+///
+/// # Errors
+/// The signal is not allowed, or `pid` is no process id (0 and above `i32::MAX` are not).
+pub fn send(pid: u32, signal: i32) -> io::Result<()> {
+    let pid = i32::try_from(pid).ok().filter(|pid| *pid > 0);
+    let pid = pid.ok_or(io::ErrorKind::InvalidInput)?;
+    send_raw(pid, signal)
+}
+
+/// Sends `signal` to every process but this one (and, for PID 1's sake, but the kernel's).
+///
+/// # Errors
+/// The signal is not allowed. That there is no other process is no error.
+pub fn send_to_all(signal: i32) -> io::Result<()> {
+    send_raw(-1, signal)
+}
+
+fn send_raw(pid: i32, signal: i32) -> io::Result<()> {
+    // SAFETY: a system call on numbers.
+    if unsafe { libc::kill(pid, signal) } == 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    if error.raw_os_error() == Some(libc::ESRCH) {
+        return Ok(());
+    }
+    Err(error)
+}
