@@ -1,0 +1,60 @@
+//! `/etc/.pwd.lock`: what useradd, passwd and their kin hold while they change the database.
+//!
+//! Source: lckpwdf(3): a POSIX write lock on the whole file.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::libc;
+
+use crate::root::Root;
+
+use super::AccountsError;
+
+/// The lock, held until it is dropped.
+#[derive(Debug)]
+pub(super) struct Lock(#[expect(dead_code, reason = "the lock lives as long as the file")] File);
+
+const RETRY: Duration = Duration::from_millis(20);
+
+pub(super) fn acquire(root: &Root, deadline: Duration) -> Result<Lock, AccountsError> {
+    let path = root.place(Path::new("/etc/.pwd.lock"))?;
+    let failed = |source| AccountsError::Lock {
+        path: path.clone(),
+        source,
+    };
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(OFlag::O_NOFOLLOW.bits())
+        .open(&path)
+        .map_err(failed)?;
+    let whole_file = libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    let end = Instant::now() + deadline;
+    loop {
+        match fcntl(&file, FcntlArg::F_SETLK(&whole_file)) {
+            Ok(_) => return Ok(Lock(file)),
+            Err(Errno::EACCES | Errno::EAGAIN | Errno::EINTR) if Instant::now() < end => {
+                thread::sleep(RETRY);
+            }
+            Err(Errno::EACCES | Errno::EAGAIN) => {
+                return Err(failed(io::Error::from(io::ErrorKind::TimedOut)));
+            }
+            Err(error) => return Err(failed(error.into())),
+        }
+    }
+}

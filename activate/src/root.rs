@@ -1,0 +1,485 @@
+//! The root directory that activation works on: the running system's, an image tree's or a test's.
+//!
+//! Paths inside of it are *logical*: absolute, as programs of that system see them. Symbolic links
+//! are followed inside the root, absolute ones too, as after a `chroot`.
+//!
+//! Invariant: a file is replaced by `rename` of a finished, synced temporary in the same folder,
+//! so that readers, and a machine that loses power, see the old file or the new one.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{
+    DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, fchown, symlink,
+};
+use std::path::{Component, Path, PathBuf};
+
+/// Mode and owner of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rights {
+    /// Permission bits with setuid, setgid and sticky.
+    pub mode: u32,
+    /// Owner's number.
+    pub uid: u32,
+    /// Group's number.
+    pub gid: u32,
+}
+
+impl Rights {
+    /// Owned by root.
+    #[must_use]
+    pub const fn root(mode: u32) -> Self {
+        Self {
+            mode,
+            uid: 0,
+            gid: 0,
+        }
+    }
+}
+
+impl std::fmt::Display for Rights {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:04o} {}:{}", self.mode, self.uid, self.gid)
+    }
+}
+
+/// Whether owners can be given away, and are therefore compared and set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owners {
+    /// The process is the superuser.
+    Set,
+    /// It is not: files stay its own, and file capabilities are left out too.
+    Ignored,
+}
+
+/// What lies at a path, links not followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Absent,
+    Link(PathBuf),
+    Directory(Rights),
+    File(Rights),
+    Other,
+}
+
+/// A root directory.
+#[derive(Debug, Clone)]
+pub(crate) struct Root {
+    path: PathBuf,
+    owners: Owners,
+}
+
+/// An I/O error with what was tried on which path (physical).
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {verb} '{path}': {source}")]
+pub struct FileError {
+    /// `read`, `create`, …
+    pub verb: &'static str,
+    /// The path as this process names it.
+    pub path: PathBuf,
+    /// The cause.
+    pub source: io::Error,
+}
+
+fn failed(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileError {
+    let path = path.to_owned();
+    move |source| FileError { verb, path, source }
+}
+
+/// Longest chain of symbolic links that is followed, as the kernel's.
+const MAX_LINKS: usize = 40;
+
+impl Root {
+    pub(crate) fn new(path: &Path) -> Self {
+        let owners = if nix::unistd::geteuid().is_root() {
+            Owners::Set
+        } else {
+            Owners::Ignored
+        };
+        Self {
+            path: path.to_owned(),
+            owners,
+        }
+    }
+
+    pub(crate) fn owners(&self) -> Owners {
+        self.owners
+    }
+
+    /// Where `path` (logical) lies for this process; its folder is followed through links, its
+    /// last component is not.
+    pub(crate) fn place(&self, path: &Path) -> Result<PathBuf, FileError> {
+        match (path.parent(), path.file_name()) {
+            (Some(parent), Some(name)) => Ok(self.resolve(parent)?.join(name)),
+            _ => Ok(self.path.clone()),
+        }
+    }
+
+    /// Where `path` (logical) lies with every link followed; what does not exist stays as written.
+    pub(crate) fn resolve(&self, path: &Path) -> Result<PathBuf, FileError> {
+        let mut pending: Vec<OsString> = components_reversed(path);
+        let mut place = self.path.clone();
+        let mut depth = 0_usize;
+        let mut links = 0;
+        while let Some(component) = pending.pop() {
+            if component == ".." {
+                if depth > 0 {
+                    place.pop();
+                    depth -= 1;
+                }
+                continue;
+            }
+            place.push(&component);
+            let Ok(target) = fs::read_link(&place) else {
+                depth += 1;
+                continue;
+            };
+            links += 1;
+            if links > MAX_LINKS {
+                let source = io::Error::other("too many symbolic links");
+                return Err(failed("resolve", path)(source));
+            }
+            place.pop();
+            if target.is_absolute() {
+                place.clone_from(&self.path);
+                depth = 0;
+            }
+            pending.extend(components_reversed(&target));
+        }
+        Ok(place)
+    }
+
+    pub(crate) fn kind(&self, path: &Path) -> Result<Kind, FileError> {
+        let place = self.place(path)?;
+        let metadata = match fs::symlink_metadata(&place) {
+            Ok(metadata) => metadata,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                return Ok(Kind::Absent);
+            }
+            Err(error) => return Err(failed("examine", &place)(error)),
+        };
+        let rights = Rights {
+            mode: metadata.mode() & 0o7777,
+            uid: metadata.uid(),
+            gid: metadata.gid(),
+        };
+        Ok(if metadata.is_symlink() {
+            Kind::Link(fs::read_link(&place).map_err(failed("read link", &place))?)
+        } else if metadata.is_dir() {
+            Kind::Directory(rights)
+        } else if metadata.is_file() {
+            Kind::File(rights)
+        } else {
+            Kind::Other
+        })
+    }
+
+    /// Whether `found` is as good as `wanted`: owners count only where they can be set.
+    pub(crate) fn same_rights(&self, found: Rights, wanted: Rights) -> bool {
+        found.mode == wanted.mode
+            && (self.owners == Owners::Ignored
+                || (found.uid, found.gid) == (wanted.uid, wanted.gid))
+    }
+
+    /// The bytes at `path`, links followed; `None` if there is nothing.
+    pub(crate) fn read_if_there(&self, path: &Path) -> Result<Option<Vec<u8>>, FileError> {
+        let place = self.resolve(path)?;
+        match fs::read(&place) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(failed("read", &place)(error)),
+        }
+    }
+
+    /// Opens the regular file at `path`, links followed.
+    pub(crate) fn open(&self, path: &Path) -> Result<File, FileError> {
+        let place = self.resolve(path)?;
+        File::open(&place).map_err(failed("open", &place))
+    }
+
+    /// Whether the files at both paths have the same bytes; `false` if one is missing.
+    pub(crate) fn same_content(&self, one: &Path, other: &Path) -> Result<bool, FileError> {
+        let (one, other) = (self.resolve(one)?, self.resolve(other)?);
+        let (Ok(one_data), Ok(other_data)) = (fs::metadata(&one), fs::metadata(&other)) else {
+            return Ok(false);
+        };
+        if !one_data.is_file() || !other_data.is_file() || one_data.len() != other_data.len() {
+            return Ok(false);
+        }
+        equal_files(&one, &other)
+    }
+
+    /// Names in the directory at `path`, sorted; none if it is absent.
+    pub(crate) fn names(&self, path: &Path) -> Result<Vec<OsString>, FileError> {
+        let place = self.resolve(path)?;
+        let entries = match fs::read_dir(&place) {
+            Ok(entries) => entries,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                return Ok(Vec::new());
+            }
+            Err(error) => return Err(failed("list", &place)(error)),
+        };
+        let mut names = entries
+            .map(|entry| entry.map(|entry| entry.file_name()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(failed("list", &place))?;
+        names.sort();
+        Ok(names)
+    }
+
+    /// Makes the link, replacing what is there unless it is a directory.
+    pub(crate) fn link(
+        &self,
+        path: &Path,
+        target: &Path,
+        touched: &mut Touched,
+    ) -> Result<(), FileError> {
+        let place = self.place(path)?;
+        let temporary = temporary_beside(&place);
+        remove_if_there(&temporary)?;
+        symlink(target, &temporary).map_err(failed("create", &temporary))?;
+        rename_over(&temporary, &place)?;
+        touched.note(&place);
+        Ok(())
+    }
+
+    /// Writes a file with `fill`, replacing what is there unless it is a directory. Owner and mode
+    /// are set before the file gets its name.
+    pub(crate) fn write(
+        &self,
+        path: &Path,
+        rights: Rights,
+        touched: &mut Touched,
+        fill: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> Result<(), FileError> {
+        let place = self.place(path)?;
+        let temporary = temporary_beside(&place);
+        remove_if_there(&temporary)?;
+        let written = self.write_temporary(&temporary, rights, fill);
+        if let Err(error) = written {
+            remove_if_there(&temporary)?;
+            return Err(error);
+        }
+        rename_over(&temporary, &place)?;
+        touched.note(&place);
+        Ok(())
+    }
+
+    fn write_temporary(
+        &self,
+        temporary: &Path,
+        rights: Rights,
+        fill: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> Result<(), FileError> {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(temporary)
+            .map_err(failed("create", temporary))?;
+        // The owner first: a change of owner clears setuid bits and capabilities. The content
+        // before the capabilities that `fill` may set last: a write clears them as well.
+        if self.owners == Owners::Set {
+            fchown(&file, Some(rights.uid), Some(rights.gid))
+                .map_err(failed("change owner of", temporary))?;
+        }
+        fill(&mut file).map_err(failed("write", temporary))?;
+        file.set_permissions(Permissions::from_mode(rights.mode))
+            .map_err(failed("change mode of", temporary))?;
+        file.sync_all().map_err(failed("sync", temporary))
+    }
+
+    /// Makes one directory whose parent exists.
+    pub(crate) fn make_directory(
+        &self,
+        path: &Path,
+        rights: Rights,
+        touched: &mut Touched,
+    ) -> Result<(), FileError> {
+        let place = self.place(path)?;
+        let temporary = temporary_beside(&place);
+        if fs::symlink_metadata(&temporary).is_ok() {
+            // Left by an interrupted run; it is empty unless someone else uses that name.
+            fs::remove_dir(&temporary).map_err(failed("remove", &temporary))?;
+        }
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&temporary)
+            .map_err(failed("create", &temporary))?;
+        if self.owners == Owners::Set {
+            chown(&temporary, Some(rights.uid), Some(rights.gid))
+                .map_err(failed("change owner of", &temporary))?;
+        }
+        fs::set_permissions(&temporary, Permissions::from_mode(rights.mode))
+            .map_err(failed("change mode of", &temporary))?;
+        rename_over(&temporary, &place)?;
+        touched.note(&place);
+        Ok(())
+    }
+
+    /// Sets mode and owner of an existing directory or file; a link in its place is refused.
+    pub(crate) fn set_rights(&self, path: &Path, rights: Rights) -> Result<(), FileError> {
+        let place = self.place(path)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits())
+            .open(&place)
+            .map_err(failed("open", &place))?;
+        if self.owners == Owners::Set {
+            fchown(&file, Some(rights.uid), Some(rights.gid))
+                .map_err(failed("change owner of", &place))?;
+        }
+        file.set_permissions(Permissions::from_mode(rights.mode))
+            .map_err(failed("change mode of", &place))
+    }
+
+    /// Gives `path` another name in its folder; the new name must be free.
+    pub(crate) fn move_aside(
+        &self,
+        path: &Path,
+        to: &Path,
+        touched: &mut Touched,
+    ) -> Result<(), FileError> {
+        let (place, to) = (self.place(path)?, self.place(to)?);
+        if fs::symlink_metadata(&to).is_ok() {
+            let taken = io::Error::from(io::ErrorKind::AlreadyExists);
+            return Err(failed("move something to", &to)(taken));
+        }
+        fs::rename(&place, &to).map_err(failed("rename", &place))?;
+        touched.note(&place);
+        Ok(())
+    }
+
+    /// Removes a file or link.
+    pub(crate) fn remove_file(&self, path: &Path, touched: &mut Touched) -> Result<(), FileError> {
+        let place = self.place(path)?;
+        remove_if_there(&place)?;
+        touched.note(&place);
+        Ok(())
+    }
+
+    /// Removes an empty directory.
+    pub(crate) fn remove_directory(
+        &self,
+        path: &Path,
+        touched: &mut Touched,
+    ) -> Result<(), FileError> {
+        let place = self.place(path)?;
+        fs::remove_dir(&place).map_err(failed("remove", &place))?;
+        touched.note(&place);
+        Ok(())
+    }
+}
+
+/// Folders whose entries changed, to be synced together.
+#[derive(Debug, Default)]
+pub(crate) struct Touched(BTreeSet<PathBuf>);
+
+impl Touched {
+    fn note(&mut self, place: &Path) {
+        if let Some(parent) = place.parent() {
+            self.0.insert(parent.to_owned());
+        }
+    }
+
+    /// Makes the names in the folders durable. A folder that has been removed since is skipped.
+    pub(crate) fn sync(&mut self) -> Result<(), FileError> {
+        for folder in std::mem::take(&mut self.0) {
+            match File::open(&folder) {
+                Ok(file) => file.sync_all().map_err(failed("sync", &folder))?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(failed("open", &folder)(error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn components_reversed(path: &Path) -> Vec<OsString> {
+    let mut parts: Vec<OsString> = path
+        .components()
+        .filter_map(|part| match part {
+            Component::Normal(name) => Some(name.to_owned()),
+            Component::ParentDir => Some("..".into()),
+            _ => None,
+        })
+        .collect();
+    parts.reverse();
+    parts
+}
+
+/// One fixed name for each path: what an interrupted run leaves is replaced by the next.
+fn temporary_beside(place: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(place.file_name().unwrap_or_default());
+    name.push(".cairn-tmp");
+    place.with_file_name(name)
+}
+
+fn rename_over(temporary: &Path, place: &Path) -> Result<(), FileError> {
+    let renamed = fs::rename(temporary, place).map_err(failed("replace", place));
+    if renamed.is_err() {
+        remove_if_there(temporary)?;
+    }
+    renamed
+}
+
+fn remove_if_there(place: &Path) -> Result<(), FileError> {
+    let removed = match fs::symlink_metadata(place) {
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir(place),
+        _ => fs::remove_file(place),
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(failed("remove", place)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn equal_files(one: &Path, other: &Path) -> Result<bool, FileError> {
+    let mut one_file = File::open(one).map_err(failed("open", one))?;
+    let mut other_file = File::open(other).map_err(failed("open", other))?;
+    let (mut one_block, mut other_block) = (Vec::new(), Vec::new());
+    loop {
+        one_block.clear();
+        other_block.clear();
+        (&mut one_file)
+            .take(1 << 16)
+            .read_to_end(&mut one_block)
+            .map_err(failed("read", one))?;
+        (&mut other_file)
+            .take(1 << 16)
+            .read_to_end(&mut other_block)
+            .map_err(failed("read", other))?;
+        if one_block != other_block {
+            return Ok(false);
+        }
+        if one_block.is_empty() {
+            return Ok(true);
+        }
+    }
+}
+
+/// Writes `bytes`; for [`Root::write`].
+pub(crate) fn bytes(content: &[u8]) -> impl FnOnce(&mut File) -> io::Result<()> + '_ {
+    move |file| file.write_all(content)
+}

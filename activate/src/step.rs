@@ -1,0 +1,136 @@
+//! One step of activation: what is planned, printed and done.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::accounts::AccountsUpdate;
+use crate::kernel::Setting;
+use crate::root::Rights;
+use crate::wrappers::WrapperProgram;
+
+/// One change of the system. All paths are logical: absolute inside the root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// A directory that is missing, with its parent there or made before.
+    MakeDirectory {
+        /// Where.
+        path: PathBuf,
+        /// Mode and owner.
+        rights: Rights,
+    },
+    /// A directory that is there with other rights.
+    SetRights {
+        /// Where.
+        path: PathBuf,
+        /// Mode and owner.
+        rights: Rights,
+    },
+    /// A symbolic link, made or replaced in one rename.
+    Link {
+        /// Where.
+        path: PathBuf,
+        /// What it says.
+        target: PathBuf,
+    },
+    /// A small file with the given content, made or replaced in one rename.
+    Write {
+        /// Where.
+        path: PathBuf,
+        /// The whole content.
+        content: Vec<u8>,
+        /// Mode and owner.
+        rights: Rights,
+    },
+    /// A copy of a file, made or replaced in one rename.
+    Copy {
+        /// Where.
+        path: PathBuf,
+        /// The file copied.
+        source: PathBuf,
+        /// Mode and owner of the copy.
+        rights: Rights,
+    },
+    /// Something that is not ours stands in the way, and is kept under another name.
+    MoveAside {
+        /// Where it is.
+        path: PathBuf,
+        /// Its new name.
+        to: PathBuf,
+    },
+    /// A file or link of an earlier generation.
+    RemoveFile {
+        /// Where.
+        path: PathBuf,
+    },
+    /// A directory that only held things of an earlier generation, which are removed before.
+    RemoveDirectory {
+        /// Where.
+        path: PathBuf,
+    },
+    /// A new random `/etc/machine-id`.
+    MachineId {
+        /// Where.
+        path: PathBuf,
+    },
+    /// The user database.
+    Accounts(AccountsUpdate),
+    /// The whole set of wrappers in a fresh folder, switched by one rename of the link to it.
+    Wrappers {
+        /// The fresh folder.
+        folder: PathBuf,
+        /// What it holds.
+        programs: Vec<WrapperProgram>,
+        /// The folder used before, removed afterwards.
+        old: Option<PathBuf>,
+    },
+    /// A setting of the running kernel.
+    Set {
+        /// Which.
+        setting: Setting,
+        /// Its new value.
+        value: String,
+    },
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MakeDirectory { path, rights } => {
+                write!(f, "make directory {} {rights}", path.display())
+            }
+            Self::SetRights { path, rights } => {
+                write!(f, "set rights of {} {rights}", path.display())
+            }
+            Self::Link { path, target } => {
+                write!(f, "link {} -> {}", path.display(), target.display())
+            }
+            Self::Write { path, rights, .. } => write!(f, "write {} {rights}", path.display()),
+            Self::Copy {
+                path,
+                source,
+                rights,
+            } => write!(
+                f,
+                "copy {} from {} {rights}",
+                path.display(),
+                source.display()
+            ),
+            Self::MoveAside { path, to } => {
+                write!(f, "keep {} as {}", path.display(), to.display())
+            }
+            Self::RemoveFile { path } => write!(f, "remove {}", path.display()),
+            Self::RemoveDirectory { path } => write!(f, "remove directory {}", path.display()),
+            Self::MachineId { path } => write!(f, "write {} with a new identity", path.display()),
+            Self::Accounts(update) => write!(f, "{update}"),
+            Self::Wrappers {
+                folder, programs, ..
+            } => {
+                write!(f, "install wrappers in {}:", folder.display())?;
+                programs
+                    .iter()
+                    .try_for_each(|program| write!(f, " {program}"))
+            }
+            Self::Set { setting, value } => write!(f, "set {setting} to '{value}'"),
+        }
+    }
+}
