@@ -15,3 +15,4 @@ pub mod reboot;
 pub mod seqpacket;
 pub mod signal;
 pub mod uevent;
+pub mod xattr;
