@@ -144,9 +144,8 @@ fn run_guest(accelerator: Accelerator, timeout: Duration) -> anyhow::Result<Outc
         .prefix("cairn-probe-")
         .tempdir()
         .context("cannot create a temporary folder")?;
-    let sector = folder.path().join("sector");
-    fs::write(&sector, boot_sector())
-        .with_context(|| format!("cannot write {}", sector.display()))?;
+    let sector = folder.path().join("disk");
+    write_disk(&sector)?;
     let log = folder.path().join("log");
     let mut arguments = accelerator.arguments().map(str::to_owned).to_vec();
     let drive = format!(
@@ -198,6 +197,13 @@ fn judge(status: ExitStatus, complaint: &str) -> anyhow::Result<Outcome> {
             Ok(Outcome::Refused(format!("{status}: {last}")))
         }
     }
+}
+
+/// SeaBIOS does not come to an end with a virtio disk of a single sector; 1 MiB is enough.
+fn write_disk(path: &Path) -> anyhow::Result<()> {
+    let mut disk = boot_sector().to_vec();
+    disk.resize(1 << 20, 0);
+    fs::write(path, disk).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn boot_sector() -> [u8; 512] {

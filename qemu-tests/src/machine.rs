@@ -573,6 +573,12 @@ impl Machine {
         Ok(())
     }
 
+    /// QEMU's process id.
+    #[must_use]
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Whether it still runs.
     #[must_use]
     pub fn runs(&self) -> bool {

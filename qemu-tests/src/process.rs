@@ -22,6 +22,7 @@ pub(crate) const QEMU: &str = "qemu-system-x86_64";
 /// A running QEMU; dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Process {
+    id: u32,
     shared: Arc<Shared>,
 }
 
@@ -49,7 +50,13 @@ impl Process {
         let shared = receiver
             .recv()
             .context("cannot start QEMU: its thread ended")??;
-        Ok(Self { shared })
+        let id = lock(&shared.child).id();
+        Ok(Self { id, shared })
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.id
     }
 
     /// How it ended, if it has.
