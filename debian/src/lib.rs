@@ -7,17 +7,30 @@
 
 #![forbid(unsafe_code)]
 
+mod control;
+mod date;
 mod digest;
 mod group;
 pub mod import;
+mod index;
+mod keys;
 mod lock;
+mod relation;
+mod release;
 mod request;
+mod signature;
+mod source;
 mod version;
 
 pub use digest::{ParseSha256Error, Sha256};
 pub use group::{Group, groups};
+pub use keys::Keys;
 pub use lock::{
     Lock, LockMismatch, LockedPackage, LockedRelease, MultiArch, ParseLockError, is_safe_filename,
 };
 pub use request::{ParseWantedError, Request, Wanted, is_package_name};
+pub use signature::SignatureError;
+pub use source::{
+    DEBIAN_KEYRING, Security, Source, SourceError, host_codename, host_sources, mirror_sources,
+};
 pub use version::{ParseVersionError, Version, compare};
