@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn names() {
         let hash = blake3::hash(b"a kernel");
-        expect!["kernels/dc42e1a6aba3e4cbe3bb5a9ba3ca5d2a8ad9b6d5a8b5cb4ff4e4b3b4aa2e4b9f-vmlinuz"]
+        expect!["kernels/a59a0e944dc51966c9455bae5482d706c1f2d12b4d99f687bd8447dc43ee8f2c-vmlinuz"]
             .assert_eq(&boot_file_name(&hash, BootFileKind::Kernel));
     }
 

@@ -2,6 +2,27 @@
 
 #![forbid(unsafe_code)]
 
+mod disk;
+mod ext4;
+mod ext4_size;
+mod fat;
+mod fat_repair;
+mod file_system;
+mod fill;
+mod identifiers;
+mod layout;
 mod manifest;
+mod output;
+mod pages;
+mod partition_table;
+mod region;
 
+pub use disk::{BiosBoot, Disk, DiskError, Progress, plan, write};
+pub use ext4::Ext4;
+pub use fat::Fat;
+pub use file_system::{FileSystemError, FileSystemWriter};
+pub use identifiers::Identifiers;
+pub use layout::{Layout, Partition, PartitionKind, SECTOR};
 pub use manifest::{Content, Manifest, ManifestError, Node};
+pub use output::OutputError;
+pub use region::Region;

@@ -1,0 +1,182 @@
+//! A raw disk image: GPT, GRUB for BIOS and UEFI, the EFI system partition and the root.
+
+use std::path::Path;
+
+use cairn_bootloader::{BootSectorError, patch_boot_sector, patch_core_image};
+
+use crate::ext4::Ext4;
+use crate::fat::Fat;
+use crate::file_system::{FileSystemError, FileSystemWriter};
+use crate::identifiers::Identifiers;
+use crate::layout::{Layout, Partition, SECTOR};
+use crate::manifest::{Content, Manifest};
+use crate::output::{Output, OutputError};
+use crate::partition_table::partition_table;
+use crate::region::Region;
+
+/// What goes into a disk image.
+#[derive(Debug, Clone)]
+pub struct Disk<'a> {
+    /// The root file system.
+    pub root: &'a Manifest,
+    /// The EFI system partition: files and directories only.
+    pub esp: &'a Manifest,
+    /// GRUB for BIOS.
+    pub boot: &'a BiosBoot,
+    /// Label of the root file system, and name of its partition; at most 16 bytes.
+    pub root_label: &'a str,
+    /// What all identifiers are derived from: a hash of what goes into the image. With the same
+    /// seed, [`Identifiers::from_seed`] tells them in advance.
+    pub seed: [u8; 32],
+    /// Bytes left free in the root file system.
+    pub free_space: u64,
+    /// Time of making that the file system records, in seconds since 1970.
+    pub epoch: u32,
+}
+
+/// GRUB's images for BIOS, as they come from GRUB.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BiosBoot {
+    /// `boot.img`.
+    pub boot_img: Vec<u8>,
+    /// The core image, made for [`cairn_bootloader::Platform::Bios`].
+    pub core_img: Vec<u8>,
+}
+
+/// How far the writing is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of contents written.
+    pub written: u64,
+    /// Bytes of contents in all.
+    pub total: u64,
+}
+
+/// Why a disk image cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum DiskError {
+    /// A file system cannot be written.
+    #[error(transparent)]
+    FileSystem(#[from] FileSystemError),
+    /// The output cannot be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// GRUB's images are of the wrong kind.
+    #[error(transparent)]
+    Boot(#[from] BootSectorError),
+    /// The core image is larger than its partition.
+    #[error("cannot place GRUB's core image of {size} bytes in a partition of {room}")]
+    CoreTooLarge {
+        /// Bytes of the core image.
+        size: usize,
+        /// Bytes of the partition.
+        room: u64,
+    },
+    /// [`write`] got a layout that [`plan`] did not make for this disk.
+    #[error("cannot write the disk image: its layout was planned for another disk")]
+    OtherLayout,
+}
+
+/// The layout of `disk`; nothing is read or written.
+///
+/// # Errors
+/// A tree has what its file system cannot hold, or the label is too long.
+pub fn plan(disk: &Disk<'_>) -> Result<Layout, DiskError> {
+    let identifiers = Identifiers::from_seed(&disk.seed);
+    let esp_size = esp(&identifiers).size(disk.esp, 0)?;
+    let root_size = root(disk, &identifiers).size(disk.root, disk.free_space)?;
+    let content = contents(disk.root) + contents(disk.esp);
+    Ok(Layout::new(
+        &identifiers,
+        disk.root_label,
+        esp_size,
+        root_size,
+        content,
+    ))
+}
+
+/// Writes `disk` by its `layout` to `output`, and calls `progress` as it goes. The output appears
+/// when it is whole and durable; an image that was there before stays until then.
+///
+/// # Errors
+/// See [`DiskError`]. Nothing is left behind.
+pub fn write(
+    disk: &Disk<'_>,
+    layout: &Layout,
+    output: &Path,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(), DiskError> {
+    if plan(disk)? != *layout {
+        return Err(DiskError::OtherLayout);
+    }
+    let identifiers = Identifiers::from_seed(&disk.seed);
+    let bios_boot = layout.bios_boot();
+    let core_lba = bios_boot.start / SECTOR;
+    let boot_code = patch_boot_sector(&disk.boot.boot_img, core_lba)?;
+    let core = patch_core_image(&disk.boot.core_img, core_lba)?;
+    if core.len() as u64 > bios_boot.size {
+        return Err(DiskError::CoreTooLarge {
+            size: core.len(),
+            room: bios_boot.size,
+        });
+    }
+
+    let total = layout.content;
+    let output = Output::create(output, layout.size, total)?;
+    let failed = |error| DiskError::Output(output.failure(error, total));
+    let table = partition_table(layout, boot_code).map_err(failed)?;
+    Region::new(output.file(), 0, layout.size)
+        .write_pages(&table)
+        .map_err(failed)?;
+    region(&output, bios_boot)
+        .write_at(&core, 0)
+        .map_err(failed)?;
+
+    let mut written = 0;
+    let mut count = |bytes| {
+        written += bytes;
+        progress(Progress { written, total });
+    };
+    let file_system = |error| match error {
+        FileSystemError::Write { source, .. } => failed(source),
+        error => error.into(),
+    };
+    esp(&identifiers)
+        .write(disk.esp, &region(&output, layout.esp()), &mut count)
+        .map_err(file_system)?;
+    root(disk, &identifiers)
+        .write(disk.root, &region(&output, layout.root()), &mut count)
+        .map_err(file_system)?;
+    output.finish()?;
+    Ok(())
+}
+
+fn region<'a>(output: &'a Output<'_>, partition: &Partition) -> Region<'a> {
+    Region::new(output.file(), partition.start, partition.size)
+}
+
+fn esp(identifiers: &Identifiers) -> Fat {
+    Fat {
+        serial: identifiers.esp_serial,
+        label: *b"ESP        ",
+    }
+}
+
+fn root(disk: &Disk<'_>, identifiers: &Identifiers) -> Ext4 {
+    Ext4 {
+        label: disk.root_label.to_owned(),
+        uuid: identifiers.root_file_system,
+        epoch: disk.epoch,
+    }
+}
+
+/// Bytes of all contents in `tree`.
+fn contents(tree: &Manifest) -> u64 {
+    tree.entries()
+        .map(|(_, node)| match &node.content {
+            Content::Bytes(bytes) => bytes.len() as u64,
+            Content::File { size, .. } => *size,
+            Content::Directory | Content::Symlink(_) | Content::CharDevice { .. } => 0,
+        })
+        .sum()
+}

@@ -1,0 +1,195 @@
+//! ext4, by the crate `mkext4`.
+//!
+//! The file system is sealed first: every block's place is known. Then the metadata is written,
+//! then each file's content to its blocks, in ascending order, neighbours together.
+//!
+//! Limits of the writer: names, link targets and names of extended attributes are UTF-8; an
+//! extended attribute's value and name fit one block; there is no `resize_inode` (Linux grows the
+//! file system with `meta_bg`, which GRUB reads).
+
+use std::io;
+use std::path::Path;
+
+use mkext4::{FsBuilder, InodeCount, InodeHandle, Meta, Options, ROOT, RegionSink, SpecialKind};
+use uuid::Uuid;
+
+use crate::ext4_size::blocks_for;
+use crate::file_system::{FileSystemError, FileSystemWriter};
+use crate::fill::{Filler, Span};
+use crate::manifest::{Content, Manifest, Node};
+use crate::region::Region;
+
+pub(crate) const KIND: &str = "ext4";
+pub(crate) const BLOCK: u64 = 4096;
+
+/// An ext4 file system to be.
+#[derive(Debug, Clone)]
+pub struct Ext4 {
+    /// Its label, at most 16 bytes.
+    pub label: String,
+    /// Its UUID; the seed of the directories' hashes comes from it too.
+    pub uuid: Uuid,
+    /// Time of its making, in seconds since 1970.
+    pub epoch: u32,
+}
+
+impl FileSystemWriter for Ext4 {
+    fn size(&self, tree: &Manifest, free: u64) -> Result<u64, FileSystemError> {
+        self.options(BLOCK, 16)?;
+        Ok(blocks_for(tree, free).blocks * BLOCK)
+    }
+
+    fn write(
+        &self,
+        tree: &Manifest,
+        region: &Region<'_>,
+        written: &mut dyn FnMut(u64),
+    ) -> Result<(), FileSystemError> {
+        let inodes = blocks_for(tree, 0).inodes;
+        let whole = |error| self.whole(region.length(), &error);
+        let mut builder = FsBuilder::new(self.options(region.length(), inodes)?).map_err(whole)?;
+        let contents = declare(tree, &mut builder)?;
+        let layout = builder.seal().map_err(whole)?;
+        layout
+            .writer(RegionWriter(region))
+            .map_err(|error| match error {
+                mkext4::Error::Io(source) => FileSystemError::Write { kind: KIND, source },
+                error => self.whole(region.length(), &error),
+            })?;
+        let mut filler = Filler::new(KIND, region, written);
+        for (handle, node) in contents {
+            let spans = layout
+                .extents(handle)
+                .into_iter()
+                .map(|(offset, length)| Span { offset, length });
+            filler.fill(&node.content, spans)?;
+        }
+        filler.finish()
+    }
+}
+
+impl Ext4 {
+    fn options(&self, size: u64, inodes: u32) -> Result<Options, FileSystemError> {
+        if self.label.len() > 16 || self.label.contains('\0') {
+            let error = mkext4::Error::Invalid("the label is longer than 16 bytes".to_owned());
+            return Err(self.whole(size, &error));
+        }
+        let mut options = Options::new(size, *self.uuid.as_bytes(), i64::from(self.epoch));
+        options.inodes = InodeCount::Exact(inodes);
+        options.label = Some(self.label.clone());
+        // Only root writes to most of an image's root file system; 5 % would be wasted on it.
+        options.reserved_percent = 1;
+        Ok(options)
+    }
+
+    fn whole(&self, size: u64, error: &mkext4::Error) -> FileSystemError {
+        FileSystemError::Whole {
+            kind: KIND,
+            label: self.label.clone(),
+            size,
+            problem: error.to_string(),
+        }
+    }
+}
+
+/// Metadata of the file system to its region.
+struct RegionWriter<'a>(&'a Region<'a>);
+
+impl RegionSink for RegionWriter<'_> {
+    fn data(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_at(bytes, offset)
+    }
+
+    fn zeros(&mut self, _offset: u64, _length: u64) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Declares all of `tree`; gives back the files with contents in the order of their blocks.
+fn declare<'a>(
+    tree: &'a Manifest,
+    builder: &mut FsBuilder,
+) -> Result<Vec<(InodeHandle, &'a Node)>, FileSystemError> {
+    let mut contents = Vec::new();
+    // Directories from the root to the last entry's parent; entries come in depth-first order.
+    let mut directories: Vec<(&Path, InodeHandle)> = Vec::new();
+    for (path, node) in tree.entries() {
+        let refused = |problem: String| FileSystemError::Entry {
+            kind: KIND,
+            path: path.to_owned(),
+            problem,
+        };
+        let mkfs = |error: mkext4::Error| refused(error.to_string());
+        let handle = match path.parent() {
+            None => {
+                builder.set_meta(ROOT, meta(node)).map_err(mkfs)?;
+                directories.push((path, ROOT));
+                ROOT
+            }
+            Some(parent) => {
+                while directories.last().is_some_and(|(last, _)| *last != parent) {
+                    directories.pop();
+                }
+                let Some(&(_, directory)) = directories.last() else {
+                    return Err(refused("its parent is no directory".to_owned()));
+                };
+                let name = path
+                    .file_name()
+                    .and_then(|name| name.to_str())
+                    .ok_or_else(|| refused("its name is not UTF-8".to_owned()))?;
+                if directory == ROOT && name == "lost+found" {
+                    return Err(refused("every ext4 file system has its own".to_owned()));
+                }
+                let handle = declare_one(builder, directory, name, node, &refused)?;
+                if node.content == Content::Directory {
+                    directories.push((path, handle));
+                }
+                handle
+            }
+        };
+        for (name, value) in &node.xattrs {
+            let name = std::str::from_utf8(name).map_err(|_| {
+                refused("the name of an extended attribute is not UTF-8".to_owned())
+            })?;
+            builder.set_xattr(handle, name, value).map_err(mkfs)?;
+        }
+        if matches!(node.content, Content::Bytes(_) | Content::File { .. }) {
+            contents.push((handle, node));
+        }
+    }
+    Ok(contents)
+}
+
+fn declare_one(
+    builder: &mut FsBuilder,
+    directory: InodeHandle,
+    name: &str,
+    node: &Node,
+    refused: &dyn Fn(String) -> FileSystemError,
+) -> Result<InodeHandle, FileSystemError> {
+    let meta = meta(node);
+    match &node.content {
+        Content::Directory => builder.mkdir(directory, name, meta),
+        Content::Bytes(bytes) => builder.file(directory, name, meta, bytes.len() as u64),
+        Content::File { size, .. } => builder.file(directory, name, meta, *size),
+        Content::Symlink(target) => {
+            let target = target
+                .to_str()
+                .ok_or_else(|| refused("the target of the link is not UTF-8".to_owned()))?;
+            builder.symlink(directory, name, target, meta)
+        }
+        Content::CharDevice { major, minor } => {
+            let kind = SpecialKind::Char {
+                major: *major,
+                minor: *minor,
+            };
+            builder.mknod(directory, name, meta, kind)
+        }
+    }
+    .map_err(|error| refused(error.to_string()))
+}
+
+fn meta(node: &Node) -> Meta {
+    let mode = u16::try_from(node.mode & 0o7777).unwrap_or(0);
+    Meta::new(mode, node.uid, node.gid, (i64::from(node.mtime), 0))
+}

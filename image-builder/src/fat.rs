@@ -1,0 +1,209 @@
+//! The FAT of the EFI system partition, by the crate `fatfs`.
+//!
+//! FAT32 always: the UEFI specification (2.10, section 13.3) wants it on fixed disks. FAT keeps no
+//! owners, modes or times of the manifest: every entry is dated 1980-01-01.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use fatfs::{Date, DateTime, FatType, FormatVolumeOptions, FsOptions, Time, TimeProvider};
+
+use crate::fat_repair::repair_dot_entries;
+use crate::file_system::{FileSystemError, FileSystemWriter};
+use crate::manifest::{Content, Manifest, Node};
+use crate::pages::Pages;
+use crate::region::Region;
+
+const KIND: &str = "FAT";
+/// 64 MiB: with clusters of one sector, well above the 65525 that make a FAT 32.
+const SIZE: u64 = 64 << 20;
+/// One sector.
+const CLUSTER: u64 = 512;
+
+/// A FAT file system to be.
+#[derive(Debug, Clone)]
+pub struct Fat {
+    /// Its serial number.
+    pub serial: u32,
+    /// Its label, padded with blanks.
+    pub label: [u8; 11],
+}
+
+impl FileSystemWriter for Fat {
+    fn size(&self, tree: &Manifest, free: u64) -> Result<u64, FileSystemError> {
+        let content: u64 = tree
+            .entries()
+            .map(|(path, node)| {
+                let size = match &node.content {
+                    Content::Bytes(bytes) => bytes.len() as u64,
+                    Content::File { size, .. } => *size,
+                    _ => 0,
+                };
+                // A directory, and long names in its parent.
+                size.next_multiple_of(CLUSTER) + CLUSTER + 4 * path.as_os_str().len() as u64
+            })
+            .sum();
+        // Two tables of four bytes per cluster, boot sectors, and some room.
+        let needed = content + free + content / 32 + (4 << 20);
+        Ok(needed.max(SIZE).next_multiple_of(1 << 20))
+    }
+
+    fn write(
+        &self,
+        tree: &Manifest,
+        region: &Region<'_>,
+        written: &mut dyn FnMut(u64),
+    ) -> Result<(), FileSystemError> {
+        check_names(tree)?;
+        let mut pages = Pages::new(region.length());
+        self.format(&mut pages)
+            .map_err(|error| self.whole(region, &error))?;
+        let pages = populate(tree, pages, written)?;
+        let pages = repair_dot_entries(pages).map_err(|error| self.whole(region, &error))?;
+        region
+            .write_pages(&pages)
+            .map_err(|source| FileSystemError::Write { kind: KIND, source })
+    }
+}
+
+impl Fat {
+    fn format(&self, pages: &mut Pages) -> io::Result<()> {
+        let options = FormatVolumeOptions::new()
+            .fat_type(FatType::Fat32)
+            .bytes_per_cluster(512)
+            .volume_id(self.serial)
+            .volume_label(self.label);
+        fatfs::format_volume(pages, options)
+    }
+
+    fn whole(&self, region: &Region<'_>, error: &io::Error) -> FileSystemError {
+        FileSystemError::Whole {
+            kind: KIND,
+            label: String::from_utf8_lossy(&self.label).trim().to_owned(),
+            size: region.length(),
+            problem: error.to_string(),
+        }
+    }
+}
+
+/// Refuses names that are one and the same on FAT, which does not tell `a` from `A`: `fatfs` would
+/// write one over the other.
+fn check_names(tree: &Manifest) -> Result<(), FileSystemError> {
+    let mut names = BTreeSet::new();
+    tree.entries().try_for_each(|(path, _)| {
+        let name = text(path)?.to_uppercase();
+        if names.insert(name) {
+            Ok(())
+        } else {
+            Err(refused(path, "another name differs from it only in case"))
+        }
+    })
+}
+
+fn populate(
+    tree: &Manifest,
+    pages: Pages,
+    written: &mut dyn FnMut(u64),
+) -> Result<Pages, FileSystemError> {
+    let mut device = pages;
+    let options = FsOptions::new()
+        .time_provider(&BEGINNING)
+        .update_accessed_date(false);
+    let whole = |path: &Path, error: &io::Error| refused(path, &error.to_string());
+    {
+        let file_system = fatfs::FileSystem::new(&mut device, options)
+            .map_err(|error| whole(Path::new(""), &error))?;
+        let root = file_system.root_dir();
+        for (path, node) in tree.entries().skip(1) {
+            let name = text(path)?;
+            match &node.content {
+                Content::Directory => {
+                    root.create_dir(name).map_err(|error| whole(path, &error))?;
+                }
+                Content::Bytes(_) | Content::File { .. } => {
+                    let bytes = content(node)?;
+                    root.create_file(name)
+                        .and_then(|mut file| file.write_all(&bytes).and_then(|()| file.flush()))
+                        .map_err(|error| whole(path, &error))?;
+                    written(bytes.len() as u64);
+                }
+                Content::Symlink(_) | Content::CharDevice { .. } => {
+                    return Err(refused(path, "FAT has files and directories only"));
+                }
+            }
+        }
+        drop(root);
+        file_system
+            .unmount()
+            .map_err(|error| whole(Path::new(""), &error))?;
+    }
+    Ok(device)
+}
+
+/// All bytes of a file; files in an EFI system partition are small.
+fn content(node: &Node) -> Result<Vec<u8>, FileSystemError> {
+    match &node.content {
+        Content::File { path, size } => {
+            let mut bytes = Vec::new();
+            File::open(path)
+                .and_then(|file| file.take(size + 1).read_to_end(&mut bytes))
+                .map_err(|source| FileSystemError::Read {
+                    path: path.clone(),
+                    source,
+                })?;
+            if bytes.len() as u64 != *size {
+                return Err(FileSystemError::Changed {
+                    path: path.clone(),
+                    expected: *size,
+                    found: bytes.len() as u64,
+                });
+            }
+            Ok(bytes)
+        }
+        Content::Bytes(bytes) => Ok(bytes.clone()),
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn text(path: &Path) -> Result<&str, FileSystemError> {
+    path.to_str()
+        .ok_or_else(|| refused(path, "its name is not UTF-8"))
+}
+
+fn refused(path: &Path, problem: &str) -> FileSystemError {
+    FileSystemError::Entry {
+        kind: KIND,
+        path: path.to_owned(),
+        problem: problem.to_owned(),
+    }
+}
+
+/// The first moment that FAT knows.
+#[derive(Debug)]
+struct Beginning;
+
+static BEGINNING: Beginning = Beginning;
+
+impl TimeProvider for Beginning {
+    fn get_current_date(&self) -> Date {
+        Date {
+            year: 1980,
+            month: 1,
+            day: 1,
+        }
+    }
+
+    fn get_current_date_time(&self) -> DateTime {
+        DateTime {
+            date: self.get_current_date(),
+            time: Time {
+                hour: 0,
+                min: 0,
+                sec: 0,
+                millis: 0,
+            },
+        }
+    }
+}

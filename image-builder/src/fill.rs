@@ -1,0 +1,235 @@
+//! Contents of files to their places in the image: neighbours are written together, pages of
+//! zeros are left as holes, holes of the source are not even read.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::unistd::{Whence, lseek};
+
+use crate::file_system::FileSystemError;
+use crate::manifest::Content;
+use crate::region::Region;
+
+/// Bytes gathered before they are written.
+const BATCH: usize = 1 << 20;
+/// Blocks of file systems; a content's last block is filled up with zeros.
+const BLOCK: u64 = 4096;
+/// Files from this size on are asked for their holes.
+const LARGE: u64 = 1 << 20;
+
+/// A place in the region, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// From the region's start.
+    pub offset: u64,
+    /// Bytes.
+    pub length: u64,
+}
+
+/// Writes contents one after the other.
+pub(crate) struct Filler<'a> {
+    kind: &'static str,
+    region: &'a Region<'a>,
+    written: &'a mut dyn FnMut(u64),
+    batch: Vec<u8>,
+    batch_offset: u64,
+}
+
+impl<'a> Filler<'a> {
+    /// `kind` is the file system's, for errors; `written` is told of bytes of content written.
+    pub fn new(
+        kind: &'static str,
+        region: &'a Region<'a>,
+        written: &'a mut dyn FnMut(u64),
+    ) -> Self {
+        Self {
+            kind,
+            region,
+            written,
+            batch: Vec::with_capacity(BATCH),
+            batch_offset: 0,
+        }
+    }
+
+    /// Writes `content` to `spans`, which have its length in total.
+    pub fn fill(
+        &mut self,
+        content: &Content,
+        spans: impl Iterator<Item = Span>,
+    ) -> Result<(), FileSystemError> {
+        match content {
+            Content::Bytes(bytes) => {
+                let mut bytes = bytes.as_slice();
+                for span in spans {
+                    self.copy(&mut bytes, span)
+                        .map_err(|error| self.failure(Path::new(""), error))?;
+                }
+            }
+            Content::File { path, size } => {
+                let mut file = open(path, *size)?;
+                let mut position = 0;
+                for span in spans {
+                    self.copy_file(&mut file, position, span, *size >= LARGE)
+                        .map_err(|error| self.failure(path, error))?;
+                    position += span.length;
+                }
+            }
+            Content::Directory | Content::Symlink(_) | Content::CharDevice { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Writes what is still gathered.
+    pub fn finish(mut self) -> Result<(), FileSystemError> {
+        self.flush()
+            .map_err(|error| self.failure(Path::new(""), error))
+    }
+
+    /// Copies the data of `file` from `position` on, and skips its holes.
+    fn copy_file(
+        &mut self,
+        file: &mut File,
+        position: u64,
+        span: Span,
+        has_holes: bool,
+    ) -> Result<(), CopyError> {
+        if !has_holes {
+            return self.copy(file, span);
+        }
+        let end = position + span.length;
+        let mut at = position;
+        while let Some(data) = seek_data(file, at).map_err(CopyError::Read)? {
+            // A block is written whole, or not at all.
+            let start = data / BLOCK * BLOCK;
+            if start >= end {
+                break;
+            }
+            let start = start.max(at);
+            let hole = seek_hole(file, data).map_err(CopyError::Read)?;
+            let stop = hole.next_multiple_of(BLOCK).min(end);
+            file.seek(SeekFrom::Start(start)).map_err(CopyError::Read)?;
+            let part = Span {
+                offset: span.offset + (start - position),
+                length: stop - start,
+            };
+            self.copy(file, part)?;
+            at = stop;
+            if at >= end {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies the bytes of `span` from `source`.
+    fn copy(&mut self, source: &mut impl Read, span: Span) -> Result<(), CopyError> {
+        if self.batch_offset + self.batch.len() as u64 != span.offset {
+            self.flush()?;
+            self.batch_offset = span.offset;
+        }
+        let mut left = span.length;
+        while left > 0 {
+            if self.batch.len() >= BATCH {
+                self.flush()?;
+            }
+            let room = (BATCH - self.batch.len()) as u64;
+            let length = left.min(room);
+            let read = source
+                .take(length)
+                .read_to_end(&mut self.batch)
+                .map_err(CopyError::Read)?;
+            if read as u64 != length {
+                return Err(CopyError::Read(io::ErrorKind::UnexpectedEof.into()));
+            }
+            left -= length;
+        }
+        // The rest of the last block.
+        let end = (self.batch_offset + self.batch.len() as u64).next_multiple_of(BLOCK);
+        let length = usize::try_from(end - self.batch_offset).unwrap_or(self.batch.len());
+        self.batch.resize(length, 0);
+        (self.written)(span.length);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), CopyError> {
+        self.region
+            .write_at(&self.batch, self.batch_offset)
+            .map_err(CopyError::Write)?;
+        self.batch_offset += self.batch.len() as u64;
+        self.batch.clear();
+        Ok(())
+    }
+
+    fn failure(&self, path: &Path, error: CopyError) -> FileSystemError {
+        match error {
+            CopyError::Read(source) => FileSystemError::Read {
+                path: path.to_owned(),
+                source,
+            },
+            CopyError::Write(source) => FileSystemError::Write {
+                kind: self.kind,
+                source,
+            },
+        }
+    }
+}
+
+/// On which side copying failed.
+enum CopyError {
+    Read(io::Error),
+    Write(io::Error),
+}
+
+/// Opens the regular file at `path`, which must have `size` bytes. A link or a pipe that has taken
+/// its place is neither followed nor waited for.
+fn open(path: &Path, size: u64) -> Result<File, FileSystemError> {
+    let read = |source| FileSystemError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
+        .open(path)
+        .map_err(read)?;
+    let metadata = file.metadata().map_err(read)?;
+    if !metadata.is_file() {
+        return Err(read(io::Error::other("it is no regular file any more")));
+    }
+    if metadata.len() != size {
+        return Err(FileSystemError::Changed {
+            path: path.to_owned(),
+            expected: size,
+            found: metadata.len(),
+        });
+    }
+    Ok(file)
+}
+
+/// Where the first data at or after `at` is; `None` if there is only hole.
+fn seek_data(file: &File, at: u64) -> io::Result<Option<u64>> {
+    match lseek(file, offset(at)?, Whence::SeekData) {
+        Ok(data) => Ok(Some(data.cast_unsigned())),
+        Err(Errno::ENXIO) => Ok(None),
+        // File systems that know of no holes.
+        Err(Errno::EINVAL | Errno::EOPNOTSUPP) => Ok(Some(at)),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Where the data at `at` ends.
+fn seek_hole(file: &File, at: u64) -> io::Result<u64> {
+    match lseek(file, offset(at)?, Whence::SeekHole) {
+        Ok(hole) => Ok(hole.cast_unsigned()),
+        Err(Errno::EINVAL | Errno::EOPNOTSUPP) => Ok(u64::MAX / 2),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn offset(at: u64) -> io::Result<i64> {
+    i64::try_from(at).map_err(io::Error::other)
+}

@@ -1,0 +1,75 @@
+//! The numbers that tell a disk and its parts from every other, derived from one seed.
+//!
+//! They are known before anything of the image is: GRUB's early configuration and the kernel's
+//! parameters name the root file system by its UUID.
+
+use uuid::Uuid;
+
+/// All identifiers of one disk image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identifiers {
+    /// GUID of the disk.
+    pub disk: Uuid,
+    /// GUID of the BIOS boot partition.
+    pub bios_boot_partition: Uuid,
+    /// GUID of the EFI system partition.
+    pub esp_partition: Uuid,
+    /// GUID of the root partition: `PARTUUID=`.
+    pub root_partition: Uuid,
+    /// UUID of the root file system: `UUID=`.
+    pub root_file_system: Uuid,
+    /// Serial number of the EFI system partition's FAT: `UUID=XXXX-XXXX`.
+    pub esp_serial: u32,
+}
+
+impl Identifiers {
+    /// Those of the image with `seed`, which should be a hash of what goes into the image.
+    ///
+    /// Each is a BLAKE3 hash keyed by its purpose; UUIDs are of version 8 (RFC 9562, section 5.8:
+    /// vendor-specific).
+    #[must_use]
+    pub fn from_seed(seed: &[u8; 32]) -> Self {
+        let derive = |purpose: &str| {
+            let context = format!("cairn 2026 disk image: {purpose}");
+            let mut bytes = [0; 16];
+            blake3::Hasher::new_derive_key(&context)
+                .update(seed)
+                .finalize_xof()
+                .fill(&mut bytes);
+            bytes
+        };
+        let uuid = |purpose| Uuid::new_v8(derive(purpose));
+        let [a, b, c, d, ..] = derive("EFI system partition serial");
+        Self {
+            disk: uuid("disk"),
+            bios_boot_partition: uuid("BIOS boot partition"),
+            esp_partition: uuid("EFI system partition"),
+            root_partition: uuid("root partition"),
+            root_file_system: uuid("root file system"),
+            esp_serial: u32::from_le_bytes([a, b, c, d]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    #[test]
+    fn they_are_fixed_by_the_seed_and_differ() {
+        let identifiers = Identifiers::from_seed(&[7; 32]);
+        expect![].assert_debug_eq(&identifiers);
+        let uuids = [
+            identifiers.disk,
+            identifiers.bios_boot_partition,
+            identifiers.esp_partition,
+            identifiers.root_partition,
+            identifiers.root_file_system,
+        ];
+        for (index, uuid) in uuids.iter().enumerate() {
+            assert!(!uuids[index + 1..].contains(uuid));
+        }
+        assert_ne!(identifiers, Identifiers::from_seed(&[8; 32]));
+    }
+}

@@ -1,0 +1,71 @@
+//! The partition table: a protective MBR with GRUB's boot code, and a GPT.
+//!
+//! Source: UEFI specification 2.10, chapter 5; the Discoverable Partitions Specification for the
+//! root partition's type and its flag 59 ('grow the file system to the partition's size').
+
+use std::collections::BTreeMap;
+use std::io;
+
+use gpt::disk::LogicalBlockSize;
+use gpt::mbr::ProtectiveMBR;
+use gpt::partition::Partition as GptPartition;
+use gpt::partition_types::{self, Type};
+use uuid::Uuid;
+
+use crate::layout::{Layout, PartitionKind, SECTOR};
+use crate::pages::Pages;
+
+/// The discoverable partition's flag that asks for growth.
+const GROW_FILE_SYSTEM: u64 = 1 << 59;
+
+/// A whole disk of which only the tables are there: LBA 0 to 33, and the copy at the end.
+pub(crate) fn partition_table(layout: &Layout, boot_code: [u8; 440]) -> io::Result<Pages> {
+    let mut pages = Pages::new(layout.size);
+    let sectors = layout.size / SECTOR;
+    let mut mbr = ProtectiveMBR::with_lb_size(u32::try_from(sectors - 1).unwrap_or(u32::MAX));
+    mbr.set_bootcode(boot_code);
+    mbr.overwrite_lba0(&mut pages).map_err(io::Error::other)?;
+
+    let partitions: BTreeMap<_, _> = layout
+        .partitions
+        .iter()
+        .zip(1..)
+        .map(|(partition, number)| {
+            let entry = GptPartition {
+                part_type_guid: type_guid(partition.kind),
+                part_guid: partition.guid,
+                first_lba: partition.start / SECTOR,
+                last_lba: (partition.start + partition.size) / SECTOR - 1,
+                flags: match partition.kind {
+                    PartitionKind::Root => GROW_FILE_SYSTEM,
+                    PartitionKind::BiosBoot | PartitionKind::Esp => 0,
+                },
+                name: partition.name.clone(),
+            };
+            (number, entry)
+        })
+        .collect();
+    let mut table = gpt::GptConfig::new()
+        .writable(true)
+        .logical_block_size(LogicalBlockSize::Lb512)
+        .create_from_device(pages, Some(layout.disk_guid))
+        .map_err(io::Error::other)?;
+    table
+        .update_partitions(partitions)
+        .map_err(io::Error::other)?;
+    table.write().map_err(io::Error::other)
+}
+
+fn type_guid(kind: PartitionKind) -> Type {
+    match kind {
+        PartitionKind::BiosBoot => partition_types::BIOS,
+        PartitionKind::Esp => partition_types::EFI,
+        PartitionKind::Root => Type {
+            guid: ROOT_X86_64,
+            os: partition_types::OperatingSystem::Linux,
+        },
+    }
+}
+
+/// 'Root partition, x86-64' of the Discoverable Partitions Specification.
+const ROOT_X86_64: Uuid = Uuid::from_u128(0x4f68_bce3_e8cd_4db1_96e7_fbca_f984_b709);
