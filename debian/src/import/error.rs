@@ -66,16 +66,6 @@ pub enum ImportError {
         /// The path below the prefix.
         entry: String,
     },
-    /// A program asks for a dynamic loader that no input has.
-    #[error(
-        "cannot relocate '{entry}': its dynamic loader {interpreter} is in none of the inputs; add the C library's package"
-    )]
-    NoLoader {
-        /// The program, below the prefix.
-        entry: String,
-        /// The loader that it names.
-        interpreter: String,
-    },
     /// An ELF file cannot take an interpreter and a RUNPATH.
     #[error("cannot relocate '{entry}': {source}")]
     Elf {

@@ -54,7 +54,11 @@ pub fn entry_path(name: &[u8]) -> Result<Vec<u8>, BadName> {
 /// climbs above the root.
 pub fn link_target(link: &[u8], target: &[u8]) -> Option<Vec<u8>> {
     let absolute = target.first() == Some(&b'/');
-    let mut path = if absolute { Vec::new() } else { parent(link).to_vec() };
+    let mut path = if absolute {
+        Vec::new()
+    } else {
+        parent(link).to_vec()
+    };
     for part in target.split(|&byte| byte == b'/') {
         match part {
             b"" | b"." => {}
@@ -149,9 +153,16 @@ pub fn dropped_when_empty() -> impl Iterator<Item = &'static [u8]> {
 
 /// Whether files here are for a kernel or a boot loader, which relocation must not touch.
 pub fn is_for_boot(path: &[u8]) -> bool {
-    [&b"boot"[..], b"lib/modules", b"lib/firmware", b"lib/grub", b"lib/debug", b"lib/shim"]
-        .iter()
-        .any(|folder| below(path, folder).is_some())
+    [
+        &b"boot"[..],
+        b"lib/modules",
+        b"lib/firmware",
+        b"lib/grub",
+        b"lib/debug",
+        b"lib/shim",
+    ]
+    .iter()
+    .any(|folder| below(path, folder).is_some())
 }
 
 /// A path for people: bytes that are not printable are escaped.

@@ -29,9 +29,21 @@
 //!
 //! Sources: deb(5), the System V gABI (ELF-64), ld.so(8), update-alternatives(1), execve(2).
 
+mod alternatives;
+mod deb;
 pub mod elf;
 mod error;
+mod inputs;
+mod layout;
+mod library;
+mod link;
+mod patch;
+mod pkgconfig;
+mod relocate;
 mod report;
+mod shebang;
+mod tree;
+mod unpack;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -145,8 +157,29 @@ fn prepare(destination: &Path) -> Result<(), ImportError> {
 }
 
 fn run(import: &Import<'_>) -> Result<Report, ImportError> {
-    Err(ImportError::Unsupported {
-        deb: import.debs.first().cloned().unwrap_or_default(),
-        reason: "unpacking is not there yet".to_owned(),
-    })
+    for input in import.inputs {
+        fs::read_dir(&input.real).map_err(ImportError::io("read the input", &input.real))?;
+    }
+    let mut report = Report::default();
+    let mut unpacked = unpack::unpack(import, &mut report)?;
+    unpacked.tree.settle(import.destination, &mut report)?;
+    let scripts = &unpacked.maintainer_scripts;
+    let found = alternatives::replay(scripts, &mut unpacked.tree, &mut report);
+    let inputs = inputs::Inputs::new(import.inputs);
+    let view = link::View::new(import.output, &unpacked.tree, &inputs, &found);
+    let links = link::plan(&view, import.documentation, &mut report);
+    relocate::relocate(import, &view, &mut report)?;
+    link::apply(import.destination, &links)?;
+    unpack::remove_empty(import.destination)?;
+    report.sort();
+    write_report(import.destination, &report)?;
+    Ok(report)
+}
+
+fn write_report(destination: &Path, report: &Report) -> Result<(), ImportError> {
+    let path = destination.join(REPORT_PATH);
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(ImportError::io("create", folder))?;
+    }
+    fs::write(&path, report.to_json()).map_err(ImportError::io("write", &path))
 }
