@@ -1,5 +1,61 @@
 //! The one task runner: demo, test, check, bench.
+//!
+//! It installs what is missing from Debian, saying what and why, and runs cargo. It is built
+//! before all else on a fresh machine, so it depends on next to nothing.
 
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod apt;
+mod cargo;
+mod check;
+mod demo;
+mod dependency_policy;
+mod dependency_table;
+mod metadata;
+mod packages;
+mod stages;
+mod test;
+
+use std::env;
+use std::process::ExitCode;
+
+use anyhow::bail;
+
+const USAGE: &str = "\
+usage: cargo xtask TASK
+
+  demo [--check] [--uefi] …   build the demo's image and boot it in QEMU; with --check, drive the
+                              login, run a few commands, power off, and print a timing table
+  test                        check, all tests, and the tests that boot virtual machines
+  check                       format, clippy, documentation, dependency table and policy
+  bench [SECTION]…            measure: import, boot, image; all of them by default
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> anyhow::Result<()> {
+    let Some((task, rest)) = arguments.split_first() else {
+        bail!("no task is named\n\n{USAGE}");
+    };
+    match (task.as_str(), rest) {
+        ("demo", rest) => demo::demo(rest),
+        ("bench", rest) => demo::bench(rest),
+        ("test", []) => test::test(),
+        ("check", []) => check::check(),
+        ("help" | "--help" | "-h", _) => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        ("test" | "check", _) => bail!("'{task}' takes no arguments\n\n{USAGE}"),
+        _ => bail!("there is no task '{task}'\n\n{USAGE}"),
+    }
+}

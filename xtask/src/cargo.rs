@@ -1,0 +1,61 @@
+//! Runs cargo, the same one that runs this program.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+/// The target that `.cargo/config.toml` names.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// The workspace's folder.
+pub fn workspace() -> PathBuf {
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR"));
+    ours.parent().unwrap_or(ours).to_owned()
+}
+
+/// A cargo command in the workspace.
+pub fn cargo(arguments: &[&str]) -> Command {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let mut command = Command::new(cargo);
+    command.args(arguments).current_dir(workspace());
+    command
+}
+
+/// Runs it; its output goes to the terminal.
+pub fn run(mut command: Command) -> anyhow::Result<()> {
+    let shown: Vec<_> = command
+        .get_args()
+        .map(|word| word.to_string_lossy())
+        .collect();
+    let shown = format!("{} {}", command.get_program().display(), shown.join(" "));
+    let status = command
+        .status()
+        .with_context(|| format!("cannot run {shown}"))?;
+    if !status.success() {
+        bail!("`{shown}` ended with {status}");
+    }
+    Ok(())
+}
+
+/// Runs it and returns what it writes.
+pub fn output(mut command: Command) -> anyhow::Result<String> {
+    let shown = command.get_program().display().to_string();
+    let output = command
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot run {shown}"))?;
+    if !output.status.success() {
+        bail!("cannot run {shown}: it ended with {}", output.status);
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("{shown} wrote no UTF-8"))
+}
+
+/// Where cargo puts release programs.
+pub fn release_folder() -> PathBuf {
+    let target =
+        env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
+    target.join(TARGET).join("release")
+}

@@ -1,0 +1,58 @@
+//! `check`: what can be said of the code without running it.
+
+use anyhow::bail;
+
+use crate::apt;
+use crate::cargo::{cargo, run};
+use crate::packages::Need;
+use crate::stages::Stages;
+use crate::{dependency_policy, dependency_table, metadata};
+
+/// Runs all checks.
+pub fn check() -> anyhow::Result<()> {
+    // Clippy compiles the C libraries.
+    apt::install_missing(Need::Demo)?;
+    let mut stages = Stages::default();
+    run_checks(&mut stages);
+    stages.finish()
+}
+
+/// Adds the checks to a row of stages.
+pub fn run_checks(stages: &mut Stages) {
+    stages.run("format", || run(cargo(&["fmt", "--all", "--check"])));
+    stages.run("clippy", || {
+        let arguments = [
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "--deny=warnings",
+        ];
+        run(cargo(&arguments))
+    });
+    stages.run("documentation", || {
+        let mut doc = cargo(&[
+            "doc",
+            "--workspace",
+            "--no-deps",
+            "--document-private-items",
+        ]);
+        doc.env("RUSTDOCFLAGS", "--deny=warnings");
+        run(doc)
+    });
+    stages.run("dependency table", || {
+        none(&dependency_table::violations(&metadata::read()?))
+    });
+    stages.run("dependency policy", || {
+        let packages = metadata::read()?;
+        eprintln!("{}", dependency_policy::pid_1_report(&packages));
+        none(&dependency_policy::violations(&packages)?)
+    });
+}
+
+fn none(problems: &[String]) -> anyhow::Result<()> {
+    if problems.is_empty() {
+        return Ok(());
+    }
+    bail!("{}", problems.join("; "))
+}

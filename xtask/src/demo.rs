@@ -1,0 +1,53 @@
+//! `demo` and `bench`: build our programs, then hand over to the one that does the work.
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, anyhow};
+
+use crate::apt;
+use crate::cargo;
+use crate::packages::Need;
+
+/// What an image holds of ours.
+const PROGRAMS: &[&str] = &[
+    "build",
+    "--release",
+    "--package=cairn",
+    "--package=cairn-init",
+    "--package=cairn-test-agent",
+    "--package=cairn-qemu-tests",
+];
+
+/// Builds the image and boots it.
+pub fn demo(arguments: &[String]) -> anyhow::Result<()> {
+    apt::install_missing(Need::Demo)?;
+    hand_over("demo", arguments)
+}
+
+/// Measures.
+pub fn bench(arguments: &[String]) -> anyhow::Result<()> {
+    apt::install_missing(Need::Bench)?;
+    hand_over("bench", arguments)
+}
+
+/// Builds all that an image and the programs here need, in release.
+pub fn build_programs() -> anyhow::Result<()> {
+    cargo::run(cargo::cargo(PROGRAMS))
+}
+
+/// The program takes this one's place, so that it has the terminal and its signals for itself.
+fn hand_over(program: &str, arguments: &[String]) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    build_programs()?;
+    let path = cargo::release_folder().join(program);
+    let error = Command::new(&path)
+        .args(arguments)
+        .env(
+            "CAIRN_CARGO_MILLISECONDS",
+            begin.elapsed().as_millis().to_string(),
+        )
+        .exec();
+    Err(anyhow!(error)).with_context(|| format!("cannot execute {}", path.display()))
+}

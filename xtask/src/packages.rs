@@ -1,0 +1,137 @@
+//! The Debian packages that the tasks need, and what each is for.
+
+/// What needs a package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Building the workspace and an image, and booting it: every task.
+    Demo,
+    /// The tests alone.
+    Test,
+    /// The benchmarks alone.
+    Bench,
+}
+
+/// One package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Package {
+    /// Its name.
+    pub name: &'static str,
+    /// What needs it.
+    pub need: Need,
+    /// What for; completes "name: …".
+    pub reason: &'static str,
+}
+
+const fn package(need: Need, name: &'static str, reason: &'static str) -> Package {
+    Package { name, need, reason }
+}
+
+/// All of them.
+pub const PACKAGES: &[Package] = &[
+    package(
+        Need::Demo,
+        "gcc",
+        "compiles SQLite, liblzma and zstd, and links",
+    ),
+    package(
+        Need::Demo,
+        "libc6-dev",
+        "the C library's static part: our programs are static",
+    ),
+    package(
+        Need::Demo,
+        "gpgv",
+        "verifies the signature of Debian's archive",
+    ),
+    package(
+        Need::Demo,
+        "debian-archive-keyring",
+        "the keys that Debian's archive is signed with",
+    ),
+    package(Need::Demo, "qemu-system-x86", "boots the image"),
+    package(Need::Demo, "ovmf", "the UEFI firmware for QEMU"),
+    package(
+        Need::Test,
+        "bzip2",
+        "packs and unpacks .deb members that tests make",
+    ),
+    package(Need::Test, "cpio", "reads our initrds back"),
+    package(
+        Need::Test,
+        "dosfstools",
+        "checks our FAT file systems (fsck.vfat)",
+    ),
+    package(
+        Need::Test,
+        "e2fsprogs",
+        "checks our ext4 file systems (e2fsck)",
+    ),
+    package(Need::Test, "gdisk", "checks our partition tables (sgdisk)"),
+    package(Need::Test, "gnupg", "signs the archives that tests make"),
+    package(Need::Test, "kmod", "checks our modules.dep (depmod)"),
+    package(Need::Test, "mtools", "reads our FAT file systems back"),
+    package(
+        Need::Test,
+        "nix-bin",
+        "checks that our store is one that Nix reads",
+    ),
+    package(
+        Need::Test,
+        "openssh-client",
+        "logs in to a guest with a key",
+    ),
+    package(Need::Test, "patchelf", "checks the ELF files that we patch"),
+    package(Need::Test, "xz-utils", "packs .deb members that tests make"),
+    package(Need::Test, "zstd", "packs .deb members that tests make"),
+    package(
+        Need::Bench,
+        "debootstrap",
+        "makes the Debian system that boots are compared with",
+    ),
+    package(
+        Need::Bench,
+        "genimage",
+        "makes the images that ours are compared with",
+    ),
+    package(
+        Need::Bench,
+        "initramfs-tools-core",
+        "makes the initrd that ours is compared with",
+    ),
+];
+
+/// The packages for `need`; tests and benchmarks build and boot images too.
+pub fn needed_for(need: Need) -> impl Iterator<Item = &'static Package> {
+    PACKAGES.iter().filter(move |package| {
+        package.need == Need::Demo || package.need == need || {
+            // Benchmarks use the checkers' packages as peers (mke2fs, mtools).
+            need == Need::Bench && package.need == Need::Test
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_package_is_listed_once_with_a_reason() {
+        for (index, package) in PACKAGES.iter().enumerate() {
+            assert!(!package.reason.is_empty(), "{}", package.name);
+            let others = PACKAGES.iter().skip(index + 1);
+            assert!(
+                others.clone().all(|other| other.name != package.name),
+                "{}",
+                package.name
+            );
+        }
+    }
+
+    #[test]
+    fn the_demo_needs_less_than_the_tests() {
+        let demo: Vec<_> = needed_for(Need::Demo).map(|package| package.name).collect();
+        let test: Vec<_> = needed_for(Need::Test).map(|package| package.name).collect();
+        assert!(demo.iter().all(|name| test.contains(name)));
+        assert!(!demo.contains(&"nix-bin") && !test.contains(&"genimage"));
+    }
+}

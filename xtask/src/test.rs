@@ -1,0 +1,64 @@
+//! `test`: everything, from the format to virtual machines.
+
+use crate::apt;
+use crate::cargo::{cargo, run};
+use crate::check;
+use crate::demo;
+use crate::metadata;
+use crate::packages::Need;
+use crate::stages::Stages;
+
+/// Runs all stages; one that fails does not hide the others.
+pub fn test() -> anyhow::Result<()> {
+    apt::install_missing(Need::Test)?;
+    let mut stages = Stages::default();
+    check::run_checks(&mut stages);
+    stages.run("quick tests", || {
+        let arguments = [
+            "test",
+            "--workspace",
+            "--exclude=cairn-qemu-tests",
+            "--no-fail-fast",
+        ];
+        run(cargo(&arguments))
+    });
+    for (package, test) in slow_tests()? {
+        stages.run(&format!("slow test {package} {test}"), || {
+            let (package, test) = (format!("--package={package}"), format!("--test={test}"));
+            run(cargo(&["test", "--release", &package, &test]))
+        });
+    }
+    if stages.run("programs for the guests", demo::build_programs) {
+        stages.run("virtual machines", || {
+            let arguments = [
+                "test",
+                "--release",
+                "--package=cairn-qemu-tests",
+                "--no-fail-fast",
+            ];
+            let mut test = cargo(&arguments);
+            // Two machines at a time: under emulation each keeps a processor busy.
+            test.args(["--", "--test-threads=2"]);
+            run(test)
+        });
+    }
+    stages.finish()
+}
+
+/// Integration tests that say `test = false` in their manifest, so that `cargo test` stays quick.
+fn slow_tests() -> anyhow::Result<Vec<(String, String)>> {
+    let packages = metadata::read()?;
+    let ours = packages
+        .into_values()
+        .filter(|package| package.source.is_none());
+    Ok(ours
+        .filter(|package| package.name != "cairn-qemu-tests")
+        .flat_map(|package| {
+            let name = package.name;
+            package
+                .slow_tests
+                .into_iter()
+                .map(move |test| (name.clone(), test))
+        })
+        .collect())
+}
