@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod cpio;
 mod disk;
 mod ext4;
 mod ext4_size;
@@ -10,21 +11,26 @@ mod fat_repair;
 mod file_system;
 mod fill;
 mod identifiers;
-mod layout;
+mod initrd;
 mod kernel_modules;
+mod layout;
 mod manifest;
 mod output;
 mod pages;
 mod partition_table;
 mod region;
 
+pub use cpio::{CpioError, write_cpio};
 pub use disk::{BiosBoot, Disk, DiskError, Progress, plan, write};
 pub use ext4::Ext4;
 pub use fat::Fat;
 pub use file_system::{FileSystemError, FileSystemWriter};
 pub use identifiers::Identifiers;
+pub use initrd::{Initrd, InitrdError, Program, StoreObject};
+pub use kernel_modules::{
+    ANY_HARDWARE, Closure, Module, ModuleError, ModuleTree, VIRTUAL_MACHINE, Wanted,
+};
 pub use layout::{Layout, Partition, PartitionKind, SECTOR};
-pub use kernel_modules::{ANY_HARDWARE, Closure, Module, ModuleError, ModuleTree, VIRTUAL_MACHINE, Wanted};
 pub use manifest::{Content, Manifest, ManifestError, Node};
 pub use output::OutputError;
 pub use region::Region;
