@@ -7,30 +7,46 @@
 
 #![forbid(unsafe_code)]
 
+mod archive;
+mod cache;
 mod control;
 mod date;
 mod digest;
+mod download;
+mod fetch;
 mod group;
 pub mod import;
 mod index;
 mod keys;
 mod lock;
+mod progress;
+mod proxy;
 mod relation;
 mod release;
 mod request;
+mod resolve;
 mod signature;
 mod source;
+mod transport;
 mod version;
 
+pub use archive::{Archive, UpdateError, UpdateOptions};
+pub use cache::{Cache, CacheError};
 pub use digest::{ParseSha256Error, Sha256};
+pub use download::DownloadError;
+pub use fetch::{FetchOptions, Fetcher};
 pub use group::{Group, groups};
 pub use keys::Keys;
 pub use lock::{
     Lock, LockMismatch, LockedPackage, LockedRelease, MultiArch, ParseLockError, is_safe_filename,
 };
+pub use progress::Show;
+pub use proxy::Proxies;
 pub use request::{ParseWantedError, Request, Wanted, is_package_name};
+pub use resolve::ResolveError;
 pub use signature::SignatureError;
 pub use source::{
     DEBIAN_KEYRING, Security, Source, SourceError, host_codename, host_sources, mirror_sources,
 };
+pub use transport::TransportError;
 pub use version::{ParseVersionError, Version, compare};

@@ -28,6 +28,9 @@ pub struct Source {
     pub keys: Keys,
     /// Whether `Valid-Until` counts; archives of the past switch it off.
     pub check_valid_until: bool,
+    /// Whether a failure of this source is an error. It is not for sources of the host whose
+    /// keys are others than Debian's: they would not take part anyway.
+    pub required: bool,
 }
 
 /// Why the sources are not known.
@@ -171,6 +174,7 @@ pub fn mirror_sources(
         architectures: Vec::new(),
         keys: Keys::keyring(keyring),
         check_valid_until: true,
+        required: true,
     };
     let mut sources = vec![
         source(uri, codename.to_owned()),
@@ -237,6 +241,9 @@ impl Entry {
                 }
             },
         );
+        // Keys of the fallback may be Debian's too.
+        let required =
+            self.signed_by.is_none() || keys.keyrings == fallback.keyrings || keys.are_debian();
         let mut sources = Vec::new();
         for uri in &self.uris {
             let scheme = uri.split_once(':').map_or("", |(scheme, _)| scheme);
@@ -256,6 +263,7 @@ impl Entry {
                     architectures: self.architectures.clone(),
                     keys: keys.clone(),
                     check_valid_until: self.check_valid_until,
+                    required,
                 });
             }
         }

@@ -30,8 +30,11 @@ fn show(source: &Source) -> String {
         architectures,
         keys,
         check_valid_until,
+        required,
     } = source;
-    let mut text = format!("{uri} {suite} {components:?} {architectures:?} {check_valid_until}\n");
+    let valid = if *check_valid_until { "" } else { " any-time" };
+    let required = if *required { " required" } else { "" };
+    let mut text = format!("{uri} {suite} {components:?} {architectures:?}{valid}{required}\n");
     for keyring in &keys.keyrings {
         writeln!(text, "  {}", keyring.display()).unwrap();
     }
