@@ -11,8 +11,8 @@ const BLOCKS_PER_GROUP: u64 = 32_768;
 const INODES_PER_BLOCK: u64 = 16;
 /// mke2fs's ratio for inodes that are free: one per 16 KiB.
 const BYTES_PER_INODE: u64 = 16_384;
-/// The smallest file system that `mkext4` makes: one with a journal.
-const MIN_BLOCKS: u64 = 2_048;
+/// The smallest file system of which the smallest journal, 1024 blocks, is a quarter.
+const MIN_BLOCKS: u64 = 4_096;
 /// Inodes 1 to 11: reserved ones and `lost+found`.
 const RESERVED_INODES: u64 = 11;
 
@@ -131,5 +131,77 @@ fn journal(blocks: u64) -> u64 {
         8_388_608..16_777_216 => 65_536,
         16_777_216..33_554_432 => 131_072,
         _ => 262_144,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mkext4::{FsBuilder, InodeCount, Options};
+    use proptest::prelude::*;
+
+    #[test]
+    fn backups_are_where_ext4_has_them() {
+        let groups: Vec<_> = (1..350).filter(|group| has_backup(*group)).collect();
+        assert_eq!(groups, [1, 3, 5, 7, 9, 25, 27, 49, 81, 125, 243, 343]);
+    }
+
+    fn seal(size: Size, files: &[(u64, usize)], directories: usize) -> mkext4::Result<()> {
+        let mut options = Options::new(size.blocks * BLOCK, [1; 16], 0);
+        options.inodes = InodeCount::Exact(size.inodes);
+        options.reserved_percent = 1;
+        let mut builder = FsBuilder::new(options)?;
+        let meta = mkext4::Meta::new(0o755, 0, 0, (0, 0));
+        for number in 0..directories {
+            let name = format!("directory {number}");
+            let directory = builder.mkdir(mkext4::ROOT, &name, meta)?;
+            for (number, (size, name)) in files.iter().enumerate() {
+                let name = format!("{number}{}", "x".repeat(*name));
+                builder.file(directory, &name, meta, *size)?;
+            }
+        }
+        builder.seal().map(drop)
+    }
+
+    fn tree(files: &[(u64, usize)], directories: usize) -> Manifest {
+        let mut tree = Manifest::new();
+        for number in 0..directories {
+            let directory = format!("directory {number}");
+            tree.insert(&directory, Node::directory(0o755)).unwrap();
+            for (number, (size, name)) in files.iter().enumerate() {
+                let name = format!("{directory}/{number}{}", "x".repeat(*name));
+                let path = "/nowhere".into();
+                let content = Content::File { path, size: *size };
+                tree.insert(name, Node::new(0o444, content)).unwrap();
+            }
+        }
+        tree
+    }
+
+    #[test]
+    fn large_trees_fit() {
+        for (files, directories) in [
+            (vec![(3 << 30, 9); 3], 1),
+            (vec![(40 << 30, 9)], 1),
+            (vec![(1, 240); 5_000], 1),
+            (vec![(0, 1); 40], 200),
+            (vec![(4097, 20); 10_000], 1),
+        ] {
+            let size = blocks_for(&tree(&files, directories), 0);
+            let sealed = seal(size, &files, directories);
+            assert!(sealed.is_ok(), "{size:?} {directories}: {sealed:?}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn every_tree_fits(
+            files in prop::collection::vec((0u64..10_000_000, 0usize..250), 0..100),
+            directories in 0usize..5,
+        ) {
+            let size = blocks_for(&tree(&files, directories), 0);
+            prop_assert!(seal(size, &files, directories).is_ok());
+        }
     }
 }

@@ -59,7 +59,16 @@ mod tests {
     #[test]
     fn they_are_fixed_by_the_seed_and_differ() {
         let identifiers = Identifiers::from_seed(&[7; 32]);
-        expect![].assert_debug_eq(&identifiers);
+        expect![[r#"
+            Identifiers {
+                disk: 944232c2-11d2-8fa1-a8f6-936c0ab7a30b,
+                bios_boot_partition: 306dd0a1-aebe-8892-8da8-a7acf9f747d7,
+                esp_partition: fcf6b3b7-d7e4-8cf8-9af6-06e5e06988f8,
+                root_partition: 71f5e8a0-6b8c-8748-8a6e-bad137631304,
+                root_file_system: 397e55e7-c7d8-8823-8749-8b304cacefdb,
+                esp_serial: 738677190,
+            }
+        "#]].assert_debug_eq(&identifiers);
         let uuids = [
             identifiers.disk,
             identifiers.bios_boot_partition,

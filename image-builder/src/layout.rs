@@ -163,6 +163,11 @@ mod tests {
     fn whole_layout() {
         let identifiers = Identifiers::from_seed(&[7; 32]);
         let layout = Layout::new(&identifiers, "nixos", 64 << 20, (600 << 20) - 4096, 0);
-        expect![].assert_eq(&layout.to_string());
+        expect![[r#"
+            disk 944232c2-11d2-8fa1-a8f6-936c0ab7a30b of 667 MiB
+            1 bios-boot       1 MiB at    1 MiB, PARTUUID=306dd0a1-aebe-8892-8da8-a7acf9f747d7
+            2 esp            64 MiB at    2 MiB, PARTUUID=fcf6b3b7-d7e4-8cf8-9af6-06e5e06988f8, UUID=2C07-51C6
+            3 nixos         600 MiB at   66 MiB, PARTUUID=71f5e8a0-6b8c-8748-8a6e-bad137631304, UUID=397e55e7-c7d8-8823-8749-8b304cacefdb
+        "#]].assert_eq(&layout.to_string());
     }
 }
