@@ -26,6 +26,11 @@ pub enum Role {
         /// The generation whose `system.json` says what to run.
         toplevel: PathBuf,
     },
+    /// The kernel's helper that loads modules.
+    Modprobe {
+        /// Options and aliases.
+        arguments: Vec<OsString>,
+    },
     /// Activation.
     Activate {
         /// The generation to activate.
@@ -52,7 +57,7 @@ pub enum UsageError {
     NoName,
     /// `argv[0]` is not in the table.
     #[error(
-        "cannot run as '{0}': the names are /init, <toplevel>/init, <toplevel>/activate, cairn-core and cairn-supervisor"
+        "cannot run as '{0}': the names are /init, <toplevel>/init, <toplevel>/activate, modprobe, cairn-core and cairn-supervisor"
     )]
     UnknownName(String),
     /// Core and supervisor take a toplevel.
@@ -75,6 +80,9 @@ pub fn of(arguments: &[OsString]) -> Result<Role, UsageError> {
         Some("init") if path.starts_with(STORE) => parent(path)
             .map(|toplevel| Role::Stage2 { toplevel })
             .ok_or_else(|| unknown(name)),
+        Some("modprobe") => Ok(Role::Modprobe {
+            arguments: rest.to_vec(),
+        }),
         Some("cairn-core") => {
             toplevel_argument("cairn-core", rest).map(|toplevel| Role::Core { toplevel })
         }
@@ -156,13 +164,13 @@ mod tests {
         check(
             &["activate"],
             expect![
-                "cannot run as 'activate': the names are /init, <toplevel>/init, <toplevel>/activate, cairn-core and cairn-supervisor"
+                "cannot run as 'activate': the names are /init, <toplevel>/init, <toplevel>/activate, modprobe, cairn-core and cairn-supervisor"
             ],
         );
         check(
             &["/sbin/init"],
             expect![
-                "cannot run as '/sbin/init': the names are /init, <toplevel>/init, <toplevel>/activate, cairn-core and cairn-supervisor"
+                "cannot run as '/sbin/init': the names are /init, <toplevel>/init, <toplevel>/activate, modprobe, cairn-core and cairn-supervisor"
             ],
         );
         check(

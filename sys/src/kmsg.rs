@@ -228,20 +228,20 @@ mod tests {
         out
     }
 
-    fn check(message: &str, expected: Expect) {
+    fn check(message: &str, expected: &Expect) {
         expected.assert_eq(&records(message).join("\n"));
     }
 
     #[test]
     fn a_record_has_its_priority_and_each_line_is_one() {
-        check("one", expect!["<6>t: one"]);
+        check("one", &expect!["<6>t: one"]);
         check(
             "two\nlines",
-            expect![[r#"
+            &expect![[r#"
                 <6>t: two
                 <6>t: lines"#]],
         );
-        check("", expect!["<6>t: "]);
+        check("", &expect!["<6>t: "]);
     }
 
     proptest! {

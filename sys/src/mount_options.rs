@@ -175,22 +175,32 @@ mod tests {
     use expect_test::{Expect, expect};
     use proptest::prelude::*;
 
-    fn check(options: &[&str], expected: Expect) {
+    fn check(options: &[&str], expected: &Expect) {
         let sorted = MountOptions::parse(options);
-        let mut text = format!("{:?} data={}", sorted.flags, sorted.data_text());
-        text += &format!(" {:?}", sorted.bind);
-        text += &sorted
-            .propagation
-            .map_or(String::new(), |flags| format!(" {flags:?}"));
-        text += if sorted.nofail { " nofail" } else { "" };
-        text += if sorted.noauto { " noauto" } else { "" };
+        let text = format!(
+            "{:?} data={} {:?} {:?} nofail={} noauto={}",
+            sorted.flags,
+            sorted.data_text(),
+            sorted.bind,
+            sorted.propagation,
+            sorted.nofail,
+            sorted.noauto
+        );
         expected.assert_eq(&text);
     }
 
     #[test]
     fn options_are_sorted() {
-        check(&["defaults"], expect!["MsFlags(0x0) data= No"]);
-        check(&["ro,nosuid", "size=50%", "mode=0755", "nodev"], expect!["MsFlags(MS_RDONLY | MS_NOSUID | MS_NODEV) data=size=50%,mode=0755 No"]);
+        check(
+            &["defaults"],
+            &expect!["MsFlags(0x0) data= No None nofail=false noauto=false"],
+        );
+        check(
+            &["ro,nosuid", "size=50%", "mode=0755", "nodev"],
+            &expect![
+                "MsFlags(MS_RDONLY | MS_NOSUID | MS_NODEV) data=size=50%,mode=0755 No None nofail=false noauto=false"
+            ],
+        );
         let for_programs = [
             "x-initrd.mount",
             "nofail",
@@ -199,20 +209,42 @@ mod tests {
             "user",
             "comment=a",
         ];
-        check(&for_programs, expect!["MsFlags(0x0) data= No nofail noauto"]);
-        check(&["bind", "ro", "rslave"], expect!["MsFlags(MS_RDONLY) data= Directory MsFlags(MS_REC | MS_SLAVE)"]);
+        check(
+            &for_programs,
+            &expect!["MsFlags(0x0) data= No None nofail=true noauto=true"],
+        );
+        check(
+            &["bind", "ro", "rslave"],
+            &expect![
+                "MsFlags(MS_RDONLY) data= Directory Some(MsFlags(MS_REC | MS_SLAVE)) nofail=false noauto=false"
+            ],
+        );
     }
 
     #[test]
     fn the_last_one_wins() {
-        check(&["ro", "rw"], expect!["MsFlags(0x0) data= No"]);
-        check(&["strictatime", "noatime"], expect!["MsFlags(MS_NOATIME) data= No"]);
-        check(&["noatime", "relatime"], expect!["MsFlags(MS_RELATIME) data= No"]);
+        check(
+            &["ro", "rw"],
+            &expect!["MsFlags(0x0) data= No None nofail=false noauto=false"],
+        );
+        check(
+            &["strictatime", "noatime"],
+            &expect!["MsFlags(MS_NOATIME) data= No None nofail=false noauto=false"],
+        );
+        check(
+            &["noatime", "relatime"],
+            &expect!["MsFlags(MS_RELATIME) data= No None nofail=false noauto=false"],
+        );
     }
 
     #[test]
     fn quoted_commas_stay() {
-        check(&[r#"context="a:b:c0,c1",ro"#], expect![[r#"MsFlags(MS_RDONLY) data=context="a:b:c0,c1" No"#]]);
+        check(
+            &[r#"context="a:b:c0,c1",ro"#],
+            &expect![[
+                r#"MsFlags(MS_RDONLY) data=context="a:b:c0,c1" No None nofail=false noauto=false"#
+            ]],
+        );
     }
 
     proptest! {

@@ -1,8 +1,188 @@
 //! Stage 1: the initrd's `/init`.
+//!
+//! ```text
+//! the kernel's file systems -> log, console -> description and command line
+//!   -> events, modules, block devices -> each mount: wait, check, mount
+//!   -> the store read-only -> end processes -> new root -> exec init=
+//! ```
+//!
+//! A failure at any point ends in a report, then in a shell or a restart (`emergency`).
+//! Everything waits on events, with a deadline.
+//!
+//! Invariants: PID 1 does not panic, does not exit, and waits for no machine without a deadline;
+//! nothing is written to a device but by `fsck` and by the file systems that are mounted.
+
+mod api_mounts;
+mod block;
+mod check;
+pub mod command_line;
+mod emergency;
+mod failure;
+mod handover;
+mod hardware;
+pub mod modprobe;
+mod mounts;
+pub mod resolve;
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use cairn_sys::console::{self, CONSOLE};
+use cairn_sys::kmsg::{self, Priority};
+use cairn_system::{Stage1, boot_mark};
+use log::LevelFilter;
+
+use crate::autoload::{Autoload, directory_of_running_kernel};
+
+use command_line::{Breakpoint, Orders, words};
+use emergency::Policy;
+use failure::Stage1Error;
+use hardware::Hardware;
+use mounts::Outcome;
+
+/// The description that the initrd holds.
+const DESCRIPTION: &str = "/etc/stage-1.json";
+/// What becomes the root.
+const ROOT: &str = "/sysroot";
 
 /// Runs as PID 1 in the initrd; ends in executing stage 2.
 pub fn run() -> ! {
+    if std::process::id() != 1 {
+        eprintln!("stage 1 is for the kernel to start, as PID 1 of an initrd");
+        std::process::exit(64);
+    }
+    let start = Instant::now();
+    kmsg::install("stage-1", LevelFilter::Info);
+    emergency::install_panic_hook();
+    api_mounts::apply();
+    kmsg::write(Priority::Notice, boot_mark::STAGE_1_STARTED);
+    if let Err(error) = console::take_standard_streams(Path::new(CONSOLE)) {
+        log::warn!("cannot open {CONSOLE}: {error}");
+    }
+    modprobe::install();
+    let orders = orders();
+    if orders.trace {
+        log::set_max_level(LevelFilter::Trace);
+    }
+    for warning in &orders.warnings {
+        log::warn!("{warning}");
+    }
     loop {
-        std::thread::park();
+        let mut attempt = Attempt {
+            policy: policy(None, &orders),
+            hardware: None,
+        };
+        let error = match attempt.boot(&orders, start) {
+            Ok(Restart) => emergency::restart(),
+            Err(error) => error,
+        };
+        let blocks = attempt.hardware.iter().flat_map(Hardware::blocks);
+        emergency::tell(&failure::report(&error, blocks));
+        emergency::after_failure(attempt.policy);
+    }
+}
+
+/// What the command line asks for.
+fn orders() -> Orders {
+    const COMMAND_LINE: &str = "/proc/cmdline";
+    match fs::read(COMMAND_LINE) {
+        Ok(line) => Orders::from_words(&words(&String::from_utf8_lossy(&line))),
+        Err(error) => {
+            log::error!("cannot read {COMMAND_LINE}: {error}");
+            Orders::default()
+        }
+    }
+}
+
+fn policy(stage1: Option<&Stage1>, orders: &Orders) -> Policy {
+    let default = Policy::default();
+    Policy {
+        shell: orders.shell_on_fail || stage1.is_some_and(|stage1| stage1.emergency_access),
+        panic: orders.panic_on_fail,
+        delay: stage1.map_or(default.delay, |stage1| {
+            Duration::from_secs(stage1.reboot_delay_seconds.into())
+        }),
+    }
+}
+
+/// A check has repaired something that the kernel knows otherwise: restart the machine.
+struct Restart;
+
+/// One try to start the system, with what a report needs to know.
+struct Attempt {
+    policy: Policy,
+    hardware: Option<Hardware>,
+}
+
+impl Attempt {
+    /// Comes back only if a restart is wanted, or with an error.
+    fn boot(&mut self, orders: &Orders, start: Instant) -> Result<Restart, Stage1Error> {
+        let stage1 = description()?;
+        self.policy = policy(Some(&stage1), orders);
+        emergency::set_policy(self.policy);
+        stop_at(Breakpoint::Start, orders);
+
+        let directory = directory_of_running_kernel(Path::new("/lib/modules"))?;
+        let autoload = Autoload::open(&directory, modprobe::policy())?;
+        let hardware = Hardware::start(autoload, &stage1.kernel_modules)?;
+        let hardware = self.hardware.insert(hardware);
+        log::info!("devices and modules took {:?}", start.elapsed());
+
+        let root = Path::new(ROOT);
+        let timeout = Duration::from_secs(stage1.device_timeout_seconds.into());
+        let timeout = timeout.max(orders.root_delay);
+        for (number, mount) in mounts::plan(&stage1, orders, root).iter().enumerate() {
+            if mounts::apply(mount, root, hardware, timeout)? == Outcome::Restart {
+                log::warn!("the check of {} asks for a restart", mount.target);
+                return Ok(Restart);
+            }
+            if number == 0 {
+                stop_at(Breakpoint::Devices, orders);
+            }
+        }
+        mounts::protect_store(root)?;
+        stop_at(Breakpoint::Mounts, orders);
+        log::info!(
+            "mounted after {:?}, of which {:?} were spent waiting for devices",
+            start.elapsed(),
+            hardware.waited()
+        );
+        Err(hand_over(root, orders, start))
+    }
+}
+
+/// Executes the new init; returns only with the reason why that is not possible.
+fn hand_over(root: &Path, orders: &Orders, start: Instant) -> Stage1Error {
+    let Some(init) = &orders.init else {
+        return Stage1Error::NoInit;
+    };
+    if let Err(error) = handover::check_init(root, init) {
+        return error;
+    }
+    handover::end_processes();
+    if let Err(error) = handover::switch_root(root) {
+        return error;
+    }
+    log::info!("stage 1 took {:?}", start.elapsed());
+    kmsg::write(
+        Priority::Notice,
+        &format!("{}{init}", boot_mark::STAGE_1_DONE),
+    );
+    handover::execute(init)
+}
+
+fn description() -> Result<Stage1, Stage1Error> {
+    let text = fs::read_to_string(DESCRIPTION).map_err(|source| Stage1Error::Read {
+        path: DESCRIPTION.into(),
+        source,
+    })?;
+    Ok(Stage1::parse(&text)?)
+}
+
+/// Opens a shell if the command line asks for one here.
+fn stop_at(breakpoint: Breakpoint, orders: &Orders) {
+    if orders.breakpoint == Some(breakpoint) && !emergency::shell() {
+        log::warn!("no shell at the breakpoint: the initrd has none, or the console no input");
     }
 }

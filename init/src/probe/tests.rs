@@ -1,0 +1,319 @@
+//! Real images made by the field's own tools, with `blkid` as oracle; and hostile bytes.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::table::{self, Table};
+use super::{Contents, contents, fat, superblock};
+
+/// Runs a program that must be there and must succeed.
+fn run(package: &str, program: &str, arguments: &[&str]) -> String {
+    let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap());
+    let output = Command::new(program)
+        .args(arguments)
+        .env("PATH", path)
+        .output()
+        .unwrap_or_else(|error| panic!("{program}: {error}; run: apt-get install {package}"));
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// An image of `megabytes` in a new folder.
+fn image(megabytes: u64) -> (TempDir, PathBuf) {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("image");
+    File::create(&path)
+        .unwrap()
+        .set_len(megabytes << 20)
+        .unwrap();
+    (folder, path)
+}
+
+fn blkid(image: &Path) -> BTreeMap<String, String> {
+    run(
+        "util-linux",
+        "blkid",
+        &["-p", "-o", "export", image.to_str().unwrap()],
+    )
+    .lines()
+    .filter_map(|line| line.split_once('='))
+    .map(|(key, value)| (key.to_owned(), value.replace("\\ ", " ")))
+    .collect()
+}
+
+/// Our answer about an image is `blkid`'s.
+fn agree(image: &Path, kind: &str) -> Contents {
+    let ours = contents(&mut File::open(image).unwrap())
+        .unwrap()
+        .unwrap_or_else(|| panic!("{kind} was not recognised"));
+    let theirs = blkid(image);
+    assert_eq!(ours.kind, kind);
+    assert_eq!(Some(&ours.kind.to_owned()), theirs.get("TYPE"), "type");
+    assert_eq!(ours.label.as_ref(), theirs.get("LABEL"), "label of {kind}");
+    if kind != "squashfs" {
+        assert_eq!(ours.uuid.as_ref(), theirs.get("UUID"), "UUID of {kind}");
+    }
+    ours
+}
+
+#[test]
+fn made_by_mke2fs() {
+    for kind in ["ext2", "ext3", "ext4"] {
+        let (_folder, image) = image(8);
+        run(
+            "e2fsprogs",
+            "mke2fs",
+            &[
+                "-q",
+                "-F",
+                "-t",
+                kind,
+                "-L",
+                "a root",
+                image.to_str().unwrap(),
+            ],
+        );
+        assert_eq!(agree(&image, kind).label.unwrap(), "a root");
+    }
+}
+
+#[test]
+fn made_by_mkfs_vfat() {
+    for (bits, megabytes) in [("12", 4), ("16", 32), ("32", 64)] {
+        for label in [&["-n", "ESP X"][..], &[]] {
+            let (_folder, image) = image(megabytes);
+            let mut arguments = vec!["-F", bits, "-i", "12ab00cd"];
+            arguments.extend(label);
+            arguments.push(image.to_str().unwrap());
+            run("dosfstools", "mkfs.vfat", &arguments);
+            assert_eq!(agree(&image, "vfat").uuid.unwrap(), "12AB-00CD");
+        }
+    }
+}
+
+#[test]
+fn made_by_mkswap() {
+    let (_folder, image) = image(2);
+    run(
+        "util-linux",
+        "mkswap",
+        &["-L", "swap one", image.to_str().unwrap()],
+    );
+    agree(&image, "swap");
+}
+
+#[test]
+fn made_by_mkfs_xfs_btrfs_and_f2fs() {
+    let (_folder, path) = image(320);
+    run(
+        "xfsprogs",
+        "mkfs.xfs",
+        &["-q", "-f", "-L", "xfs root", path.to_str().unwrap()],
+    );
+    agree(&path, "xfs");
+    let (_folder, path) = image(128);
+    run(
+        "btrfs-progs",
+        "mkfs.btrfs",
+        &["-q", "-L", "butter", path.to_str().unwrap()],
+    );
+    agree(&path, "btrfs");
+    let (_folder, path) = image(64);
+    run(
+        "f2fs-tools",
+        "mkfs.f2fs",
+        &["-q", "-l", "flash x", path.to_str().unwrap()],
+    );
+    agree(&path, "f2fs");
+}
+
+#[test]
+fn made_by_image_tools() {
+    let folder = TempDir::new().unwrap();
+    let tree = folder.path().join("tree");
+    fs::create_dir(&tree).unwrap();
+    fs::write(tree.join("file"), "content").unwrap();
+    let tree = tree.to_str().unwrap();
+    let image = folder.path().join("squashfs");
+    run(
+        "squashfs-tools",
+        "mksquashfs",
+        &[tree, image.to_str().unwrap(), "-quiet", "-no-progress"],
+    );
+    agree(&image, "squashfs");
+    let image = folder.path().join("erofs");
+    run(
+        "erofs-utils",
+        "mkfs.erofs",
+        &[
+            "-Uabcdef01-2345-6789-abcd-ef0123456789",
+            image.to_str().unwrap(),
+            tree,
+        ],
+    );
+    assert_eq!(
+        agree(&image, "erofs").uuid.unwrap(),
+        "abcdef01-2345-6789-abcd-ef0123456789"
+    );
+    let image = folder.path().join("iso");
+    run(
+        "xorriso",
+        "xorriso",
+        &[
+            "-as",
+            "mkisofs",
+            "-quiet",
+            "-V",
+            "CAIRN_LIVE",
+            "-o",
+            image.to_str().unwrap(),
+            tree,
+        ],
+    );
+    assert_eq!(agree(&image, "iso9660").label.unwrap(), "CAIRN_LIVE");
+}
+
+#[test]
+fn luks_is_recognised() {
+    let mut head = vec![0; 4096];
+    head[..8].copy_from_slice(b"LUKS\xba\xbe\0\x02");
+    head[24..29].copy_from_slice(b"crypt");
+    head[168..204].copy_from_slice(b"0e4b9a0c-5a0c-4a0c-8a0c-000000000001");
+    let contents = contents(&mut head.as_slice()).unwrap().unwrap();
+    assert_eq!(
+        contents,
+        Contents {
+            kind: "crypto_LUKS",
+            label: Some("crypt".to_owned()),
+            uuid: Some("0e4b9a0c-5a0c-4a0c-8a0c-000000000001".to_owned()),
+        }
+    );
+}
+
+const SIZE: u64 = 16;
+
+fn gpt_disk() -> (TempDir, PathBuf) {
+    let (folder, path) = image(SIZE);
+    run(
+        "gdisk",
+        "sgdisk",
+        &[
+            "-n1:2048:4095",
+            "-c1:BIOS boot",
+            "-t1:ef02",
+            "-u1:11111111-2222-3333-4444-5555deadbeef",
+            "-n3:4096:8191",
+            "-c3:wurzel ä",
+            "-u3:00000000-0000-0000-0000-0000000000AB",
+            path.to_str().unwrap(),
+        ],
+    );
+    (folder, path)
+}
+
+fn check_gpt(disk: &[u8]) {
+    let table = table::read(&mut &*disk, 512, SIZE << 20).unwrap().unwrap();
+    let first = table.partition(1).unwrap();
+    assert_eq!(first.uuid, "11111111-2222-3333-4444-5555deadbeef");
+    assert_eq!(first.label.unwrap(), "BIOS boot");
+    assert_eq!(table.partition(2), None);
+    let third = table.partition(3).unwrap();
+    assert_eq!(third.uuid, "00000000-0000-0000-0000-0000000000ab");
+    assert_eq!(third.label.unwrap(), "wurzel ä");
+    assert_eq!(table.partition(0), None);
+    assert_eq!(table.partition(u32::MAX), None);
+}
+
+#[test]
+fn gpt_and_its_backup() {
+    let (_folder, path) = gpt_disk();
+    let mut disk = fs::read(&path).unwrap();
+    check_gpt(&disk);
+    disk[512 + 60] ^= 1; // the primary header's checksum is wrong now
+    check_gpt(&disk);
+    let mut disk = fs::read(&path).unwrap();
+    disk[2 * 512 + 5] ^= 1; // and here that of its entries
+    check_gpt(&disk);
+    let backup = disk.len() - 512;
+    disk[backup] ^= 1; // both are damaged
+    assert_eq!(table::read(&mut &*disk, 512, SIZE << 20).unwrap(), None);
+}
+
+#[test]
+fn a_gpt_without_protective_mbr_is_a_leftover() {
+    let (_folder, path) = gpt_disk();
+    let mut disk = fs::read(path).unwrap();
+    disk[450] = 0x83;
+    disk[440..444].copy_from_slice(&0x1234_abcd_u32.to_le_bytes());
+    let table = table::read(&mut &*disk, 512, SIZE << 20).unwrap().unwrap();
+    assert_eq!(table, Table::Mbr(0x1234_abcd));
+    assert_eq!(table.partition(5).unwrap().uuid, "1234abcd-05");
+}
+
+#[test]
+fn the_checksum_is_the_standard_one() {
+    assert_eq!(table::crc32(b"123456789"), 0xCBF4_3926);
+}
+
+/// Bytes with the magic numbers of every parser strewn in.
+fn hostile() -> impl Strategy<Value = Vec<u8>> {
+    const MAGICS: [(usize, &[u8]); 12] = [
+        (0, b"XFSB"),
+        (0, b"hsqs"),
+        (0, b"LUKS\xba\xbe\0\x02"),
+        (0, b"\xeb\x58\x90"),
+        (11, b"\x00\x02\x01\x01\x00\x02\x00\x00"),
+        (510, b"\x55\xaa"),
+        (450, b"\xee"),
+        (512, b"EFI PART\0\0\x01\0\x5c\0\0\0"),
+        (1080, b"\x53\xef"),
+        (1024, b"\x10\x20\xf5\xf2"),
+        (32768, b"\x01CD001"),
+        (65600, b"_BHRfS_M"),
+    ];
+    let bytes = proptest::collection::vec(any::<u8>(), 0..2048);
+    let magics = proptest::collection::vec(0..MAGICS.len(), 0..6);
+    (bytes, magics, 0..superblock::HEAD_BYTES).prop_map(|(mut bytes, magics, length)| {
+        bytes.resize(length, 0);
+        for (offset, magic) in magics.into_iter().filter_map(|index| MAGICS.get(index)) {
+            if let Some(place) = bytes.get_mut(*offset..offset + magic.len()) {
+                place.copy_from_slice(magic);
+            }
+        }
+        bytes
+    })
+}
+
+proptest! {
+    #[test]
+    fn hostile_bytes_never_panic(bytes in hostile(), size: u64, sector: u32) {
+        contents(&mut bytes.as_slice()).unwrap();
+        table::read(&mut bytes.as_slice(), sector, size).unwrap();
+        if let Some(boot) = fat::parse(&bytes) {
+            fat::contents(boot, &mut bytes.as_slice()).unwrap();
+        }
+        fat::directory_label(&bytes);
+    }
+
+    #[test]
+    fn headers_with_right_checksums_never_panic(mut block in proptest::collection::vec(any::<u8>(), 512)) {
+        block[..8].copy_from_slice(b"EFI PART");
+        block[12..16].copy_from_slice(&92_u32.to_le_bytes());
+        block[24..32].copy_from_slice(&1_u64.to_le_bytes());
+        block[16..20].fill(0);
+        let crc = table::crc32(&block[..92]);
+        block[16..20].copy_from_slice(&crc.to_le_bytes());
+        if let Some(header) = table::Header::parse(&block, 1) {
+            header.table(&block);
+        }
+    }
+}

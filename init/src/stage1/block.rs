@@ -1,0 +1,373 @@
+//! Block devices and what is on them: the answer to `LABEL=`, `UUID=`, `PARTLABEL=`, `PARTUUID=`.
+//!
+//! A device is read once when it appears and again when the kernel says that it changed. A device
+//! that cannot be read (a drive without a disc) is kept with the reason, for the report.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use cairn_sys::uevent::Uevent;
+use cairn_system::Device;
+
+use crate::probe::table::{self, PartitionName, Table};
+use crate::probe::{self, Contents};
+
+/// Sizes in `/sys` count sectors of this many bytes, whatever the disk's own sectors are.
+const SYS_SECTOR: u64 = 512;
+
+/// Devices that hold nothing to boot from, and would be read in vain.
+const IGNORED: [&str; 3] = ["ram", "zram", "fd"];
+
+/// One block device, as it was when it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// The kernel's name: `vda2`.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// What it holds, as far as known.
+    pub contents: Option<Contents>,
+    /// How its partition table names it, if it is a partition.
+    pub partition: Option<PartitionName>,
+    /// Its own partition table.
+    pub table: Option<Table>,
+    /// Why it could not be read.
+    pub problem: Option<String>,
+}
+
+impl Block {
+    /// Whether a description means this device.
+    #[must_use]
+    pub fn is(&self, device: &Device) -> bool {
+        let contents = self.contents.as_ref();
+        let partition = self.partition.as_ref();
+        match device {
+            Device::Label(label) => contents.and_then(|found| found.label.as_ref()) == Some(label),
+            Device::Uuid(uuid) => contents
+                .and_then(|found| found.uuid.as_ref())
+                .is_some_and(|found| found.eq_ignore_ascii_case(uuid)),
+            Device::PartLabel(label) => {
+                partition.and_then(|found| found.label.as_ref()) == Some(label)
+            }
+            Device::PartUuid(uuid) => {
+                partition.is_some_and(|found| found.uuid.eq_ignore_ascii_case(uuid))
+            }
+            Device::Path(path) => path.strip_prefix("/dev/") == Some(&self.name),
+            Device::None(_) => false,
+        }
+    }
+}
+
+/// One line of the report.
+impl fmt::Display for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = format!("/dev/{}", self.name);
+        write!(f, "{path:<14} {:>9}", size(self.size))?;
+        match (&self.contents, &self.table, &self.problem) {
+            (Some(contents), ..) => write!(f, "  {}", contents.kind)?,
+            (None, Some(Table::Gpt(_)), _) => write!(f, "  GPT partition table")?,
+            (None, Some(Table::Mbr(_)), _) => write!(f, "  MBR partition table")?,
+            (None, None, Some(problem)) => write!(f, "  unreadable: {problem}")?,
+            (None, None, None) => write!(f, "  nothing known on it")?,
+        }
+        let contents = self.contents.as_ref();
+        let partition = self.partition.as_ref();
+        let names = [
+            ("LABEL", contents.and_then(|found| found.label.as_ref())),
+            ("UUID", contents.and_then(|found| found.uuid.as_ref())),
+            (
+                "PARTLABEL",
+                partition.and_then(|found| found.label.as_ref()),
+            ),
+            ("PARTUUID", partition.map(|found| &found.uuid)),
+        ];
+        for (key, value) in names {
+            if let Some(value) = value {
+                write!(f, "  {key}={}", value.escape_default())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn size(bytes: u64) -> String {
+    const UNITS: [(&str, u32); 4] = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    let unit = UNITS.iter().find(|(_, shift)| bytes >> shift > 0);
+    match unit {
+        Some((unit, shift)) => {
+            let tenths = (u128::from(bytes) * 10) >> shift;
+            format!("{}.{} {unit}", tenths / 10, tenths % 10)
+        }
+        None => format!("{bytes} B"),
+    }
+}
+
+/// All block devices.
+#[derive(Debug)]
+pub struct Blocks {
+    sys: PathBuf,
+    dev: PathBuf,
+    found: BTreeMap<String, Block>,
+}
+
+impl Blocks {
+    /// No devices yet; `sys` and `dev` are `/sys` and `/dev`.
+    #[must_use]
+    pub fn new(sys: &Path, dev: &Path) -> Self {
+        Self {
+            sys: sys.to_owned(),
+            dev: dev.to_owned(),
+            found: BTreeMap::new(),
+        }
+    }
+
+    /// Reads every device that exists.
+    pub fn scan(&mut self) {
+        self.found.clear();
+        let folder = self.sys.join("class/block");
+        let listing = match fs::read_dir(&folder) {
+            Ok(listing) => listing,
+            Err(error) => {
+                // No driver of block devices is loaded yet: events will tell of the first.
+                log::debug!("cannot list {}: {error}", folder.display());
+                return;
+            }
+        };
+        let mut names: Vec<_> = listing
+            .flatten()
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort(); // a disk before its partitions
+        for name in names {
+            self.read(&name);
+        }
+    }
+
+    /// Follows an event of a block device; whether anything may have changed.
+    pub fn handle(&mut self, event: &Uevent) -> bool {
+        if event.field("SUBSYSTEM") != Some("block") {
+            return false;
+        }
+        let Some(name) = event.devpath.rsplit('/').next() else {
+            return false;
+        };
+        match event.action.as_str() {
+            "remove" => self.found.remove(name).is_some(),
+            "add" | "change" => {
+                self.read(name);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// All devices, by name.
+    pub fn all(&self) -> impl Iterator<Item = &Block> {
+        self.found.values()
+    }
+
+    /// The node of the device that is meant, and what is known of it. A path that is no block
+    /// device of the kernel's name (`/dev/mapper/root`) is found if it exists.
+    #[must_use]
+    pub fn find(&self, device: &Device) -> Option<(PathBuf, Option<Contents>)> {
+        let mut matching = self.found.values().filter(|block| block.is(device));
+        if let Some(block) = matching.next() {
+            if let Some(other) = matching.next() {
+                log::warn!(
+                    "{device} is ambiguous: /dev/{} is used, and not /dev/{}",
+                    block.name,
+                    other.name
+                );
+            }
+            return Some((self.dev.join(&block.name), block.contents.clone()));
+        }
+        let Device::Path(path) = device else {
+            return None;
+        };
+        let node = self.dev.join(path.strip_prefix("/dev/")?);
+        node.exists().then_some((node, None))
+    }
+
+    fn read(&mut self, name: &str) {
+        if IGNORED.iter().any(|prefix| is_numbered(name, prefix)) {
+            return;
+        }
+        // Kernel names hold `!` where the node's path has a slash: `cciss!c0d0`.
+        let node = name.replace('!', "/");
+        let folder = self.sys.join("class/block").join(name);
+        let size = number(&folder.join("size"))
+            .unwrap_or(0)
+            .saturating_mul(SYS_SECTOR);
+        if size == 0 {
+            self.found.remove(&node); // a loop device or drive with nothing in it
+            return;
+        }
+        let mut block = Block {
+            name: node.clone(),
+            size,
+            contents: None,
+            partition: self.partition(&folder),
+            table: None,
+            problem: None,
+        };
+        if let Err(error) = self.look_into(&mut block, &folder) {
+            log::debug!("cannot read /dev/{node}: {error}");
+            block.problem = Some(error.to_string());
+        }
+        log::debug!("block device: {block}");
+        self.found.insert(node, block);
+    }
+
+    fn look_into(&self, block: &mut Block, folder: &Path) -> io::Result<()> {
+        let mut file = File::open(self.dev.join(&block.name))?;
+        block.contents = probe::contents(&mut file)?;
+        if block.partition.is_none() && !folder.join("partition").exists() {
+            let sector = number(&folder.join("queue/logical_block_size")).unwrap_or(512);
+            let sector = u32::try_from(sector).unwrap_or(512);
+            block.table = table::read(&mut file, sector, block.size)?;
+        }
+        Ok(())
+    }
+
+    /// What the table of the disk around it says about a partition.
+    fn partition(&self, folder: &Path) -> Option<PartitionName> {
+        let number = u32::try_from(number(&folder.join("partition"))?).ok()?;
+        let real = fs::canonicalize(folder).ok()?;
+        let disk = real
+            .parent()?
+            .file_name()?
+            .to_string_lossy()
+            .replace('!', "/");
+        self.found.get(&disk)?.table.as_ref()?.partition(number)
+    }
+}
+
+fn is_numbered(name: &str, prefix: &str) -> bool {
+    name.strip_prefix(prefix)
+        .is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// The number in a file of `/sys`; `None` if the file does not exist, as many do not.
+fn number(path: &Path) -> Option<u64> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+    use std::os::unix::fs::symlink;
+    use std::process::Command;
+
+    /// A `/sys` and a `/dev` with one GPT disk, whose third partition is FAT.
+    fn machine() -> tempfile::TempDir {
+        let folder = tempfile::TempDir::new().unwrap();
+        let (sys, dev) = (folder.path().join("sys"), folder.path().join("dev"));
+        fs::create_dir(&dev).unwrap();
+        let disk = sys.join("devices/virtio0/block/vda");
+        for (path, files) in [
+            (
+                disk.clone(),
+                [("size", "32768"), ("queue/logical_block_size", "512")],
+            ),
+            (disk.join("vda3"), [("size", "8192"), ("partition", "3")]),
+            (sys.join("devices/sr0"), [("size", "100"), ("x", "")]),
+            (sys.join("devices/loop0"), [("size", "0"), ("x", "")]),
+            (sys.join("devices/ram0"), [("size", "100"), ("x", "")]),
+        ] {
+            for (name, text) in files {
+                let file = path.join(name);
+                fs::create_dir_all(file.parent().unwrap()).unwrap();
+                fs::write(file, text).unwrap();
+            }
+            fs::create_dir_all(sys.join("class/block")).unwrap();
+            let name = path.file_name().unwrap();
+            symlink(&path, sys.join("class/block").join(name)).unwrap();
+        }
+        for (name, megabytes) in [("vda", 16), ("vda3", 4)] {
+            File::create(dev.join(name))
+                .unwrap()
+                .set_len(megabytes << 20)
+                .unwrap();
+        }
+        run(
+            "gdisk",
+            "sgdisk",
+            &[
+                "-n3:2048:10239",
+                "-c3:wurzel",
+                "-u3:00000000-0000-0000-0000-0000000000AB",
+            ],
+            &dev.join("vda"),
+        );
+        run(
+            "dosfstools",
+            "mkfs.vfat",
+            &["-i", "12ab00cd", "-n", "ESP"],
+            &dev.join("vda3"),
+        );
+        folder
+    }
+
+    fn run(package: &str, program: &str, arguments: &[&str], image: &Path) {
+        let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap());
+        let output = Command::new(program)
+            .args(arguments)
+            .arg(image)
+            .env("PATH", path)
+            .output()
+            .unwrap_or_else(|error| panic!("{program}: {error}; run: apt-get install {package}"));
+        assert!(output.status.success(), "{output:?}");
+    }
+
+    #[test]
+    fn devices_are_found_by_every_name() {
+        let folder = machine();
+        let mut blocks = Blocks::new(&folder.path().join("sys"), &folder.path().join("dev"));
+        blocks.scan();
+        let report: Vec<_> = blocks.all().map(Block::to_string).collect();
+        expect![[r#"
+            /dev/sr0        50.0 KiB  unreadable: No such file or directory (os error 2)
+            /dev/vda        16.0 MiB  GPT partition table
+            /dev/vda3        4.0 MiB  vfat  LABEL=ESP  UUID=12AB-00CD  PARTLABEL=wurzel  PARTUUID=00000000-0000-0000-0000-0000000000ab"#]]
+        .assert_eq(&report.join("\n"));
+        for text in [
+            "LABEL=ESP",
+            "UUID=12ab-00cd",
+            "PARTLABEL=wurzel",
+            "PARTUUID=00000000-0000-0000-0000-0000000000AB",
+            "/dev/vda3",
+        ] {
+            let device = Device::try_from(text.to_owned()).unwrap();
+            let (node, contents) = blocks.find(&device).unwrap();
+            assert_eq!(node, folder.path().join("dev/vda3"), "{text}");
+            assert_eq!(contents.unwrap().kind, "vfat");
+        }
+        for text in ["LABEL=esp", "UUID=1", "/dev/vdb", "/dev/mapper/x", "tmpfs"] {
+            let device = Device::try_from(text.to_owned()).unwrap();
+            assert_eq!(blocks.find(&device), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn events_are_followed() {
+        let folder = machine();
+        let mut blocks = Blocks::new(&folder.path().join("sys"), &folder.path().join("dev"));
+        let event = |action: &str, subsystem: &str, path: &str| Uevent {
+            action: action.to_owned(),
+            devpath: path.to_owned(),
+            fields: BTreeMap::from([("SUBSYSTEM".to_owned(), subsystem.to_owned())]),
+        };
+        let label = Device::Label("ESP".to_owned());
+        assert!(blocks.handle(&event("add", "block", "/devices/virtio0/block/vda")));
+        assert!(blocks.find(&label).is_none());
+        assert!(blocks.handle(&event("add", "block", "/devices/virtio0/block/vda/vda3")));
+        assert!(blocks.find(&label).is_some());
+        assert!(!blocks.handle(&event("add", "net", "/devices/eth0")));
+        assert!(blocks.handle(&event("remove", "block", "/devices/virtio0/block/vda/vda3")));
+        assert!(blocks.find(&label).is_none());
+    }
+}

@@ -1,0 +1,272 @@
+//! The kernel's command line, and what it asks of stage 1.
+//!
+//! Words are split as the kernel does it: at blanks outside double quotes; quotes around a word or
+//! a value are dropped; after `--` everything is init's. The last of several words counts.
+//!
+//! Source: the kernel's `lib/cmdline.c` (`next_arg`) and `admin-guide/kernel-parameters.rst`.
+
+use std::time::Duration;
+
+use cairn_system::Device;
+
+/// One word: `key` or `key=value`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word {
+    /// What stands before the first `=`.
+    pub key: String,
+    /// What stands behind it.
+    pub value: Option<String>,
+}
+
+/// Splits a command line into words.
+#[must_use]
+pub fn words(line: &str) -> Vec<Word> {
+    let mut words = Vec::new();
+    let mut rest = line.trim_start();
+    while !rest.is_empty() {
+        let mut quoted = false;
+        let end = rest
+            .find(|character: char| {
+                quoted ^= character == '"';
+                character.is_ascii_whitespace() && !quoted
+            })
+            .unwrap_or(rest.len());
+        let (word, tail) = rest.split_at(end);
+        if word == "--" {
+            break;
+        }
+        words.push(self::word(word));
+        rest = tail.trim_start();
+    }
+    words
+}
+
+fn word(text: &str) -> Word {
+    let text = unquote(text);
+    match text.split_once('=') {
+        Some((key, value)) => Word {
+            key: key.to_owned(),
+            value: Some(unquote(value).to_owned()),
+        },
+        None => Word {
+            key: text.to_owned(),
+            value: None,
+        },
+    }
+}
+
+/// Without the quote that it starts with, and the one that it then ends with.
+fn unquote(text: &str) -> &str {
+    match text.strip_prefix('"') {
+        Some(rest) => rest.strip_suffix('"').unwrap_or(rest),
+        None => text,
+    }
+}
+
+/// Whether a root file system is mounted for writing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// `ro`.
+    ReadOnly,
+    /// `rw`.
+    ReadWrite,
+}
+
+/// Where stage 1 stops for a shell, to be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Breakpoint {
+    /// `boot.debug1`: before any device is looked for.
+    Start,
+    /// `boot.debug1devices`: modules are loaded and the root device is there.
+    Devices,
+    /// `boot.debug1mounts`: everything is mounted.
+    Mounts,
+}
+
+/// What the command line asks of stage 1.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Orders {
+    /// `init=`: the toplevel's init, absolute in the new root.
+    pub init: Option<String>,
+    /// `root=`: instead of the described device of `/`.
+    pub root: Option<Device>,
+    /// `rootflags=`: more options for `/`.
+    pub root_flags: Option<String>,
+    /// `rootfstype=`: instead of the described type of `/`.
+    pub root_type: Option<String>,
+    /// `ro` or `rw`.
+    pub access: Option<Access>,
+    /// `rootdelay=`: devices are waited for at least that long.
+    pub root_delay: Duration,
+    /// `boot.shell_on_fail`, and every breakpoint.
+    pub shell_on_fail: bool,
+    /// `boot.panic_on_fail` or `stage1panic`.
+    pub panic_on_fail: bool,
+    /// `boot.trace` or `boot.debugtrace`: details in the log.
+    pub trace: bool,
+    /// `boot.debug1…`.
+    pub breakpoint: Option<Breakpoint>,
+    /// Words that were not understood, as warnings.
+    pub warnings: Vec<String>,
+}
+
+impl Orders {
+    /// Reads the words of a command line.
+    #[must_use]
+    pub fn from_words(words: &[Word]) -> Self {
+        let mut orders = Self::default();
+        for word in words {
+            orders.obey(word);
+        }
+        orders
+    }
+
+    fn obey(&mut self, word: &Word) {
+        let value = word.value.as_deref().filter(|value| !value.is_empty());
+        let on = !matches!(value, Some("0" | "no" | "off" | "false"));
+        match word.key.as_str() {
+            "init" => self.init = value.map(str::to_owned),
+            "root" => self.root(value),
+            "rootflags" => self.root_flags = value.map(str::to_owned),
+            "rootfstype" => self.root_type = value.map(str::to_owned),
+            "rootdelay" => match value.map(str::parse) {
+                Some(Ok(seconds)) => self.root_delay = Duration::from_secs(seconds),
+                _ => self.misunderstood(word, "a number of seconds"),
+            },
+            "ro" if word.value.is_none() => self.access = Some(Access::ReadOnly),
+            "rw" if word.value.is_none() => self.access = Some(Access::ReadWrite),
+            "boot.shell_on_fail" => self.shell_on_fail = on,
+            "boot.panic_on_fail" | "stage1panic" => self.panic_on_fail = on,
+            "boot.trace" | "boot.debugtrace" => self.trace = on,
+            "boot.debug1" | "debug1" => self.stop_at(Breakpoint::Start, on),
+            "boot.debug1devices" => self.stop_at(Breakpoint::Devices, on),
+            "boot.debug1mounts" => self.stop_at(Breakpoint::Mounts, on),
+            _ => {}
+        }
+    }
+
+    fn root(&mut self, value: Option<&str>) {
+        match value.map(|text| Device::try_from(text.to_owned())) {
+            Some(Ok(Device::None(name))) => self.warnings.push(format!(
+                "root={name} is ignored: LABEL=, UUID=, PARTLABEL=, PARTUUID= or a path in /dev is known"
+            )),
+            Some(Ok(device)) => self.root = Some(device),
+            Some(Err(problem)) => self.warnings.push(format!("root= is ignored: {problem}")),
+            None => self.root = None,
+        }
+    }
+
+    fn stop_at(&mut self, breakpoint: Breakpoint, on: bool) {
+        self.breakpoint = on.then_some(breakpoint);
+        self.shell_on_fail |= on;
+    }
+
+    fn misunderstood(&mut self, word: &Word, wanted: &str) {
+        let value = word.value.as_deref().unwrap_or_default();
+        self.warnings.push(format!(
+            "{}={value} is ignored: it is not {wanted}",
+            word.key
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+    use proptest::prelude::*;
+
+    fn check(line: &str, expected: &Expect) {
+        let text: Vec<_> = words(line)
+            .into_iter()
+            .map(|word| match word.value {
+                Some(value) => format!("{}={value}", word.key),
+                None => word.key,
+            })
+            .collect();
+        expected.assert_eq(&text.join("|"));
+    }
+
+    #[test]
+    fn words_are_split_as_the_kernel_does() {
+        check(
+            "  quiet  root=/dev/vda2\tro\n",
+            &expect!["quiet|root=/dev/vda2|ro"],
+        );
+        check(
+            r#"a="b c" "d=e f" g"h i"j"#,
+            &expect![[r#"a=b c|d=e f|g"h i"j"#]],
+        );
+        check(r#"open="never closed x"#, &expect!["open=never closed x"]);
+        check("root=LABEL=x=y init=", &expect!["root=LABEL=x=y|init="]);
+        check("a -- b", &expect!["a"]);
+        check("", &expect![""]);
+    }
+
+    fn orders(line: &str) -> Orders {
+        Orders::from_words(&words(line))
+    }
+
+    #[test]
+    fn orders_of_a_usual_entry() {
+        let orders = orders(
+            "BOOT_IMAGE=/k init=/nix/store/a-b/init loglevel=4 root=UUID=1234-ABCD rw \
+             rootflags=noatime rootfstype=ext4 rootdelay=5 boot.trace boot.panic_on_fail",
+        );
+        assert_eq!(
+            orders,
+            Orders {
+                init: Some("/nix/store/a-b/init".to_owned()),
+                root: Some(Device::Uuid("1234-ABCD".to_owned())),
+                root_flags: Some("noatime".to_owned()),
+                root_type: Some("ext4".to_owned()),
+                access: Some(Access::ReadWrite),
+                root_delay: Duration::from_secs(5),
+                panic_on_fail: true,
+                trace: true,
+                ..Orders::default()
+            }
+        );
+    }
+
+    #[test]
+    fn breakpoints_allow_the_shell() {
+        let orders = orders("boot.debug1mounts stage1panic=0");
+        assert_eq!(orders.breakpoint, Some(Breakpoint::Mounts));
+        assert!(orders.shell_on_fail);
+        assert!(!orders.panic_on_fail);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_said() {
+        let orders = orders("root=gpt-auto rootdelay=x root=WWN=5");
+        assert_eq!(orders.root, None);
+        expect![[r#"
+            root=gpt-auto is ignored: LABEL=, UUID=, PARTLABEL=, PARTUUID= or a path in /dev is known
+            rootdelay=x is ignored: it is not a number of seconds
+            root= is ignored: 'WWN=5' is not a device; LABEL=, UUID=, PARTLABEL=, PARTUUID= or a path are known"#]]
+        .assert_eq(&orders.warnings.join("\n"));
+    }
+
+    proptest! {
+        #[test]
+        fn quoted_values_come_back(
+            pairs in proptest::collection::vec(("[a-z.]{1,8}", "[a-z =,.-]{0,12}"), 0..6)
+        ) {
+            let line: Vec<_> = pairs
+                .iter()
+                .map(|(key, value)| format!("{key}=\"{value}\""))
+                .collect();
+            let expected: Vec<_> = pairs
+                .iter()
+                .map(|(key, value)| Word { key: key.clone(), value: Some(value.clone()) })
+                .collect();
+            prop_assert_eq!(words(&line.join(" ")), expected);
+        }
+
+        #[test]
+        fn no_line_makes_it_panic(line in ".{0,200}") {
+            prop_assert!(Orders::from_words(&words(&line)).warnings.len() <= 200);
+        }
+    }
+}

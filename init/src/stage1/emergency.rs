@@ -1,0 +1,176 @@
+//! What happens when stage 1 cannot go on: a shell if that is allowed, else a restart.
+//!
+//! Nothing in here panics or returns to a caller that would exit: PID 1 that ends is a kernel
+//! panic without an explanation.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use cairn_sys::console::{self, CONSOLE};
+use cairn_sys::kmsg::{self, Priority};
+use nix::errno::Errno;
+use nix::sys::reboot::{RebootMode, reboot};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+/// The emergency shell of the initrd.
+const SHELL: &str = "/bin/sh";
+
+/// A shell that ends sooner has no console to read from.
+const SHORTEST_SHELL: Duration = Duration::from_secs(2);
+
+/// Used until the description is read.
+const DEFAULT_DELAY: Duration = Duration::from_secs(30);
+
+/// What is allowed and wanted after a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// A root shell may be opened.
+    pub shell: bool,
+    /// The kernel shall panic: for machines that are watched from outside.
+    pub panic: bool,
+    /// Time between the report and the restart.
+    pub delay: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            shell: false,
+            panic: false,
+            delay: DEFAULT_DELAY,
+        }
+    }
+}
+
+/// For the panic hook, which gets no arguments.
+static POLICY: OnceLock<Policy> = OnceLock::new();
+
+/// Says what a panic of this program leads to; the first call counts.
+pub fn set_policy(policy: Policy) {
+    if POLICY.set(policy).is_err() {
+        log::debug!("the policy for panics is set already");
+    }
+}
+
+/// A panic becomes a line in the kernel's log and a restart.
+pub fn install_panic_hook() {
+    std::panic::set_hook(Box::new(|panic| {
+        kmsg::write(
+            Priority::Critical,
+            &format!("cairn: stage 1 has a bug: {panic}"),
+        );
+        leave(POLICY.get().copied().unwrap_or_default());
+    }));
+}
+
+/// Writes a report to all consoles: at a level that `quiet` shows, and with the console's own
+/// level raised if it hides even that.
+pub fn tell(lines: &[String]) {
+    const CONSOLE_LEVEL: &str = "/proc/sys/kernel/printk";
+    let level = fs::read_to_string(CONSOLE_LEVEL)
+        .ok()
+        .and_then(|text| text.split_whitespace().next()?.parse::<u32>().ok());
+    if level.is_some_and(|level| level <= Priority::Error as u32)
+        && let Err(error) = fs::write(CONSOLE_LEVEL, "4")
+    {
+        log::debug!("the console's log level stays: cannot write {CONSOLE_LEVEL}: {error}");
+    }
+    for line in lines {
+        kmsg::write(Priority::Error, &format!("cairn: {line}"));
+    }
+}
+
+/// After a report: returns when a shell was there and has ended, so that it is tried again;
+/// restarts otherwise.
+pub fn after_failure(policy: Policy) {
+    if policy.panic || !policy.shell || !shell() {
+        say_why_no_shell(policy);
+        leave(policy);
+    }
+}
+
+fn say_why_no_shell(policy: Policy) {
+    let why = if policy.panic {
+        "boot.panic_on_fail is set"
+    } else if !policy.shell {
+        "no emergency shell: boot.initrd.emergencyAccess is off, and boot.shell_on_fail is not on the kernel's command line"
+    } else if !Path::new(SHELL).exists() {
+        "no emergency shell: the initrd has no /bin/sh; see boot.initrd.emergencyAccess"
+    } else {
+        "no emergency shell: the console gives it no input"
+    };
+    tell(&[why.to_owned()]);
+}
+
+/// Opens a shell on the console and waits until it ends; whether there was one to speak of.
+pub fn shell() -> bool {
+    if !Path::new(SHELL).exists() {
+        return false;
+    }
+    tell(&["emergency shell on the console; leave it to try again".to_owned()]);
+    let start = Instant::now();
+    let mut command = Command::new(SHELL);
+    command.current_dir("/").env("PATH", "/bin:/sbin");
+    match console::spawn_on(Path::new(CONSOLE), command) {
+        Ok(child) => wait_for_process(child.id()),
+        Err(error) => {
+            tell(&[format!("cannot start {SHELL} on {CONSOLE}: {error}")]);
+            return false;
+        }
+    }
+    start.elapsed() >= SHORTEST_SHELL
+}
+
+/// Collects all children until that one has ended. Without a deadline: a human is at work.
+fn wait_for_process(process: u32) {
+    let wanted = i32::try_from(process).ok().map(Pid::from_raw);
+    loop {
+        match waitpid(None, None) {
+            Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) => {
+                if Some(pid) == wanted {
+                    return;
+                }
+            }
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(_) => return, // no child is left
+        }
+    }
+}
+
+/// Restarts the machine after the delay, or makes the kernel panic.
+pub fn leave(policy: Policy) -> ! {
+    if policy.panic {
+        panic_kernel();
+    }
+    if !policy.delay.is_zero() {
+        tell(&[format!("restart in {} s", policy.delay.as_secs())]);
+        std::thread::sleep(policy.delay);
+    }
+    restart()
+}
+
+fn panic_kernel() {
+    for (path, text) in [
+        ("/proc/sys/kernel/sysrq", "1"),
+        ("/proc/sysrq-trigger", "c"),
+    ] {
+        if let Err(error) = fs::write(path, text) {
+            tell(&[format!("cannot make the kernel panic: {path}: {error}")]);
+        }
+    }
+}
+
+/// Restarts the machine at once.
+pub fn restart() -> ! {
+    nix::unistd::sync();
+    loop {
+        let Err(errno) = reboot(RebootMode::RB_AUTOBOOT);
+        tell(&[format!("cannot restart the machine: {errno}")]);
+        // Nothing is left to do but to wait for the reset button.
+        std::thread::sleep(Duration::from_mins(1));
+    }
+}
