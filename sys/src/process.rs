@@ -16,8 +16,9 @@ use std::ptr;
 /// A process, ready to be started: nothing of it has to be computed after the clone.
 #[derive(Debug)]
 pub struct Prepared {
-    argv: Vec<CString>,
-    environment: Vec<CString>,
+    program: CString,
+    argv: Strings,
+    environment: Strings,
     directory: CString,
     tty: Option<CString>,
     credentials: Credentials,
@@ -42,6 +43,37 @@ pub struct OpenFiles {
     pub soft: u64,
     /// Up to where it may raise it.
     pub hard: u64,
+}
+
+/// The standard streams of a process without a terminal.
+#[derive(Debug, Clone, Copy)]
+pub struct Streams<'a> {
+    /// Standard input; `/dev/null` if absent.
+    pub input: Option<BorrowedFd<'a>>,
+    /// Standard output and error.
+    pub output: BorrowedFd<'a>,
+}
+
+/// Strings as `execve` wants them: pointers to each, and a null at the end.
+#[derive(Debug)]
+struct Strings {
+    /// Never read, but what the pointers point into; a `CString` does not move its bytes.
+    _owned: Vec<CString>,
+    pointers: Vec<*const libc::c_char>,
+}
+
+impl Strings {
+    fn new(owned: Vec<CString>) -> Self {
+        let pointers = owned
+            .iter()
+            .map(|string| string.as_ptr())
+            .chain([ptr::null()])
+            .collect();
+        Self {
+            _owned: owned,
+            pointers,
+        }
+    }
 }
 
 /// A started child.
@@ -120,19 +152,29 @@ impl Prepared {
         let argv = argv
             .into_iter()
             .map(|argument| CString::new(argument.as_bytes()))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
         let environment = environment
             .into_iter()
             .map(|(key, value)| CString::new(format!("{key}={value}")))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
-            argv,
-            environment,
+            program: argv.first().cloned().unwrap_or_default(),
+            argv: Strings::new(argv),
+            environment: Strings::new(environment),
             directory: c"/".to_owned(),
             tty: None,
             credentials,
             open_files,
         })
+    }
+
+    /// Executes this file; `argv[0]` is then only a name.
+    ///
+    /// # Errors
+    /// It holds a NUL.
+    pub fn program(mut self, program: &OsStr) -> Result<Self, NulError> {
+        self.program = CString::new(program.as_bytes())?;
+        Ok(self)
     }
 
     /// Starts in this directory instead of `/`.
@@ -153,9 +195,9 @@ impl Prepared {
         Ok(self)
     }
 
-    /// Starts it: in `cgroup` (an open cgroup v2 directory) if there is one, with `output` as
-    /// standard output and error unless it has a terminal, in a session of its own, with all
-    /// signals unblocked and at their defaults, and with no other descriptor.
+    /// Starts it: in `cgroup` (an open cgroup v2 directory) if there is one, with these standard
+    /// streams unless it has a terminal, in a session of its own, with all signals unblocked and
+    /// at their defaults, and with no other descriptor. Allocates nothing.
     ///
     /// Where the kernel or a sandbox refuses `CLONE_INTO_CGROUP`, the child moves itself.
     ///
@@ -164,16 +206,13 @@ impl Prepared {
     pub fn start(
         &self,
         cgroup: Option<BorrowedFd<'_>>,
-        output: BorrowedFd<'_>,
+        streams: Streams<'_>,
     ) -> io::Result<Started> {
         let (report, report_writer) = pipe()?;
-        let argv = pointers(&self.argv);
-        let environment = pointers(&self.environment);
         let child = Child {
             prepared: self,
-            argv: &argv,
-            environment: &environment,
-            output: output.as_raw_fd(),
+            input: streams.input.map(|input| input.as_raw_fd()),
+            output: streams.output.as_raw_fd(),
             report: report_writer.as_raw_fd(),
             cgroup_procs: None,
         };
@@ -233,8 +272,7 @@ pub fn read_report(report: BorrowedFd<'_>) -> io::Result<Report> {
 #[derive(Clone, Copy)]
 struct Child<'a> {
     prepared: &'a Prepared,
-    argv: &'a [*const libc::c_char],
-    environment: &'a [*const libc::c_char],
+    input: Option<RawFd>,
     output: RawFd,
     report: RawFd,
     cgroup_procs: Option<RawFd>,
@@ -314,22 +352,21 @@ impl Child<'_> {
                 return 0;
             }
             libc::setsid();
-            let (input, output) = match &prepared.tty {
-                Some(tty) => {
-                    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_CLOEXEC;
-                    let fd = libc::open(tty.as_ptr(), flags);
-                    if fd < 0 {
-                        return 1;
-                    }
-                    libc::fcntl(fd, libc::F_SETFL, libc::O_RDWR);
-                    // No terminal at all (a test's /dev/null) is no obstacle.
-                    libc::ioctl(fd, libc::TIOCSCTTY, 1);
-                    (fd, fd)
+            let (input, output) = if let Some(tty) = &prepared.tty {
+                let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_CLOEXEC;
+                let fd = libc::open(tty.as_ptr(), flags);
+                if fd < 0 {
+                    return 1;
                 }
-                None => {
-                    let flags = libc::O_RDONLY | libc::O_CLOEXEC;
-                    (libc::open(c"/dev/null".as_ptr(), flags), self.output)
-                }
+                libc::fcntl(fd, libc::F_SETFL, libc::O_RDWR);
+                // That it is no terminal at all (a test's /dev/null) is no obstacle.
+                libc::ioctl(fd, libc::TIOCSCTTY, 1);
+                (fd, fd)
+            } else if let Some(input) = self.input {
+                (input, self.output)
+            } else {
+                let flags = libc::O_RDONLY | libc::O_CLOEXEC;
+                (libc::open(c"/dev/null".as_ptr(), flags), self.output)
             };
             if input < 0
                 || libc::dup2(input, 0) < 0
@@ -375,25 +412,14 @@ impl Child<'_> {
                 u32::MAX,
                 libc::CLOSE_RANGE_CLOEXEC,
             );
-            if let Some(program) = self.argv.first()
-                && !program.is_null()
-            {
-                libc::execve(*program, self.argv.as_ptr(), self.environment.as_ptr());
-            } else {
-                *libc::__errno_location() = libc::ENOENT;
-            }
+            libc::execve(
+                prepared.program.as_ptr(),
+                prepared.argv.pointers.as_ptr(),
+                prepared.environment.pointers.as_ptr(),
+            );
             8
         }
     }
-}
-
-/// What `execve` wants: pointers, and a null at the end.
-fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
-    strings
-        .iter()
-        .map(|string| string.as_ptr())
-        .chain([ptr::null()])
-        .collect()
 }
 
 /// Whether an error of `clone3` speaks against `CLONE_INTO_CGROUP` and not against any clone.
@@ -563,7 +589,11 @@ mod tests {
         let argv = argv.iter().map(OsStr::new);
         let prepared = adjust(Prepared::new(argv, [("A", "b")], own, files).unwrap());
         let (reader, writer) = pipe().unwrap();
-        let started = prepared.start(None, writer.as_fd()).unwrap();
+        let streams = Streams {
+            input: None,
+            output: writer.as_fd(),
+        };
+        let started = prepared.start(None, streams).unwrap();
         drop(writer);
         let mut report = Report::Pending;
         let mut exit = None;

@@ -1,9 +1,780 @@
 //! The supervisor: core's child, the services' parent.
+//!
+//! One thread waits on one epoll: processes, pipes, the control socket, core, device events. All
+//! decisions are made by the state machine in [`services`]; this file carries them out.
+//!
+//! Invariant: it can be killed at any moment. What a successor must know is in the state file and
+//! with core before it matters, and services notice nothing.
 
+mod accounts;
+mod adopt;
+mod control;
+mod graph;
+mod journal;
+mod link;
+mod power;
+mod process;
+mod record;
+mod services;
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Runs the services of `toplevel`.
-pub fn run(_toplevel: &Path) -> ExitCode {
-    ExitCode::FAILURE
+use cairn_sys::input::PowerButton;
+use cairn_sys::kmsg::{self, Priority};
+use cairn_sys::process::{Exit, Report};
+use cairn_sys::reboot::Ending;
+use cairn_sys::uevent::UeventSocket;
+use cairn_system::control::{LOG_DIRECTORY, Request, Response, SOCKET, ServiceStatus};
+use cairn_system::{Service, SystemDescription, boot_mark};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+
+use crate::clock::{Ms, now, since_epoch};
+use crate::core::message::{Message, Place};
+use control::{Asked, Server};
+use graph::Id;
+use link::Link;
+use process::{Held, cgroup_root};
+use services::{Action, Event, Phase, Services};
+
+/// Descriptors that the supervisor may have: four a service, and some.
+const OPEN_FILES: u64 = 65_536;
+
+/// How often a shutdown tells core that it goes on, and the console what it waits for, in
+/// milliseconds.
+const SHUTDOWN_PULSE_MS: Ms = 5_000;
+
+/// Most bytes read from one pipe before others get their turn.
+const PIPE_BYTES: usize = 65_536;
+
+/// Events taken at once.
+const BATCH: usize = 64;
+
+/// Runs the services of the generation at `toplevel`; ends only by force or when core is gone.
+pub fn run(toplevel: &Path) -> ExitCode {
+    kmsg::install("cairn-supervisor", log::LevelFilter::Info);
+    std::panic::set_hook(Box::new(|panic| {
+        kmsg::write(
+            Priority::Error,
+            &format!("cairn: the supervisor failed: {panic}; it is started again"),
+        );
+    }));
+    match Supervisor::start(toplevel).and_then(|mut supervisor| supervisor.live()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log::error!("cannot go on: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What an event's number says: the source, and which one of its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Core,
+    Listener,
+    Connection(usize),
+    Main(Id),
+    Report(Id),
+    Pipe(Id),
+    Devices,
+    Button(usize),
+}
+
+struct Supervisor {
+    toplevel: String,
+    services: Services,
+    held: Vec<Held>,
+    recorded: Vec<Option<record::Record>>,
+    state: File,
+    link: Link,
+    epoll: Epoll,
+    server: Option<Server>,
+    devices: Option<UeventSocket>,
+    buttons: Vec<PowerButton>,
+    ending: Option<Ending>,
+    pulse_at: Option<Ms>,
+}
+
+impl Supervisor {
+    fn start(toplevel: &Path) -> anyhow::Result<Self> {
+        use anyhow::Context;
+        let link = Link::from_standard_input().context("cannot take over the link to core")?;
+        cairn_sys::process::raise_open_files(OPEN_FILES).context("cannot read the limits")?;
+        let services = read_services(toplevel);
+        for directory in [Path::new(LOG_DIRECTORY), &cgroup_root()] {
+            // Without them logs go to the kernel log, and services run without cgroups.
+            if let Err(error) = std::fs::create_dir_all(directory) {
+                log::error!("cannot make {}: {error}", directory.display());
+            }
+        }
+        let adopted = adopt::adopt(&link, services)?;
+        let mut supervisor = Self {
+            toplevel: toplevel.display().to_string(),
+            recorded: vec![None; adopted.held.len()],
+            services: adopted.services,
+            held: adopted.held,
+            state: adopted.state,
+            link,
+            epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
+            server: None,
+            devices: None,
+            buttons: Vec::new(),
+            ending: None,
+            pulse_at: None,
+        };
+        supervisor.watch_everything()?;
+        for message in adopted.messages {
+            supervisor.core_says(message);
+        }
+        supervisor.step(adopted.first);
+        Ok(supervisor)
+    }
+
+    fn watch_everything(&mut self) -> anyhow::Result<()> {
+        watch(
+            &self.epoll,
+            self.link.as_fd(),
+            Source::Core,
+            EpollFlags::EPOLLIN,
+        )?;
+        for (id, held) in self.held.iter().enumerate() {
+            if let Some(pipe) = &held.pipe {
+                watch(
+                    &self.epoll,
+                    pipe.reader.as_fd(),
+                    Source::Pipe(id),
+                    EpollFlags::EPOLLIN,
+                )?;
+            }
+        }
+        match Server::listen(Path::new(SOCKET)) {
+            Ok(server) => {
+                let listener = server.listener().as_fd();
+                watch(&self.epoll, listener, Source::Listener, EpollFlags::EPOLLIN)?;
+                self.server = Some(server);
+            }
+            Err(error) => {
+                log::error!("cannot listen on {SOCKET}: {error}; services run all the same")
+            }
+        }
+        match UeventSocket::open() {
+            Ok(socket) => {
+                watch(
+                    &self.epoll,
+                    socket.as_fd(),
+                    Source::Devices,
+                    EpollFlags::EPOLLIN,
+                )?;
+                self.devices = Some(socket);
+            }
+            Err(error) => log::error!("cannot hear device events: {error}"),
+        }
+        self.add_buttons(power::present());
+        Ok(())
+    }
+
+    fn live(&mut self) -> anyhow::Result<()> {
+        let mut events = [EpollEvent::empty(); BATCH];
+        loop {
+            let count = match self.epoll.wait(&mut events, self.timeout()) {
+                Ok(count) => count,
+                Err(nix::errno::Errno::EINTR) => 0,
+                Err(error) => anyhow::bail!("cannot wait for events: {error}"),
+            };
+            for event in events.iter().take(count) {
+                if let Some(source) = Source::decode(event.data()) {
+                    self.handle(source)?;
+                }
+            }
+            self.clock();
+        }
+    }
+
+    fn timeout(&self) -> EpollTimeout {
+        let deadlines = [
+            self.services.next_deadline(),
+            self.server.as_ref().and_then(Server::next_deadline),
+            self.pulse_at,
+        ];
+        match deadlines.into_iter().flatten().min() {
+            None => EpollTimeout::NONE,
+            Some(at) => {
+                let wait = at.saturating_sub(now());
+                EpollTimeout::from(u16::try_from(wait).unwrap_or(u16::MAX))
+            }
+        }
+    }
+
+    fn clock(&mut self) {
+        let time = now();
+        if self.services.next_deadline().is_some_and(|at| at <= time) {
+            self.step(Event::Tick);
+        }
+        if let Some(server) = &mut self.server {
+            server.expire(time);
+        }
+        if self.pulse_at.is_some_and(|at| at <= time) {
+            self.pulse();
+        }
+    }
+
+    fn handle(&mut self, source: Source) -> anyhow::Result<()> {
+        match source {
+            Source::Core => {
+                while let Some((message, _)) = self.link.receive()? {
+                    self.core_says(message);
+                }
+            }
+            Source::Listener => self.accept(),
+            Source::Connection(place) => self.connection(place),
+            Source::Main(id) => self.main_ended(id),
+            Source::Report(id) => self.reported(id),
+            Source::Pipe(id) => self.read_pipe(id),
+            Source::Devices => self.device_news(),
+            Source::Button(number) => self.button(number),
+        }
+        Ok(())
+    }
+
+    /// Feeds the state machine and carries out what it wants; failures to start are events again.
+    fn step(&mut self, event: Event) {
+        let mut events = vec![event];
+        while let Some(event) = events.pop() {
+            let actions = self.services.step(event, now());
+            // What is meant to be is written before it is done: a successor finds it.
+            self.record();
+            for action in actions {
+                match action {
+                    Action::Spawn(id) => events.extend(self.spawn(id)),
+                    Action::Terminate(id) => self.with(id, Held::terminate),
+                    Action::Kill(id) => self.with(id, Held::kill),
+                    Action::Late(id) => {
+                        let name = self.name(id);
+                        console(&format!("'{name}' does not stop: it is killed"));
+                    }
+                    Action::BootDone(failed) => {
+                        let mark = format!("{}{failed}", boot_mark::BOOT_DONE);
+                        kmsg::write(Priority::Notice, &mark);
+                    }
+                    Action::ShutdownDone => self.finish(),
+                }
+            }
+            self.record();
+        }
+        self.answer_waiting();
+    }
+
+    fn with(&self, id: Id, act: impl Fn(&Held, &Service)) {
+        if let Some((held, service)) = self.held.get(id).zip(self.services.descriptions().get(id)) {
+            act(held, service);
+        }
+    }
+
+    fn name(&self, id: Id) -> &str {
+        self.services
+            .descriptions()
+            .get(id)
+            .map_or("", |service| service.name.as_str())
+    }
+
+    /// Starts the process of `id`; an event if that failed.
+    fn spawn(&mut self, id: Id) -> Option<Event> {
+        match self.try_spawn(id) {
+            Ok(()) => None,
+            Err(error) => {
+                log::error!("cannot start '{}': {error:#}", self.name(id));
+                Some(Event::NotExecuted(id, format!("{error:#}")))
+            }
+        }
+    }
+
+    fn try_spawn(&mut self, id: Id) -> anyhow::Result<()> {
+        let Some((held, service)) = self
+            .held
+            .get_mut(id)
+            .zip(self.services.descriptions().get(id))
+        else {
+            return Ok(());
+        };
+        if held.ensure_pipe()?
+            && let Some(pipe) = &held.pipe
+        {
+            let reader = pipe.reader.as_fd();
+            watch(&self.epoll, reader, Source::Pipe(id), EpollFlags::EPOLLIN)?;
+            let place = Place::Log { slot: held.slot };
+            self.link.send(Message::Keep(place), Some(reader))?;
+        }
+        held.start(service)?;
+        if let Some(main) = &held.main {
+            let pidfd = main.pidfd.as_fd();
+            let place = Place::Process {
+                slot: held.slot,
+                pid: main.pid,
+            };
+            self.link.send(Message::Keep(place), Some(pidfd))?;
+            watch(&self.epoll, pidfd, Source::Main(id), EpollFlags::EPOLLIN)?;
+            if let Some(report) = &main.report {
+                watch(
+                    &self.epoll,
+                    report.as_fd(),
+                    Source::Report(id),
+                    EpollFlags::EPOLLIN,
+                )?;
+            }
+        }
+        Ok(())
+    }
+
+    fn reported(&mut self, id: Id) {
+        let Some(held) = self.held.get_mut(id) else {
+            return;
+        };
+        let report = held.report();
+        if matches!(report, Ok(Report::Pending)) {
+            return;
+        }
+        if let Some(report) = held.main.as_mut().and_then(|main| main.report.take()) {
+            unwatch(&self.epoll, report.as_fd());
+        }
+        match report {
+            Ok(Report::Executed) => self.step(Event::Executed(id)),
+            Ok(Report::Failed(failure)) => {
+                let error = io::Error::from_raw_os_error(failure.errno);
+                let program = self
+                    .services
+                    .descriptions()
+                    .get(id)
+                    .and_then(|service| service.process.argv.first());
+                let program = program.map_or("", String::as_str);
+                held.failure = Some(format!("cannot {}: {error} ({program})", failure.step));
+            }
+            Ok(Report::Pending) => {}
+            Err(error) => held.failure = Some(format!("cannot read its report: {error}")),
+        }
+    }
+
+    /// A child of ours has ended.
+    fn main_ended(&mut self, id: Id) {
+        self.reported(id);
+        let Some(main) = self.held.get(id).and_then(|held| held.main.as_ref()) else {
+            return;
+        };
+        match cairn_sys::process::reap_pidfd(main.pidfd.as_fd()) {
+            Ok(Some(exit)) => self.ended(id, exit),
+            Ok(None) => {}
+            Err(error) => {
+                // It was never our child; core tells of its end.
+                log::error!("cannot reap '{}': {error}", self.name(id));
+                unwatch(&self.epoll, main.pidfd.as_fd());
+            }
+        }
+    }
+
+    fn ended(&mut self, id: Id, exit: Exit) {
+        // Its last words come before the news of its end.
+        self.read_pipe(id);
+        let Some(held) = self.held.get_mut(id) else {
+            return;
+        };
+        held.journal.finish(since_epoch(), now());
+        let Some(main) = held.main.take() else { return };
+        unwatch(&self.epoll, main.pidfd.as_fd());
+        let place = Place::Process {
+            slot: held.slot,
+            pid: main.pid,
+        };
+        let failure = held.failure.take();
+        if let Err(error) = self.link.send(Message::Drop(place), None) {
+            log::error!("cannot tell core: {error}");
+        }
+        self.step(match failure {
+            Some(reason) => {
+                log::error!("cannot start '{}': {reason}", self.name(id));
+                Event::NotExecuted(id, reason)
+            }
+            None => Event::Exited(id, exit),
+        });
+    }
+
+    fn core_says(&mut self, message: Message) {
+        match message {
+            Message::Exited { slot, pid, exit } => {
+                let id = self.held.iter().position(|held| {
+                    held.slot == slot && held.main.as_ref().is_some_and(|main| main.pid == pid)
+                });
+                if let Some(id) = id {
+                    self.ended(id, exit);
+                }
+            }
+            Message::Ending(ending) => self.end(ending),
+            other => log::error!("core said what makes no sense: {other:?}"),
+        }
+    }
+
+    fn read_pipe(&mut self, id: Id) {
+        let Some(held) = self.held.get_mut(id) else {
+            return;
+        };
+        let Some(pipe) = &held.pipe else { return };
+        let mut buffer = [0; 16_384];
+        let mut total = 0;
+        while total < PIPE_BYTES {
+            match nix::unistd::read(&pipe.reader, &mut buffer) {
+                Ok(0) | Err(nix::errno::Errno::EAGAIN) => return,
+                Ok(length) => {
+                    total += length;
+                    let bytes = buffer.get(..length).unwrap_or_default();
+                    held.journal.write(bytes, since_epoch(), now());
+                }
+                Err(nix::errno::Errno::EINTR) => {}
+                Err(error) => {
+                    log::error!("cannot read the output of service {id}: {error}");
+                    return unwatch(&self.epoll, pipe.reader.as_fd());
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self) {
+        let Some(server) = &mut self.server else {
+            return;
+        };
+        match server.accept(now()) {
+            Ok(Some(place)) => {
+                let Some(stream) = server.stream(place) else {
+                    return;
+                };
+                // Edge-triggered: a client that closed its half must not keep us awake.
+                let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLET;
+                if let Err(error) = watch(
+                    &self.epoll,
+                    stream.as_fd(),
+                    Source::Connection(place),
+                    flags,
+                ) {
+                    log::error!("cannot serve a control connection: {error}");
+                }
+            }
+            Ok(None) => {}
+            Err(error) => log::warn!("cannot take a control connection: {error}"),
+        }
+    }
+
+    fn connection(&mut self, place: usize) {
+        let time = now();
+        let Some(server) = &mut self.server else {
+            return;
+        };
+        server.write(place);
+        if let Some(Asked { place, request }) = server.read(place, time) {
+            self.obey(place, &request, time);
+        }
+    }
+
+    fn obey(&mut self, place: usize, request: &Request, time: Ms) {
+        match request {
+            Request::Status => {
+                let status = self.status(time);
+                self.respond(place, &status, time);
+            }
+            Request::Start { name } => self.ask(place, name.as_str(), Event::Start, time),
+            Request::Stop { name } => self.ask(place, name.as_str(), Event::Stop, time),
+            Request::Restart { name } => self.ask(place, name.as_str(), Event::Restart, time),
+            Request::PowerOff => self.obey_ending(place, Ending::PowerOff, time),
+            Request::Reboot => self.obey_ending(place, Ending::Reboot, time),
+            Request::Halt => self.obey_ending(place, Ending::Halt, time),
+        }
+    }
+
+    fn obey_ending(&mut self, place: usize, ending: Ending, time: Ms) {
+        self.respond(place, &Response::Done, time);
+        self.end(ending);
+    }
+
+    fn respond(&mut self, place: usize, response: &Response, time: Ms) {
+        if let Some(server) = &mut self.server {
+            server.answer(place, response, time);
+        }
+    }
+
+    fn ask(&mut self, place: usize, name: &str, event: fn(Id) -> Event, time: Ms) {
+        let id = (self.services.descriptions().iter()).position(|s| s.name.as_str() == name);
+        let reason = match id {
+            None => format!("there is no service '{name}'; see cairn status"),
+            Some(_) if self.services.is_shutting_down() => "the system is shutting down".to_owned(),
+            Some(id) => {
+                if let Some(server) = &mut self.server {
+                    server.wait_for(place, id, time);
+                }
+                return self.step(event(id));
+            }
+        };
+        self.respond(place, &Response::Failed { reason }, time);
+    }
+
+    /// Answers those whose service has settled.
+    fn answer_waiting(&mut self) {
+        let time = now();
+        let waiting = self
+            .server
+            .as_ref()
+            .map(Server::waiting)
+            .unwrap_or_default();
+        for (place, id) in waiting {
+            if self.services.is_settled(id) {
+                let response = self.outcome(id);
+                self.respond(place, &response, time);
+            }
+        }
+    }
+
+    /// What a request about a settled service is answered with.
+    fn outcome(&self, id: Id) -> Response {
+        let failed = |reason: String| Response::Failed { reason };
+        let name = self.name(id);
+        match self
+            .services
+            .units()
+            .get(id)
+            .map(|unit| (&unit.phase, unit.last_exit))
+        {
+            Some((Phase::Failed(reason), _)) => failed(format!("'{name}' has failed: {reason}")),
+            Some((Phase::Backoff(_), exit)) => {
+                let exit = exit.map_or_else(String::new, |exit| format!(", it ended with {exit}"));
+                failed(format!(
+                    "'{name}' does not stay up{exit}; it is tried again"
+                ))
+            }
+            Some((Phase::Waiting, _)) => failed(format!(
+                "'{name}' waits for a service that does not come up"
+            )),
+            _ => Response::Done,
+        }
+    }
+
+    fn status(&self, time: Ms) -> Response {
+        let services = self
+            .services
+            .descriptions()
+            .iter()
+            .zip(self.services.units())
+            .zip(&self.held)
+            .map(|((service, unit), held)| ServiceStatus {
+                name: service.name.clone(),
+                description: service.description.clone(),
+                state: unit.state(),
+                pid: held.main.as_ref().map(|main| main.pid),
+                age_ms: unit.started_at.map(|at| time.saturating_sub(at)),
+                restarts: unit.restarts,
+                last_exit: unit.last_exit.map(|exit| exit.to_string()),
+                reason: match &unit.phase {
+                    Phase::Failed(reason) => Some(reason.clone()),
+                    _ => None,
+                },
+            })
+            .collect();
+        Response::Status {
+            toplevel: self.toplevel.clone(),
+            services,
+        }
+    }
+
+    fn device_news(&mut self) {
+        let Some(socket) = &mut self.devices else {
+            return;
+        };
+        match power::news(socket) {
+            Ok(news) => self.add_buttons(news.buttons),
+            Err(error) => {
+                log::error!("cannot hear device events any more: {error}");
+                unwatch(&self.epoll, socket.as_fd());
+                self.devices = None;
+            }
+        }
+    }
+
+    fn add_buttons(&mut self, buttons: Vec<PowerButton>) {
+        for button in buttons {
+            let source = Source::Button(self.buttons.len());
+            match watch(&self.epoll, button.as_fd(), source, EpollFlags::EPOLLIN) {
+                Ok(()) => self.buttons.push(button),
+                Err(error) => log::error!("cannot watch a power button: {error}"),
+            }
+        }
+    }
+
+    fn button(&mut self, number: usize) {
+        let Some(button) = self.buttons.get_mut(number) else {
+            return;
+        };
+        match button.pressed() {
+            Ok(true) => {
+                log::info!("the power button was pressed");
+                self.end(Ending::PowerOff);
+            }
+            Ok(false) => {}
+            // Unplugged. Its number stays taken, so that the others keep theirs.
+            Err(_) => unwatch(&self.epoll, button.as_fd()),
+        }
+    }
+
+    /// Begins to stop everything; the first ending asked for stays.
+    fn end(&mut self, ending: Ending) {
+        if self.ending.is_some() {
+            return;
+        }
+        self.ending = Some(ending);
+        kmsg::write(
+            Priority::Notice,
+            &format!("{}{}", boot_mark::SHUTDOWN_STARTED, verb(ending)),
+        );
+        self.tell_core(Message::Ending(ending));
+        self.pulse_at = Some(now().saturating_add(SHUTDOWN_PULSE_MS));
+        self.step(Event::Shutdown);
+    }
+
+    /// The sign of life during a shutdown.
+    fn pulse(&mut self) {
+        let Some(ending) = self.ending else { return };
+        self.pulse_at = Some(now().saturating_add(SHUTDOWN_PULSE_MS));
+        self.tell_core(Message::Ending(ending));
+        let names: Vec<&str> = self
+            .services
+            .still_stopping()
+            .map(|id| self.name(id))
+            .collect();
+        if !names.is_empty() {
+            console(&format!("waiting for {} to stop", names.join(", ")));
+        }
+    }
+
+    fn finish(&mut self) {
+        if let Some(ending) = self.ending {
+            self.pulse_at = None;
+            self.tell_core(Message::Finish(ending));
+        }
+    }
+
+    fn tell_core(&self, message: Message) {
+        if let Err(error) = self.link.send(message, None) {
+            log::error!("cannot tell core {message:?}: {error}");
+        }
+    }
+
+    /// Writes the records that have changed.
+    fn record(&mut self) {
+        let units = self.services.units().iter();
+        let services = self.services.descriptions();
+        for (((unit, held), service), recorded) in
+            units.zip(&self.held).zip(services).zip(&mut self.recorded)
+        {
+            let pid = held.main.as_ref().map_or(0, |main| main.pid);
+            let current = record::Record::new(service.name.as_str(), pid, unit);
+            if recorded.as_ref() != Some(&current) {
+                match record::write(&self.state, held.slot, &current) {
+                    Ok(()) => *recorded = Some(current),
+                    Err(error) => {
+                        log::error!("cannot note the state of '{}': {error}", service.name)
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Source {
+    fn encode(self) -> u64 {
+        let (kind, number) = match self {
+            Self::Core => (1_u64, 0),
+            Self::Listener => (2, 0),
+            Self::Connection(place) => (3, place),
+            Self::Main(id) => (4, id),
+            Self::Report(id) => (5, id),
+            Self::Pipe(id) => (6, id),
+            Self::Devices => (7, 0),
+            Self::Button(number) => (8, number),
+        };
+        kind << 32 | number as u64
+    }
+
+    fn decode(data: u64) -> Option<Self> {
+        let number = usize::try_from(data & 0xffff_ffff).ok()?;
+        Some(match data >> 32 {
+            1 => Self::Core,
+            2 => Self::Listener,
+            3 => Self::Connection(number),
+            4 => Self::Main(number),
+            5 => Self::Report(number),
+            6 => Self::Pipe(number),
+            7 => Self::Devices,
+            8 => Self::Button(number),
+            _ => return None,
+        })
+    }
+}
+
+fn watch(
+    epoll: &Epoll,
+    descriptor: BorrowedFd<'_>,
+    source: Source,
+    flags: EpollFlags,
+) -> io::Result<()> {
+    epoll.add(descriptor, EpollEvent::new(flags, source.encode()))?;
+    Ok(())
+}
+
+/// Before a descriptor is closed: core has a copy, which would keep the watch alive.
+fn unwatch(epoll: &Epoll, descriptor: BorrowedFd<'_>) {
+    match epoll.delete(descriptor) {
+        // It was not watched: an adopted process.
+        Ok(()) | Err(nix::errno::Errno::ENOENT) => {}
+        Err(error) => log::error!("cannot stop watching a descriptor: {error}"),
+    }
+}
+
+/// The generation's services. A description that cannot be read is an empty system with a control socket,
+/// not a loop of restarts: activation has refused it before.
+fn read_services(toplevel: &Path) -> Vec<Service> {
+    let path = toplevel.join("system.json");
+    let mut text = String::new();
+    let read = File::open(&path).and_then(|mut file| file.read_to_string(&mut text));
+    let problem = match read {
+        Err(error) => error.to_string(),
+        Ok(_) => match SystemDescription::parse(&text) {
+            Ok(description) => return description.services,
+            Err(error) => error.to_string(),
+        },
+    };
+    kmsg::write(
+        Priority::Critical,
+        &format!(
+            "cairn: cannot use {}: {problem}; no service is started",
+            path.display()
+        ),
+    );
+    Vec::new()
+}
+
+/// For whoever stands before the machine; the kernel log has it too.
+fn console(text: &str) {
+    log::info!("{text}");
+    let console = OpenOptions::new()
+        .write(true)
+        .custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY)
+        .open("/dev/console");
+    // A machine without a console has the kernel log.
+    if let Ok(mut console) = console
+        && let Err(error) = console.write_all(format!("cairn: {text}\r\n").as_bytes())
+    {
+        log::debug!("cannot write to /dev/console: {error}");
+    }
+}
+
+fn verb(ending: Ending) -> &'static str {
+    crate::core::ending::verb(ending)
 }

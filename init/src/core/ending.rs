@@ -1,0 +1,249 @@
+//! The machine's end: every process ended, swap off, file systems unmounted or read-only, and the
+//! last system call.
+//!
+//! Each step has a deadline and none is an obstacle for the next: data is safest when the end is
+//! reached. The supervisor is among the processes that are ended, and this is PID 1's last work, so
+//! that here memory may be allocated.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cairn_sys::kmsg::{self, Priority};
+use cairn_sys::reboot::{self, Ending};
+use cairn_sys::{process, signal};
+use cairn_system::boot_mark;
+use nix::mount::{MntFlags, MsFlags};
+
+use crate::clock::{Ms, now};
+
+/// How long processes have after SIGTERM, and again after SIGKILL, in milliseconds.
+const TERM_MS: Ms = 3_000;
+const KILL_MS: Ms = 3_000;
+
+/// Rounds of unmounting: a mount may hold a loop device's file, which holds the next mount.
+const ROUNDS: u32 = 4;
+
+/// File systems of the kernel's own, which hold no data.
+const VIRTUAL: [&str; 12] = [
+    "proc",
+    "sysfs",
+    "devtmpfs",
+    "devpts",
+    "cgroup2",
+    "cgroup",
+    "securityfs",
+    "efivarfs",
+    "debugfs",
+    "tracefs",
+    "bpf",
+    "mqueue",
+];
+
+/// Ends the machine; never returns.
+pub fn end(ending: Ending) -> ! {
+    end_processes();
+    swap_off();
+    unmount_all();
+    nix::unistd::sync();
+    kmsg::write(
+        Priority::Notice,
+        &format!("{}{}", boot_mark::SHUTDOWN_DONE, verb(ending)),
+    );
+    loop {
+        let error = reboot::reboot(ending);
+        kmsg::write(
+            Priority::Critical,
+            &format!("cairn: cannot {}: {error}", verb(ending)),
+        );
+        std::thread::sleep(Duration::from_secs(10));
+    }
+}
+
+/// What is done, for people.
+pub fn verb(ending: Ending) -> &'static str {
+    match ending {
+        Ending::PowerOff => "power off",
+        Ending::Reboot => "reboot",
+        Ending::Halt => "halt",
+    }
+}
+
+fn end_processes() {
+    for (number, patience) in [(nix::libc::SIGTERM, TERM_MS), (nix::libc::SIGKILL, KILL_MS)] {
+        if let Err(error) = signal::send_to_all(number) {
+            log::error!("cannot send signal {number} to all processes: {error}");
+        }
+        if number == nix::libc::SIGTERM
+            && let Err(error) = signal::send_to_all(nix::libc::SIGCONT)
+        {
+            log::error!("cannot continue stopped processes: {error}");
+        }
+        let deadline = now().saturating_add(patience);
+        while process::has_children() && now() < deadline {
+            while process::reap_any().is_some() {}
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if !process::has_children() {
+            return;
+        }
+        kmsg::write(
+            Priority::Warning,
+            &format!(
+                "cairn: still running after signal {number}: {}",
+                survivors()
+            ),
+        );
+    }
+}
+
+/// Names of the processes that are left, without the kernel's own threads.
+fn survivors() -> String {
+    let names: Vec<String> = fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let pid: u32 = path.file_name()?.to_str()?.parse().ok()?;
+            let threads_of_the_kernel_have_none = fs::read(path.join("cmdline")).ok()?;
+            let name = fs::read_to_string(path.join("comm")).ok()?;
+            (pid != 1 && !threads_of_the_kernel_have_none.is_empty())
+                .then(|| format!("{} ({pid})", name.trim_end()))
+        })
+        .collect();
+    names.join(", ")
+}
+
+fn swap_off() {
+    let Ok(swaps) = fs::read_to_string("/proc/swaps") else {
+        return; // a kernel without swap
+    };
+    for device in swaps
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split(' ').next())
+    {
+        if let Err(error) = reboot::swap_off(Path::new(&unescape(device))) {
+            log::warn!("cannot stop swapping to {device}: {error}");
+        }
+    }
+}
+
+/// Unmounts, last mounted first, in rounds; what stays busy, and the root, becomes read-only.
+fn unmount_all() {
+    for _ in 0..ROUNDS {
+        let mut progress = false;
+        for mount in mounts().iter().rev().filter(|mount| mount.has_data()) {
+            if mount.point != Path::new("/") {
+                progress |= nix::mount::umount2(&mount.point, MntFlags::empty()).is_ok();
+            }
+        }
+        if !progress {
+            break;
+        }
+    }
+    for mount in mounts().iter().rev().filter(|mount| mount.has_data()) {
+        if let Err(error) = make_read_only(&mount.point) {
+            log::warn!(
+                "cannot make {} read-only: {error}; its journal has to be replayed",
+                mount.point.display()
+            );
+        }
+    }
+}
+
+fn make_read_only(point: &Path) -> nix::Result<()> {
+    let none: Option<&str> = None;
+    nix::mount::mount(
+        none,
+        point,
+        none,
+        MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY,
+        none,
+    )
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Mount {
+    point: PathBuf,
+    fs_type: String,
+}
+
+impl Mount {
+    fn has_data(&self) -> bool {
+        !VIRTUAL.contains(&self.fs_type.as_str())
+    }
+}
+
+fn mounts() -> Vec<Mount> {
+    match fs::read_to_string("/proc/self/mountinfo") {
+        Ok(text) => parse_mounts(&text),
+        Err(error) => {
+            log::error!("cannot read /proc/self/mountinfo: {error}");
+            vec![Mount {
+                point: PathBuf::from("/"),
+                fs_type: String::new(),
+            }]
+        }
+    }
+}
+
+/// Reads `mountinfo`: the mount point is its fifth column, the type follows ` - `.
+fn parse_mounts(text: &str) -> Vec<Mount> {
+    text.lines()
+        .filter_map(|line| {
+            let (left, right) = line.split_once(" - ")?;
+            Some(Mount {
+                point: PathBuf::from(unescape(left.split(' ').nth(4)?)),
+                fs_type: right.split(' ').next()?.to_owned(),
+            })
+        })
+        .collect()
+}
+
+/// Undoes the kernel's `\040` for blanks and its kin.
+fn unescape(text: &str) -> String {
+    let mut result = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let octal = after
+            .get(..3)
+            .filter(|_| *first == b'\\')
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        result.push(octal.unwrap_or(*first));
+        rest = after
+            .get(if octal.is_some() { 3 } else { 0 }..)
+            .unwrap_or_default();
+    }
+    String::from_utf8_lossy(&result).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mounts_are_read() {
+        let text = "\
+22 1 254:2 / / rw,relatime shared:1 - ext4 /dev/vda2 rw
+23 22 0:5 / /dev rw - devtmpfs devtmpfs rw,size=1k
+24 22 8:1 / /mnt/a\\040b rw,nosuid master:3 propagate_from:2 - vfat /dev/sda1 rw
+broken line
+";
+        let mounts: Vec<String> = parse_mounts(text)
+            .iter()
+            .map(|m| format!("{:?} {} {}", m.point, m.fs_type, m.has_data()))
+            .collect();
+        expect_test::expect![[r#"
+            "/" ext4 true
+            "/dev" devtmpfs false
+            "/mnt/a b" vfat true"#]]
+        .assert_eq(&mounts.join("\n"));
+    }
+
+    #[test]
+    fn a_broken_escape_stays() {
+        assert_eq!(unescape(r"a\040b\9\13"), "a b\\9\\13");
+    }
+}

@@ -1,0 +1,226 @@
+//! What survives the supervisor: a table of fixed size, filled and read by messages.
+//!
+//! Invariant: after [`Kept::new`] nothing is allocated; what does not fit is refused.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use cairn_sys::process::Exit;
+
+use super::message::{Message, Place};
+
+/// Services that can be kept. Memory is touched only for slots that are used.
+pub const SLOTS: usize = 8192;
+
+/// Everything that is kept.
+#[derive(Debug)]
+pub struct Kept {
+    state: Option<OwnedFd>,
+    slots: Vec<Slot>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    log: Option<OwnedFd>,
+    process: Option<OwnedFd>,
+    pid: u32,
+    exit: Option<Exit>,
+    told: bool,
+}
+
+/// How far the answer to a hello has got: one position is the state or one part of one slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor(usize);
+
+impl Kept {
+    /// An empty table: the one allocation.
+    pub fn new() -> Self {
+        Self {
+            state: None,
+            slots: Vec::with_capacity(SLOTS),
+        }
+    }
+
+    /// Keeps `descriptor`; whether there was room.
+    pub fn keep(&mut self, place: Place, descriptor: OwnedFd) -> bool {
+        match place {
+            Place::State => self.state = Some(descriptor),
+            Place::Log { slot } => match self.slot(slot) {
+                Some(slot) => slot.log = Some(descriptor),
+                None => return false,
+            },
+            Place::Process { slot, pid } => match self.slot(slot) {
+                Some(slot) => {
+                    slot.process = Some(descriptor);
+                    slot.pid = pid;
+                    slot.exit = None;
+                    slot.told = false;
+                }
+                None => return false,
+            },
+        }
+        true
+    }
+
+    /// Forgets what is kept there.
+    pub fn drop(&mut self, place: Place) {
+        match place {
+            Place::State => self.state = None,
+            Place::Log { slot } => {
+                if let Some(slot) = self.slot(slot) {
+                    slot.log = None;
+                }
+            }
+            Place::Process { slot, pid } => {
+                if let Some(slot) = self.slot(slot).filter(|slot| slot.pid == pid) {
+                    slot.process = None;
+                    slot.pid = 0;
+                    slot.exit = None;
+                }
+            }
+        }
+    }
+
+    /// Notes the end of a process that was reaped, if it is a kept one.
+    pub fn exited(&mut self, pid: u32, exit: Exit) {
+        let slot = self.slots.iter_mut().find(|slot| slot.pid == pid);
+        if let Some(slot) = slot {
+            slot.exit = Some(exit);
+            slot.told = false;
+        }
+    }
+
+    /// The next end of a process that the supervisor has not been told of.
+    pub fn untold(&self) -> Option<Message> {
+        self.slots.iter().zip(0..).find_map(|(slot, number)| {
+            let exit = slot.exit.filter(|_| !slot.told)?;
+            Some(Message::Exited {
+                slot: number,
+                pid: slot.pid,
+                exit,
+            })
+        })
+    }
+
+    /// The supervisor has been told what [`Kept::untold`] returned.
+    pub fn told(&mut self, message: Message) {
+        if let Message::Exited { slot, .. } = message
+            && let Some(slot) = self.slot(slot)
+        {
+            slot.told = true;
+        }
+    }
+
+    /// A new supervisor knows nothing: where the answer to its hello begins.
+    pub fn start(&mut self) -> Cursor {
+        for slot in &mut self.slots {
+            slot.told = false;
+        }
+        Cursor(0)
+    }
+
+    /// The message at or after `cursor`, with its descriptor, and the cursor behind it.
+    pub fn next(&self, mut cursor: Cursor) -> Option<(Message, BorrowedFd<'_>, Cursor)> {
+        loop {
+            let behind = Cursor(cursor.0 + 1);
+            let (place, descriptor) = match cursor.0.checked_sub(1) {
+                None => (Place::State, self.state.as_ref()),
+                Some(part) => {
+                    let number = part / 2;
+                    let slot = self.slots.get(number)?;
+                    let number = u32::try_from(number).unwrap_or(u32::MAX);
+                    if part % 2 == 0 {
+                        (Place::Log { slot: number }, slot.log.as_ref())
+                    } else {
+                        let place = Place::Process {
+                            slot: number,
+                            pid: slot.pid,
+                        };
+                        (place, slot.process.as_ref())
+                    }
+                }
+            };
+            if let Some(descriptor) = descriptor {
+                return Some((Message::Keep(place), descriptor.as_fd(), behind));
+            }
+            cursor = behind;
+        }
+    }
+
+    fn slot(&mut self, number: u32) -> Option<&mut Slot> {
+        let number = usize::try_from(number).ok().filter(|n| *n < SLOTS)?;
+        while self.slots.len() <= number {
+            self.slots.push(Slot::default());
+        }
+        self.slots.get_mut(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn descriptor() -> OwnedFd {
+        std::fs::File::open("/dev/null").unwrap().into()
+    }
+
+    fn all(kept: &mut Kept) -> Vec<Message> {
+        let mut cursor = kept.start();
+        let mut messages = Vec::new();
+        while let Some((message, _, next)) = kept.next(cursor) {
+            messages.push(message);
+            cursor = next;
+        }
+        messages
+    }
+
+    #[test]
+    fn what_is_kept_is_handed_back() {
+        let mut kept = Kept::new();
+        let process = Place::Process { slot: 3, pid: 42 };
+        assert!(kept.keep(Place::Log { slot: 3 }, descriptor()));
+        assert!(kept.keep(process, descriptor()));
+        assert!(kept.keep(Place::State, descriptor()));
+        let three = [
+            Message::Keep(Place::State),
+            Message::Keep(Place::Log { slot: 3 }),
+            Message::Keep(process),
+        ];
+        assert_eq!(all(&mut kept), three);
+        kept.drop(Place::Process { slot: 3, pid: 41 });
+        assert_eq!(all(&mut kept), three, "another process's end drops nothing");
+        kept.drop(process);
+        assert_eq!(all(&mut kept), three[..2]);
+    }
+
+    #[test]
+    fn an_end_is_told_once_to_each_supervisor() {
+        let mut kept = Kept::new();
+        kept.keep(Place::Process { slot: 1, pid: 42 }, descriptor());
+        kept.exited(41, Exit::Status(0));
+        assert_eq!(kept.untold(), None);
+        kept.exited(42, Exit::Signal(9));
+        let told = Message::Exited {
+            slot: 1,
+            pid: 42,
+            exit: Exit::Signal(9),
+        };
+        assert_eq!(kept.untold(), Some(told));
+        kept.told(told);
+        assert_eq!(kept.untold(), None);
+        kept.start();
+        assert_eq!(kept.untold(), Some(told));
+        kept.drop(Place::Process { slot: 1, pid: 42 });
+        assert_eq!(kept.untold(), None);
+    }
+
+    #[test]
+    fn the_table_does_not_grow_past_its_size() {
+        let mut kept = Kept::new();
+        let capacity = kept.slots.capacity();
+        let last = u32::try_from(SLOTS).unwrap() - 1;
+        assert!(kept.keep(Place::Log { slot: last }, descriptor()));
+        assert!(!kept.keep(Place::Log { slot: last + 1 }, descriptor()));
+        assert!(!kept.keep(Place::Log { slot: u32::MAX }, descriptor()));
+        assert_eq!(kept.slots.capacity(), capacity);
+    }
+}

@@ -1,0 +1,213 @@
+//! What core and supervisor say to each other: datagrams of 16 bytes, some with a descriptor.
+//!
+//! ```text
+//! 0      1         2          3     4..8   8..12  12..16
+//! kind   part or   exit kind  zero  slot   pid    exit value
+//!        ending
+//! ```
+//! Numbers are in the machine's order; both ends are the same program, or two generations of it,
+//! which is why a kind, once given, keeps its number.
+
+use cairn_sys::process::Exit;
+use cairn_sys::reboot::Ending;
+
+/// Bytes of a message.
+pub const BYTES: usize = 16;
+
+/// One message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Message {
+    /// Supervisor: I am here; send what you keep.
+    Hello,
+    /// Either way: this descriptor is kept under that place.
+    Keep(Place),
+    /// Supervisor: forget what is kept under that place.
+    Drop(Place),
+    /// Core: that was all; sent after each [`Message::Hello`].
+    KeptAll,
+    /// Core: a kept process, which had lost its parent, has ended.
+    Exited {
+        /// Its slot.
+        slot: u32,
+        /// Its id.
+        pid: u32,
+        /// How it ended.
+        exit: Exit,
+    },
+    /// Core: somebody wants this ending (a signal). Supervisor: it has begun, I am alive.
+    Ending(Ending),
+    /// Supervisor: all services have stopped; do the rest.
+    Finish(Ending),
+}
+
+/// Where a descriptor is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The supervisor's memory.
+    State,
+    /// The end of the log pipe that is read.
+    Log {
+        /// The service's slot.
+        slot: u32,
+    },
+    /// The pidfd of the main process.
+    Process {
+        /// The service's slot.
+        slot: u32,
+        /// Its id.
+        pid: u32,
+    },
+}
+
+impl Message {
+    /// The bytes of this message.
+    pub fn encode(self) -> [u8; BYTES] {
+        let (kind, part, slot, pid, exit) = match self {
+            Self::Hello => (1, 0, 0, 0, None),
+            Self::Keep(place) => {
+                let (part, slot, pid) = place.encode();
+                (2, part, slot, pid, None)
+            }
+            Self::Drop(place) => {
+                let (part, slot, pid) = place.encode();
+                (3, part, slot, pid, None)
+            }
+            Self::KeptAll => (4, 0, 0, 0, None),
+            Self::Exited { slot, pid, exit } => (5, 0, slot, pid, Some(exit)),
+            Self::Ending(ending) => (6, encode_ending(ending), 0, 0, None),
+            Self::Finish(ending) => (7, encode_ending(ending), 0, 0, None),
+        };
+        let (exit_kind, value) = match exit {
+            None => (0, 0),
+            Some(Exit::Status(status)) => (1, status),
+            Some(Exit::Signal(signal)) => (2, signal),
+        };
+        let [s0, s1, s2, s3] = slot.to_ne_bytes();
+        let [p0, p1, p2, p3] = pid.to_ne_bytes();
+        let [v0, v1, v2, v3] = value.to_ne_bytes();
+        [
+            kind, part, exit_kind, 0, s0, s1, s2, s3, p0, p1, p2, p3, v0, v1, v2, v3,
+        ]
+    }
+
+    /// Reads a message; `None` if it is none.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let [
+            kind,
+            part,
+            exit_kind,
+            _,
+            s0,
+            s1,
+            s2,
+            s3,
+            p0,
+            p1,
+            p2,
+            p3,
+            v0,
+            v1,
+            v2,
+            v3,
+        ] = *<&[u8; BYTES]>::try_from(bytes).ok()?;
+        let slot = u32::from_ne_bytes([s0, s1, s2, s3]);
+        let pid = u32::from_ne_bytes([p0, p1, p2, p3]);
+        let value = i32::from_ne_bytes([v0, v1, v2, v3]);
+        Some(match kind {
+            1 => Self::Hello,
+            2 => Self::Keep(Place::decode(part, slot, pid)?),
+            3 => Self::Drop(Place::decode(part, slot, pid)?),
+            4 => Self::KeptAll,
+            5 => Self::Exited {
+                slot,
+                pid,
+                exit: match exit_kind {
+                    1 => Exit::Status(value),
+                    2 => Exit::Signal(value),
+                    _ => return None,
+                },
+            },
+            6 => Self::Ending(decode_ending(part)?),
+            7 => Self::Finish(decode_ending(part)?),
+            _ => return None,
+        })
+    }
+}
+
+impl Place {
+    fn encode(self) -> (u8, u32, u32) {
+        match self {
+            Self::State => (1, 0, 0),
+            Self::Log { slot } => (2, slot, 0),
+            Self::Process { slot, pid } => (3, slot, pid),
+        }
+    }
+
+    fn decode(part: u8, slot: u32, pid: u32) -> Option<Self> {
+        match part {
+            1 => Some(Self::State),
+            2 => Some(Self::Log { slot }),
+            3 => Some(Self::Process { slot, pid }),
+            _ => None,
+        }
+    }
+}
+
+fn encode_ending(ending: Ending) -> u8 {
+    match ending {
+        Ending::PowerOff => 1,
+        Ending::Reboot => 2,
+        Ending::Halt => 3,
+    }
+}
+
+fn decode_ending(number: u8) -> Option<Ending> {
+    match number {
+        1 => Some(Ending::PowerOff),
+        2 => Some(Ending::Reboot),
+        3 => Some(Ending::Halt),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn messages_survive_the_wire() {
+        let messages = [
+            Message::Hello,
+            Message::Keep(Place::State),
+            Message::Keep(Place::Process { slot: 7, pid: 42 }),
+            Message::Drop(Place::Log { slot: u32::MAX }),
+            Message::KeptAll,
+            Message::Exited {
+                slot: 1,
+                pid: 2,
+                exit: Exit::Signal(9),
+            },
+            Message::Exited {
+                slot: 1,
+                pid: 2,
+                exit: Exit::Status(0),
+            },
+            Message::Ending(Ending::Halt),
+            Message::Finish(Ending::Reboot),
+        ];
+        for message in messages {
+            assert_eq!(Message::decode(&message.encode()), Some(message));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn anything_is_read_without_a_panic(bytes: Vec<u8>, whole: [u8; BYTES]) {
+            prop_assert!(bytes.len() == BYTES || Message::decode(&bytes).is_none());
+            if let Some(message) = Message::decode(&whole) {
+                prop_assert_eq!(Message::decode(&message.encode()), Some(message));
+            }
+        }
+    }
+}

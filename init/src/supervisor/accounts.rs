@@ -1,0 +1,139 @@
+//! Users and groups by name, from `/etc/passwd` and `/etc/group`: no NSS, no network.
+//!
+//! Source: `passwd(5)`, `group(5)`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cairn_sys::process::Credentials;
+use cairn_system::UserName;
+
+/// Why a service's user cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// A file cannot be read.
+    #[error("cannot read {path}: {source}", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// There is no such user.
+    #[error("there is no user '{0}' in /etc/passwd; did activation fail?")]
+    User(String),
+    /// There is no such group.
+    #[error("there is no group '{0}' in /etc/group; did activation fail?")]
+    Group(String),
+}
+
+/// The credentials of `user` (root if absent) in `group` (the user's own if absent), as the files
+/// below `etc` define them now.
+///
+/// # Errors
+/// A file cannot be read, or a name is not in it.
+pub fn credentials(
+    etc: &Path,
+    user: Option<&UserName>,
+    group: Option<&UserName>,
+) -> Result<Credentials, AccountError> {
+    if user.is_none() && group.is_none() {
+        return Ok(Credentials::default());
+    }
+    let read = |name: &str| {
+        let path = etc.join(name);
+        fs::read_to_string(&path).map_err(|source| AccountError::Read { path, source })
+    };
+    resolve(
+        &read("passwd")?,
+        &read("group")?,
+        user.map_or("root", UserName::as_str),
+        group.map(UserName::as_str),
+    )
+}
+
+fn resolve(
+    passwd: &str,
+    groups: &str,
+    user: &str,
+    group: Option<&str>,
+) -> Result<Credentials, AccountError> {
+    let (uid, primary) = passwd
+        .lines()
+        .find_map(|line| {
+            let fields: Vec<&str> = line.split(':').collect();
+            match fields.as_slice() {
+                [name, _, uid, gid, ..] if *name == user => {
+                    Some((uid.parse().ok()?, gid.parse().ok()?))
+                }
+                _ => None,
+            }
+        })
+        .ok_or_else(|| AccountError::User(user.to_owned()))?;
+    let entries: Vec<(&str, u32, &str)> = groups
+        .lines()
+        .filter_map(|line| {
+            let fields: Vec<&str> = line.split(':').collect();
+            match fields.as_slice() {
+                [name, _, gid, members] => Some((*name, gid.parse().ok()?, *members)),
+                _ => None,
+            }
+        })
+        .collect();
+    let gid = match group {
+        None => primary,
+        Some(group) => entries
+            .iter()
+            .find(|(name, ..)| *name == group)
+            .map(|(_, gid, _)| *gid)
+            .ok_or_else(|| AccountError::Group(group.to_owned()))?,
+    };
+    let mut supplementary: Vec<u32> = entries
+        .iter()
+        .filter(|(_, _, members)| members.split(',').any(|member| member == user))
+        .map(|(_, gid, _)| *gid)
+        .chain((gid != primary).then_some(primary))
+        .filter(|other| *other != gid)
+        .collect();
+    supplementary.sort_unstable();
+    supplementary.dedup();
+    Ok(Credentials {
+        uid,
+        gid,
+        groups: supplementary,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    const PASSWD: &str =
+        "root:x:0:0::/root:/bin/sh\nbroken\nweb:x:400:401:Web:/var/empty:/bin/sh\n";
+    const GROUP: &str = "root:x:0:\nweb:x:401:\ntls:x:402:mail,web\naudio:x:403:webb\n:::\n";
+
+    fn check(user: &str, group: Option<&str>, expected: Expect) {
+        expected.assert_eq(&match resolve(PASSWD, GROUP, user, group) {
+            Ok(c) => format!("{} {} {:?}", c.uid, c.gid, c.groups),
+            Err(error) => error.to_string(),
+        });
+    }
+
+    #[test]
+    fn users_and_groups() {
+        check("root", None, expect!["0 0 []"]);
+        check("web", None, expect!["400 401 [402]"]);
+        check("web", Some("tls"), expect!["400 402 [401]"]);
+        check(
+            "nobody",
+            None,
+            expect!["there is no user 'nobody' in /etc/passwd; did activation fail?"],
+        );
+        check(
+            "web",
+            Some("x"),
+            expect!["there is no group 'x' in /etc/group; did activation fail?"],
+        );
+    }
+}

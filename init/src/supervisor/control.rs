@@ -1,0 +1,298 @@
+//! The control socket's connections: bounded in number, bytes and time, whatever a client does.
+//!
+//! A connection asks once. Those that are not root may only ask for the status, and may hold only
+//! some of the places, so that nobody can lock root out.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+
+use cairn_system::control::{REQUEST_BYTES, Request, Response};
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+
+use super::graph::Id;
+use crate::clock::Ms;
+
+/// Connections at a time, and how many of them may be other users'.
+pub const PLACES: usize = 64;
+const OTHERS: usize = 32;
+
+/// Time to send the request, and to read the answer, in milliseconds.
+const PATIENCE_MS: Ms = 5_000;
+
+/// Longest time that a request about a service is left without an answer, in milliseconds.
+const ANSWER_MS: Ms = 120_000;
+
+/// The socket and its connections.
+#[derive(Debug)]
+pub struct Server {
+    listener: UnixListener,
+    connections: Vec<Option<Connection>>,
+}
+
+/// A request, and who is waiting for its answer.
+#[derive(Debug)]
+pub struct Asked {
+    /// The connection's place.
+    pub place: usize,
+    /// What it wants.
+    pub request: Request,
+}
+
+#[derive(Debug)]
+struct Connection {
+    stream: UnixStream,
+    root: bool,
+    input: Vec<u8>,
+    output: Vec<u8>,
+    written: usize,
+    waits_for: Option<Id>,
+    deadline: Ms,
+}
+
+impl Server {
+    /// Listens at `path`, in place of a socket that an earlier supervisor left there.
+    ///
+    /// # Errors
+    /// The directory cannot be made, or the socket cannot be bound.
+    pub fn listen(path: &Path) -> io::Result<Self> {
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory)?;
+        }
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(path)?;
+        listener.set_nonblocking(true)?;
+        // Everybody may ask; who asks decides what is answered.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
+        Ok(Self {
+            listener,
+            connections: (0..PLACES).map(|_| None).collect(),
+        })
+    }
+
+    /// The socket to wait on for new connections.
+    pub fn listener(&self) -> &UnixListener {
+        &self.listener
+    }
+
+    /// Takes one new connection, if there is one: its place. One for which there is none is closed.
+    pub fn accept(&mut self, now: Ms) -> io::Result<Option<usize>> {
+        let stream = match self.listener.accept() {
+            Ok((stream, _)) => stream,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        stream.set_nonblocking(true)?;
+        let root = getsockopt(&stream, PeerCredentials)?.uid() == 0;
+        let others = self
+            .connections
+            .iter()
+            .flatten()
+            .filter(|c| !c.root)
+            .count();
+        let free = self.connections.iter().position(Option::is_none);
+        match free.filter(|_| root || others < OTHERS) {
+            Some(place) => {
+                if let Some(connection) = self.connections.get_mut(place) {
+                    *connection = Some(Connection {
+                        stream,
+                        root,
+                        input: Vec::new(),
+                        output: Vec::new(),
+                        written: 0,
+                        waits_for: None,
+                        deadline: now.saturating_add(PATIENCE_MS),
+                    });
+                }
+                Ok(Some(place))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// The stream at `place`.
+    pub fn stream(&self, place: usize) -> Option<&UnixStream> {
+        self.connections.get(place)?.as_ref().map(|c| &c.stream)
+    }
+
+    /// Reads what has come; a whole request that the caller may make is returned, anything else
+    /// that is whole is answered here.
+    pub fn read(&mut self, place: usize, now: Ms) -> Option<Asked> {
+        let connection = self.connections.get_mut(place)?.as_mut()?;
+        if !connection.output.is_empty() || connection.waits_for.is_some() {
+            // It has asked already. Its silence is fine; its going away is seen when answering.
+            if connection.is_gone() {
+                self.close(place);
+            }
+            return None;
+        }
+        match connection.read_line() {
+            Ok(None) => None,
+            Ok(Some(line)) => match Request::parse(&line) {
+                Err(error) => {
+                    self.fail(place, &error.to_string(), now);
+                    None
+                }
+                Ok(request) if !connection.root && request != Request::Status => {
+                    self.fail(place, "only root may do this; use sudo or doas", now);
+                    None
+                }
+                Ok(request) => Some(Asked { place, request }),
+            },
+            Err(_) => {
+                // It sent too much, or went away: it gets nothing.
+                self.close(place);
+                None
+            }
+        }
+    }
+
+    /// Notes that the answer comes when service `id` has settled.
+    pub fn wait_for(&mut self, place: usize, id: Id, now: Ms) {
+        if let Some(Some(connection)) = self.connections.get_mut(place) {
+            connection.waits_for = Some(id);
+            connection.deadline = now.saturating_add(ANSWER_MS);
+        }
+    }
+
+    /// Who waits for which service.
+    pub fn waiting(&self) -> Vec<(usize, Id)> {
+        self.connections
+            .iter()
+            .enumerate()
+            .filter_map(|(place, connection)| Some((place, connection.as_ref()?.waits_for?)))
+            .collect()
+    }
+
+    /// Answers; returns whether the connection still has bytes to take.
+    pub fn answer(&mut self, place: usize, response: &Response, now: Ms) {
+        let Some(Some(connection)) = self.connections.get_mut(place) else {
+            return;
+        };
+        match serde_json::to_vec(response) {
+            Ok(mut line) => {
+                line.push(b'\n');
+                connection.output = line;
+                connection.waits_for = None;
+                connection.deadline = now.saturating_add(PATIENCE_MS);
+                self.write(place);
+            }
+            Err(error) => {
+                log::error!("cannot write an answer: {error}");
+                self.close(place);
+            }
+        }
+    }
+
+    /// Answers that it could not be done.
+    pub fn fail(&mut self, place: usize, reason: &str, now: Ms) {
+        let reason = reason.to_owned();
+        self.answer(place, &Response::Failed { reason }, now);
+    }
+
+    /// Writes what the client takes; closes when it has all.
+    pub fn write(&mut self, place: usize) {
+        let Some(Some(connection)) = self.connections.get_mut(place) else {
+            return;
+        };
+        if connection.output.is_empty() {
+            return;
+        }
+        loop {
+            let rest = connection
+                .output
+                .get(connection.written..)
+                .unwrap_or_default();
+            if rest.is_empty() {
+                return self.close(place);
+            }
+            match connection.stream.write(rest) {
+                Ok(written) => connection.written += written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return self.close(place), // it went away
+            }
+        }
+    }
+
+    /// When [`Server::expire`] is due.
+    pub fn next_deadline(&self) -> Option<Ms> {
+        self.connections.iter().flatten().map(|c| c.deadline).min()
+    }
+
+    /// Closes those that were too slow; those that wait for a service are told so.
+    pub fn expire(&mut self, now: Ms) {
+        for place in 0..self.connections.len() {
+            let Some(Some(connection)) = self.connections.get(place) else {
+                continue;
+            };
+            if connection.deadline > now {
+                continue;
+            }
+            if connection.waits_for.is_some() {
+                self.fail(place, "it is still under way; see cairn status", now);
+            } else {
+                self.close(place);
+            }
+        }
+    }
+
+    fn close(&mut self, place: usize) {
+        if let Some(connection) = self.connections.get_mut(place) {
+            *connection = None;
+        }
+    }
+}
+
+impl Connection {
+    /// The request's line, once it is whole.
+    fn read_line(&mut self) -> io::Result<Option<String>> {
+        let mut buffer = [0; 1024];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(length) => {
+                    self.input
+                        .extend_from_slice(buffer.get(..length).unwrap_or_default());
+                    if let Some(end) = self.input.iter().position(|byte| *byte == b'\n') {
+                        self.input.truncate(end);
+                        return Ok(Some(String::from_utf8_lossy(&self.input).into_owned()));
+                    }
+                    if self.input.len() >= REQUEST_BYTES {
+                        return Err(io::ErrorKind::InvalidData.into());
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Whether the client has gone; what it sends after its request is dropped.
+    fn is_gone(&mut self) -> bool {
+        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+        let mut buffer = [0; 1024];
+        match self.stream.read(&mut buffer) {
+            Ok(0) => {
+                // Half closed is allowed: it may still read.
+                let mut fds = [PollFd::new(self.stream.as_fd(), PollFlags::empty())];
+                let polled = poll(&mut fds, PollTimeout::ZERO);
+                polled.is_err()
+                    || fds.iter().any(|fd| {
+                        fd.revents().is_some_and(|events| {
+                            events.intersects(PollFlags::POLLHUP | PollFlags::POLLERR)
+                        })
+                    })
+            }
+            Ok(_) => false,
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Who depends on whom, by number, and who does so in a circle.
+
+use std::collections::BTreeMap;
+
+use cairn_system::{Service, ServiceName};
+
+/// A service's number: its place in the description.
+pub type Id = usize;
+
+/// The dependencies of one service, by number.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Node {
+    /// Must be up before it starts.
+    pub requires: Vec<Id>,
+    /// Started along with it.
+    pub wants: Vec<Id>,
+    /// Waited for if they are to start.
+    pub after: Vec<Id>,
+    /// Those that require it or come after it: stopped before it.
+    pub before: Vec<Id>,
+    /// Those that require it.
+    pub required_by: Vec<Id>,
+    /// The circle that it is part of, as text.
+    pub cycle: Option<String>,
+}
+
+/// Numbers the dependencies. Names that `services` does not have are left out: `after` and `wants`
+/// may name what this generation lacks, and the description's check has refused such a `requires`.
+pub fn nodes(services: &[Service]) -> Vec<Node> {
+    let numbers: BTreeMap<&ServiceName, Id> = services
+        .iter()
+        .enumerate()
+        .map(|(id, service)| (&service.name, id))
+        .collect();
+    let ids = |names: &[ServiceName]| -> Vec<Id> {
+        names
+            .iter()
+            .filter_map(|name| numbers.get(name).copied())
+            .collect()
+    };
+    let mut nodes: Vec<Node> = services
+        .iter()
+        .map(|service| Node {
+            requires: ids(&service.requires),
+            wants: ids(&service.wants),
+            after: ids(&service.after),
+            ..Node::default()
+        })
+        .collect();
+    let edges: Vec<(Vec<Id>, Vec<Id>)> = nodes
+        .iter()
+        .map(|node| (node.requires.clone(), node.after.clone()))
+        .collect();
+    for (id, (requires, after)) in edges.iter().enumerate() {
+        for required in requires {
+            if let Some(node) = nodes.get_mut(*required) {
+                node.required_by.push(id);
+                node.before.push(id);
+            }
+        }
+        for earlier in after {
+            if let Some(node) = nodes.get_mut(*earlier)
+                && !node.before.contains(&id)
+            {
+                node.before.push(id);
+            }
+        }
+    }
+    for id in 0..nodes.len() {
+        let cycle = cycle_through(&edges, id).map(|cycle| {
+            let names: Vec<&str> = cycle
+                .iter()
+                .filter_map(|id| services.get(*id))
+                .map(|service| service.name.as_str())
+                .collect();
+            format!(
+                "it waits for itself: {}; take one of these requires or after away",
+                names.join(" -> ")
+            )
+        });
+        if let Some(node) = nodes.get_mut(id) {
+            node.cycle = cycle;
+        }
+    }
+    nodes
+}
+
+/// A shortest way from `start` back to `start`, both ends included.
+fn cycle_through(edges: &[(Vec<Id>, Vec<Id>)], start: Id) -> Option<Vec<Id>> {
+    let mut came_from: Vec<Option<Id>> = vec![None; edges.len()];
+    let mut queue = std::collections::VecDeque::from([start]);
+    while let Some(id) = queue.pop_front() {
+        let (requires, after) = edges.get(id)?;
+        for next in requires.iter().chain(after) {
+            if *next == start {
+                let mut way = vec![start, id];
+                let mut at = id;
+                while at != start {
+                    at = came_from.get(at).copied().flatten()?;
+                    way.push(at);
+                }
+                if id == start {
+                    way.truncate(1);
+                    way.push(start);
+                }
+                way.reverse();
+                return Some(way);
+            }
+            if let Some(from @ None) = came_from.get_mut(*next) {
+                *from = Some(id);
+                queue.push_back(*next);
+            }
+        }
+    }
+    None
+}

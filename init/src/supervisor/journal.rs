@@ -1,0 +1,261 @@
+//! A service's log: `/var/log/cairn/<name>.log`, each line with the time it came, and one older
+//! file, `<name>.log.1`.
+//!
+//! Invariants: at most [`ROTATE_BYTES`] (and one line) a file, two files a service; what the disk
+//! does not take goes to the kernel log, at most [`FALLBACK_LINES`] lines a second.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use cairn_sys::kmsg::{self, Priority};
+
+use crate::clock::Ms;
+
+/// Size at which a file becomes the older one, in bytes.
+const ROTATE_BYTES: u64 = 1 << 20;
+
+/// Longest line in bytes; a longer one is cut into several.
+const LINE_BYTES: usize = 8192;
+
+/// Lines a second and service that go to the kernel log while the disk takes none.
+const FALLBACK_LINES: u32 = 10;
+
+/// How long a disk that refused is left alone, in milliseconds.
+const RETRY_MS: Ms = 5_000;
+
+/// One service's log.
+#[derive(Debug)]
+pub struct Journal {
+    name: String,
+    path: PathBuf,
+    file: Option<File>,
+    size: u64,
+    retry_at: Ms,
+    unfinished: Vec<u8>,
+    fallback: Fallback,
+}
+
+#[derive(Debug, Default)]
+struct Fallback {
+    second: Ms,
+    lines: u32,
+    lost: u64,
+}
+
+impl Journal {
+    /// The log of `name` below `directory`; no file is made before there is something to write.
+    pub fn new(directory: &Path, name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            path: directory.join(format!("{name}.log")),
+            file: None,
+            size: 0,
+            retry_at: 0,
+            unfinished: Vec::new(),
+            fallback: Fallback::default(),
+        }
+    }
+
+    /// Takes what the service has written; whole lines of it are logged. Times in milliseconds:
+    /// `wall` since 1970, `now` monotonic.
+    pub fn write(&mut self, bytes: &[u8], wall: Ms, now: Ms) {
+        let mut out = Vec::with_capacity(bytes.len() + 64);
+        let stamp = timestamp(wall);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let room = LINE_BYTES - self.unfinished.len().min(LINE_BYTES);
+            let end = rest.iter().take(room).position(|byte| *byte == b'\n');
+            let (taken, skipped) = match end {
+                Some(end) => (end, end + 1),
+                None if rest.len() >= room => (room, room),
+                None => {
+                    self.unfinished.extend_from_slice(rest);
+                    break;
+                }
+            };
+            let (line, _) = rest.split_at(taken);
+            out.extend_from_slice(stamp.as_bytes());
+            out.push(b' ');
+            out.append(&mut self.unfinished);
+            out.extend_from_slice(line);
+            out.push(b'\n');
+            rest = rest.get(skipped..).unwrap_or_default();
+        }
+        if !out.is_empty() {
+            self.append(&out, now);
+        }
+    }
+
+    /// The service has ended: a last line without a line feed is logged too.
+    pub fn finish(&mut self, wall: Ms, now: Ms) {
+        if !self.unfinished.is_empty() {
+            self.write(b"\n", wall, now);
+        }
+    }
+
+    fn append(&mut self, lines: &[u8], now: Ms) {
+        if now >= self.retry_at {
+            match self.try_append(lines) {
+                Ok(()) => return,
+                Err(error) => {
+                    self.file = None;
+                    self.retry_at = now.saturating_add(RETRY_MS);
+                    kmsg::write(
+                        Priority::Warning,
+                        &format!(
+                            "cairn: cannot write {}: {error}; its lines go here",
+                            self.path.display()
+                        ),
+                    );
+                }
+            }
+        }
+        self.fallback.write(&self.name, lines, now);
+    }
+
+    fn try_append(&mut self, lines: &[u8]) -> io::Result<()> {
+        if self.size >= ROTATE_BYTES {
+            self.file = None;
+            fs::rename(&self.path, older(&self.path))?;
+            self.size = 0;
+        }
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => {
+                let file = open(&self.path)?;
+                self.size = file.metadata()?.len();
+                self.file.insert(file)
+            }
+        };
+        file.write_all(lines)?;
+        self.size += lines.len() as u64;
+        Ok(())
+    }
+}
+
+impl Fallback {
+    fn write(&mut self, name: &str, lines: &[u8], now: Ms) {
+        if now / 1000 != self.second {
+            self.second = now / 1000;
+            self.lines = 0;
+            if self.lost > 0 {
+                let text = format!("cairn: {name}: {} lines are lost", self.lost);
+                kmsg::write(Priority::Warning, &text);
+                self.lost = 0;
+            }
+        }
+        for line in lines
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+        {
+            if self.lines < FALLBACK_LINES {
+                self.lines += 1;
+                let text = format!("{name}: {}", String::from_utf8_lossy(line));
+                kmsg::write(Priority::Info, &text);
+            } else {
+                self.lost += 1;
+            }
+        }
+    }
+}
+
+fn older(path: &Path) -> PathBuf {
+    path.with_extension("log.1")
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o640)
+        .custom_flags(nix::libc::O_NOFOLLOW)
+        .open(path)
+}
+
+/// `2026-11-22T08:20:12.345Z`, from milliseconds since 1970.
+///
+/// Source: H. Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`.
+fn timestamp(wall: Ms) -> String {
+    let (days, rest) = (wall / 86_400_000, wall % 86_400_000);
+    let z = days + 719_468;
+    let era = z / 146_097;
+    let day_of_era = z % 146_097;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
+        rest / 3_600_000,
+        rest / 60_000 % 60,
+        rest / 1000 % 60,
+        rest % 1000
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    fn read(directory: &Path, name: &str) -> String {
+        fs::read_to_string(directory.join(name)).unwrap()
+    }
+
+    #[test]
+    fn lines_have_the_time_at_which_they_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut journal = Journal::new(directory.path(), "x");
+        journal.write(b"one\ntw", 0, 0);
+        journal.write(b"o\n\n", 1_700_000_000_123, 0);
+        journal.write(b"last", 1_709_164_800_000, 0);
+        journal.finish(1_709_164_800_001, 0);
+        journal.finish(1_709_164_800_002, 0);
+        expect![[r#"
+            1970-01-01T00:00:00.000Z one
+            2023-11-14T22:13:20.123Z two
+            2023-11-14T22:13:20.123Z 
+            2024-02-29T00:00:00.001Z last
+        "#]]
+        .assert_eq(&read(directory.path(), "x.log"));
+    }
+
+    #[test]
+    fn a_flood_stays_within_two_files() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut journal = Journal::new(directory.path(), "x");
+        for _ in 0..100 {
+            journal.write(&[b'y'; 65_536], 0, 0);
+        }
+        let sizes: Vec<u64> = fs::read_dir(directory.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().metadata().unwrap().len())
+            .collect();
+        assert_eq!(sizes.len(), 2);
+        assert!(
+            sizes.iter().all(|size| *size < ROTATE_BYTES + 70_000),
+            "{sizes:?}"
+        );
+        assert!(journal.unfinished.len() < LINE_BYTES);
+    }
+
+    #[test]
+    fn a_disk_that_refuses_is_no_failure() {
+        let mut journal = Journal::new(Path::new("/proc/nonexistent"), "x");
+        journal.write(b"one\n", 0, 1000);
+        assert_eq!(journal.retry_at, 6000);
+        for _ in 0..50 {
+            journal.write(b"two\n", 0, 1500);
+        }
+        assert_eq!((journal.fallback.lines, journal.fallback.lost), (10, 41));
+    }
+}
