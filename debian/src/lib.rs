@@ -32,6 +32,7 @@ mod version;
 
 pub use archive::{Archive, UpdateError, UpdateOptions};
 pub use cache::{Cache, CacheError};
+pub use date::parse_date;
 pub use digest::{ParseSha256Error, Sha256};
 pub use download::DownloadError;
 pub use fetch::{FetchOptions, Fetcher};
