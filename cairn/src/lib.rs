@@ -1,3 +1,25 @@
 //! The operator's command, and the one place that composes the steps.
+//!
+//! | module | step |
+//! |---|---|
+//! | [`build`] | lock, instantiate, fetch, realise, image: the whole way |
+//! | [`packages`] | packages by name, and new derivations that refer to them |
+//! | [`machine`] | a machine, described through Rust |
+//! | [`builders`] | what derivations name as `builtin:…` |
+//! | [`image`] | a toplevel to a disk image |
+//! | [`demo`] | the demo machine |
 
 #![forbid(unsafe_code)]
+
+pub mod build;
+pub mod builders;
+pub mod demo;
+mod grub;
+pub mod image;
+pub mod machine;
+pub mod packages;
+mod place;
+mod progress;
+
+pub use grub::Grub;
+pub use place::Place;

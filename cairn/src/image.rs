@@ -1,0 +1,322 @@
+//! A toplevel to a disk image: the tree of its root file system, and the cache of images.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use cairn_bootloader::{
+    BootFileKind, BootFiles, CoreImage, GRUB_DIRECTORY, Generation, Options, Platform, STUB,
+    Sequence, Serial, Slot, SlotFiles, Timeout, boot_file_name, early_config, entries,
+};
+use cairn_image_builder::{BiosBoot, Content, Disk, Identifiers, Manifest, Node, plan, write};
+use cairn_store::{Store, write_database};
+use cairn_store_path::StorePath;
+use cairn_system::Bootspec;
+
+use crate::grub::Grub;
+
+/// Raised with each change that gives other bytes for the same toplevel.
+const FORMAT_VERSION: u32 = 1;
+
+/// Bytes left free in the root file system.
+const FREE_SPACE: u64 = 1 << 30;
+
+/// Empty directories of the root, with their modes; activation makes everything else.
+const DIRECTORIES: [(&str, u32); 14] = [
+    ("boot", 0o755),
+    ("boot/efi", 0o755),
+    ("boot/grub", 0o700),
+    ("boot/kernels", 0o755),
+    ("dev", 0o755),
+    ("etc", 0o755),
+    ("nix", 0o755),
+    ("nix/var/nix/gcroots", 0o755),
+    ("nix/var/nix/profiles", 0o755),
+    ("proc", 0o755),
+    ("root", 0o700),
+    ("run", 0o755),
+    ("sys", 0o755),
+    ("var/lib", 0o755),
+];
+
+/// What an image is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct DiskImage<'a> {
+    /// The store that has the toplevel's closure.
+    pub store: &'a Store,
+    /// The system that becomes generation 1.
+    pub toplevel: &'a StorePath,
+    /// GRUB.
+    pub grub: &'a Grub,
+    /// Label of the root file system.
+    pub root_label: &'a str,
+    /// The time that the image and its generation bear, in seconds since 1970.
+    pub epoch: u32,
+}
+
+/// The disk image in the folder `images`: taken as it is if it was made before, else written.
+/// Other images called `name` are removed from there.
+///
+/// # Errors
+/// The closure cannot be read, GRUB's tools fail, or the image cannot be written.
+pub fn cached_disk_image(image: &DiskImage<'_>, images: &Path, name: &str) -> Result<PathBuf> {
+    let prefix = format!("{name}-");
+    let file_name = format!("{prefix}{}.img", image.key().to_hex());
+    let output = images.join(&file_name);
+    if output.exists() {
+        return Ok(output);
+    }
+    fs::create_dir_all(images).with_context(|| format!("cannot make '{}'", images.display()))?;
+    image.write(&output)?;
+    remove_others(images, &prefix, &file_name)?;
+    Ok(output)
+}
+
+fn remove_others(images: &Path, prefix: &str, keep: &str) -> Result<()> {
+    let reading = || format!("cannot read '{}'", images.display());
+    for entry in fs::read_dir(images).with_context(reading)? {
+        let entry = entry.with_context(reading)?;
+        let name = entry.file_name();
+        let old = name.to_str().is_some_and(|name| {
+            name != keep
+                && name
+                    .strip_prefix(prefix)
+                    .and_then(|rest| rest.strip_suffix(".img"))
+                    .is_some_and(|key| {
+                        key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit())
+                    })
+        });
+        if old {
+            fs::remove_file(entry.path())
+                .with_context(|| format!("cannot remove '{}'", entry.path().display()))?;
+        }
+    }
+    Ok(())
+}
+
+impl DiskImage<'_> {
+    /// What the image's bytes follow from.
+    fn key(&self) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new_derive_key("cairn 2026-11 disk image");
+        let grub = self.grub;
+        for path in [self.toplevel, &grub.tools, &grub.bios, &grub.uefi] {
+            hasher.update(path.base_name().as_bytes()).update(b"\n");
+        }
+        hasher.update(self.root_label.as_bytes()).update(b"\n");
+        hasher
+            .update(&self.epoch.to_le_bytes())
+            .update(&FORMAT_VERSION.to_le_bytes());
+        hasher.finalize()
+    }
+
+    /// Writes the image to `output`.
+    ///
+    /// # Errors
+    /// The closure cannot be read, GRUB's tools fail, or the image cannot be written.
+    pub fn write(&self, output: &Path) -> Result<()> {
+        let seed = *self.key().as_bytes();
+        let identifiers = Identifiers::from_seed(&seed);
+        let early = early_config(
+            &identifiers.root_file_system.to_string(),
+            Some(Serial::COM1),
+        );
+        let core = |platform| {
+            self.grub.make(
+                self.store,
+                &CoreImage {
+                    platform,
+                    early_config: early.clone(),
+                },
+            )
+        };
+        let root = self.root()?;
+        let esp = esp(core(Platform::Uefi)?)?;
+        let boot = BiosBoot {
+            boot_img: self.grub.boot_sector(self.store)?,
+            core_img: core(Platform::Bios)?,
+        };
+        let disk = Disk {
+            root: &root,
+            esp: &esp,
+            boot: &boot,
+            root_label: self.root_label,
+            seed,
+            free_space: FREE_SPACE,
+            epoch: self.epoch,
+        };
+        let layout = plan(&disk)?;
+        log::debug!("{layout}");
+        write(&disk, &layout, output, &mut |_| {})?;
+        Ok(())
+    }
+
+    /// The tree of the root file system.
+    fn root(&self) -> Result<Manifest> {
+        let mut root = Manifest::new();
+        for (path, mode) in DIRECTORIES {
+            let path = Path::new(path);
+            root.insert_directories(path.parent().unwrap_or(path))?;
+            root.insert(path, Node::directory(mode))?;
+        }
+        root.insert("tmp", Node::directory(0o1777))?;
+        self.add_store(&mut root)?;
+        self.add_boot(&mut root)?;
+        Ok(root)
+    }
+
+    /// The closure, its database, and the profile whose first generation it is.
+    fn add_store(&self, root: &mut Manifest) -> Result<()> {
+        let infos = self
+            .store
+            .closure_infos(std::slice::from_ref(self.toplevel))?;
+        root.insert("nix/store", Node::directory(0o1775).owned(0, 30_000))?;
+        for info in &infos {
+            let target = Path::new("nix/store").join(info.path.base_name());
+            root.insert_store_object(&target, &self.store.real_path(&info.path))?;
+        }
+        self.add_database(root, &infos)?;
+        let profiles = Path::new("nix/var/nix/profiles");
+        root.insert(
+            profiles.join("system-1-link"),
+            Node::symlink(self.toplevel.to_path_buf()),
+        )?;
+        root.insert(profiles.join("system"), Node::symlink("system-1-link"))?;
+        root.insert(
+            "nix/var/nix/gcroots/profiles",
+            Node::symlink("/nix/var/nix/profiles"),
+        )?;
+        Ok(())
+    }
+
+    fn add_database(&self, root: &mut Manifest, infos: &[cairn_store::PathInfo]) -> Result<()> {
+        let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
+        write_database(scratch.path(), infos)?;
+        let folder = scratch.path().join("nix/var/nix/db");
+        root.insert("nix/var/nix/db", Node::directory(0o755))?;
+        let reading = || format!("cannot read '{}'", folder.display());
+        for entry in fs::read_dir(&folder).with_context(reading)? {
+            let path = entry.with_context(reading)?.path();
+            if path.is_file() {
+                let bytes = fs::read(&path).with_context(reading)?;
+                let name = path.file_name().context("a file without a name")?;
+                let target = Path::new("nix/var/nix/db").join(name);
+                root.insert(target, Node::new(0o644, Content::Bytes(bytes)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Kernel, initrd and menu.
+    fn add_boot(&self, root: &mut Manifest) -> Result<()> {
+        let bootspec = self.bootspec()?;
+        let v1 = &bootspec.v1;
+        let kernel = self.add_boot_file(root, &v1.kernel, BootFileKind::Kernel)?;
+        let initrd = v1
+            .initrd
+            .as_ref()
+            .map(|initrd| self.add_boot_file(root, initrd, BootFileKind::Initrd))
+            .transpose()?;
+        let release = v1.kernel.rsplit("vmlinuz-").next().unwrap_or("?");
+        let files = BootFiles { kernel, initrd };
+        let date = i64::from(self.epoch);
+        let generation = Generation::new(
+            1,
+            date,
+            release,
+            &bootspec,
+            files,
+            &std::collections::BTreeMap::new(),
+        )?;
+        let options = Options {
+            timeout: Timeout::Seconds(1),
+            serial: Some(Serial::COM1),
+            ..Options::default()
+        };
+        let menu = entries(&[generation], &options);
+        let slot = SlotFiles::new(Slot::A, Sequence::FIRST, &menu);
+        let grub = Path::new(GRUB_DIRECTORY.trim_start_matches('/'));
+        let text = |text: &str| Node::new(0o600, Content::Bytes(text.as_bytes().to_vec()));
+        root.insert(grub.join("grub.cfg"), text(STUB))?;
+        for (name, content) in slot.files() {
+            root.insert(grub.join(name), text(content))?;
+        }
+        Ok(())
+    }
+
+    fn add_boot_file(
+        &self,
+        root: &mut Manifest,
+        logical: &str,
+        kind: BootFileKind,
+    ) -> Result<String> {
+        let path = self.store.real_path_of(logical)?;
+        let bytes = fs::read(&path).with_context(|| format!("cannot read '{}'", path.display()))?;
+        let name = boot_file_name(&blake3::hash(&bytes), kind);
+        let content = Content::File {
+            size: bytes.len() as u64,
+            path,
+        };
+        root.insert(Path::new("boot").join(&name), Node::new(0o444, content))?;
+        Ok(format!("/boot/{name}"))
+    }
+
+    fn bootspec(&self) -> Result<Bootspec> {
+        let path = self.store.real_path(self.toplevel).join("boot.json");
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("cannot read '{}'", path.display()))?;
+        Ok(Bootspec::parse(&text)?)
+    }
+}
+
+/// The EFI system partition: GRUB under the name that firmware looks for on any disk.
+fn esp(core: Vec<u8>) -> Result<Manifest> {
+    let mut esp = Manifest::new();
+    esp.insert_directories(Path::new("EFI/BOOT"))?;
+    esp.insert(
+        "EFI/BOOT/BOOTX64.EFI",
+        Node::new(0o755, Content::Bytes(core)),
+    )?;
+    Ok(esp)
+}
+
+/// Copies an image, holes staying holes; the copy appears when it is whole and durable.
+///
+/// # Errors
+/// The image cannot be read, or the copy cannot be written.
+pub fn copy_sparse(image: &Path, output: &Path) -> Result<()> {
+    let copying = || {
+        format!(
+            "cannot copy '{}' to '{}'",
+            image.display(),
+            output.display()
+        )
+    };
+    let folder = output
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or_else(|| Path::new("."));
+    let mut source = fs::File::open(image).with_context(copying)?;
+    let mut copy = tempfile::NamedTempFile::new_in(folder).with_context(copying)?;
+    copy_data(&mut source, copy.as_file_mut()).with_context(copying)?;
+    copy.as_file().sync_all().with_context(copying)?;
+    copy.persist(output).with_context(copying)?;
+    Ok(())
+}
+
+/// Bytes of a block that is left out if it is all zero.
+const BLOCK: usize = 64 << 10;
+
+fn copy_data(source: &mut fs::File, copy: &mut fs::File) -> std::io::Result<()> {
+    let mut block = vec![0; BLOCK];
+    let mut length = 0u64;
+    loop {
+        let read = std::io::Read::read(source, &mut block)?;
+        let Some(bytes) = block.get(..read).filter(|bytes| !bytes.is_empty()) else {
+            return copy.set_len(length);
+        };
+        if bytes.iter().any(|&byte| byte != 0) {
+            std::os::unix::fs::FileExt::write_all_at(copy, bytes, length)?;
+        }
+        length += read as u64;
+    }
+}

@@ -1,0 +1,92 @@
+//! OpenSSH's server, with host keys made at the first start.
+
+use anyhow::Result;
+use cairn_system::{Group, Process, Restart, Service, ServiceKind, SystemDescription};
+
+use super::base::{directory, link, system_user};
+use crate::packages::PackageSet;
+
+const CONFIG: &str = "\
+Port 22
+AuthorizedKeysFile %h/.ssh/authorized_keys /etc/ssh/authorized_keys.d/%u
+HostKey /etc/ssh/ssh_host_ed25519_key
+PermitRootLogin prohibit-password
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+UsePAM yes
+PrintMotd no
+StrictModes yes
+Subsystem sftp internal-sftp
+SetEnv PATH=/run/wrappers/bin:/run/current-system/sw/bin
+";
+
+/// Adds `sshd`, and the service that makes its host key if there is none.
+///
+/// # Errors
+/// A package is not in the set, or the store cannot be written.
+pub fn add_ssh(packages: &PackageSet<'_>, description: &mut SystemDescription) -> Result<()> {
+    description
+        .users
+        .push(system_user("sshd", "SSH privilege separation")?);
+    description.groups.push(Group {
+        name: "sshd".try_into()?,
+        gid: None,
+        members: Vec::new(),
+    });
+    description.directories.push(directory("/run/sshd", 0o755)?);
+    description.etc.push(link(
+        "ssh/sshd_config",
+        packages.text("sshd_config", CONFIG)?,
+    ));
+
+    let keygen = packages.path("openssh-client", "bin/ssh-keygen")?;
+    let keys = service(
+        "sshd-keygen",
+        "SSH host keys",
+        ServiceKind::Oneshot,
+        vec![keygen, "-A".into()],
+    )?;
+    let sshd = packages.path("openssh-server", "bin/sshd")?;
+    let argv = vec![
+        sshd,
+        "-D".into(),
+        "-e".into(),
+        "-f".into(),
+        "/etc/ssh/sshd_config".into(),
+    ];
+    let mut sshd = service("sshd", "SSH server", ServiceKind::Simple, argv)?;
+    sshd.requires.push("sshd-keygen".try_into()?);
+    sshd.restart = Restart::Always;
+    description.services.extend([keys, sshd]);
+    Ok(())
+}
+
+/// A service of root's that is wanted at boot and never restarted, with nothing else set.
+pub(super) fn service(
+    name: &str,
+    description: &str,
+    kind: ServiceKind,
+    argv: Vec<String>,
+) -> Result<Service> {
+    Ok(Service {
+        name: name.try_into()?,
+        description: description.to_owned(),
+        kind,
+        process: Process {
+            argv,
+            environment: [("PATH".to_owned(), "/run/current-system/sw/bin".to_owned())].into(),
+            user: None,
+            group: None,
+            working_directory: None,
+            tty: None,
+        },
+        requires: Vec::new(),
+        wants: Vec::new(),
+        after: Vec::new(),
+        wanted_at_boot: true,
+        restart: Restart::Never,
+        restart_delay_ms: Service::default_restart_delay_ms(),
+        restart_delay_max_ms: Service::default_restart_delay_max_ms(),
+        stop_timeout_ms: Service::default_stop_timeout_ms(),
+    })
+}
