@@ -216,7 +216,7 @@ fn choose_id(
     };
     match owners.get(&chosen) {
         Some(owner) => Err(format!(
-            "cannot add {what} '{name}': {id} {chosen} is '{owner}''s; choose another {id}"
+            "cannot add {what} '{name}': {id} {chosen} belongs to '{owner}'; choose another"
         )),
         None => Ok(Chosen {
             id: chosen,

@@ -1,0 +1,759 @@
+//! Whole activations of a tree in a temporary folder: plans, results, second runs.
+
+#![allow(missing_docs, reason = "tests")]
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use cairn_activate::{Kernel, Mode, NoKernel, Outcome, Setting, run};
+use cairn_system::{SystemDescription, UserName};
+use expect_test::{Expect, expect};
+
+/// A root with generations in its store.
+struct Machine {
+    root: tempfile::TempDir,
+}
+
+const ONE: &str = "/nix/store/00000000000000000000000000000001-system";
+const TWO: &str = "/nix/store/00000000000000000000000000000002-system";
+
+/// A description of little: `root` and `alice`, a shell, two `/etc` entries.
+fn description() -> SystemDescription {
+    SystemDescription::parse(
+        r#"{
+  "version": 1, "label": "test", "hostName": "box", "fileSystems": [], "services": [],
+  "users": [
+    { "name": "root", "uid": 0, "isSystemUser": true, "group": "root", "home": "/root",
+      "shell": "/bin/sh", "initialHashedPassword": "$6$root" },
+    { "name": "alice", "isSystemUser": false, "group": "users", "extraGroups": ["wheel"],
+      "description": "Alice", "home": "/home/alice", "createHome": true, "shell": "/bin/sh",
+      "hashedPassword": "$6$alice" },
+    { "name": "sshd", "isSystemUser": true, "group": "sshd", "home": "/var/empty",
+      "shell": "/bin/false" }
+  ],
+  "groups": [
+    { "name": "root", "gid": 0 }, { "name": "wheel", "gid": 1 }, { "name": "shadow", "gid": 42 },
+    { "name": "users", "gid": 100 }, { "name": "sshd" }
+  ],
+  "binSh": "/nix/store/b-bash/bin/sh", "usrBinEnv": "/nix/store/c-coreutils/bin/env",
+  "etc": [
+    { "target": "hosts", "source": "/nix/store/e-files/hosts" },
+    { "target": "ssh/sshd_config", "source": "/nix/store/e-files/sshd_config" },
+    { "target": "sudoers", "source": "/nix/store/e-files/sudoers",
+      "copy": { "mode": "0440", "user": "root", "group": "root" } }
+  ],
+  "directories": [
+    { "path": "/var/lib/private/sshd", "mode": "0750", "user": "sshd", "group": "sshd" }
+  ],
+  "wrappers": [
+    { "name": "su", "source": "/nix/store/s-shadow/bin/su", "mode": "4511", "user": "root",
+      "group": "root" }
+  ]
+}"#,
+    )
+    .unwrap()
+}
+
+impl Machine {
+    fn new() -> Self {
+        let machine = Self {
+            root: tempfile::tempdir().unwrap(),
+        };
+        for (path, content) in [
+            ("/nix/store/e-files/hosts", "127.0.0.1 localhost\n"),
+            ("/nix/store/e-files/sshd_config", "Port 22\n"),
+            ("/nix/store/e-files/sudoers", "root ALL=(ALL) ALL\n"),
+            ("/nix/store/s-shadow/bin/su", "\x7fELF su"),
+        ] {
+            machine.write(path, content);
+        }
+        machine
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.root.path().join(path.trim_start_matches('/'))
+    }
+
+    fn write(&self, path: &str, content: &str) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.path(path)).unwrap()
+    }
+
+    fn link(&self, path: &str) -> String {
+        let target = fs::read_link(self.path(path)).unwrap();
+        target.to_str().unwrap().to_owned()
+    }
+
+    fn mode(&self, path: &str) -> u32 {
+        let metadata = fs::symlink_metadata(self.path(path)).unwrap();
+        metadata.permissions().mode() & 0o7777
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        fs::symlink_metadata(self.path(path)).is_ok()
+    }
+
+    /// Installs a generation: its description and its `etc` tree.
+    fn install(&self, toplevel: &str, description: &SystemDescription) {
+        let text = serde_json::to_string(description).unwrap();
+        self.write(&format!("{toplevel}/system.json"), &text);
+        for entry in &description.etc {
+            let link = self.path(&format!("{toplevel}/etc/{}", entry.target));
+            fs::create_dir_all(link.parent().unwrap()).unwrap();
+            if fs::symlink_metadata(&link).is_err() {
+                symlink(&entry.source, &link).unwrap();
+            }
+        }
+    }
+
+    fn run(&self, toplevel: &str) -> Outcome {
+        run(
+            self.root.path(),
+            Path::new(toplevel),
+            Mode::Apply,
+            &NoKernel,
+        )
+        .unwrap()
+    }
+
+    /// Activates and checks that nothing fails and that a second run plans nothing.
+    fn activate(&self, toplevel: &str) -> String {
+        let outcome = self.run(toplevel);
+        assert_eq!(outcome.failures, []);
+        let again = self.run(toplevel);
+        assert_eq!(again.plan.to_string(), "");
+        assert_eq!(again.failures, []);
+        self.assert_no_temporaries(self.root.path());
+        outcome.plan.to_string()
+    }
+
+    fn assert_no_temporaries(&self, folder: &Path) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            let name = entry.file_name().to_string_lossy().into_owned();
+            assert!(!name.ends_with(".cairn-tmp"), "{name} is left");
+            if entry.file_type().unwrap().is_dir() {
+                self.assert_no_temporaries(&entry.path());
+            }
+        }
+    }
+}
+
+fn is_superuser() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+fn check(text: &str, expected: &Expect) {
+    expected.assert_eq(text);
+}
+
+#[test]
+fn a_fresh_root() {
+    let machine = Machine::new();
+    machine.install(ONE, &description());
+    let dry = run(machine.root.path(), Path::new(ONE), Mode::DryRun, &NoKernel).unwrap();
+    assert!(!machine.exists("/etc"), "a dry run touches nothing");
+    let plan = machine.activate(ONE);
+    assert_eq!(dry.plan.to_string(), plan);
+    check(
+        &plan,
+        &expect![[r#"
+        make directory /bin 0755 0:0
+        make directory /etc 0755 0:0
+        make directory /home 0755 0:0
+        make directory /nix/var 0755 0:0
+        make directory /nix/var/nix 0755 0:0
+        make directory /nix/var/nix/gcroots 0755 0:0
+        make directory /nix/var/nix/profiles 0755 0:0
+        make directory /root 0700 0:0
+        make directory /run 0755 0:0
+        make directory /run/lock 0755 0:0
+        make directory /run/wrappers 0755 0:0
+        make directory /tmp 1777 0:0
+        make directory /usr 0755 0:0
+        make directory /usr/bin 0755 0:0
+        make directory /var 0755 0:0
+        make directory /var/cache 0755 0:0
+        make directory /var/empty 0555 0:0
+        make directory /var/lib 0755 0:0
+        make directory /var/lib/nixos 0755 0:0
+        make directory /var/log 0755 0:0
+        make directory /var/spool 0755 0:0
+        make directory /var/tmp 1777 0:0
+        write /var/lib/nixos/uid-map /var/lib/nixos/gid-map /etc/group /etc/gshadow /etc/passwd /etc/shadow /var/lib/nixos/declarative-groups /var/lib/nixos/declarative-users: add group 'root' (0), add group 'wheel' (1), add group 'shadow' (42), add group 'users' (100), add group 'sshd' (999), add user 'root' (0), add user 'alice' (1000), add user 'sshd' (999)
+        make directory /home/alice 0700 1000:100
+        make directory /var/lib/private 0755 0:0
+        make directory /var/lib/private/sshd 0750 999:999
+        link /etc/static -> /nix/store/00000000000000000000000000000001-system/etc
+        link /etc/hosts -> /etc/static/hosts
+        make directory /etc/ssh 0755 0:0
+        link /etc/ssh/sshd_config -> /etc/static/ssh/sshd_config
+        copy /etc/sudoers from /nix/store/e-files/sudoers 0440 0:0
+        write /etc/.clean 0644 0:0
+        link /var/run -> /run
+        link /var/lock -> /run/lock
+        link /etc/mtab -> /proc/mounts
+        link /nix/var/nix/gcroots/profiles -> /nix/var/nix/profiles
+        link /nix/var/nix/gcroots/current-system -> /run/current-system
+        link /nix/var/nix/gcroots/booted-system -> /run/booted-system
+        link /bin/sh -> /nix/store/b-bash/bin/sh
+        link /usr/bin/env -> /nix/store/c-coreutils/bin/env
+        write /etc/NIXOS 0644 0:0
+        write /etc/machine-id with a new identity
+        install wrappers in /run/wrappers/wrappers.0: su (4511 0:0)
+        link /run/current-system -> /nix/store/00000000000000000000000000000001-system
+        link /run/booted-system -> /nix/store/00000000000000000000000000000001-system
+    "#]],
+    );
+
+    assert_eq!(machine.link("/etc/static"), format!("{ONE}/etc"));
+    assert_eq!(
+        machine.link("/etc/ssh/sshd_config"),
+        "/etc/static/ssh/sshd_config"
+    );
+    assert_eq!(machine.read("/etc/sudoers"), "root ALL=(ALL) ALL\n");
+    assert_eq!(machine.mode("/etc/sudoers"), 0o440);
+    assert_eq!(machine.mode("/tmp"), 0o1777);
+    assert_eq!(machine.mode("/root"), 0o700);
+    assert_eq!(machine.mode("/var/empty"), 0o555);
+    assert_eq!(machine.mode("/home/alice"), 0o700);
+    assert_eq!(machine.mode("/var/lib/private/sshd"), 0o750);
+    assert_eq!(machine.link("/run/current-system"), ONE);
+    assert_eq!(machine.link("/run/booted-system"), ONE);
+    assert_eq!(machine.link("/bin/sh"), "/nix/store/b-bash/bin/sh");
+    assert_eq!(machine.read("/etc/machine-id").len(), 33);
+    let wrappers = machine.link("/run/wrappers/bin");
+    assert_eq!(machine.read(&format!("{wrappers}/su")), "\x7fELF su");
+    assert_eq!(machine.mode(&format!("{wrappers}/su")), 0o4511);
+    if is_superuser() {
+        let home = fs::metadata(machine.path("/home/alice")).unwrap();
+        assert_eq!((home.uid(), home.gid()), (1000, 100));
+        let shadow = fs::metadata(machine.path("/etc/shadow")).unwrap();
+        assert_eq!((shadow.uid(), shadow.gid()), (0, 42));
+    }
+    check(
+        &format!(
+            "{}--\n{}--\n{}--\n{}--\n{}{}",
+            machine.read("/etc/passwd"),
+            machine.read("/etc/group"),
+            machine.read("/etc/shadow"),
+            machine.read("/etc/gshadow"),
+            machine.read("/var/lib/nixos/uid-map"),
+            machine.read("/var/lib/nixos/gid-map"),
+        ),
+        &expect![[r#"
+            root:x:0:0::/root:/bin/sh
+            sshd:x:999:999::/var/empty:/bin/false
+            alice:x:1000:100:Alice:/home/alice:/bin/sh
+            --
+            root:x:0:
+            wheel:x:1:alice
+            shadow:x:42:
+            users:x:100:
+            sshd:x:999:
+            --
+            root:$6$root:1::::::
+            sshd:!:1::::::
+            alice:$6$alice:1::::::
+            --
+            root:!::
+            wheel:!::alice
+            shadow:!::
+            users:!::
+            sshd:!::
+            --
+            {"alice":1000,"root":0,"sshd":999}
+            {"root":0,"shadow":42,"sshd":999,"users":100,"wheel":1}
+        "#]],
+    );
+    assert_eq!(machine.mode("/etc/shadow"), 0o640);
+}
+
+#[test]
+fn the_next_generation() {
+    let machine = Machine::new();
+    let one = description();
+    machine.install(ONE, &one);
+    machine.activate(ONE);
+    let mut two = one;
+    two.etc.retain(|entry| entry.target == "hosts");
+    two.etc.push(cairn_system::EtcEntry {
+        target: "ssh".to_owned(),
+        source: "/nix/store/e-files".to_owned(),
+        copy: None,
+    });
+    two.users.retain(|user| user.name.as_str() != "sshd");
+    two.groups.retain(|group| group.name.as_str() != "sshd");
+    two.directories.clear();
+    two.wrappers.clear();
+    machine.install(TWO, &two);
+    check(
+        &machine.activate(TWO),
+        &expect![[r#"
+        write /etc/group /etc/gshadow /etc/passwd /etc/shadow /var/lib/nixos/declarative-groups /var/lib/nixos/declarative-users: remove group 'sshd', remove user 'sshd'
+        remove /etc/sudoers
+        link /etc/static -> /nix/store/00000000000000000000000000000002-system/etc
+        remove /etc/ssh/sshd_config
+        remove directory /etc/ssh
+        link /etc/ssh -> /etc/static/ssh
+        write /etc/.clean 0644 0:0
+        install wrappers in /run/wrappers/wrappers.1:
+        link /run/current-system -> /nix/store/00000000000000000000000000000002-system
+    "#]],
+    );
+    assert_eq!(machine.link("/run/booted-system"), ONE);
+    assert!(!machine.exists("/etc/sudoers"));
+    assert_eq!(machine.link("/etc/ssh"), "/etc/static/ssh");
+    // Back again: the id that `sshd` had is still its own.
+    check(
+        &machine.activate(ONE),
+        &expect![[r#"
+        write /etc/group /etc/gshadow /etc/passwd /etc/shadow /var/lib/nixos/declarative-groups /var/lib/nixos/declarative-users: add group 'sshd' (999), add user 'sshd' (999)
+        link /etc/static -> /nix/store/00000000000000000000000000000001-system/etc
+        remove /etc/ssh
+        make directory /etc/ssh 0755 0:0
+        link /etc/ssh/sshd_config -> /etc/static/ssh/sshd_config
+        copy /etc/sudoers from /nix/store/e-files/sudoers 0440 0:0
+        write /etc/.clean 0644 0:0
+        install wrappers in /run/wrappers/wrappers.0: su (4511 0:0)
+        link /run/current-system -> /nix/store/00000000000000000000000000000001-system
+    "#]],
+    );
+    assert!(machine.read("/etc/passwd").contains("sshd:x:999:999:"));
+}
+
+#[test]
+fn what_is_not_ours_is_kept() {
+    let machine = Machine::new();
+    machine.write("/etc/hosts", "mine\n");
+    machine.write("/etc/sudoers", "mine too\n");
+    machine.write("/etc/ssh/ssh_host_key", "secret\n");
+    machine.write("/etc/other", "other\n");
+    symlink("/dev/null", machine.path("/etc/ssh/sshd_config")).unwrap();
+    machine.install(ONE, &description());
+    machine.activate(ONE);
+    assert_eq!(machine.read("/etc/hosts.before-cairn"), "mine\n");
+    assert_eq!(machine.read("/etc/sudoers.before-cairn"), "mine too\n");
+    assert_eq!(
+        machine.link("/etc/ssh/sshd_config.before-cairn"),
+        "/dev/null"
+    );
+    assert_eq!(machine.read("/etc/ssh/ssh_host_key"), "secret\n");
+    assert_eq!(machine.read("/etc/other"), "other\n");
+
+    // A copy that was changed by hand and is no longer described stays.
+    let sudoers = machine.path("/etc/sudoers");
+    fs::set_permissions(&sudoers, fs::Permissions::from_mode(0o640)).unwrap();
+    fs::write(&sudoers, "changed\n").unwrap();
+    let mut two = description();
+    two.etc.retain(|entry| entry.target != "sudoers");
+    machine.install(TWO, &two);
+    machine.activate(TWO);
+    assert_eq!(machine.read("/etc/sudoers"), "changed\n");
+
+    // A second file in the way has no name left to be kept under: reported, the rest goes on.
+    fs::remove_file(machine.path("/etc/hosts")).unwrap();
+    machine.write("/etc/hosts", "mine again\n");
+    let outcome = machine.run(ONE);
+    check(
+        &outcome
+            .failures
+            .iter()
+            .map(|f| format!("{f}\n"))
+            .collect::<String>(),
+        &expect![[r#"
+            cannot make /etc/hosts: cannot replace '/etc/hosts', which is not Cairn's: '/etc/hosts.before-cairn' is taken; remove one of them
+            cannot make /etc/sudoers: cannot replace '/etc/sudoers', which is not Cairn's: '/etc/sudoers.before-cairn' is taken; remove one of them
+        "#]],
+    );
+    assert_eq!(machine.read("/etc/hosts"), "mine again\n");
+    assert_eq!(machine.link("/run/current-system"), ONE);
+}
+
+#[test]
+fn a_copy_is_rewritten_when_content_or_rights_differ() {
+    let machine = Machine::new();
+    machine.install(ONE, &description());
+    machine.activate(ONE);
+    let sudoers = machine.path("/etc/sudoers");
+    let inode = fs::metadata(&sudoers).unwrap().ino();
+    machine.activate(ONE);
+    assert_eq!(fs::metadata(&sudoers).unwrap().ino(), inode);
+    fs::set_permissions(&sudoers, fs::Permissions::from_mode(0o666)).unwrap();
+    machine.activate(ONE);
+    assert_eq!(machine.mode("/etc/sudoers"), 0o440);
+    fs::remove_file(&sudoers).unwrap();
+    machine.activate(ONE);
+    assert_eq!(machine.read("/etc/sudoers"), "root ALL=(ALL) ALL\n");
+}
+
+#[test]
+fn bad_entries_fail_alone() {
+    let machine = Machine::new();
+    let mut one = description();
+    let entry = |target: &str, source: &str| cairn_system::EtcEntry {
+        target: target.to_owned(),
+        source: source.to_owned(),
+        copy: None,
+    };
+    one.etc
+        .push(entry("../outside", "/nix/store/e-files/hosts"));
+    one.etc.push(entry("passwd", "/nix/store/e-files/hosts"));
+    one.etc
+        .push(entry("hosts/below", "/nix/store/e-files/hosts"));
+    let mut copy = entry("gone", "/nix/store/no-such-file");
+    copy.copy = Some(cairn_system::CopyMode {
+        mode: 0o600,
+        user: UserName::try_from("root").unwrap(),
+        group: UserName::try_from("nobodies").unwrap(),
+    });
+    one.etc.push(copy);
+    one.users.iter_mut().for_each(|user| {
+        if user.name.as_str() == "sshd" {
+            user.description = "a:b".to_owned();
+        }
+    });
+    one.wrappers[0].capabilities = vec!["cap_fly".to_owned()];
+    // The toplevel's own tree cannot hold these; only the description does.
+    let text = serde_json::to_string(&one).unwrap();
+    machine.install(ONE, &description());
+    machine.write(&format!("{ONE}/system.json"), &text);
+    let outcome = machine.run(ONE);
+    check(
+        &outcome
+            .failures
+            .iter()
+            .map(|f| format!("{f}\n"))
+            .collect::<String>(),
+        &expect![[r#"
+            cannot add user 'sshd': its description has a ':' or control character
+            cannot make directory '/var/lib/private/sshd': there is no user 'sshd'; define users.users.sshd
+            cannot make /etc/../outside: not a plain path relative to /etc
+            cannot make /etc/passwd: activation itself makes this file
+            cannot make /etc/hosts/below: '/etc/hosts' is an entry itself, and cannot hold others
+            cannot make /etc/gone: there is no group 'nobodies'; define users.groups.nobodies
+            cannot make wrapper 'su': 'cap_fly' is not a capability; see capabilities(7), names are like cap_net_raw
+        "#]],
+    );
+    assert_eq!(machine.link("/run/current-system"), ONE);
+    assert_eq!(machine.link("/etc/hosts"), "/etc/static/hosts");
+    assert!(machine.read("/etc/passwd").contains("alice"));
+    assert!(!machine.root.path().join("outside").exists());
+}
+
+#[test]
+fn mutable_users_survive() {
+    let machine = Machine::new();
+    let mut one = description();
+    one.mutable_users = true;
+    machine.install(ONE, &one);
+    machine.activate(ONE);
+    // Like `useradd bob`, `passwd alice`, `passwd root`, `gpasswd -a bob wheel`, and NIS.
+    let append = |path: &str, text: &str| {
+        let content = machine.read(path) + text;
+        fs::write(machine.path(path), content).unwrap();
+    };
+    append(
+        "/etc/passwd",
+        "bob:x:1001:100:B\u{f6}b:/home/bob:/bin/sh\n+::::::\n",
+    );
+    append("/etc/shadow", "bob:$6$bob:19000:0:99999:7:::\n");
+    let group = machine
+        .read("/etc/group")
+        .replace("wheel:x:1:alice", "wheel:x:1:alice,bob");
+    fs::write(machine.path("/etc/group"), group).unwrap();
+    let shadow = machine
+        .read("/etc/shadow")
+        .replace("$6$alice", "$6$own")
+        .replace("$6$root", "$6$new");
+    fs::write(machine.path("/etc/shadow"), shadow).unwrap();
+    check(
+        &machine.activate(ONE),
+        &expect![[r#"
+        write /etc/gshadow /etc/shadow: change password of 'alice'
+    "#]],
+    );
+    check(
+        &format!(
+            "{}--\n{}--\n{}",
+            machine.read("/etc/passwd"),
+            machine.read("/etc/group"),
+            machine.read("/etc/shadow")
+        ),
+        &expect![[r#"
+            root:x:0:0::/root:/bin/sh
+            sshd:x:999:999::/var/empty:/bin/false
+            alice:x:1000:100:Alice:/home/alice:/bin/sh
+            bob:x:1001:100:Böb:/home/bob:/bin/sh
+            +::::::
+            --
+            root:x:0:
+            wheel:x:1:alice,bob
+            shadow:x:42:
+            users:x:100:
+            sshd:x:999:
+            --
+            root:$6$new:1::::::
+            sshd:!:1::::::
+            alice:$6$alice:1::::::
+            bob:$6$bob:19000:0:99999:7:::
+        "#]],
+    );
+    // A user that is declared no more goes, although users are mutable; one by hand stays. When
+    // users become immutable, he goes too.
+    one.users.retain(|user| user.name.as_str() != "alice");
+    machine.install(TWO, &one);
+    machine.activate(TWO);
+    assert!(!machine.read("/etc/passwd").contains("alice"));
+    assert!(machine.read("/etc/passwd").contains("bob"));
+    one.mutable_users = false;
+    machine.install(TWO, &one);
+    check(
+        &machine.activate(TWO),
+        &expect![[r#"
+        write /var/lib/nixos/uid-map /etc/group /etc/gshadow /etc/passwd /etc/shadow: change group 'wheel', remove user 'bob', change password of 'root', remove line '+::::::'
+    "#]],
+    );
+    assert!(!machine.read("/etc/passwd").contains("bob"));
+    assert!(machine.read("/etc/shadow").starts_with("root:$6$root:"));
+}
+
+#[test]
+fn ids_are_never_changed_nor_reused() {
+    let machine = Machine::new();
+    let mut one = description();
+    machine.install(ONE, &one);
+    machine.activate(ONE);
+    one.users[1].uid = Some(1234);
+    one.users[2].uid = Some(1000);
+    machine.install(TWO, &one);
+    let outcome = machine.run(TWO);
+    assert_eq!(outcome.failures, []);
+    assert!(machine.read("/etc/passwd").contains("alice:x:1000:"));
+    // A new user that wants the id of another is refused.
+    let mut eve = one.users[1].clone();
+    eve.name = UserName::try_from("eve").unwrap();
+    eve.uid = Some(1000);
+    one.users.push(eve);
+    machine.install(TWO, &one);
+    let outcome = machine.run(TWO);
+    check(
+        &outcome
+            .failures
+            .iter()
+            .map(|f| format!("{f}\n"))
+            .collect::<String>(),
+        &expect![[r#"
+            cannot add user 'eve': uid 1000 is 'alice''s; choose another uid
+        "#]],
+    );
+}
+
+#[test]
+fn damaged_files_are_survived() {
+    let machine = Machine::new();
+    machine.write(
+        "/etc/passwd",
+        "\0\0\0\0\nroot:x:0:0::/root:/bin/sh\nbroken\n",
+    );
+    machine.write("/etc/group", "");
+    machine.write("/var/lib/nixos/uid-map", "\0\0\0");
+    fs::write(machine.path("/etc/shadow"), b"root:$6$\xff:1::::::\n").unwrap();
+    machine.install(ONE, &description());
+    let outcome = machine.run(ONE);
+    check(
+        &outcome
+            .failures
+            .iter()
+            .map(|f| format!("{f}\n"))
+            .collect::<String>(),
+        &expect![[r#"
+            cannot read '/var/lib/nixos/uid-map': expected value at line 1 column 1; it is kept aside and begun anew
+        "#]],
+    );
+    assert_eq!(
+        machine.read("/var/lib/nixos/uid-map.before-cairn"),
+        "\0\0\0"
+    );
+    assert!(
+        machine
+            .read("/etc/passwd")
+            .starts_with("root:x:0:0::/root:/bin/sh\nsshd:")
+    );
+    assert_eq!(machine.run(ONE).plan.to_string(), "");
+}
+
+#[test]
+fn no_description_is_an_error() {
+    let machine = Machine::new();
+    let error = run(machine.root.path(), Path::new(ONE), Mode::Apply, &NoKernel).unwrap_err();
+    check(
+        &error.to_string(),
+        &expect![
+            "cannot activate '/nix/store/00000000000000000000000000000001-system': it has no system.json; is it a system's toplevel?"
+        ],
+    );
+    machine.write(
+        &format!("{ONE}/system.json"),
+        "{ \"version\": 1, \"colour\": \"red\" }",
+    );
+    let error = run(machine.root.path(), Path::new(ONE), Mode::Apply, &NoKernel).unwrap_err();
+    check(
+        &error.to_string(),
+        &expect![
+            "cannot activate '/nix/store/00000000000000000000000000000001-system': cannot read system.json: at 'colour': unknown field `colour`, expected one of `version`, `label`, `hostName`, `fileSystems`, `kernelModules`, `sysctl`, `etc`, `users`, `groups`, `mutableUsers`, `binSh`, `usrBinEnv`, `modprobe`, `wrappers`, `directories`, `services` at line 1 column 24"
+        ],
+    );
+    let error = run(machine.root.path(), Path::new("x"), Mode::Apply, &NoKernel).unwrap_err();
+    check(
+        &error.to_string(),
+        &expect!["cannot activate 'x': not an absolute path"],
+    );
+}
+
+/// A kernel in memory.
+#[derive(Default)]
+struct FakeKernel {
+    settings: RefCell<BTreeMap<Setting, String>>,
+    refuses: bool,
+}
+
+impl Kernel for FakeKernel {
+    fn get(&self, setting: Setting) -> io::Result<Option<String>> {
+        let settings = self.settings.borrow();
+        Ok(Some(settings.get(&setting).cloned().unwrap_or_default()))
+    }
+
+    fn set(&self, setting: Setting, value: &str) -> io::Result<()> {
+        if self.refuses {
+            return Err(io::Error::from(io::ErrorKind::PermissionDenied));
+        }
+        self.settings.borrow_mut().insert(setting, value.to_owned());
+        Ok(())
+    }
+
+    fn random(&self) -> io::Result<[u8; 16]> {
+        Ok([0xff; 16])
+    }
+}
+
+#[test]
+fn the_kernel_is_told() {
+    let machine = Machine::new();
+    let mut one = description();
+    one.modprobe = "/nix/store/k-kmod/bin/modprobe".to_owned();
+    machine.install(ONE, &one);
+    fs::create_dir(machine.path(&format!("{ONE}/firmware"))).unwrap();
+    let kernel = FakeKernel::default();
+    let outcome = run(machine.root.path(), Path::new(ONE), Mode::Apply, &kernel).unwrap();
+    assert_eq!(outcome.failures, []);
+    check(
+        &format!("{:#?}", kernel.settings.borrow()),
+        &expect![[r#"
+            {
+                HostName: "box",
+                Modprobe: "/nix/store/k-kmod/bin/modprobe",
+                FirmwarePath: "/nix/store/00000000000000000000000000000001-system/firmware",
+            }"#]],
+    );
+    assert_eq!(
+        machine.read("/etc/machine-id"),
+        "ffffffffffff4fffbfffffffffffffff\n"
+    );
+    let again = run(machine.root.path(), Path::new(ONE), Mode::Apply, &kernel).unwrap();
+    assert_eq!(again.plan.to_string(), "");
+    let kernel = FakeKernel {
+        refuses: true,
+        ..FakeKernel::default()
+    };
+    let outcome = run(machine.root.path(), Path::new(ONE), Mode::Apply, &kernel).unwrap();
+    check(
+        &outcome
+            .failures
+            .iter()
+            .map(|f| format!("{f}\n"))
+            .collect::<String>(),
+        &expect![[r#"
+            cannot set the host name: permission denied
+            cannot set the kernel's modprobe: permission denied
+            cannot set the kernel's firmware path: permission denied
+        "#]],
+    );
+}
+
+#[test]
+fn wrappers_are_switched_as_a_set() {
+    let machine = Machine::new();
+    let mut one = description();
+    one.wrappers[0].capabilities = vec!["cap_net_raw".to_owned()];
+    machine.install(ONE, &one);
+    machine.activate(ONE);
+    let first = machine.link("/run/wrappers/bin");
+    if is_superuser() {
+        let file = fs::File::open(machine.path(&format!("{first}/su"))).unwrap();
+        let value = cairn_sys::xattr::get(&file, c"security.capability").unwrap();
+        assert_eq!(value.unwrap()[..8], [1, 0, 0, 2, 0, 0x20, 0, 0]);
+    }
+    // The program changes: a new set, and the old one is gone.
+    machine.write("/nix/store/s-shadow/bin/su", "\x7fELF newer");
+    machine.activate(ONE);
+    let second = machine.link("/run/wrappers/bin");
+    assert_ne!(first, second);
+    assert!(!machine.exists(&first));
+    assert_eq!(machine.read(&format!("{second}/su")), "\x7fELF newer");
+}
+
+#[test]
+fn links_are_followed_inside_the_root() {
+    let machine = Machine::new();
+    let mut one = description();
+    // The source of a copy is a link to an absolute path.
+    symlink(
+        "/nix/store/e-files/hosts",
+        machine.path("/nix/store/e-files/link"),
+    )
+    .unwrap();
+    one.etc[2].source = "/nix/store/e-files/link".to_owned();
+    machine.install(ONE, &one);
+    machine.activate(ONE);
+    assert_eq!(machine.read("/etc/sudoers"), "127.0.0.1 localhost\n");
+}
+
+#[test]
+fn another_program_may_hold_the_lock() {
+    let machine = Machine::new();
+    machine.install(ONE, &description());
+    let path = machine.path("/etc/.pwd.lock");
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, "").unwrap();
+    // `flock --fcntl` is too new for Debian 12: another process is asked for by hand.
+    let mut holder = std::process::Command::new("perl")
+        .args(["-e", LOCK_FOR_A_WHILE])
+        .arg(&path)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("perl is missing; apt-get install perl-base");
+    let mut ready = [0_u8; 1];
+    io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut ready).unwrap();
+    let start = std::time::Instant::now();
+    machine.activate(ONE);
+    assert!(start.elapsed().as_millis() >= 300, "it waits for the lock");
+    assert!(holder.wait().unwrap().success());
+}
+
+/// Takes a POSIX write lock on the whole file, says so, and holds it for 0.4 s.
+const LOCK_FOR_A_WHILE: &str = r#"
+use Fcntl; open(my $f, '+<', $ARGV[0]) or die;
+my $lock = pack('s s x4 q q l x4', F_WRLCK, 0, 0, 0, 0);
+fcntl($f, F_SETLK, $lock) or die "lock: $!";
+$| = 1; print "x"; select(undef, undef, undef, 0.4);
+"#;
