@@ -311,3 +311,184 @@ fn file(path: &Path, mode: u32) -> Result<Node, InitrdError> {
     };
     Ok(Node::new(mode, content))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+    use crate::kernel_modules::tests::make_tree;
+
+    const STAGE1: &str = r#"{ "version": 1, "deviceTimeoutSeconds": 30, "rebootDelaySeconds": 5,
+        "kernelModules": ["virtio_net"],
+        "fileSystems": [{ "mountPoint": "/", "device": "LABEL=root", "fsType": "ext4" }] }"#;
+
+    fn object(root: &Path, name: &str) -> StoreObject {
+        let source = root.join(name);
+        fs::create_dir_all(source.join("bin")).unwrap();
+        fs::write(source.join("bin/tool"), "tool").unwrap();
+        StoreObject {
+            path: Path::new("/nix/store").join(name),
+            source,
+        }
+    }
+
+    fn initrd<'a>(root: &Path, modules: &'a ModuleTree) -> Initrd<'a> {
+        fs::write(root.join("init"), "static").unwrap();
+        fs::create_dir_all(root.join("firmware/virtio")).unwrap();
+        fs::write(root.join("firmware/virtio/net.bin"), "fw").unwrap();
+        let shared = object(root, "00000000000000000000000000000001-libc");
+        let program = |name: &str, directory: &str| Program {
+            name: name.to_owned(),
+            target: format!("/nix/store/{directory}/bin/tool").into(),
+            closure: vec![object(root, directory), shared.clone()],
+        };
+        Initrd {
+            init: root.join("init"),
+            stage1: Stage1::parse(STAGE1).unwrap(),
+            modules,
+            wanted: Wanted::new(&["fuse", "missing"], &["ext4".to_owned()]),
+            firmware: vec![root.join("firmware")],
+            programs: vec![
+                program("fsck.ext4", "00000000000000000000000000000002-e2fsprogs"),
+                program("sh", "00000000000000000000000000000003-bash"),
+            ],
+        }
+    }
+
+    fn listing(manifest: &Manifest) -> String {
+        manifest
+            .entries()
+            .map(|(path, node)| {
+                let kind = match &node.content {
+                    Content::Directory => "/".to_owned(),
+                    Content::Symlink(target) => format!(" -> {}", target.display()),
+                    Content::CharDevice { major, minor } => format!(" c {major}:{minor}"),
+                    Content::Bytes(_) | Content::File { .. } => String::new(),
+                };
+                format!("{:04o} {}{kind}\n", node.mode, path.display())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn everything_has_its_place() {
+        let root = tempfile::tempdir().unwrap();
+        let tree = ModuleTree::scan(&[make_tree(root.path())]).unwrap();
+        let manifest = initrd(root.path(), &tree).manifest().unwrap();
+        expect_test::expect![[r#"
+            0755 /
+            0755 bin/
+            0777 bin/fsck.ext4 -> /nix/store/00000000000000000000000000000002-e2fsprogs/bin/tool
+            0777 bin/sh -> /nix/store/00000000000000000000000000000003-bash/bin/tool
+            0755 dev/
+            0600 dev/console c 5:1
+            0666 dev/null c 1:3
+            0755 etc/
+            0444 etc/stage-1.json
+            0555 init
+            0755 lib/
+            0755 lib/firmware/
+            0755 lib/firmware/virtio/
+            0444 lib/firmware/virtio/net.bin
+            0755 lib/modules/
+            0755 lib/modules/6.1.0-test/
+            0755 lib/modules/6.1.0-test/kernel/
+            0755 lib/modules/6.1.0-test/kernel/crypto/
+            0444 lib/modules/6.1.0-test/kernel/crypto/crc32c-intel.ko
+            0444 lib/modules/6.1.0-test/kernel/crypto/crc32c_generic.ko
+            0755 lib/modules/6.1.0-test/kernel/drivers/
+            0444 lib/modules/6.1.0-test/kernel/drivers/fuse.ko
+            0755 lib/modules/6.1.0-test/kernel/fs/
+            0755 lib/modules/6.1.0-test/kernel/fs/ext4/
+            0444 lib/modules/6.1.0-test/kernel/fs/ext4/ext4.ko
+            0755 lib/modules/6.1.0-test/kernel/fs/jbd2/
+            0444 lib/modules/6.1.0-test/kernel/fs/jbd2/jbd2.ko
+            0444 lib/modules/6.1.0-test/kernel/fs/mbcache.ko
+            0755 lib/modules/6.1.0-test/kernel/net/
+            0444 lib/modules/6.1.0-test/kernel/net/virtio-net.ko
+            0444 lib/modules/6.1.0-test/modules.alias
+            0444 lib/modules/6.1.0-test/modules.builtin
+            0444 lib/modules/6.1.0-test/modules.dep
+            0444 lib/modules/6.1.0-test/modules.softdep
+            0755 nix/
+            0755 nix/store/
+            0555 nix/store/00000000000000000000000000000001-libc/
+            0555 nix/store/00000000000000000000000000000001-libc/bin/
+            0444 nix/store/00000000000000000000000000000001-libc/bin/tool
+            0555 nix/store/00000000000000000000000000000002-e2fsprogs/
+            0555 nix/store/00000000000000000000000000000002-e2fsprogs/bin/
+            0444 nix/store/00000000000000000000000000000002-e2fsprogs/bin/tool
+            0555 nix/store/00000000000000000000000000000003-bash/
+            0555 nix/store/00000000000000000000000000000003-bash/bin/
+            0444 nix/store/00000000000000000000000000000003-bash/bin/tool
+            0555 proc/
+            0755 run/
+            0555 sys/
+            0755 sysroot/
+            1777 tmp/
+        "#]].assert_eq(&listing(&manifest));
+        let dependencies = manifest.get(Path::new("lib/modules/6.1.0-test/modules.dep"));
+        let Content::Bytes(bytes) = &dependencies.unwrap().content else {
+            panic!("it is a file");
+        };
+        expect_test::expect![[r#"
+            kernel/fs/mbcache.ko:
+            kernel/fs/jbd2/jbd2.ko: kernel/fs/mbcache.ko
+            kernel/fs/ext4/ext4.ko: kernel/fs/jbd2/jbd2.ko kernel/fs/mbcache.ko
+            kernel/crypto/crc32c_generic.ko:
+            kernel/crypto/crc32c-intel.ko:
+            kernel/net/virtio-net.ko:
+            kernel/drivers/fuse.ko:
+        "#]].assert_eq(std::str::from_utf8(bytes).unwrap());
+        let description = manifest.get(Path::new("etc/stage-1.json")).unwrap();
+        let Content::Bytes(bytes) = &description.content else {
+            panic!("it is a file");
+        };
+        let text = std::str::from_utf8(bytes).unwrap();
+        assert_eq!(Stage1::parse(text).unwrap(), Stage1::parse(STAGE1).unwrap());
+    }
+
+    #[test]
+    fn it_is_one_frame_and_always_the_same() {
+        let root = tempfile::tempdir().unwrap();
+        let tree = ModuleTree::scan(&[make_tree(root.path())]).unwrap();
+        let initrd = initrd(root.path(), &tree);
+        let paths = [root.path().join("one"), root.path().join("two")];
+        for path in &paths {
+            initrd.write(path, 3).unwrap();
+        }
+        let one = fs::read(&paths[0]).unwrap();
+        assert_eq!(one, fs::read(&paths[1]).unwrap());
+        assert_eq!(
+            zstd::zstd_safe::find_frame_compressed_size(&one).unwrap(),
+            one.len()
+        );
+        let cpio = root.path().join("initrd.cpio");
+        fs::write(&cpio, zstd::decode_all(&*one).unwrap()).unwrap();
+        let output = Command::new("bsdtar")
+            .arg("-tf")
+            .arg(&cpio)
+            .output()
+            .expect("bsdtar is missing; apt-get install libarchive-tools");
+        assert!(output.status.success());
+        let listed = String::from_utf8(output.stdout).unwrap();
+        assert!(listed.contains("lib/modules/6.1.0-test/kernel/fs/ext4/ext4.ko\n"));
+    }
+
+    #[test]
+    fn errors_name_what_is_missing() {
+        let root = tempfile::tempdir().unwrap();
+        let tree = ModuleTree::scan(&[make_tree(root.path())]).unwrap();
+        let mut broken = initrd(root.path(), &tree);
+        broken.stage1.kernel_modules = vec!["virtio-blk".to_owned()];
+        expect_test::expect!["cannot find kernel module 'virtio-blk' for 6.1.0-test; did you mean 'virtio_net'?"].assert_eq(&broken.manifest().unwrap_err().to_string());
+        let mut broken = initrd(root.path(), &tree);
+        broken.programs[0].closure.remove(0);
+        expect_test::expect!["cannot place program 'fsck.ext4' in the initrd: '/nix/store/00000000000000000000000000000002-e2fsprogs/bin/tool' is in no object of its closure"].assert_eq(&broken.manifest().unwrap_err().to_string());
+        let mut broken = initrd(root.path(), &tree);
+        broken.init = root.path().join("nowhere");
+        let error = broken.manifest().unwrap_err().to_string();
+        assert!(error.ends_with("for the initrd: No such file or directory (os error 2)"));
+    }
+}

@@ -310,4 +310,4 @@ fn read_if_there(path: &Path) -> Result<Vec<u8>, ModuleError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
