@@ -1,3 +1,46 @@
 //! The content-addressed store: names, archive format, database, builds, roots.
+//!
+//! A store has a root folder: objects lie below `ROOT/nix/store`, the state below
+//! `ROOT/nix/var/nix`, as `nix --store ROOT` has it, and real `nix` can use the same store. Names
+//! inside of objects always begin with `/nix/store`.
+//!
+//! Invariants:
+//! - An object is registered in the database only after its files are on the disk and under their
+//!   final name; what is not registered does not exist, and is removed when it is in the way.
+//! - A registered object never changes: modification times are 1, modes 0444 or 0555.
+//! - Nothing here needs root, and a store made by root has the same bytes.
 
 #![forbid(unsafe_code)]
+
+mod add;
+mod build;
+mod canonical;
+mod closure;
+mod database;
+mod error;
+mod export;
+mod image_database;
+mod info;
+mod job;
+mod lock;
+pub mod nar;
+mod profile;
+mod publish;
+mod realise;
+mod references;
+mod roots;
+mod sandbox;
+mod schedule;
+mod store;
+mod tree;
+mod workspace;
+
+pub use error::{IoError, StoreError};
+pub use image_database::write_database;
+pub use info::PathInfo;
+pub use job::{Build, BuildError, Builders, Job, JobError};
+pub use profile::{Generation, ProfileError};
+pub use realise::{Event, Observer, Quiet, RealiseError, Realised};
+pub use references::ReferenceScanner;
+pub use sandbox::{Access, Network, Sandbox, SandboxError, Stdio};
+pub use store::Store;

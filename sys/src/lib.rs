@@ -9,6 +9,7 @@ pub mod kmsg;
 pub mod module;
 pub mod mount;
 pub mod mount_options;
+pub mod namespace;
 pub mod pidfd;
 pub mod process;
 pub mod reboot;

@@ -16,9 +16,8 @@ pub fn list(path: &Path) -> io::Result<Vec<OsString>> {
     let mut names = vec![0_u8; 0];
     loop {
         // SAFETY: the path ends with a zero byte, and the kernel writes at most `len` bytes.
-        let length = unsafe {
-            libc::llistxattr(c_path.as_ptr(), names.as_mut_ptr().cast(), names.len())
-        };
+        let length =
+            unsafe { libc::llistxattr(c_path.as_ptr(), names.as_mut_ptr().cast(), names.len()) };
         match usize::try_from(length) {
             Ok(0) => return Ok(Vec::new()),
             Ok(length) if names.is_empty() => names.resize(length, 0),

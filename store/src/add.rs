@@ -1,0 +1,193 @@
+//! Objects that are not built: texts, derivations, copies of trees.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use cairn_store_path::{Derivation, FixedOutput, Method, Sha256, StorePath, nix32};
+
+use crate::database::Registration;
+use crate::error::{StoreError, io_error};
+use crate::lock::PathLock;
+use crate::publish::{Finished, new_info};
+use crate::store::Store;
+use crate::{canonical, nar, tree};
+
+impl Store {
+    /// Adds a text file that refers to `references`, which must be valid.
+    ///
+    /// # Errors
+    /// The name is invalid, or the store cannot be written.
+    pub fn add_text(
+        &self,
+        name: &str,
+        text: &[u8],
+        references: &BTreeSet<StorePath>,
+    ) -> Result<StorePath, StoreError> {
+        let text = Text::new(name, text.to_vec(), references.clone())?;
+        let path = text.path.clone();
+        self.add_texts(vec![text])?;
+        Ok(path)
+    }
+
+    /// Adds a derivation, whose inputs must be valid (derivations that are inputs: their files).
+    ///
+    /// # Errors
+    /// The name is invalid, or the store cannot be written.
+    pub fn write_derivation(&self, derivation: &Derivation) -> Result<StorePath, StoreError> {
+        let text = Text::derivation(derivation)?;
+        let path = text.path.clone();
+        self.add_texts(vec![text])?;
+        Ok(path)
+    }
+
+    /// Adds derivations, which may be inputs of each other, in one go: one wait for the disk.
+    /// Returns their paths in the same order.
+    ///
+    /// # Errors
+    /// As [`write_derivation`](Self::write_derivation); then none is added.
+    pub fn write_derivations<'a>(
+        &self,
+        derivations: impl IntoIterator<Item = &'a Derivation>,
+    ) -> Result<Vec<StorePath>, StoreError> {
+        let texts = derivations
+            .into_iter()
+            .map(Text::derivation)
+            .collect::<Result<Vec<_>, _>>()?;
+        let paths = texts.iter().map(|text| text.path.clone()).collect();
+        self.add_texts(texts)?;
+        Ok(paths)
+    }
+
+    /// Adds a copy of the file or tree at `from`, named by its content. Of the modes, only the
+    /// executable bit counts; references are not looked for.
+    ///
+    /// # Errors
+    /// The name is invalid, `from` cannot be read, or the store cannot be written.
+    pub fn add_tree(&self, name: &str, from: &Path) -> Result<StorePath, StoreError> {
+        let hashed = nar::hash(from)?;
+        let path = StorePath::source(name, hashed.0, &BTreeSet::new(), false)?;
+        let _lock = PathLock::acquire(&self.real_path(&path))?;
+        if self.is_present(&path)? {
+            return Ok(path);
+        }
+        let copy = self.workspace()?.fresh();
+        let prepared = (|| {
+            tree::copy(from, &copy, 0)?;
+            canonical::canonicalise(&copy)?;
+            match nar::hash(&copy)? == hashed {
+                true => Ok(()),
+                false => Err(StoreError::Changed(from.to_owned())),
+            }
+        })();
+        let mut info = new_info(path.clone(), hashed);
+        let fixed = FixedOutput::sha256(Method::Recursive, hashed.0);
+        info.content_address = Some(fixed.content_address());
+        let published = prepared.and_then(|()| {
+            self.publish(&[Finished {
+                tree: copy.clone(),
+                registration: Registration {
+                    info,
+                    outputs: Vec::new(),
+                },
+            }])
+        });
+        // After a success there is nothing left to remove.
+        tree::remove(&copy)?;
+        published.map(|()| path)
+    }
+
+    /// Whether `path` is registered and its files are there.
+    pub(crate) fn is_present(&self, path: &StorePath) -> Result<bool, StoreError> {
+        Ok(self.is_valid(path)? && fs::symlink_metadata(self.real_path(path)).is_ok())
+    }
+
+    fn add_texts(&self, mut texts: Vec<Text>) -> Result<(), StoreError> {
+        // Sorted, so that two processes take the locks in the same order.
+        texts.sort_by(|one, other| one.path.cmp(&other.path));
+        texts.dedup_by(|one, other| one.path == other.path);
+        let mut locks = Vec::new();
+        let mut batch = Vec::new();
+        let mut written = Ok(());
+        for text in texts {
+            if self.is_present(&text.path)? {
+                continue;
+            }
+            locks.push(PathLock::acquire(&self.real_path(&text.path))?);
+            if self.is_present(&text.path)? {
+                continue;
+            }
+            let tree = self.workspace()?.fresh();
+            written = fs::write(&tree, &text.bytes)
+                .map_err(io_error("write", &tree))
+                .map_err(StoreError::from)
+                .and_then(|()| Ok(canonical::canonicalise(&tree)?));
+            let nar = nar::hash(&tree);
+            batch.push((tree, text, nar));
+            if written.is_err() {
+                break;
+            }
+        }
+        let mut finished = Vec::new();
+        let trees: Vec<_> = batch.iter().map(|(tree, ..)| tree.clone()).collect();
+        for (tree, text, nar) in batch {
+            match nar {
+                Ok(nar) => finished.push(Finished {
+                    tree,
+                    registration: text.registration(nar),
+                }),
+                Err(error) => written = written.and(Err(error.into())),
+            }
+        }
+        let published = written.and_then(|()| self.publish(&finished));
+        for tree in trees {
+            tree::remove(&tree)?;
+        }
+        published
+    }
+}
+
+/// A text file on its way into the store.
+struct Text {
+    path: StorePath,
+    bytes: Vec<u8>,
+    references: BTreeSet<StorePath>,
+    outputs: Vec<(String, StorePath)>,
+}
+
+impl Text {
+    fn new(
+        name: &str,
+        bytes: Vec<u8>,
+        references: BTreeSet<StorePath>,
+    ) -> Result<Self, StoreError> {
+        Ok(Self {
+            path: StorePath::text(name, Sha256::of(&bytes), &references)?,
+            bytes,
+            references,
+            outputs: Vec::new(),
+        })
+    }
+
+    fn derivation(derivation: &Derivation) -> Result<Self, StoreError> {
+        let name = format!("{}.drv", derivation.name);
+        let mut text = Self::new(&name, derivation.to_aterm(), derivation.references())?;
+        text.outputs = derivation
+            .outputs
+            .iter()
+            .map(|(name, output)| (name.clone(), output.path.clone()))
+            .collect();
+        Ok(text)
+    }
+
+    fn registration(self, nar: (Sha256, u64)) -> Registration {
+        let hash = Sha256::of(&self.bytes);
+        let mut info = new_info(self.path, nar);
+        info.references = self.references;
+        info.content_address = Some(format!("text:sha256:{}", nix32::encode(hash.as_bytes())));
+        Registration {
+            info,
+            outputs: self.outputs,
+        }
+    }
+}

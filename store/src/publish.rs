@@ -1,0 +1,104 @@
+//! The one way into the store: sync, rename, sync, register.
+//!
+//! Finished objects wait in the workspace. A batch of them is written to the disk, moved to their
+//! names, the folder is synced, and only then one transaction registers them all. A failure at any
+//! point leaves unregistered files at most, and those are replaced by the next attempt.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use cairn_store_path::StorePath;
+
+use crate::database::Registration;
+use crate::error::{StoreError, io_error};
+use crate::info::PathInfo;
+use crate::store::Store;
+use crate::{canonical, tree};
+
+/// Up to how many files a batch is synced file by file. More are synced with the whole file
+/// system, which takes one wait instead of thousands.
+const FEW: usize = 64;
+
+/// A canonical tree and what is to be registered for it. Its maker holds the lock of its path.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) tree: PathBuf,
+    pub(crate) registration: Registration,
+}
+
+impl Store {
+    /// Makes `batch` valid. The caller holds the locks of all paths in it.
+    pub(crate) fn publish(&self, batch: &[Finished]) -> Result<(), StoreError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.sync_trees(batch)?;
+        for object in batch {
+            self.put_in_place(&object.tree, &object.registration.info.path)?;
+        }
+        tree::sync_file(&self.store_dir())?;
+        let registrations: Vec<Registration> = batch
+            .iter()
+            .map(|object| object.registration.clone())
+            .collect();
+        self.database.register(&registrations)
+    }
+
+    fn sync_trees(&self, batch: &[Finished]) -> Result<(), StoreError> {
+        let mut files = 0;
+        for object in batch {
+            files += tree::count(&object.tree, FEW + 1)?;
+            if files > FEW {
+                let folder = self.store_dir();
+                let handle = File::open(&folder).map_err(io_error("open", &folder))?;
+                nix::unistd::syncfs(&handle).map_err(|error| {
+                    io_error("sync the file system of", &folder)(io::Error::from(error))
+                })?;
+                return Ok(());
+            }
+        }
+        for object in batch {
+            tree::sync(&object.tree)?;
+        }
+        Ok(())
+    }
+
+    fn put_in_place(&self, from: &Path, path: &StorePath) -> Result<(), StoreError> {
+        let to = self.real_path(path);
+        // Not registered, or registered but lost: in both cases it must make room.
+        tree::remove(&to)?;
+        let is_folder = fs::symlink_metadata(from)
+            .map_err(io_error("read", from))?
+            .is_dir();
+        if !is_folder {
+            fs::rename(from, &to).map_err(io_error("create", &to))?;
+            return Ok(());
+        }
+        // Moving a folder to another one changes its `..`: that needs write permission on it.
+        tree::set_mode(from, 0o755)?;
+        fs::rename(from, &to).map_err(io_error("create", &to))?;
+        tree::set_mode(&to, 0o555)?;
+        canonical::set_mtime(&to)?;
+        Ok(())
+    }
+}
+
+/// An unsigned object registered now.
+pub(crate) fn new_info(path: StorePath, nar: (cairn_store_path::Sha256, u64)) -> PathInfo {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(1, |since| since.as_secs());
+    PathInfo {
+        path,
+        nar_hash: nar.0,
+        nar_size: nar.1,
+        references: std::collections::BTreeSet::new(),
+        deriver: None,
+        registration_time: i64::try_from(now).unwrap_or(i64::MAX),
+        ultimate: false,
+        signatures: Vec::new(),
+        content_address: None,
+    }
+}
