@@ -24,6 +24,7 @@ mod step;
 mod wrappers;
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use cairn_system::{ParseError, SystemDescription};
@@ -58,6 +59,18 @@ pub struct Outcome {
     pub plan: Plan,
     /// What could not be planned or done; empty after a success.
     pub failures: Vec<Failure>,
+}
+
+impl Outcome {
+    /// What a process that does nothing else ends with: success, or [`EXIT_FAILED`].
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        if self.failures.is_empty() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(EXIT_FAILED)
+        }
+    }
 }
 
 /// Why there is nothing that could be activated.

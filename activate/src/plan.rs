@@ -140,9 +140,19 @@ impl Plan {
         let root = Root::new(root);
         let mut touched = Touched::default();
         let mut failures = self.problems.clone();
+        let mut accounts_failed = false;
         for step in &self.steps {
             log::info!("{step}");
-            if let Err(failure) = take(step, &root, kernel, &mut touched) {
+            let taken = if accounts_failed && step.needs_accounts() {
+                // The planned id might be somebody else's.
+                Err(Failure::new(format!(
+                    "cannot {step}: users and groups could not be written"
+                )))
+            } else {
+                take(step, &root, kernel, &mut touched)
+            };
+            if let Err(failure) = taken {
+                accounts_failed |= matches!(step, Step::Accounts(_));
                 failures.push(failure);
             }
         }

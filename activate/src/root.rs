@@ -11,9 +11,11 @@ use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{
-    DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, fchown, symlink,
+    DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown, symlink,
 };
 use std::path::{Component, Path, PathBuf};
+
+use nix::fcntl::OFlag;
 
 /// Mode and owner of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -324,31 +326,30 @@ impl Root {
             .mode(0o700)
             .create(&temporary)
             .map_err(failed("create", &temporary))?;
-        if self.owners == Owners::Set {
-            chown(&temporary, Some(rights.uid), Some(rights.gid))
-                .map_err(failed("change owner of", &temporary))?;
-        }
-        fs::set_permissions(&temporary, Permissions::from_mode(rights.mode))
-            .map_err(failed("change mode of", &temporary))?;
+        self.set_rights_of(&temporary, rights)?;
         rename_over(&temporary, &place)?;
         touched.note(&place);
         Ok(())
     }
 
-    /// Sets mode and owner of an existing directory or file; a link in its place is refused.
+    /// Sets mode and owner of an existing directory; a link in its place is refused.
     pub(crate) fn set_rights(&self, path: &Path, rights: Rights) -> Result<(), FileError> {
-        let place = self.place(path)?;
+        self.set_rights_of(&self.place(path)?, rights)
+    }
+
+    /// Through a descriptor: who can write to the parent could put a link in its place.
+    fn set_rights_of(&self, place: &Path, rights: Rights) -> Result<(), FileError> {
         let file = OpenOptions::new()
             .read(true)
-            .custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits())
-            .open(&place)
-            .map_err(failed("open", &place))?;
+            .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY).bits())
+            .open(place)
+            .map_err(failed("open", place))?;
         if self.owners == Owners::Set {
             fchown(&file, Some(rights.uid), Some(rights.gid))
-                .map_err(failed("change owner of", &place))?;
+                .map_err(failed("change owner of", place))?;
         }
         file.set_permissions(Permissions::from_mode(rights.mode))
-            .map_err(failed("change mode of", &place))
+            .map_err(failed("change mode of", place))
     }
 
     /// Gives `path` another name in its folder; the new name must be free.

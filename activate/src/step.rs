@@ -92,6 +92,23 @@ pub enum Step {
     },
 }
 
+impl Step {
+    /// Whether it gives something to a user or group other than the superuser's.
+    pub(crate) fn needs_accounts(&self) -> bool {
+        let others = |rights: &Rights| (rights.uid, rights.gid) != (0, 0);
+        match self {
+            Self::MakeDirectory { rights, .. }
+            | Self::SetRights { rights, .. }
+            | Self::Write { rights, .. }
+            | Self::Copy { rights, .. } => others(rights),
+            Self::Wrappers { programs, .. } => {
+                programs.iter().any(|program| others(&program.rights))
+            }
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -553,7 +553,7 @@ fn ids_are_never_changed_nor_reused() {
             .map(|f| format!("{f}\n"))
             .collect::<String>(),
         &expect![[r#"
-            cannot add user 'eve': uid 1000 is 'alice''s; choose another uid
+            cannot add user 'eve': uid 1000 belongs to 'alice'; choose another
         "#]],
     );
 }
@@ -757,3 +757,31 @@ my $lock = pack('s s x4 q q l x4', F_WRLCK, 0, 0, 0, 0);
 fcntl($f, F_SETLK, $lock) or die "lock: $!";
 $| = 1; print "x"; select(undef, undef, undef, 0.4);
 "#;
+
+#[test]
+fn nothing_is_given_away_when_users_cannot_be_written() {
+    let machine = Machine::new();
+    machine.install(ONE, &description());
+    // The lock file is a directory: it can never be taken.
+    fs::create_dir_all(machine.path("/etc/.pwd.lock")).unwrap();
+    let outcome = machine.run(ONE);
+    let failures: String = outcome
+        .failures
+        .iter()
+        .map(|failure| format!("{failure}\n"))
+        .collect();
+    check(
+        &failures.replace(&machine.root.path().display().to_string(), ""),
+        &expect![[r#"
+            cannot lock '/etc/.pwd.lock': Is a directory (os error 21); is another program changing users?
+            cannot make directory /home/alice 0700 1000:100: users and groups could not be written
+            cannot make directory /var/lib/private/sshd 0750 999:999: users and groups could not be written
+        "#]],
+    );
+    assert!(!machine.exists("/etc/passwd"));
+    assert!(!machine.exists("/home/alice"));
+    assert_eq!(machine.link("/etc/hosts"), "/etc/static/hosts");
+    fs::remove_dir(machine.path("/etc/.pwd.lock")).unwrap();
+    machine.activate(ONE);
+    assert!(machine.exists("/home/alice"));
+}
