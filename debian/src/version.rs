@@ -209,3 +209,125 @@ impl From<Version> for String {
         version.text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const VERSION: &str = "([0-2]:)?[0-9][0-9ab.+~-]{0,6}(-[0-9ab.+~]{1,4})?";
+
+    fn oracle(left: &str, relation: &str, right: &str) -> bool {
+        let status = Command::new("dpkg")
+            .args(["--compare-versions", left, relation, right])
+            .status();
+        status
+            .expect("dpkg is needed: apt-get install dpkg")
+            .success()
+    }
+
+    #[test]
+    fn order() {
+        // Each is lower than the next.
+        let sorted = [
+            "0~",
+            "0",
+            "0.1",
+            "0.9",
+            "0.10",
+            "1.0~~",
+            "1.0~~a",
+            "1.0~",
+            "1.0~rc1-1",
+            "1.0-0.1",
+            "1.0-1~bpo1",
+            "1.0-1",
+            "1.0-1+b1",
+            "1.0a",
+            "1.0+dfsg",
+            "1.0.1",
+            "9999999999999999999999",
+            "10000000000000000000000",
+            "1:0~",
+            "1:0",
+            "2:0",
+        ];
+        for (at, left) in sorted.iter().enumerate() {
+            for (other, right) in sorted.iter().enumerate() {
+                assert_eq!(compare(left, right), at.cmp(&other), "{left} {right}");
+            }
+        }
+        assert_eq!(
+            "0:1.00-0".parse::<Version>().unwrap(),
+            "1.0".parse().unwrap()
+        );
+    }
+
+    #[test]
+    fn refuses_what_is_no_version() {
+        for text in [
+            "",
+            "-1",
+            "1-",
+            ":1",
+            "a:1",
+            "1_2",
+            "1 2",
+            "a1",
+            "1:",
+            "99999999999:1",
+            "1-a:b",
+            "é",
+            "1/2",
+        ] {
+            assert!(text.parse::<Version>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn agrees_with_dpkg() {
+        let mut runner = proptest::test_runner::TestRunner::deterministic();
+        let pairs = (VERSION, VERSION).prop_filter("valid", |(left, right)| {
+            left.parse::<Version>().is_ok() && right.parse::<Version>().is_ok()
+        });
+        runner
+            .run(&pairs, |(left, right)| {
+                let relation = match compare(&left, &right) {
+                    Ordering::Less => "lt",
+                    Ordering::Equal => "eq",
+                    Ordering::Greater => "gt",
+                };
+                prop_assert!(
+                    oracle(&left, relation, &right),
+                    "{} {} {}",
+                    left,
+                    relation,
+                    right
+                );
+                Ok(())
+            })
+            .unwrap();
+    }
+
+    proptest! {
+        #[test]
+        fn is_an_order(a in VERSION, b in VERSION, c in VERSION) {
+            prop_assert_eq!(compare(&a, &b), compare(&b, &a).reverse());
+            prop_assert_eq!(compare(&a, &a), Ordering::Equal);
+            let mut sorted = [&a, &b, &c];
+            sorted.sort_by(|left, right| compare(left, right));
+            prop_assert!(compare(sorted[0], sorted[2]).is_le());
+        }
+
+        #[test]
+        fn hostile_text_never_panics(left in "(?s).{0,20}", right in "(?s).{0,20}") {
+            prop_assert_eq!(compare(&left, &right), compare(&right, &left).reverse());
+            if let Ok(version) = left.parse::<Version>() {
+                prop_assert_eq!(version.as_str(), left);
+            }
+        }
+    }
+}

@@ -126,13 +126,16 @@ impl<'a> Choice<'a> {
             Some(candidate) => format!("{name} {}", candidate.package.version()),
             None => name.to_owned(),
         };
-        let chain = |name: &str| self.get(name).map(|c| self.chain(c)).unwrap_or_default();
+        let reason = |name: &str| match self.get(name).map(|candidate| self.chain(candidate)) {
+            Some(chain) if chain != name => format!("{name} is there for {chain}"),
+            _ => format!("{name} is asked for"),
+        };
         ResolveError::Conflict {
             left: show(left),
             right: show(right),
             relation: format!("{left} conflicts with {relation}"),
-            left_chain: chain(left),
-            right_chain: chain(right),
+            left_chain: reason(left),
+            right_chain: reason(right),
         }
     }
 

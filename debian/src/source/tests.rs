@@ -57,11 +57,11 @@ fn deb822_with_several_values() {
              -----END PGP PUBLIC KEY BLOCK-----\n",
         )],
         expect![[r#"
-            http://mirror.example/debian bookworm ["contrib", "main"] [] true
+            http://mirror.example/debian bookworm ["contrib", "main"] []
               ROOT/usr/share/keyrings/a.gpg
-            http://mirror.example/debian bookworm-updates ["contrib", "main"] [] true
+            http://mirror.example/debian bookworm-updates ["contrib", "main"] []
               ROOT/usr/share/keyrings/a.gpg
-            file:/srv/c y ["main"] ["amd64", "arm64"] false
+            file:/srv/c y ["main"] ["amd64", "arm64"] any-time
               "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nAAAA\n-----END PGP PUBLIC KEY BLOCK-----"
         "#]],
     );
@@ -87,9 +87,9 @@ fn one_line_with_options() {
             ("etc/apt/trusted.gpg.d/key.asc", ""),
         ],
         expect![[r#"
-            http://a.example/debian bookworm ["contrib", "main"] [] true
+            http://a.example/debian bookworm ["contrib", "main"] [] required
               ROOT/etc/apt/trusted.gpg.d/key.asc
-            https://b.example x ["y", "z"] ["amd64", "i386"] false
+            https://b.example x ["y", "z"] ["amd64", "i386"] any-time
               ROOT/k.asc
         "#]],
     );

@@ -293,3 +293,6 @@ fn name_apart(groups: &mut [Group]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

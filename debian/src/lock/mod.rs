@@ -298,3 +298,6 @@ impl FromStr for Lock {
         Self::parse(text)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

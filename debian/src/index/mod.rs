@@ -104,12 +104,6 @@ impl Index {
         self.entries.len()
     }
 
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     /// All packages, sorted by name.
     pub fn packages(&self) -> impl Iterator<Item = Package<'_>> {
         self.entries
@@ -389,3 +383,6 @@ impl PartialEq for Package<'_> {
         std::ptr::eq(self.entry, other.entry)
     }
 }
+
+#[cfg(test)]
+mod tests;
