@@ -73,14 +73,13 @@ fn detect() -> anyhow::Result<Accelerator> {
         .context("cannot read /proc/sys/kernel/random/boot_id")?;
     let key = format!("{} kvm={}", boot.trim(), Path::new("/dev/kvm").exists());
     let known = fs::read_to_string(&cache).unwrap_or_default();
-    let (accelerator, reason) = match remembered(&known, &key) {
-        Some(found) => found,
-        None => {
-            let found = probe()?;
-            let text = format!("{key}\n{}\n{}\n", name(found.0), found.1);
-            fs::write(&cache, text).with_context(|| format!("cannot write {}", cache.display()))?;
-            found
-        }
+    let (accelerator, reason) = if let Some(found) = remembered(&known, &key) {
+        found
+    } else {
+        let found = probe()?;
+        let text = format!("{key}\n{}\n{}\n", name(found.0), found.1);
+        fs::write(&cache, text).with_context(|| format!("cannot write {}", cache.display()))?;
+        found
     };
     eprintln!("accelerator: {accelerator}: {reason}");
     Ok(accelerator)
@@ -223,7 +222,7 @@ mod tests {
 
     #[test]
     fn the_probe_guest_runs_when_emulated() {
-        let outcome = run_guest(Accelerator::Tcg, Duration::from_secs(60)).unwrap();
+        let outcome = run_guest(Accelerator::Tcg, Duration::from_mins(1)).unwrap();
         assert!(matches!(outcome, Outcome::Ran), "{outcome:?}");
     }
 

@@ -13,7 +13,7 @@ pub use cairn_test_agent::End;
 use cairn_test_agent::{CommandLine, Message, Reply, Request};
 
 /// For a command whose caller names no timeout.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// The guest kills a command at its timeout; its reply needs a moment more.
 const GRACE: Duration = Duration::from_secs(15);
 

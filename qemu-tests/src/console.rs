@@ -92,13 +92,35 @@ impl Console {
         patterns: &[&str],
         timeout: Duration,
     ) -> anyhow::Result<(usize, String)> {
+        self.wait(&format!("{patterns:?}"), timeout, |transcript| {
+            transcript.find(patterns)
+        })
+    }
+
+    /// Waits until `pattern` occurs anywhere in what the console has said since the start; what
+    /// others expect is not touched.
+    ///
+    /// # Errors
+    /// As for [`Self::expect`].
+    pub fn wait_for(&self, pattern: &str) -> anyhow::Result<()> {
+        self.wait(&format!("{pattern:?}"), Duration::MAX, |transcript| {
+            transcript.contains(pattern).then_some(())
+        })
+    }
+
+    fn wait<T>(
+        &self,
+        what: &str,
+        timeout: Duration,
+        mut look: impl FnMut(&mut Transcript) -> Option<T>,
+    ) -> anyhow::Result<T> {
         let begin = Instant::now();
         let until = begin
             .checked_add(timeout)
             .map_or(self.deadline, |end| end.min(self.deadline));
         let mut state = self.shared.lock();
         loop {
-            if let Some(found) = state.transcript.find(patterns) {
+            if let Some(found) = look(&mut state.transcript) {
                 return Ok(found);
             }
             let now = Instant::now();
@@ -112,7 +134,7 @@ impl Console {
                 continue;
             };
             let tail = state.transcript.tail(LINES_IN_ERRORS);
-            bail!("cannot find {patterns:?} on the console: {cause}; its last lines are:\n{tail}");
+            bail!("cannot find {what} on the console: {cause}; its last lines are:\n{tail}");
         }
     }
 

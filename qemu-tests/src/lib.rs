@@ -17,11 +17,13 @@ pub mod agent;
 pub mod artefacts;
 pub mod console;
 pub mod firmware;
+pub mod images;
 pub mod machine;
 mod process;
 pub mod qmp;
+pub mod shell;
 pub mod timeline;
 pub mod transcript;
 
 pub use accelerator::Accelerator;
-pub use machine::{Blueprint, Boot, Bus, DirectKernel, Disk, Machine, Writes};
+pub use machine::{Blueprint, Boot, Bus, DirectKernel, Disk, Interactive, Machine, Writes};

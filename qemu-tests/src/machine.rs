@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::json;
-use tempfile::TempDir;
 
 use cairn_test_agent::PORT_NAME;
 
@@ -21,7 +20,7 @@ use crate::agent::Agent;
 use crate::artefacts;
 use crate::console::Console;
 use crate::firmware::Ovmf;
-use crate::process::Process;
+use crate::process::{Process, QEMU};
 use crate::qmp::Qmp;
 use crate::timeline::Timeline;
 
@@ -110,7 +109,7 @@ impl Blueprint {
             memory_mib: 512,
             processors: 1,
             ssh: false,
-            deadline: Duration::from_secs(300),
+            deadline: Duration::from_mins(5),
             accelerator: None,
         }
     }
@@ -174,8 +173,12 @@ impl Blueprint {
     pub fn start(self) -> anyhow::Result<Machine> {
         let accelerator = self.detect()?;
         let folder = artefacts::folder(&self.name)?;
-        let scratch = scratch()?;
-        let parts = self.gather(accelerator, scratch.path())?;
+        let parts = self.gather(accelerator, &folder)?;
+        // Sockets' paths are short, so they lie in /tmp; connected ones need no path any more.
+        let scratch = tempfile::Builder::new()
+            .prefix("cairn-vm-")
+            .tempdir()
+            .context("cannot create a temporary folder")?;
         let sockets = Sockets::bind(scratch.path())?;
         let mut arguments = self.arguments(&parts);
         arguments.extend(socket_arguments(scratch.path()));
@@ -202,24 +205,27 @@ impl Blueprint {
             deadline,
             folder,
             name: self.name,
-            _scratch: scratch,
         })
     }
 
-    /// The command that runs this machine with the serial console on the terminal, and the folder
-    /// that must outlive it. Ctrl-A X ends it, Ctrl-A C opens QEMU's monitor.
+    /// The command that runs this machine with the serial console on the terminal. Ctrl-A X ends
+    /// it, Ctrl-A C opens QEMU's monitor.
     ///
     /// # Errors
     /// As for [`Self::start`].
-    pub fn interactive(&self) -> anyhow::Result<(Command, TempDir, Accelerator)> {
+    pub fn interactive(&self) -> anyhow::Result<Interactive> {
         let accelerator = self.detect()?;
-        let scratch = scratch()?;
-        let parts = self.gather(accelerator, scratch.path())?;
-        let mut command = Command::new(crate::process::QEMU);
+        let folder = artefacts::folder(&self.name)?;
+        let parts = self.gather(accelerator, &folder)?;
+        let mut command = Command::new(QEMU);
         command
             .args(self.arguments(&parts))
             .args(["-serial", "mon:stdio"]);
-        Ok((command, scratch, accelerator))
+        Ok(Interactive {
+            command,
+            accelerator,
+            ssh_port: parts.ssh_port,
+        })
     }
 
     fn detect(&self) -> anyhow::Result<Accelerator> {
@@ -313,6 +319,17 @@ impl Blueprint {
         add(&["-device", "virtio-rng-pci"]);
         arguments
     }
+}
+
+/// A machine for people.
+#[derive(Debug)]
+pub struct Interactive {
+    /// Runs it.
+    pub command: Command,
+    /// What will run its instructions.
+    pub accelerator: Accelerator,
+    /// The host's port that leads to its port 22, if it was asked for.
+    pub ssh_port: Option<u16>,
 }
 
 impl Bus {
@@ -444,13 +461,6 @@ fn accept(
     }
 }
 
-fn scratch() -> anyhow::Result<TempDir> {
-    tempfile::Builder::new()
-        .prefix("cairn-vm-")
-        .tempdir()
-        .context("cannot create a temporary folder")
-}
-
 fn copy_sparsely(from: &Path, to: &Path) -> anyhow::Result<()> {
     let status = Command::new("cp")
         .args(["--sparse=always", "--reflink=auto", "--"])
@@ -489,7 +499,6 @@ pub struct Machine {
     disks: Vec<PathBuf>,
     deadline: Instant,
     folder: PathBuf,
-    _scratch: TempDir,
 }
 
 impl Machine {
@@ -590,10 +599,10 @@ impl Machine {
     ///
     /// # Errors
     /// The check's.
-    pub fn check<T>(
-        &self,
+    pub fn check<'machine, T>(
+        &'machine self,
         what: &str,
-        body: impl FnOnce(&Self) -> anyhow::Result<T>,
+        body: impl FnOnce(&'machine Self) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         let begin = Instant::now();
         let result = body(self);
@@ -639,6 +648,15 @@ impl Drop for Machine {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("{}: {}", self.name, self.keep_evidence());
+        }
+        for copy in self
+            .disks
+            .iter()
+            .filter(|disk| disk.starts_with(&self.folder))
+        {
+            if let Err(error) = fs::remove_file(copy) {
+                eprintln!("cannot remove {}: {error}", copy.display());
+            }
         }
     }
 }

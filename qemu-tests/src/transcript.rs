@@ -58,6 +58,12 @@ impl Transcript {
         Some((index, found))
     }
 
+    /// Whether `pattern` occurs anywhere; the cursor stays.
+    #[must_use]
+    pub fn contains(&self, pattern: &str) -> bool {
+        position(&self.text, pattern.as_bytes()).is_some()
+    }
+
     /// Every line so far; the last may be unfinished.
     #[must_use]
     pub fn lines(&self) -> Vec<Line> {
@@ -122,10 +128,9 @@ impl Stripper {
         let (next, kept) = match (&self, byte) {
             (Self::Text | Self::Command, 0x1b) => (Self::Escape, None),
             (Self::Text, b'\n' | b'\t' | 0x20..=0x7e | 0x80..=0xff) => (Self::Text, Some(byte)),
-            (Self::Escape, b'[') => (Self::Sequence, None),
             (Self::Escape, b']') => (Self::Command, None),
             (Self::Escape, b'(' | b')' | b'*' | b'+' | b'#' | b'%') => (Self::Charset, None),
-            (Self::Sequence, 0x20..=0x3f) => (Self::Sequence, None),
+            (Self::Escape, b'[') | (Self::Sequence, 0x20..=0x3f) => (Self::Sequence, None),
             (Self::Command, byte) if byte != 0x07 => (Self::Command, None),
             _ => (Self::Text, None),
         };

@@ -23,35 +23,38 @@ const CODE: [u8; 47] = [
     0x74, 0x03, 0xee, 0xeb, 0xed, 0xba, 0x04, 0x06, 0xb8, 0x00, 0x20, 0xef, 0xf4, 0xeb, 0xfd,
 ];
 
-fn image(folder: &tempfile::TempDir) -> PathBuf {
+fn image(folder: &tempfile::TempDir) -> anyhow::Result<PathBuf> {
     let mut sector = CODE.to_vec();
     sector.extend(b"\x1b[1mhello\x1b[0m world\n\0");
     sector.resize(510, 0);
     sector.extend([0x55, 0xaa]);
     sector.resize(1 << 20, 0);
     let path = folder.path().join("disk.img");
-    fs::write(&path, sector).unwrap();
-    path
+    fs::write(&path, sector)?;
+    Ok(path)
 }
 
-fn start(name: &str, folder: &tempfile::TempDir) -> Machine {
-    start_for(name, folder, Duration::from_secs(60))
+fn start(name: &str, folder: &tempfile::TempDir) -> anyhow::Result<Machine> {
+    start_for(name, folder, Duration::from_mins(1))
 }
 
-fn start_for(name: &str, folder: &tempfile::TempDir, deadline: Duration) -> Machine {
+fn start_for(
+    name: &str,
+    folder: &tempfile::TempDir,
+    deadline: Duration,
+) -> anyhow::Result<Machine> {
     Blueprint::new(name, Boot::Bios)
         .accelerator(Accelerator::Tcg)
         .memory_mib(64)
         .deadline(deadline)
-        .disk(&image(folder))
+        .disk(&image(folder)?)
         .start()
-        .unwrap()
 }
 
 #[test]
 fn console_monitor_and_power_off() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let machine = start("driver_console", &folder);
+    let machine = start("driver_console", &folder)?;
     machine.check("greeting", |machine| {
         machine.console().expect("hello world")
     })?;
@@ -83,7 +86,7 @@ fn console_monitor_and_power_off() -> anyhow::Result<()> {
 #[test]
 fn what_does_not_come_ends_at_its_deadline_and_leaves_evidence() {
     let folder = tempfile::tempdir().unwrap();
-    let machine = start_for("driver_deadline", &folder, Duration::from_secs(10));
+    let machine = start_for("driver_deadline", &folder, Duration::from_secs(10)).unwrap();
     machine.console().expect("hello world").unwrap();
     let error = machine
         .check("a prompt", |machine| {
@@ -110,7 +113,7 @@ fn what_does_not_come_ends_at_its_deadline_and_leaves_evidence() {
 #[test]
 fn the_end_of_the_machine_ends_the_waiting() {
     let folder = tempfile::tempdir().unwrap();
-    let machine = start("driver_end", &folder);
+    let machine = start("driver_end", &folder).unwrap();
     machine.console().expect("hello world").unwrap();
     machine.console().send(b"q").unwrap();
     let error = machine.console().expect("login:").unwrap_err();
@@ -121,7 +124,7 @@ fn the_end_of_the_machine_ends_the_waiting() {
 #[test]
 fn a_dropped_machine_leaves_no_process() {
     let folder = tempfile::tempdir().unwrap();
-    let machine = start("driver_drop", &folder);
+    let machine = start("driver_drop", &folder).unwrap();
     machine.console().expect("hello world").unwrap();
     let pid = machine.process_id();
     let alive = || fs::exists(format!("/proc/{pid}")).unwrap();
@@ -133,7 +136,7 @@ fn a_dropped_machine_leaves_no_process() {
 #[test]
 fn the_image_is_never_written_to() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let image = image(&folder);
+    let image = image(&folder)?;
     let machine = Blueprint::new("driver_copy", Boot::Bios)
         .accelerator(Accelerator::Tcg)
         .memory_mib(64)
@@ -163,9 +166,9 @@ fn every_bus_is_one_that_qemu_knows() -> anyhow::Result<()> {
         let machine = Blueprint::new(&format!("driver_bus_{bus:?}"), Boot::Bios)
             .accelerator(Accelerator::Tcg)
             .memory_mib(64)
-            .deadline(Duration::from_secs(60))
+            .deadline(Duration::from_mins(1))
             .any_disk(Disk {
-                image: image(&folder),
+                image: image(&folder)?,
                 writes: Writes::Discarded,
                 bus,
             })
@@ -182,8 +185,8 @@ fn the_accelerator_is_one_that_runs_a_guest() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let machine = Blueprint::new("driver_accelerator", Boot::Bios)
         .memory_mib(64)
-        .deadline(Duration::from_secs(60))
-        .disk(&image(&folder))
+        .deadline(Duration::from_mins(1))
+        .disk(&image(&folder)?)
         .start()?;
     machine.console().expect("hello world")?;
     assert_eq!(machine.accelerator(), Accelerator::detect()?);
@@ -195,8 +198,8 @@ fn ovmf_starts() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let machine = Blueprint::new("driver_ovmf", Boot::Uefi)
         .memory_mib(256)
-        .deadline(Duration::from_secs(120))
-        .disk(&image(&folder))
+        .deadline(Duration::from_mins(2))
+        .disk(&image(&folder)?)
         .start()?;
     machine.check("firmware", |machine| machine.console().expect("BdsDxe: "))?;
     Ok(())

@@ -1,7 +1,9 @@
 //! `test`: everything, from the format to virtual machines.
 
+use std::process::Command;
+
 use crate::apt;
-use crate::cargo::{cargo, run};
+use crate::cargo::{cargo, output, release_folder, run};
 use crate::check;
 use crate::demo;
 use crate::metadata;

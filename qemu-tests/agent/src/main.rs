@@ -21,7 +21,7 @@ use anyhow::Context;
 use cairn_test_agent::{Message, PORT_NAME, Request};
 
 /// The port's driver may be loaded after the agent has started.
-const PORT_TIMEOUT: Duration = Duration::from_secs(60);
+const PORT_TIMEOUT: Duration = Duration::from_mins(1);
 /// Between two looks while waiting for the port or for the host.
 const RETRY: Duration = Duration::from_millis(50);
 

@@ -1,0 +1,180 @@
+//! The two images: the demo's, and the tests', which is the demo with an agent, a key for SSH and
+//! services that misbehave when they are started.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+use cairn::build::{BuildOptions, Built, build_disk};
+use cairn::demo;
+use cairn::machine::Machine;
+use cairn::packages::PackageSet;
+use cairn::place::Place;
+use cairn_system::{EtcEntry, Process, Restart, Service, ServiceKind, ServiceName};
+
+use crate::artefacts;
+
+/// A service that ignores SIGTERM; it is not started at boot.
+pub const STUBBORN: &str = "stubborn";
+/// A service that exits at once, for ever; it is not started at boot.
+pub const CRASHING: &str = "crashing";
+/// A service that sleeps, and is restarted whatever happens.
+pub const SLEEPER: &str = "sleeper";
+
+/// The folder with `cairn`, `cairn-init` and `cairn-test-agent`: that of release builds, unless
+/// `CAIRN_PROGRAMS` names another.
+#[must_use]
+pub fn programs() -> PathBuf {
+    if let Some(folder) = env::var_os("CAIRN_PROGRAMS") {
+        return PathBuf::from(folder);
+    }
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"),
+        PathBuf::from,
+    );
+    target.join("x86_64-unknown-linux-gnu/release")
+}
+
+/// Store and cache in the user's folders, the lock file in the cache.
+///
+/// # Errors
+/// `HOME` is not set.
+pub fn options() -> anyhow::Result<BuildOptions> {
+    let place = Place::new(None, None)?;
+    let lock_file = place.cache.join("demo.lock");
+    Ok(BuildOptions {
+        place,
+        lock_file,
+        mirror: None,
+        update: false,
+        programs: programs(),
+    })
+}
+
+/// Builds the demo's image, or finds it built.
+///
+/// # Errors
+/// As `build_disk` has them.
+pub fn build_demo(options: &BuildOptions) -> anyhow::Result<Built> {
+    build_disk(
+        options,
+        &demo::packages(),
+        &["cairn", "cairn-init"],
+        demo::machine,
+    )
+}
+
+/// Builds the tests' image, or finds it built; its key for SSH is [`ssh_key`].
+///
+/// # Errors
+/// As `build_disk` has them; or `ssh-keygen` is missing.
+pub fn build_test(options: &BuildOptions) -> anyhow::Result<Built> {
+    let key = ssh_key()?.with_extension("pub");
+    let key = fs::read_to_string(&key).with_context(|| format!("cannot read {}", key.display()))?;
+    let programs = ["cairn", "cairn-init", "cairn-test-agent"];
+    build_disk(options, &demo::packages(), &programs, |packages, lock| {
+        let mut machine = demo::machine(packages, lock)?;
+        add_test_parts(packages, &mut machine, &key)?;
+        Ok(machine)
+    })
+}
+
+fn add_test_parts(
+    packages: &PackageSet<'_>,
+    machine: &mut Machine,
+    key: &str,
+) -> anyhow::Result<()> {
+    let description = &mut machine.description;
+    description.kernel_modules.push("virtio_console".to_owned());
+    description.etc.push(EtcEntry {
+        target: "ssh/authorized_keys.d/root".to_owned(),
+        source: packages.text("authorized_keys", key)?,
+        copy: None,
+    });
+    let shell = packages.path("bash", "bin/bash")?;
+    let sleep = packages.path("coreutils", "bin/sleep")?;
+    let agent = packages.program_of_ours("cairn-test-agent")?;
+    let script = |text: String| vec![shell.clone(), "-c".to_owned(), text];
+    description.services.extend([
+        Service {
+            restart: Restart::Always,
+            ..service("test-agent", vec![agent])?
+        },
+        Service {
+            restart: Restart::Always,
+            ..service(SLEEPER, vec![sleep.clone(), "infinity".to_owned()])?
+        },
+        Service {
+            wanted_at_boot: false,
+            stop_timeout_ms: 2_000,
+            ..service(
+                STUBBORN,
+                script(format!("trap '' TERM; while :; do {sleep} 1000; done")),
+            )?
+        },
+        Service {
+            wanted_at_boot: false,
+            restart: Restart::Always,
+            ..service(CRASHING, script("echo about to fail; exit 3".to_owned()))?
+        },
+    ]);
+    Ok(())
+}
+
+fn service(name: &str, argv: Vec<String>) -> anyhow::Result<Service> {
+    Ok(Service {
+        name: ServiceName::try_from(name)?,
+        description: "For tests".to_owned(),
+        kind: ServiceKind::Simple,
+        process: Process {
+            argv,
+            environment: [("PATH".to_owned(), "/run/current-system/sw/bin".to_owned())].into(),
+            user: None,
+            group: None,
+            working_directory: None,
+            tty: None,
+        },
+        requires: Vec::new(),
+        wants: Vec::new(),
+        after: Vec::new(),
+        wanted_at_boot: true,
+        restart: Restart::Never,
+        restart_delay_ms: Service::default_restart_delay_ms(),
+        restart_delay_max_ms: Service::default_restart_delay_max_ms(),
+        stop_timeout_ms: Service::default_stop_timeout_ms(),
+    })
+}
+
+/// The private key that opens test images: made once, so that the image stays the same.
+///
+/// # Errors
+/// `ssh-keygen` is missing or fails.
+pub fn ssh_key() -> anyhow::Result<PathBuf> {
+    let folder = artefacts::root()?;
+    let key = folder.join("ssh-key");
+    if key.exists() {
+        return Ok(key);
+    }
+    // Made under another name, so that what exists is whole.
+    let temporary = tempfile::tempdir_in(&folder)
+        .with_context(|| format!("cannot create a folder in {}", folder.display()))?;
+    let made = temporary.path().join("ssh-key");
+    let status = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", "cairn tests", "-f"])
+        .arg(&made)
+        .status()
+        .context("cannot run ssh-keygen; install it: apt-get install openssh-client")?;
+    if !status.success() {
+        bail!("cannot make a key for SSH: ssh-keygen ended with {status}");
+    }
+    for (from, to) in [
+        (made.with_extension("pub"), key.with_extension("pub")),
+        (made, key.clone()),
+    ] {
+        fs::rename(&from, &to).with_context(|| format!("cannot create {}", to.display()))?;
+    }
+    Ok(key)
+}
