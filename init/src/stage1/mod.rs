@@ -17,11 +17,11 @@ mod block;
 mod check;
 pub mod command_line;
 mod emergency;
-mod failure;
+pub mod failure;
 mod handover;
-mod hardware;
+pub mod hardware;
 pub mod modprobe;
-mod mounts;
+pub mod mounts;
 pub mod resolve;
 
 use std::fs;

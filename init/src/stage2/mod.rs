@@ -1,10 +1,199 @@
 //! Stage 2: from the real root to core.
+//!
+//! ```text
+//! root writable -> the kernel's file systems -> modules and devices -> the other file systems
+//!   -> random seed -> activation -> sysctl -> exec core
+//! ```
+//!
+//! Invariant: no step is an obstacle for the next one. What fails is in the kernel log, and the
+//! machine comes up as far as it can, so that somebody can log in and repair it.
 
 pub mod activation;
+mod api_mounts;
+mod random_seed;
+mod sysctl;
 
+use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
-/// Prepares the system and executes core.
+use cairn_sys::console::{self, CONSOLE};
+use cairn_sys::kmsg::{self, Priority};
+use cairn_sys::mount;
+use cairn_sys::mount_options::MountOptions;
+use cairn_sys::signal;
+use cairn_system::{FileSystem, Stage1, SystemDescription, V1, boot_mark};
+use nix::mount::MsFlags;
+
+use crate::autoload::{Autoload, directory_of_running_kernel};
+use crate::stage1::command_line::Orders;
+use crate::stage1::hardware::Hardware;
+use crate::stage1::{modprobe, mounts};
+
+/// How long a device of a file system that is not needed early is waited for.
+const DEVICE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Prepares the system of `toplevel` and executes core; never returns.
 pub fn run(toplevel: &Path) -> ! {
-    crate::core::run(toplevel)
+    if std::process::id() != 1 {
+        eprintln!("stage 2 is for stage 1 to execute, as PID 1");
+        std::process::exit(64);
+    }
+    std::panic::set_hook(Box::new(|panic| {
+        kmsg::write(
+            Priority::Critical,
+            &format!("cairn: stage 2 failed: {panic}; rebooting in 10 s"),
+        );
+        signal::reboot_after_delay()
+    }));
+    kmsg::install("stage-2", log::LevelFilter::Info);
+    api_mounts::apply();
+    kmsg::write(Priority::Notice, boot_mark::STAGE_2_STARTED);
+    if let Err(error) = console::take_standard_streams(Path::new(CONSOLE)) {
+        log::warn!("cannot open {CONSOLE}: {error}");
+    }
+    match read_description(toplevel) {
+        Ok(description) => prepare(toplevel, &description),
+        Err(error) => kmsg::write(Priority::Critical, &format!("cairn: {error}")),
+    }
+    kmsg::write(Priority::Notice, boot_mark::SERVICES_STARTED);
+    execute_core(toplevel)
+}
+
+fn prepare(toplevel: &Path, description: &SystemDescription) {
+    make_root_writable(description);
+    protect_store();
+    let mut hardware = start_hardware(toplevel, description);
+    mount_others(description, hardware.as_mut());
+    drop(hardware);
+    random_seed::renew(Path::new("/"));
+    note_booted_system(toplevel);
+    activation::run_as_child(toplevel);
+    sysctl::apply(Path::new("/proc/sys"), &description.sysctl);
+}
+
+/// Reads the description; the error names the file.
+fn read_description(toplevel: &Path) -> anyhow::Result<SystemDescription> {
+    let path = toplevel.join("system.json");
+    let text = fs::read_to_string(&path)
+        .map_err(|error| anyhow::anyhow!("cannot read {}: {error}", path.display()))?;
+    Ok(SystemDescription::parse(&text)?)
+}
+
+/// Stage 1 may have mounted it read-only, as `ro` on the kernel's command line asks.
+fn make_root_writable(description: &SystemDescription) {
+    let root = description
+        .file_systems
+        .iter()
+        .find(|file_system| file_system.mount_point.as_str() == "/");
+    let Some(root) = root else { return };
+    let options = MountOptions::parse(&root.options);
+    if options.flags.contains(MsFlags::MS_RDONLY) {
+        return;
+    }
+    let none: Option<&str> = None;
+    let flags = options.flags | MsFlags::MS_REMOUNT;
+    if let Err(error) = nix::mount::mount(none, "/", none, flags, none) {
+        log::error!("cannot make / writable: {error}; check fileSystems.\"/\".options");
+    }
+}
+
+/// Stage 1 has done it, unless the system was started without one.
+fn protect_store() {
+    const STORE: &str = "/nix/store";
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let protected = mounts.lines().any(|line| {
+        let mut fields = line.split(' ').skip(1);
+        fields.next() == Some(STORE)
+            && fields
+                .nth(1)
+                .is_some_and(|options| options.split(',').any(|option| option == "ro"))
+    });
+    if !protected
+        && let Err(error) = mount::bind_on_itself(Path::new(STORE), &["ro", "nosuid", "nodev"])
+    {
+        log::error!("the store is not protected: {error}");
+    }
+}
+
+/// Loads the modules that are named and those that devices ask for.
+fn start_hardware(toplevel: &Path, description: &SystemDescription) -> Option<Hardware> {
+    let started = directory_of_running_kernel(&toplevel.join("kernel-modules/lib/modules"))
+        .and_then(|directory| Autoload::open(&directory, modprobe::policy()));
+    let autoload = match started {
+        Ok(autoload) => autoload,
+        Err(error) => {
+            log::error!("no module is loaded: {error}");
+            return None;
+        }
+    };
+    match Hardware::start(autoload, &description.kernel_modules) {
+        Ok(hardware) => Some(hardware),
+        Err(error) => {
+            log::error!("no module is loaded: {error}");
+            None
+        }
+    }
+}
+
+/// What stage 1 has left: every file system that is not needed early.
+fn mount_others(description: &SystemDescription, hardware: Option<&mut Hardware>) {
+    let others: Vec<FileSystem> = description
+        .file_systems
+        .iter()
+        .filter(|fs| !fs.is_early() && !MountOptions::parse(&fs.options).noauto)
+        .cloned()
+        .collect();
+    let Some(hardware) = hardware.filter(|_| !others.is_empty()) else {
+        for file_system in &others {
+            log::error!("{} is not mounted", file_system.mount_point.as_str());
+        }
+        return;
+    };
+    let plan = Stage1 {
+        version: V1,
+        file_systems: others,
+        kernel_modules: Vec::new(),
+        emergency_access: false,
+        device_timeout_seconds: 0,
+        reboot_delay_seconds: 0,
+    };
+    let root = Path::new("/");
+    for mount in mounts::plan(&plan, &Orders::default(), root) {
+        match mounts::apply(&mount, root, hardware, DEVICE_TIMEOUT) {
+            Ok(mounts::Outcome::Mounted) => {}
+            Ok(mounts::Outcome::Restart) => {
+                log::error!("{} was repaired and wants a reboot", mount.target);
+            }
+            Err(error) => log::error!("{error}"),
+        }
+    }
+}
+
+fn note_booted_system(toplevel: &Path) {
+    let link = "/run/booted-system";
+    match std::os::unix::fs::symlink(toplevel, link) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            log::error!("cannot make {link}: {error}");
+        }
+        _ => {}
+    }
+}
+
+/// A fresh program: core's memory is not to hold what stage 2 needed.
+fn execute_core(toplevel: &Path) -> ! {
+    loop {
+        let error = Command::new("/proc/self/exe")
+            .arg0("cairn-core")
+            .arg(toplevel)
+            .env_clear()
+            .exec();
+        kmsg::write(
+            Priority::Critical,
+            &format!("cairn: cannot execute core: {error}; trying again in 10 s"),
+        );
+        std::thread::sleep(Duration::from_secs(10));
+    }
 }

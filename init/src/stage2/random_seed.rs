@@ -1,0 +1,80 @@
+//! The random seed: what one boot leaves to the next, mixed into the kernel's pool.
+//!
+//! Invariant: a seed is used once. A new one is on the disk before the boot goes on, so that a
+//! machine that loses its power does not start twice from the same one. It is mixed in but never
+//! credited as entropy: an image may have been copied.
+//!
+//! Source: random(4), `random(7)`.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// The seed's size in bytes: the pool's.
+const BYTES: u64 = 512;
+
+/// Mixes the seed in, and puts a new one in its place. What fails is logged.
+pub fn renew(root: &Path) {
+    let seed = root.join("var/lib/cairn/random-seed");
+    let urandom = root.join("dev/urandom");
+    match load(&seed, &urandom) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            log::warn!("cannot use the random seed {}: {error}", seed.display());
+        }
+        _ => {} // the first boot has none
+    }
+    if let Err(error) = save(&seed, &urandom) {
+        log::warn!("cannot save a random seed at {}: {error}", seed.display());
+    }
+}
+
+fn load(seed: &Path, urandom: &Path) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    File::open(seed)?.take(BYTES).read_to_end(&mut bytes)?;
+    OpenOptions::new()
+        .write(true)
+        .open(urandom)?
+        .write_all(&bytes)
+}
+
+fn save(seed: &Path, urandom: &Path) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    File::open(urandom)?.take(BYTES).read_to_end(&mut bytes)?;
+    let Some(directory) = seed.parent() else {
+        return Ok(());
+    };
+    fs::create_dir_all(directory)?;
+    let fresh = seed.with_extension("new");
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&fresh)?;
+    file.write_all(&bytes)?;
+    file.sync_all()?;
+    fs::rename(&fresh, seed)?;
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn each_boot_has_another_seed() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("dev")).unwrap();
+        std::os::unix::fs::symlink("/dev/urandom", root.path().join("dev/urandom")).unwrap();
+        let seed = root.path().join("var/lib/cairn/random-seed");
+        renew(root.path());
+        let first = fs::read(&seed).unwrap();
+        renew(root.path());
+        assert_eq!(first.len(), 512);
+        assert_ne!(first, fs::read(&seed).unwrap());
+        let mode = fs::metadata(&seed).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}
