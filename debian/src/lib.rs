@@ -15,6 +15,7 @@ mod digest;
 mod download;
 mod fetch;
 mod group;
+mod http_proxy;
 pub mod import;
 mod index;
 mod keys;
@@ -32,17 +33,21 @@ mod version;
 
 pub use archive::{Archive, UpdateError, UpdateOptions};
 pub use cache::{Cache, CacheError};
+pub use control::ParseControlError;
 pub use date::parse_date;
 pub use digest::{ParseSha256Error, Sha256};
 pub use download::DownloadError;
 pub use fetch::{FetchOptions, Fetcher};
 pub use group::{Group, groups};
+pub use index::ParseIndexError;
 pub use keys::Keys;
 pub use lock::{
     Lock, LockMismatch, LockedPackage, LockedRelease, MultiArch, ParseLockError, is_safe_filename,
 };
 pub use progress::Show;
 pub use proxy::Proxies;
+pub use relation::ParseRelationError;
+pub use release::ReleaseError;
 pub use request::{ParseWantedError, Request, Wanted, is_package_name};
 pub use resolve::ResolveError;
 pub use signature::SignatureError;

@@ -11,10 +11,14 @@ use std::time::Duration;
 use ureq::Agent;
 use ureq::http::Uri;
 
+use crate::http_proxy;
 use crate::proxy::Proxies;
 
 /// How long connecting, an answer, or the next piece of one may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Redirections that are followed.
+const REDIRECTIONS: usize = 10;
 
 /// A client for mirrors; threads share one.
 pub struct Transport {
@@ -98,29 +102,21 @@ impl Transport {
         if !["http", "https"].contains(&scheme) || host.is_empty() {
             return Err(TransportError::Address);
         }
-        let agent = self.agent(self.proxies.proxy(scheme, host))?;
+        let proxy = self.proxies.proxy(scheme, host);
+        if let Some(proxy) = proxy.filter(|proxy| scheme == "http" && is_plain(proxy)) {
+            return self.get_through(proxy, uri, offset);
+        }
+        let agent = self.agent(proxy)?;
         let mut request = agent.get(&uri);
         if offset > 0 {
             request = request.header("Range", format!("bytes={offset}-"));
         }
         let response = request.call().map_err(TransportError::Connection)?;
-        let offset = match response.status().as_u16() {
-            200 => 0,
-            206 => {
-                let range = response.headers().get("Content-Range");
-                let range = range
-                    .and_then(|value| value.to_str().ok())
-                    .unwrap_or_default();
-                if range.starts_with(&format!("bytes {offset}-")) {
-                    offset
-                } else {
-                    return Err(TransportError::Status(206));
-                }
-            }
-            404 | 410 => return Err(TransportError::NotFound),
-            416 => return Err(TransportError::PastEnd),
-            status => return Err(TransportError::Status(status)),
-        };
+        let range = response.headers().get("Content-Range");
+        let range = range
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let offset = begin(response.status().as_u16(), range, offset)?;
         // Callers know the size to expect, and stop there.
         let reader = response
             .into_body()
@@ -131,6 +127,31 @@ impl Transport {
             reader: Box::new(reader),
             offset,
         })
+    }
+
+    fn get_through(&self, proxy: &str, mut uri: Uri, offset: u64) -> Result<Body, TransportError> {
+        for _ in 0..REDIRECTIONS {
+            let answer = http_proxy::get(proxy, &uri, offset, TIMEOUT)?;
+            if (301..=308).contains(&answer.status) && answer.status != 304 {
+                let target = if answer.location.starts_with('/') {
+                    let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
+                    format!("http://{authority}{}", answer.location)
+                } else {
+                    answer.location
+                };
+                if !target.starts_with("http://") {
+                    return self.get(&target, offset);
+                }
+                uri = target.parse().map_err(|_| TransportError::Address)?;
+                continue;
+            }
+            let offset = begin(answer.status, &answer.content_range, offset)?;
+            return Ok(Body {
+                reader: answer.reader,
+                offset,
+            });
+        }
+        Err(TransportError::Status(302))
     }
 
     fn agent(&self, proxy: Option<&str>) -> Result<Agent, TransportError> {
@@ -157,6 +178,22 @@ impl Transport {
         agents.push((proxy.map(str::to_owned), agent.clone()));
         Ok(agent)
     }
+}
+
+/// Where a body begins, by the answer's status and its range.
+fn begin(status: u16, range: &str, offset: u64) -> Result<u64, TransportError> {
+    match status {
+        200 => Ok(0),
+        206 if range.starts_with(&format!("bytes {offset}-")) => Ok(offset),
+        404 | 410 => Err(TransportError::NotFound),
+        416 => Err(TransportError::PastEnd),
+        status => Err(TransportError::Status(status)),
+    }
+}
+
+/// Whether a proxy is spoken to in plain HTTP.
+fn is_plain(proxy: &str) -> bool {
+    proxy.starts_with("http://") || !proxy.contains("://")
 }
 
 fn open(path: &str, offset: u64) -> Result<Body, TransportError> {
