@@ -277,7 +277,7 @@ impl Planning<'_> {
         let target = Path::new(STATIC).join(name);
         match self.found(&path)? {
             Kind::Link(present) if present == target => Ok(Vec::new()),
-            found => self.replace(found, Step::Link { path, target }),
+            found => self.replace(&found, Step::Link { path, target }),
         }
     }
 
@@ -302,7 +302,7 @@ impl Planning<'_> {
             found => {
                 let source = source.to_owned();
                 self.replace(
-                    found,
+                    &found,
                     Step::Copy {
                         path,
                         source,
@@ -323,12 +323,12 @@ impl Planning<'_> {
     }
 
     /// The step that makes an entry, and before it what brings the present one out of the way.
-    fn replace(&self, found: Kind, make: Step) -> Result<Vec<Step>, Failure> {
+    fn replace(&self, found: &Kind, make: Step) -> Result<Vec<Step>, Failure> {
         let (Step::Link { path, .. } | Step::Copy { path, .. }) = &make else {
             return Ok(vec![make]);
         };
         let path = path.clone();
-        let is_ours = match &found {
+        let is_ours = match found {
             Kind::Absent => true,
             Kind::Link(target) => is_own_link(target),
             Kind::File(_) => path

@@ -263,19 +263,19 @@ impl Root {
         Ok(())
     }
 
-    /// Writes a file with `fill`, replacing what is there unless it is a directory. Owner and mode
+    /// Writes a file with `write_content`, replacing what is there unless it is a directory. Owner and mode
     /// are set before the file gets its name.
     pub(crate) fn write(
         &self,
         path: &Path,
         rights: Rights,
         touched: &mut Touched,
-        fill: impl FnOnce(&mut File) -> io::Result<()>,
+        write_content: impl FnOnce(&mut File) -> io::Result<()>,
     ) -> Result<(), FileError> {
         let place = self.place(path)?;
         let temporary = temporary_beside(&place);
         remove_if_there(&temporary)?;
-        let written = self.write_temporary(&temporary, rights, fill);
+        let written = self.write_temporary(&temporary, rights, write_content);
         if let Err(error) = written {
             remove_if_there(&temporary)?;
             return Err(error);
@@ -289,7 +289,7 @@ impl Root {
         &self,
         temporary: &Path,
         rights: Rights,
-        fill: impl FnOnce(&mut File) -> io::Result<()>,
+        write_content: impl FnOnce(&mut File) -> io::Result<()>,
     ) -> Result<(), FileError> {
         let mut file = OpenOptions::new()
             .write(true)
@@ -298,12 +298,12 @@ impl Root {
             .open(temporary)
             .map_err(failed("create", temporary))?;
         // The owner first: a change of owner clears setuid bits and capabilities. The content
-        // before the capabilities that `fill` may set last: a write clears them as well.
+        // before the capabilities that `write_content` may set last: a write clears them as well.
         if self.owners == Owners::Set {
             fchown(&file, Some(rights.uid), Some(rights.gid))
                 .map_err(failed("change owner of", temporary))?;
         }
-        fill(&mut file).map_err(failed("write", temporary))?;
+        write_content(&mut file).map_err(failed("write", temporary))?;
         file.set_permissions(Permissions::from_mode(rights.mode))
             .map_err(failed("change mode of", temporary))?;
         file.sync_all().map_err(failed("sync", temporary))

@@ -157,7 +157,8 @@ fn has_capabilities(root: &Root, path: &Path, wanted: Capabilities) -> Result<bo
 /// The first `wrappers.N` that is not there.
 fn free_folder(root: &Root) -> Result<PathBuf, Failure> {
     let taken: BTreeSet<_> = root.names(Path::new(FOLDER))?.into_iter().collect();
-    (0_u32..)
+    // One more than are taken always has a free one.
+    (0..=taken.len())
         .map(|number| format!("wrappers.{number}"))
         .find(|name| !taken.contains(std::ffi::OsStr::new(name)))
         .map(|name| Path::new(FOLDER).join(name))

@@ -1,6 +1,6 @@
 //! Whole activations of a tree in a temporary folder: plans, results, second runs.
 
-#![allow(missing_docs, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -146,6 +146,12 @@ impl Machine {
             }
         }
     }
+}
+
+/// What failed, one a line.
+fn failures(outcome: &Outcome) -> String {
+    let lines: Vec<String> = outcome.failures.iter().map(ToString::to_string).collect();
+    lines.join("\n") + "\n"
 }
 
 fn is_superuser() -> bool {
@@ -365,11 +371,7 @@ fn what_is_not_ours_is_kept() {
     machine.write("/etc/hosts", "mine again\n");
     let outcome = machine.run(ONE);
     check(
-        &outcome
-            .failures
-            .iter()
-            .map(|f| format!("{f}\n"))
-            .collect::<String>(),
+        &failures(&outcome),
         &expect![[r#"
             cannot make /etc/hosts: cannot replace '/etc/hosts', which is not Cairn's: '/etc/hosts.before-cairn' is taken; remove one of them
             cannot make /etc/sudoers: cannot replace '/etc/sudoers', which is not Cairn's: '/etc/sudoers.before-cairn' is taken; remove one of them
@@ -429,11 +431,7 @@ fn bad_entries_fail_alone() {
     machine.write(&format!("{ONE}/system.json"), &text);
     let outcome = machine.run(ONE);
     check(
-        &outcome
-            .failures
-            .iter()
-            .map(|f| format!("{f}\n"))
-            .collect::<String>(),
+        &failures(&outcome),
         &expect![[r#"
             cannot add user 'sshd': its description has a ':' or control character
             cannot make directory '/var/lib/private/sshd': there is no user 'sshd'; define users.users.sshd
@@ -547,11 +545,7 @@ fn ids_are_never_changed_nor_reused() {
     machine.install(TWO, &one);
     let outcome = machine.run(TWO);
     check(
-        &outcome
-            .failures
-            .iter()
-            .map(|f| format!("{f}\n"))
-            .collect::<String>(),
+        &failures(&outcome),
         &expect![[r#"
             cannot add user 'eve': uid 1000 belongs to 'alice'; choose another
         "#]],
@@ -571,11 +565,7 @@ fn damaged_files_are_survived() {
     machine.install(ONE, &description());
     let outcome = machine.run(ONE);
     check(
-        &outcome
-            .failures
-            .iter()
-            .map(|f| format!("{f}\n"))
-            .collect::<String>(),
+        &failures(&outcome),
         &expect![[r#"
             cannot read '/var/lib/nixos/uid-map': expected value at line 1 column 1; it is kept aside and begun anew
         "#]],
@@ -677,11 +667,7 @@ fn the_kernel_is_told() {
     };
     let outcome = run(machine.root.path(), Path::new(ONE), Mode::Apply, &kernel).unwrap();
     check(
-        &outcome
-            .failures
-            .iter()
-            .map(|f| format!("{f}\n"))
-            .collect::<String>(),
+        &failures(&outcome),
         &expect![[r#"
             cannot set the host name: permission denied
             cannot set the kernel's modprobe: permission denied
@@ -765,11 +751,7 @@ fn nothing_is_given_away_when_users_cannot_be_written() {
     // The lock file is a directory: it can never be taken.
     fs::create_dir_all(machine.path("/etc/.pwd.lock")).unwrap();
     let outcome = machine.run(ONE);
-    let failures: String = outcome
-        .failures
-        .iter()
-        .map(|failure| format!("{failure}\n"))
-        .collect();
+    let failures = failures(&outcome);
     check(
         &failures.replace(&machine.root.path().display().to_string(), ""),
         &expect![[r#"

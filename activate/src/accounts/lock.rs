@@ -23,6 +23,11 @@ pub(super) struct Lock(#[expect(dead_code, reason = "the lock lives as long as t
 
 const RETRY: Duration = Duration::from_millis(20);
 
+/// These constants are 0 to 2, and only their C type is too wide.
+fn short(constant: libc::c_int) -> libc::c_short {
+    libc::c_short::try_from(constant).unwrap_or_default()
+}
+
 pub(super) fn acquire(root: &Root, deadline: Duration) -> Result<Lock, AccountsError> {
     let path = root.place(Path::new("/etc/.pwd.lock"))?;
     let failed = |source| AccountsError::Lock {
@@ -38,8 +43,8 @@ pub(super) fn acquire(root: &Root, deadline: Duration) -> Result<Lock, AccountsE
         .open(&path)
         .map_err(failed)?;
     let whole_file = libc::flock {
-        l_type: libc::F_WRLCK as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
+        l_type: short(libc::F_WRLCK),
+        l_whence: short(libc::SEEK_SET),
         l_start: 0,
         l_len: 0,
         l_pid: 0,

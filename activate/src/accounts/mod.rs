@@ -8,15 +8,19 @@
 //! Source: passwd(5) and its kin; `update-users-groups.pl` of NixOS for the rules and the names of
 //! the state files.
 
+mod choose;
 mod database;
 mod group;
+mod groups;
 mod gshadow;
 mod id_map;
 mod lock;
 mod passwd;
+mod passwords;
 mod shadow;
 mod text;
 mod update;
+mod users;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
