@@ -314,6 +314,7 @@ fn file(path: &Path, mode: u32) -> Result<Node, InitrdError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
     use std::process::Command;
 
     use super::*;
@@ -357,18 +358,17 @@ mod tests {
     }
 
     fn listing(manifest: &Manifest) -> String {
-        manifest
-            .entries()
-            .map(|(path, node)| {
-                let kind = match &node.content {
-                    Content::Directory => "/".to_owned(),
-                    Content::Symlink(target) => format!(" -> {}", target.display()),
-                    Content::CharDevice { major, minor } => format!(" c {major}:{minor}"),
-                    Content::Bytes(_) | Content::File { .. } => String::new(),
-                };
-                format!("{:04o} {}{kind}\n", node.mode, path.display())
-            })
-            .collect()
+        let mut text = String::new();
+        for (path, node) in manifest.entries() {
+            let kind = match &node.content {
+                Content::Directory => "/".to_owned(),
+                Content::Symlink(target) => format!(" -> {}", target.display()),
+                Content::CharDevice { major, minor } => format!(" c {major}:{minor}"),
+                Content::Bytes(_) | Content::File { .. } => String::new(),
+            };
+            writeln!(text, "{:04o} {}{kind}", node.mode, path.display()).unwrap();
+        }
+        text
     }
 
     #[test]
@@ -427,7 +427,8 @@ mod tests {
             0555 sys/
             0755 sysroot/
             1777 tmp/
-        "#]].assert_eq(&listing(&manifest));
+        "#]]
+        .assert_eq(&listing(&manifest));
         let dependencies = manifest.get(Path::new("lib/modules/6.1.0-test/modules.dep"));
         let Content::Bytes(bytes) = &dependencies.unwrap().content else {
             panic!("it is a file");
@@ -440,7 +441,8 @@ mod tests {
             kernel/crypto/crc32c-intel.ko:
             kernel/net/virtio-net.ko:
             kernel/drivers/fuse.ko:
-        "#]].assert_eq(std::str::from_utf8(bytes).unwrap());
+        "#]]
+        .assert_eq(std::str::from_utf8(bytes).unwrap());
         let description = manifest.get(Path::new("etc/stage-1.json")).unwrap();
         let Content::Bytes(bytes) = &description.content else {
             panic!("it is a file");
@@ -482,7 +484,10 @@ mod tests {
         let tree = ModuleTree::scan(&[make_tree(root.path())]).unwrap();
         let mut broken = initrd(root.path(), &tree);
         broken.stage1.kernel_modules = vec!["virtio-blk".to_owned()];
-        expect_test::expect!["cannot find kernel module 'virtio-blk' for 6.1.0-test; did you mean 'virtio_net'?"].assert_eq(&broken.manifest().unwrap_err().to_string());
+        expect_test::expect![
+            "cannot find kernel module 'virtio-blk' for 6.1.0-test; did you mean 'virtio_net'?"
+        ]
+        .assert_eq(&broken.manifest().unwrap_err().to_string());
         let mut broken = initrd(root.path(), &tree);
         broken.programs[0].closure.remove(0);
         expect_test::expect!["cannot place program 'fsck.ext4' in the initrd: '/nix/store/00000000000000000000000000000002-e2fsprogs/bin/tool' is in no object of its closure"].assert_eq(&broken.manifest().unwrap_err().to_string());

@@ -260,9 +260,7 @@ fn read_modules(files: Vec<(PathBuf, PathBuf)>) -> Result<Vec<Module>, ModuleErr
                         .enumerate()
                         .skip(worker)
                         .step_by(workers)
-                        .map(|(index, (path, source))| {
-                            Ok((index, Module::open(path.clone(), source.clone())?))
-                        })
+                        .map(|(index, (path, source))| Ok((index, Module::open(path, source)?)))
                         .collect()
                 })
             })

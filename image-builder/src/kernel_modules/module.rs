@@ -95,29 +95,29 @@ impl Module {
     }
 
     /// Reads the module `source`, which lies at `path` in the release's folder.
-    pub(super) fn open(path: PathBuf, source: PathBuf) -> Result<Self, ModuleError> {
+    pub(super) fn open(path: &Path, source: &Path) -> Result<Self, ModuleError> {
         let name = path.to_string_lossy().into_owned();
         if compression(&name) == Some(Compression::None) {
-            let file = File::open(&source).map_err(|error| ModuleError::Read {
-                path: source.clone(),
+            let file = File::open(source).map_err(|error| ModuleError::Read {
+                path: source.to_owned(),
                 source: error,
             })?;
             // Only the parts that are looked at are read.
             let cache = ReadCache::new(file);
             Self::parse(path, source, &cache)
         } else {
-            let bytes = unpack(&source)?;
+            let bytes = unpack(source)?;
             Self::parse(path, source, bytes.as_slice())
         }
     }
 
     fn parse<'data>(
-        path: PathBuf,
-        source: PathBuf,
+        path: &Path,
+        source: &Path,
         data: impl ReadRef<'data>,
     ) -> Result<Self, ModuleError> {
         let refused = |error| ModuleError::Elf {
-            path: source.clone(),
+            path: source.to_owned(),
             source: error,
         };
         let elf = object::File::parse(data).map_err(refused)?;
@@ -128,8 +128,8 @@ impl Module {
         let file_name = path.file_name().unwrap_or_default().to_string_lossy();
         let mut module = Self {
             name: module_name(&file_name),
-            path: path.clone(),
-            source: source.clone(),
+            path: path.to_owned(),
+            source: source.to_owned(),
             aliases: Vec::new(),
             soft_dependencies: Vec::new(),
             firmware: Vec::new(),

@@ -1,7 +1,8 @@
 //! Sets of modules for initrds that do not know the machine. Names that a kernel lacks, or has
 //! compiled in, are passed over.
 
-/// What a virtual machine may boot from, under QEMU, VirtualBox, VMware, Hyper-V, Xen and clouds.
+/// What a virtual machine may boot from, under QEMU, `VirtualBox`, `VMware`, Hyper-V, Xen
+/// and in clouds.
 pub const VIRTUAL_MACHINE: &[&str] = &[
     // Disks.
     "virtio_pci",

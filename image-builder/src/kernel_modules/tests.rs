@@ -123,17 +123,13 @@ pub(crate) fn make_tree(root: &Path) -> PathBuf {
 fn text_indices() {
     let root = tempfile::tempdir().unwrap();
     let tree = ModuleTree::scan(&[make_tree(root.path())]).unwrap();
-    let text: String = tree
-        .indices()
-        .unwrap()
-        .into_iter()
-        .filter(|(name, _)| {
-            !Path::new(name)
-                .extension()
-                .is_some_and(|extension| extension == "bin")
-        })
-        .map(|(name, bytes)| format!("== {name}\n{}", String::from_utf8(bytes).unwrap()))
-        .collect();
+    let mut text = String::new();
+    for (name, bytes) in tree.indices().unwrap() {
+        if !is_binary(name) {
+            let content = String::from_utf8(bytes).unwrap();
+            text.extend(["== ", name, "\n", &content]);
+        }
+    }
     expect![[r#"
         == modules.alias
         # Aliases extracted from modules themselves.
@@ -169,7 +165,8 @@ fn text_indices() {
         alias symbol:vnet_a virtio_net
         alias symbol:vnet_b virtio_net
         alias symbol:vnet_open virtio_net
-    "#]].assert_eq(&text);
+    "#]]
+    .assert_eq(&text);
 }
 
 /// The same tree by Debian's depmod (package kmod), file by file.
@@ -199,9 +196,9 @@ fn depmod_writes_the_same() {
         let found = fs::read(own_folder.join(name)).unwrap();
         let wanted = fs::read(reference_folder.join(name)).unwrap();
         compared += 1;
-        if name.ends_with(".bin") && !name.starts_with("modules.dep") {
+        if is_binary(name) && name != "modules.dep.bin" {
             assert!(found == wanted, "{name} differs");
-        } else if name.ends_with(".bin") {
+        } else if is_binary(name) {
             let sets = |bytes: &[u8]| -> BTreeMap<_, _> {
                 let line = |(key, values): (String, Vec<(u32, String)>)| {
                     (
@@ -220,6 +217,10 @@ fn depmod_writes_the_same() {
         }
     }
     assert_eq!(compared, 13);
+}
+
+fn is_binary(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|end| end == "bin")
 }
 
 /// The words of a line, sorted: the order of dependencies may differ where it has no meaning.
@@ -265,16 +266,20 @@ fn modprobe_reads_the_indices() {
         insmod kernel/crypto/crc32c_generic.ko 
         insmod kernel/crypto/crc32c-intel.ko 
         insmod kernel/fs/ext4/ext4.ko 
-    "#]].assert_eq(&depends("fs-ext4"));
+    "#]]
+    .assert_eq(&depends("fs-ext4"));
     expect![[r#"
         insmod kernel/net/virtio-net.ko 
-    "#]].assert_eq(&depends("virtio:d00000001v00001234"));
+    "#]]
+    .assert_eq(&depends("virtio:d00000001v00001234"));
     expect![[r#"
         builtin virtio
-    "#]].assert_eq(&depends("pci:v00001AF4d00001000"));
+    "#]]
+    .assert_eq(&depends("pci:v00001AF4d00001000"));
     expect![[r#"
         insmod kernel/net/virtio-net.ko 
-    "#]].assert_eq(&depends("symbol:vnet_a"));
+    "#]]
+    .assert_eq(&depends("symbol:vnet_a"));
 }
 
 fn names(closure: &Closure<'_>) -> String {
