@@ -8,14 +8,15 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
-use cairn::build::{BuildOptions, Built, build_disk};
+use cairn::Place;
+use cairn::build::{BuildOptions, Built, Plan, build_disk};
 use cairn::demo;
 use cairn::machine::Machine;
 use cairn::packages::PackageSet;
-use cairn::place::Place;
 use cairn_system::{EtcEntry, Process, Restart, Service, ServiceKind, ServiceName};
 
 use crate::artefacts;
+use crate::machine::DirectKernel;
 
 /// A service that ignores SIGTERM; it is not started at boot.
 pub const STUBBORN: &str = "stubborn";
@@ -57,28 +58,67 @@ pub fn options() -> anyhow::Result<BuildOptions> {
 /// Builds the demo's image, or finds it built.
 ///
 /// # Errors
-/// As `build_disk` has them.
+/// Whatever step fails.
 pub fn build_demo(options: &BuildOptions) -> anyhow::Result<Built> {
-    build_disk(
-        options,
-        &demo::packages(),
-        &["cairn", "cairn-init"],
-        demo::machine,
-    )
+    demo::build(options)
 }
 
 /// Builds the tests' image, or finds it built; its key for SSH is [`ssh_key`].
 ///
 /// # Errors
-/// As `build_disk` has them; or `ssh-keygen` is missing.
+/// Whatever step fails; or `ssh-keygen` is missing.
 pub fn build_test(options: &BuildOptions) -> anyhow::Result<Built> {
     let key = ssh_key()?.with_extension("pub");
     let key = fs::read_to_string(&key).with_context(|| format!("cannot read {}", key.display()))?;
-    let programs = ["cairn", "cairn-init", "cairn-test-agent"];
-    build_disk(options, &demo::packages(), &programs, |packages, lock| {
+    let plan = Plan {
+        name: "test",
+        packages: &demo::packages(),
+        programs: &["cairn", "cairn-init", "cairn-test-agent"],
+    };
+    build_disk(options, &plan, |packages, lock| {
         let mut machine = demo::machine(packages, lock)?;
         add_test_parts(packages, &mut machine, &key)?;
         Ok(machine)
+    })
+}
+
+/// The kernel, initrd and command line of a built system, from the store that built it: boots the
+/// system without firmware and boot loader. `more` is added to the command line.
+///
+/// # Errors
+/// The toplevel lacks one of them.
+pub fn direct_kernel(
+    options: &BuildOptions,
+    built: &Built,
+    more: &str,
+) -> anyhow::Result<DirectKernel> {
+    let root = &options.place.store;
+    let init = format!("{}/init", built.toplevel);
+    let toplevel = root.join(built.toplevel.to_string().trim_start_matches('/'));
+    let inside = |name: &str| -> anyhow::Result<PathBuf> {
+        let mut path = toplevel.join(name);
+        // A link in the store names a path below /nix/store, which is not this host's.
+        while let Ok(target) = fs::read_link(&path) {
+            path = match target.strip_prefix("/") {
+                Ok(relative) => root.join(relative),
+                Err(_) => path.with_file_name(target),
+            };
+        }
+        anyhow::ensure!(
+            path.is_file(),
+            "cannot find {name} in {}",
+            toplevel.display()
+        );
+        Ok(path)
+    };
+    let file = toplevel.join("kernel-params");
+    let text =
+        fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    Ok(DirectKernel {
+        kernel: inside("kernel")?,
+        initrd: Some(inside("initrd")?),
+        command_line: format!("{words} init={init} {more}"),
     })
 }
 

@@ -96,6 +96,15 @@ impl Timeline {
         Self { milestones }
     }
 
+    /// When a line with `text` was written in the first boot, counted from the start of QEMU: for
+    /// systems that have marks of their own.
+    #[must_use]
+    pub fn moment_of(lines: &[Line], text: &str) -> Option<Duration> {
+        let lines = first_boot(lines);
+        let line = lines.iter().find(|line| line.text.contains(text))?;
+        Some(moment(line, kernel_entry(lines)))
+    }
+
     /// When this milestone was reached, counted from the start of QEMU.
     #[must_use]
     pub fn at(&self, milestone: Milestone) -> Option<Duration> {

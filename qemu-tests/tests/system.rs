@@ -17,7 +17,7 @@ use cairn_qemu_tests::agent::End;
 use cairn_qemu_tests::images::{self, CRASHING, SLEEPER, STUBBORN};
 use cairn_qemu_tests::shell::Shell;
 use cairn_qemu_tests::timeline::Milestone;
-use cairn_qemu_tests::{Blueprint, Boot, DirectKernel, Machine};
+use cairn_qemu_tests::{Blueprint, Boot, Machine};
 use cairn_system::boot_mark;
 
 const POWER_OFF: Duration = Duration::from_mins(1);
@@ -474,41 +474,12 @@ fn pid_1_survives_every_signal() -> anyhow::Result<()> {
     })
 }
 
-/// The kernel, initrd and command line of the image's system, from the store that built it.
-fn direct(parameters: impl FnOnce(String) -> String) -> anyhow::Result<Boot> {
-    let options = images::options()?;
-    let built = images::build_test(&options)?;
-    let root = &options.place.store;
-    let toplevel = format!("{}", built.toplevel);
-    let toplevel = root.join(toplevel.trim_start_matches('/'));
-    let inside = |name: &str| -> anyhow::Result<PathBuf> {
-        let link = toplevel.join(name);
-        let target = fs::read_link(&link).unwrap_or_else(|_| link.clone());
-        // A link in the store names a path below /nix/store.
-        Ok(match target.strip_prefix("/") {
-            Ok(relative) if target.starts_with("/nix/store") => root.join(relative),
-            _ => target,
-        })
-    };
-    let file = toplevel.join("kernel-params");
-    let text =
-        fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let command_line = format!(
-        "{} init={}/init",
-        text.split_whitespace().collect::<Vec<_>>().join(" "),
-        built.toplevel
-    );
-    Ok(Boot::Direct(DirectKernel {
-        kernel: inside("kernel")?,
-        initrd: Some(inside("initrd")?),
-        command_line: parameters(command_line),
-    }))
-}
-
 #[test]
 fn a_missing_root_device_ends_in_a_report() -> anyhow::Result<()> {
-    let boot = direct(|line| format!("{line} root=LABEL=nonexistent"))?;
-    let machine = blueprint("missing_root", boot)?.start()?;
+    let options = images::options()?;
+    let built = images::build_test(&options)?;
+    let kernel = images::direct_kernel(&options, &built, "root=LABEL=nonexistent")?;
+    let machine = blueprint("missing_root", Boot::Direct(kernel))?.start()?;
     machine.check("report", |machine| {
         machine.console().wait_for(boot_mark::STAGE_1_STARTED)?;
         machine.console().expect("nonexistent")?;
