@@ -388,7 +388,7 @@ impl Update<'_> {
             }
         };
         let mut message = message;
-        let mut release = self.verify(message, source, url)?;
+        let mut release = Self::verify(message, source, url)?;
         if release.origin != self.options.origin {
             let (own, wanted) = (&release.origin, &self.options.origin);
             log::warn!(
@@ -401,7 +401,7 @@ impl Update<'_> {
         if let (Some(fresh), Some(known)) = (&fresh, &known)
             && fresh != known
         {
-            match self.verify(known, source, url) {
+            match Self::verify(known, source, url) {
                 // An old signed release, replayed, would bring back old holes.
                 Ok(newer) if newer.signed > release.signed => {
                     log::warn!("{url} is older than what was seen before; that one is kept");
@@ -423,7 +423,7 @@ impl Update<'_> {
         Ok(Some((release, Sha256::of(message))))
     }
 
-    fn verify(&self, message: &[u8], source: &Source, url: &str) -> Result<Release, UpdateError> {
+    fn verify(message: &[u8], source: &Source, url: &str) -> Result<Release, UpdateError> {
         let text =
             verified_text(message, &source.keys).map_err(|source| UpdateError::Signature {
                 url: url.to_owned(),

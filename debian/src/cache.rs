@@ -139,7 +139,7 @@ impl Cache {
     ///
     /// # Errors
     /// Writing it through to the disk, or renaming it, failed.
-    pub fn finish(&self, part: Part, sha256: &Sha256) -> Result<PathBuf, CacheError> {
+    pub fn finish(&self, part: &Part, sha256: &Sha256) -> Result<PathBuf, CacheError> {
         let path = self.path(sha256);
         part.file
             .sync_all()

@@ -148,7 +148,7 @@ pub(crate) fn download(
     while let Some(url) = urls.peek() {
         let before = length(&part).map_err(cache_error)?;
         let failure = match attempt(wanted, url, transport, &mut part, progress, stop) {
-            Ok(()) => return cache.finish(part, &wanted.sha256).map_err(cache_error),
+            Ok(()) => return cache.finish(&part, &wanted.sha256).map_err(cache_error),
             Err(failure) => failure,
         };
         let received = length(&part).map_err(cache_error)?;
@@ -227,15 +227,10 @@ fn attempt(
     stop: &AtomicBool,
 ) -> Result<(), Failure> {
     let have = length(part)?;
-    let verdict = if have > wanted.size {
-        Err(Failure::Wrong(format!(
-            "it has more than {} bytes",
-            wanted.size
-        )))
-    } else if have < wanted.size {
-        transfer(wanted, url, transport, part, have, progress, stop)
-    } else {
-        Ok(())
+    let verdict = match have.cmp(&wanted.size) {
+        std::cmp::Ordering::Less => transfer(wanted, url, transport, part, have, progress, stop),
+        std::cmp::Ordering::Equal => Ok(()),
+        std::cmp::Ordering::Greater => Err(Failure::Wrong(too_long(wanted))),
     };
     let verdict = verdict.and_then(|()| verify(wanted, part));
     if matches!(
@@ -300,12 +295,13 @@ fn transfer(
         length += chunk.len() as u64;
         progress.advance(chunk.len() as u64);
         if count > left {
-            return Err(Failure::Wrong(format!(
-                "it has more than {} bytes",
-                wanted.size
-            )));
+            return Err(Failure::Wrong(too_long(wanted)));
         }
     }
+}
+
+fn too_long(wanted: &Wanted<'_>) -> String {
+    format!("it has more than {} bytes", wanted.size)
 }
 
 fn verify(wanted: &Wanted<'_>, part: &mut Part) -> Result<(), Failure> {

@@ -92,7 +92,7 @@ impl Fetcher {
             for _ in 0..self.threads.min(packages.len()) {
                 let (sender, progress, stop, next) = (sender.clone(), &progress, &stop, &next);
                 scope.spawn(move || {
-                    while let Some((at, package)) = self.take(packages, next, stop) {
+                    while let Some((at, package)) = Self::take(packages, next, stop) {
                         let wanted = self.wanted(package);
                         let result =
                             download(&wanted, &self.transport, &self.cache, progress, stop);
@@ -122,7 +122,6 @@ impl Fetcher {
     }
 
     fn take<'a>(
-        &self,
         packages: &[&'a LockedPackage],
         next: &AtomicUsize,
         stop: &AtomicBool,

@@ -47,10 +47,14 @@ pub(crate) fn get(
         env!("CARGO_PKG_VERSION")
     );
     if offset > 0 {
-        request += &format!("Range: bytes={offset}-\r\n");
+        request.extend(["Range: bytes=", &offset.to_string(), "-\r\n"]);
     }
     if let Some((user, _)) = authority.as_str().rsplit_once('@') {
-        request += &format!("Proxy-Authorization: Basic {}\r\n", base64(user.as_bytes()));
+        request.extend([
+            "Proxy-Authorization: Basic ",
+            &base64(user.as_bytes()),
+            "\r\n",
+        ]);
     }
     request += "\r\n";
     stream.write_all(request.as_bytes()).map_err(broken)?;

@@ -1,7 +1,7 @@
 //! Signatures of release files, checked by `gpgv`.
 //!
 //! `gpgv` is what Debian's own package manager relies on. It is part of every Debian installation,
-//! small, and gets its security updates from there; an OpenPGP library in this program would be
+//! small, and gets its security updates from there; an `OpenPGP` library in this program would be
 //! the larger risk: a second reading of an old format, to be kept current by us.
 //!
 //! Only the text that `gpgv` writes out is used, never the file that came over the network: what
@@ -55,7 +55,7 @@ pub enum SignatureError {
     Untrusted(String),
 }
 
-/// The signed text within `message`, an OpenPGP message with a cleartext signature.
+/// The signed text within `message`, an `OpenPGP` message with a cleartext signature.
 ///
 /// Runs `gpgv` in a temporary folder; nothing else is touched.
 ///
@@ -142,7 +142,7 @@ fn scratch_error(path: &Path, cause: io::Error) -> SignatureError {
     }
 }
 
-/// Reads the status lines of `gpgv` (GnuPG's doc/DETAILS).
+/// Reads the status lines of `gpgv` (`GnuPG`'s doc/DETAILS).
 fn judge(status: &str, keys: &Keys) -> Result<(), SignatureError> {
     let (mut valid, mut others) = (false, Vec::new());
     for line in status.lines() {
@@ -156,7 +156,7 @@ fn judge(status: &str, keys: &Keys) -> Result<(), SignatureError> {
         );
         match keyword {
             "BADSIG" => return Err(SignatureError::Bad(key.to_owned())),
-            "VALIDSIG" if keys.admit(key, words.last().unwrap_or_default()) => valid = true,
+            "VALIDSIG" if keys.admit(key, words.next_back().unwrap_or_default()) => valid = true,
             "VALIDSIG" | "NO_PUBKEY" | "EXPKEYSIG" | "REVKEYSIG" | "EXPSIG" | "ERRSIG" => {
                 others.push(key);
             }

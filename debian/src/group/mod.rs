@@ -57,7 +57,7 @@ pub fn groups(lock: &Lock) -> Vec<Group> {
         .collect();
     let mut groups = merge(&units, &edges);
     add_essential_inputs(&mut groups);
-    let mut groups = sort(groups);
+    let mut groups = sort(&groups);
     name_apart(&mut groups);
     groups
 }
@@ -218,8 +218,8 @@ fn add_essential_inputs(groups: &mut [Group]) {
 }
 
 /// Inputs first; then indices are those of the new order.
-fn sort(groups: Vec<Group>) -> Vec<Group> {
-    let mut by_name: Vec<Group> = groups.clone();
+fn sort(groups: &[Group]) -> Vec<Group> {
+    let mut by_name: Vec<Group> = groups.to_vec();
     by_name.sort_by(|left, right| left.packages.cmp(&right.packages));
     let place = |group: &Group| {
         by_name

@@ -92,9 +92,10 @@ fn equal_names_are_told_apart() {
 
 #[test]
 fn long_names_are_cut() {
-    let lines: String = (10..40)
+    let lines = (10..40)
         .map(|n| format!("lib{n} ss libs: lib{}\n", if n == 39 { 10 } else { n + 1 }))
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     let groups = groups(&lock(&lines));
     assert_eq!((groups.len(), groups[0].name.as_str()), (1, "lib10+29"));
 }

@@ -215,7 +215,7 @@ fn answers_one_request_only() {
         differing(&|request| request.excluded.clear()),
         differing(&|request| request.architecture = "arm64".to_owned()),
     ] {
-        all += &format!("{text}\n");
+        all += &(text + "\n");
     }
     expect![[r#"
         the package lock answers another request (essential packages: true); resolve again to renew it
@@ -257,7 +257,7 @@ proptest! {
     fn hostile_texts_never_panic(at in 0_usize..2000, with in "[0-9a-z\"{}\\[\\],:. ]{0,3}") {
         let mut text = lock().to_text();
         let at = at % text.len();
-        text.replace_range(at..at + 1, &with);
+        text.replace_range(at..=at, &with);
         if let Ok(lock) = Lock::parse(&text) {
             prop_assert_eq!(Lock::parse(&lock.to_text()).unwrap(), lock);
         }

@@ -161,14 +161,14 @@ impl<'a> Solver<'a> {
         };
         for wanted in self.request.wanted.iter().map(Wanted::name) {
             let candidate = self.wanted(wanted)?;
-            self.add(&mut start, candidate, None)?;
+            Self::add(&mut start, candidate, None)?;
         }
         if self.request.essential {
             for name in self.archive.essential() {
                 let best = self.versions(name).into_iter().next();
                 let best = best.filter(|candidate| candidate.package.essential());
                 if let Some(candidate) = best.filter(|_| !self.request.excluded.contains(name)) {
-                    self.add(&mut start, candidate, None)?;
+                    Self::add(&mut start, candidate, None)?;
                 }
             }
         }
@@ -209,7 +209,7 @@ impl<'a> Solver<'a> {
                     continue;
                 };
                 let mut next = branch.state.clone();
-                match self.add(&mut next, option, Some(&branch.open)) {
+                match Self::add(&mut next, option, Some(&branch.open)) {
                     Ok(()) => break next,
                     Err(error) => {
                         first.get_or_insert(error);
@@ -224,7 +224,6 @@ impl<'a> Solver<'a> {
     }
 
     /// Chooses what leaves no choice. Gives the first dependency that does, if any is left.
-    #[expect(clippy::type_complexity, reason = "an open dependency and its options")]
     fn propagate(
         &self,
         state: &mut State<'a>,
@@ -241,7 +240,7 @@ impl<'a> Solver<'a> {
                 match options.as_slice() {
                     [] => return Err(self.unsatisfiable(&state.choice, &open)),
                     [only] => {
-                        self.add(state, *only, Some(&open))?;
+                        Self::add(state, *only, Some(&open))?;
                         forced = true;
                     }
                     _ => {
@@ -259,7 +258,6 @@ impl<'a> Solver<'a> {
     }
 
     fn add(
-        &self,
         state: &mut State<'a>,
         candidate: Candidate<'a>,
         because: Option<&Open<'a>>,
@@ -466,13 +464,10 @@ impl<'a> Solver<'a> {
         }
         dependencies.remove(package.name());
         let mut provides = BTreeMap::new();
-        for relation in parse_relations(package.provides_field())
-            .map_err(error)?
-            .iter()
-            .flatten()
-        {
-            let provided = relation.bound.map(|(_, text)| version(text)).transpose()?;
-            provides.insert(relation.name.to_owned(), provided);
+        let provisions = parse_relations(package.provides_field()).map_err(error)?;
+        for relation in provisions.iter().flatten() {
+            let bound = relation.bound.map(|(_, text)| version(text)).transpose()?;
+            provides.insert(relation.name.to_owned(), bound);
         }
         let (source, source_version) = package.source();
         Ok(LockedPackage {

@@ -18,7 +18,10 @@ fn archive(lines: &str) -> Archive {
 fn paragraph(line: &str) -> String {
     let mut parts = line.split(" ; ");
     let (name, version) = parts.next().unwrap().split_once(' ').unwrap();
-    let fields: String = parts.map(|field| format!("{field}\n")).collect();
+    let fields = parts
+        .map(|field| format!("{field}\n"))
+        .collect::<Vec<_>>()
+        .concat();
     format!(
         "Package: {name}\nVersion: {version}\nArchitecture: amd64\nFilename: pool/{name}.deb\n\
          Size: 1\nSHA256: {}\n{fields}\n",
@@ -271,7 +274,8 @@ fn conflicts_name_both() {
 fn deep_chains_and_many_choices_end() {
     let chain: String = (10..2000)
         .map(|n| format!("pp{n} 1 ; Depends: pp{}\n", n + 1))
-        .collect::<String>()
+        .collect::<Vec<_>>()
+        .concat()
         + "pp2000 1";
     assert_eq!(
         archive(&chain)
@@ -289,7 +293,8 @@ fn deep_chains_and_many_choices_end() {
                 next = n + 1
             )
         })
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     let error = archive(&choices)
         .resolve(&Request::parse(["pp10"]).unwrap())
         .unwrap_err();

@@ -1,6 +1,14 @@
 //! The way from a source to files in the cache, against a mirror on the loopback interface that
 //! is honest, broken or hostile.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a test may fail in any line"
+)]
+
 mod mirror;
 mod server;
 

@@ -117,10 +117,11 @@ impl Mirror {
         for (name, fields) in packages {
             let (path, content) = (format!("pool/{name}.deb"), content(name));
             let (size, sha256) = (content.len(), Sha256::of(&content));
-            index += &format!(
+            let paragraph = format!(
                 "Package: {name}\nVersion: 1.0\nArchitecture: amd64\n{fields}Filename: {path}\n\
                  Size: {size}\nSHA256: {sha256}\n\n"
             );
+            index.push_str(&paragraph);
             server.put(&path, content);
         }
         let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 6);
