@@ -233,7 +233,7 @@ mod tests {
         let hash = Sha256::of(b"hello\n");
         expect![[r#"
             sha256:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03
-            00zypv24a8m4d28rbxgh7y7vp6y75jrxi45fz2rgw4jj4ascbdcr
+            00xyyr3fi8l6hb839bv3f7yb86yjv7xi1cgh1xnhipym4asvb4aq
             sha256-WJG1tSLV3whtD/CxEPvZ0hu0/HFjrzTQgoai6Eb2vgM=
         "#]]
         .assert_eq(&format!("{hash}\n{}\n{}\n", hash.to_nix32(), hash.to_sri()));
@@ -248,7 +248,7 @@ mod tests {
             "sha512-AAAA",
             "sha256:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be0",
             "sha256:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be0g",
-            "sha256:e0zypv24a8m4d28rbxgh7y7vp6y75jrxi45fz2rgw4jj4ascbdcr",
+            "sha256:e0xyyr3fi8l6hb839bv3f7yb86yjv7xi1cgh1xnhipym4asvb4aq",
             "sha256-WJG1tSLV3whtD/CxEPvZ0hu0/HFjrzTQgoai6Eb2vgN=",
             "sha256-WJG1tSLV3whtD/CxEPvZ0hu0/HFjrzTQgoai6Eb2v===",
             "sha256-====tSLV3whtD/CxEPvZ0hu0/HFjrzTQgoai6Eb2vgM=",

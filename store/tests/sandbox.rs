@@ -70,7 +70,9 @@ fn the_root_has_the_store_and_nothing_of_the_host() {
 fn it_has_its_own_processes_and_network() {
     let fixture = fixture();
     assert_eq!(fixture.says("echo $$"), "1\n");
-    assert_eq!(fixture.says("@ls /proc | @grep -c '^[0-9]'").trim(), "3");
+    let processes = fixture.says("@ls /proc | @grep -c '^[0-9]'");
+    // The shell and the two ends of the pipe, of which one may not have begun.
+    assert!(["2", "3"].contains(&processes.trim()), "{processes}");
     assert_eq!(
         fixture.says("@ip -o link | @grep -c ."),
         "1\n",
