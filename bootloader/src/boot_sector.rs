@@ -97,3 +97,76 @@ fn put(image: &mut [u8], at: usize, bytes: &[u8]) {
         .zip(bytes)
         .for_each(|(to, from)| *to = *from);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn boot_img() -> Vec<u8> {
+        let mut image = vec![0x11; SECTOR];
+        image[DRIVE_CHECK] = 0xeb;
+        image[SECTOR - 2..].copy_from_slice(&[0x55, 0xaa]);
+        image
+    }
+
+    fn core_img() -> Vec<u8> {
+        let mut image = vec![0x22; 3 * SECTOR + 1];
+        image[BLOCK_LIST..SECTOR].copy_from_slice(&[2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0x20, 8]);
+        image
+    }
+
+    #[test]
+    fn only_the_documented_bytes_change() {
+        let lba = 0x0102_0304_0506_0708;
+        let code = patch_boot_sector(&boot_img(), lba).unwrap();
+        for (at, byte) in code.iter().enumerate() {
+            let wanted = match at {
+                0x5c..0x64 => 8 - u8::try_from(at - 0x5c).unwrap(),
+                0x66 | 0x67 => 0x90,
+                _ => 0x11,
+            };
+            assert_eq!(*byte, wanted, "{at:#x}");
+        }
+        let core = patch_core_image(&core_img(), lba).unwrap();
+        for (at, (byte, was)) in core.iter().zip(core_img()).enumerate() {
+            let wanted = match at {
+                0x1f4 => 9,
+                0x1f5..0x1fc => 8 - u8::try_from(at - 0x1f4).unwrap(),
+                _ => was,
+            };
+            assert_eq!(*byte, wanted, "{at:#x}");
+        }
+    }
+
+    #[test]
+    fn other_images_are_refused() {
+        let mut no_check = boot_img();
+        no_check[DRIVE_CHECK] = 0;
+        for (image, problem) in [
+            (Vec::new(), "it has 0 bytes, not 512"),
+            (vec![0; SECTOR], "its last bytes are not 55 aa"),
+            (no_check, "there is no drive check at 0x66"),
+        ] {
+            let message = patch_boot_sector(&image, 1).unwrap_err().to_string();
+            assert_eq!(
+                message,
+                format!("cannot use boot.img: {problem}; it should be GRUB's for i386-pc")
+            );
+        }
+        for (image, problem) in [
+            (Vec::new(), "it has 0 bytes only"),
+            (
+                vec![0; 600],
+                "it asks for 0 sectors at segment 0x0 and has 1",
+            ),
+        ] {
+            let message = patch_core_image(&image, 1).unwrap_err().to_string();
+            assert_eq!(
+                message,
+                format!(
+                    "cannot use core.img: {problem}; it should be from grub-mkimage -O i386-pc"
+                )
+            );
+        }
+    }
+}

@@ -192,3 +192,40 @@ impl MakeImage for HostMakeImage {
         fs::read(&output).map_err(file(&output))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    #[test]
+    fn arguments() {
+        let image = CoreImage {
+            platform: Platform::Bios,
+            early_config: String::new(),
+        };
+        expect!["-O i386-pc -d /lib/grub/i386-pc -c /early.cfg -p /boot/grub -o /core.img boot cat configfile date echo ext2 fat font gcry_sha256 gfxterm gzio halt hashsum help keystatus linux loadenv ls minicmd normal part_gpt part_msdos probe reboot regexp search search_fs_file search_fs_uuid search_label serial sleep terminal test true all_video biosdisk"].assert_eq(
+            &image
+                .args("/lib/grub/i386-pc", "/early.cfg", "/core.img")
+                .join(" "),
+        );
+        let modules = Platform::Uefi.modules();
+        assert!(!modules.contains(&"biosdisk"));
+    }
+
+    #[test]
+    fn a_missing_program_says_what_installs_it() {
+        let scratch = tempfile::tempdir().unwrap();
+        let make = HostMakeImage {
+            program: "/nonexistent/grub-mkimage".into(),
+            modules: "/usr/lib/grub".into(),
+            scratch: scratch.path().to_owned(),
+        };
+        let image = CoreImage {
+            platform: Platform::Uefi,
+            early_config: String::new(),
+        };
+        let message = make.make(&image).unwrap_err().to_string();
+        expect!["cannot run '/nonexistent/grub-mkimage': No such file or directory (os error 2); apt-get install grub-common grub-pc-bin grub-efi-amd64-bin"].assert_eq(&message);
+    }
+}

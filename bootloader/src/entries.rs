@@ -168,3 +168,170 @@ fn menu_entry(indent: &str, title: &str, id: &str, entry: &Entry) -> String {
     }
     text + indent + "}\n"
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generation::BootFiles;
+    use cairn_system::{Bootspec, BootspecV1};
+    use expect_test::{Expect, expect};
+    use std::collections::BTreeMap;
+
+    fn bootspec(label: &str, params: &[&str], specialisations: &[&str]) -> Bootspec {
+        Bootspec {
+            v1: BootspecV1 {
+                init: "/nix/store/t/init".to_owned(),
+                initrd: None,
+                initrd_secrets: None,
+                kernel: "/nix/store/k/bzImage".to_owned(),
+                kernel_params: params.iter().map(|param| (*param).to_owned()).collect(),
+                label: label.to_owned(),
+                system: "x86_64-linux".to_owned(),
+                toplevel: "/nix/store/t".to_owned(),
+            },
+            specialisations: specialisations
+                .iter()
+                .map(|name| ((*name).to_owned(), bootspec(label, &["special"], &[])))
+                .collect(),
+        }
+    }
+
+    fn files(name: &str) -> BootFiles {
+        BootFiles {
+            kernel: format!("/boot/kernels/{name}-vmlinuz"),
+            initrd: Some(format!("/boot/kernels/{name}-initrd")),
+        }
+    }
+
+    fn generation(number: u64, label: &str, params: &[&str], special: &[&str]) -> Generation {
+        let special_files: BTreeMap<_, _> = special
+            .iter()
+            .map(|name| ((*name).to_owned(), files(name)))
+            .collect();
+        let bootspec = bootspec(label, params, special);
+        let date = 1_795_336_200 + 86_400 * i64::try_from(number).unwrap();
+        Generation::new(number, date, "6.1.0", &bootspec, files("k"), &special_files).unwrap()
+    }
+
+    fn check(generations: &[Generation], options: &Options, wanted: &Expect) {
+        wanted.assert_eq(&entries(generations, options));
+    }
+
+    #[test]
+    fn no_generation() {
+        check(&[], &Options::default(), &expect![[r#"
+            set timeout=5
+            set default='newest'
+            echo 'There is no generation to boot.'
+        "#]]);
+    }
+
+    #[test]
+    fn generations_in_any_order() {
+        let generations = [
+            generation(9, "old", &["quiet"], &[]),
+            generation(10, "new", &["quiet", "console=ttyS0,115200"], &["debug"]),
+        ];
+        check(&generations, &Options::default(), &expect![[r#"
+            set timeout=5
+            set default='newest'
+            menuentry 'Cairn, generation 10 (new)' --id 'newest' {
+              linux '/boot/kernels/k-vmlinuz' 'init=/nix/store/t/init' 'quiet' 'console=ttyS0,115200'
+              initrd '/boot/kernels/k-initrd'
+            }
+            menuentry 'Cairn, generation 10 (new), specialisation debug' --id 'newest-debug' {
+              linux '/boot/kernels/debug-vmlinuz' 'init=/nix/store/t/init' 'special'
+              initrd '/boot/kernels/debug-initrd'
+            }
+            submenu 'Cairn, all generations' --id 'all' {
+              menuentry '10, 2026-12-02 08:30 UTC, Linux 6.1.0, new' --id 'generation-10' {
+                linux '/boot/kernels/k-vmlinuz' 'init=/nix/store/t/init' 'quiet' 'console=ttyS0,115200'
+                initrd '/boot/kernels/k-initrd'
+              }
+              menuentry '10, 2026-12-02 08:30 UTC, Linux 6.1.0, new, specialisation debug' --id 'generation-10-debug' {
+                linux '/boot/kernels/debug-vmlinuz' 'init=/nix/store/t/init' 'special'
+                initrd '/boot/kernels/debug-initrd'
+              }
+              menuentry '9, 2026-12-01 08:30 UTC, Linux 6.1.0, old' --id 'generation-9' {
+                linux '/boot/kernels/k-vmlinuz' 'init=/nix/store/t/init' 'quiet'
+                initrd '/boot/kernels/k-initrd'
+              }
+            }
+        "#]]);
+    }
+
+    #[test]
+    fn serial_port_and_a_chosen_default() {
+        let generations = [
+            generation(1, "one", &[], &[]),
+            generation(2, "two", &[], &[]),
+        ];
+        let options = Options {
+            timeout: Timeout::Never,
+            serial: Some(Serial::COM1),
+            default: DefaultEntry::Generation(1),
+            ..Options::default()
+        };
+        check(&generations, &options, &expect![[r#"
+            serial --unit=0 --speed=115200
+            terminal_input console serial
+            terminal_output console serial
+            set timeout=-1
+            set default='all>generation-1'
+            menuentry 'Cairn, generation 2 (two)' --id 'newest' {
+              linux '/boot/kernels/k-vmlinuz' 'init=/nix/store/t/init'
+              initrd '/boot/kernels/k-initrd'
+            }
+            submenu 'Cairn, all generations' --id 'all' {
+              menuentry '2, 2026-11-24 08:30 UTC, Linux 6.1.0, two' --id 'generation-2' {
+                linux '/boot/kernels/k-vmlinuz' 'init=/nix/store/t/init'
+                initrd '/boot/kernels/k-initrd'
+              }
+              menuentry '1, 2026-11-23 08:30 UTC, Linux 6.1.0, one' --id 'generation-1' {
+                linux '/boot/kernels/k-vmlinuz' 'init=/nix/store/t/init'
+                initrd '/boot/kernels/k-initrd'
+              }
+            }
+        "#]]);
+        for (number, default) in [(2, "'newest'"), (7, "'newest'")] {
+            let options = Options {
+                default: DefaultEntry::Generation(number),
+                ..Options::default()
+            };
+            let text = entries(&generations, &options);
+            assert!(text.contains(&format!("set default={default}\n")), "{text}");
+        }
+    }
+
+    #[test]
+    fn hostile_labels_and_parameters() {
+        let generations = [generation(
+            1,
+            "it's ${x} $(y) \"z\" } ; {\n}\u{1b}[2J",
+            &["a=$b", "c={;}", "d=\"e f\" #g"],
+            &["' --id 'newest"],
+        )];
+        check(&generations, &Options::default(), &expect![[r#"
+            set timeout=5
+            set default='newest'
+            menuentry 'Cairn, generation 1 (it'\''s ${x} $(y) "z" } ; {?}?[2J)' --id 'newest' {
+              linux '/boot/kernels/k-vmlinuz' 'init=/nix/store/t/init' 'a=$b' 'c={;}' 'd=e f' '#g'
+              initrd '/boot/kernels/k-initrd'
+            }
+            menuentry 'Cairn, generation 1 (it'\''s ${x} $(y) "z" } ; {?}?[2J), specialisation '\'' --id '\''newest' --id 'newest-'\'' --id '\''newest' {
+              linux '/boot/kernels/'\'' --id '\''newest-vmlinuz' 'init=/nix/store/t/init' 'special'
+              initrd '/boot/kernels/'\'' --id '\''newest-initrd'
+            }
+            submenu 'Cairn, all generations' --id 'all' {
+              menuentry '1, 2026-11-23 08:30 UTC, Linux 6.1.0, it'\''s ${x} $(y) "z" } ; {?}?[2J' --id 'generation-1' {
+                linux '/boot/kernels/k-vmlinuz' 'init=/nix/store/t/init' 'a=$b' 'c={;}' 'd=e f' '#g'
+                initrd '/boot/kernels/k-initrd'
+              }
+              menuentry '1, 2026-11-23 08:30 UTC, Linux 6.1.0, it'\''s ${x} $(y) "z" } ; {?}?[2J, specialisation '\'' --id '\''newest' --id 'generation-1-'\'' --id '\''newest' {
+                linux '/boot/kernels/'\'' --id '\''newest-vmlinuz' 'init=/nix/store/t/init' 'special'
+                initrd '/boot/kernels/'\'' --id '\''newest-initrd'
+              }
+            }
+        "#]]);
+    }
+}

@@ -218,10 +218,6 @@ mod tests {
             ["init=/i", "quiet", "console=ttyS0,115200", "a=$x"]
         );
         assert_eq!(
-            split(r#"dyndbg="file a.c +p; module b +p" "c d=e" f=""#.trim_end_matches('"')).ok(),
-            split(r#"dyndbg="file a.c +p; module b +p" "c d=e" f="#).ok(),
-        );
-        assert_eq!(
             split(r#"dyndbg="file a.c +p" "c d=e""#).unwrap(),
             ["dyndbg=file a.c +p", "c d=e"]
         );
@@ -250,5 +246,48 @@ mod tests {
         ] {
             assert_eq!(split(line).unwrap_err(), message);
         }
+    }
+
+    fn spec(params: &str, special: &str) -> Bootspec {
+        let v1 = format!(
+            r#""org.nixos.bootspec.v1": {{"init": "/i", "kernel": "/k", "kernelParams": [{params}],
+               "label": "l", "system": "x86_64-linux", "toplevel": "/t"}}"#
+        );
+        Bootspec::parse(&format!(
+            r#"{{{v1}, "org.nixos.specialisation.v1": {{{special}}}}}"#
+        ))
+        .unwrap()
+    }
+
+    fn files() -> BootFiles {
+        BootFiles {
+            kernel: "/boot/k".to_owned(),
+            initrd: None,
+        }
+    }
+
+    #[test]
+    fn a_line_that_the_kernel_would_cut_is_refused() {
+        let bare = "BOOT_IMAGE=/boot/k init=/i ".len();
+        let params = |length: usize| spec(&format!("\"{}\"", "x".repeat(length)), "");
+        Entry::new(&params(2046 - bare), files()).unwrap();
+        let error = Entry::new(&params(2047 - bare), files()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "cannot boot 'l': its kernel command line has 2048 bytes, and Linux takes 2047; \
+             shorten boot.kernelParams"
+        );
+    }
+
+    #[test]
+    fn a_specialisation_without_files_is_refused() {
+        let inner = r#""s": {"org.nixos.bootspec.v1": {"init": "/i", "kernel": "/k",
+            "kernelParams": [], "label": "l", "system": "x86_64-linux", "toplevel": "/t"}}"#;
+        let bootspec = spec("", inner);
+        let error = Generation::new(1, 0, "6", &bootspec, files(), &BTreeMap::new()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "cannot boot the specialisation 's': no kernel was placed in /boot for it"
+        );
     }
 }

@@ -152,3 +152,83 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(&new, path)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    fn slot(slot: Slot, number: u32, entries: &str) -> SlotFiles {
+        SlotFiles::new(slot, Sequence::new(number).unwrap(), entries)
+    }
+
+    #[test]
+    fn whole_files() {
+        let files = slot(Slot::B, 12, "set timeout=5\n");
+        let text: String = files
+            .files()
+            .iter()
+            .map(|(name, text)| format!("== {name}\n{text}"))
+            .collect();
+        expect![[r#"
+            == entries-b.cfg
+            # The boot menu, written by cairn: changes here are lost.
+            set cairn_seq=12
+            function cairn_menu_b {
+            set timeout=5
+            }
+            set cairn_end=12
+            == entries-b.sum
+            1c203bcdba557b63eef0e22ea489185bbbab99496414146ef555c1ef8424c891  entries-b.cfg
+        "#]].assert_eq(&text);
+    }
+
+    #[test]
+    fn nothing_torn_is_whole() {
+        let files = slot(Slot::A, 12, "menuentry 'x' {\n  true\n}\n");
+        let [(_, entries), (_, checksum)] = files.files();
+        let whole = |entries: &[u8], checksum: &[u8]| {
+            sequence_if_whole(Slot::A, entries, checksum).map(Sequence::get)
+        };
+        let (entries, checksum) = (entries.as_bytes(), checksum.as_bytes());
+        assert_eq!(whole(entries, checksum), Some(12));
+        assert_eq!(sequence_if_whole(Slot::B, entries, checksum), None);
+        for cut in 0..entries.len() {
+            assert_eq!(whole(&entries[..cut], checksum), None);
+            let mut torn = entries.to_vec();
+            torn[cut] = 0;
+            assert_eq!(whole(&torn, checksum), None);
+        }
+        for cut in 0..checksum.len() {
+            assert_eq!(whole(entries, &checksum[..cut]), None);
+        }
+    }
+
+    #[test]
+    fn written_slots_are_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path();
+        assert_eq!(Slots::read(directory).unwrap(), Slots::default());
+        for wanted in [(Slot::A, 1), (Slot::B, 2), (Slot::A, 3)] {
+            let slots = Slots::read(directory).unwrap();
+            let (slot, sequence) = crate::next_slot(&slots).unwrap();
+            assert_eq!((slot, sequence.get()), wanted);
+            write_slot(directory, &SlotFiles::new(slot, sequence, "true\n")).unwrap();
+            let now = Slots::read(directory).unwrap();
+            assert_eq!(now.newest(), Some((slot, sequence)));
+        }
+        // The newest is damaged: the older one counts, and the damaged one is written next.
+        fs::write(directory.join("entries-a.cfg"), "set cairn_seq=3\n").unwrap();
+        let slots = Slots::read(directory).unwrap();
+        assert_eq!(slots.newest().map(|(slot, _)| slot), Some(Slot::B));
+        assert_eq!(crate::next_slot(&slots).unwrap().0, Slot::A);
+        assert_eq!(fs::read_dir(directory).unwrap().count(), 4);
+    }
+
+    #[test]
+    fn failures_name_the_file() {
+        let files = slot(Slot::A, 1, "");
+        let error = write_slot(Path::new("/nonexistent"), &files).unwrap_err();
+        expect!["cannot write '/nonexistent/entries-a.cfg' of the boot menu: No such file or directory (os error 2)"].assert_eq(&error.to_string());
+    }
+}

@@ -66,3 +66,25 @@ pub fn early_config(root_uuid: &str, serial: Option<Serial>) -> String {
          configfile $prefix/grub.cfg\n"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    #[test]
+    fn early_configuration() {
+        let uuid = "01234567-89ab-8cde-8f01-23456789abcd";
+        expect![[r#"
+            serial --unit=0 --speed=115200
+            terminal_input console serial
+            terminal_output console serial
+            set cairn_hashsum=yes
+            search --no-floppy --fs-uuid --set=root 01234567-89ab-8cde-8f01-23456789abcd
+            set prefix=($root)/boot/grub
+            configfile $prefix/grub.cfg
+        "#]].assert_eq(&early_config(uuid, Some(Serial::COM1)));
+        let text = early_config(uuid, None);
+        assert!(text.starts_with("set cairn_hashsum=yes\n"), "{text}");
+    }
+}
