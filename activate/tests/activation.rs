@@ -1,6 +1,11 @@
 //! Whole activations of a tree in a temporary folder: plans, results, second runs.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests"
+)]
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -132,18 +137,18 @@ impl Machine {
         let again = self.run(toplevel);
         assert_eq!(again.plan.to_string(), "");
         assert_eq!(again.failures, []);
-        self.assert_no_temporaries(self.root.path());
+        assert_no_temporaries(self.root.path());
         outcome.plan.to_string()
     }
+}
 
-    fn assert_no_temporaries(&self, folder: &Path) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let entry = entry.unwrap();
-            let name = entry.file_name().to_string_lossy().into_owned();
-            assert!(!name.ends_with(".cairn-tmp"), "{name} is left");
-            if entry.file_type().unwrap().is_dir() {
-                self.assert_no_temporaries(&entry.path());
-            }
+fn assert_no_temporaries(folder: &Path) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().to_string_lossy().into_owned();
+        assert!(!name.ends_with(".cairn-tmp"), "{name} is left");
+        if entry.file_type().unwrap().is_dir() {
+            assert_no_temporaries(&entry.path());
         }
     }
 }
@@ -220,7 +225,13 @@ fn a_fresh_root() {
         link /run/booted-system -> /nix/store/00000000000000000000000000000001-system
     "#]],
     );
+}
 
+#[test]
+fn what_a_fresh_root_gets() {
+    let machine = Machine::new();
+    machine.install(ONE, &description());
+    machine.activate(ONE);
     assert_eq!(machine.link("/etc/static"), format!("{ONE}/etc"));
     assert_eq!(
         machine.link("/etc/ssh/sshd_config"),
