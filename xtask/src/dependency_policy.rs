@@ -182,6 +182,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_workspace_fulfils_the_policy() {
+        let packages = crate::metadata::read().unwrap();
+        assert_eq!(violations(&packages).unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
     fn expressions_of_licences() {
         for (expression, good) in [
             ("MIT", true),
