@@ -54,6 +54,19 @@ pub struct Streams<'a> {
     pub output: BorrowedFd<'a>,
 }
 
+/// How a process gets into its cgroup, an open cgroup v2 directory.
+#[derive(Debug, Clone, Copy)]
+pub enum Placement<'a> {
+    /// It stays in its parent's.
+    Parents,
+    /// It is born there. Where the kernel or a sandbox refuses that, it moves itself.
+    Born(BorrowedFd<'a>),
+    /// It moves itself before anything else. Needed after `cgroup.kill`: Linux 6.14 to at least
+    /// 6.18 kill every process that is born into a cgroup which was killed more often than its
+    /// parent's (`kill_seq` in `kernel/cgroup/cgroup.c` is taken from the wrong one).
+    Moves(BorrowedFd<'a>),
+}
+
 /// Strings as `execve` wants them: pointers to each, and a null at the end.
 #[derive(Debug)]
 struct Strings {
@@ -195,19 +208,13 @@ impl Prepared {
         Ok(self)
     }
 
-    /// Starts it: in `cgroup` (an open cgroup v2 directory) if there is one, with these standard
-    /// streams unless it has a terminal, in a session of its own, with all signals unblocked and
-    /// at their defaults, and with no other descriptor. Allocates nothing.
-    ///
-    /// Where the kernel or a sandbox refuses `CLONE_INTO_CGROUP`, the child moves itself.
+    /// Starts it: in a cgroup, with these standard streams unless it has a terminal, in a session
+    /// of its own, with all signals unblocked and at their defaults, and with no other descriptor.
+    /// Allocates nothing.
     ///
     /// # Errors
     /// No process, descriptor or memory is left. What fails in the child is in the report.
-    pub fn start(
-        &self,
-        cgroup: Option<BorrowedFd<'_>>,
-        streams: Streams<'_>,
-    ) -> io::Result<Started> {
+    pub fn start(&self, placement: Placement<'_>, streams: Streams<'_>) -> io::Result<Started> {
         let (report, report_writer) = pipe()?;
         let child = Child {
             prepared: self,
@@ -216,17 +223,11 @@ impl Prepared {
             report: report_writer.as_raw_fd(),
             cgroup_procs: None,
         };
-        let started = match cgroup {
-            None => child.clone3(None),
-            Some(cgroup) => match child.clone3(Some(cgroup)) {
-                Err(error) if refused(&error) => {
-                    let procs = open_at(cgroup, c"cgroup.procs")?;
-                    Child {
-                        cgroup_procs: Some(procs.as_raw_fd()),
-                        ..child
-                    }
-                    .clone3(None)
-                }
+        let started = match placement {
+            Placement::Parents => child.clone3(None),
+            Placement::Moves(cgroup) => child.clone_and_move(cgroup),
+            Placement::Born(cgroup) => match child.clone3(Some(cgroup)) {
+                Err(error) if refused(&error) => child.clone_and_move(cgroup),
                 started => started,
             },
         };
@@ -279,6 +280,15 @@ struct Child<'a> {
 }
 
 impl Child<'_> {
+    fn clone_and_move(self, cgroup: BorrowedFd<'_>) -> io::Result<(u32, OwnedFd)> {
+        let procs = open_at(cgroup, c"cgroup.procs")?;
+        let child = Self {
+            cgroup_procs: Some(procs.as_raw_fd()),
+            ..self
+        };
+        child.clone3(None)
+    }
+
     fn clone3(&self, cgroup: Option<BorrowedFd<'_>>) -> io::Result<(u32, OwnedFd)> {
         let mut pidfd: RawFd = -1;
         // SAFETY: `clone_args` is plain data for which all zero is valid.
@@ -593,7 +603,7 @@ mod tests {
             input: None,
             output: writer.as_fd(),
         };
-        let started = prepared.start(None, streams).unwrap();
+        let started = prepared.start(Placement::Parents, streams).unwrap();
         drop(writer);
         let mut report = Report::Pending;
         let mut exit = None;

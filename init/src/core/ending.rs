@@ -40,6 +40,9 @@ const VIRTUAL: [&str; 12] = [
     "mqueue",
 ];
 
+/// File systems in memory: they are unmounted, since they may cover others, but not made read-only.
+const VOLATILE: [&str; 2] = ["tmpfs", "ramfs"];
+
 /// Ends the machine; never returns.
 pub fn end(ending: Ending) -> ! {
     end_processes();
@@ -142,7 +145,9 @@ fn unmount_all() {
             break;
         }
     }
-    for mount in mounts().iter().rev().filter(|mount| mount.has_data()) {
+    let left = mounts();
+    let lasting = |mount: &&Mount| mount.has_data() && !VOLATILE.contains(&mount.fs_type.as_str());
+    for mount in left.iter().rev().filter(lasting) {
         if let Err(error) = make_read_only(&mount.point) {
             log::warn!(
                 "cannot make {} read-only: {error}; its journal has to be replayed",

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use cairn_sys::process::{Credentials, OpenFiles, Prepared, Started, Streams};
+use cairn_sys::process::{Credentials, OpenFiles, Placement, Prepared, Started, Streams};
 use cairn_sys::{seqpacket, signal};
 
 use crate::clock::Ms;
@@ -87,7 +87,7 @@ impl Supervisor {
             input: Some(theirs.as_fd()),
             output: self.output.as_fd(),
         };
-        Ok((ours, self.prepared.start(None, streams)?))
+        Ok((ours, self.prepared.start(Placement::Parents, streams)?))
     }
 
     /// Whether this is its process.

@@ -82,6 +82,7 @@ pub fn adopt(link: &Link, services: Vec<Service>) -> anyhow::Result<Adopted> {
         let number = usize::try_from(slot).unwrap_or(usize::MAX);
         if let Some(Some(record)) = records.get(number) {
             let mut restored = record.restored.clone();
+            holding.adopted();
             take_over(&mut holding, &mut estate, service, &mut restored)?;
             machine.restore(id, restored);
         }

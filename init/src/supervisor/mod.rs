@@ -251,7 +251,7 @@ impl Supervisor {
             for action in actions {
                 match action {
                     Action::Spawn(id) => events.extend(self.spawn(id)),
-                    Action::Terminate(id) => self.with(id, Held::terminate),
+                    Action::Terminate(id) => self.with(id, |held, service| held.terminate(service)),
                     Action::Kill(id) => self.with(id, Held::kill),
                     Action::Late(id) => {
                         let name = self.name(id);
@@ -269,8 +269,12 @@ impl Supervisor {
         self.answer_waiting();
     }
 
-    fn with(&self, id: Id, act: impl Fn(&Held, &Service)) {
-        if let Some((held, service)) = self.held.get(id).zip(self.services.descriptions().get(id)) {
+    fn with(&mut self, id: Id, act: impl Fn(&mut Held, &Service)) {
+        if let Some((held, service)) = self
+            .held
+            .get_mut(id)
+            .zip(self.services.descriptions().get(id))
+        {
             act(held, service);
         }
     }

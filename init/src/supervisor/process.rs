@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use cairn_sys::cgroup::{self, Cgroup};
-use cairn_sys::process::{OpenFiles, Prepared, Report, Started, Streams};
+use cairn_sys::process::{OpenFiles, Placement, Prepared, Report, Started, Streams};
 use cairn_sys::{pidfd, process, signal};
 use cairn_system::Service;
 use nix::libc::{SIGCONT, SIGHUP, SIGKILL, SIGTERM};
@@ -53,6 +53,8 @@ pub struct Held {
     /// Its log.
     pub journal: Journal,
     cgroup: Option<Cgroup>,
+    /// `cgroup.kill` may have been used on it: see [`Placement::Moves`].
+    killed: bool,
 }
 
 /// Both ends are held, so that output written between two processes is not lost.
@@ -85,6 +87,7 @@ impl Held {
             failure: None,
             journal,
             cgroup: None,
+            killed: false,
         }
     }
 
@@ -128,11 +131,12 @@ impl Held {
             input: None,
             output: pipe.writer.as_fd(),
         };
-        let cgroup = self
-            .cgroup
-            .as_ref()
-            .map(|cgroup| cgroup.directory().as_fd());
-        let Started { pid, pidfd, report } = prepared.start(cgroup, streams)?;
+        let placement = match &self.cgroup {
+            None => Placement::Parents,
+            Some(cgroup) if self.killed => Placement::Moves(cgroup.directory().as_fd()),
+            Some(cgroup) => Placement::Born(cgroup.directory().as_fd()),
+        };
+        let Started { pid, pidfd, report } = prepared.start(placement, streams)?;
         self.failure = None;
         self.main = Some(Main {
             pid,
@@ -156,6 +160,11 @@ impl Held {
                 ),
             }
         }
+    }
+
+    /// It is a predecessor's, of which nobody knows whether it was killed.
+    pub fn adopted(&mut self) {
+        self.killed = true;
     }
 
     /// What the child has reported by now.
@@ -188,13 +197,20 @@ impl Held {
     }
 
     /// Kills all its processes.
-    pub fn kill(&self, service: &Service) {
-        let result = match &self.cgroup {
-            Some(cgroup) => cgroup.kill().and(self.send_main(SIGKILL)),
-            None => self.send_main(SIGKILL),
-        };
+    pub fn kill(&mut self, service: &Service) {
+        let result = self.kill_cgroup().and(self.send_main(SIGKILL));
         if let Err(error) = result {
             log::error!("cannot kill '{}': {error}", service.name);
+        }
+    }
+
+    fn kill_cgroup(&mut self) -> io::Result<()> {
+        match &self.cgroup {
+            Some(cgroup) if !cgroup.processes()?.is_empty() => {
+                self.killed = true;
+                cgroup.kill()
+            }
+            _ => Ok(()),
         }
     }
 

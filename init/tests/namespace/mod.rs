@@ -1,0 +1,381 @@
+//! A machine without a machine: core as PID 1 of its own user, process, mount, network and control
+//! group namespaces, driven from outside.
+//!
+//! Nothing of the host is touched but a subtree of its cgroup v2 hierarchy, which is removed.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use cairn_system::ServiceName;
+use cairn_system::control::{Request, Response, ServiceState, ServiceStatus};
+
+/// How long anything may take before a test fails.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the namespaces' first process does before it becomes core: it waits for its user mapping,
+/// and mounts what stage 2 would have mounted.
+const SETUP: &str = r#"
+echo ready
+read go
+mount -t proc proc /proc || exit 90
+mount -t tmpfs tmpfs /run || exit 90
+mount -t cgroup2 cgroup2 /sys/fs/cgroup || exit 91
+mkdir -p "$1/log"
+mount --bind "$1/log" /var/log || exit 90
+exec "$1/cairn-core" "$1"
+"#;
+
+/// The namespaces, and core in them.
+pub struct Machine {
+    directory: tempfile::TempDir,
+    cgroup: PathBuf,
+    outer: Child,
+    _stdin: ChildStdin,
+    /// Core's number on the host.
+    pub core: u32,
+}
+
+impl Machine {
+    /// Starts core with a `system.json` of these services (JSON, in a list).
+    pub fn boot(services: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        // Other users' services, if any, must get through to what they execute.
+        set_mode(directory.path(), 0o755);
+        std::os::unix::fs::symlink(
+            env!("CARGO_BIN_EXE_cairn-init"),
+            directory.path().join("cairn-core"),
+        )
+        .unwrap();
+        fs::write(directory.path().join("system.json"), description(services)).unwrap();
+        let cgroup = make_cgroup();
+        let mut outer = Command::new("sh")
+            .arg("-c")
+            .arg("echo $$ > \"$2/cgroup.procs\" && exec unshare --user --mount --pid --net --cgroup --fork --kill-child sh -c \"$3\" setup \"$1\"")
+            .arg("enter")
+            .arg(directory.path())
+            .arg(&cgroup)
+            .arg(SETUP)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(outer.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        assert_eq!(
+            line,
+            "ready\n",
+            "cannot make namespaces: user namespaces must be allowed, and {} writable",
+            cgroup.display()
+        );
+        map_users(outer.id());
+        let mut stdin = outer.stdin.take().unwrap();
+        stdin.write_all(b"go\n").unwrap();
+        let core = only_child(outer.id());
+        let machine = Self {
+            directory,
+            cgroup,
+            outer,
+            _stdin: stdin,
+            core,
+        };
+        machine.wait_until("the control socket answers", |machine| {
+            machine.try_request(&Request::Status).is_some()
+        });
+        machine
+    }
+
+    /// A file of the machine, as the host sees it.
+    pub fn inside(&self, path: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{path}", self.core))
+    }
+
+    /// The shared folder: the same path inside and outside.
+    pub fn folder(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// A connection to the control socket.
+    pub fn connect(&self) -> Option<UnixStream> {
+        UnixStream::connect(self.inside("/run/cairn/control")).ok()
+    }
+
+    fn try_request(&self, request: &Request) -> Option<Response> {
+        let mut stream = self.connect()?;
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut line = serde_json::to_vec(request).unwrap();
+        line.push(b'\n');
+        stream.write_all(&line).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Response::parse(&answer).ok()
+    }
+
+    /// Asks the supervisor.
+    pub fn request(&self, request: &Request) -> Response {
+        self.try_request(request).expect("the supervisor answers")
+    }
+
+    /// The states of all services.
+    pub fn status(&self) -> Vec<ServiceStatus> {
+        let start = Instant::now();
+        loop {
+            match self.try_request(&Request::Status) {
+                Some(Response::Status { services, .. }) => return services,
+                other => assert!(start.elapsed() < PATIENCE, "{other:?}"),
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// One service's state.
+    pub fn service(&self, name: &str) -> ServiceStatus {
+        let all = self.status();
+        let found = all
+            .into_iter()
+            .find(|service| service.name.as_str() == name);
+        found.unwrap_or_else(|| panic!("there is a service {name}"))
+    }
+
+    /// Waits until the service is in this state.
+    pub fn wait_for(&self, name: &str, state: ServiceState) -> ServiceStatus {
+        self.wait_until(&format!("{name} is {state:?}"), |machine| {
+            machine.service(name).state == state
+        });
+        self.service(name)
+    }
+
+    /// Waits until `condition` holds.
+    pub fn wait_until(&self, what: &str, condition: impl Fn(&Self) -> bool) {
+        let start = Instant::now();
+        while !condition(self) {
+            assert!(
+                start.elapsed() < PATIENCE,
+                "not within {PATIENCE:?}: {what}; core lives: {}; {:?}",
+                Path::new(&format!("/proc/{}", self.core)).exists(),
+                self.try_request(&Request::Status)
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// The service's log.
+    pub fn log(&self, name: &str) -> String {
+        let path = self.directory.path().join(format!("log/cairn/{name}.log"));
+        fs::read_to_string(path).unwrap_or_default()
+    }
+
+    /// The number on the host of a process of the machine.
+    pub fn on_host(&self, pid: u32) -> u32 {
+        all_processes()
+            .into_iter()
+            .find(|candidate| {
+                let Ok(status) = fs::read_to_string(format!("/proc/{candidate}/status")) else {
+                    return false;
+                };
+                let ours = fs::read_link(format!("/proc/{candidate}/ns/pid")).ok()
+                    == fs::read_link(format!("/proc/{}/ns/pid", self.core)).ok();
+                ours && status
+                    .lines()
+                    .find_map(|line| line.strip_prefix("NSpid:"))
+                    .and_then(|numbers| numbers.split_whitespace().last())
+                    == Some(&pid.to_string())
+            })
+            .unwrap_or_else(|| panic!("process {pid} lives"))
+    }
+
+    /// Sends a signal to a process, by its number on the host.
+    pub fn kill(&self, pid: u32, signal: i32) {
+        cairn_sys::signal::send(pid, signal).unwrap();
+    }
+
+    /// The supervisor's number on the host.
+    pub fn supervisor(&self) -> Option<u32> {
+        children(self.core).into_iter().find(|pid| {
+            fs::read(format!("/proc/{pid}/cmdline"))
+                .is_ok_and(|line| line.starts_with(b"cairn-supervisor\0"))
+        })
+    }
+
+    /// Waits for the machine's end: the signal that the kernel reports for it, SIGHUP for a reboot
+    /// and SIGINT for halt and power off.
+    pub fn ended(mut self) -> Option<i32> {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.outer.try_wait().unwrap() {
+                return status.signal();
+            }
+            assert!(start.elapsed() < PATIENCE, "the machine ends");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // PID 1's end ends all; `unshare` dies with it.
+        if self.outer.try_wait().unwrap().is_none() {
+            cairn_sys::signal::send(self.core, 9).unwrap();
+            self.outer.wait().unwrap();
+        }
+        let start = Instant::now();
+        while remove_tree(&self.cgroup).is_err() && start.elapsed() < Duration::from_secs(5) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+fn remove_tree(cgroup: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(cgroup)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_tree(&entry.path())?;
+        }
+    }
+    fs::remove_dir(cgroup)
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// A cgroup of our own, below the one that this process is in.
+fn make_cgroup() -> PathBuf {
+    static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+    let mount = mounts
+        .lines()
+        .filter_map(|line| {
+            let fields: Vec<&str> = line.split(' ').collect();
+            (fields.get(2) == Some(&"cgroup2")).then(|| fields[1].to_owned())
+        })
+        .next()
+        .expect("cgroup2 is mounted: mount -t cgroup2 cgroup2 /sys/fs/cgroup");
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap();
+    let own = own
+        .lines()
+        .find_map(|line| line.strip_prefix("0::"))
+        .unwrap_or("/");
+    let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let name = format!("cairn-test-{}-{number}", std::process::id());
+    let path = Path::new(&mount)
+        .join(own.trim_start_matches('/'))
+        .join(name);
+    fs::create_dir(&path).unwrap_or_else(|error| {
+        panic!(
+            "cannot make the cgroup {}: {error}; run as root, or with systemd-run --user --scope -p Delegate=yes",
+            path.display()
+        )
+    });
+    path
+}
+
+/// Root is the caller; the caller's other ids, if it has any, are mapped to themselves.
+fn map_users(pid: u32) {
+    let root = fs::metadata("/proc/self")
+        .map(|m| std::os::unix::fs::MetadataExt::uid(&m))
+        .unwrap()
+        == 0;
+    let map = |file: &str, text: &str| {
+        File::create(format!("/proc/{pid}/{file}"))
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .unwrap();
+    };
+    if root {
+        map("uid_map", "0 0 65536");
+        map("gid_map", "0 0 65536");
+    } else {
+        let metadata = fs::metadata("/proc/self").unwrap();
+        map("setgroups", "deny");
+        map(
+            "uid_map",
+            &format!("0 {} 1", std::os::unix::fs::MetadataExt::uid(&metadata)),
+        );
+        map(
+            "gid_map",
+            &format!("0 {} 1", std::os::unix::fs::MetadataExt::gid(&metadata)),
+        );
+    }
+}
+
+fn only_child(pid: u32) -> u32 {
+    let start = Instant::now();
+    loop {
+        if let [child] = children(pid).as_slice() {
+            return *child;
+        }
+        assert!(start.elapsed() < PATIENCE, "unshare has a child");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The children of a process.
+pub fn children(pid: u32) -> Vec<u32> {
+    fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))
+        .unwrap_or_default()
+        .split_whitespace()
+        .map(|pid| pid.parse().unwrap())
+        .collect()
+}
+
+fn all_processes() -> Vec<u32> {
+    fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok())
+        .collect()
+}
+
+/// A field of `/proc/<pid>/status`, in its unit.
+pub fn status_field(pid: u32, field: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(&format!("{field}:")));
+    line.unwrap()
+        .split_whitespace()
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+/// A service's name.
+pub fn name(name: &str) -> ServiceName {
+    ServiceName::try_from(name).unwrap()
+}
+
+/// One service as JSON: a shell script, and further fields.
+pub fn script(name: &str, script: &str, more: &str) -> String {
+    let script = serde_json::to_string(script).unwrap();
+    let defaults = [
+        (r#""kind""#, r#""kind":"simple""#),
+        (r#""wantedAtBoot""#, r#""wantedAtBoot":true"#),
+    ];
+    let defaults: String = defaults
+        .iter()
+        .filter(|(key, _)| !more.contains(key))
+        .map(|(_, field)| format!(",{field}"))
+        .collect();
+    let more = if more.is_empty() {
+        String::new()
+    } else {
+        format!(",{more}")
+    };
+    format!(
+        r#"{{"name":"{name}","process":{{"argv":["/bin/sh","-c",{script}],"environment":{{"PATH":"/usr/bin:/bin"}}}}{defaults}{more}}}"#
+    )
+}
+
+fn description(services: &str) -> String {
+    format!(
+        r#"{{"version":1,"label":"test","hostName":"test","fileSystems":[],
+        "users":[],"groups":[],"binSh":"/bin/sh","usrBinEnv":"/usr/bin/env",
+        "services":[{services}]}}"#
+    )
+}
