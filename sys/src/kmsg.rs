@@ -5,6 +5,9 @@
 //! priority on the way to the console. So a message is cut into records at line feeds and at
 //! [`RECORD_BYTES`], each with its prefix. Nothing is allocated to write a message.
 //!
+//! A record ends with a line feed: without it the kernel keeps the record open for a continuation,
+//! and readers and consoles see it only when the next one comes.
+//!
 //! Until `/dev` is mounted there is no `/dev/kmsg`: the first [`EARLY_MESSAGES`] messages are kept
 //! and written as soon as it can be opened.
 //!
@@ -191,6 +194,7 @@ impl<'a> Records<'a> {
     }
 
     fn finish(&mut self) {
+        self.push(format_args!("\n"));
         let end = usize::try_from(self.buffer.position()).unwrap_or(RECORD_BYTES);
         if let Some(record) = self.buffer.get_ref().get(..end) {
             (self.emit)(record);
@@ -201,8 +205,9 @@ impl<'a> Records<'a> {
 impl fmt::Write for Records<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for character in text.chars() {
-            let room = RECORD_BYTES as u64 - self.buffer.position();
-            if character == '\n' || room < character.len_utf8() as u64 {
+            let room = (RECORD_BYTES as u64).saturating_sub(self.buffer.position());
+            // One byte is kept for the line feed.
+            if character == '\n' || room <= character.len_utf8() as u64 {
                 self.finish();
                 self.start();
             }
@@ -229,19 +234,24 @@ mod tests {
     }
 
     fn check(message: &str, expected: &Expect) {
-        expected.assert_eq(&records(message).join("\n"));
+        expected.assert_eq(&records(message).concat());
     }
 
     #[test]
     fn a_record_has_its_priority_and_each_line_is_one() {
-        check("one", &expect!["<6>t: one"]);
+        check("one", &expect![[r#"
+            <6>t: one
+        "#]]);
         check(
             "two\nlines",
             &expect![[r#"
                 <6>t: two
-                <6>t: lines"#]],
+                <6>t: lines
+            "#]],
         );
-        check("", &expect!["<6>t: "]);
+        check("", &expect![[r#"
+            <6>t: 
+        "#]]);
     }
 
     proptest! {
@@ -251,6 +261,7 @@ mod tests {
             let mut joined = String::new();
             for record in &records {
                 prop_assert!(record.len() <= RECORD_BYTES);
+                let record = record.strip_suffix('\n').unwrap();
                 joined.push_str(record.strip_prefix("<6>t: ").unwrap());
             }
             prop_assert_eq!(joined, message);

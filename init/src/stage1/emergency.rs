@@ -19,8 +19,12 @@ use nix::unistd::Pid;
 /// The emergency shell of the initrd.
 const SHELL: &str = "/bin/sh";
 
-/// A shell that ends sooner has no console to read from.
+/// A shell that ends sooner had nobody typing into it.
 const SHORTEST_SHELL: Duration = Duration::from_secs(2);
+
+/// So many of those in a row mean that the console has no input: without a limit, a machine
+/// nobody looks at would open shells for ever.
+const HASTY_SHELLS: u32 = 3;
 
 /// Used until the description is read.
 const DEFAULT_DELAY: Duration = Duration::from_secs(30);
@@ -85,12 +89,31 @@ pub fn tell(lines: &[String]) {
 }
 
 /// After a report: returns when a shell was there and has ended, so that it is tried again;
-/// restarts otherwise.
-pub fn after_failure(policy: Policy) {
-    if policy.panic || !policy.shell || !shell() {
+/// restarts otherwise. `hasty` counts the shells that ended at once.
+pub fn after_failure(policy: Policy, hasty: &mut u32) {
+    if policy.panic || !policy.shell {
         say_why_no_shell(policy);
         leave(policy);
     }
+    match shell() {
+        Shell::Used => *hasty = 0,
+        Shell::Hasty if *hasty + 1 < HASTY_SHELLS => *hasty += 1,
+        Shell::Hasty | Shell::None => {
+            say_why_no_shell(policy);
+            leave(policy);
+        }
+    }
+}
+
+/// How an emergency shell went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shell {
+    /// Somebody was there.
+    Used,
+    /// It ended at once.
+    Hasty,
+    /// There is none, or it does not start.
+    None,
 }
 
 fn say_why_no_shell(policy: Policy) {
@@ -106,10 +129,10 @@ fn say_why_no_shell(policy: Policy) {
     tell(&[why.to_owned()]);
 }
 
-/// Opens a shell on the console and waits until it ends; whether there was one to speak of.
-pub fn shell() -> bool {
+/// Opens a shell on the console and waits until it ends.
+pub fn shell() -> Shell {
     if !Path::new(SHELL).exists() {
-        return false;
+        return Shell::None;
     }
     tell(&["emergency shell on the console; leave it to try again".to_owned()]);
     let start = Instant::now();
@@ -119,10 +142,14 @@ pub fn shell() -> bool {
         Ok(child) => wait_for_process(child.id()),
         Err(error) => {
             tell(&[format!("cannot start {SHELL} on {CONSOLE}: {error}")]);
-            return false;
+            return Shell::None;
         }
     }
-    start.elapsed() >= SHORTEST_SHELL
+    if start.elapsed() < SHORTEST_SHELL {
+        Shell::Hasty
+    } else {
+        Shell::Used
+    }
 }
 
 /// Collects all children until that one has ended. Without a deadline: a human is at work.

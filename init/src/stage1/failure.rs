@@ -149,6 +149,11 @@ impl Stage1Error {
                 options.push(of(mount_point, "fsType"));
                 options
             }
+            Self::MountPoint { source, .. }
+                if source.raw_os_error() == Some(Errno::EUCLEAN as i32) =>
+            {
+                vec!["run fsck on the file system around it by hand: it is damaged".to_owned()]
+            }
             Self::MountPoint { mount_point, .. } => vec![
                 of(mount_point, "depends"),
                 "whether the file system around it is mounted read-only".to_owned(),
@@ -170,7 +175,11 @@ impl Stage1Error {
     fn is_about_devices(&self) -> bool {
         !matches!(
             self,
-            Self::Read { .. } | Self::Description(_) | Self::Events(_) | Self::Modules(_)
+            Self::Read { .. }
+                | Self::Description(_)
+                | Self::Events(_)
+                | Self::Modules(_)
+                | Self::NoInit
         )
     }
 }
@@ -319,13 +328,12 @@ mod tests {
             &Stage1Error::NoInit,
             &blocks()[..1],
             &expect![[r#"
-            the system cannot be started.
-              what:  cannot find out which system to start: the kernel's command line has no init=
-              seen:  /dev/sr0         1.0 GiB  unreadable: No medium found (os error 123)
-              check: the boot entry: init= must be a generation's <toplevel>/init
-                     fileSystems."/".device
-                     fileSystems."/nix/store".device
-        "#]],
+                the system cannot be started.
+                  what:  cannot find out which system to start: the kernel's command line has no init=
+                  check: the boot entry: init= must be a generation's <toplevel>/init
+                         fileSystems."/".device
+                         fileSystems."/nix/store".device
+            "#]],
         );
     }
 

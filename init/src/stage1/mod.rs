@@ -36,7 +36,7 @@ use log::LevelFilter;
 use crate::autoload::{Autoload, directory_of_running_kernel};
 
 use command_line::{Breakpoint, Orders, words};
-use emergency::Policy;
+use emergency::{Policy, Shell};
 use failure::Stage1Error;
 use hardware::Hardware;
 use mounts::Outcome;
@@ -68,6 +68,7 @@ pub fn run() -> ! {
     for warning in &orders.warnings {
         log::warn!("{warning}");
     }
+    let mut hasty = 0;
     loop {
         let mut attempt = Attempt {
             policy: policy(None, &orders),
@@ -79,7 +80,7 @@ pub fn run() -> ! {
         };
         let blocks = attempt.hardware.iter().flat_map(Hardware::blocks);
         emergency::tell(&failure::report(&error, blocks));
-        emergency::after_failure(attempt.policy);
+        emergency::after_failure(attempt.policy, &mut hasty);
     }
 }
 
@@ -182,7 +183,7 @@ fn description() -> Result<Stage1, Stage1Error> {
 
 /// Opens a shell if the command line asks for one here.
 fn stop_at(breakpoint: Breakpoint, orders: &Orders) {
-    if orders.breakpoint == Some(breakpoint) && !emergency::shell() {
-        log::warn!("no shell at the breakpoint: the initrd has none, or the console no input");
+    if orders.breakpoint == Some(breakpoint) && emergency::shell() == Shell::None {
+        log::warn!("no shell at the breakpoint: the initrd has no /bin/sh");
     }
 }
