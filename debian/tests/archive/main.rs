@@ -261,12 +261,14 @@ fn sources_of_a_host_with_an_embedded_key() {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("etc/apt/sources.list.d");
     std::fs::create_dir_all(&folder).unwrap();
-    let key: String = mirror
+    let lines = |line: &str| format!(" {}\n", if line.is_empty() { "." } else { line });
+    let key = mirror
         .key
         .armoured()
         .lines()
-        .map(|line| format!(" {}\n", if line.is_empty() { "." } else { line }))
-        .collect();
+        .map(lines)
+        .collect::<Vec<_>>()
+        .concat();
     let uri = &mirror.server.uri;
     let entry =
         format!("Types: deb\nURIs: {uri}/\nSuites: stable\nComponents: main\nSigned-By:\n{key}");
@@ -484,10 +486,10 @@ fn through_a_proxy() {
     assert_eq!(
         mirror.server.requests(),
         [
-            format!("http://mirror.example/{SUITE}"),
-            format!("http://mirror.example/dists/stable/{INDEX}"),
-            "http://mirror.example/pool/nano.deb".to_owned(),
-            "http://mirror.example/pool/nano.deb from 100000".to_owned(),
+            format!("http://mirror.example/debian/{SUITE}"),
+            format!("http://mirror.example/debian/dists/stable/{INDEX}"),
+            "http://mirror.example/debian/pool/nano.deb".to_owned(),
+            "http://mirror.example/debian/pool/nano.deb from 100000".to_owned(),
         ]
     );
 }

@@ -55,10 +55,8 @@ impl Server {
     pub fn requests(&self) -> Vec<String> {
         let mut requests = std::mem::take(&mut self.state().requests);
         requests.sort();
-        requests
-            .iter()
-            .map(|request| request.replace("/debian/", ""))
-            .collect()
+        let short = |request: &String| request.trim_start_matches("/debian/").to_owned();
+        requests.iter().map(short).collect()
     }
 }
 
