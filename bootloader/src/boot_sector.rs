@@ -118,8 +118,8 @@ mod tests {
     #[test]
     fn only_the_documented_bytes_change() {
         let lba = 0x0102_0304_0506_0708;
-        let code = patch_boot_sector(&boot_img(), lba).unwrap();
-        for (at, byte) in code.iter().enumerate() {
+        let sector = patch_boot_sector(&boot_img(), lba).unwrap();
+        for (at, byte) in sector.iter().enumerate() {
             let wanted = match at {
                 0x5c..0x64 => 8 - u8::try_from(at - 0x5c).unwrap(),
                 0x66 | 0x67 => 0x90,
@@ -127,8 +127,8 @@ mod tests {
             };
             assert_eq!(*byte, wanted, "{at:#x}");
         }
-        let core = patch_core_image(&core_img(), lba).unwrap();
-        for (at, (byte, was)) in core.iter().zip(core_img()).enumerate() {
+        let core_image = patch_core_image(&core_img(), lba).unwrap();
+        for (at, (byte, was)) in core_image.iter().zip(core_img()).enumerate() {
             let wanted = match at {
                 0x1f4 => 9,
                 0x1f5..0x1fc => 8 - u8::try_from(at - 0x1f4).unwrap(),

@@ -81,19 +81,19 @@ pub enum DefaultEntry {
 pub fn entries(generations: &[Generation], options: &Options) -> String {
     let mut sorted: Vec<_> = generations.iter().collect();
     sorted.sort_by_key(|generation| std::cmp::Reverse(generation.number));
-    let mut text = options.serial.map(Serial::commands).unwrap_or_default();
-    text += &match options.timeout {
-        Timeout::Seconds(seconds) => format!("set timeout={seconds}\n"),
-        Timeout::Never => "set timeout=-1\n".to_owned(),
+    let serial = options.serial.map(Serial::commands).unwrap_or_default();
+    let timeout = match options.timeout {
+        Timeout::Seconds(seconds) => seconds.to_string(),
+        Timeout::Never => "-1".to_owned(),
     };
-    let default = default_id(&sorted, options.default);
-    text += &format!("set default={}\n", quote(&default));
-    let Some(newest) = sorted.first() else {
-        return text + "echo 'There is no generation to boot.'\n";
+    let default = quote(&default_id(&sorted, options.default));
+    let menu = match sorted.first() {
+        Some(newest) => {
+            newest_entries(newest, &options.name) + &all_entries(&sorted, &options.name)
+        }
+        None => "echo 'There is no generation to boot.'\n".to_owned(),
     };
-    text += &newest_entries(newest, &options.name);
-    text += &all_entries(&sorted, &options.name);
-    text
+    format!("{serial}set timeout={timeout}\nset default={default}\n{menu}")
 }
 
 /// The id of what boots if nobody chooses; GRUB writes an entry of a submenu as `submenu>entry`.
@@ -152,21 +152,17 @@ fn all_entries(sorted: &[&Generation], name: &str) -> String {
 }
 
 fn menu_entry(indent: &str, title: &str, id: &str, entry: &Entry) -> String {
-    let mut text = format!(
-        "{indent}menuentry {} --id {} {{\n{indent}  linux {}",
-        quote_title(title),
-        quote_title(id),
-        quote(&entry.files().kernel)
-    );
-    for argument in entry.arguments() {
-        text.push(' ');
-        text += &quote(argument);
-    }
-    text.push('\n');
-    if let Some(initrd) = &entry.files().initrd {
-        text += &format!("{indent}  initrd {}\n", quote(initrd));
-    }
-    text + indent + "}\n"
+    let (title, id) = (quote_title(title), quote_title(id));
+    let linux: Vec<_> = std::iter::once(&entry.files().kernel)
+        .chain(entry.arguments())
+        .map(|word| quote(word))
+        .collect();
+    let linux = linux.join(" ");
+    let initrd = match &entry.files().initrd {
+        Some(initrd) => format!("{indent}  initrd {}\n", quote(initrd)),
+        None => String::new(),
+    };
+    format!("{indent}menuentry {title} --id {id} {{\n{indent}  linux {linux}\n{initrd}{indent}}}\n")
 }
 
 #[cfg(test)]
@@ -219,11 +215,15 @@ mod tests {
 
     #[test]
     fn no_generation() {
-        check(&[], &Options::default(), &expect![[r#"
+        check(
+            &[],
+            &Options::default(),
+            &expect![[r#"
             set timeout=5
             set default='newest'
             echo 'There is no generation to boot.'
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
@@ -232,7 +232,10 @@ mod tests {
             generation(9, "old", &["quiet"], &[]),
             generation(10, "new", &["quiet", "console=ttyS0,115200"], &["debug"]),
         ];
-        check(&generations, &Options::default(), &expect![[r#"
+        check(
+            &generations,
+            &Options::default(),
+            &expect![[r#"
             set timeout=5
             set default='newest'
             menuentry 'Cairn, generation 10 (new)' --id 'newest' {
@@ -257,7 +260,8 @@ mod tests {
                 initrd '/boot/kernels/k-initrd'
               }
             }
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
@@ -272,7 +276,10 @@ mod tests {
             default: DefaultEntry::Generation(1),
             ..Options::default()
         };
-        check(&generations, &options, &expect![[r#"
+        check(
+            &generations,
+            &options,
+            &expect![[r#"
             serial --unit=0 --speed=115200
             terminal_input console serial
             terminal_output console serial
@@ -292,7 +299,8 @@ mod tests {
                 initrd '/boot/kernels/k-initrd'
               }
             }
-        "#]]);
+        "#]],
+        );
         for (number, default) in [(2, "'newest'"), (7, "'newest'")] {
             let options = Options {
                 default: DefaultEntry::Generation(number),
@@ -311,7 +319,10 @@ mod tests {
             &["a=$b", "c={;}", "d=\"e f\" #g"],
             &["' --id 'newest"],
         )];
-        check(&generations, &Options::default(), &expect![[r#"
+        check(
+            &generations,
+            &Options::default(),
+            &expect![[r#"
             set timeout=5
             set default='newest'
             menuentry 'Cairn, generation 1 (it'\''s ${x} $(y) "z" } ; {?}?[2J)' --id 'newest' {
@@ -332,6 +343,7 @@ mod tests {
                 initrd '/boot/kernels/'\'' --id '\''newest-initrd'
               }
             }
-        "#]]);
+        "#]],
+        );
     }
 }

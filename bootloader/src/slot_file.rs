@@ -60,11 +60,11 @@ impl SlotFiles {
 }
 
 fn checksum_line(slot: Slot, entries: &[u8]) -> String {
-    let hex: String = Sha256::digest(entries)
+    let hex: Vec<_> = Sha256::digest(entries)
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    format!("{hex}  {}\n", slot.entries_name())
+    format!("{}  {}\n", hex.concat(), slot.entries_name())
 }
 
 impl Slots {
@@ -165,11 +165,10 @@ mod tests {
     #[test]
     fn whole_files() {
         let files = slot(Slot::B, 12, "set timeout=5\n");
-        let text: String = files
+        let text = files
             .files()
-            .iter()
             .map(|(name, text)| format!("== {name}\n{text}"))
-            .collect();
+            .concat();
         expect![[r#"
             == entries-b.cfg
             # The boot menu, written by cairn: changes here are lost.
@@ -180,7 +179,8 @@ mod tests {
             set cairn_end=12
             == entries-b.sum
             1c203bcdba557b63eef0e22ea489185bbbab99496414146ef555c1ef8424c891  entries-b.cfg
-        "#]].assert_eq(&text);
+        "#]]
+        .assert_eq(&text);
     }
 
     #[test]

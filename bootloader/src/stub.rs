@@ -83,7 +83,8 @@ mod tests {
             search --no-floppy --fs-uuid --set=root 01234567-89ab-8cde-8f01-23456789abcd
             set prefix=($root)/boot/grub
             configfile $prefix/grub.cfg
-        "#]].assert_eq(&early_config(uuid, Some(Serial::COM1)));
+        "#]]
+        .assert_eq(&early_config(uuid, Some(Serial::COM1)));
         let text = early_config(uuid, None);
         assert!(text.starts_with("set cairn_hashsum=yes\n"), "{text}");
     }

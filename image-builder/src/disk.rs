@@ -124,7 +124,7 @@ pub fn write(
     let total = layout.content;
     let output = Output::create(output, layout.size, total)?;
     let failed = |error| DiskError::Output(output.failure(error, total));
-    let table = partition_table(layout, boot_code).map_err(failed)?;
+    let table = partition_table(layout, &boot_code).map_err(failed)?;
     Region::new(output.file(), 0, layout.size)
         .write_pages(&table)
         .map_err(failed)?;

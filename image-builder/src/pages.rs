@@ -14,7 +14,7 @@ pub(crate) const PAGE: usize = 4096;
 pub(crate) struct Pages {
     length: u64,
     position: u64,
-    pages: BTreeMap<u64, Box<[u8; PAGE]>>,
+    written: BTreeMap<u64, Box<[u8; PAGE]>>,
 }
 
 impl Pages {
@@ -23,13 +23,13 @@ impl Pages {
         Self {
             length,
             position: 0,
-            pages: BTreeMap::new(),
+            written: BTreeMap::new(),
         }
     }
 
     /// Offset and content of each page that was ever written with something but zeros.
     pub fn written(&self) -> impl Iterator<Item = (u64, &[u8; PAGE])> {
-        self.pages
+        self.written
             .iter()
             .map(|(index, page)| (index * PAGE as u64, page.as_ref()))
     }
@@ -48,7 +48,7 @@ impl Read for Pages {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let (index, offset, length) = self.span(buffer.len());
         let to = buffer.iter_mut().take(length);
-        match self.pages.get(&index) {
+        match self.written.get(&index) {
             Some(page) => to
                 .zip(page.iter().skip(offset))
                 .for_each(|(to, from)| *to = *from),
@@ -66,9 +66,9 @@ impl Write for Pages {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let bytes = bytes.get(..length).unwrap_or(bytes);
-        if self.pages.contains_key(&index) || bytes.iter().any(|byte| *byte != 0) {
+        if self.written.contains_key(&index) || bytes.iter().any(|byte| *byte != 0) {
             let page = self
-                .pages
+                .written
                 .entry(index)
                 .or_insert_with(|| Box::new([0; PAGE]));
             page.iter_mut()

@@ -19,11 +19,11 @@ use crate::pages::Pages;
 const GROW_FILE_SYSTEM: u64 = 1 << 59;
 
 /// A whole disk of which only the tables are there: LBA 0 to 33, and the copy at the end.
-pub(crate) fn partition_table(layout: &Layout, boot_code: [u8; 440]) -> io::Result<Pages> {
+pub(crate) fn partition_table(layout: &Layout, boot_code: &[u8; 440]) -> io::Result<Pages> {
     let mut pages = Pages::new(layout.size);
     let sectors = layout.size / SECTOR;
     let mut mbr = ProtectiveMBR::with_lb_size(u32::try_from(sectors - 1).unwrap_or(u32::MAX));
-    mbr.set_bootcode(boot_code);
+    mbr.set_bootcode(*boot_code);
     mbr.overwrite_lba0(&mut pages).map_err(io::Error::other)?;
 
     let partitions: BTreeMap<_, _> = layout
