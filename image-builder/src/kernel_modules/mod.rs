@@ -255,12 +255,15 @@ fn read_modules(files: Vec<(PathBuf, PathBuf)>) -> Result<Vec<Module>, ModuleErr
             .map(|worker| {
                 let files = &files;
                 scope.spawn(move || {
+                    let mut buffer = Vec::new();
                     files
                         .iter()
                         .enumerate()
                         .skip(worker)
                         .step_by(workers)
-                        .map(|(index, (path, source))| Ok((index, Module::open(path, source)?)))
+                        .map(|(index, (path, source))| {
+                            Ok((index, Module::open(path, source, &mut buffer)?))
+                        })
                         .collect()
                 })
             })

@@ -8,8 +8,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use object::read::ReadCache;
-use object::{Object, ObjectSection, ObjectSymbol, ReadRef};
+use object::{Object, ObjectSection, ObjectSymbol};
 
 use super::ModuleError;
 use super::pattern::module_name;
@@ -84,7 +83,9 @@ impl Module {
     /// # Errors
     /// The file cannot be read or unpacked.
     pub fn read(&self) -> Result<Vec<u8>, ModuleError> {
-        unpack(&self.source)
+        let mut bytes = Vec::new();
+        unpack(&self.source, &mut bytes)?;
+        Ok(bytes)
     }
 
     /// Whether its file is compressed.
@@ -94,28 +95,19 @@ impl Module {
         compression(&name) != Some(Compression::None)
     }
 
-    /// Reads the module `source`, which lies at `path` in the release's folder.
-    pub(super) fn open(path: &Path, source: &Path) -> Result<Self, ModuleError> {
-        let name = path.to_string_lossy().into_owned();
-        if compression(&name) == Some(Compression::None) {
-            let file = File::open(source).map_err(|error| ModuleError::Read {
-                path: source.to_owned(),
-                source: error,
-            })?;
-            // Only the parts that are looked at are read.
-            let cache = ReadCache::new(file);
-            Self::parse(path, source, &cache)
-        } else {
-            let bytes = unpack(source)?;
-            Self::parse(path, source, bytes.as_slice())
-        }
-    }
-
-    fn parse<'data>(
+    /// Reads the module `source`, which lies at `path` in the release's folder. `buffer` is
+    /// overwritten: whole files are read into memory that is there already, since seeking the few
+    /// parts that matter takes a system call for each symbol's name.
+    pub(super) fn open(
         path: &Path,
         source: &Path,
-        data: impl ReadRef<'data>,
+        buffer: &mut Vec<u8>,
     ) -> Result<Self, ModuleError> {
+        unpack(source, buffer)?;
+        Self::parse(path, source, buffer)
+    }
+
+    fn parse(path: &Path, source: &Path, data: &[u8]) -> Result<Self, ModuleError> {
         let refused = |error| ModuleError::Elf {
             path: source.to_owned(),
             source: error,
@@ -178,31 +170,36 @@ impl Module {
     }
 }
 
-fn unpack(path: &Path) -> Result<Vec<u8>, ModuleError> {
-    let name = path.to_string_lossy();
-    read_all(path, compression(&name).unwrap_or(Compression::None)).map_err(|source| {
-        ModuleError::Read {
-            path: path.to_owned(),
-            source,
-        }
+fn unpack(path: &Path, bytes: &mut Vec<u8>) -> Result<(), ModuleError> {
+    let compression = compression(&path.to_string_lossy()).unwrap_or(Compression::None);
+    read_all(path, compression, bytes).map_err(|source| ModuleError::Read {
+        path: path.to_owned(),
+        source,
     })
 }
 
-fn read_all(path: &Path, compression: Compression) -> io::Result<Vec<u8>> {
-    let file = BufReader::new(File::open(path)?);
+fn read_all(path: &Path, compression: Compression, bytes: &mut Vec<u8>) -> io::Result<()> {
+    let file = File::open(path)?;
+    let buffered = |file| BufReader::with_capacity(1 << 16, file);
     let reader: Box<dyn Read> = match compression {
-        Compression::None => Box::new(file),
-        Compression::Xz => Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(file)),
-        Compression::Zstd => Box::new(zstd::Decoder::with_buffer(file)?),
-        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
+        Compression::None => {
+            let size = file.metadata()?.len().min(MAX_SIZE);
+            bytes.reserve(usize::try_from(size).unwrap_or(0));
+            Box::new(file)
+        }
+        Compression::Xz => Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(buffered(
+            file,
+        ))),
+        Compression::Zstd => Box::new(zstd::Decoder::with_buffer(buffered(file))?),
+        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(buffered(file))),
     };
-    let mut bytes = Vec::new();
-    reader.take(MAX_SIZE + 1).read_to_end(&mut bytes)?;
+    bytes.clear();
+    reader.take(MAX_SIZE + 1).read_to_end(bytes)?;
     if bytes.len() as u64 > MAX_SIZE {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
             "it unpacks to more than 512 MiB",
         ));
     }
-    Ok(bytes)
+    Ok(())
 }
