@@ -51,7 +51,10 @@ pub enum SignatureError {
     #[error("its signature is wrong (key {0}): the file was altered")]
     Bad(String),
     /// Only keys that are not trusted signed it.
-    #[error("no trusted key signed it (signed by {0}); is the right keyring named?")]
+    #[error(
+        "no trusted key signed it, or it has expired (signed by {0}); is the right keyring named, \
+         and current?"
+    )]
     Untrusted(String),
 }
 
@@ -145,19 +148,22 @@ fn scratch_error(path: &Path, cause: io::Error) -> SignatureError {
 /// Reads the status lines of `gpgv` (`GnuPG`'s doc/DETAILS).
 fn judge(status: &str, keys: &Keys) -> Result<(), SignatureError> {
     let (mut valid, mut others) = (false, Vec::new());
+    // `VALIDSIG` alone says little: it also follows `EXPKEYSIG` and `REVKEYSIG`.
+    let mut good = false;
     for line in status.lines() {
-        let mut words = line
-            .strip_prefix("[GNUPG:] ")
-            .unwrap_or_default()
-            .split(' ');
-        let (keyword, key) = (
-            words.next().unwrap_or_default(),
-            words.next().unwrap_or_default(),
-        );
+        let line = line.strip_prefix("[GNUPG:] ").unwrap_or_default();
+        let mut words = line.split(' ');
+        let keyword = words.next().unwrap_or_default();
+        let key = words.next().unwrap_or_default();
         match keyword {
+            "NEWSIG" => good = false,
+            "GOODSIG" => good = true,
             "BADSIG" => return Err(SignatureError::Bad(key.to_owned())),
-            "VALIDSIG" if keys.admit(key, words.next_back().unwrap_or_default()) => valid = true,
+            "VALIDSIG" if good && keys.admit(key, words.next_back().unwrap_or_default()) => {
+                valid = true;
+            }
             "VALIDSIG" | "NO_PUBKEY" | "EXPKEYSIG" | "REVKEYSIG" | "EXPSIG" | "ERRSIG" => {
+                good = false;
                 others.push(key);
             }
             _ => {}
@@ -191,16 +197,36 @@ mod tests {
         check("[GNUPG:] NODATA 1\n", expect!["it is not signed"]);
         check(
             "[GNUPG:] NO_PUBKEY AB\n[GNUPG:] ERRSIG AB 1 8 01 1 9 CD\n",
-            expect!["no trusted key signed it (signed by AB); is the right keyring named?"],
+            expect![
+                "no trusted key signed it, or it has expired (signed by AB); is the right keyring named, and current?"
+            ],
         );
         check(
-            "[GNUPG:] NO_PUBKEY AB\n[GNUPG:] VALIDSIG CD 2026 x CD\n",
+            "[GNUPG:] NO_PUBKEY AB\n[GNUPG:] NEWSIG\n[GNUPG:] GOODSIG CD x\n[GNUPG:] VALIDSIG CD 2026 x CD\n",
             expect!["valid"],
         );
         check(
-            "[GNUPG:] VALIDSIG CD 2026 x CD\n[GNUPG:] BADSIG AB someone\n",
+            "[GNUPG:] GOODSIG CD x\n[GNUPG:] VALIDSIG CD 2026 x CD\n[GNUPG:] BADSIG AB someone\n",
             expect!["its signature is wrong (key AB): the file was altered"],
         );
+    }
+
+    #[test]
+    fn expired_and_revoked_keys_do_not_count() {
+        for keyword in ["EXPKEYSIG", "REVKEYSIG", "EXPSIG"] {
+            let bad =
+                format!("[GNUPG:] NEWSIG\n[GNUPG:] {keyword} CD x\n[GNUPG:] VALIDSIG CD x CD\n");
+            let good = "[GNUPG:] NEWSIG\n[GNUPG:] GOODSIG AB x\n[GNUPG:] VALIDSIG AB x AB\n";
+            assert!(judge(&bad, &Keys::default()).is_err(), "{keyword}");
+            assert!(
+                judge(&format!("{bad}{good}"), &Keys::default()).is_ok(),
+                "{keyword}"
+            );
+            assert!(
+                judge(&format!("{good}{bad}"), &Keys::default()).is_ok(),
+                "{keyword}"
+            );
+        }
     }
 
     #[test]

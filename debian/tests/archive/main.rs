@@ -247,6 +247,15 @@ fn other_keys_do_not_count() {
 }
 
 #[test]
+fn expired_keys_do_not_count() {
+    let mut mirror = Mirror::new(&PACKAGES);
+    mirror.key = Key::expired();
+    mirror.publish(&mirror.release);
+    let error = mirror.update_error();
+    assert!(error.contains("or it has expired"), "{error}");
+}
+
+#[test]
 fn a_replayed_release_is_not_taken() {
     let mirror = Mirror::new(&PACKAGES);
     let old = mirror.key.sign(&mirror.release.replace("11 Jul", "10 Jul"));

@@ -14,15 +14,26 @@ use crate::server::Server;
 /// A throwaway key in a folder of its own.
 pub struct Key {
     home: tempfile::TempDir,
+    /// The time that gpg is told, if not the true one.
+    time: Option<&'static str>,
 }
 
 impl Key {
     pub fn new() -> Self {
+        Self::valid_for("never", None)
+    }
+
+    /// A key that was valid in 2020 only, and signs as if it still were 2020.
+    pub fn expired() -> Self {
+        Self::valid_for("1y", Some("20200102T000000"))
+    }
+
+    fn valid_for(period: &str, time: Option<&'static str>) -> Self {
         let home = tempfile::Builder::new()
             .prefix("cairn-key-")
             .tempdir_in("/tmp")
             .unwrap();
-        let key = Self { home };
+        let key = Self { home, time };
         let name = "Test Archive <archive@example.org>";
         key.gpg(
             &[
@@ -32,7 +43,7 @@ impl Key {
                 name,
                 "ed25519",
                 "sign",
-                "never",
+                period,
             ],
             b"",
         );
@@ -61,6 +72,7 @@ impl Key {
             .arg("--homedir")
             .arg(self.home.path())
             .args(["--batch", "--quiet"])
+            .args(self.time.map(|time| format!("--faked-system-time={time}")))
             .args(arguments);
         command
             .stdin(Stdio::piped())
