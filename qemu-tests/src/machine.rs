@@ -197,7 +197,12 @@ impl Blueprint {
         Ok(Machine {
             console: Console::attach(serial, serial_log, start, deadline)?,
             agent: Agent::attach(agent, deadline)?,
-            qmp: Qmp::attach(monitor, start, deadline)?,
+            qmp: Qmp::attach(monitor, start, deadline).map_err(|error| {
+                // QEMU opens its sockets before it looks at all devices.
+                let complaint = fs::read_to_string(&log).unwrap_or_default();
+                let complaint = complaint.trim();
+                error.context(format!("cannot start QEMU: it complains: {complaint}"))
+            })?,
             process,
             accelerator,
             ssh_port: parts.ssh_port,
@@ -333,9 +338,11 @@ pub struct Interactive {
 }
 
 impl Bus {
-    /// The devices that attach the drive `disk<index>`, the first disk being the one to boot.
+    /// The devices that attach the drive `disk<index>`, the first disk being the one to boot. A
+    /// direct kernel takes boot index 0 for itself.
     fn devices(self, index: usize) -> Vec<String> {
-        let drive = format!("drive=disk{index},bootindex={index}");
+        let boot_index = index + 1;
+        let drive = format!("drive=disk{index},bootindex={boot_index}");
         let controller = |kind: &str| format!("{kind},id=bus{index}");
         match self {
             Self::VirtioBlk => vec![format!("virtio-blk-pci,{drive}")],
@@ -707,7 +714,7 @@ mod tests {
             -drive
             file=a,,b.img,format=raw,if=none,id=disk0,snapshot=on,cache=unsafe,discard=unmap
             -device
-            virtio-blk-pci,drive=disk0,bootindex=0
+            virtio-blk-pci,drive=disk0,bootindex=1
             -netdev
             user,id=net0,hostfwd=tcp:127.0.0.1:2222-:22
             -device

@@ -181,6 +181,21 @@ fn every_bus_is_one_that_qemu_knows() -> anyhow::Result<()> {
 }
 
 #[test]
+fn what_qemu_complains_of_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = Blueprint::new("driver_complaint", Boot::Bios)
+        .disk(folder.path())
+        .accelerator(Accelerator::Tcg)
+        .start()
+        .unwrap_err();
+    assert!(
+        format!("{error:#}").contains("cannot start QEMU"),
+        "{error:#}"
+    );
+    assert!(format!("{error:#}").contains("regular file"), "{error:#}");
+}
+
+#[test]
 fn the_accelerator_is_one_that_runs_a_guest() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let machine = Blueprint::new("driver_accelerator", Boot::Bios)
