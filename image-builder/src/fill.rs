@@ -233,3 +233,114 @@ fn seek_hole(file: &File, at: u64) -> io::Result<u64> {
 fn offset(at: u64) -> io::Result<i64> {
     i64::try_from(at).map_err(io::Error::other)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::io::Write;
+    use std::os::unix::fs::FileExt;
+
+    fn fill(contents: &[(Content, &[Span])], region: &Region<'_>) -> Result<u64, FileSystemError> {
+        let mut total = 0;
+        let mut count = |bytes| total += bytes;
+        let mut filler = Filler::new("test", region, &mut count);
+        for (content, spans) in contents {
+            filler.fill(content, spans.iter().copied())?;
+        }
+        filler.finish()?;
+        Ok(total)
+    }
+
+    fn span(offset: u64, length: u64) -> Span {
+        Span { offset, length }
+    }
+
+    #[test]
+    fn contents_in_several_spans() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("source");
+        let bytes: Vec<u8> = (0..3 * LARGE)
+            .map(|at| u8::try_from(at % 253).unwrap())
+            .collect();
+        fs::write(&path, &bytes).unwrap();
+        let size = 3 * LARGE;
+        let file = tempfile::tempfile().unwrap();
+        let region = Region::new(&file, 4096, 1 << 30);
+        let contents = [
+            (Content::Bytes(b"small".to_vec()), &[span(0, 5)][..]),
+            (
+                Content::File { path, size },
+                &[span(4096, LARGE), span(8 << 20, size - LARGE)],
+            ),
+        ];
+        assert_eq!(fill(&contents, &region).unwrap(), 5 + size);
+        let read = |offset: u64, length: usize| {
+            let mut bytes = vec![0; length];
+            file.read_exact_at(&mut bytes, 4096 + offset).unwrap();
+            bytes
+        };
+        let first = usize::try_from(LARGE).unwrap();
+        assert_eq!(read(0, 5), b"small");
+        assert!(read(4096, first) == bytes[..first]);
+        assert!(read(8 << 20, 2 * first) == bytes[first..]);
+    }
+
+    #[test]
+    fn data_beside_holes_arrives() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("sparse");
+        let size = 4 * LARGE + 17;
+        let mut source = File::create(&path).unwrap();
+        source.set_len(size).unwrap();
+        for at in [3, 4095, LARGE + 4096, 2 * LARGE - 1, size - 1] {
+            source.seek(SeekFrom::Start(at)).unwrap();
+            source.write_all(b"x").unwrap();
+        }
+        let wanted = fs::read(&path).unwrap();
+        let file = tempfile::tempfile().unwrap();
+        let region = Region::new(&file, 0, 1 << 30);
+        // Spans that begin and end inside of data.
+        let spans = [
+            span(0, 8192),
+            span(1 << 25, 2 * LARGE),
+            span(1 << 26, size - 2 * LARGE - 8192),
+        ];
+        fill(&[(Content::File { path, size }, &spans)], &region).unwrap();
+        file.set_len(1 << 27).unwrap();
+        let found: Vec<u8> = spans
+            .iter()
+            .flat_map(|span| {
+                let mut bytes = vec![0; usize::try_from(span.length).unwrap()];
+                file.read_exact_at(&mut bytes, span.offset).unwrap();
+                bytes
+            })
+            .collect();
+        assert!(found == wanted);
+    }
+
+    #[test]
+    fn a_full_disk_is_a_failure_to_write() {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let region = Region::new(&full, 0, 1 << 20);
+        let contents = [(Content::Bytes(b"x".to_vec()), &[span(0, 1)][..])];
+        let error = fill(&contents, &region).unwrap_err();
+        let FileSystemError::Write { source, .. } = error else {
+            panic!("{error}");
+        };
+        assert_eq!(source.kind(), io::ErrorKind::StorageFull);
+    }
+
+    #[test]
+    fn a_pipe_in_a_files_place_is_not_waited_for() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("pipe");
+        let made = std::process::Command::new("mkfifo")
+            .arg(&path)
+            .status()
+            .unwrap();
+        assert!(made.success());
+        let error = open(&path, 0).unwrap_err().to_string();
+        assert!(error.ends_with("it is no regular file any more"), "{error}");
+    }
+}

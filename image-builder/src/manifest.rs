@@ -236,3 +236,109 @@ impl Manifest {
         self.entries.get(path)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn file(text: &str) -> Node {
+        Node::new(0o644, Content::Bytes(text.into()))
+    }
+
+    #[test]
+    fn parents_come_first_and_siblings_in_bytewise_order() {
+        let mut tree = Manifest::new();
+        tree.insert_directories(Path::new("b/c")).unwrap();
+        for path in ["b/c/d", "b.a", "a", "b/a"] {
+            tree.insert(path, file(path)).unwrap();
+        }
+        let paths: Vec<_> = tree
+            .entries()
+            .map(|(path, _)| path.to_str().unwrap())
+            .collect();
+        assert_eq!(paths, ["", "a", "b", "b/a", "b/c", "b/c/d", "b.a"]);
+    }
+
+    #[test]
+    fn what_has_no_place_is_refused() {
+        let mut tree = Manifest::new();
+        tree.insert("file", file("")).unwrap();
+        for (path, wanted) in [
+            (
+                "",
+                "cannot place '' in the image: not a plain relative path",
+            ),
+            (
+                "/a",
+                "cannot place '/a' in the image: not a plain relative path",
+            ),
+            (
+                "../a",
+                "cannot place '../a' in the image: not a plain relative path",
+            ),
+            (
+                "a/../b",
+                "cannot place 'a/../b' in the image: not a plain relative path",
+            ),
+            (
+                "no/file",
+                "cannot place 'no/file' in the image: its parent is not a directory of the image",
+            ),
+            (
+                "file/a",
+                "cannot place 'file/a' in the image: its parent is not a directory of the image",
+            ),
+            (
+                "file",
+                "cannot place 'file' in the image: it is there already, and differs",
+            ),
+        ] {
+            let message = tree.insert(path, file("other")).unwrap_err().to_string();
+            assert_eq!(message, wanted);
+        }
+        tree.insert("file", file("")).unwrap();
+        assert!(tree.insert_directories(Path::new("file/below")).is_err());
+    }
+
+    #[test]
+    fn store_objects_lose_what_is_not_canonical() {
+        let scratch = tempfile::tempdir().unwrap();
+        let source = scratch.path().join("object");
+        fs::create_dir_all(source.join("bin")).unwrap();
+        fs::write(source.join("bin/su"), "program").unwrap();
+        fs::set_permissions(source.join("bin/su"), PermissionsExt::from_mode(0o4711)).unwrap();
+        fs::write(source.join("text"), "text").unwrap();
+        symlink("/nowhere", source.join("link")).unwrap();
+        let mut tree = Manifest::new();
+        tree.insert_directories(Path::new("nix/store")).unwrap();
+        tree.insert_store_object(Path::new("nix/store/x"), &source)
+            .unwrap();
+        let found: Vec<_> = tree
+            .entries()
+            .skip(3)
+            .map(|(path, node)| (path.to_str().unwrap(), node.mode, node.mtime, node.uid))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("nix/store/x", 0o555, 1, 0),
+                ("nix/store/x/bin", 0o555, 1, 0),
+                ("nix/store/x/bin/su", 0o555, 1, 0),
+                ("nix/store/x/link", 0o777, 1, 0),
+                ("nix/store/x/text", 0o444, 1, 0),
+            ]
+        );
+        assert_eq!(
+            tree.get(Path::new("nix/store/x/link")).unwrap().content,
+            Content::Symlink("/nowhere".into())
+        );
+        let message = Manifest::new()
+            .insert_store_object(Path::new("dev"), Path::new("/dev/null"))
+            .unwrap_err();
+        assert_eq!(
+            message.to_string(),
+            "cannot take '/dev/null' into the image: neither file, directory nor link"
+        );
+    }
+}
