@@ -393,7 +393,6 @@ impl Services {
                 Phase::Killed(at) if at <= now => {
                     unit.goal = Goal::Down;
                     unit.settled = true;
-                    unit.running = false;
                     unit.phase = Phase::Failed(
                         "its process does not end, not even by SIGKILL: it hangs in the kernel"
                             .to_owned(),
@@ -431,6 +430,9 @@ impl Services {
         }
         if let Some(cycle) = &node.cycle {
             return Next::Fail(cycle.clone());
+        }
+        if unit.running {
+            return Next::Fail("its old process still hangs in the kernel".to_owned());
         }
         let mut blocked = false;
         let mut pending = false;
