@@ -50,11 +50,7 @@ pub const PACKAGES: &[Package] = &[
     ),
     package(Need::Demo, "qemu-system-x86", "boots the image"),
     package(Need::Demo, "ovmf", "the UEFI firmware for QEMU"),
-    package(
-        Need::Test,
-        "bzip2",
-        "packs and unpacks .deb members that tests make",
-    ),
+    package(Need::Test, "busybox-static", "the shell of small guests"),
     package(Need::Test, "cpio", "reads our initrds back"),
     package(
         Need::Test,
@@ -67,8 +63,21 @@ pub const PACKAGES: &[Package] = &[
         "checks our ext4 file systems (e2fsck)",
     ),
     package(Need::Test, "gdisk", "checks our partition tables (sgdisk)"),
-    package(Need::Test, "gnupg", "signs the archives that tests make"),
+    package(Need::Test, "gpg", "signs the archives that tests make"),
+    package(
+        Need::Test,
+        "gpg-agent",
+        "holds the keys that gpg signs with",
+    ),
+    package(Need::Test, "grub-common", "checks our menus"),
+    package(Need::Test, "grub-efi-amd64-bin", "GRUB's modules for UEFI"),
+    package(Need::Test, "grub-pc-bin", "GRUB's modules for BIOS"),
     package(Need::Test, "kmod", "checks our modules.dep (depmod)"),
+    package(
+        Need::Test,
+        "libarchive-tools",
+        "a second reader of our archives (bsdtar)",
+    ),
     package(Need::Test, "mtools", "reads our FAT file systems back"),
     package(
         Need::Test,
@@ -80,14 +89,17 @@ pub const PACKAGES: &[Package] = &[
         "openssh-client",
         "logs in to a guest with a key",
     ),
-    package(Need::Test, "patchelf", "checks the ELF files that we patch"),
-    package(Need::Test, "xz-utils", "packs .deb members that tests make"),
-    package(Need::Test, "zstd", "packs .deb members that tests make"),
     package(
-        Need::Bench,
-        "debootstrap",
-        "makes the Debian system that boots are compared with",
+        Need::Test,
+        "xorriso",
+        "makes file systems that must be recognised",
     ),
+    package(
+        Need::Test,
+        "xz-utils",
+        "packs and checks members of .deb files",
+    ),
+    package(Need::Test, "zstd", "packs and checks members of .deb files"),
     package(
         Need::Bench,
         "genimage",
@@ -95,8 +107,8 @@ pub const PACKAGES: &[Package] = &[
     ),
     package(
         Need::Bench,
-        "initramfs-tools-core",
-        "makes the initrd that ours is compared with",
+        "mmdebstrap",
+        "makes the Debian system that boots are compared with",
     ),
 ];
 
