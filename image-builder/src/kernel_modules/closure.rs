@@ -91,13 +91,13 @@ impl ModuleTree {
         let Some(alias) = underscores(name) else {
             return Resolved::Nothing;
         };
-        let found: Vec<usize> = self
-            .modules
+        let by_pattern = self
+            .alias_patterns
             .iter()
-            .enumerate()
-            .filter(|(_, module)| module.aliases.iter().any(|have| fits(have, &alias)))
-            .map(|(index, _)| index)
-            .collect();
+            .filter(|(pattern, _)| matches(pattern, &alias))
+            .map(|(_, index)| *index);
+        let literal = self.literal_aliases.get(&alias).into_iter().flatten();
+        let found: BTreeSet<usize> = by_pattern.chain(literal.copied()).collect();
         let is_builtin = || {
             self.builtin
                 .aliases
@@ -105,7 +105,7 @@ impl ModuleTree {
                 .any(|(_, have)| fits(have, &alias))
         };
         if !found.is_empty() {
-            Resolved::Modules(found)
+            Resolved::Modules(found.into_iter().collect())
         } else if is_builtin() {
             Resolved::Builtin
         } else {
@@ -138,7 +138,7 @@ enum Resolved {
     Nothing,
 }
 
-/// Whether a module's alias, a pattern, fits one that is asked for, with `_` in place of `-`.
+/// Whether an alias, a pattern perhaps, fits one that is asked for, with `_` in place of `-`.
 fn fits(pattern: &str, alias: &str) -> bool {
     let Some(pattern) = underscores(pattern) else {
         return false;

@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use builtin::Builtin;
+use pattern::{is_pattern, underscores};
 
 pub use closure::{Closure, Wanted};
 pub use module::Module;
@@ -38,6 +39,10 @@ pub struct ModuleTree {
     by_name: HashMap<String, usize>,
     /// Of each module, by index, those whose symbols it needs or that it names.
     dependencies: Vec<Vec<usize>>,
+    /// Owners of aliases that are no patterns, normalised.
+    literal_aliases: HashMap<String, Vec<usize>>,
+    /// Aliases that are patterns, normalised, with their owners.
+    alias_patterns: Vec<(String, usize)>,
     /// Owner of each exported symbol.
     symbols: BTreeMap<String, usize>,
     builtin: Builtin,
@@ -141,6 +146,17 @@ impl ModuleTree {
                 symbols.entry(symbol.clone()).or_insert(index);
             }
         }
+        let mut literal_aliases: HashMap<String, Vec<usize>> = HashMap::new();
+        let mut alias_patterns = Vec::new();
+        for (index, module) in modules.iter().enumerate() {
+            for alias in module.aliases.iter().filter_map(|it| underscores(it)) {
+                if is_pattern(&alias) {
+                    alias_patterns.push((alias, index));
+                } else {
+                    literal_aliases.entry(alias).or_default().push(index);
+                }
+            }
+        }
         let dependencies = modules
             .iter()
             .enumerate()
@@ -159,6 +175,8 @@ impl ModuleTree {
             modules,
             by_name,
             dependencies,
+            literal_aliases,
+            alias_patterns,
             symbols,
             builtin,
         }
