@@ -50,3 +50,37 @@ pub fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
 pub fn is_digit(symbol: u8) -> bool {
     ALPHABET.contains(&symbol)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn refuses_what_encode_never_writes() {
+        assert_eq!(decode::<1>("7z"), Some([0xff]));
+        for text in ["", "7", "7zz", "8z", "zz", "7e", "7Z", "7\u{e9}"] {
+            assert_eq!(decode::<1>(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn round_trip(bytes: [u8; 32]) {
+            prop_assert_eq!(decode::<32>(&encode(&bytes)), Some(bytes));
+        }
+
+        #[test]
+        fn each_text_has_one_meaning(text in "[0-9a-df-np-sv-z]{32}") {
+            let bytes = decode::<20>(&text);
+            prop_assert_eq!(bytes.map(|bytes| encode(&bytes)), Some(text));
+        }
+
+        #[test]
+        fn any_text_is_decoded_or_refused(text in "\\PC{0,40}") {
+            if let Some(bytes) = decode::<20>(&text) {
+                prop_assert_eq!(encode(&bytes), text);
+            }
+        }
+    }
+}

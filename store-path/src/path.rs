@@ -134,3 +134,80 @@ impl FromStr for StorePath {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const HASH: &str = "00000000000000000000000000000000";
+
+    #[test]
+    fn names_are_those_that_nix_allows() {
+        let long = "x".repeat(211);
+        for name in ["a", "-", "a.b", ".hidden", "..x", "+-._?=9Z", long.as_str()] {
+            assert!(StorePath::new([0; 20], name).is_ok(), "{name}");
+        }
+        let longer = "x".repeat(212);
+        for name in [
+            "",
+            ".",
+            "..",
+            ".-x",
+            "..-x",
+            "a/b",
+            "a b",
+            "ä",
+            "a\0",
+            longer.as_str(),
+        ] {
+            assert!(StorePath::new([0; 20], name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn texts_that_are_not_store_paths_are_refused() {
+        for text in [
+            "",
+            "/",
+            "/nix/store",
+            "/nix/store/",
+            "/nix/storex/00000000000000000000000000000000-a",
+            "/nix/store/00000000000000000000000000000000",
+            "/nix/store/00000000000000000000000000000000-",
+            "/nix/store/0000000000000000000000000000000-a",
+            "/nix/store/e0000000000000000000000000000000-a",
+            "/nix/store//00000000000000000000000000000000-a",
+            "/nix/store/../store/00000000000000000000000000000000-a",
+            "/nix/store/00000000000000000000000000000000-a/b",
+        ] {
+            assert!(text.parse::<StorePath>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn paths_within_objects_are_split() {
+        let text = format!("/nix/store/{HASH}-bash-5.2/bin/sh");
+        let (path, rest) = StorePath::containing(&text).unwrap();
+        assert_eq!(
+            (path.name(), path.hash_part(), rest),
+            ("bash-5.2", HASH, "bin/sh")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn round_trip(digest: [u8; 20], name in "[0-9a-zA-Z+_?=][0-9a-zA-Z+._?=-]{0,60}") {
+            let path = StorePath::new(digest, &name).unwrap();
+            prop_assert_eq!(path.name(), name);
+            prop_assert_eq!(path.to_string().parse::<StorePath>(), Ok(path));
+        }
+
+        #[test]
+        fn parsing_never_panics(text in "(/nix/store/)?\\PC{0,50}") {
+            if let Ok(path) = text.parse::<StorePath>() {
+                prop_assert_eq!(path.to_string(), text);
+            }
+        }
+    }
+}

@@ -1,15 +1,20 @@
 //! Real Nix is the oracle: the same derivations, written as expressions, must give the same
 //! `.drv` paths, the same output paths and the same bytes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail as tests do"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use cairn_store_path::derivation::{DerivationBuilder, Instantiated, ModuloHashes};
-use cairn_store_path::{
-    Algorithm, Derivation, FixedOutput, Method, Sha256, StorePath, nix32,
-};
+use cairn_store_path::{Algorithm, Derivation, FixedOutput, Method, Sha256, StorePath, nix32};
 
 const EXPRESSION: &str = r#"
 let
@@ -70,6 +75,7 @@ fn new(name: &str) -> DerivationBuilder {
 }
 
 /// The same derivations as in the expression, in the same order.
+#[expect(clippy::too_many_lines, reason = "one table, next to the expression")]
 fn ours() -> Vec<Instantiated> {
     let known = &mut ModuloHashes::new();
     let flat = Sha256::of(b"flat");
@@ -179,8 +185,22 @@ fn ours() -> Vec<Instantiated> {
         .build(known)
         .unwrap();
     vec![
-        simple, escapes, outputs, first, fixed, tree, inputs, fixed_inputs, mirror, merged,
-        sources, chain, other, old, older, uses_old,
+        simple,
+        escapes,
+        outputs,
+        first,
+        fixed,
+        tree,
+        inputs,
+        fixed_inputs,
+        mirror,
+        merged,
+        sources,
+        chain,
+        other,
+        old,
+        older,
+        uses_old,
     ]
 }
 

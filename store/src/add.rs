@@ -75,9 +75,10 @@ impl Store {
         let prepared = (|| {
             tree::copy(from, &copy, 0)?;
             canonical::canonicalise(&copy)?;
-            match nar::hash(&copy)? == hashed {
-                true => Ok(()),
-                false => Err(StoreError::Changed(from.to_owned())),
+            if nar::hash(&copy)? == hashed {
+                Ok(())
+            } else {
+                Err(StoreError::Changed(from.to_owned()))
             }
         })();
         let mut info = new_info(path.clone(), hashed);

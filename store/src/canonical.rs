@@ -44,9 +44,10 @@ fn visit(path: &Path, metadata: &Metadata, depth: usize) -> Result<(), NarError>
     }
     if !kind.is_symlink() {
         let old = metadata.permissions().mode() & 0o7777;
-        let new = match kind.is_dir() || old & 0o100 != 0 {
-            true => 0o555,
-            false => 0o444,
+        let new = if kind.is_dir() || old & 0o100 != 0 {
+            0o555
+        } else {
+            0o444
         };
         if kind.is_dir() && old & 0o500 != 0o500 {
             set_mode(path, 0o700)?;

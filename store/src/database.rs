@@ -55,7 +55,7 @@ create index if not exists IndexDerivationOutputs on DerivationOutputs(path);
 ";
 
 /// How long to wait for another process's transaction.
-const BUSY: Duration = Duration::from_secs(600);
+const BUSY: Duration = Duration::from_mins(10);
 
 /// An object to be registered.
 #[derive(Debug, Clone)]
@@ -162,14 +162,14 @@ impl Database {
             })
             .map_err(self.failed("query"))?;
         drop(connection);
-        self.path_info(path, row, references).map(Some)
+        self.path_info(path, row, &references).map(Some)
     }
 
     fn path_info(
         &self,
         path: &StorePath,
         row: Row,
-        references: Vec<String>,
+        references: &[String],
     ) -> Result<PathInfo, StoreError> {
         let references = references
             .iter()

@@ -191,9 +191,10 @@ impl Job<'_> {
             return Ok(closure);
         }
         let inputs: Vec<StorePath> = self.inputs.iter().cloned().collect();
-        let closure = match inputs.is_empty() {
-            true => Vec::new(),
-            false => self.store.closure(&inputs)?,
+        let closure = if inputs.is_empty() {
+            Vec::new()
+        } else {
+            self.store.closure(&inputs)?
         };
         Ok(self.closure.get_or_init(|| closure))
     }

@@ -18,8 +18,8 @@ mod write;
 use std::path::PathBuf;
 
 pub use unpack::unpack;
-pub(crate) use write::{sorted_names, special_kind};
 pub use write::{hash, write};
+pub(crate) use write::{sorted_names, special_kind};
 
 use crate::error::IoError;
 

@@ -115,9 +115,10 @@ impl Store {
 
     fn profile_folder(&self, name: &str) -> Result<PathBuf, ProfileError> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        match name.bytes().all(plain) && !name.starts_with('.') && !name.is_empty() {
-            true => Ok(self.state_dir().join("profiles")),
-            false => Err(ProfileError::Name(name.to_owned())),
+        if name.bytes().all(plain) && !name.starts_with('.') && !name.is_empty() {
+            Ok(self.state_dir().join("profiles"))
+        } else {
+            Err(ProfileError::Name(name.to_owned()))
         }
     }
 }

@@ -4,6 +4,7 @@
 //! names, the folder is synced, and only then one transaction registers them all. A failure at any
 //! point leaves unregistered files at most, and those are replaced by the next attempt.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,7 @@ impl Store {
         if batch.is_empty() {
             return Ok(());
         }
+        self.check_references(batch)?;
         self.sync_trees(batch)?;
         for object in batch {
             self.put_in_place(&object.tree, &object.registration.info.path)?;
@@ -44,6 +46,21 @@ impl Store {
             .map(|object| object.registration.clone())
             .collect();
         self.database.register(&registrations)
+    }
+
+    /// What an object refers to must be valid before it, or become so with it.
+    fn check_references(&self, batch: &[Finished]) -> Result<(), StoreError> {
+        let infos = batch.iter().map(|object| &object.registration.info);
+        let mut known: BTreeSet<&StorePath> = infos.clone().map(|info| &info.path).collect();
+        for reference in infos.flat_map(|info| &info.references) {
+            if known.insert(reference) && !self.is_valid(reference)? {
+                return Err(StoreError::Invalid {
+                    path: reference.clone(),
+                    root: self.root().to_owned(),
+                });
+            }
+        }
+        Ok(())
     }
 
     fn sync_trees(&self, batch: &[Finished]) -> Result<(), StoreError> {
@@ -94,7 +111,7 @@ pub(crate) fn new_info(path: StorePath, nar: (cairn_store_path::Sha256, u64)) ->
         path,
         nar_hash: nar.0,
         nar_size: nar.1,
-        references: std::collections::BTreeSet::new(),
+        references: BTreeSet::new(),
         deriver: None,
         registration_time: i64::try_from(now).unwrap_or(i64::MAX),
         ultimate: false,

@@ -71,15 +71,12 @@ impl ReferenceScanner {
             let outsider = window
                 .iter()
                 .rposition(|&byte| !self.is_digit.get(usize::from(byte)).is_some_and(|&yes| yes));
-            match outsider {
-                Some(position) => start += position + 1,
-                None => {
-                    if let Some(path) = self.missing.remove(window) {
-                        self.found.insert(path);
-                    }
-                    start += 1;
-                }
+            if outsider.is_none()
+                && let Some(path) = self.missing.remove(window)
+            {
+                self.found.insert(path);
             }
+            start += outsider.map_or(1, |position| position + 1);
         }
     }
 }

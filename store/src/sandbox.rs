@@ -297,9 +297,10 @@ impl<'a> Sandbox<'a> {
             let host = std::path::absolute(host).map_err(io_error("bind", host))?;
             // Below the store, the place must be there: the store itself is not changed.
             if !guest.starts_with("/nix/store") {
-                match metadata.is_dir() {
-                    true => plan.folder(guest),
-                    false => plan.file(guest),
+                if metadata.is_dir() {
+                    plan.folder(guest);
+                } else {
+                    plan.file(guest);
                 }
             }
             plan.steps.push(Step::Bind {
@@ -323,12 +324,13 @@ impl<'a> Sandbox<'a> {
 
     fn check_place(&self, path: &Path) -> Result<(), SandboxError> {
         let plain = |part| matches!(part, Component::RootDir | Component::Normal(_));
-        match path.is_absolute() && path.components().all(plain) {
-            true => Ok(()),
-            false => Err(SandboxError::Place {
+        if path.is_absolute() && path.components().all(plain) {
+            Ok(())
+        } else {
+            Err(SandboxError::Place {
                 program: self.program.to_string_lossy().into_owned(),
                 path: path.to_owned(),
-            }),
+            })
         }
     }
 }
@@ -339,10 +341,11 @@ fn explain(program: String, stage: io::Result<Stage>, source: io::Error) -> Sand
         Ok(Stage::Exec) => return SandboxError::Exec { program, source },
         Ok(Stage::Root) | Err(_) => "the mount point".to_owned(),
         Ok(Stage::Step(step)) => match step {
-            Step::Folder(at) | Step::File(at) => at.display().to_string(),
+            Step::Folder(at) | Step::File(at) | Step::Proc(at) | Step::Terminals(at) => {
+                at.display().to_string()
+            }
             Step::Link { at, .. } => format!("the link {}", at.display()),
             Step::Bind { from, at, .. } => format!("{} as {}", from.display(), at.display()),
-            Step::Proc(at) | Step::Terminals(at) => at.display().to_string(),
         },
     };
     SandboxError::Root {

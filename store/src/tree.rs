@@ -89,10 +89,11 @@ pub(crate) fn sync(path: &Path) -> Result<(), IoError> {
             sync(&entry.map_err(io_error("list", path))?.path())?;
         }
     }
-    match metadata.is_symlink() {
+    if metadata.is_symlink() {
         // A link has no data of its own: its folder names it.
-        true => Ok(()),
-        false => sync_file(path),
+        Ok(())
+    } else {
+        sync_file(path)
     }
 }
 

@@ -1,5 +1,12 @@
 //! Real Nix on our stores, and we on its.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail as tests do"
+)]
+
 mod common;
 
 use std::collections::BTreeSet;
@@ -19,26 +26,35 @@ fn filled(root: &Path) -> (Store, Vec<Instantiated>) {
         .add_text("notes.txt", "hello, wörld\n".as_bytes(), &BTreeSet::new())
         .unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let tree = folder.path().join("tree");
-    fs::create_dir_all(tree.join("sub/empty")).unwrap();
-    fs::write(tree.join("sub/run"), "run").unwrap();
-    fs::set_permissions(tree.join("sub/run"), fs::Permissions::from_mode(0o700)).unwrap();
-    fs::write(tree.join("odd"), [0, 255, 10]).unwrap();
-    symlink("sub/run", tree.join("link")).unwrap();
-    let source = store.add_tree("source", &tree).unwrap();
+    let sources = folder.path().join("tree");
+    fs::create_dir_all(sources.join("sub/empty")).unwrap();
+    fs::write(sources.join("sub/run"), "run").unwrap();
+    fs::set_permissions(sources.join("sub/run"), fs::Permissions::from_mode(0o700)).unwrap();
+    fs::write(sources.join("odd"), [0, 255, 10]).unwrap();
+    symlink("sub/run", sources.join("link")).unwrap();
+    let source = store.add_tree("source", &sources).unwrap();
 
     let known = &mut ModuloHashes::new();
-    let one = new("one", "builtin:text").env("text", "first").build(known).unwrap();
+    let one = new("one", "builtin:text")
+        .env("text", "first")
+        .build(known)
+        .unwrap();
     let two = uses(new("two", "builtin:tree"), &one, "out")
         .input_src(text)
         .input_src(source)
         .outputs(["out", "doc"])
         .build(known)
         .unwrap();
-    let three = uses(new("three", "builtin:tree"), &two, "doc").build(known).unwrap();
-    let four = uses(uses(new("four", "builtin:tree"), &three, "out"), &two, "out")
+    let three = uses(new("three", "builtin:tree"), &two, "doc")
         .build(known)
         .unwrap();
+    let four = uses(
+        uses(new("four", "builtin:tree"), &three, "out"),
+        &two,
+        "out",
+    )
+    .build(known)
+    .unwrap();
     let all = vec![one, two, three, four];
     store
         .write_derivations(all.iter().map(|made| &made.derivation))
@@ -56,9 +72,12 @@ fn nix_verifies_the_store_and_sees_the_same_graph() {
     let verify = nix(&root, "nix-store", &["--verify", "--check-contents"]);
     assert!(verify.status.success(), "{verify:?}");
     let said = String::from_utf8_lossy(&verify.stderr).into_owned();
-    assert!(!said.contains("error") && !said.contains("modified"), "{said}");
+    assert!(
+        !said.contains("error") && !said.contains("modified"),
+        "{said}"
+    );
 
-    let closure = store.closure(&[top.clone()]).unwrap();
+    let closure = store.closure(std::slice::from_ref(&top)).unwrap();
     let said = nix_says(&root, "nix", &["path-info", "-rS", &top.to_string()]);
     let mut lines: Vec<_> = said
         .lines()
@@ -94,13 +113,26 @@ fn nix_verifies_the_store_and_sees_the_same_graph() {
         let hash = nix_says(&root, "nix-store", &["-q", "--hash", &path.to_string()]);
         assert_eq!(hash.trim(), format!("sha256:{}", info.nar_hash.to_nix32()));
         let deriver = nix_says(&root, "nix-store", &["-q", "--deriver", &path.to_string()]);
-        let ours = info.deriver.map_or("unknown-deriver".to_owned(), |path| path.to_string());
+        let ours = info
+            .deriver
+            .map_or("unknown-deriver".to_owned(), |path| path.to_string());
         assert_eq!(deriver.trim(), ours);
     }
-    let outputs = nix_says(&root, "nix-store", &["-q", "--outputs", &all[1].path.to_string()]);
-    let ours: BTreeSet<String> =
-        all[1].derivation.outputs.values().map(|out| out.path.to_string()).collect();
-    assert_eq!(outputs.lines().map(str::to_owned).collect::<BTreeSet<_>>(), ours);
+    let outputs = nix_says(
+        &root,
+        "nix-store",
+        &["-q", "--outputs", &all[1].path.to_string()],
+    );
+    let ours: BTreeSet<String> = all[1]
+        .derivation
+        .outputs
+        .values()
+        .map(|out| out.path.to_string())
+        .collect();
+    assert_eq!(
+        outputs.lines().map(str::to_owned).collect::<BTreeSet<_>>(),
+        ours
+    );
 }
 
 #[test]
@@ -108,7 +140,11 @@ fn exports_are_those_of_nix() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("r");
     let (store, all) = filled(&root);
-    let text = nix_says(&root, "nix-store", &["-qR", &out(&all[3]).to_string(), &all[3].path.to_string()]);
+    let text = nix_says(
+        &root,
+        "nix-store",
+        &["-qR", &out(&all[3]).to_string(), &all[3].path.to_string()],
+    );
     let paths: Vec<StorePath> = text.lines().map(|line| line.parse().unwrap()).collect();
     let mut args = vec!["--export"];
     args.extend(text.lines());
@@ -116,7 +152,12 @@ fn exports_are_those_of_nix() {
     assert!(theirs.status.success(), "{theirs:?}");
     let mut ours = Vec::new();
     store.export(&paths, &mut ours).unwrap();
-    assert!(ours == theirs.stdout, "{} {}", ours.len(), theirs.stdout.len());
+    assert!(
+        ours == theirs.stdout,
+        "{} {}",
+        ours.len(),
+        theirs.stdout.len()
+    );
     assert!(paths.len() > 8);
 }
 
@@ -130,8 +171,7 @@ fn the_tables_are_those_of_nix() {
     let image = folder.path().join("image");
     write_database(&image, &[]).unwrap();
     let schema = |root: &Path| {
-        let connection =
-            rusqlite::Connection::open(root.join("nix/var/nix/db/db.sqlite")).unwrap();
+        let connection = rusqlite::Connection::open(root.join("nix/var/nix/db/db.sqlite")).unwrap();
         let mut query = connection
             .prepare("select type, name, tbl_name, sql from sqlite_master order by rowid")
             .unwrap();
@@ -158,15 +198,15 @@ fn the_tables_are_those_of_nix() {
 fn we_use_a_store_that_nix_made_and_nix_goes_on_with_ours() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("r");
-    let tree = folder.path().join("tree");
-    fs::create_dir_all(tree.join("a/b")).unwrap();
-    fs::write(tree.join("a/b/c"), "content").unwrap();
-    symlink("b", tree.join("a/l")).unwrap();
-    let theirs = nix_says(&root, "nix-store", &["--add", tree.to_str().unwrap()]);
+    let sources = folder.path().join("tree");
+    fs::create_dir_all(sources.join("a/b")).unwrap();
+    fs::write(sources.join("a/b/c"), "content").unwrap();
+    symlink("b", sources.join("a/l")).unwrap();
+    let theirs = nix_says(&root, "nix-store", &["--add", sources.to_str().unwrap()]);
     let theirs: StorePath = theirs.trim().parse().unwrap();
     let store = Store::open(&root).unwrap();
     let before = store.info(&theirs).unwrap();
-    assert_eq!(store.add_tree("tree", &tree).unwrap(), theirs);
+    assert_eq!(store.add_tree("tree", &sources).unwrap(), theirs);
     assert_eq!(store.info(&theirs).unwrap(), before, "added once");
     assert_eq!(before.content_address, {
         let fixed = cairn_store_path::FixedOutput::sha256(
@@ -175,12 +215,17 @@ fn we_use_a_store_that_nix_made_and_nix_goes_on_with_ours() {
         );
         Some(fixed.content_address())
     });
-    let text = store.add_text("t", b"text", &BTreeSet::from([theirs.clone()])).unwrap();
+    let text = store
+        .add_text("t", b"text", &BTreeSet::from([theirs.clone()]))
+        .unwrap();
     fs::write(folder.path().join("more"), "more").unwrap();
     let more = folder.path().join("more");
     let added = nix_says(&root, "nix-store", &["--add", more.to_str().unwrap()]);
     let added: StorePath = added.trim().parse().unwrap();
-    assert!(store.is_valid(&added).unwrap(), "seen without opening again");
+    assert!(
+        store.is_valid(&added).unwrap(),
+        "seen without opening again"
+    );
     assert_eq!(store.add_tree("more", &more).unwrap(), added);
     assert_eq!(store.references(&text).unwrap(), [theirs]);
     nix_says(&root, "nix-store", &["--verify", "--check-contents"]);
@@ -197,7 +242,10 @@ fn roots_and_generations_keep_what_they_name_from_nix_s_collector() {
     nix_says(&root, "nix-store", &["--gc"]);
     let left = names(&root.join("nix/store"));
     for kept in [out(&all[2]), out(&all[0])] {
-        assert!(left.contains(&kept.base_name().to_owned()), "{kept} {left:?}");
+        assert!(
+            left.contains(&kept.base_name().to_owned()),
+            "{kept} {left:?}"
+        );
     }
     assert!(!left.contains(&out(&all[3]).base_name().to_owned()));
 }
@@ -219,7 +267,10 @@ fn the_database_of_an_image_is_one_for_nix_and_the_same_twice() {
     let bytes = |root: &Path| fs::read(root.join("nix/var/nix/db/db.sqlite")).unwrap();
     assert!(bytes(&image) == bytes(&again), "not deterministic");
     assert!(write_database(&image, &infos).is_err(), "would overwrite");
-    assert_eq!(names(&image.join("nix/var/nix/db")), ["db.sqlite", "schema"]);
+    assert_eq!(
+        names(&image.join("nix/var/nix/db")),
+        ["db.sqlite", "schema"]
+    );
 
     fs::create_dir(image.join("nix/store")).unwrap();
     for info in &infos {
@@ -237,5 +288,7 @@ fn the_database_of_an_image_is_one_for_nix_and_the_same_twice() {
 
     let incomplete = folder.path().join("three");
     let error = write_database(&incomplete, &infos[..1]).map_err(|error| error.to_string());
-    assert!(error.is_err_and(|error| error.contains("not included")) || infos[0].references.is_empty());
+    assert!(
+        error.is_err_and(|error| error.contains("not included")) || infos[0].references.is_empty()
+    );
 }

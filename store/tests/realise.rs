@@ -1,5 +1,12 @@
 //! Building: in parallel, once, with the right errors, killed, and on a full disk.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail as tests do"
+)]
+
 mod common;
 
 use std::collections::BTreeSet;
@@ -33,7 +40,10 @@ impl Fixture {
 
     fn write(&mut self, builder: cairn_store_path::derivation::DerivationBuilder) -> Instantiated {
         let made = builder.build(&mut self.known).unwrap();
-        assert_eq!(self.store.write_derivation(&made.derivation).unwrap(), made.path);
+        assert_eq!(
+            self.store.write_derivation(&made.derivation).unwrap(),
+            made.path
+        );
         made
     }
 
@@ -106,7 +116,11 @@ fn outputs_are_canonical_and_their_references_found() {
         let metadata = fs::symlink_metadata(&folder).unwrap();
         let name = folder.strip_prefix(&real).unwrap().display().to_string();
         if !metadata.is_symlink() {
-            seen.push(format!("{:o} {} {name}", metadata.mode() & 0o7777, metadata.mtime()));
+            seen.push(format!(
+                "{:o} {} {name}",
+                metadata.mode() & 0o7777,
+                metadata.mtime()
+            ));
         }
         assert_eq!(metadata.mtime(), 1, "{name}");
         if metadata.is_dir() {
@@ -138,10 +152,16 @@ fn failures_name_the_derivation_and_leave_nothing() {
         ("builtin:panic", "has a bug and panicked: on purpose"),
         ("builtin:nothing", "did not create the output 'out'"),
         ("builtin:socket", "it is a socket; only files, folders"),
-        ("builtin:none", "there is no builder 'builtin:none'; known are builtin:fail, "),
+        (
+            "builtin:none",
+            "there is no builder 'builtin:none'; known are builtin:fail, ",
+        ),
     ] {
         let error = fixture.fails(new("bad", builder)).to_string();
-        assert!(error.contains(part) && error.contains("-bad.drv"), "{error}");
+        assert!(
+            error.contains(part) && error.contains("-bad.drv"),
+            "{error}"
+        );
     }
     let workspace = builds(fixture.store.root());
     drop(fixture.store);
@@ -153,7 +173,11 @@ fn what_was_built_before_a_failure_stays() {
     let mut fixture = Fixture::new();
     let good = fixture.write(new("good", "builtin:text").env("text", "1"));
     let bad = fixture.write(uses(new("bad", "builtin:fail"), &good, "out"));
-    let never = fixture.write(uses(new("never", "builtin:text").env("text", ""), &bad, "out"));
+    let never = fixture.write(uses(
+        new("never", "builtin:text").env("text", ""),
+        &bad,
+        "out",
+    ));
     assert!(realise(&fixture.store, &[&never]).is_err());
     assert!(fixture.store.is_valid(&out(&good)).unwrap());
     assert!(!fixture.store.is_valid(&out(&never)).unwrap());
@@ -181,7 +205,10 @@ fn fixed_outputs_are_checked() {
 
     for method in [Method::Flat, Method::Recursive] {
         let error = fixture.fails(text("other", method)).to_string();
-        assert!(error.contains("made something else than promised"), "{error}");
+        assert!(
+            error.contains("made something else than promised"),
+            "{error}"
+        );
     }
     let good = fixture.write(new("input", "builtin:text").env("text", "1"));
     let reference = new("refers", "builtin:text")
@@ -202,10 +229,20 @@ fn lost_files_are_built_again_and_unregistered_ones_replaced() {
     realise(&fixture.store, &[&one]).unwrap();
     assert!(!real.join("junk").exists());
     let info = fixture.store.info(&out(&one)).unwrap();
-    assert!(Command::new("chmod").args(["-R", "u+w"]).arg(&real).status().unwrap().success());
+    assert!(
+        Command::new("chmod")
+            .args(["-R", "u+w"])
+            .arg(&real)
+            .status()
+            .unwrap()
+            .success()
+    );
     fs::remove_dir_all(&real).unwrap();
     realise(&fixture.store, &[&one]).unwrap();
-    assert_eq!(fixture.store.info(&out(&one)).unwrap().nar_hash, info.nar_hash);
+    assert_eq!(
+        fixture.store.info(&out(&one)).unwrap().nar_hash,
+        info.nar_hash
+    );
     assert!(real.join("self").exists());
 }
 
@@ -225,7 +262,12 @@ fn inputs_must_be_declared() {
         .store
         .realise(&[thief.path], &builders, &cairn_store::Quiet)
         .unwrap_err();
-    assert!(error.to_string().contains("is not an input of the derivation"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("is not an input of the derivation"),
+        "{error}"
+    );
 }
 
 /// Runs this test program again, for the one test `name`, with the store in the environment.
@@ -242,13 +284,21 @@ fn again(name: &str, root: &Path, derivation: &StorePath) -> Command {
 #[ignore = "the other process of the tests below; they run it"]
 fn other_process() {
     let root = std::env::var("CAIRN_TEST_STORE").unwrap();
-    let derivation: StorePath = std::env::var("CAIRN_TEST_DERIVATION").unwrap().parse().unwrap();
+    let derivation: StorePath = std::env::var("CAIRN_TEST_DERIVATION")
+        .unwrap()
+        .parse()
+        .unwrap();
     let store = Store::open(root.as_ref()).unwrap();
-    store.realise(&[derivation], &builders(), &cairn_store::Quiet).unwrap();
+    store
+        .realise(&[derivation], &builders(), &cairn_store::Quiet)
+        .unwrap();
 }
 
 fn calls(folder: &Path) -> usize {
-    names(folder).iter().filter(|name| name.starts_with("called")).count()
+    names(folder)
+        .iter()
+        .filter(|name| name.starts_with("called"))
+        .count()
 }
 
 #[test]
@@ -275,7 +325,10 @@ fn a_killed_build_leaves_only_what_the_next_one_removes() {
     realise(&fixture.store, &[&slow]).unwrap();
     nix_says(&root, "nix-store", &["--verify", "--check-contents"]);
     let objects = names(&root.join("nix/store"));
-    assert!(objects.iter().all(|name| !name.ends_with(".lock")), "{objects:?}");
+    assert!(
+        objects.iter().all(|name| !name.ends_with(".lock")),
+        "{objects:?}"
+    );
 }
 
 #[test]
@@ -321,17 +374,25 @@ fn on_a_small_disk() {
     let root = Path::new(&root);
     let store = Store::open(root).unwrap();
     let known = &mut ModuloHashes::new();
-    let small = new("small", "builtin:text").env("text", "1").build(known).unwrap();
+    let small = new("small", "builtin:text")
+        .env("text", "1")
+        .build(known)
+        .unwrap();
     let large = uses(new("large", "builtin:fill"), &small, "out")
         .env("blocks", "60")
         .build(known)
         .unwrap();
-    store.write_derivations([&small.derivation, &large.derivation]).unwrap();
+    store
+        .write_derivations([&small.derivation, &large.derivation])
+        .unwrap();
     let ballast = root.join("ballast");
     fs::write(&ballast, vec![1; 10 << 20]).unwrap();
     let error = realise(&store, &[&large]).unwrap_err().to_string();
     assert!(error.contains("No space left"), "{error}");
-    assert!(error.contains("/outputs/") && error.contains("-large/"), "{error}");
+    assert!(
+        error.contains("/outputs/") && error.contains("-large/"),
+        "{error}"
+    );
     assert!(store.is_valid(&out(&small)).unwrap());
     assert!(!store.is_valid(&out(&large)).unwrap());
     assert!(!store.real_path(&out(&large)).exists());
@@ -341,7 +402,10 @@ fn on_a_small_disk() {
     fs::write(tree.join("big"), vec![2; 4 << 20]).unwrap();
     symlink("big", tree.join("link")).unwrap();
     let error = store.add_tree("tree", &tree).unwrap_err().to_string();
-    assert!(error.contains("No space left") && error.contains("big"), "{error}");
+    assert!(
+        error.contains("No space left") && error.contains("big"),
+        "{error}"
+    );
 
     fs::remove_file(&ballast).unwrap();
     realise(&store, &[&large]).unwrap();
@@ -358,7 +422,10 @@ fn many_derivations_on_many_threads() {
     let mut all: Vec<Instantiated> = Vec::new();
     for number in 0..60_usize {
         let mut builder = new(&format!("node-{number}"), "builtin:tree");
-        for input in [number / 2, number / 3].iter().filter(|input| **input < number) {
+        for input in [number / 2, number / 3]
+            .iter()
+            .filter(|input| **input < number)
+        {
             builder = uses(builder, &all[*input], "out");
         }
         all.push(builder.build(&mut fixture.known).unwrap());
@@ -367,10 +434,23 @@ fn many_derivations_on_many_threads() {
     fixture.store.write_derivations(derivations).unwrap();
     let wanted: Vec<StorePath> = all.iter().map(|made| made.path.clone()).collect();
     let log = Log::default();
-    fixture.store.realise_on(8, &wanted, &builders(), &log).unwrap();
+    fixture
+        .store
+        .realise_on(8, &wanted, &builders(), &log)
+        .unwrap();
     let lines = log.0.into_inner().unwrap();
-    assert_eq!(lines.iter().filter(|line| line.starts_with("finished")).count(), 60);
+    assert_eq!(
+        lines
+            .iter()
+            .filter(|line| line.starts_with("finished"))
+            .count(),
+        60
+    );
     let closure = fixture.store.closure(&[out(&all[59])]).unwrap();
     assert!(closure.contains(&out(&all[0])));
-    nix_says(fixture.store.root(), "nix-store", &["--verify", "--check-contents"]);
+    nix_says(
+        fixture.store.root(),
+        "nix-store",
+        &["--verify", "--check-contents"],
+    );
 }

@@ -1,5 +1,12 @@
 //! Programs in namespaces: what they see, how they end, and that nothing of them stays.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail as tests do"
+)]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
@@ -57,13 +64,24 @@ fn the_root_has_the_store_and_nothing_of_the_host() {
     assert_eq!(fixture.says("@ls /"), "dev\nnix\nproc\ntmp\n");
     assert_eq!(fixture.says("@ls /nix"), "store\n");
     assert_eq!(fixture.says("@ls /nix/store | @wc -l"), "1\n");
-    assert_eq!(fixture.says("@id -u; @pwd; @hostname"), "0\n/tmp\nlocalhost\n");
-    assert!(!fixture.says("@env").contains("HOME="), "the environment is the guest's own");
+    assert_eq!(
+        fixture.says("@id -u; @pwd; @hostname"),
+        "0\n/tmp\nlocalhost\n"
+    );
+    assert!(
+        !fixture.says("@env").contains("HOME="),
+        "the environment is the guest's own"
+    );
     let devices = fixture.says("@ls /dev");
-    for device in ["null", "zero", "full", "random", "urandom", "pts", "ptmx", "fd"] {
+    for device in [
+        "null", "zero", "full", "random", "urandom", "pts", "ptmx", "fd",
+    ] {
         assert!(devices.lines().any(|line| line == device), "{devices}");
     }
-    assert_eq!(fixture.says("@echo x > /dev/null; @head -c3 /dev/zero | @wc -c"), "3\n");
+    assert_eq!(
+        fixture.says("@echo x > /dev/null; @head -c3 /dev/zero | @wc -c"),
+        "3\n"
+    );
 }
 
 #[test]
@@ -99,8 +117,14 @@ fn the_store_is_read_only_and_binds_are_as_asked() {
         .run()
         .unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "hello1\n");
-    assert_eq!(fs::read_to_string(fixture.shared.join("out")).unwrap(), "made\n");
-    assert_eq!(fs::read_to_string(fixture.shared.join("in")).unwrap(), "hello");
+    assert_eq!(
+        fs::read_to_string(fixture.shared.join("out")).unwrap(),
+        "made\n"
+    );
+    assert_eq!(
+        fs::read_to_string(fixture.shared.join("in")).unwrap(),
+        "hello"
+    );
 }
 
 #[test]
@@ -110,7 +134,12 @@ fn status_input_and_much_output_come_through() {
     assert_eq!(status("exit 7").code(), Some(7));
     // As PID 1, only a child can be killed by default signals.
     assert_eq!(
-        fixture.sh("sh -c 'kill -9 $$'; exit 3").run().unwrap().status.signal(),
+        fixture
+            .sh("sh -c 'kill -9 $$'; exit 3")
+            .run()
+            .unwrap()
+            .status
+            .signal(),
         None
     );
     let input = vec![b'x'; 3_000_000];
@@ -146,14 +175,20 @@ fn errors_say_what_is_missing() {
         .run()
         .unwrap_err()
         .to_string();
-    assert!(error.contains("cannot run /nix/store/none/bin/x: No such file"), "{error}");
+    assert!(
+        error.contains("cannot run /nix/store/none/bin/x: No such file"),
+        "{error}"
+    );
     let error = fixture
         .sh("true")
         .bind("/does/not/exist", "/x", Access::ReadOnly)
         .run()
         .unwrap_err()
         .to_string();
-    assert!(error.contains("cannot bind /does/not/exist: No such file"), "{error}");
+    assert!(
+        error.contains("cannot bind /does/not/exist: No such file"),
+        "{error}"
+    );
     let error = fixture
         .sh("true")
         .working_directory("/a/../b")
@@ -170,5 +205,8 @@ fn the_mount_point_stays_empty_and_tools_are_executable() {
     let point = fixture.store.state_dir().join("sandbox");
     assert_eq!(fs::read_dir(&point).unwrap().count(), 0);
     let real = fixture.store.real_path_of(&fixture.shell).unwrap();
-    assert_eq!(fs::metadata(real).unwrap().permissions().mode() & 0o7777, 0o555);
+    assert_eq!(
+        fs::metadata(real).unwrap().permissions().mode() & 0o7777,
+        0o555
+    );
 }

@@ -217,7 +217,7 @@ impl Prepared {
     fn enter(&self) -> io::Result<()> {
         self.unshare()
             .map_err(|error| self.failed(NAMESPACES, error))?;
-        self.fork().map_err(|error| self.failed(ROOT, error))?;
+        Self::fork().map_err(|error| self.failed(ROOT, error))?;
         self.make_root().map_err(|error| self.failed(ROOT, error))?;
         for (index, call) in self.calls.iter().enumerate() {
             // Lists that long do not exist; the code would only name the wrong step.
@@ -260,7 +260,7 @@ impl Prepared {
 
     /// Continues in a child, which is the first process of the PID namespace. The parent waits and
     /// ends as the child does.
-    fn fork(&self) -> io::Result<()> {
+    fn fork() -> io::Result<()> {
         // SAFETY: this process has one thread, and both sides only make system calls.
         match check(unsafe { libc::fork() })? {
             // SAFETY: without pointers. Not even `kill -9` on the relay leaves the guest running.

@@ -251,9 +251,10 @@ impl Cursor<'_> {
     }
 
     fn token(&mut self, token: &'static str) -> Parsed<()> {
-        match self.accept(token) {
-            true => Ok(()),
-            false => self.expected(token),
+        if self.accept(token) {
+            Ok(())
+        } else {
+            self.expected(token)
         }
     }
 
@@ -265,12 +266,13 @@ impl Cursor<'_> {
     }
 
     fn unique(&self, unique: bool, name: BString) -> Parsed<()> {
-        match unique {
-            true => Ok(()),
-            false => Err(ParseDerivationError::Duplicate {
+        if unique {
+            Ok(())
+        } else {
+            Err(ParseDerivationError::Duplicate {
                 name,
                 offset: self.offset,
-            }),
+            })
         }
     }
 

@@ -200,7 +200,7 @@ impl DerivationBuilder {
 
     /// The derivation with meaningless output paths, and its outputs empty in the environment.
     fn unnamed(self) -> Result<Derivation, DerivationError> {
-        if self.name.ends_with(".drv") {
+        if self.name.strip_suffix(".drv").is_some() {
             return Err(DerivationError::DrvSuffix(self.name));
         }
         let names = self.outputs.unwrap_or_else(|| vec!["out".to_owned()]);

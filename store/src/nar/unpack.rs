@@ -142,9 +142,10 @@ impl Reader<'_> {
 
     fn token(&mut self, expected: &[u8]) -> Result<(), NarError> {
         let found = self.string()?;
-        match found == expected {
-            true => Ok(()),
-            false => Err(self.unexpected(expected, &found)),
+        if found == expected {
+            Ok(())
+        } else {
+            Err(self.unexpected(expected, &found))
         }
     }
 

@@ -19,7 +19,9 @@ pub fn builders() -> Builders {
         Ok::<(), BuildError>(fs::write(job.output(), job.env("text")?)?)
     });
     builders.insert("builtin:tree", |job: &Job<'_>| tree(job));
-    builders.insert("builtin:fail", |_: &Job<'_>| Err::<(), BuildError>("on purpose".into()));
+    builders.insert("builtin:fail", |_: &Job<'_>| {
+        Err::<(), BuildError>("on purpose".into())
+    });
     builders.insert("builtin:panic", |_: &Job<'_>| -> Result<(), BuildError> {
         panic!("on purpose")
     });
@@ -43,7 +45,11 @@ pub fn builders() -> Builders {
         let folder = Path::new(job.env("folder")?);
         fs::create_dir(job.output())?;
         fs::write(job.output().join("half"), "half")?;
-        let marker = folder.join(format!("called-{}-{}", std::process::id(), job.output_path().name()));
+        let marker = folder.join(format!(
+            "called-{}-{}",
+            std::process::id(),
+            job.output_path().name()
+        ));
         fs::write(marker, "")?;
         wait_for("the go file", || folder.join("go").exists());
         fs::write(job.output().join("done"), "done")?;
@@ -69,7 +75,10 @@ fn tree(job: &Job<'_>) -> Result<(), BuildError> {
         }
         assert!(job.scratch().is_dir());
     }
-    fs::write(job.output().join("self"), format!("{}/bin/run", job.output_path()))?;
+    fs::write(
+        job.output().join("self"),
+        format!("{}/bin/run", job.output_path()),
+    )?;
     fs::set_permissions(job.output().join("bin"), fs::Permissions::from_mode(0o700))?;
     Ok(())
 }
@@ -123,7 +132,10 @@ pub fn nix_says(root: &Path, program: &str, args: &[&str]) -> String {
 pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !condition() {
-        assert!(begin.elapsed() < Duration::from_secs(60), "no {what} in a minute");
+        assert!(
+            begin.elapsed() < Duration::from_mins(1),
+            "no {what} in a minute"
+        );
         std::thread::sleep(Duration::from_millis(10));
     }
 }
