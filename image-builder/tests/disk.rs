@@ -1,5 +1,12 @@
 //! Disk images held against the tools that check and read them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's helpers fail by panicking, as the test does"
+)]
+
 mod oracle;
 
 use std::collections::BTreeMap;
@@ -72,7 +79,7 @@ fn sample(scratch: &Path) -> Manifest {
         (3 << 20) + 5,
     ] {
         let path = scratch.join(format!("size-{size}"));
-        let bytes: Vec<u8> = (0..size).map(|at: usize| (at % 251) as u8).collect();
+        let bytes: Vec<u8> = (0..size).map(|at: usize| u8::try_from(at % 251).unwrap()).collect();
         fs::write(&path, bytes).unwrap();
         let size = size as u64;
         tree.insert(
