@@ -120,7 +120,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> anyhow::Result<Arguments> {
 fn show(blueprint: &Blueprint) -> anyhow::Result<()> {
     let mut interactive = blueprint.interactive()?;
     eprintln!(
-        "Log in as root with the password '{ROOT_PASSWORD}'. Leave with `poweroff`, or at once \
+        "Log in as root with the password '{ROOT_PASSWORD}'. Leave with `cairn poweroff`, or at once \
          with Ctrl-A X."
     );
     let status = interactive.command.status().context("cannot run QEMU")?;
@@ -151,7 +151,7 @@ fn check(blueprint: Blueprint, built: &Built) -> anyhow::Result<()> {
     })?;
     let begin = Instant::now();
     machine.check("power off", |machine| {
-        shell.start("poweroff")?;
+        shell.start("cairn poweroff")?;
         machine.console().wait_for(boot_mark::SHUTDOWN_DONE)?;
         machine.wait_for_power_off(Duration::from_mins(1))
     })?;
