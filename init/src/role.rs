@@ -127,7 +127,7 @@ fn toplevel_argument(program: &'static str, rest: &[OsString]) -> Result<PathBuf
 mod tests {
     use super::*;
 
-    fn check(arguments: &[&str], expected: expect_test::Expect) {
+    fn check(arguments: &[&str], expected: &expect_test::Expect) {
         let arguments: Vec<_> = arguments.iter().map(OsString::from).collect();
         let text = match of(&arguments) {
             Ok(role) => format!("{role:?}"),
@@ -139,43 +139,43 @@ mod tests {
     #[test]
     fn names_and_roles() {
         use expect_test::expect;
-        check(&["/init"], expect!["Stage1"]);
-        check(&["/init", "splash"], expect!["Stage1"]);
+        check(&["/init"], &expect!["Stage1"]);
+        check(&["/init", "splash"], &expect!["Stage1"]);
         check(
             &["/nix/store/abc-x/init", "single"],
-            expect![[r#"Stage2 { toplevel: "/nix/store/abc-x" }"#]],
+            &expect![[r#"Stage2 { toplevel: "/nix/store/abc-x" }"#]],
         );
         check(
             &["cairn-core", "/nix/store/abc-x"],
-            expect![[r#"Core { toplevel: "/nix/store/abc-x" }"#]],
+            &expect![[r#"Core { toplevel: "/nix/store/abc-x" }"#]],
         );
         check(
             &["cairn-supervisor", "relative"],
-            expect!["usage: cairn-supervisor TOPLEVEL"],
+            &expect!["usage: cairn-supervisor TOPLEVEL"],
         );
         check(
             &["/nix/store/abc-x/activate", "--dry-run"],
-            expect![[r#"Activate { toplevel: "/nix/store/abc-x", mode: DryRun }"#]],
+            &expect![[r#"Activate { toplevel: "/nix/store/abc-x", mode: DryRun }"#]],
         );
         check(
             &["/nix/store/abc-x/activate", "--force"],
-            expect!["usage: <toplevel>/activate [--dry-run]"],
+            &expect!["usage: <toplevel>/activate [--dry-run]"],
         );
         check(
             &["activate"],
-            expect![
+            &expect![
                 "cannot run as 'activate': the names are /init, <toplevel>/init, <toplevel>/activate, modprobe, cairn-core and cairn-supervisor"
             ],
         );
         check(
             &["/sbin/init"],
-            expect![
+            &expect![
                 "cannot run as '/sbin/init': the names are /init, <toplevel>/init, <toplevel>/activate, modprobe, cairn-core and cairn-supervisor"
             ],
         );
         check(
             &[],
-            expect!["cannot tell which program to be: there is no argv[0]"],
+            &expect!["cannot tell which program to be: there is no argv[0]"],
         );
     }
 }

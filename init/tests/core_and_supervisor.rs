@@ -1,5 +1,7 @@
 //! Core and supervisor as PID 1 of their own namespaces.
 
+#![expect(clippy::format_collect, reason = "scripts are short")]
+
 mod namespace;
 
 use std::collections::BTreeMap;
@@ -341,7 +343,7 @@ fn hostile_clients_hurt_nobody() {
     }
     let mut huge = machine.connect().unwrap();
     // It is cut off somewhere in this.
-    drop(huge.write_all(&[b'x'; 1 << 20]));
+    drop(huge.write_all(&vec![b'x'; 1 << 20]));
     let supervisor = machine.supervisor().unwrap();
     let before = status_field(supervisor, "VmRSS");
     let many: Vec<_> = (0..300).filter_map(|_| machine.connect()).collect();

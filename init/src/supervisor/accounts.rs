@@ -113,7 +113,7 @@ mod tests {
         "root:x:0:0::/root:/bin/sh\nbroken\nweb:x:400:401:Web:/var/empty:/bin/sh\n";
     const GROUP: &str = "root:x:0:\nweb:x:401:\ntls:x:402:mail,web\naudio:x:403:webb\n:::\n";
 
-    fn check(user: &str, group: Option<&str>, expected: Expect) {
+    fn check(user: &str, group: Option<&str>, expected: &Expect) {
         expected.assert_eq(&match resolve(PASSWD, GROUP, user, group) {
             Ok(c) => format!("{} {} {:?}", c.uid, c.gid, c.groups),
             Err(error) => error.to_string(),
@@ -122,18 +122,18 @@ mod tests {
 
     #[test]
     fn users_and_groups() {
-        check("root", None, expect!["0 0 []"]);
-        check("web", None, expect!["400 401 [402]"]);
-        check("web", Some("tls"), expect!["400 402 [401]"]);
+        check("root", None, &expect!["0 0 []"]);
+        check("web", None, &expect!["400 401 [402]"]);
+        check("web", Some("tls"), &expect!["400 402 [401]"]);
         check(
             "nobody",
             None,
-            expect!["there is no user 'nobody' in /etc/passwd; did activation fail?"],
+            &expect!["there is no user 'nobody' in /etc/passwd; did activation fail?"],
         );
         check(
             "web",
             Some("x"),
-            expect!["there is no group 'x' in /etc/group; did activation fail?"],
+            &expect!["there is no group 'x' in /etc/group; did activation fail?"],
         );
     }
 }

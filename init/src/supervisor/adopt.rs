@@ -40,7 +40,7 @@ pub struct Adopted {
 ///
 /// # Errors
 /// Core does not answer, or no descriptor is left.
-pub fn adopt(link: &Link, services: Vec<Service>) -> anyhow::Result<Adopted> {
+pub fn adopt(link: &Link, services: &[Service]) -> anyhow::Result<Adopted> {
     let (inheritance, messages) = link.inherit().context("cannot ask core what it keeps")?;
     let mut estate = Estate::default();
     for (place, descriptor) in inheritance {
@@ -58,10 +58,10 @@ pub fn adopt(link: &Link, services: Vec<Service>) -> anyhow::Result<Adopted> {
         Some(state) => record::read_all(state).context("cannot read the state")?,
         None => Vec::new(),
     };
-    let mut machine = Services::new(services.clone());
+    let mut machine = Services::new(services.to_vec());
     if records.iter().all(Option::is_none) {
         let held = (0..)
-            .zip(&services)
+            .zip(services)
             .map(|(slot, service)| hold(slot, service))
             .collect();
         let state = memory_file(c"cairn-state").context("cannot make the state file")?;
@@ -75,7 +75,7 @@ pub fn adopt(link: &Link, services: Vec<Service>) -> anyhow::Result<Adopted> {
         });
     }
     let state = estate.state.take().context("there is no state")?;
-    let slots = slots(&services, &records);
+    let slots = slots(services, &records);
     let mut held = Vec::with_capacity(services.len());
     for (id, (service, slot)) in services.iter().zip(slots).enumerate() {
         let mut holding = hold(slot, service);
@@ -88,7 +88,7 @@ pub fn adopt(link: &Link, services: Vec<Service>) -> anyhow::Result<Adopted> {
         }
         held.push(holding);
     }
-    drop_leftovers(link, &estate, &services, &records)?;
+    drop_leftovers(link, &estate, services, &records)?;
     machine.resume();
     let adopted = held.iter().filter(|held| held.main.is_some()).count();
     log::info!("{adopted} services are taken over");

@@ -121,13 +121,12 @@ impl Journal {
             fs::rename(&self.path, older(&self.path))?;
             self.size = 0;
         }
-        let file = match &mut self.file {
-            Some(file) => file,
-            None => {
-                let file = open(&self.path)?;
-                self.size = file.metadata()?.len();
-                self.file.insert(file)
-            }
+        let file = if let Some(file) = &mut self.file {
+            file
+        } else {
+            let file = open(&self.path)?;
+            self.size = file.metadata()?.len();
+            self.file.insert(file)
         };
         file.write_all(lines)?;
         self.size += lines.len() as u64;
@@ -234,7 +233,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut journal = Journal::new(directory.path(), "x");
         for _ in 0..100 {
-            journal.write(&[b'y'; 65_536], 0, 0);
+            journal.write(&vec![b'y'; 65_536], 0, 0);
         }
         let sizes: Vec<u64> = fs::read_dir(directory.path())
             .unwrap()

@@ -112,7 +112,7 @@ impl Supervisor {
                 log::error!("cannot make {}: {error}", directory.display());
             }
         }
-        let adopted = adopt::adopt(&link, services)?;
+        let adopted = adopt::adopt(&link, &services)?;
         let mut supervisor = Self {
             toplevel: toplevel.display().to_string(),
             recorded: vec![None; adopted.held.len()],
@@ -159,7 +159,7 @@ impl Supervisor {
                 self.server = Some(server);
             }
             Err(error) => {
-                log::error!("cannot listen on {SOCKET}: {error}; services run all the same")
+                log::error!("cannot listen on {SOCKET}: {error}; services run all the same");
             }
         }
         match UeventSocket::open() {
@@ -683,7 +683,7 @@ impl Supervisor {
                 match record::write(&self.state, held.slot, &current) {
                     Ok(()) => *recorded = Some(current),
                     Err(error) => {
-                        log::error!("cannot note the state of '{}': {error}", service.name)
+                        log::error!("cannot note the state of '{}': {error}", service.name);
                     }
                 }
             }

@@ -115,7 +115,7 @@ pub struct Unit {
 /// All services and what is to become of them.
 #[derive(Debug)]
 pub struct Services {
-    services: Vec<Service>,
+    descriptions: Vec<Service>,
     nodes: Vec<Node>,
     units: Vec<Unit>,
     boot: Boot,
@@ -169,7 +169,7 @@ impl Services {
             services.len()
         ];
         Self {
-            services,
+            descriptions: services,
             nodes,
             units,
             boot: Boot::Before,
@@ -179,7 +179,7 @@ impl Services {
 
     /// The descriptions, by number.
     pub fn descriptions(&self) -> &[Service] {
-        &self.services
+        &self.descriptions
     }
 
     /// The states, by number.
@@ -250,8 +250,8 @@ impl Services {
         match event {
             Event::Boot => {
                 self.boot = Boot::Going;
-                for id in 0..self.services.len() {
-                    if self.services.get(id).is_some_and(|s| s.wanted_at_boot) {
+                for id in 0..self.descriptions.len() {
+                    if self.descriptions.get(id).is_some_and(|s| s.wanted_at_boot) {
                         self.want(id);
                     }
                 }
@@ -328,7 +328,7 @@ impl Services {
 
     fn executed(&mut self, id: Id) {
         let simple = self
-            .services
+            .descriptions
             .get(id)
             .is_some_and(|service| service.kind == ServiceKind::Simple);
         if let Some(unit) = self.units.get_mut(id)
@@ -341,7 +341,7 @@ impl Services {
     }
 
     fn not_executed(&mut self, id: Id, reason: &str, now: Ms) {
-        let Some((service, unit)) = self.services.get(id).zip(self.units.get_mut(id)) else {
+        let Some((service, unit)) = self.descriptions.get(id).zip(self.units.get_mut(id)) else {
             return;
         };
         unit.running = false;
@@ -353,7 +353,7 @@ impl Services {
     }
 
     fn exited(&mut self, id: Id, exit: Exit, now: Ms, actions: &mut Vec<Action>) {
-        let Some((service, unit)) = self.services.get(id).zip(self.units.get_mut(id)) else {
+        let Some((service, unit)) = self.descriptions.get(id).zip(self.units.get_mut(id)) else {
             return;
         };
         if !unit.running {
@@ -463,7 +463,7 @@ impl Services {
     }
 
     fn fail_for(&self, required: Id, what: &str) -> Next {
-        let name = self.services.get(required).map_or("", |s| s.name.as_str());
+        let name = self.descriptions.get(required).map_or("", |s| s.name.as_str());
         Next::Fail(format!("it requires '{name}', which {what}"))
     }
 
@@ -494,7 +494,7 @@ impl Services {
     }
 
     fn go(&mut self, id: Id, next: Next, now: Ms, actions: &mut Vec<Action>) -> bool {
-        let Some((service, unit)) = self.services.get(id).zip(self.units.get_mut(id)) else {
+        let Some((service, unit)) = self.descriptions.get(id).zip(self.units.get_mut(id)) else {
             return false;
         };
         match next {

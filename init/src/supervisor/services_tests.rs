@@ -40,7 +40,7 @@ fn names(names: &[&str]) -> Vec<ServiceName> {
 }
 
 /// Runs a script of events, one `time: event` after the other, and shows what follows.
-fn check(services: Vec<Service>, script: &[(Ms, Event)], expected: Expect) {
+fn check(services: Vec<Service>, script: &[(Ms, Event)], expected: &Expect) {
     let mut machine = Services::new(services);
     let lines: Vec<String> = script
         .iter()
@@ -88,7 +88,7 @@ fn a_boot_is_done_although_something_never_comes_up() {
             (9, Event::Tick),
             (10, Event::Exited(0, Exit::Status(0))),
         ],
-        expect![[r#"
+        &expect![[r#"
             0 Boot: [Spawn(0), Spawn(2)]
             1 Executed(2): []
             2 Executed(0): []
@@ -118,7 +118,7 @@ fn a_restart_takes_those_along_that_require_it() {
             (10_008, Event::Tick),
             (15_008, Event::Tick),
         ],
-        expect![[r#"
+        &expect![[r#"
             0 Start(1): [Spawn(0)]
             1 Executed(0): [Spawn(1)]
             2 Executed(1): []
@@ -152,7 +152,7 @@ fn requests_during_a_shutdown_start_nothing() {
             (6, Event::Start(0)),
             (7, Event::Shutdown),
         ],
-        expect![[r#"
+        &expect![[r#"
             0 Boot: [Spawn(0), Spawn(1)]
             1 Executed(0): []
             2 Shutdown: [Terminate(0), Terminate(1)]
@@ -338,7 +338,7 @@ proptest! {
         for _ in 0..COUNT * 2 {
             for id in 0..COUNT {
                 world.go(Move::Exec(id, true))?;
-                if world.machine.services[id].kind == ServiceKind::Oneshot && world.machine.units[id].phase == Phase::Starting {
+                if world.machine.descriptions[id].kind == ServiceKind::Oneshot && world.machine.units[id].phase == Phase::Starting {
                     world.exit(id, Exit::Status(0))?;
                 }
             }

@@ -3,6 +3,15 @@
 //!
 //! Nothing of the host is touched but a subtree of its cgroup v2 hierarchy, which is removed.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::format_collect,
+    reason = "a test's support fails the test"
+)]
+
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -46,11 +55,7 @@ impl Machine {
         let directory = tempfile::tempdir().unwrap();
         // Other users' services, if any, must get through to what they execute.
         set_mode(directory.path(), 0o755);
-        std::os::unix::fs::symlink(
-            env!("CARGO_BIN_EXE_cairn-init"),
-            directory.path().join("cairn-core"),
-        )
-        .unwrap();
+        std::os::unix::fs::symlink(program(), directory.path().join("cairn-core")).unwrap();
         fs::write(directory.path().join("system.json"), description(services)).unwrap();
         let cgroup = make_cgroup();
         let mut outer = Command::new("sh")
@@ -191,6 +196,7 @@ impl Machine {
 
     /// Sends a signal to a process, by its number on the host.
     pub fn kill(&self, pid: u32, signal: i32) {
+        assert_ne!(pid, self.outer.id(), "that is the host's");
         cairn_sys::signal::send(pid, signal).unwrap();
     }
 
@@ -230,6 +236,13 @@ impl Drop for Machine {
     }
 }
 
+/// The program under test: this build's, or the one that `CAIRN_INIT` names (a release build, to
+/// measure).
+fn program() -> PathBuf {
+    std::env::var_os("CAIRN_INIT")
+        .map_or_else(|| env!("CARGO_BIN_EXE_cairn-init").into(), PathBuf::from)
+}
+
 fn remove_tree(cgroup: &Path) -> std::io::Result<()> {
     for entry in fs::read_dir(cgroup)? {
         let entry = entry?;
@@ -251,11 +264,10 @@ fn make_cgroup() -> PathBuf {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
     let mount = mounts
         .lines()
-        .filter_map(|line| {
+        .find_map(|line| {
             let fields: Vec<&str> = line.split(' ').collect();
             (fields.get(2) == Some(&"cgroup2")).then(|| fields[1].to_owned())
         })
-        .next()
         .expect("cgroup2 is mounted: mount -t cgroup2 cgroup2 /sys/fs/cgroup");
     let own = fs::read_to_string("/proc/self/cgroup").unwrap();
     let own = own
