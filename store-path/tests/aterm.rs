@@ -105,7 +105,7 @@ proptest! {
     }
 }
 
-fn refused(text: &str, expected: Expect) {
+fn refused(text: &str, expected: &Expect) {
     let error = Derivation::parse("x", text.as_bytes()).unwrap_err();
     expected.assert_eq(&error.to_string());
 }
@@ -115,35 +115,35 @@ fn errors_say_where() {
     let path = "/nix/store/00000000000000000000000000000000-x";
     refused(
         "",
-        expect!["cannot parse derivation: expected Derive( at byte 0"],
+        &expect!["cannot parse derivation: expected Derive( at byte 0"],
     );
     refused(
         "Derive([],[],[],\"s\",\"b\",[],[])x",
-        expect!["cannot parse derivation: expected the end at byte 32"],
+        &expect!["cannot parse derivation: expected the end at byte 30"],
     );
     refused(
         "Derive([],[],[\"/etc/passwd\"],\"s\",\"b\",[],[])",
-        expect![
+        &expect![
             "cannot parse derivation: bad store path before byte 27: '/etc/passwd' is not in /nix/store"
         ],
     );
     refused(
         &format!("Derive([(\"../x\",\"{path}\",\"\",\"\")],[],[],\"s\",\"b\",[],[])"),
-        expect!["cannot parse derivation: expected the name of an output at byte 9"],
+        &expect!["cannot parse derivation: expected the name of an output at byte 9"],
     );
     refused(
         &format!("Derive([(\"out\",\"{path}\",\"r:sha256\",\"00\")],[],[],\"s\",\"b\",[],[])"),
-        expect![
+        &expect![
             "cannot parse derivation: output 'out' has an unknown kind of content address 'r:sha256'"
         ],
     );
     refused(
         "Derive([],[],[],\"s\",\"b\",[],[(\"a\",\"1\"),(\"a\",\"2\")])",
-        expect!["cannot parse derivation: 'a' occurs twice before byte 46"],
+        &expect!["cannot parse derivation: 'a' occurs twice before byte 47"],
     );
     refused(
         "Derive([],[],[],\"s\",\"b\",[],[(\"a\",\"1\\",
-        expect!["cannot parse derivation: expected the end of a string at byte 35"],
+        &expect!["cannot parse derivation: expected the end of a string at byte 35"],
     );
 }
 
@@ -202,7 +202,7 @@ fn deep_chains_and_cycles_end() {
     let read = |path: &StorePath| chain.get(path).cloned().ok_or("missing");
     assert!(ModuloHashes::new().hash(&path(49_999), read).is_ok());
     let cycle = |wanted: &StorePath| {
-        let next = if *wanted == path(0) { 1 } else { 0 };
+        let next = u32::from(*wanted == path(0));
         Ok::<_, &str>(node(vec![path(next)]))
     };
     let error = ModuloHashes::new().hash(&path(0), cycle);

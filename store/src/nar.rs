@@ -25,8 +25,9 @@ use crate::error::IoError;
 
 pub(crate) const MAGIC: &[u8] = b"nix-archive-1";
 
-/// How deep folders may be nested in an archive: deeper ones cannot be named in one path anyway.
-pub const MAX_DEPTH: usize = 1024;
+/// How deep folders may be nested in an archive: each level takes some kilobytes of the stack, and
+/// a thread may have as little as 2 MiB.
+pub const MAX_DEPTH: usize = 256;
 
 /// Why an archive could not be written or unpacked.
 #[derive(Debug, thiserror::Error)]
