@@ -8,6 +8,7 @@
 //! | [`builders`] | what derivations name as `builtin:…` |
 //! | [`image`] | a toplevel to a disk image |
 //! | [`demo`] | the demo machine |
+//! | [`service_control`] | `cairn status` and its kin, on the running system |
 
 #![forbid(unsafe_code)]
 
@@ -20,6 +21,7 @@ pub mod machine;
 pub mod packages;
 mod place;
 mod progress;
+pub mod service_control;
 
 pub use grub::Grub;
 pub use place::Place;
