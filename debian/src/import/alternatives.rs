@@ -4,8 +4,8 @@
 //! update-alternatives [options] --install LINK NAME PATH PRIORITY [--slave LINK NAME PATH]...
 //! ```
 //!
-//! Only commands whose words are all literal are taken; a command with a variable, a substitution
-//! or a pattern is reported and left. Of several alternatives for one link, that with the highest
+//! Only literal words are taken: a command whose link, target or priority has a variable, a
+//! substitution or a pattern is reported and left, and so are slaves from the first such word on. Of several alternatives for one link, that with the highest
 //! priority wins, and among equals the first.
 //!
 //! Source: update-alternatives(1); words and quotes as in POSIX sh.
@@ -40,6 +40,8 @@ pub struct Command {
     pub slaves: Vec<Install>,
     /// The highest wins.
     pub priority: i64,
+    /// Whether all slaves could be read.
+    pub complete: bool,
 }
 
 /// The alternatives that were chosen.
@@ -61,8 +63,15 @@ pub fn replay(scripts: &[Script], tree: &mut Tree, report: &mut Report) -> Alter
     let mut chosen: BTreeMap<Vec<u8>, Command> = BTreeMap::new();
     for script in scripts.iter().filter(|script| script.name == "postinst") {
         for line in commands(&script.text) {
+            let left = |report: &mut Report| {
+                let left = format!("{}: {line}", script.package);
+                report.alternatives_skipped.push(left);
+            };
             match parse(&line) {
                 Some(command) => {
+                    if !command.complete {
+                        left(report);
+                    }
                     let better = chosen
                         .get(&command.main.name)
                         .is_none_or(|known| known.priority < command.priority);
@@ -70,11 +79,7 @@ pub fn replay(scripts: &[Script], tree: &mut Tree, report: &mut Report) -> Alter
                         chosen.insert(command.main.name.clone(), command);
                     }
                 }
-                None => {
-                    report
-                        .alternatives_skipped
-                        .push(format!("{}: {}", script.package, line.trim()))
-                }
+                None => left(report),
             }
         }
     }
@@ -136,42 +141,48 @@ fn commands(script: &str) -> Vec<String> {
         .collect()
 }
 
-/// Reads one command, or nothing if a word of it is not literal.
+/// Reads one command, or nothing if its first link, its target or its priority is computed or
+/// malformed. Slaves are taken up to the first one that is.
 pub fn parse(line: &str) -> Option<Command> {
     let words = words(line)?;
     let start = words
         .iter()
-        .position(|word| layout::name(word.as_bytes()) == b"update-alternatives")?;
+        .position(|word| layout::name(word.text.as_bytes()) == b"update-alternatives")?;
     let mut words = words
         .into_iter()
         .skip(start + 1)
-        .skip_while(|word| word != "--install");
+        .skip_while(|word| word.text != "--install")
+        .map(|word| (!word.computed).then_some(word.text));
     words.next()?;
-    let mut install = || -> Option<Install> {
-        Some(Install {
-            link: debian_path(&words.next()?)?,
-            name: words.next().filter(|name| is_name(name))?.into_bytes(),
-            path: debian_path(&words.next()?)?,
-        })
-    };
-    let main = install()?;
-    let mut rest = words;
-    let priority = rest.next()?.parse().ok()?;
+    let main = install(&mut words)?;
+    let priority = words.next()??.parse().ok()?;
     let mut slaves = Vec::new();
-    while let Some(word) = rest.next() {
-        if word != "--slave" {
-            return None;
-        }
-        slaves.push(Install {
-            link: debian_path(&rest.next()?)?,
-            name: rest.next().filter(|name| is_name(name))?.into_bytes(),
-            path: debian_path(&rest.next()?)?,
-        });
+    let mut complete = true;
+    while let Some(word) = words.next() {
+        let slave = match word.as_deref() {
+            Some("--slave") => install(&mut words),
+            _ => None,
+        };
+        let Some(slave) = slave else {
+            complete = false;
+            break;
+        };
+        slaves.push(slave);
     }
     Some(Command {
         main,
         slaves,
         priority,
+        complete,
+    })
+}
+
+/// Reads link, name and path; words that are computed come as nothing.
+fn install(words: &mut impl Iterator<Item = Option<String>>) -> Option<Install> {
+    Some(Install {
+        link: debian_path(&words.next()??)?,
+        name: words.next()?.filter(|name| is_name(name))?.into_bytes(),
+        path: debian_path(&words.next()??)?,
     })
 }
 
@@ -186,11 +197,19 @@ fn debian_path(word: &str) -> Option<Vec<u8>> {
         .filter(|path| !path.is_empty())
 }
 
-/// Splits a simple command into its words; nothing if the shell would have to compute one. The
-/// command ends at an operator or comment.
-fn words(line: &str) -> Option<Vec<String>> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
+/// One word of a command.
+#[derive(Debug, Default)]
+struct Word {
+    text: String,
+    /// Whether the shell would have to compute it.
+    computed: bool,
+}
+
+/// Splits a line into the words of the simple command that has `--install`; nothing if a quote is
+/// not closed. The command ends at an operator or comment.
+fn words(line: &str) -> Option<Vec<Word>> {
+    let mut words: Vec<Word> = Vec::new();
+    let mut word: Option<Word> = None;
     let mut letters = line.chars();
     while let Some(letter) = letters.next() {
         match letter {
@@ -199,7 +218,7 @@ fn words(line: &str) -> Option<Vec<String>> {
                 loop {
                     match letters.next()? {
                         '\'' => break,
-                        letter => word.push(letter),
+                        letter => word.text.push(letter),
                     }
                 }
             }
@@ -208,24 +227,24 @@ fn words(line: &str) -> Option<Vec<String>> {
                 loop {
                     match letters.next()? {
                         '"' => break,
-                        '$' | '`' | '\\' => return None,
-                        letter => word.push(letter),
+                        '$' | '`' | '\\' => word.computed = true,
+                        letter => word.text.push(letter),
                     }
                 }
             }
-            '$' | '`' | '*' | '?' | '[' | '{' | '~' => return None,
-            '\\' => word.get_or_insert_default().push(letters.next()?),
+            '$' | '`' | '*' | '?' | '[' | '{' | '~' => word.get_or_insert_default().computed = true,
+            '\\' => word.get_or_insert_default().text.push(letters.next()?),
             ' ' | '\t' => words.extend(word.take()),
             '#' if word.is_none() => break,
             // `if x; then update-alternatives …; fi`: the words of another command.
             ';' | '&' | '|' | '(' | ')' | '<' | '>' => {
                 words.extend(word.take());
-                if words.iter().any(|word| word == "--install") {
+                if words.iter().any(|word| word.text == "--install") {
                     break;
                 }
                 words.clear();
             }
-            letter => word.get_or_insert_default().push(letter),
+            letter => word.get_or_insert_default().text.push(letter),
         }
     }
     words.extend(word);
@@ -253,6 +272,7 @@ mod tests {
                             command.priority
                         );
                     }
+                    text += if command.complete { "" } else { "and more\n" };
                 }
                 None => text += &format!("left: {line}\n"),
             }
@@ -275,6 +295,14 @@ mod tests {
                 usr/bin/editor editor bin/nano 40
             "#]],
         );
+        check(
+            "update-alternatives --install /usr/bin/lzma lzma /usr/bin/xz 20 --slave /a a /b $(slaves)",
+            &expect![[r#"
+                usr/bin/lzma lzma usr/bin/xz 20
+                a a b 20
+                and more
+            "#]],
+        );
     }
 
     #[test]
@@ -287,7 +315,8 @@ mod tests {
                 left: update-alternatives --install ../x x /y 1
                 left: update-alternatives --install /x ../../y /y 1
                 left: update-alternatives --install /x/../../y y /y 1
-                left: update-alternatives --install /x x /y 1 --slave /z
+                x x y 1
+                and more
                 x x y 1
             "#]],
         );

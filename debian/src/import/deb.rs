@@ -161,7 +161,7 @@ impl<'a> Deb<'a> {
             Part::Control => self.control,
             Part::Data => self.data,
         };
-        let broken = |error| self.broken(error, limits);
+        let broken = |error: io::Error| self.broken(&error, limits);
         // Headers and padding count too; a package of small files needs up to 1.5 KiB for each.
         let allowed = left.bytes.saturating_add(left.entries.saturating_mul(2048));
         let stream = Counted {
@@ -207,7 +207,7 @@ impl<'a> Deb<'a> {
     }
 
     /// An error while reading a member's content.
-    pub fn broken(&self, error: io::Error, limits: &Limits) -> ImportError {
+    pub fn broken(&self, error: &io::Error, limits: &Limits) -> ImportError {
         if error.kind() == io::ErrorKind::FileTooLarge {
             return self.too_large("unpacked size in bytes", limits.unpacked_bytes);
         }

@@ -141,7 +141,7 @@ pub struct Elf {
     pub needed: Vec<Vec<u8>>,
     /// Its own name as a library.
     pub soname: Option<Vec<u8>>,
-    /// Its search path: DT_RUNPATH, or else DT_RPATH.
+    /// Its search path: `DT_RUNPATH`, or else `DT_RPATH`.
     pub search_path: Option<Vec<u8>>,
 }
 
@@ -224,13 +224,13 @@ pub fn read(bytes: &[u8]) -> Result<Reading, ElfError> {
         machine,
         headers_at,
         segments,
+        dynamic,
         dynamic_at,
         strings,
         interpreter,
         needed,
         soname,
         search_path,
-        dynamic,
     })))
 }
 
@@ -240,7 +240,7 @@ pub fn read(bytes: &[u8]) -> Result<Reading, ElfError> {
 pub fn library_names(bytes: &[u8], elf: &Elf) -> Vec<Vec<u8>> {
     let mut names: Vec<Vec<u8>> = Vec::new();
     let mut at = 0;
-    while let Some(found) = find(bytes.get(at..).unwrap_or_default(), b".so") {
+    while let Some(found) = find(bytes.get(at..).unwrap_or_default(), *b".so") {
         let middle = at + found;
         at = middle + 3;
         let start = bytes
@@ -281,11 +281,11 @@ fn is_of_a_name(byte: u8) -> bool {
 
 /// The first place of a short word: looks for its first byte, which is far quicker than comparing
 /// at each place.
-fn find(bytes: &[u8], word: &[u8; 3]) -> Option<usize> {
+fn find(bytes: &[u8], word: [u8; 3]) -> Option<usize> {
     let mut at = 0;
     loop {
         at += bytes.get(at..)?.iter().position(|byte| *byte == word[0])?;
-        if bytes.get(at..)?.starts_with(word) {
+        if bytes.get(at..)?.starts_with(&word) {
             return Some(at);
         }
         at += 1;

@@ -39,7 +39,7 @@ type Listing = Rc<BTreeMap<Vec<u8>, Kind>>;
 /// The inputs, with what is known of their folders.
 #[derive(Debug)]
 pub struct Inputs<'a> {
-    inputs: &'a [Input],
+    objects: &'a [Input],
     by_name: HashMap<&'a str, usize>,
     folders: RefCell<HashMap<(usize, Vec<u8>), Listing>>,
 }
@@ -53,7 +53,7 @@ impl<'a> Inputs<'a> {
             .map(|(number, input)| (input.logical.base_name(), number))
             .collect();
         Self {
-            inputs,
+            objects: inputs,
             by_name,
             folders: RefCell::default(),
         }
@@ -61,13 +61,13 @@ impl<'a> Inputs<'a> {
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.inputs.len()
+        self.objects.len()
     }
 
     /// The path in the running system of `path` below an input.
     pub fn logical(&self, input: usize, path: &[u8]) -> Vec<u8> {
         let base = self
-            .inputs
+            .objects
             .get(input)
             .map(|input| input.logical.to_string());
         layout::join(base.unwrap_or_default().as_bytes(), path)
@@ -116,7 +116,7 @@ impl<'a> Inputs<'a> {
 
     /// Where the link at `link` in `folder` leads: an input, and a path below it.
     fn target(&self, input: usize, folder: &[u8], link: &[u8]) -> Option<(usize, Vec<u8>)> {
-        let real = self.inputs.get(input)?.real.join(OsStr::from_bytes(link));
+        let real = self.objects.get(input)?.real.join(OsStr::from_bytes(link));
         let target = fs::read_link(&real)
             .map_err(|error| log::warn!("cannot read the link {}: {error}", real.display()))
             .ok()?
@@ -146,7 +146,7 @@ impl<'a> Inputs<'a> {
 
     /// A folder that cannot be read counts as empty: what is missing shows up in the report.
     fn read(&self, input: usize, folder: &[u8]) -> BTreeMap<Vec<u8>, Kind> {
-        let Some(object) = self.inputs.get(input) else {
+        let Some(object) = self.objects.get(input) else {
             return BTreeMap::new();
         };
         let real = object.real.join(OsStr::from_bytes(folder));

@@ -20,17 +20,14 @@ pub fn relocate(text: &[u8], output: &[u8]) -> Vec<u8> {
                 matches!(byte, b'/' | b'\n' | b' ' | b'\t' | b':' | b'"' | b'\'')
             })
         };
-        match after.filter(|after| begins && ends(after)) {
-            Some(after) => {
-                new.extend_from_slice(output);
-                rest = after;
-                before = b'r';
-            }
-            None => {
-                new.push(byte);
-                rest = rest.get(1..).unwrap_or_default();
-                before = byte;
-            }
+        if let Some(after) = after.filter(|after| begins && ends(after)) {
+            new.extend_from_slice(output);
+            rest = after;
+            before = b'r';
+        } else {
+            new.push(byte);
+            rest = rest.get(1..).unwrap_or_default();
+            before = byte;
         }
     }
     new

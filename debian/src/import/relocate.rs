@@ -128,16 +128,16 @@ fn loader(view: &View<'_>, name: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-fn write_patch(path: &Path, end: u64, patch: &Patch) -> Result<(), ImportError> {
+fn write_patch(file_path: &Path, end: u64, patch: &Patch) -> Result<(), ImportError> {
     let file = OpenOptions::new()
         .write(true)
-        .open(path)
-        .map_err(ImportError::io("open", path))?;
+        .open(file_path)
+        .map_err(ImportError::io("open", file_path))?;
     file.write_all_at(&patch.appended, end)
-        .map_err(ImportError::io("write", path))?;
+        .map_err(ImportError::io("write", file_path))?;
     for (at, edit) in &patch.edits {
         file.write_all_at(edit, *at)
-            .map_err(ImportError::io("write", path))?;
+            .map_err(ImportError::io("write", file_path))?;
     }
     Ok(())
 }

@@ -74,6 +74,9 @@ pub struct Tree {
     sbin_merged: bool,
 }
 
+/// A path of `sbin`, and where it goes in `bin`, if anywhere.
+type Move = (Vec<u8>, Option<Vec<u8>>);
+
 /// Why something cannot be put into the tree.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Clash {
@@ -262,7 +265,7 @@ impl Tree {
 
     /// Where each entry of `sbin` goes (`None`: it is a link to its counterpart), or nothing if
     /// the folders cannot be merged.
-    fn sbin_moves(&self) -> Option<Vec<(Vec<u8>, Option<Vec<u8>>)>> {
+    fn sbin_moves(&self) -> Option<Vec<Move>> {
         let mut moves = Vec::new();
         let from = b"sbin/".to_vec();
         for (old, node) in self.nodes.range(from..) {

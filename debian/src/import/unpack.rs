@@ -73,7 +73,7 @@ pub fn unpack(import: &Import<'_>, report: &mut Report) -> Result<Unpacked, Impo
             });
         }
         deb.entries(Part::Data, &import.limits, &mut left, |entry, content| {
-            writer.write(&deb, number, entry, content)
+            writer.write(&deb, number, &entry, content)
         })?;
     }
     Ok(Unpacked {
@@ -108,10 +108,12 @@ fn read_control(
         let mut bytes = Vec::new();
         content
             .read_to_end(&mut bytes)
-            .map_err(|error| deb.broken(error, &import.limits))?;
+            .map_err(|error| deb.broken(&error, &import.limits))?;
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if name == "control" {
-            control.package = package_name(&text).unwrap_or_default().to_owned();
+            package_name(&text)
+                .unwrap_or_default()
+                .clone_into(&mut control.package);
         } else {
             control.scripts.push((name, text));
         }
@@ -139,7 +141,7 @@ impl Writer<'_> {
         &mut self,
         deb: &Deb<'_>,
         number: usize,
-        entry: Entry,
+        entry: &Entry,
         content: &mut dyn Read,
     ) -> Result<(), ImportError> {
         let path = self.tree.place(&entry.path);
@@ -158,14 +160,14 @@ impl Writer<'_> {
             }
             return Ok(());
         }
-        let folder = match entry.kind {
+        let folder = match &entry.kind {
             Kind::Directory => path.as_slice(),
             _ => layout::parent(&path),
         };
         self.make_folders(deb, number, folder)?;
         match &entry.kind {
             Kind::Directory => Ok(()),
-            Kind::File => self.write_file(deb, number, &path, &entry, content),
+            Kind::File => self.write_file(deb, number, &path, entry, content),
             Kind::Symlink(target) => {
                 let link = Symlink {
                     debian_path: entry.path.clone(),
@@ -221,7 +223,7 @@ impl Writer<'_> {
             path: path.to_vec(),
             deb: number,
             executable,
-            content: classify(path, &start, executable),
+            content: classify(path, start, executable),
         };
         self.tree.add_file(path, file);
         self.report.files += 1;
@@ -260,7 +262,7 @@ impl Writer<'_> {
         let mut start = [0u8; 4];
         loop {
             let read = fill(content, &mut self.buffer)
-                .map_err(|error| deb.broken(error, &self.import.limits))?;
+                .map_err(|error| deb.broken(&error, &self.import.limits))?;
             let chunk = self.buffer.get(..read).unwrap_or_default();
             if chunk.is_empty() {
                 break;
@@ -280,7 +282,7 @@ impl Writer<'_> {
                 io::ErrorKind::UnexpectedEof,
                 format!("it ends inside '{}'", show(&entry.path)),
             );
-            return Err(deb.broken(error, &self.import.limits));
+            return Err(deb.broken(&error, &self.import.limits));
         }
         Ok(start)
     }
@@ -299,7 +301,7 @@ impl Writer<'_> {
         let mut same = true;
         loop {
             let read = fill(content, &mut self.buffer)
-                .map_err(|error| deb.broken(error, &self.import.limits))?;
+                .map_err(|error| deb.broken(&error, &self.import.limits))?;
             let room = other.get_mut(..read.max(1)).unwrap_or_default();
             let had = fill(&mut known, room).map_err(ImportError::io("read", disk))?;
             same &= had == read && self.buffer.get(..read) == other.get(..had);
@@ -401,8 +403,8 @@ fn fill(content: &mut (impl Read + ?Sized), buffer: &mut [u8]) -> io::Result<usi
     Ok(filled)
 }
 
-fn classify(path: &[u8], start: &[u8; 4], executable: bool) -> Content {
-    if start == b"\x7fELF" {
+fn classify(path: &[u8], start: [u8; 4], executable: bool) -> Content {
+    if start == *b"\x7fELF" {
         Content::Elf
     } else if executable && start.starts_with(b"#!") {
         Content::Script
