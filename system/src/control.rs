@@ -141,7 +141,7 @@ mod tests {
     use super::*;
     use expect_test::{Expect, expect};
 
-    fn check(line: &str, expected: Expect) {
+    fn check(line: &str, expected: &Expect) {
         let text = match Request::parse(line) {
             Ok(request) => format!("{request:?}"),
             Err(error) => error.to_string(),
@@ -151,12 +151,12 @@ mod tests {
 
     #[test]
     fn requests() {
-        check(r#"{"request":"status"}"#, expect!["Status"]);
+        check(r#"{"request":"status"}"#, &expect!["Status"]);
         check(
             r#"{"request":"restart","name":"sshd"}"#,
-            expect![[r#"Restart { name: ServiceName("sshd") }"#]],
+            &expect![[r#"Restart { name: ServiceName("sshd") }"#]],
         );
-        check(r#"{"request":"power-off"}"#, expect!["PowerOff"]);
+        check(r#"{"request":"power-off"}"#, &expect!["PowerOff"]);
     }
 
     #[test]
