@@ -210,3 +210,53 @@ fn the_mount_point_stays_empty_and_tools_are_executable() {
         0o555
     );
 }
+
+/// Runs the ignored test `name` where no further user namespaces are allowed.
+fn without_user_namespaces(name: &str, prefix: &str) -> String {
+    let script = format!(
+        "echo 0 > /proc/sys/user/max_user_namespaces && exec {prefix} \"$0\" \
+                          --exact {name} --ignored --nocapture"
+    );
+    let output = std::process::Command::new("unshare")
+        .args(["--user", "--map-root-user", "sh", "-c", &script])
+        .arg(std::env::current_exe().unwrap())
+        .output()
+        .unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success() && stdout.contains("1 passed"),
+        "{output:?}"
+    );
+    stdout
+}
+
+#[test]
+fn refused_namespaces_say_what_to_enable() {
+    without_user_namespaces("is_refused", "setpriv --bounding-set=-all --inh-caps=-all");
+}
+
+#[test]
+#[ignore = "needs a place without user namespaces; the test above makes it"]
+fn is_refused() {
+    let fixture = fixture();
+    let error = fixture.sh("true").run().unwrap_err().to_string();
+    assert!(
+        error.contains("the kernel refuses user namespaces"),
+        "{error}"
+    );
+    assert!(
+        error.contains("'sysctl user.max_user_namespaces=10000'"),
+        "{error}"
+    );
+}
+
+#[test]
+fn root_does_not_need_user_namespaces() {
+    without_user_namespaces("runs_as_root", "");
+}
+
+#[test]
+#[ignore = "needs a place without user namespaces; the test above makes it"]
+fn runs_as_root() {
+    assert_eq!(fixture().says("@id -u; echo $$"), "0\n1\n");
+}

@@ -243,7 +243,10 @@ impl Prepared {
         // SAFETY: a system call without pointers; this process has one thread.
         match check(unsafe { libc::unshare(flags | libc::CLONE_NEWUSER) }) {
             Ok(_) => self.map().map_err(|error| self.failed(MAP, error)),
-            Err(error) if self.is_root && error.raw_os_error() == Some(libc::EPERM) => {
+            Err(error)
+                if self.is_root
+                    && matches!(error.raw_os_error(), Some(libc::EPERM | libc::ENOSPC)) =>
+            {
                 // Root may have the other namespaces even where user namespaces are switched off.
                 // SAFETY: as above.
                 check(unsafe { libc::unshare(flags) }).map(drop)
