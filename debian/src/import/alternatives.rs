@@ -258,26 +258,22 @@ mod tests {
     use proptest::prelude::*;
 
     fn check(script: &str, expected: &Expect) {
-        let mut text = String::new();
+        let mut lines = Vec::new();
         for line in commands(script) {
             match parse(&line) {
                 Some(command) => {
                     let slaves = command.slaves.iter();
                     for install in std::iter::once(&command.main).chain(slaves) {
-                        text += &format!(
-                            "{} {} {} {}\n",
-                            show(&install.link),
-                            show(&install.name),
-                            show(&install.path),
-                            command.priority
-                        );
+                        let link =
+                            [&install.link, &install.name, &install.path].map(|part| show(part));
+                        lines.push(format!("{} {}", link.join(" "), command.priority));
                     }
-                    text += if command.complete { "" } else { "and more\n" };
+                    lines.extend((!command.complete).then(|| "and more".to_owned()));
                 }
-                None => text += &format!("left: {line}\n"),
+                None => lines.push(format!("left: {line}")),
             }
         }
-        expected.assert_eq(&text);
+        expected.assert_eq(&(lines.join("\n") + "\n"));
     }
 
     #[test]

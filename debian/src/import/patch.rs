@@ -526,7 +526,7 @@ mod tests {
             }
             bytes.truncate(bytes.len().saturating_sub(cut));
             if let Ok(Reading::Dynamic(elf)) = read(&bytes) {
-                library_names(&bytes, &elf);
+                std::hint::black_box(library_names(&bytes, &elf));
                 let wanted = Wanted { interpreter: Some(b"/ld.so"), search_path: b"/a:/b" };
                 if let Ok(patch) = plan(&bytes, &elf, wanted) {
                     for (at, edit) in &patch.edits {
@@ -541,7 +541,7 @@ mod tests {
         fn any_bytes_are_read_without_panic(tail in prop::collection::vec(any::<u8>(), 0..400)) {
             let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
             bytes.extend_from_slice(&tail);
-            let _: Result<_, _> = read(&bytes);
+            std::hint::black_box(read(&bytes).is_ok());
         }
     }
 }
