@@ -158,7 +158,11 @@ impl<'a> Inputs<'a> {
             }
         };
         entries
-            .filter_map(Result::ok)
+            .filter_map(|entry| {
+                entry
+                    .map_err(|error| log::warn!("cannot read {}: {error}", real.display()))
+                    .ok()
+            })
             .filter_map(|entry| {
                 let kind = entry.file_type().ok()?;
                 let kind = if kind.is_dir() {
