@@ -69,6 +69,9 @@ const OTHERS: [&str; 9] = [
     "grub-efi-amd64-bin",
 ];
 
+/// Our own programs in the machine.
+pub const OURS: [&str; 2] = ["cairn", "cairn-init"];
+
 /// The packages to resolve for the demo.
 #[must_use]
 pub fn packages() -> Vec<&'static str> {
@@ -116,12 +119,12 @@ pub fn machine(packages: &PackageSet<'_>, lock: &Lock) -> Result<Machine> {
     )?;
     add_ssh(packages, &mut description)?;
 
-    let ours = packages.object_of_ours("cairn")?;
-    let system_path = SYSTEM_PATH
+    // Ours come first: kmod's modprobe looks for modules in /lib alone.
+    let ours = OURS.iter().map(|name| packages.object_of_ours(name));
+    let theirs = SYSTEM_PATH
         .iter()
-        .map(|name| packages.package(name).cloned())
-        .chain([Ok(ours)])
-        .collect::<Result<Vec<_>>>()?;
+        .map(|name| packages.package(name).cloned());
+    let system_path = ours.chain(theirs).collect::<Result<Vec<_>>>()?;
     Ok(Machine {
         description,
         kernel_package: PackageSet::dependency_of(lock, "linux-image-cloud-amd64", "linux-image-")?,

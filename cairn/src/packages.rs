@@ -19,6 +19,12 @@ use crate::builders;
 /// Platform of all derivations.
 const SYSTEM: &str = "x86_64-linux";
 
+/// Other names under which our programs do other things.
+const LINKS: [(&str, &[&str]); 2] = [
+    ("cairn", &["halt", "poweroff", "reboot"]),
+    ("cairn-init", &["modprobe"]),
+];
+
 /// Length of the hash in a store path.
 const HASH_DIGITS: usize = 32;
 
@@ -120,9 +126,10 @@ impl<'store> PackageSet<'store> {
         for name in names {
             let file = programs.join(name);
             let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-            let copy = folder.path().join("bin").join(name);
-            std::fs::create_dir(folder.path().join("bin"))
-                .and_then(|()| std::fs::copy(&file, &copy))
+            let bin = folder.path().join("bin");
+            std::fs::create_dir(&bin)
+                .and_then(|()| std::fs::copy(&file, bin.join(name)))
+                .and_then(|_| add_links(&bin, name))
                 .with_context(|| {
                     format!(
                         "cannot take '{}' into the store; build it with `cargo build --release`",
@@ -292,6 +299,14 @@ fn inputs<'a>(groups: &[Group], index: usize, outputs: &'a [StorePath]) -> Vec<&
         .chain(unsaid)
         .filter_map(|group| outputs.get(group))
         .collect()
+}
+
+fn add_links(bin: &Path, program: &str) -> std::io::Result<()> {
+    LINKS
+        .iter()
+        .filter(|(name, _)| *name == program)
+        .flat_map(|(_, links)| *links)
+        .try_for_each(|link| std::os::unix::fs::symlink(program, bin.join(link)))
 }
 
 fn join<'a>(paths: impl Iterator<Item = &'a StorePath>) -> String {
