@@ -174,7 +174,7 @@ impl DiskImage<'_> {
             let target = Path::new("nix/store").join(info.path.base_name());
             root.insert_store_object(&target, &self.store.real_path(&info.path))?;
         }
-        self.add_database(root, &infos)?;
+        Self::add_database(root, &infos)?;
         let profiles = Path::new("nix/var/nix/profiles");
         root.insert(
             profiles.join("system-1-link"),
@@ -188,7 +188,7 @@ impl DiskImage<'_> {
         Ok(())
     }
 
-    fn add_database(&self, root: &mut Manifest, infos: &[cairn_store::PathInfo]) -> Result<()> {
+    fn add_database(root: &mut Manifest, infos: &[cairn_store::PathInfo]) -> Result<()> {
         let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
         write_database(scratch.path(), infos)?;
         let folder = scratch.path().join("nix/var/nix/db");

@@ -2,54 +2,39 @@
 
 #![forbid(unsafe_code)]
 
-use std::path::PathBuf;
+mod command;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use cairn::Place;
 use cairn::build::BuildOptions;
 use cairn::demo;
-use clap::{Args, Parser, Subcommand};
+use cairn::service_control::{self, Format};
+use cairn_system::control::Request;
+use clap::{CommandFactory, Parser};
 
-/// Builds Cairn systems, and operates the one that runs.
-#[derive(Debug, Parser)]
-#[command(name = "cairn", version, max_term_width = 100)]
-struct Command {
-    #[command(subcommand)]
-    verb: Verb,
-}
+use command::{Command, DemoImage, Log, ManPages, Status, Verb};
 
-#[derive(Debug, Subcommand)]
-enum Verb {
-    /// Build the demo machine's disk image, and print its path
-    DemoImage(DemoImage),
-}
-
-#[derive(Debug, Args)]
-struct DemoImage {
-    /// Root of the store; objects lie in DIR/nix/store [default: cairn in the user's data directory]
-    #[arg(long, value_name = "DIR")]
-    store: Option<PathBuf>,
-    /// Folder of downloads and images [default: cairn in the user's cache directory]
-    #[arg(long, value_name = "DIR")]
-    cache: Option<PathBuf>,
-    /// Take packages from this mirror instead of those of the host's apt configuration
-    #[arg(long, value_name = "URL")]
-    mirror: Option<String>,
-    /// Lock file with the versions of all packages [default: demo.lock in the store's root]
-    #[arg(long, value_name = "FILE")]
-    lock: Option<PathBuf>,
-    /// Resolve the newest versions although there is a lock file
-    #[arg(long)]
-    update: bool,
-    /// Copy the image there, sparsely
-    #[arg(long, short, value_name = "FILE")]
-    output: Option<PathBuf>,
-}
+/// Names of this program that are a verb of it.
+const LINKS: [&str; 3] = ["halt", "poweroff", "reboot"];
 
 fn main() -> ExitCode {
-    match run(Command::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+    env_logger::Builder::from_env(env_logger::Env::new().filter_or("CAIRN_LOG", "warn"))
+        .format(|out, record| {
+            writeln!(
+                out,
+                "cairn: {}: {}",
+                record.level().as_str().to_lowercase(),
+                record.args()
+            )
+        })
+        .init();
+    match run(Command::parse_from(arguments()).verb) {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("cairn: {error:#}");
             ExitCode::FAILURE
@@ -57,10 +42,63 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<()> {
-    match command.verb {
-        Verb::DemoImage(arguments) => demo_image(arguments),
+/// The arguments, with the verb put in where the program's name is one.
+fn arguments() -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    let name = arguments
+        .first()
+        .and_then(|name| Path::new(name).file_name())
+        .map(OsString::from);
+    if let Some(verb) = name.filter(|name| LINKS.iter().any(|link| name == link)) {
+        arguments.insert(1, verb);
     }
+    arguments
+}
+
+fn run(verb: Verb) -> Result<ExitCode> {
+    match verb {
+        Verb::Status(arguments) => return status(&arguments),
+        Verb::Log(arguments) => log(&arguments)?,
+        Verb::Start(named) => service_control::command(&Request::Start { name: named.name })?,
+        Verb::Stop(named) => service_control::command(&Request::Stop { name: named.name })?,
+        Verb::Restart(named) => service_control::command(&Request::Restart { name: named.name })?,
+        Verb::Poweroff => service_control::command(&Request::PowerOff)?,
+        Verb::Reboot => service_control::command(&Request::Reboot)?,
+        Verb::Halt => service_control::command(&Request::Halt)?,
+        Verb::DemoImage(arguments) => demo_image(arguments)?,
+        Verb::ManPages(arguments) => man_pages(&arguments)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn status(arguments: &Status) -> Result<ExitCode> {
+    let format = if arguments.json {
+        Format::Json
+    } else {
+        Format::Text
+    };
+    let (text, well) = service_control::status(arguments.name.as_ref(), format)?;
+    print(&text)?;
+    Ok(if well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn log(arguments: &Log) -> Result<()> {
+    if arguments.follow {
+        let out = &mut io::stdout().lock();
+        return Ok(service_control::follow_log(
+            &arguments.name,
+            arguments.lines,
+            out,
+        )?);
+    }
+    print(&service_control::read_log(
+        &arguments.name,
+        arguments.lines,
+    )?)
 }
 
 fn demo_image(arguments: DemoImage) -> Result<()> {
@@ -82,8 +120,20 @@ fn demo_image(arguments: DemoImage) -> Result<()> {
         }
         None => built.image,
     };
-    println!("{}", image.display());
-    Ok(())
+    print(&format!("{}\n", image.display()))
+}
+
+fn man_pages(arguments: &ManPages) -> Result<()> {
+    clap_mangen::generate_to(Command::command(), &arguments.folder)
+        .with_context(|| format!("cannot write man pages to '{}'", arguments.folder.display()))
+}
+
+/// Writes to standard output; a reader that has gone away is no error.
+fn print(text: &str) -> Result<()> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("cannot write to standard output"),
+    }
 }
 
 /// Where this program lies, and its companions.

@@ -189,22 +189,19 @@ fn add_etc(packages: &PackageSet<'_>, description: &mut SystemDescription) -> Re
 
 /// `/etc/fstab`, which only `mount` and people read.
 fn fstab(file_systems: &[FileSystem]) -> String {
-    file_systems
-        .iter()
-        .map(|fs| {
-            let options = if fs.options.is_empty() {
-                "defaults".into()
-            } else {
-                fs.options.join(",")
-            };
-            format!(
-                "{} {} {} {options} 0 0\n",
-                fs.device,
-                fs.mount_point.as_str(),
-                fs.fs_type
-            )
-        })
-        .collect()
+    let line = |fs: &FileSystem| {
+        let options = match fs.options.as_slice() {
+            [] => "defaults".to_owned(),
+            options => options.join(","),
+        };
+        format!(
+            "{} {} {} {options} 0 0\n",
+            fs.device,
+            fs.mount_point.as_str(),
+            fs.fs_type
+        )
+    };
+    file_systems.iter().map(line).collect::<Vec<_>>().concat()
 }
 
 fn users(root_password: Option<String>) -> Result<Vec<User>> {

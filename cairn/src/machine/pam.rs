@@ -34,10 +34,9 @@ pub(super) fn add_pam(
     let stack = stack(&module("pam_unix")?, &module("pam_env")?);
     let free = format!("auth sufficient {}\n{stack}", module("pam_rootok")?);
     let deny = module("pam_deny")?;
-    let refusal: String = ["auth", "account", "password", "session"]
-        .iter()
+    let refusal = ["auth", "account", "password", "session"]
         .map(|kind| format!("{kind} required {deny}\n"))
-        .collect();
+        .concat();
     let stacks: [(&str, &str, &[&str]); 3] = [
         ("pam-password", &stack, &WITH_PASSWORD),
         ("pam-free-for-root", &free, &FREE_FOR_ROOT),
