@@ -93,11 +93,11 @@ impl<'store> PackageSet<'store> {
             .filter_map(|name| lock.package(name))
             .map(|package| self.fetch(package))
             .collect::<Result<Vec<_>>>()?;
-        let name = format!(
-            "{}-{}",
-            plain(&group.name),
-            plain(&group.version.to_string())
-        );
+        let version = group.version.to_string();
+        let upstream = version
+            .split_once(':')
+            .map_or(version.as_str(), |(_epoch, rest)| rest);
+        let name = format!("{}-{}", plain(&group.name), plain(upstream));
         self.derive(
             &name,
             "builtin:debian-import",
@@ -313,9 +313,9 @@ fn join<'a>(paths: impl Iterator<Item = &'a StorePath>) -> String {
     paths.map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
-/// A version or file name with what store path names refuse (`~`, `:`, `%`) as `-`.
+/// A version or file name with what store path names refuse (`~`, `%`) as `_`.
 fn plain(name: &str) -> String {
     name.chars()
-        .map(|c| if is_path_character(c) { c } else { '-' })
+        .map(|c| if is_path_character(c) { c } else { '_' })
         .collect()
 }
