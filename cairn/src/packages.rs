@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use cairn_debian::{Group, Lock, LockedPackage, groups};
 use cairn_store::Store;
 use cairn_store_path::derivation::{DerivationBuilder, Instantiated, ModuloHashes};
-use cairn_store_path::{Derivation, Method, STORE_DIR, Sha256, StorePath};
+use cairn_store_path::{Derivation, Method, STORE_DIR, StorePath};
 
 use crate::builders;
 
@@ -110,10 +110,10 @@ impl<'store> PackageSet<'store> {
 
     fn fetch(&self, package: &LockedPackage) -> Result<StorePath> {
         let file_name = package.filename.rsplit('/').next().unwrap_or(&package.name);
-        let hash = Sha256::from_bytes(*package.sha256.as_bytes());
+
         let builder = DerivationBuilder::new(&plain(file_name), SYSTEM, "builtin:fetch-deb")
             .env("package", package.name.as_str())
-            .fixed_sha256(Method::Flat, hash);
+            .fixed_sha256(Method::Flat, package.sha256);
         self.instantiate(builder)
     }
 

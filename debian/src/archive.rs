@@ -8,8 +8,9 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
+use cairn_store_path::Sha256;
+
 use crate::cache::{Cache, CacheError};
-use crate::digest::Sha256;
 use crate::download::{DownloadError, Wanted, download};
 use crate::fetch::file_url;
 use crate::index::{Index, Package, ParseIndexError};
@@ -484,7 +485,10 @@ impl Update<'_> {
         if let Some((parent, _)) = path.rsplit_once('/').filter(|_| release.by_hash) {
             urls.insert(
                 0,
-                format!("{folder}/{parent}/by-hash/SHA256/{}", file.sha256),
+                format!(
+                    "{folder}/{parent}/by-hash/SHA256/{}",
+                    file.sha256.to_base16()
+                ),
             );
         }
         let name = format!("{} {path}", source.suite);

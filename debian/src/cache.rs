@@ -13,7 +13,9 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::digest::Sha256;
+use cairn_store_path::Sha256;
+
+use crate::digest::of_reader;
 
 /// A cache folder.
 #[derive(Debug, Clone)]
@@ -62,7 +64,7 @@ impl Cache {
     /// Where the file with this digest is, or will be.
     #[must_use]
     pub fn path(&self, sha256: &Sha256) -> PathBuf {
-        self.root.join("sha256").join(sha256.to_string())
+        self.root.join("sha256").join(sha256.to_base16())
     }
 
     /// Where the release file of a source is kept.
@@ -77,7 +79,7 @@ impl Cache {
         };
         let name: String = format!("{uri}_{suite}").chars().map(plain).collect();
         // The digest keeps apart what becomes the same name.
-        let digest = Sha256::of(format!("{uri} {suite}").as_bytes()).to_string();
+        let digest = Sha256::of(format!("{uri} {suite}").as_bytes()).to_base16();
         let short: String = name.chars().take(120).collect();
         let digest = digest.get(..12).unwrap_or_default();
         self.root
@@ -97,7 +99,7 @@ impl Cache {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(CacheError::new("open", &path)(cause)),
         };
-        let found = Sha256::of_reader(file).map_err(CacheError::new("read", &path))?;
+        let found = of_reader(file).map_err(CacheError::new("read", &path))?;
         if found == (*sha256, size) {
             return Ok(Some(path));
         }
@@ -114,7 +116,7 @@ impl Cache {
     /// # Errors
     /// The file cannot be opened or locked.
     pub fn part(&self, sha256: &Sha256) -> Result<Part, CacheError> {
-        let path = self.root.join("partial").join(sha256.to_string());
+        let path = self.root.join("partial").join(sha256.to_base16());
         loop {
             let mut options = OpenOptions::new();
             options.read(true).write(true).create(true).truncate(false);

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use cairn_store_path::Sha256;
+
 use crate::cache::{Cache, CacheError, Part};
-use crate::digest::Sha256;
+use crate::digest::of_reader;
 use crate::progress::Progress;
 use crate::transport::{Transport, TransportError};
 
@@ -308,12 +310,13 @@ fn verify(wanted: &Wanted<'_>, part: &mut Part) -> Result<(), Failure> {
     part.file
         .seek(SeekFrom::Start(0))
         .map_err(CacheError::new("read", &part.path))?;
-    let (found, _) = Sha256::of_reader(&part.file).map_err(CacheError::new("read", &part.path))?;
+    let (found, _) = of_reader(&part.file).map_err(CacheError::new("read", &part.path))?;
     if found == wanted.sha256 {
         return Ok(());
     }
     Err(Failure::Wrong(format!(
-        "its SHA-256 is {found}, not {}",
-        wanted.sha256
+        "its SHA-256 is {}, not {}",
+        found.to_base16(),
+        wanted.sha256.to_base16()
     )))
 }

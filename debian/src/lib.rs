@@ -35,7 +35,7 @@ pub use archive::{Archive, UpdateError, UpdateOptions};
 pub use cache::{Cache, CacheError};
 pub use control::ParseControlError;
 pub use date::parse_date;
-pub use digest::{ParseSha256Error, Sha256};
+
 pub use download::DownloadError;
 pub use fetch::{FetchOptions, Fetcher};
 pub use group::{Group, groups};

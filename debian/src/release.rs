@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use cairn_store_path::Sha256;
+
 use crate::control::{Paragraph, ParseControlError};
 use crate::date::parse_date;
-use crate::digest::Sha256;
 use crate::lock::is_safe_filename;
 
 /// How far in the future a release may be dated: clocks differ.
@@ -157,7 +158,7 @@ impl Release {
 fn files(field: &str) -> Result<BTreeMap<String, ReleaseFile>, ReleaseError> {
     let file = |line: &str| {
         let mut words = line.split_ascii_whitespace();
-        let sha256 = words.next()?.parse().ok()?;
+        let sha256 = crate::digest::parse(words.next()?)?;
         let size = words.next()?.parse().ok()?;
         let path = words.next().filter(|path| is_safe_filename(path))?;
         words

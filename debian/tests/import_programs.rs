@@ -22,9 +22,9 @@ use std::sync::{Condvar, Mutex};
 
 use cairn_debian::import::{Documentation, Import, Input, Limits, Report, import};
 use cairn_debian::{
-    Archive, FetchOptions, Fetcher, Group, Request, Sha256, UpdateOptions, groups, host_sources,
+    Archive, FetchOptions, Fetcher, Group, Request, UpdateOptions, groups, host_sources,
 };
-use cairn_store_path::StorePath;
+use cairn_store_path::{Sha256, StorePath};
 
 const PACKAGES: [&str; 35] = [
     "bash",

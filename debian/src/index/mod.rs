@@ -6,8 +6,9 @@
 use std::io::BufRead;
 use std::ops::Range;
 
+use cairn_store_path::Sha256;
+
 use crate::control::{Paragraph, ParseControlError, read_paragraph};
-use crate::digest::Sha256;
 use crate::lock::{MultiArch, is_safe_filename};
 use crate::relation::{Operator, parse_relations};
 use crate::request::is_package_name;
@@ -171,7 +172,7 @@ impl Index {
                     continue;
                 }
                 "SHA256" => {
-                    sha256 = value.parse::<Sha256>().ok();
+                    sha256 = crate::digest::parse(value);
                     continue;
                 }
                 "Essential" => {

@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
+use cairn_store_path::Sha256;
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Sha256;
 use crate::request::{Request, is_package_name};
 use crate::version::Version;
 
@@ -42,6 +42,7 @@ pub struct LockedRelease {
     /// When the archive signed it, as written in the file.
     pub date: String,
     /// The digest of the whole `InRelease` file.
+    #[serde(with = "crate::digest::hex")]
     pub sha256: Sha256,
 }
 
@@ -72,6 +73,7 @@ pub struct LockedPackage {
     /// The size of the file in bytes.
     pub size: u64,
     /// The digest of the file.
+    #[serde(with = "crate::digest::hex")]
     pub sha256: Sha256,
     /// The locked packages that satisfy its `Pre-Depends` and `Depends`, sorted.
     pub dependencies: BTreeSet<String>,

@@ -25,7 +25,7 @@ fn paragraph(line: &str) -> String {
     format!(
         "Package: {name}\nVersion: {version}\nArchitecture: amd64\nFilename: pool/{name}.deb\n\
          Size: 1\nSHA256: {}\n{fields}\n",
-        crate::digest::Sha256::of(line.as_bytes()),
+        cairn_store_path::Sha256::of(line.as_bytes()).to_base16(),
     )
 }
 

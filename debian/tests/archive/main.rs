@@ -13,9 +13,10 @@ mod mirror;
 mod server;
 
 use cairn_debian::{
-    Archive, DownloadError, Lock, LockedPackage, Request, Sha256, SignatureError, Source,
-    UpdateError, host_sources,
+    Archive, DownloadError, Lock, LockedPackage, Request, SignatureError, Source, UpdateError,
+    host_sources,
 };
+use cairn_store_path::Sha256;
 use expect_test::{Expect, expect};
 use mirror::{HEAD, INDEX, Key, Mirror, SUITE, content, list, time};
 
@@ -100,7 +101,7 @@ fn by_hash_is_preferred() {
     let index = mirror.server.state().files[&format!("/debian/dists/stable/{INDEX}")].clone();
     let path = format!(
         "dists/stable/main/binary-amd64/by-hash/SHA256/{}",
-        Sha256::of(&index)
+        Sha256::of(&index).to_base16()
     );
     // Where the mirror promises it but does not have it, the plain name will do.
     assert_eq!(mirror.update().unwrap().len(), 3);
@@ -318,7 +319,11 @@ fn an_index_that_the_release_does_not_vouch_for() {
     );
     // What the release vouches for must still be an index.
     let junk = b"no xz at all".to_vec();
-    let files = format!("SHA256:\n {} {} {INDEX}\n", Sha256::of(&junk), junk.len());
+    let files = format!(
+        "SHA256:\n {} {} {INDEX}\n",
+        Sha256::of(&junk).to_base16(),
+        junk.len()
+    );
     mirror.server.put(&path, junk);
     mirror.publish(&format!("{HEAD}{files}"));
     let error = mirror.update_error();

@@ -6,8 +6,10 @@ use std::process::{Command, Output, Stdio};
 use std::time::SystemTime;
 
 use cairn_debian::{
-    Archive, FetchOptions, Fetcher, Keys, Proxies, Sha256, Show, Source, UpdateError, UpdateOptions,
+    Archive, FetchOptions, Fetcher, Keys, Proxies, Show, Source, UpdateError, UpdateOptions,
 };
+
+use cairn_store_path::Sha256;
 
 use crate::server::Server;
 
@@ -128,7 +130,7 @@ impl Mirror {
         let mut index = String::new();
         for (name, fields) in packages {
             let (path, content) = (format!("pool/{name}.deb"), content(name));
-            let (size, sha256) = (content.len(), Sha256::of(&content));
+            let (size, sha256) = (content.len(), Sha256::of(&content).to_base16());
             let paragraph = format!(
                 "Package: {name}\nVersion: 1.0\nArchitecture: amd64\n{fields}Filename: {path}\n\
                  Size: {size}\nSHA256: {sha256}\n\n"
@@ -141,7 +143,7 @@ impl Mirror {
         let index = encoder.finish().unwrap();
         let release = format!(
             "{HEAD}SHA256:\n {} {} {INDEX}\n",
-            Sha256::of(&index),
+            Sha256::of(&index).to_base16(),
             index.len()
         );
         server.put(&format!("dists/stable/{INDEX}"), index);
@@ -204,7 +206,7 @@ impl Mirror {
         self.cache
             .path()
             .join(folder)
-            .join(Sha256::of(&content(name)).to_string())
+            .join(Sha256::of(&content(name)).to_base16())
     }
 }
 
