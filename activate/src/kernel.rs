@@ -1,7 +1,9 @@
 //! What activation asks of the running kernel, behind a trait: image trees and tests have none.
 //!
-//! Source: Documentation/admin-guide/sysctl/kernel.rst (`modprobe`) and
-//! Documentation/driver-api/firmware/fw_search_path.rst of Linux.
+//! The kernel's `modprobe` is not among it: it goes with the kernel that was booted, not with the
+//! generation that is activated, and stage 2 sets it.
+//!
+//! Source: Documentation/driver-api/firmware/fw_search_path.rst of Linux.
 
 use std::fmt;
 use std::fs;
@@ -13,8 +15,6 @@ use std::path::Path;
 pub enum Setting {
     /// The host name.
     HostName,
-    /// The program that the kernel runs to load a module; empty for none.
-    Modprobe,
     /// The folder that firmware is read from, before the kernel's own.
     FirmwarePath,
 }
@@ -23,7 +23,6 @@ impl fmt::Display for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::HostName => "host name",
-            Self::Modprobe => "kernel's modprobe",
             Self::FirmwarePath => "kernel's firmware path",
         })
     }
@@ -58,7 +57,6 @@ pub struct RunningKernel;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoKernel;
 
-const MODPROBE: &str = "/proc/sys/kernel/modprobe";
 const FIRMWARE_PATH: &str = "/sys/module/firmware_class/parameters/path";
 
 impl Kernel for RunningKernel {
@@ -68,7 +66,6 @@ impl Kernel for RunningKernel {
                 let name = nix::unistd::gethostname()?;
                 Ok(Some(name.to_string_lossy().into_owned()))
             }
-            Setting::Modprobe => read_if_there(Path::new(MODPROBE)),
             Setting::FirmwarePath => read_if_there(Path::new(FIRMWARE_PATH)),
         }
     }
@@ -76,8 +73,6 @@ impl Kernel for RunningKernel {
     fn set(&self, setting: Setting, value: &str) -> io::Result<()> {
         match setting {
             Setting::HostName => Ok(nix::unistd::sethostname(value)?),
-            // An empty write changes nothing; a lone newline empties the setting.
-            Setting::Modprobe => fs::write(MODPROBE, format!("{value}\n")),
             Setting::FirmwarePath => fs::write(FIRMWARE_PATH, value),
         }
     }

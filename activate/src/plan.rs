@@ -95,7 +95,6 @@ fn plan_settings(
     let firmware = has_firmware.then(|| firmware.to_string_lossy().into_owned());
     let wanted = [
         (Setting::HostName, Some(description.host_name.to_string())),
-        (Setting::Modprobe, Some(description.modprobe.clone())),
         (Setting::FirmwarePath, firmware),
     ];
     for (setting, value) in wanted {

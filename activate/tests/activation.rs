@@ -611,7 +611,7 @@ fn no_description_is_an_error() {
     check(
         &error.to_string(),
         &expect![
-            "cannot activate '/nix/store/00000000000000000000000000000001-system': cannot read system.json: at 'colour': unknown field `colour`, expected one of `version`, `label`, `hostName`, `fileSystems`, `kernelModules`, `sysctl`, `etc`, `users`, `groups`, `mutableUsers`, `binSh`, `usrBinEnv`, `modprobe`, `wrappers`, `directories`, `services` at line 1 column 24"
+            "cannot activate '/nix/store/00000000000000000000000000000001-system': cannot read system.json: at 'colour': unknown field `colour`, expected one of `version`, `label`, `hostName`, `fileSystems`, `kernelModules`, `sysctl`, `etc`, `users`, `groups`, `mutableUsers`, `binSh`, `usrBinEnv`, `wrappers`, `directories`, `services` at line 1 column 24"
         ],
     );
     let error = run(machine.root.path(), Path::new("x"), Mode::Apply, &NoKernel).unwrap_err();
@@ -650,8 +650,7 @@ impl Kernel for FakeKernel {
 #[test]
 fn the_kernel_is_told() {
     let machine = Machine::new();
-    let mut one = description();
-    one.modprobe = "/nix/store/k-kmod/bin/modprobe".to_owned();
+    let one = description();
     machine.install(ONE, &one);
     fs::create_dir(machine.path(&format!("{ONE}/firmware"))).unwrap();
     let kernel = FakeKernel::default();
@@ -662,7 +661,6 @@ fn the_kernel_is_told() {
         &expect![[r#"
             {
                 HostName: "box",
-                Modprobe: "/nix/store/k-kmod/bin/modprobe",
                 FirmwarePath: "/nix/store/00000000000000000000000000000001-system/firmware",
             }"#]],
     );
@@ -681,7 +679,6 @@ fn the_kernel_is_told() {
         &failures(&outcome),
         &expect![[r#"
             cannot set the host name: permission denied
-            cannot set the kernel's modprobe: permission denied
             cannot set the kernel's firmware path: permission denied
         "#]],
     );

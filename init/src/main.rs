@@ -6,7 +6,7 @@
 //! | `/nix/store/<toplevel>/init` | stage 2, which ends by executing core |
 //! | `…/cairn-core` | core: PID 1 of the running system |
 //! | `…/cairn-supervisor` | the supervisor, core's child |
-//! | `…/modprobe` | loads modules for the kernel, which calls it with `-q -- ALIAS` |
+//! | `…/modprobe` | loads modules for the kernel, for devices that come, and for people |
 //! | `<toplevel>/activate` | activation of the toplevel that it lies in; `--dry-run` prints the plan |
 //!
 //! Invariant: a name that is not in the table is an error and has no effect.
@@ -16,6 +16,7 @@
 mod autoload;
 mod clock;
 mod core;
+mod modprobe;
 mod probe;
 mod role;
 mod stage1;
@@ -28,13 +29,21 @@ use role::Role;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
-    match role::of(&arguments) {
+    let role = role::of(&arguments);
+    if let Ok(role) = &role {
+        // The kernel has named the process after the file, which is `exe` where /proc/self/exe was
+        // executed. It refuses no name of our own; and if it did, only lists would show it.
+        if let Err(error) = nix::sys::prctl::set_name(role.process_name()) {
+            eprintln!("cairn-init: cannot set the process's name: {error}");
+        }
+    }
+    match role {
         Ok(Role::Stage1) => stage1::run(),
         Ok(Role::Stage2 { toplevel }) => stage2::run(&toplevel),
         Ok(Role::Core { toplevel }) => core::run(&toplevel),
         Ok(Role::Supervisor { toplevel }) => supervisor::run(&toplevel),
         Ok(Role::Activate { toplevel, mode }) => stage2::activation::run(&toplevel, mode),
-        Ok(Role::Modprobe { arguments }) => stage1::modprobe::run(&arguments),
+        Ok(Role::Modprobe { arguments }) => modprobe::run(&arguments),
         Err(usage) => {
             eprintln!("cairn-init: {usage}");
             ExitCode::from(64)

@@ -1,6 +1,6 @@
 //! Which program this is: a pure function of the arguments.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CStr, OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 /// Where toplevels live; anything else named `init` is not stage 2.
@@ -26,9 +26,9 @@ pub enum Role {
         /// The generation whose `system.json` says what to run.
         toplevel: PathBuf,
     },
-    /// The kernel's helper that loads modules.
+    /// What loads modules.
     Modprobe {
-        /// Options and aliases.
+        /// Options, names and aliases.
         arguments: Vec<OsString>,
     },
     /// Activation.
@@ -38,6 +38,19 @@ pub enum Role {
         /// Whether to do it.
         mode: ActivationMode,
     },
+}
+
+impl Role {
+    /// What lists of processes show (`/proc/<pid>/comm`): at most 15 bytes.
+    #[must_use]
+    pub fn process_name(&self) -> &'static CStr {
+        match self {
+            Self::Stage1 | Self::Stage2 { .. } | Self::Core { .. } => c"init",
+            Self::Supervisor { .. } => c"supervisor",
+            Self::Modprobe { .. } => c"modprobe",
+            Self::Activate { .. } => c"activate",
+        }
+    }
 }
 
 /// Whether activation only says what it would do.
@@ -134,6 +147,23 @@ mod tests {
             Err(error) => error.to_string(),
         };
         expected.assert_eq(&text);
+    }
+
+    #[test]
+    fn processes_have_names_that_fit() {
+        for (arguments, name) in [
+            (&["/init"][..], c"init"),
+            (&["/nix/store/abc-x/init"], c"init"),
+            (&["cairn-core", "/x"], c"init"),
+            (&["cairn-supervisor", "/x"], c"supervisor"),
+            (&["/sbin/modprobe", "-q"], c"modprobe"),
+            (&["/x/activate"], c"activate"),
+        ] {
+            let arguments: Vec<_> = arguments.iter().map(OsString::from).collect();
+            let role = of(&arguments).unwrap();
+            assert_eq!(role.process_name(), name);
+            assert!(name.count_bytes() < 16, "{name:?} would be cut");
+        }
     }
 
     #[test]

@@ -239,9 +239,12 @@ mod tests {
 
     #[test]
     fn a_record_has_its_priority_and_each_line_is_one() {
-        check("one", &expect![[r#"
+        check(
+            "one",
+            &expect![[r#"
             <6>t: one
-        "#]]);
+        "#]],
+        );
         check(
             "two\nlines",
             &expect![[r#"
@@ -249,9 +252,12 @@ mod tests {
                 <6>t: lines
             "#]],
         );
-        check("", &expect![[r#"
+        check(
+            "",
+            &expect![[r#"
             <6>t: 
-        "#]]);
+        "#]],
+        );
     }
 
     proptest! {

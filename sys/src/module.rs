@@ -24,6 +24,16 @@ pub enum ModuleError {
         /// Why.
         source: io::Error,
     },
+    /// The kernel does not let it go.
+    #[error("cannot remove module {name}: {source}{hint}")]
+    Remove {
+        /// The module's name.
+        name: String,
+        /// Why.
+        source: io::Error,
+        /// What that error means here; starts with `; `.
+        hint: &'static str,
+    },
     /// The kernel refuses it.
     #[error("cannot load module {path}: {source}{hint}", path = path.display())]
     Load {
@@ -34,6 +44,15 @@ pub enum ModuleError {
         /// What that error means here; starts with `; `.
         hint: &'static str,
     },
+}
+
+impl ModuleError {
+    /// The driver works, but found none of its devices: for a device that exists that means that
+    /// it has no use for this driver, which is nothing to worry about.
+    #[must_use]
+    pub fn has_no_device(&self) -> bool {
+        matches!(self, Self::Load { source, .. } if source.raw_os_error() == Some(libc::ENODEV))
+    }
 }
 
 /// What became of a module.
@@ -82,6 +101,28 @@ pub fn load(path: &Path, parameters: &str) -> Result<Loaded, ModuleError> {
     }
 }
 
+/// Removes the module `name` if nothing uses it; those that it depends on stay.
+///
+/// # Errors
+/// It is not loaded, in use, or the caller is not the superuser.
+pub fn remove(name: &str) -> Result<(), ModuleError> {
+    let failed = |errno: Errno| ModuleError::Remove {
+        name: name.to_owned(),
+        source: errno.into(),
+        hint: match errno {
+            Errno::ENOENT => "; it is not loaded",
+            Errno::EWOULDBLOCK => "; it is in use",
+            Errno::EBUSY => "; it has no function that undoes its work",
+            Errno::EPERM => "; only the superuser may",
+            _ => "",
+        },
+    };
+    let text = CString::new(name.replace('-', "_")).map_err(|_nul| failed(Errno::EINVAL))?;
+    // SAFETY: delete_module(2) takes a NUL-terminated string, which `text` keeps alive, and flags.
+    let result = unsafe { libc::syscall(libc::SYS_delete_module, text.as_ptr(), libc::O_NONBLOCK) };
+    Errno::result(result).map(drop).map_err(failed)
+}
+
 fn hint(errno: Errno) -> &'static str {
     match errno {
         Errno::ENOEXEC => "; it was built for another kernel",
@@ -107,6 +148,26 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "cannot open module /nonexistent/x.ko: No such file or directory (os error 2)"
+        );
+    }
+
+    #[test]
+    fn only_the_absence_of_a_device_is_no_worry() {
+        let load = |errno: Errno| ModuleError::Load {
+            path: "/x.ko".into(),
+            source: errno.into(),
+            hint: "",
+        };
+        assert!(load(Errno::ENODEV).has_no_device());
+        assert!(!load(Errno::ENOEXEC).has_no_device());
+    }
+
+    #[test]
+    fn what_is_not_loaded_cannot_be_removed() {
+        let error = remove("no-such-module-cairn").unwrap_err().to_string();
+        assert!(
+            error.starts_with("cannot remove module no-such-module-cairn: "),
+            "{error}"
         );
     }
 

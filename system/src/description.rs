@@ -42,9 +42,6 @@ pub struct SystemDescription {
     pub bin_sh: String,
     /// Target of `/usr/bin/env`, absolute.
     pub usr_bin_env: String,
-    /// The `modprobe` that the kernel calls, absolute; empty to forbid it.
-    #[serde(default)]
-    pub modprobe: String,
     /// Programs that run with other rights than their caller's, in `/run/wrappers/bin`.
     #[serde(default)]
     pub wrappers: Vec<Wrapper>,

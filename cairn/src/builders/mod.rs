@@ -36,7 +36,7 @@ const FORMATS: [(&str, u32); 9] = [
     ("builtin:ca-bundle", 1),
     ("builtin:kernel-modules", 1),
     ("builtin:initrd", 1),
-    ("builtin:toplevel", 1),
+    ("builtin:toplevel", 2),
 ];
 
 /// The format version of `builder`, if there is such a one.

@@ -1,8 +1,8 @@
 //! `builtin:toplevel`: the folder that is a system, with the names that NixOS gives its parts.
 //!
 //! ```text
-//! init activate        -> the static init program
-//! kernel initrd        -> what the boot loader loads
+//! init activate modprobe -> the static init program
+//! kernel initrd          -> what the boot loader loads
 //! kernel-modules etc sw firmware
 //! kernel-params system system.json boot.json
 //! ```
@@ -23,6 +23,7 @@ pub(super) fn build(job: &Job<'_>) -> BuildResult {
     let init = job.env("init")?;
     make_link(init, &output.join("init"))?;
     make_link(init, &output.join("activate"))?;
+    make_link(init, &output.join("modprobe"))?;
     for (name, variable) in [("kernel", "kernel"), ("initrd", "initrd"), ("sw", "sw")] {
         make_link(job.env(variable)?, &output.join(name))?;
     }
@@ -92,7 +93,6 @@ fn check_paths(job: &Job<'_>, description: &SystemDescription) -> BuildResult {
     let shells = [
         ("environment.binsh".to_owned(), &description.bin_sh),
         ("environment.usrbinenv".to_owned(), &description.usr_bin_env),
-        ("boot.kernel.modprobe".to_owned(), &description.modprobe),
     ];
     for (option, program) in services.chain(wrappers).chain(shells) {
         if program.starts_with("/nix/store/") && !is_there(&job.real(program)?) {

@@ -120,7 +120,6 @@ pub fn base(packages: &PackageSet<'_>, options: BaseOptions) -> Result<SystemDes
         mutable_users: true,
         bin_sh: packages.path("bash", "bin/bash")?,
         usr_bin_env: packages.path("coreutils", "bin/env")?,
-        modprobe: packages.path("kmod", "bin/modprobe")?,
         wrappers: wrappers(packages)?,
         directories: vec![
             directory("/run/user", 0o755)?,

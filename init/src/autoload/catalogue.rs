@@ -75,6 +75,12 @@ impl Catalogue {
         }
     }
 
+    /// Whether a module, rather than an alias, has this name.
+    #[must_use]
+    pub fn has_module(&self, name: &str) -> bool {
+        self.modules.contains_key(&normalise(name))
+    }
+
     /// What to load for `request`, a module's name or an alias, in order: soft dependencies that
     /// come before, dependencies, the module, soft dependencies that come after. A module of the
     /// `blacklist` is not loaded for an alias, but is by its name or as a dependency.

@@ -52,6 +52,14 @@ pub enum AutoloadError {
         /// Where.
         directory: PathBuf,
     },
+    /// No module has that name, whatever it is an alias of.
+    #[error("no module is called '{name}' in {directory}; parameters can only be given to a module by its own name", directory = directory.display())]
+    NoModule {
+        /// What was asked for.
+        name: String,
+        /// Where.
+        directory: PathBuf,
+    },
     /// A module, or one that it depends on, was refused.
     #[error(transparent)]
     Module(#[from] ModuleError),
@@ -83,7 +91,7 @@ impl Autoload {
             directory: directory.to_owned(),
             policy,
             catalogue: Catalogue::parse(&texts),
-            loaded: HashSet::new(),
+            loaded: running_modules(),
         })
     }
 
@@ -99,6 +107,21 @@ impl Autoload {
                 directory: self.directory.clone(),
             }),
             Plan::Load(steps) => self.apply(&steps).map_err(Into::into),
+        }
+    }
+
+    /// Loads the module of this name, not of an alias, and all that it needs.
+    ///
+    /// # Errors
+    /// No module has that name, or the kernel refuses one.
+    pub fn load_module(&mut self, name: &str) -> Result<usize, AutoloadError> {
+        if self.catalogue.has_module(name) {
+            self.load(name)
+        } else {
+            Err(AutoloadError::NoModule {
+                name: name.to_owned(),
+                directory: self.directory.clone(),
+            })
         }
     }
 
@@ -145,12 +168,40 @@ impl Autoload {
             Ok(fresh) => fresh,
             // Most devices need no module, or one that was left out on purpose.
             Err(AutoloadError::Unknown { .. }) => 0,
+            // The driver knows the kind of device, has looked at this one, and has no use for it:
+            // a processor without frequencies to choose from, say.
+            Err(AutoloadError::Module(error)) if error.has_no_device() => {
+                log::debug!("for the device {alias}: {error}");
+                0
+            }
             Err(error) => {
                 log::warn!("for the device {alias}: {error}");
                 0
             }
         }
     }
+}
+
+/// Names of the modules that run: to offer one again costs the kernel its reading and checking.
+fn running_modules() -> HashSet<String> {
+    match fs::read_to_string("/proc/modules") {
+        Ok(text) => live_modules(&text).map(str::to_owned).collect(),
+        Err(error) => {
+            // A kernel without modules, or no /proc yet; the kernel itself refuses a second one.
+            log::debug!("which modules run is not known: cannot read /proc/modules: {error}");
+            HashSet::new()
+        }
+    }
+}
+
+/// Reads `/proc/modules`: name, size, users, who they are, state, address. A module that is still
+/// being loaded does not count: whoever needs it has to wait in the kernel.
+fn live_modules(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| {
+        let mut fields = line.split(' ');
+        let name = fields.next()?;
+        (fields.nth(3) == Some("Live")).then_some(name)
+    })
 }
 
 /// `<modules>/<release>` of the running kernel, below `modules` (`/lib/modules`).
@@ -235,6 +286,19 @@ mod tests {
         fs::write(sys.join("class/dmi/id/modalias"), "dmi:x").unwrap();
         fs::create_dir_all(sys.join("class/tty/tty1")).unwrap();
         assert_eq!(modaliases(sys), ["pci:a", "pci:b", "dmi:x"]);
+    }
+
+    #[test]
+    fn modules_that_run() {
+        let text = "\
+ext4 1032192 1 - Live 0xffffffffc0a00000
+jbd2 188416 1 ext4, Live 0x0000000000000000
+virtio_net 86016 0 - Loading 0x0000000000000000
+old 16384 -1 - Unloading 0x0000000000000000 (OE)
+broken
+";
+        let names: Vec<_> = live_modules(text).collect();
+        assert_eq!(names, ["ext4", "jbd2"]);
     }
 
     #[test]

@@ -51,6 +51,15 @@ impl Policy {
         }
     }
 
+    /// Gives a module these parameters, in the kernel's form, after those of the command line.
+    pub fn set_parameters(&mut self, module: &str, text: &str) {
+        let parameters = self.parameters.entry(normalise(module)).or_default();
+        if !parameters.is_empty() {
+            parameters.push(' ');
+        }
+        parameters.push_str(text);
+    }
+
     /// The parameters of a module in the kernel's form; empty if there are none.
     #[must_use]
     pub fn parameters(&self, module: &str) -> &str {
@@ -80,6 +89,12 @@ mod tests {
         );
         assert_eq!(policy.parameters("nic"), "name=\"a b\" flag");
         assert_eq!(policy.parameters("other"), "");
+        let mut policy = policy;
+        policy.set_parameters("usb-storage", "delay_use=2");
+        assert_eq!(
+            policy.parameters("usb_storage"),
+            "quirks=1234:5678:u delay_use=0 delay_use=2"
+        );
         let mut blacklist: Vec<_> = policy.blacklist.into_iter().collect();
         blacklist.sort();
         assert_eq!(blacklist, ["nouveau", "snd_hda_intel"]);

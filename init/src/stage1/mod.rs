@@ -20,7 +20,6 @@ mod emergency;
 pub mod failure;
 mod handover;
 pub mod hardware;
-pub mod modprobe;
 pub mod mounts;
 pub mod resolve;
 
@@ -34,6 +33,7 @@ use cairn_system::{Stage1, boot_mark};
 use log::LevelFilter;
 
 use crate::autoload::{Autoload, directory_of_running_kernel};
+use crate::modprobe;
 
 use command_line::{Breakpoint, Orders, words};
 use emergency::{Policy, Shell};
@@ -60,7 +60,7 @@ pub fn run() -> ! {
     if let Err(error) = console::take_standard_streams(Path::new(CONSOLE)) {
         log::warn!("cannot open {CONSOLE}: {error}");
     }
-    modprobe::install();
+    modprobe::install_in_initrd();
     let orders = orders();
     if orders.trace {
         log::set_max_level(LevelFilter::Trace);

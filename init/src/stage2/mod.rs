@@ -28,9 +28,10 @@ use cairn_system::{FileSystem, Stage1, SystemDescription, V1, boot_mark};
 use nix::mount::MsFlags;
 
 use crate::autoload::{Autoload, directory_of_running_kernel};
+use crate::modprobe;
 use crate::stage1::command_line::Orders;
 use crate::stage1::hardware::Hardware;
-use crate::stage1::{modprobe, mounts};
+use crate::stage1::mounts;
 
 /// How long a device of a file system that is not needed early is waited for.
 const DEVICE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -65,11 +66,12 @@ pub fn run(toplevel: &Path) -> ! {
 fn prepare(toplevel: &Path, description: &SystemDescription) {
     make_root_writable(description);
     protect_store();
+    note_booted_system(toplevel);
+    modprobe::install_booted();
     let mut hardware = start_hardware(toplevel, description);
     mount_others(description, hardware.as_mut());
     drop(hardware);
     random_seed::renew(Path::new("/"));
-    note_booted_system(toplevel);
     activation::run_as_child(toplevel);
     sysctl::apply(Path::new("/proc/sys"), &description.sysctl);
 }

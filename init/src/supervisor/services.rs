@@ -463,7 +463,10 @@ impl Services {
     }
 
     fn fail_for(&self, required: Id, what: &str) -> Next {
-        let name = self.descriptions.get(required).map_or("", |s| s.name.as_str());
+        let name = self
+            .descriptions
+            .get(required)
+            .map_or("", |s| s.name.as_str());
         Next::Fail(format!("it requires '{name}', which {what}"))
     }
 
