@@ -118,6 +118,9 @@ pub fn machine(packages: &PackageSet<'_>, lock: &Lock) -> Result<Machine> {
         "10.0.2.3",
     )?;
     add_ssh(packages, &mut description)?;
+    // As `loglevel=6` below: the marks of boot and shutdown are notices, and shall be seen.
+    let printk = ("kernel.printk".to_owned(), "6 4 1 7".to_owned());
+    description.sysctl.extend([printk]);
 
     // Ours come first: kmod's modprobe looks for modules in /lib alone.
     let ours = OURS.iter().map(|name| packages.object_of_ours(name));
