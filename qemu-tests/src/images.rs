@@ -16,7 +16,7 @@ use cairn::packages::PackageSet;
 use cairn_system::{EtcEntry, Process, Restart, Service, ServiceKind, ServiceName};
 
 use crate::artefacts;
-use crate::machine::DirectKernel;
+use crate::blueprint::DirectKernel;
 
 /// A service that ignores SIGTERM; it is not started at boot.
 pub const STUBBORN: &str = "stubborn";

@@ -14,16 +14,22 @@
 
 pub mod accelerator;
 pub mod agent;
+mod arguments;
 pub mod artefacts;
+pub mod blueprint;
 pub mod console;
+pub mod disk;
 pub mod firmware;
 pub mod images;
 pub mod machine;
 mod process;
 pub mod qmp;
 pub mod shell;
+mod sockets;
 pub mod timeline;
 pub mod transcript;
 
 pub use accelerator::Accelerator;
-pub use machine::{Blueprint, Boot, Bus, DirectKernel, Disk, Interactive, Machine, Writes};
+pub use blueprint::{Blueprint, Boot, DirectKernel, Interactive};
+pub use disk::{Bus, Disk, Writes};
+pub use machine::Machine;

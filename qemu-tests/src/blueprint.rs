@@ -1,0 +1,276 @@
+//! What a machine consists of, and how it is started.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use crate::accelerator::Accelerator;
+use crate::agent::Agent;
+use crate::artefacts;
+use crate::console::Console;
+use crate::disk::{Bus, Disk, Writes, copy_sparsely};
+use crate::firmware::Ovmf;
+use crate::machine::Machine;
+use crate::process::{Process, QEMU};
+use crate::qmp::Qmp;
+use crate::sockets::{Sockets, socket_arguments};
+
+/// What the machine boots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Boot {
+    /// SeaBIOS, from the first disk.
+    Bios,
+    /// OVMF, from the first disk.
+    Uefi,
+    /// A kernel that QEMU itself puts into memory.
+    Direct(DirectKernel),
+}
+
+/// A kernel without a boot loader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectKernel {
+    /// The kernel's image.
+    pub kernel: PathBuf,
+    /// Its initrd.
+    pub initrd: Option<PathBuf>,
+    /// Its command line.
+    pub command_line: String,
+}
+
+/// What machine to build.
+#[derive(Debug, Clone)]
+pub struct Blueprint {
+    pub(crate) name: String,
+    pub(crate) boot: Boot,
+    pub(crate) disks: Vec<Disk>,
+    pub(crate) memory_mib: u32,
+    pub(crate) processors: u32,
+    pub(crate) ssh: bool,
+    pub(crate) deadline: Duration,
+    pub(crate) accelerator: Option<Accelerator>,
+}
+
+impl Blueprint {
+    /// A machine with 512 MiB, one processor and no disk, that must be done in five minutes. Its
+    /// logs go to `target/vm-tests/<name>/`.
+    #[must_use]
+    pub fn new(name: &str, boot: Boot) -> Self {
+        Self {
+            name: name.to_owned(),
+            boot,
+            disks: Vec::new(),
+            memory_mib: 512,
+            processors: 1,
+            ssh: false,
+            deadline: Duration::from_mins(5),
+            accelerator: None,
+        }
+    }
+
+    /// Adds a virtio disk with this raw image; writes are discarded.
+    #[must_use]
+    pub fn disk(self, image: &Path) -> Self {
+        self.any_disk(Disk {
+            image: image.to_owned(),
+            writes: Writes::Discarded,
+            bus: Bus::VirtioBlk,
+        })
+    }
+
+    /// Adds any disk.
+    #[must_use]
+    pub fn any_disk(mut self, disk: Disk) -> Self {
+        self.disks.push(disk);
+        self
+    }
+
+    /// Sets the memory, in MiB.
+    #[must_use]
+    pub fn memory_mib(mut self, memory_mib: u32) -> Self {
+        self.memory_mib = memory_mib;
+        self
+    }
+
+    /// Sets the number of processors.
+    #[must_use]
+    pub fn processors(mut self, processors: u32) -> Self {
+        self.processors = processors;
+        self
+    }
+
+    /// Forwards a free port of the host's loopback to the guest's port 22: [`Machine::ssh_port`].
+    #[must_use]
+    pub fn ssh(mut self) -> Self {
+        self.ssh = true;
+        self
+    }
+
+    /// Sets the time after which nothing waits for this machine any more.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Uses this accelerator instead of the best that works.
+    #[must_use]
+    pub fn accelerator(mut self, accelerator: Accelerator) -> Self {
+        self.accelerator = Some(accelerator);
+        self
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// QEMU or OVMF is missing, or QEMU refuses the machine: its complaint is in the message.
+    pub fn start(self) -> anyhow::Result<Machine> {
+        let accelerator = self.detect()?;
+        let folder = artefacts::folder(&self.name)?;
+        let parts = self.gather(accelerator, &folder)?;
+        // Sockets' paths are short, so they lie in /tmp; connected ones need no path any more.
+        let scratch = tempfile::Builder::new()
+            .prefix("cairn-vm-")
+            .tempdir()
+            .context("cannot create a temporary folder")?;
+        let sockets = Sockets::bind(scratch.path())?;
+        let mut arguments = self.arguments(&parts);
+        arguments.extend(socket_arguments(scratch.path()));
+        let command_file = folder.join("qemu.args");
+        fs::write(&command_file, arguments.join("\n"))
+            .with_context(|| format!("cannot write {}", command_file.display()))?;
+
+        let start = Instant::now();
+        let deadline = start + self.deadline;
+        let log = folder.join("qemu.log");
+        let process = Process::start(arguments, &log)?;
+        let [monitor, serial, agent] = sockets.accept(&process, &log)?;
+        let serial_log = folder.join("serial.log");
+        let serial_log = File::create(&serial_log)
+            .with_context(|| format!("cannot create {}", serial_log.display()))?;
+        Ok(Machine {
+            console: Console::attach(serial, serial_log, start, deadline)?,
+            agent: Agent::attach(agent, deadline)?,
+            qmp: Qmp::attach(monitor, start, deadline).map_err(|error| {
+                // QEMU opens its sockets before it looks at all devices.
+                let complaint = fs::read_to_string(&log).unwrap_or_default();
+                let complaint = complaint.trim();
+                error.context(format!("cannot start QEMU: it complains: {complaint}"))
+            })?,
+            process,
+            accelerator,
+            ssh_port: parts.ssh_port,
+            disks: parts.disks.into_iter().map(|(path, _)| path).collect(),
+            deadline,
+            folder,
+            name: self.name,
+        })
+    }
+
+    /// The command that runs this machine with the serial console on the terminal. Ctrl-A X ends
+    /// it, Ctrl-A C opens QEMU's monitor.
+    ///
+    /// # Errors
+    /// As for [`Self::start`].
+    pub fn interactive(&self) -> anyhow::Result<Interactive> {
+        let accelerator = self.detect()?;
+        let folder = artefacts::folder(&self.name)?;
+        let parts = self.gather(accelerator, &folder)?;
+        let mut command = Command::new(QEMU);
+        command
+            .args(self.arguments(&parts))
+            .args(["-serial", "mon:stdio"]);
+        Ok(Interactive {
+            command,
+            accelerator,
+            ssh_port: parts.ssh_port,
+        })
+    }
+
+    fn detect(&self) -> anyhow::Result<Accelerator> {
+        match self.accelerator {
+            Some(accelerator) => Ok(accelerator),
+            None => Accelerator::detect(),
+        }
+    }
+
+    /// Makes what the arguments name: copies of disks and variables, a free port.
+    fn gather(&self, accelerator: Accelerator, scratch: &Path) -> anyhow::Result<Parts> {
+        let mut disks = Vec::new();
+        for (index, disk) in self.disks.iter().enumerate() {
+            if !disk.image.exists() {
+                bail!("cannot attach {}: it does not exist", disk.image.display());
+            }
+            disks.push(match disk.writes {
+                Writes::Discarded => (disk.image.clone(), "on"),
+                Writes::Copied => {
+                    let copy = scratch.join(format!("disk-{index}.img"));
+                    copy_sparsely(&disk.image, &copy)?;
+                    (copy, "off")
+                }
+            });
+        }
+        let ovmf = match self.boot {
+            Boot::Uefi => Some(Ovmf::prepare(scratch)?),
+            Boot::Bios | Boot::Direct(_) => None,
+        };
+        let ssh_port = if self.ssh { Some(free_port()?) } else { None };
+        Ok(Parts {
+            accelerator,
+            disks,
+            ovmf,
+            ssh_port,
+        })
+    }
+}
+
+/// A machine for people.
+#[derive(Debug)]
+pub struct Interactive {
+    /// Runs it.
+    pub command: Command,
+    /// What will run its instructions.
+    pub accelerator: Accelerator,
+    /// The host's port that leads to its port 22, if it was asked for.
+    pub ssh_port: Option<u16>,
+}
+
+/// What [`Blueprint::gather`] has made.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) accelerator: Accelerator,
+    /// Each disk's file, and QEMU's word for whether writes are discarded.
+    pub(crate) disks: Vec<(PathBuf, &'static str)>,
+    pub(crate) ovmf: Option<Ovmf>,
+    pub(crate) ssh_port: Option<u16>,
+}
+
+/// A port that was free a moment ago: QEMU has no way to choose one itself.
+fn free_port() -> anyhow::Result<u16> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).context("cannot find a free port")?;
+    Ok(listener
+        .local_addr()
+        .context("cannot find a free port")?
+        .port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_image_is_told_before_qemu_starts() {
+        let error = Blueprint::new("missing_image", Boot::Bios)
+            .accelerator(Accelerator::Tcg)
+            .disk(Path::new("/nonexistent.img"))
+            .start()
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "cannot attach /nonexistent.img: it does not exist"
+        );
+    }
+}

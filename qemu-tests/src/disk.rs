@@ -1,0 +1,88 @@
+//! The disks of a machine: image files, where writes go, and the bus.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+/// A disk of the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    /// A raw image; it is never written to.
+    pub image: PathBuf,
+    /// Where writes go.
+    pub writes: Writes,
+    /// How it is attached.
+    pub bus: Bus,
+}
+
+/// Where a guest's writes to a disk go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writes {
+    /// To a temporary overlay that survives the guest's reboots, but not the machine.
+    Discarded,
+    /// To a sparse copy, which can be looked at when the machine has ended: [`Machine::disk`].
+    Copied,
+}
+
+/// How a disk is attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bus {
+    /// Paravirtual block device, `/dev/vda`.
+    VirtioBlk,
+    /// Paravirtual SCSI, `/dev/sda`.
+    VirtioScsi,
+    /// SATA, `/dev/sda`; cloud kernels have no driver for it.
+    Ahci,
+    /// `/dev/nvme0n1`.
+    Nvme,
+    /// A USB 3 stick; cloud kernels have no driver for it.
+    Usb,
+}
+
+impl Bus {
+    /// The devices that attach the drive `disk<index>`, the first disk being the one to boot. A
+    /// direct kernel takes boot index 0 for itself.
+    pub(crate) fn devices(self, index: usize) -> Vec<String> {
+        let boot_index = index + 1;
+        let drive = format!("drive=disk{index},bootindex={boot_index}");
+        let controller = |kind: &str| format!("{kind},id=bus{index}");
+        match self {
+            Self::VirtioBlk => vec![format!("virtio-blk-pci,{drive}")],
+            Self::VirtioScsi => {
+                vec![
+                    controller("virtio-scsi-pci"),
+                    format!("scsi-hd,bus=bus{index}.0,{drive}"),
+                ]
+            }
+            Self::Ahci => vec![
+                controller("ich9-ahci"),
+                format!("ide-hd,bus=bus{index}.0,{drive}"),
+            ],
+            Self::Nvme => vec![format!("nvme,serial=cairn{index},{drive}")],
+            Self::Usb => {
+                vec![
+                    controller("qemu-xhci"),
+                    format!("usb-storage,bus=bus{index}.0,{drive}"),
+                ]
+            }
+        }
+    }
+}
+
+/// Copies a file without its holes.
+pub(crate) fn copy_sparsely(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let status = Command::new("cp")
+        .args(["--sparse=always", "--reflink=auto", "--"])
+        .args([from, to])
+        .status()
+        .context("cannot run cp")?;
+    if !status.success() {
+        bail!(
+            "cannot copy {} to {}: cp ended with {status}",
+            from.display(),
+            to.display()
+        );
+    }
+    Ok(())
+}
