@@ -149,7 +149,9 @@ impl Steps {
     fn time<T>(&mut self, name: &'static str, step: impl FnOnce() -> Result<T>) -> Result<T> {
         let start = Instant::now();
         let result = step();
-        self.taken.push((name, start.elapsed()));
+        let duration = start.elapsed();
+        log::info!("{name}: {duration:.2?}");
+        self.taken.push((name, duration));
         result
     }
 }

@@ -121,20 +121,26 @@ impl DiskImage<'_> {
             Some(Serial::COM1),
         );
         let core = |platform| {
+            let early_config = early.clone();
             self.grub.make(
                 self.store,
                 &CoreImage {
                     platform,
-                    early_config: early.clone(),
+                    early_config,
                 },
             )
         };
-        let root = self.root()?;
+        // The image for BIOS is compressed by GRUB's tool, which takes as long as all the rest.
+        let (root, bios) = std::thread::scope(|scope| {
+            let bios = scope.spawn(|| core(Platform::Bios));
+            (self.root(), bios.join())
+        });
+        let root = root?;
+        let core_img =
+            bios.map_err(|_| anyhow::anyhow!("the thread that made GRUB's image failed"))??;
+        let boot_img = self.grub.boot_sector(self.store)?;
+        let boot = BiosBoot { boot_img, core_img };
         let esp = esp(core(Platform::Uefi)?)?;
-        let boot = BiosBoot {
-            boot_img: self.grub.boot_sector(self.store)?,
-            core_img: core(Platform::Bios)?,
-        };
         let disk = Disk {
             root: &root,
             esp: &esp,

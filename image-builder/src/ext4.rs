@@ -1,14 +1,17 @@
 //! ext4, by the crate `mkext4`.
 //!
 //! The file system is sealed first: every block's place is known. Then the metadata is written,
-//! then each file's content to its blocks, in ascending order, neighbours together.
+//! then each file's content to its blocks, in ascending order, neighbours together; a share of the
+//! files by each core, since no file waits for another.
 //!
 //! Limits of the writer: names, link targets and names of extended attributes are UTF-8; an
 //! extended attribute's value and name fit one block; there is no `resize_inode` (Linux grows the
 //! file system with `meta_bg`, which GRUB reads).
 
 use std::io;
+use std::num::NonZero;
 use std::path::Path;
+use std::sync::mpsc;
 
 use mkext4::{FsBuilder, InodeCount, InodeHandle, Meta, Options, ROOT, RegionSink, SpecialKind};
 use uuid::Uuid;
@@ -56,15 +59,17 @@ impl FileSystemWriter for Ext4 {
                 mkext4::Error::Io(source) => FileSystemError::Write { kind: KIND, source },
                 error => self.whole(region.length(), &error),
             })?;
-        let mut filler = Filler::new(KIND, region, written);
-        for (handle, node) in contents {
-            let spans = layout
-                .extents(handle)
-                .into_iter()
-                .map(|(offset, length)| Span { offset, length });
-            filler.fill(&node.content, spans)?;
-        }
-        filler.finish()
+        let files: Vec<PlacedFile<'_>> = contents
+            .into_iter()
+            .map(|(handle, node)| {
+                let span = |(offset, length)| Span { offset, length };
+                (
+                    &node.content,
+                    layout.extents(handle).into_iter().map(span).collect(),
+                )
+            })
+            .collect();
+        fill_in_parallel(&files, region, written)
     }
 }
 
@@ -90,6 +95,72 @@ impl Ext4 {
             problem: error.to_string(),
         }
     }
+}
+
+/// A file's content, and where it goes.
+type PlacedFile<'a> = (&'a Content, Vec<Span>);
+
+/// Writes all contents, a share by each core; `written` is called in the calling thread.
+fn fill_in_parallel(
+    files: &[PlacedFile<'_>],
+    region: &Region<'_>,
+    written: &mut dyn FnMut(u64),
+) -> Result<(), FileSystemError> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let (sender, receiver) = mpsc::channel();
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = shares(files, cores)
+            .into_iter()
+            .map(|share| {
+                let sender = sender.clone();
+                scope.spawn(move || fill_share(share, region, &sender))
+            })
+            .collect();
+        drop(sender);
+        receiver.iter().for_each(&mut *written);
+        workers.into_iter().try_for_each(|worker| {
+            worker.join().unwrap_or_else(|_| {
+                let source = io::Error::other("a thread that wrote contents has failed");
+                Err(FileSystemError::Write { kind: KIND, source })
+            })
+        })
+    })
+}
+
+fn fill_share(
+    files: &[PlacedFile<'_>],
+    region: &Region<'_>,
+    written: &mpsc::Sender<u64>,
+) -> Result<(), FileSystemError> {
+    // The receiver outlives all senders; if not, nobody wants to know.
+    let mut count = |bytes| written.send(bytes).unwrap_or_default();
+    let mut filler = Filler::new(KIND, region, &mut count);
+    for (content, spans) in files {
+        filler.fill(content, spans.iter().copied())?;
+    }
+    filler.finish()
+}
+
+/// Cuts `files` into at most `count` runs of about the same number of bytes.
+fn shares<'a, 'b>(files: &'a [PlacedFile<'b>], count: usize) -> Vec<&'a [PlacedFile<'b>]> {
+    let size = |(_, spans): &PlacedFile<'_>| spans.iter().map(|span| span.length).sum::<u64>();
+    let total: u64 = files.iter().map(size).sum();
+    let goal = total.div_ceil(count.max(1) as u64).max(1);
+    let mut filled = 0;
+    // A file belongs to the share in which its first byte lies.
+    let share_of = |file: &PlacedFile<'_>| {
+        let share = filled / goal;
+        filled += size(file);
+        share
+    };
+    let numbers: Vec<u64> = files.iter().map(share_of).collect();
+    let mut shares = Vec::new();
+    let mut start = 0;
+    for run in numbers.chunk_by(|one, other| one == other) {
+        shares.extend(files.get(start..start + run.len()));
+        start += run.len();
+    }
+    shares
 }
 
 /// Metadata of the file system to its region.
@@ -192,4 +263,28 @@ fn declare_one(
 fn meta(node: &Node) -> Meta {
     let mode = u16::try_from(node.mode & 0o7777).unwrap_or(0);
     Meta::new(mode, node.uid, node.gid, (i64::from(node.mtime), 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_in_one_share() {
+        let content = Content::Directory;
+        let file = |length| (&content, vec![Span { offset: 0, length }]);
+        let cut = |lengths: &[u64], count| {
+            let files: Vec<_> = lengths.iter().map(|length| file(*length)).collect();
+            shares(&files, count)
+                .iter()
+                .map(|share| share.len())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(cut(&[], 2), [0usize; 0]);
+        assert_eq!(cut(&[0, 0], 2), [2]);
+        assert_eq!(cut(&[10, 10, 10, 10], 2), [2, 2]);
+        assert_eq!(cut(&[100, 1, 1], 2), [1, 2]);
+        assert_eq!(cut(&[1, 1, 100, 1], 3), [3, 1]);
+        assert_eq!(cut(&[5], 8), [1]);
+    }
 }

@@ -68,7 +68,8 @@ mod tests {
                 root_file_system: 397e55e7-c7d8-8823-8749-8b304cacefdb,
                 esp_serial: 738677190,
             }
-        "#]].assert_debug_eq(&identifiers);
+        "#]]
+        .assert_debug_eq(&identifiers);
         let uuids = [
             identifiers.disk,
             identifiers.bios_boot_partition,

@@ -79,7 +79,9 @@ fn sample(scratch: &Path) -> Manifest {
         (3 << 20) + 5,
     ] {
         let path = scratch.join(format!("size-{size}"));
-        let bytes: Vec<u8> = (0..size).map(|at: usize| u8::try_from(at % 251).unwrap()).collect();
+        let bytes: Vec<u8> = (0..size)
+            .map(|at: usize| u8::try_from(at % 251).unwrap())
+            .collect();
         fs::write(&path, bytes).unwrap();
         let size = size as u64;
         tree.insert(
