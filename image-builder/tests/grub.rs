@@ -271,7 +271,6 @@ fn cases(with_checksum: bool) -> Vec<Case> {
 /// Runs the stub in one guest on each case, with the checksums and (as Debian's signed GRUB, which
 /// has no `hashsum`) without.
 #[test]
-#[ignore = "boots virtual machines; `cargo xtask test` runs it"]
 fn a_torn_slot_never_boots() {
     let scratch = tempfile::tempdir().unwrap();
     let mut boot_files = BTreeMap::new();
@@ -314,7 +313,6 @@ fn a_torn_slot_never_boots() {
 
 /// The menu of the newest slot, with hostile labels, is shown and run under both firmwares.
 #[test]
-#[ignore = "boots virtual machines; `cargo xtask test` runs it"]
 fn the_menu_is_shown_on_the_serial_port() {
     let label = "it's ${root} $(x) \"q\" ; } {";
     let options = Options {
