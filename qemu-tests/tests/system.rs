@@ -6,12 +6,13 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use cairn::build::Built;
 use cairn::demo::{ROOT_LABEL, ROOT_PASSWORD};
 use cairn_qemu_tests::agent::End;
 use cairn_qemu_tests::images::{self, CRASHING, SLEEPER, STUBBORN};
@@ -22,27 +23,21 @@ use cairn_system::boot_mark;
 
 const POWER_OFF: Duration = Duration::from_mins(1);
 
-/// The tests' image, built by the first that asks; `CAIRN_TEST_IMAGE` names one built before.
-fn image() -> anyhow::Result<PathBuf> {
-    static IMAGE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let built = IMAGE.get_or_init(|| {
-        if let Some(image) = std::env::var_os("CAIRN_TEST_IMAGE") {
-            return Ok(PathBuf::from(image));
-        }
+/// The tests' image, built by the first that asks, unless it is in the cache.
+fn built() -> anyhow::Result<&'static Built> {
+    static BUILT: OnceLock<Result<Built, String>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
         let built = images::options().and_then(|options| images::build_test(&options));
-        built
-            .map(|built| built.image)
-            .map_err(|error| format!("{error:#}"))
+        built.map_err(|error| format!("{error:#}"))
     });
     built
-        .clone()
-        .map_err(anyhow::Error::msg)
-        .context("cannot build the tests' image")
+        .as_ref()
+        .map_err(|error| anyhow::anyhow!("cannot build the tests' image: {error}"))
 }
 
 fn blueprint(name: &str, boot: Boot) -> anyhow::Result<Blueprint> {
     Ok(Blueprint::new(name, boot)
-        .disk(&image()?)
+        .disk(&built()?.image)
         .memory_mib(768)
         .deadline(Duration::from_mins(4))
         .ssh())
@@ -478,8 +473,7 @@ fn pid_1_survives_every_signal() -> anyhow::Result<()> {
 #[test]
 fn a_missing_root_device_ends_in_a_report() -> anyhow::Result<()> {
     let options = images::options()?;
-    let built = images::build_test(&options)?;
-    let kernel = images::direct_kernel(&options, &built, "root=LABEL=nonexistent")?;
+    let kernel = images::direct_kernel(&options, built()?, "root=LABEL=nonexistent")?;
     let machine = blueprint("missing_root", Boot::Direct(kernel))?.start()?;
     machine.check("report", |machine| {
         machine.console().wait_for(boot_mark::STAGE_1_STARTED)?;

@@ -50,6 +50,12 @@ pub const PACKAGES: &[Package] = &[
     ),
     package(Need::Demo, "qemu-system-x86", "boots the image"),
     package(Need::Demo, "ovmf", "the UEFI firmware for QEMU"),
+    package(Need::Test, "binutils", "reads our ELF files back (readelf)"),
+    package(
+        Need::Test,
+        "btrfs-progs",
+        "makes file systems that must be recognised",
+    ),
     package(Need::Test, "busybox-static", "the shell of small guests"),
     package(Need::Test, "cpio", "reads our initrds back"),
     package(
@@ -61,6 +67,16 @@ pub const PACKAGES: &[Package] = &[
         Need::Test,
         "e2fsprogs",
         "checks our ext4 file systems (e2fsck)",
+    ),
+    package(
+        Need::Test,
+        "erofs-utils",
+        "makes file systems that must be recognised",
+    ),
+    package(
+        Need::Test,
+        "f2fs-tools",
+        "makes file systems that must be recognised",
     ),
     package(Need::Test, "gdisk", "checks our partition tables (sgdisk)"),
     package(Need::Test, "gpg", "signs the archives that tests make"),
@@ -89,17 +105,22 @@ pub const PACKAGES: &[Package] = &[
         "openssh-client",
         "logs in to a guest with a key",
     ),
+    package(Need::Test, "patchelf", "checks what we change in ELF files"),
+    package(
+        Need::Test,
+        "squashfs-tools",
+        "makes file systems that must be recognised",
+    ),
+    package(
+        Need::Test,
+        "xfsprogs",
+        "makes file systems that must be recognised",
+    ),
     package(
         Need::Test,
         "xorriso",
         "makes file systems that must be recognised",
     ),
-    package(
-        Need::Test,
-        "xz-utils",
-        "packs and checks members of .deb files",
-    ),
-    package(Need::Test, "zstd", "packs and checks members of .deb files"),
     package(
         Need::Bench,
         "genimage",
