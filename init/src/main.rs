@@ -16,6 +16,7 @@
 mod autoload;
 mod clock;
 mod core;
+mod emergency;
 mod modprobe;
 mod probe;
 mod role;

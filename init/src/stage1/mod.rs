@@ -16,7 +16,6 @@ mod api_mounts;
 mod block;
 mod check;
 pub mod command_line;
-mod emergency;
 pub mod failure;
 mod handover;
 pub mod hardware;
@@ -33,10 +32,10 @@ use cairn_system::{Stage1, boot_mark};
 use log::LevelFilter;
 
 use crate::autoload::{Autoload, directory_of_running_kernel};
+use crate::emergency::{self, Policy, Shell, Shells};
 use crate::modprobe;
 
 use command_line::{Breakpoint, Orders, words};
-use emergency::{Policy, Shell};
 use failure::Stage1Error;
 use hardware::Hardware;
 use mounts::Outcome;
@@ -54,7 +53,7 @@ pub fn run() -> ! {
     }
     let start = Instant::now();
     kmsg::install("stage-1", LevelFilter::Info);
-    emergency::install_panic_hook();
+    emergency::install_panic_hook("stage 1");
     api_mounts::apply();
     kmsg::write(Priority::Notice, boot_mark::STAGE_1_STARTED);
     if let Err(error) = console::take_standard_streams(Path::new(CONSOLE)) {
@@ -80,12 +79,12 @@ pub fn run() -> ! {
         };
         let blocks = attempt.hardware.iter().flat_map(Hardware::blocks);
         emergency::tell(&failure::report(&error, blocks));
-        emergency::after_failure(attempt.policy, &mut hasty);
+        emergency::after_failure(attempt.policy, &shells(), &mut hasty);
     }
 }
 
 /// What the command line asks for.
-fn orders() -> Orders {
+pub fn orders() -> Orders {
     const COMMAND_LINE: &str = "/proc/cmdline";
     match fs::read(COMMAND_LINE) {
         Ok(line) => Orders::from_words(&words(&String::from_utf8_lossy(&line))),
@@ -104,6 +103,17 @@ fn policy(stage1: Option<&Stage1>, orders: &Orders) -> Policy {
         delay: stage1.map_or(default.delay, |stage1| {
             Duration::from_secs(stage1.reboot_delay_seconds.into())
         }),
+    }
+}
+
+/// The initrd's shell.
+fn shells() -> Shells {
+    Shells {
+        programs: vec!["/bin/sh".into()],
+        path: "/bin:/sbin".to_owned(),
+        forbidden: "boot.initrd.emergencyAccess is off, and boot.shell_on_fail is not on the \
+                    kernel's command line",
+        missing: "the initrd has no /bin/sh; see boot.initrd.emergencyAccess",
     }
 }
 
@@ -183,7 +193,7 @@ fn description() -> Result<Stage1, Stage1Error> {
 
 /// Opens a shell if the command line asks for one here.
 fn stop_at(breakpoint: Breakpoint, orders: &Orders) {
-    if orders.breakpoint == Some(breakpoint) && emergency::shell() == Shell::None {
+    if orders.breakpoint == Some(breakpoint) && emergency::shell(&shells()) == Shell::None {
         log::warn!("no shell at the breakpoint: the initrd has no /bin/sh");
     }
 }

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Invariant: no step is an obstacle for the next one. What fails is in the kernel log, and the
-//! machine comes up as far as it can, so that somebody can log in and repair it.
+//! machine comes up as far as it can, so that somebody can log in and repair it. Only without a
+//! readable `system.json` does it stop: there is nothing to come up (`emergency`).
 
 pub mod activation;
 mod api_mounts;
@@ -23,15 +24,15 @@ use cairn_sys::console::{self, CONSOLE};
 use cairn_sys::kmsg::{self, Priority};
 use cairn_sys::mount;
 use cairn_sys::mount_options::MountOptions;
-use cairn_sys::signal;
 use cairn_system::{FileSystem, Stage1, SystemDescription, V1, boot_mark};
 use nix::mount::MsFlags;
 
 use crate::autoload::{Autoload, directory_of_running_kernel};
+use crate::emergency::{self, Policy, Shells};
 use crate::modprobe;
 use crate::stage1::command_line::Orders;
 use crate::stage1::hardware::Hardware;
-use crate::stage1::mounts;
+use crate::stage1::{self, mounts};
 
 /// How long a device of a file system that is not needed early is waited for.
 const DEVICE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -42,23 +43,19 @@ pub fn run(toplevel: &Path) -> ! {
         eprintln!("stage 2 is for stage 1 to execute, as PID 1");
         std::process::exit(64);
     }
-    std::panic::set_hook(Box::new(|panic| {
-        kmsg::write(
-            Priority::Critical,
-            &format!("cairn: stage 2 failed: {panic}; rebooting in 10 s"),
-        );
-        signal::reboot_after_delay()
-    }));
     kmsg::install("stage-2", log::LevelFilter::Info);
+    emergency::install_panic_hook("stage 2");
     api_mounts::apply();
     kmsg::write(Priority::Notice, boot_mark::STAGE_2_STARTED);
     if let Err(error) = console::take_standard_streams(Path::new(CONSOLE)) {
         log::warn!("cannot open {CONSOLE}: {error}");
     }
-    match read_description(toplevel) {
-        Ok(description) => prepare(toplevel, &description),
-        Err(error) => kmsg::write(Priority::Critical, &format!("cairn: {error}")),
+    let orders = stage1::orders();
+    if orders.trace {
+        log::set_max_level(log::LevelFilter::Trace);
     }
+    let description = description_or_emergency(toplevel, &orders);
+    prepare(toplevel, &description);
     kmsg::write(Priority::Notice, boot_mark::SERVICES_STARTED);
     execute_core(toplevel)
 }
@@ -74,6 +71,48 @@ fn prepare(toplevel: &Path, description: &SystemDescription) {
     random_seed::renew(Path::new("/"));
     activation::run_as_child(toplevel);
     sysctl::apply(Path::new("/proc/sys"), &description.sysctl);
+}
+
+/// Without a description there is nothing to start: a shell if that is allowed, and another try
+/// when it ends; else a restart, which lets the boot loader take an older generation.
+fn description_or_emergency(toplevel: &Path, orders: &Orders) -> SystemDescription {
+    let policy = Policy {
+        shell: orders.shell_on_fail,
+        panic: orders.panic_on_fail,
+        ..Policy::default()
+    };
+    emergency::set_policy(policy);
+    let mut hasty = 0;
+    loop {
+        match read_description(toplevel) {
+            Ok(description) => return description,
+            Err(error) => emergency::tell(&report(toplevel, &error)),
+        }
+        emergency::after_failure(policy, &shells(toplevel), &mut hasty);
+    }
+}
+
+fn report(toplevel: &Path, error: &anyhow::Error) -> Vec<String> {
+    vec![
+        "the system cannot be started.".to_owned(),
+        format!("  what:  {error}"),
+        format!(
+            "  check: {}: it is damaged, or was built by another version; \
+             choose another generation in the boot menu",
+            toplevel.display()
+        ),
+    ]
+}
+
+/// Activation may not have made `/bin/sh` yet, and the toplevel may be what is damaged.
+fn shells(toplevel: &Path) -> Shells {
+    let programs = toplevel.join("sw/bin");
+    Shells {
+        programs: vec![programs.join("bash"), programs.join("sh"), "/bin/sh".into()],
+        path: format!("{}:/bin", programs.display()),
+        forbidden: "boot.shell_on_fail is not on the kernel's command line",
+        missing: "neither the generation nor /bin has one",
+    }
 }
 
 /// Reads the description; the error names the file.
@@ -197,5 +236,35 @@ fn execute_core(toplevel: &Path) -> ! {
             &format!("cairn: cannot execute core: {error}; trying again in 10 s"),
         );
         std::thread::sleep(Duration::from_secs(10));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_that_cannot_be_used_is_reported() {
+        let toplevel = tempfile::tempdir().unwrap();
+        let check = |expected: &expect_test::Expect| {
+            let error = read_description(toplevel.path()).unwrap_err();
+            let text = report(toplevel.path(), &error).join("\n");
+            let folder = toplevel.path().display().to_string();
+            expected.assert_eq(&text.replace(&folder, "<toplevel>"));
+        };
+        check(&expect_test::expect![[r#"
+            the system cannot be started.
+              what:  cannot read <toplevel>/system.json: No such file or directory (os error 2)
+              check: <toplevel>: it is damaged, or was built by another version; choose another generation in the boot menu"#]]);
+        fs::write(toplevel.path().join("system.json"), "{\"version\": 1").unwrap();
+        check(&expect_test::expect![[r#"
+            the system cannot be started.
+              what:  cannot read system.json: at '?': EOF while parsing an object at line 1 column 13
+              check: <toplevel>: it is damaged, or was built by another version; choose another generation in the boot menu"#]]);
+        fs::write(toplevel.path().join("system.json"), "{\"version\": 2}").unwrap();
+        check(&expect_test::expect![[r#"
+            the system cannot be started.
+              what:  cannot read system.json: at 'version': version 2 is not supported; this program reads version 1 at line 1 column 14
+              check: <toplevel>: it is damaged, or was built by another version; choose another generation in the boot menu"#]]);
     }
 }

@@ -9,17 +9,21 @@
 mod accounts;
 mod adopt;
 mod control;
+mod devices;
 mod graph;
+mod hotplug;
 mod journal;
 mod link;
 mod power;
 mod process;
 mod record;
+mod requests;
 mod services;
+mod source;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
@@ -29,17 +33,20 @@ use cairn_sys::kmsg::{self, Priority};
 use cairn_sys::process::{Exit, Report};
 use cairn_sys::reboot::Ending;
 use cairn_sys::uevent::UeventSocket;
-use cairn_system::control::{LOG_DIRECTORY, Request, Response, SOCKET, ServiceStatus};
+use cairn_system::control::{LOG_DIRECTORY, SOCKET};
 use cairn_system::{Service, SystemDescription, boot_mark};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use crate::clock::{Ms, now, since_epoch};
 use crate::core::message::{Message, Place};
-use control::{Asked, Server};
+use crate::modprobe::BOOTED;
+use control::Server;
 use graph::Id;
+use hotplug::Hotplug;
 use link::Link;
 use process::{Held, cgroup_root};
-use services::{Action, Event, Phase, Services};
+use services::{Action, Event, Services};
+use source::{Source, unwatch, watch};
 
 /// Descriptors that the supervisor may have: four a service, and some.
 const OPEN_FILES: u64 = 65_536;
@@ -72,19 +79,6 @@ pub fn run(toplevel: &Path) -> ExitCode {
     }
 }
 
-/// What an event's number says: the source, and which one of its kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Source {
-    Core,
-    Listener,
-    Connection(usize),
-    Main(Id),
-    Report(Id),
-    Pipe(Id),
-    Devices,
-    Button(usize),
-}
-
 struct Supervisor {
     toplevel: String,
     services: Services,
@@ -96,6 +90,7 @@ struct Supervisor {
     server: Option<Server>,
     devices: Option<UeventSocket>,
     buttons: Vec<PowerButton>,
+    hotplug: Hotplug,
     ending: Option<Ending>,
     pulse_at: Option<Ms>,
 }
@@ -104,7 +99,9 @@ impl Supervisor {
     fn start(toplevel: &Path) -> anyhow::Result<Self> {
         use anyhow::Context;
         let link = Link::from_standard_input().context("cannot take over the link to core")?;
-        cairn_sys::process::raise_open_files(OPEN_FILES).context("cannot read the limits")?;
+        let open_files =
+            cairn_sys::process::raise_open_files(OPEN_FILES).context("cannot read the limits")?;
+        let hotplug = Hotplug::new(open_files)?;
         let services = read_services(toplevel);
         for directory in [Path::new(LOG_DIRECTORY), &cgroup_root()] {
             // Without them logs go to the kernel log, and services run without cgroups.
@@ -124,6 +121,7 @@ impl Supervisor {
             server: None,
             devices: None,
             buttons: Vec::new(),
+            hotplug,
             ending: None,
             pulse_at: None,
         };
@@ -171,6 +169,11 @@ impl Supervisor {
                     EpollFlags::EPOLLIN,
                 )?;
                 self.devices = Some(socket);
+                // Devices that came since stage 2, or since another supervisor, are among them.
+                if Path::new(BOOTED).exists() {
+                    self.hotplug.wishes().look_at_everything();
+                    self.load_modules();
+                }
             }
             Err(error) => log::error!("cannot hear device events: {error}"),
         }
@@ -237,6 +240,7 @@ impl Supervisor {
             Source::Pipe(id) => self.read_pipe(id),
             Source::Devices => self.device_news(),
             Source::Button(number) => self.button(number),
+            Source::Modprobe => self.modprobe_ended(),
         }
         Ok(())
     }
@@ -444,161 +448,40 @@ impl Supervisor {
         }
     }
 
-    fn accept(&mut self) {
-        let Some(server) = &mut self.server else {
-            return;
-        };
-        match server.accept(now()) {
-            Ok(Some(place)) => {
-                let Some(stream) = server.stream(place) else {
-                    return;
-                };
-                // Edge-triggered: a client that closed its half must not keep us awake.
-                let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLET;
-                if let Err(error) = watch(
-                    &self.epoll,
-                    stream.as_fd(),
-                    Source::Connection(place),
-                    flags,
-                ) {
-                    log::error!("cannot serve a control connection: {error}");
-                }
-            }
-            Ok(None) => {}
-            Err(error) => log::warn!("cannot take a control connection: {error}"),
-        }
-    }
-
-    fn connection(&mut self, place: usize) {
-        let time = now();
-        let Some(server) = &mut self.server else {
-            return;
-        };
-        server.write(place);
-        if let Some(Asked { place, request }) = server.read(place, time) {
-            self.obey(place, &request, time);
-        }
-    }
-
-    fn obey(&mut self, place: usize, request: &Request, time: Ms) {
-        match request {
-            Request::Status => {
-                let status = self.status(time);
-                self.respond(place, &status, time);
-            }
-            Request::Start { name } => self.ask(place, name.as_str(), Event::Start, time),
-            Request::Stop { name } => self.ask(place, name.as_str(), Event::Stop, time),
-            Request::Restart { name } => self.ask(place, name.as_str(), Event::Restart, time),
-            Request::PowerOff => self.obey_ending(place, Ending::PowerOff, time),
-            Request::Reboot => self.obey_ending(place, Ending::Reboot, time),
-            Request::Halt => self.obey_ending(place, Ending::Halt, time),
-        }
-    }
-
-    fn obey_ending(&mut self, place: usize, ending: Ending, time: Ms) {
-        self.respond(place, &Response::Done, time);
-        self.end(ending);
-    }
-
-    fn respond(&mut self, place: usize, response: &Response, time: Ms) {
-        if let Some(server) = &mut self.server {
-            server.answer(place, response, time);
-        }
-    }
-
-    fn ask(&mut self, place: usize, name: &str, event: fn(Id) -> Event, time: Ms) {
-        let id = (self.services.descriptions().iter()).position(|s| s.name.as_str() == name);
-        let reason = match id {
-            None => format!("there is no service '{name}'; see cairn status"),
-            Some(_) if self.services.is_shutting_down() => "the system is shutting down".to_owned(),
-            Some(id) => {
-                if let Some(server) = &mut self.server {
-                    server.wait_for(place, id, time);
-                }
-                return self.step(event(id));
-            }
-        };
-        self.respond(place, &Response::Failed { reason }, time);
-    }
-
-    /// Answers those whose service has settled.
-    fn answer_waiting(&mut self) {
-        let time = now();
-        let waiting = self
-            .server
-            .as_ref()
-            .map(Server::waiting)
-            .unwrap_or_default();
-        for (place, id) in waiting {
-            if self.services.is_settled(id) {
-                let response = self.outcome(id);
-                self.respond(place, &response, time);
-            }
-        }
-    }
-
-    /// What a request about a settled service is answered with.
-    fn outcome(&self, id: Id) -> Response {
-        let failed = |reason: String| Response::Failed { reason };
-        let name = self.name(id);
-        match self
-            .services
-            .units()
-            .get(id)
-            .map(|unit| (&unit.phase, unit.last_exit))
-        {
-            Some((Phase::Failed(reason), _)) => failed(format!("'{name}' has failed: {reason}")),
-            Some((Phase::Backoff(_), exit)) => {
-                let exit = exit.map_or_else(String::new, |exit| format!(", it ended with {exit}"));
-                failed(format!(
-                    "'{name}' does not stay up{exit}; it is tried again"
-                ))
-            }
-            Some((Phase::Waiting, _)) => failed(format!(
-                "'{name}' waits for a service that does not come up"
-            )),
-            _ => Response::Done,
-        }
-    }
-
-    fn status(&self, time: Ms) -> Response {
-        let services = self
-            .services
-            .descriptions()
-            .iter()
-            .zip(self.services.units())
-            .zip(&self.held)
-            .map(|((service, unit), held)| ServiceStatus {
-                name: service.name.clone(),
-                description: service.description.clone(),
-                state: unit.state(),
-                pid: held.main.as_ref().map(|main| main.pid),
-                age_ms: unit.started_at.map(|at| time.saturating_sub(at)),
-                restarts: unit.restarts,
-                last_exit: unit.last_exit.map(|exit| exit.to_string()),
-                reason: match &unit.phase {
-                    Phase::Failed(reason) => Some(reason.clone()),
-                    _ => None,
-                },
-            })
-            .collect();
-        Response::Status {
-            toplevel: self.toplevel.clone(),
-            services,
-        }
-    }
-
     fn device_news(&mut self) {
         let Some(socket) = &mut self.devices else {
             return;
         };
-        match power::news(socket) {
-            Ok(news) => self.add_buttons(news.buttons),
+        match devices::news(socket, self.hotplug.wishes()) {
+            Ok(buttons) => self.add_buttons(buttons),
             Err(error) => {
                 log::error!("cannot hear device events any more: {error}");
                 unwatch(&self.epoll, socket.as_fd());
                 self.devices = None;
             }
+        }
+        self.load_modules();
+    }
+
+    /// Starts the helper if devices ask for modules, unless the system is about to end.
+    fn load_modules(&mut self) {
+        if self.ending.is_some() {
+            return;
+        }
+        let watched = match self.hotplug.start() {
+            Ok(None) => return,
+            Ok(Some(pidfd)) => watch(&self.epoll, pidfd, Source::Modprobe, EpollFlags::EPOLLIN),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = watched {
+            log::error!("cannot load modules for new devices: {error}");
+        }
+    }
+
+    fn modprobe_ended(&mut self) {
+        if let Some(helper) = self.hotplug.ended() {
+            unwatch(&self.epoll, helper.pidfd.as_fd());
+            self.load_modules();
         }
     }
 
@@ -688,56 +571,6 @@ impl Supervisor {
                 }
             }
         }
-    }
-}
-
-impl Source {
-    fn encode(self) -> u64 {
-        let (kind, number) = match self {
-            Self::Core => (1_u64, 0),
-            Self::Listener => (2, 0),
-            Self::Connection(place) => (3, place),
-            Self::Main(id) => (4, id),
-            Self::Report(id) => (5, id),
-            Self::Pipe(id) => (6, id),
-            Self::Devices => (7, 0),
-            Self::Button(number) => (8, number),
-        };
-        kind << 32 | number as u64
-    }
-
-    fn decode(data: u64) -> Option<Self> {
-        let number = usize::try_from(data & 0xffff_ffff).ok()?;
-        Some(match data >> 32 {
-            1 => Self::Core,
-            2 => Self::Listener,
-            3 => Self::Connection(number),
-            4 => Self::Main(number),
-            5 => Self::Report(number),
-            6 => Self::Pipe(number),
-            7 => Self::Devices,
-            8 => Self::Button(number),
-            _ => return None,
-        })
-    }
-}
-
-fn watch(
-    epoll: &Epoll,
-    descriptor: BorrowedFd<'_>,
-    source: Source,
-    flags: EpollFlags,
-) -> io::Result<()> {
-    epoll.add(descriptor, EpollEvent::new(flags, source.encode()))?;
-    Ok(())
-}
-
-/// Before a descriptor is closed: core has a copy, which would keep the watch alive.
-fn unwatch(epoll: &Epoll, descriptor: BorrowedFd<'_>) {
-    match epoll.delete(descriptor) {
-        // It was not watched: an adopted process.
-        Ok(()) | Err(nix::errno::Errno::ENOENT) => {}
-        Err(error) => log::error!("cannot stop watching a descriptor: {error}"),
     }
 }
 

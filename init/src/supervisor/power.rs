@@ -5,7 +5,6 @@ use std::io;
 use std::path::Path;
 
 use cairn_sys::input::PowerButton;
-use cairn_sys::uevent::{Received, UeventSocket};
 
 /// Where event devices are.
 const DEVICES: &str = "/dev/input";
@@ -27,38 +26,8 @@ pub fn present() -> Vec<PowerButton> {
         .collect()
 }
 
-/// What the kernel's device events brought.
-#[derive(Debug, Default)]
-pub struct News {
-    /// Buttons that have appeared.
-    pub buttons: Vec<PowerButton>,
-}
-
-/// Reads all device events that have come.
-///
-/// # Errors
-/// The socket is broken.
-pub fn news(socket: &mut UeventSocket) -> io::Result<News> {
-    let mut news = News::default();
-    loop {
-        match socket.receive()? {
-            Received::Empty => return Ok(news),
-            Received::Overrun => news.buttons = present(),
-            Received::Event(event) => {
-                let device = event
-                    .field("DEVNAME")
-                    .map(|name| Path::new("/dev").join(name));
-                if event.action == "add"
-                    && let Some(device) = device.filter(|device| is_event_device(device))
-                {
-                    news.buttons.extend(open(&device));
-                }
-            }
-        }
-    }
-}
-
-fn is_event_device(path: &Path) -> bool {
+/// Whether it may be a button.
+pub fn is_event_device(path: &Path) -> bool {
     path.starts_with(DEVICES)
         && path
             .file_name()
@@ -66,7 +35,8 @@ fn is_event_device(path: &Path) -> bool {
             .is_some_and(|name| name.starts_with("event"))
 }
 
-fn open(path: &Path) -> Option<PowerButton> {
+/// Opens it if it has a power key.
+pub fn open(path: &Path) -> Option<PowerButton> {
     match PowerButton::open(path) {
         Ok(button) => button,
         Err(error) => {

@@ -1,10 +1,10 @@
-//! What happens when stage 1 cannot go on: a shell if that is allowed, else a restart.
+//! What happens when stage 1 or 2 cannot go on: a shell if that is allowed, else a restart.
 //!
 //! Nothing in here panics or returns to a caller that would exit: PID 1 that ends is a kernel
 //! panic without an explanation.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -15,9 +15,6 @@ use nix::errno::Errno;
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
-
-/// The emergency shell of the initrd.
-const SHELL: &str = "/bin/sh";
 
 /// A shell that ends sooner had nobody typing into it.
 const SHORTEST_SHELL: Duration = Duration::from_secs(2);
@@ -50,6 +47,19 @@ impl Default for Policy {
     }
 }
 
+/// The shell of a stage, and what is said if there is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shells {
+    /// Programs, absolute; the first that exists is taken.
+    pub programs: Vec<PathBuf>,
+    /// Its `PATH`.
+    pub path: String,
+    /// Why no shell is permitted, if it is not.
+    pub forbidden: &'static str,
+    /// Why there is no program.
+    pub missing: &'static str,
+}
+
 /// For the panic hook, which gets no arguments.
 static POLICY: OnceLock<Policy> = OnceLock::new();
 
@@ -61,11 +71,11 @@ pub fn set_policy(policy: Policy) {
 }
 
 /// A panic becomes a line in the kernel's log and a restart.
-pub fn install_panic_hook() {
-    std::panic::set_hook(Box::new(|panic| {
+pub fn install_panic_hook(stage: &'static str) {
+    std::panic::set_hook(Box::new(move |panic| {
         kmsg::write(
             Priority::Critical,
-            &format!("cairn: stage 1 has a bug: {panic}"),
+            &format!("cairn: {stage} has a bug: {panic}"),
         );
         leave(POLICY.get().copied().unwrap_or_default());
     }));
@@ -90,16 +100,16 @@ pub fn tell(lines: &[String]) {
 
 /// After a report: returns when a shell was there and has ended, so that it is tried again;
 /// restarts otherwise. `hasty` counts the shells that ended at once.
-pub fn after_failure(policy: Policy, hasty: &mut u32) {
+pub fn after_failure(policy: Policy, shells: &Shells, hasty: &mut u32) {
     if policy.panic || !policy.shell {
-        say_why_no_shell(policy);
+        tell(&[why_no_shell(policy, shells)]);
         leave(policy);
     }
-    match shell() {
+    match shell(shells) {
         Shell::Used => *hasty = 0,
         Shell::Hasty if *hasty + 1 < HASTY_SHELLS => *hasty += 1,
         Shell::Hasty | Shell::None => {
-            say_why_no_shell(policy);
+            tell(&[why_no_shell(policy, shells)]);
             leave(policy);
         }
     }
@@ -116,32 +126,43 @@ pub enum Shell {
     None,
 }
 
-fn say_why_no_shell(policy: Policy) {
-    let why = if policy.panic {
-        "boot.panic_on_fail is set"
-    } else if !policy.shell {
-        "no emergency shell: boot.initrd.emergencyAccess is off, and boot.shell_on_fail is not on the kernel's command line"
-    } else if !Path::new(SHELL).exists() {
-        "no emergency shell: the initrd has no /bin/sh; see boot.initrd.emergencyAccess"
+impl Shells {
+    fn program(&self) -> Option<&Path> {
+        self.programs
+            .iter()
+            .map(PathBuf::as_path)
+            .find(|program| program.exists())
+    }
+}
+
+fn why_no_shell(policy: Policy, shells: &Shells) -> String {
+    if policy.panic {
+        return "boot.panic_on_fail is set".to_owned();
+    }
+    let why = if !policy.shell {
+        shells.forbidden
+    } else if shells.program().is_none() {
+        shells.missing
     } else {
-        "no emergency shell: the console gives it no input"
+        "the console gives it no input"
     };
-    tell(&[why.to_owned()]);
+    format!("no emergency shell: {why}")
 }
 
 /// Opens a shell on the console and waits until it ends.
-pub fn shell() -> Shell {
-    if !Path::new(SHELL).exists() {
+pub fn shell(shells: &Shells) -> Shell {
+    let Some(program) = shells.program() else {
         return Shell::None;
-    }
+    };
     tell(&["emergency shell on the console; leave it to try again".to_owned()]);
     let start = Instant::now();
-    let mut command = Command::new(SHELL);
-    command.current_dir("/").env("PATH", "/bin:/sbin");
+    let mut command = Command::new(program);
+    command.current_dir("/").env("PATH", &shells.path);
     match console::spawn_on(Path::new(CONSOLE), command) {
         Ok(child) => wait_for_process(child.id()),
         Err(error) => {
-            tell(&[format!("cannot start {SHELL} on {CONSOLE}: {error}")]);
+            let program = program.display();
+            tell(&[format!("cannot start {program} on {CONSOLE}: {error}")]);
             return Shell::None;
         }
     }
@@ -199,5 +220,41 @@ pub fn restart() -> ! {
         tell(&[format!("cannot restart the machine: {errno}")]);
         // Nothing is left to do but to wait for the reset button.
         std::thread::sleep(Duration::from_mins(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_for_no_shell() {
+        let shells = |program: &str| Shells {
+            programs: vec!["/nonexistent/sh".into(), program.into()],
+            path: String::new(),
+            forbidden: "it is off",
+            missing: "there is none",
+        };
+        let policy = |shell, panic| Policy {
+            shell,
+            panic,
+            delay: Duration::ZERO,
+        };
+        for (policy, program, why) in [
+            (policy(true, true), "/", "boot.panic_on_fail is set"),
+            (policy(false, false), "/", "no emergency shell: it is off"),
+            (
+                policy(true, false),
+                "/nonexistent/bash",
+                "no emergency shell: there is none",
+            ),
+            (
+                policy(true, false),
+                "/",
+                "no emergency shell: the console gives it no input",
+            ),
+        ] {
+            assert_eq!(why_no_shell(policy, &shells(program)), why);
+        }
     }
 }

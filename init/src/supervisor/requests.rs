@@ -1,0 +1,161 @@
+//! What the control socket's clients ask for, carried out and answered.
+
+use std::os::fd::AsFd;
+
+use cairn_sys::reboot::Ending;
+use cairn_system::control::{Request, Response, ServiceStatus};
+use nix::sys::epoll::EpollFlags;
+
+use crate::clock::{Ms, now};
+
+use super::Supervisor;
+use super::control::{Asked, Server};
+use super::graph::Id;
+use super::services::{Event, Phase};
+use super::source::{Source, watch};
+
+impl Supervisor {
+    pub(super) fn accept(&mut self) {
+        let Some(server) = &mut self.server else {
+            return;
+        };
+        match server.accept(now()) {
+            Ok(Some(place)) => {
+                let Some(stream) = server.stream(place) else {
+                    return;
+                };
+                // Edge-triggered: a client that closed its half must not keep us awake.
+                let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLET;
+                if let Err(error) = watch(
+                    &self.epoll,
+                    stream.as_fd(),
+                    Source::Connection(place),
+                    flags,
+                ) {
+                    log::error!("cannot serve a control connection: {error}");
+                }
+            }
+            Ok(None) => {}
+            Err(error) => log::warn!("cannot take a control connection: {error}"),
+        }
+    }
+
+    pub(super) fn connection(&mut self, place: usize) {
+        let time = now();
+        let Some(server) = &mut self.server else {
+            return;
+        };
+        server.write(place);
+        if let Some(Asked { place, request }) = server.read(place, time) {
+            self.obey(place, &request, time);
+        }
+    }
+
+    fn obey(&mut self, place: usize, request: &Request, time: Ms) {
+        match request {
+            Request::Status => {
+                let status = self.status(time);
+                self.respond(place, &status, time);
+            }
+            Request::Start { name } => self.ask(place, name.as_str(), Event::Start, time),
+            Request::Stop { name } => self.ask(place, name.as_str(), Event::Stop, time),
+            Request::Restart { name } => self.ask(place, name.as_str(), Event::Restart, time),
+            Request::PowerOff => self.obey_ending(place, Ending::PowerOff, time),
+            Request::Reboot => self.obey_ending(place, Ending::Reboot, time),
+            Request::Halt => self.obey_ending(place, Ending::Halt, time),
+        }
+    }
+
+    fn obey_ending(&mut self, place: usize, ending: Ending, time: Ms) {
+        self.respond(place, &Response::Done, time);
+        self.end(ending);
+    }
+
+    fn respond(&mut self, place: usize, response: &Response, time: Ms) {
+        if let Some(server) = &mut self.server {
+            server.answer(place, response, time);
+        }
+    }
+
+    fn ask(&mut self, place: usize, name: &str, event: fn(Id) -> Event, time: Ms) {
+        let id = (self.services.descriptions().iter()).position(|s| s.name.as_str() == name);
+        let reason = match id {
+            None => format!("there is no service '{name}'; see cairn status"),
+            Some(_) if self.services.is_shutting_down() => "the system is shutting down".to_owned(),
+            Some(id) => {
+                if let Some(server) = &mut self.server {
+                    server.wait_for(place, id, time);
+                }
+                return self.step(event(id));
+            }
+        };
+        self.respond(place, &Response::Failed { reason }, time);
+    }
+
+    /// Answers those whose service has settled.
+    pub(super) fn answer_waiting(&mut self) {
+        let time = now();
+        let waiting = self
+            .server
+            .as_ref()
+            .map(Server::waiting)
+            .unwrap_or_default();
+        for (place, id) in waiting {
+            if self.services.is_settled(id) {
+                let response = self.outcome(id);
+                self.respond(place, &response, time);
+            }
+        }
+    }
+
+    /// What a request about a settled service is answered with.
+    fn outcome(&self, id: Id) -> Response {
+        let failed = |reason: String| Response::Failed { reason };
+        let name = self.name(id);
+        match self
+            .services
+            .units()
+            .get(id)
+            .map(|unit| (&unit.phase, unit.last_exit))
+        {
+            Some((Phase::Failed(reason), _)) => failed(format!("'{name}' has failed: {reason}")),
+            Some((Phase::Backoff(_), exit)) => {
+                let exit = exit.map_or_else(String::new, |exit| format!(", it ended with {exit}"));
+                failed(format!(
+                    "'{name}' does not stay up{exit}; it is tried again"
+                ))
+            }
+            Some((Phase::Waiting, _)) => failed(format!(
+                "'{name}' waits for a service that does not come up"
+            )),
+            _ => Response::Done,
+        }
+    }
+
+    fn status(&self, time: Ms) -> Response {
+        let services = self
+            .services
+            .descriptions()
+            .iter()
+            .zip(self.services.units())
+            .zip(&self.held)
+            .map(|((service, unit), held)| ServiceStatus {
+                name: service.name.clone(),
+                description: service.description.clone(),
+                state: unit.state(),
+                pid: held.main.as_ref().map(|main| main.pid),
+                age_ms: unit.started_at.map(|at| time.saturating_sub(at)),
+                restarts: unit.restarts,
+                last_exit: unit.last_exit.map(|exit| exit.to_string()),
+                reason: match &unit.phase {
+                    Phase::Failed(reason) => Some(reason.clone()),
+                    _ => None,
+                },
+            })
+            .collect();
+        Response::Status {
+            toplevel: self.toplevel.clone(),
+            services,
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Sources of events, and their numbers in epoll.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
+
+use super::graph::Id;
+
+/// What an event's number says: the source, and which one of its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The link to core.
+    Core,
+    /// The control socket.
+    Listener,
+    /// A control connection.
+    Connection(usize),
+    /// A service's process.
+    Main(Id),
+    /// The pipe that says whether it was executed.
+    Report(Id),
+    /// A service's output.
+    Pipe(Id),
+    /// The kernel's device events.
+    Devices,
+    /// A power button.
+    Button(usize),
+    /// The process that loads modules.
+    Modprobe,
+}
+
+impl Source {
+    /// As the number of an epoll event.
+    pub fn encode(self) -> u64 {
+        let (kind, number) = match self {
+            Self::Core => (1_u64, 0),
+            Self::Listener => (2, 0),
+            Self::Connection(place) => (3, place),
+            Self::Main(id) => (4, id),
+            Self::Report(id) => (5, id),
+            Self::Pipe(id) => (6, id),
+            Self::Devices => (7, 0),
+            Self::Button(number) => (8, number),
+            Self::Modprobe => (9, 0),
+        };
+        kind << 32 | number as u64
+    }
+
+    /// Undoes it.
+    pub fn decode(data: u64) -> Option<Self> {
+        let number = usize::try_from(data & 0xffff_ffff).ok()?;
+        Some(match data >> 32 {
+            1 => Self::Core,
+            2 => Self::Listener,
+            3 => Self::Connection(number),
+            4 => Self::Main(number),
+            5 => Self::Report(number),
+            6 => Self::Pipe(number),
+            7 => Self::Devices,
+            8 => Self::Button(number),
+            9 => Self::Modprobe,
+            _ => return None,
+        })
+    }
+}
+
+/// Wakes us when `descriptor` is ready.
+pub fn watch(
+    epoll: &Epoll,
+    descriptor: BorrowedFd<'_>,
+    source: Source,
+    flags: EpollFlags,
+) -> io::Result<()> {
+    epoll.add(descriptor, EpollEvent::new(flags, source.encode()))?;
+    Ok(())
+}
+
+/// Before a descriptor is closed: core has a copy, which would keep the watch alive.
+pub fn unwatch(epoll: &Epoll, descriptor: BorrowedFd<'_>) {
+    match epoll.delete(descriptor) {
+        // It was not watched: an adopted process.
+        Ok(()) | Err(nix::errno::Errno::ENOENT) => {}
+        Err(error) => log::error!("cannot stop watching a descriptor: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_come_back() {
+        for source in [
+            Source::Core,
+            Source::Listener,
+            Source::Connection(3),
+            Source::Main(0),
+            Source::Report(70_000),
+            Source::Pipe(1),
+            Source::Devices,
+            Source::Button(2),
+            Source::Modprobe,
+        ] {
+            assert_eq!(Source::decode(source.encode()), Some(source));
+        }
+        assert_eq!(Source::decode(0), None);
+    }
+}
