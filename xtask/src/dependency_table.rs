@@ -52,13 +52,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ),
     (
         "cairn-qemu-tests",
-        &[
-            "cairn",
-            "cairn-image-builder",
-            "cairn-store",
-            "cairn-system",
-            "cairn-test-agent",
-        ],
+        &["cairn", "cairn-system", "cairn-test-agent"],
     ),
     ("cairn-test-agent", &[]),
     ("xtask", &[]),
