@@ -1,0 +1,97 @@
+//! How a machine goes down: the power button, commands and signals.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use cairn_qemu_tests::agent::End;
+use cairn_qemu_tests::images::STUBBORN;
+use cairn_qemu_tests::{Boot, Machine};
+use cairn_system::boot_mark;
+
+use crate::boot;
+
+const POWER_OFF: Duration = Duration::from_mins(1);
+
+fn clean_power_off(machine: &Machine) -> anyhow::Result<()> {
+    machine.console().wait_for(boot_mark::SHUTDOWN_STARTED)?;
+    machine.console().wait_for(boot_mark::SHUTDOWN_DONE)?;
+    machine.wait_for_power_off(POWER_OFF)?;
+    let ended = machine.qmp().events().into_iter().any(|event| {
+        event.name == "SHUTDOWN"
+            && event.data.get("reason").and_then(|reason| reason.as_str()) == Some("guest-shutdown")
+    });
+    ensure!(
+        ended,
+        "the guest did not power off by itself: {:?}",
+        machine.qmp().events()
+    );
+    Ok(())
+}
+
+#[test]
+fn uefi_boot_and_the_power_button() -> anyhow::Result<()> {
+    let machine = boot("uefi", Boot::Uefi)?;
+    machine.check("firmware is UEFI", |machine| {
+        machine
+            .agent()
+            .succeed("test -d /sys/firmware/efi")
+            .map(drop)
+    })?;
+    machine.check("power button", |machine| {
+        machine.press_power_button()?;
+        clean_power_off(machine)
+    })
+}
+
+#[test]
+fn reboot_and_state_that_survives_it() -> anyhow::Result<()> {
+    let machine = boot("reboot", Boot::Bios)?;
+    machine.check("reboot", |machine| {
+        let agent = machine.agent();
+        let first = agent.ready()?;
+        agent.succeed("echo kept > /root/state && sync")?;
+        let key = agent.succeed("cat /etc/ssh/ssh_host_ed25519_key.pub")?;
+        agent.start("cairn reboot")?;
+        machine.qmp().wait_event("RESET", POWER_OFF)?;
+        machine.console().wait_for(boot_mark::SHUTDOWN_DONE)?;
+        agent.ready_after(&first)?;
+        ensure!(agent.succeed("cat /root/state")? == "kept");
+        ensure!(agent.succeed("cat /etc/ssh/ssh_host_ed25519_key.pub")? == key);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_service_that_never_stops_does_not_hold_up_the_power_off() -> anyhow::Result<()> {
+    let machine = boot("stubborn", Boot::Bios)?;
+    machine.check("power off in spite of it", |machine| {
+        let agent = machine.agent();
+        agent.succeed(&format!("cairn start {STUBBORN}"))?;
+        let status = agent.succeed("cairn status")?;
+        ensure!(status.contains(STUBBORN), "{status}");
+        agent.start("cairn poweroff")?;
+        clean_power_off(machine)
+    })
+}
+
+#[test]
+fn pid_1_survives_every_signal() -> anyhow::Result<()> {
+    let machine = boot("signals", Boot::Bios)?;
+    machine.check("signals to PID 1", |machine| {
+        let agent = machine.agent();
+        // These ask for an ending, by convention: SIGINT, SIGUSR1, SIGUSR2, SIGTERM, SIGPWR and
+        // SIGRTMIN+3 to +5. 32 and 33 are the C library's own. All others must change nothing.
+        let asks = [2, 10, 12, 15, 30, 32, 33, 37, 38, 39];
+        for signal in (1..=64).filter(|signal| !asks.contains(signal)) {
+            agent.succeed(&format!("kill -{signal} 1"))?;
+        }
+        let output = agent.run("cat /proc/1/comm; cairn status | grep -c sshd")?;
+        ensure!(output.end == End::Exited(0), "{output:?}");
+        agent.start("kill -INT 1")?;
+        machine
+            .qmp()
+            .wait_event("RESET", POWER_OFF)
+            .context("SIGINT asks for a reboot")?;
+        machine.console().wait_for(boot_mark::SHUTDOWN_DONE)
+    })
+}

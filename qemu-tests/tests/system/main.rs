@@ -1,0 +1,66 @@
+//! The demo's system, with the parts that tests need, in virtual machines.
+//!
+//! What only looks shares one machine, which boots with BIOS; what ends or breaks a machine has
+//! one of its own.
+
+#![cfg(test)]
+
+mod boots;
+mod endings;
+mod services;
+mod ssh;
+mod surface;
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use cairn::build::Built;
+use cairn_qemu_tests::{Blueprint, Boot, Machine, images};
+use cairn_system::boot_mark;
+
+/// The tests' image, built by the first that asks, unless it is in the cache.
+fn built() -> anyhow::Result<&'static Built> {
+    static BUILT: OnceLock<Result<Built, String>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        let built = images::options().and_then(|options| images::build_test(&options));
+        built.map_err(|error| format!("{error:#}"))
+    });
+    built
+        .as_ref()
+        .map_err(|error| anyhow::anyhow!("cannot build the tests' image: {error}"))
+}
+
+fn blueprint(name: &str, boot: Boot) -> anyhow::Result<Blueprint> {
+    Ok(Blueprint::new(name, boot)
+        .disk(&built()?.image)
+        .memory_mib(768)
+        .deadline(Duration::from_mins(4))
+        .ssh())
+}
+
+/// A machine whose services are up.
+fn boot(name: &str, boot: Boot) -> anyhow::Result<Machine> {
+    let machine = blueprint(name, boot)?.start()?;
+    machine.check("boot", up)?;
+    eprint!("{}", machine.timeline());
+    Ok(machine)
+}
+
+fn up(machine: &Machine) -> anyhow::Result<()> {
+    machine.console().wait_for(boot_mark::BOOT_DONE)?;
+    machine.agent().ready()?;
+    Ok(())
+}
+
+/// The machine for tests that change nothing that matters to others.
+fn shared() -> anyhow::Result<&'static Machine> {
+    static SHARED: OnceLock<Result<Machine, String>> = OnceLock::new();
+    SHARED
+        .get_or_init(|| boot("shared", Boot::Bios).map_err(|error| format!("{error:#}")))
+        .as_ref()
+        .map_err(|error| anyhow::anyhow!("{error}"))
+}
+
+fn look(what: &str, body: impl FnOnce(&Machine) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    shared()?.check(what, body)
+}
