@@ -1,12 +1,10 @@
 //! What every machine has: superuser, well-known groups, `/etc` basics, the shell.
 
 use anyhow::Result;
-use cairn_system::{
-    CopyMode, Directory, EtcEntry, FileSystem, Group, HostName, SystemDescription, User, V1,
-    Wrapper,
-};
+use cairn_system::{FileSystem, Group, HostName, SystemDescription, User, V1, Wrapper};
 
 use super::pam;
+use super::parts::{directory, link, system_user};
 use crate::packages::PackageSet;
 
 /// What a machine must say of itself.
@@ -225,23 +223,6 @@ fn users(root_password: Option<String>) -> Result<Vec<User>> {
     Ok(vec![root, nobody])
 }
 
-/// A system user of its own group name, without login.
-pub(super) fn system_user(name: &str, description: &str) -> Result<User> {
-    Ok(User {
-        name: name.try_into()?,
-        uid: None,
-        is_system_user: true,
-        group: name.try_into()?,
-        extra_groups: Vec::new(),
-        description: description.to_owned(),
-        home: "/var/empty".to_owned(),
-        create_home: false,
-        shell: "/run/current-system/sw/bin/nologin".to_owned(),
-        hashed_password: Some("!".to_owned()),
-        initial_hashed_password: None,
-    })
-}
-
 fn group(name: &str, gid: u32) -> Result<Group> {
     Ok(Group {
         name: name.try_into()?,
@@ -269,21 +250,4 @@ fn wrappers(packages: &PackageSet<'_>) -> Result<Vec<Wrapper>> {
         })
     })
     .collect()
-}
-
-pub(super) fn directory(path: &str, mode: u32) -> Result<Directory> {
-    Ok(Directory {
-        path: path.to_owned(),
-        mode,
-        user: "root".try_into()?,
-        group: "root".try_into()?,
-    })
-}
-
-pub(super) fn link(target: impl Into<String>, source: impl Into<String>) -> EtcEntry {
-    EtcEntry {
-        target: target.into(),
-        source: source.into(),
-        copy: None::<CopyMode>,
-    }
 }

@@ -9,6 +9,7 @@ mod base;
 mod getty;
 mod network;
 mod pam;
+mod parts;
 mod ssh;
 
 use anyhow::{Context, Result};

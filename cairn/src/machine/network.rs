@@ -3,8 +3,7 @@
 use anyhow::Result;
 use cairn_system::{ServiceKind, SystemDescription};
 
-use super::base::link;
-use super::ssh::service;
+use super::parts::{link, service};
 use crate::packages::PackageSet;
 
 /// Adds the service that brings up the loopback interface.

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use cairn_system::SystemDescription;
 
-use super::base::link;
+use super::parts::link;
 use crate::packages::PackageSet;
 
 /// Programs that ask PAM for a password.

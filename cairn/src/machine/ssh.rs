@@ -1,9 +1,9 @@
 //! OpenSSH's server, with host keys made at the first start.
 
 use anyhow::Result;
-use cairn_system::{Group, Process, Restart, Service, ServiceKind, SystemDescription};
+use cairn_system::{Group, Restart, ServiceKind, SystemDescription};
 
-use super::base::{directory, link, system_user};
+use super::parts::{directory, link, service, system_user};
 use crate::packages::PackageSet;
 
 const CONFIG: &str = "\
@@ -59,34 +59,4 @@ pub fn add_ssh(packages: &PackageSet<'_>, description: &mut SystemDescription) -
     sshd.restart = Restart::Always;
     description.services.extend([keys, sshd]);
     Ok(())
-}
-
-/// A service of root's that is wanted at boot and never restarted, with nothing else set.
-pub(super) fn service(
-    name: &str,
-    description: &str,
-    kind: ServiceKind,
-    argv: Vec<String>,
-) -> Result<Service> {
-    Ok(Service {
-        name: name.try_into()?,
-        description: description.to_owned(),
-        kind,
-        process: Process {
-            argv,
-            environment: [("PATH".to_owned(), "/run/current-system/sw/bin".to_owned())].into(),
-            user: None,
-            group: None,
-            working_directory: None,
-            tty: None,
-        },
-        requires: Vec::new(),
-        wants: Vec::new(),
-        after: Vec::new(),
-        wanted_at_boot: true,
-        restart: Restart::Never,
-        restart_delay_ms: Service::default_restart_delay_ms(),
-        restart_delay_max_ms: Service::default_restart_delay_max_ms(),
-        stop_timeout_ms: Service::default_stop_timeout_ms(),
-    })
 }
