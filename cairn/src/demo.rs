@@ -57,7 +57,7 @@ const SYSTEM_PATH: [&str; 29] = [
 ];
 
 /// What the machine is made of without being on the users' path, and what builds the image.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 10] = [
     "mount",
     "libpam-modules",
     "ca-certificates",
@@ -65,6 +65,7 @@ const OTHERS: [&str; 9] = [
     "busybox-static",
     "e2fsck-static",
     "linux-image-cloud-amd64",
+    "firmware-linux-free",
     "grub-pc-bin",
     "grub-efi-amd64-bin",
 ];
@@ -131,6 +132,7 @@ pub fn machine(packages: &PackageSet<'_>, lock: &Lock) -> Result<Machine> {
     Ok(Machine {
         description,
         kernel_package: PackageSet::dependency_of(lock, "linux-image-cloud-amd64", "linux-image-")?,
+        firmware: vec![packages.package("firmware-linux-free")?.clone()],
         kernel_params: [
             "console=tty0",
             "console=ttyS0,115200",

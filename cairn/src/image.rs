@@ -18,6 +18,9 @@ use crate::grub::Grub;
 /// Raised with each change that gives other bytes for the same toplevel.
 const FORMAT_VERSION: u32 = 1;
 
+/// What the names of images begin with while they are written.
+const UNFINISHED_PREFIX: &str = ".cairn-image-";
+
 /// Bytes left free in the root file system.
 const FREE_SPACE: u64 = 1 << 30;
 
@@ -67,26 +70,36 @@ pub fn cached_disk_image(image: &DiskImage<'_>, images: &Path, name: &str) -> Re
         return Ok(output);
     }
     fs::create_dir_all(images).with_context(|| format!("cannot make '{}'", images.display()))?;
+    let _alone = lock(&images.join(".lock"))?;
+    if output.exists() {
+        return Ok(output);
+    }
+    // Whoever writes an image has the lock: what is unfinished was left by a killed process.
+    remove(images, |name| name.starts_with(UNFINISHED_PREFIX))?;
     image.write(&output)?;
-    remove_others(images, &prefix, &file_name)?;
+    remove(images, |name| name != file_name && is_image(name, &prefix))?;
     Ok(output)
 }
 
-fn remove_others(images: &Path, prefix: &str, keep: &str) -> Result<()> {
+/// Waits until no other process writes an image there.
+fn lock(file: &Path) -> Result<fs::File> {
+    let locked = fs::File::create(file).and_then(|file| file.lock().map(|()| file));
+    locked.with_context(|| format!("cannot lock '{}'", file.display()))
+}
+
+/// Whether `name` is that of an image whose name begins with `prefix`.
+fn is_image(name: &str, prefix: &str) -> bool {
+    name.strip_prefix(prefix)
+        .and_then(|rest| rest.strip_suffix(".img"))
+        .is_some_and(|key| key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// Removes the files in `images` whose names are `unwanted`.
+fn remove(images: &Path, unwanted: impl Fn(&str) -> bool) -> Result<()> {
     let reading = || format!("cannot read '{}'", images.display());
     for entry in fs::read_dir(images).with_context(reading)? {
         let entry = entry.with_context(reading)?;
-        let name = entry.file_name();
-        let old = name.to_str().is_some_and(|name| {
-            name != keep
-                && name
-                    .strip_prefix(prefix)
-                    .and_then(|rest| rest.strip_suffix(".img"))
-                    .is_some_and(|key| {
-                        key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit())
-                    })
-        });
-        if old {
+        if entry.file_name().to_str().is_some_and(&unwanted) {
             fs::remove_file(entry.path())
                 .with_context(|| format!("cannot remove '{}'", entry.path().display()))?;
         }

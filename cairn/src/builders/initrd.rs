@@ -30,7 +30,11 @@ pub(super) fn build(job: &Job<'_>) -> BuildResult {
         stage1: Stage1::parse(job.env("stage1")?)?,
         modules: &modules,
         wanted: Wanted::new(preset, &[]),
-        firmware: Vec::new(),
+        firmware: job
+            .env("firmware")?
+            .split_whitespace()
+            .map(|package| job.real(&format!("{package}/lib/firmware")))
+            .collect::<Result<_, _>>()?,
         programs: programs
             .into_iter()
             .map(|(name, target)| static_program(job, name, &target))

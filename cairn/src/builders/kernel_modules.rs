@@ -1,9 +1,8 @@
-//! `builtin:kernel-modules`: a kernel's modules with depmod's indices, and the firmware.
+//! `builtin:kernel-modules`: a kernel's modules with depmod's indices.
 //!
 //! ```text
 //! lib/modules/<release>/kernel -> the kernel package's
 //! lib/modules/<release>/modules.*
-//! lib/firmware -> the firmware package's, or an empty folder
 //! ```
 
 use cairn_image_builder::ModuleTree;
@@ -39,6 +38,5 @@ pub(super) fn build(job: &Job<'_>) -> BuildResult {
         }
     }
     ModuleTree::scan(&[&real])?.write_indices(&modules)?;
-    make_directory(&job.output().join("lib/firmware"))?;
     Ok(())
 }

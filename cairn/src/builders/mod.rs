@@ -7,8 +7,10 @@ mod ca_bundle;
 mod debian_import;
 mod etc;
 mod fetch_deb;
+mod firmware;
 mod initrd;
 mod kernel_modules;
+mod link_tree;
 mod profile;
 mod text;
 mod toplevel;
@@ -24,7 +26,7 @@ use cairn_store::{Build, Builders, Job};
 type BuildResult = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// Name and format version of each builder.
-const FORMATS: [(&str, u32); 9] = [
+const FORMATS: [(&str, u32); 10] = [
     ("builtin:fetch-deb", 1),
     (
         "builtin:debian-import",
@@ -34,7 +36,8 @@ const FORMATS: [(&str, u32); 9] = [
     ("builtin:text", 1),
     ("builtin:etc", 1),
     ("builtin:ca-bundle", 1),
-    ("builtin:kernel-modules", 1),
+    ("builtin:kernel-modules", 2),
+    ("builtin:firmware", 1),
     ("builtin:initrd", 1),
     ("builtin:toplevel", 2),
 ];
@@ -59,6 +62,7 @@ pub fn builders(fetcher: Fetcher, lock: Lock) -> Builders {
     builders.insert("builtin:etc", Simple(etc::build));
     builders.insert("builtin:ca-bundle", Simple(ca_bundle::build));
     builders.insert("builtin:kernel-modules", Simple(kernel_modules::build));
+    builders.insert("builtin:firmware", Simple(firmware::build));
     builders.insert("builtin:initrd", Simple(initrd::build));
     builders.insert("builtin:toplevel", Simple(toplevel::build));
     builders

@@ -30,7 +30,7 @@ pub(super) fn build(job: &Job<'_>) -> BuildResult {
     make_link(Path::new(job.env("etc")?).join("etc"), &output.join("etc"))?;
     make_link(job.env("kernelModules")?, &output.join("kernel-modules"))?;
     make_link(
-        Path::new(job.env("kernelModules")?).join("lib/firmware"),
+        Path::new(job.env("firmware")?).join("lib/firmware"),
         &output.join("firmware"),
     )?;
 

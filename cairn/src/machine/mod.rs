@@ -31,6 +31,8 @@ pub struct Machine {
     pub description: SystemDescription,
     /// The Debian package of the kernel, such as `linux-image-6.1.0-1-cloud-amd64`.
     pub kernel_package: String,
+    /// Store objects whose `lib/firmware` the kernel may load from, in the initrd too.
+    pub firmware: Vec<StorePath>,
     /// Kernel parameters, without `init=`.
     pub kernel_params: Vec<String>,
     /// What the initrd holds and does.
@@ -98,6 +100,11 @@ impl Machine {
             "builtin:etc",
             &[("entries", serde_json::to_string(&self.description.etc)?)],
         )?;
+        let firmware = packages.derive(
+            "firmware",
+            "builtin:firmware",
+            &[("paths", join(&self.firmware))],
+        )?;
         let profile = packages.derive(
             "system-path",
             "builtin:profile",
@@ -110,6 +117,7 @@ impl Machine {
                 ("init", init),
                 ("kernel", format!("{kernel}/boot/vmlinuz-{kernel_release}")),
                 ("kernelModules", modules.to_string()),
+                ("firmware", firmware.to_string()),
                 ("kernelParams", self.kernel_params.join("\n")),
                 ("kernelRelease", kernel_release.to_owned()),
                 ("initrd", format!("{initrd}/initrd")),
@@ -168,6 +176,7 @@ impl Machine {
                 ("stage1", serde_json::to_string(&stage1)?),
                 ("kernel", kernel.to_string()),
                 ("kernelRelease", kernel_release.to_owned()),
+                ("firmware", join(&self.firmware)),
                 ("hardware", self.initrd.hardware.as_str().to_owned()),
                 ("programs", programs.to_string()),
             ],

@@ -109,7 +109,7 @@ fn a_package_that_is_cut_off_is_not_imported() {
     let workshop = Workshop::new();
     let good = demo().lock();
     let whole = fs::read(downloaded(&workshop.cache(), &locked(&good).sha256)).unwrap();
-    for length in [0, 7, 100, whole.len() / 2, whole.len() - 1] {
+    for length in [7, 100, whole.len() / 2, whole.len() - 1] {
         let cut = &whole[..length];
         let bad = with_file(&good, cut);
         workshop.put(&Sha256::of(cut), cut);
@@ -128,7 +128,7 @@ fn a_package_that_is_cut_off_is_not_imported() {
     let folder = workshop.folder;
     drop(workshop.store);
     nix::verifies(&store);
-    assert_tidy(&store);
+    assert_tidy(&store, &nix::database(&store));
     drop(folder);
 }
 
