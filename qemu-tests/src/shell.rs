@@ -17,24 +17,28 @@ pub struct Shell<'machine> {
 const MARK: &str = "cairn-status-";
 
 impl<'machine> Shell<'machine> {
-    /// Waits for the prompt and logs in.
+    /// Waits for the prompt and logs in as root, whose shell is bash.
     ///
     /// # Errors
     /// No prompt comes, or the login is refused.
-    pub fn login(console: &'machine Console, user: &str, password: &str) -> anyhow::Result<Self> {
+    pub fn login(console: &'machine Console, password: &str) -> anyhow::Result<Self> {
         console.expect("login: ")?;
-        console.send_line(user)?;
+        console.send_line("root")?;
         console.expect("assword: ")?;
         console.send_line(password)?;
         let shell = Self { console };
         // `login` throws away what was typed before the shell runs, so the shell's first words
         // are waited for.
         let (which, text) = console
-            .expect_any(&["# ", "$ ", "Login incorrect"], Duration::from_mins(1))
+            .expect_any(&["# ", "Login incorrect"], Duration::from_mins(1))
             .context("cannot log in")?;
-        if which == 2 {
-            bail!("cannot log in as {user}: the password is refused; the console said:\n{text}");
+        if which == 1 {
+            bail!("cannot log in as root: the password is refused; the console said:\n{text}");
         }
+        // An editor of lines would draw long ones again when they wrap; the terminal just echoes.
+        console.send_line("set +o emacs +o vi")?;
+        console.expect("+o vi")?;
+        console.expect("# ")?;
         Ok(shell)
     }
 

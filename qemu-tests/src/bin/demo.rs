@@ -138,7 +138,7 @@ fn check(blueprint: Blueprint, built: &Built) -> anyhow::Result<()> {
         machine.console().wait_for(boot_mark::BOOT_DONE)
     })?;
     let shell = machine.check("login on the serial console", |machine| {
-        Shell::login(machine.console(), "root", ROOT_PASSWORD)
+        Shell::login(machine.console(), ROOT_PASSWORD)
     })?;
     for (command, expected) in COMMANDS {
         machine.check(command, |_| {

@@ -44,7 +44,7 @@ fn bios_boot_passes_all_milestones_in_order() -> anyhow::Result<()> {
 #[test]
 fn login_on_the_serial_console() -> anyhow::Result<()> {
     look("login", |machine| {
-        let shell = Shell::login(machine.console(), "root", ROOT_PASSWORD)?;
+        let shell = Shell::login(machine.console(), ROOT_PASSWORD)?;
         ensure!(shell.succeed("tty")?.contains("/dev/ttyS0"));
         ensure!(shell.succeed("echo $HOME")?.contains("/root"));
         ensure!(shell.run("false")?.0 == 1);
