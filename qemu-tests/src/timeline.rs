@@ -43,7 +43,8 @@ impl Milestone {
             Self::Stage1 => "stage 1",
             Self::Stage2 => "stage 2",
             Self::Services => "services",
-            Self::BootDone | Self::Login => "login prompt",
+            Self::BootDone => "login prompt",
+            Self::Login => "other services",
         }
     }
 }
@@ -88,8 +89,8 @@ impl Timeline {
             (Milestone::BootDone, boot_mark::BOOT_DONE),
             (Milestone::Login, "login: "),
         ] {
-            let found = lines.iter().find(|line| line.text.contains(mark));
-            milestones.extend(found.map(|line| (milestone, moment(line, entry))));
+            let found = lines.iter().find_map(|line| moment(line, mark, entry));
+            milestones.extend(found.map(|at| (milestone, at)));
         }
         // A prompt may come before the last service is up.
         milestones.sort_by_key(|(milestone, at)| (*at, *milestone));
@@ -101,8 +102,8 @@ impl Timeline {
     #[must_use]
     pub fn moment_of(lines: &[Line], text: &str) -> Option<Duration> {
         let lines = first_boot(lines);
-        let line = lines.iter().find(|line| line.text.contains(text))?;
-        Some(moment(line, kernel_entry(lines)))
+        let entry = kernel_entry(lines);
+        lines.iter().find_map(|line| moment(line, text, entry))
     }
 
     /// When this milestone was reached, counted from the start of QEMU.
@@ -170,11 +171,16 @@ fn kernel_entry(lines: &[Line]) -> Option<Duration> {
         .min()
 }
 
-fn moment(line: &Line, entry: Option<Duration>) -> Duration {
-    match (kernel_time(&line.text), entry) {
+/// When the line's `mark` was written, if it has it. A kernel line may stand behind a prompt.
+fn moment(line: &Line, mark: &str, entry: Option<Duration>) -> Option<Duration> {
+    let (before, _) = line.text.split_once(mark)?;
+    let stamp = before
+        .rmatch_indices('[')
+        .find_map(|(start, _)| kernel_time(before.get(start..)?));
+    Some(match (stamp, entry) {
         (Some(stamp), Some(entry)) => entry + stamp,
         _ => line.at,
-    }
+    })
 }
 
 /// The time stamp of a kernel line: `[    1.234567] text`, or `[    1.234567][    T1] text`.
@@ -223,8 +229,7 @@ mod tests {
 4600|[    1.500000] cairn: stage 1 done, executing /nix/store/x/init
 4700|[    1.700000] cairn: stage 2 started
 5000|[    2.000000] cairn: starting services
-5900|host login: 
-6000|[    3.000000] cairn: boot complete, failed services: 0
+5900|host login: [    3.000000] cairn: boot complete, failed services: 0
 9000|GRUB loading.
 9500|[    0.000000] Linux version 6.1.0
 9900|[    0.100000] cairn: stage 1 started
@@ -236,7 +241,7 @@ mod tests {
                 stage 1               0.20 s   (until 4.50 s)
                 stage 2               0.50 s   (until 5.00 s)
                 services              0.90 s   (until 5.90 s)
-                login prompt          0.10 s   (until 6.00 s)
+                other services        0.10 s   (until 6.00 s)
             "#]],
         );
     }
