@@ -42,7 +42,7 @@ pub trait Kernel {
     /// The kernel refuses.
     fn set(&self, setting: Setting, value: &str) -> io::Result<()>;
 
-    /// Sixteen bytes that nobody can guess.
+    /// Sixteen random bytes, at once: no other machine's.
     ///
     /// # Errors
     /// The source of randomness cannot be read.
@@ -104,9 +104,9 @@ fn read_if_there(path: &Path) -> io::Result<Option<String>> {
     }
 }
 
+/// Names machines apart, and protects nothing: a first boot does not wait for it.
 fn read_random() -> io::Result<[u8; 16]> {
-    use std::io::Read;
     let mut bytes = [0; 16];
-    fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    cairn_sys::random::fill_at_once(&mut bytes)?;
     Ok(bytes)
 }

@@ -12,6 +12,7 @@ pub mod mount_options;
 pub mod namespace;
 pub mod pidfd;
 pub mod process;
+pub mod random;
 pub mod reboot;
 pub mod seqpacket;
 pub mod signal;

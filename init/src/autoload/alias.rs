@@ -109,21 +109,18 @@ impl Line {
 
 /// `-` and `_` mean the same in names and aliases, but not inside brackets.
 pub(super) fn normalise(text: &str) -> String {
+    let mut bytes = text.as_bytes().to_vec();
     let mut inside = false;
-    text.chars()
-        .map(|character| {
-            inside = match character {
-                '[' => true,
-                ']' | '\n' => false,
-                _ => inside,
-            };
-            if character == '-' && !inside {
-                '_'
-            } else {
-                character
-            }
-        })
-        .collect()
+    for byte in &mut bytes {
+        match *byte {
+            b'[' => inside = true,
+            b']' | b'\n' => inside = false,
+            b'-' if !inside => *byte = b'_',
+            _ => {}
+        }
+    }
+    // One ASCII character for another: it is as valid as before.
+    String::from_utf8(bytes).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //!
 //! Source: `modules.dep(5)`, `modprobe.d(5)`.
 
+use std::cell::{OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -30,7 +31,10 @@ pub struct Catalogue {
     modules: HashMap<String, Module>,
     soft: HashMap<String, Soft>,
     builtin: HashSet<String>,
-    aliases: AliasIndex,
+    /// Read when a request is no module's name: most of the time goes there.
+    aliases: OnceCell<AliasIndex>,
+    /// What is read then; empty afterwards.
+    alias_text: RefCell<String>,
 }
 
 #[derive(Debug)]
@@ -66,12 +70,13 @@ pub enum Plan {
 impl Catalogue {
     /// Reads the texts; lines in another form are skipped.
     #[must_use]
-    pub fn parse(texts: &Texts) -> Self {
+    pub fn parse(texts: Texts) -> Self {
         Self {
             modules: texts.dependencies.lines().filter_map(module).collect(),
             soft: texts.soft_dependencies.lines().filter_map(soft).collect(),
             builtin: texts.builtin.lines().map(name_of).collect(),
-            aliases: AliasIndex::parse(&texts.aliases),
+            aliases: OnceCell::new(),
+            alias_text: RefCell::new(texts.aliases),
         }
     }
 
@@ -105,13 +110,18 @@ impl Catalogue {
         if self.builtin.contains(&name) {
             return Some(Vec::new());
         }
-        let modules = self.aliases.modules(request);
+        let modules = self.aliases().modules(request);
         (!modules.is_empty()).then(|| {
             modules
                 .into_iter()
                 .filter(|module| !blacklist.contains(*module))
                 .collect()
         })
+    }
+
+    fn aliases(&self) -> &AliasIndex {
+        self.aliases
+            .get_or_init(|| AliasIndex::parse(&self.alias_text.take()))
     }
 
     fn add(&self, name: &str, blacklist: &HashSet<String>, planned: &mut Planned) {
@@ -193,7 +203,7 @@ mod tests {
     use expect_test::{Expect, expect};
 
     fn catalogue() -> Catalogue {
-        Catalogue::parse(&Texts {
+        Catalogue::parse(Texts {
             dependencies: "\
 kernel/fs/ext4/ext4.ko: kernel/fs/mbcache.ko kernel/fs/jbd2/jbd2.ko kernel/crypto/crc32c_generic.ko
 kernel/fs/mbcache.ko:

@@ -90,7 +90,7 @@ impl Autoload {
         Ok(Self {
             directory: directory.to_owned(),
             policy,
-            catalogue: Catalogue::parse(&texts),
+            catalogue: Catalogue::parse(texts),
             loaded: running_modules(),
         })
     }

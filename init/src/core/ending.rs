@@ -1,4 +1,4 @@
-//! The machine's end: every process ended, swap off, file systems unmounted or read-only, and the
+//! The machine's end: every process ended, a random seed kept, swap off, file systems unmounted or read-only, and the
 //! last system call.
 //!
 //! Each step has a deadline and none is an obstacle for the next: data is safest when the end is
@@ -16,6 +16,7 @@ use cairn_system::boot_mark;
 use nix::mount::{MntFlags, MsFlags};
 
 use crate::clock::{Ms, now};
+use crate::stage2::random_seed;
 
 /// How long processes have after SIGTERM, and again after SIGKILL, in milliseconds.
 const TERM_MS: Ms = 3_000;
@@ -46,6 +47,7 @@ const VOLATILE: [&str; 2] = ["tmpfs", "ramfs"];
 /// Ends the machine; never returns.
 pub fn end(ending: Ending) -> ! {
     end_processes();
+    random_seed::improve(Path::new("/"));
     swap_off();
     unmount_all();
     nix::unistd::sync();

@@ -11,7 +11,7 @@
 
 pub mod activation;
 mod api_mounts;
-mod random_seed;
+pub mod random_seed;
 mod sysctl;
 
 use std::fs;

@@ -1,8 +1,10 @@
 //! The random seed: what one boot leaves to the next, mixed into the kernel's pool.
 //!
-//! Invariant: a seed is used once. A new one is on the disk before the boot goes on, so that a
-//! machine that loses its power does not start twice from the same one. It is mixed in but never
-//! credited as entropy: an image may have been copied.
+//! Invariants: a seed is used once. A new one is on the disk before the boot goes on, so that a
+//! machine that loses its power does not start twice from the same one. It is made from what the
+//! kernel has by then, the old seed included: nothing waits for more. The end of the system puts a
+//! better one in its place. A seed is mixed in but never credited as entropy: an image may have
+//! been copied.
 //!
 //! Source: random(4), `random(7)`.
 
@@ -12,11 +14,14 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// The seed's size in bytes: the pool's.
-const BYTES: u64 = 512;
+const BYTES: usize = 512;
+
+/// Its place.
+const SEED: &str = "var/lib/cairn/random-seed";
 
 /// Mixes the seed in, and puts a new one in its place. What fails is logged.
 pub fn renew(root: &Path) {
-    let seed = root.join("var/lib/cairn/random-seed");
+    let seed = root.join(SEED);
     let urandom = root.join("dev/urandom");
     match load(&seed, &urandom) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -24,23 +29,37 @@ pub fn renew(root: &Path) {
         }
         _ => {} // the first boot has none
     }
-    if let Err(error) = save(&seed, &urandom) {
+    save_or_say(&seed);
+}
+
+/// At the system's end: a seed from all the randomness that it has gathered, if it had one before.
+pub fn improve(root: &Path) {
+    let seed = root.join(SEED);
+    if seed.exists() {
+        save_or_say(&seed);
+    }
+}
+
+fn save_or_say(seed: &Path) {
+    if let Err(error) = save(seed) {
         log::warn!("cannot save a random seed at {}: {error}", seed.display());
     }
 }
 
 fn load(seed: &Path, urandom: &Path) -> io::Result<()> {
     let mut bytes = Vec::new();
-    File::open(seed)?.take(BYTES).read_to_end(&mut bytes)?;
+    File::open(seed)?
+        .take(BYTES as u64)
+        .read_to_end(&mut bytes)?;
     OpenOptions::new()
         .write(true)
         .open(urandom)?
         .write_all(&bytes)
 }
 
-fn save(seed: &Path, urandom: &Path) -> io::Result<()> {
-    let mut bytes = Vec::new();
-    File::open(urandom)?.take(BYTES).read_to_end(&mut bytes)?;
+fn save(seed: &Path) -> io::Result<()> {
+    let mut bytes = [0; BYTES];
+    cairn_sys::random::fill_at_once(&mut bytes)?;
     let Some(directory) = seed.parent() else {
         return Ok(());
     };
@@ -69,11 +88,16 @@ mod tests {
         fs::create_dir(root.path().join("dev")).unwrap();
         std::os::unix::fs::symlink("/dev/urandom", root.path().join("dev/urandom")).unwrap();
         let seed = root.path().join("var/lib/cairn/random-seed");
+        improve(root.path());
+        assert!(!seed.exists());
         renew(root.path());
         let first = fs::read(&seed).unwrap();
         renew(root.path());
         assert_eq!(first.len(), 512);
-        assert_ne!(first, fs::read(&seed).unwrap());
+        let second = fs::read(&seed).unwrap();
+        assert_ne!(first, second);
+        improve(root.path());
+        assert_ne!(second, fs::read(&seed).unwrap());
         let mode = fs::metadata(&seed).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }

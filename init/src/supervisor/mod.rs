@@ -20,6 +20,7 @@ mod record;
 mod requests;
 mod services;
 mod source;
+mod unit;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
