@@ -20,6 +20,18 @@ Subsystem sftp internal-sftp
 SetEnv PATH=/run/wrappers/bin:/run/current-system/sw/bin
 ";
 
+/// `ssh-keygen -A` would make keys of all kinds, for seconds. The key appears under its name when it
+/// is whole, after its public half.
+const KEYGEN: &str = r#"set -eu
+key=/etc/ssh/ssh_host_ed25519_key
+if [ -s "$key" ]; then exit; fi
+rm -f "$key.new" "$key.new.pub"
+ssh-keygen -q -t ed25519 -N "" -C "root@$HOSTNAME" -f "$key.new"
+sync "$key.new" "$key.new.pub"
+mv "$key.new.pub" "$key.pub"
+mv "$key.new" "$key"
+"#;
+
 /// Adds `sshd`, and the service that makes its host key if there is none.
 ///
 /// # Errors
@@ -39,12 +51,19 @@ pub fn add_ssh(packages: &PackageSet<'_>, description: &mut SystemDescription) -
         packages.text("sshd_config", CONFIG)?,
     ));
 
-    let keygen = packages.path("openssh-client", "bin/ssh-keygen")?;
+    let search_path = ["coreutils", "openssh-client"]
+        .map(|name| packages.package(name).map(|path| format!("{path}/bin")))
+        .into_iter()
+        .collect::<Result<Vec<_>>>()?
+        .join(":");
     let keys = service(
         "sshd-keygen",
-        "SSH host keys",
+        "SSH host key",
         ServiceKind::Oneshot,
-        vec![keygen, "-A".into()],
+        vec![
+            packages.path("bash", "bin/bash")?,
+            packages.text("sshd-keygen", &format!("PATH={search_path}\n{KEYGEN}"))?,
+        ],
     )?;
     let sshd = packages.path("openssh-server", "bin/sshd")?;
     let argv = vec![
