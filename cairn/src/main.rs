@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     match run(Command::parse_from(arguments()).verb) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("cairn: {error:#}");
+            eprintln!("cairn: {}", message(&error));
             ExitCode::FAILURE
         }
     }
@@ -53,6 +53,17 @@ fn arguments() -> Vec<OsString> {
         arguments.insert(1, verb);
     }
     arguments
+}
+
+/// The error and its causes, each once: some errors say their cause themselves.
+fn message(error: &anyhow::Error) -> String {
+    let mut message = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !message.contains(&cause) {
+            message = format!("{message}: {cause}");
+        }
+    }
+    message
 }
 
 fn run(verb: Verb) -> Result<ExitCode> {

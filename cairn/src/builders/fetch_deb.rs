@@ -6,7 +6,7 @@ use std::fs;
 use cairn_debian::{Fetcher, Lock};
 use cairn_store::{Build, Job};
 
-use super::{BuildResult, at};
+use super::BuildResult;
 
 /// Takes packages from the cache of downloads, and those that are not there from a mirror.
 pub(super) struct FetchDeb {
@@ -21,7 +21,10 @@ impl Build for FetchDeb {
             format!("package '{name}' is not in the lock file; resolve again to renew it")
         })?;
         let cached = self.fetcher.fetch_one(package)?;
-        fs::copy(&cached, job.output()).map_err(at(&cached))?;
+        fs::copy(&cached, job.output()).map_err(|error| {
+            let (from, to) = (cached.display(), job.output().display());
+            format!("cannot copy '{from}' to '{to}': {error}")
+        })?;
         Ok(())
     }
 }

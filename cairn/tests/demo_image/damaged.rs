@@ -116,7 +116,7 @@ fn a_package_that_is_cut_off_is_not_imported() {
         let (output, built) = workshop.build(&bad, "http://127.0.0.1:9");
         let error = built.unwrap_err().to_string();
         assert!(
-            error.contains(PACKAGE) && error.contains("damaged"),
+            error.contains(PACKAGE) && error.contains("download it again"),
             "{length} bytes: {error}"
         );
         workshop.assert_without(&output);

@@ -99,7 +99,7 @@ pub fn error_of(output: &Output) -> String {
     assert!(!output.status.success(), "it succeeded: {complaint}");
     let errors: Vec<&str> = complaint
         .lines()
-        .filter(|line| line.starts_with("cairn: "))
+        .filter(|line| line.starts_with("cairn: ") && !line.starts_with("cairn: warn: "))
         .collect();
     assert_eq!(errors.len(), 1, "{}: {complaint}", output.status);
     errors[0].to_owned()
