@@ -1,12 +1,8 @@
 //! GRUB's core image: the file that firmware starts, with the modules that reach `/boot` in it.
 //!
 //! It is made by `grub-mkimage` alone. `grub-install` is not used: it wants root and a mounted
-//! disk, and it writes to the firmware's variables.
-
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+//! disk, and it writes to the firmware's variables. Running it is the caller's business; the bytes
+//! that it writes depend on its arguments, the configuration and GRUB's version alone.
 
 /// What starts GRUB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,92 +103,6 @@ impl CoreImage {
     }
 }
 
-/// Runs `grub-mkimage`, wherever it comes from.
-pub trait MakeImage {
-    /// Why it fails.
-    type Error;
-
-    /// The bytes of `image`, which depend on it and on GRUB's version alone.
-    ///
-    /// # Errors
-    /// `grub-mkimage` cannot be run or fails.
-    fn make(&self, image: &CoreImage) -> Result<Vec<u8>, Self::Error>;
-}
-
-/// A `grub-mkimage` that this machine can execute as it is.
-#[derive(Debug, Clone)]
-pub struct HostMakeImage {
-    /// The program.
-    pub program: PathBuf,
-    /// The folder that has a folder of modules per platform: `/usr/lib/grub`.
-    pub modules: PathBuf,
-    /// An existing folder for two files of the moment.
-    pub scratch: PathBuf,
-}
-
-/// Why the host's `grub-mkimage` made nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum HostMakeImageError {
-    /// A scratch file cannot be written or read.
-    #[error("cannot use '{path}' for GRUB's core image: {source}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
-    /// The program cannot be executed.
-    #[error(
-        "cannot run '{program}': {source}; apt-get install grub-common grub-pc-bin grub-efi-amd64-bin"
-    )]
-    Run {
-        /// The program.
-        program: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
-    /// The program failed.
-    #[error("cannot make GRUB's core image for {platform}: {message}")]
-    Failed {
-        /// GRUB's name of the platform.
-        platform: &'static str,
-        /// What it said.
-        message: String,
-    },
-}
-
-impl MakeImage for HostMakeImage {
-    type Error = HostMakeImageError;
-
-    fn make(&self, image: &CoreImage) -> Result<Vec<u8>, Self::Error> {
-        let platform = image.platform.grub_name();
-        let config = self.scratch.join(format!("{platform}.cfg"));
-        let output = self.scratch.join(format!("{platform}.img"));
-        let file = |path: &Path| {
-            let path = path.to_owned();
-            move |source| HostMakeImageError::File { path, source }
-        };
-        fs::write(&config, &image.early_config).map_err(file(&config))?;
-        let modules = self.modules.join(platform);
-        let [modules, config, output_text] =
-            [&modules, &config, &output].map(|path| path.to_string_lossy());
-        let result = Command::new(&self.program)
-            .args(image.args(&modules, &config, &output_text))
-            .output()
-            .map_err(|source| HostMakeImageError::Run {
-                program: self.program.clone(),
-                source,
-            })?;
-        if !result.status.success() {
-            return Err(HostMakeImageError::Failed {
-                platform,
-                message: String::from_utf8_lossy(&result.stderr).trim().to_owned(),
-            });
-        }
-        fs::read(&output).map_err(file(&output))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,21 +121,5 @@ mod tests {
         );
         let modules = Platform::Uefi.modules();
         assert!(!modules.contains(&"biosdisk"));
-    }
-
-    #[test]
-    fn a_missing_program_says_what_installs_it() {
-        let scratch = tempfile::tempdir().unwrap();
-        let make = HostMakeImage {
-            program: "/nonexistent/grub-mkimage".into(),
-            modules: "/usr/lib/grub".into(),
-            scratch: scratch.path().to_owned(),
-        };
-        let image = CoreImage {
-            platform: Platform::Uefi,
-            early_config: String::new(),
-        };
-        let message = make.make(&image).unwrap_err().to_string();
-        expect!["cannot run '/nonexistent/grub-mkimage': No such file or directory (os error 2); apt-get install grub-common grub-pc-bin grub-efi-amd64-bin"].assert_eq(&message);
     }
 }

@@ -52,16 +52,33 @@ else
 fi
 "#;
 
-/// The configuration inside the core image: finds the file system with `root_uuid`
-/// (`01234567-89ab-…`), and runs its `grub.cfg`. With `serial`, messages go there too from the
-/// start.
+/// How GRUB finds the file system that has [`GRUB_DIRECTORY`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Root<'a> {
+    /// The partition of this number on the disk that a BIOS has started: right even beside a copy
+    /// of the disk, and the same core image serves every disk.
+    OnBootDisk {
+        /// Counted from 1.
+        partition: u32,
+    },
+    /// The file system with this UUID, `01234567-89ab-…`, on any disk.
+    WithUuid(&'a str),
+}
+
+/// The configuration inside the core image: finds the root and runs its `grub.cfg`. With `serial`,
+/// messages go there too from the start.
 #[must_use]
-pub fn early_config(root_uuid: &str, serial: Option<Serial>) -> String {
+pub fn early_config(root: Root<'_>, serial: Option<Serial>) -> String {
     let serial = serial.map(Serial::commands).unwrap_or_default();
+    let root = match root {
+        // GRUB for BIOS begins with the boot disk, `hd0`, as root.
+        Root::OnBootDisk { partition } => format!("set root=$root,gpt{partition}"),
+        Root::WithUuid(uuid) => format!("search --no-floppy --fs-uuid --set=root {uuid}"),
+    };
     format!(
         "{serial}\
          set cairn_hashsum=yes\n\
-         search --no-floppy --fs-uuid --set=root {root_uuid}\n\
+         {root}\n\
          set prefix=($root){GRUB_DIRECTORY}\n\
          configfile $prefix/grub.cfg\n"
     )
@@ -84,8 +101,13 @@ mod tests {
             set prefix=($root)/boot/grub
             configfile $prefix/grub.cfg
         "#]]
-        .assert_eq(&early_config(uuid, Some(Serial::COM1)));
-        let text = early_config(uuid, None);
-        assert!(text.starts_with("set cairn_hashsum=yes\n"), "{text}");
+        .assert_eq(&early_config(Root::WithUuid(uuid), Some(Serial::COM1)));
+        expect![[r#"
+            set cairn_hashsum=yes
+            set root=$root,gpt3
+            set prefix=($root)/boot/grub
+            configfile $prefix/grub.cfg
+        "#]]
+        .assert_eq(&early_config(Root::OnBootDisk { partition: 3 }, None));
     }
 }

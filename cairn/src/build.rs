@@ -100,7 +100,7 @@ pub fn build_disk(
         anyhow::Ok((packages, machine, toplevel))
     })?;
     let grub = Grub::of(&packages)?;
-    let wanted = [&toplevel, &grub.tools, &grub.bios, &grub.uefi];
+    let wanted: Vec<_> = [&toplevel].into_iter().chain(grub.objects()).collect();
     let missing = wanted
         .iter()
         .any(|path| !store.is_valid(path).unwrap_or(false));

@@ -1,9 +1,11 @@
 //! GRUB as the imported packages have it, run without being installed.
 
 use std::fs;
+use std::path::Path;
 
-use anyhow::{Context, Result, bail};
-use cairn_bootloader::{CoreImage, Platform};
+use anyhow::{Context, Result};
+use cairn_bootloader::{CoreImage, Platform, Root, Serial, early_config};
+use cairn_image_builder::{BiosBoot, ROOT_PARTITION};
 use cairn_store::{Access, Sandbox, Store};
 use cairn_store_path::StorePath;
 
@@ -12,64 +14,122 @@ use crate::packages::PackageSet;
 /// Store objects that have GRUB: tools of the build, not part of the system.
 #[derive(Debug, Clone)]
 pub struct Grub {
+    /// `boot.img` and `core.img` for BIOS, which are the same for every image.
+    pub bios: StorePath,
     /// `bin/grub-mkimage`.
     pub tools: StorePath,
-    /// `lib/grub/i386-pc`.
-    pub bios: StorePath,
     /// `lib/grub/x86_64-efi`.
     pub uefi: StorePath,
 }
 
 impl Grub {
-    /// GRUB's packages of the set.
+    /// GRUB's packages of the set, and what is made of them.
     ///
     /// # Errors
     /// One is missing.
     pub fn of(packages: &PackageSet<'_>) -> Result<Self> {
+        let tools = packages.package("grub-common")?.clone();
+        let root = Root::OnBootDisk {
+            partition: ROOT_PARTITION,
+        };
+        let variables = [
+            ("tools", tools.to_string()),
+            ("modules", packages.path("grub-pc-bin", "lib/grub/i386-pc")?),
+            ("earlyConfig", early_config(root, Some(Serial::COM1))),
+        ];
         Ok(Self {
-            tools: packages.package("grub-common")?.clone(),
-            bios: packages.package("grub-pc-bin")?.clone(),
+            bios: packages.derive("grub-bios", "builtin:grub-bios", &variables)?,
+            tools,
             uefi: packages.package("grub-efi-amd64-bin")?.clone(),
         })
     }
 
-    /// `boot.img`: the code of the first sector of a BIOS disk.
-    ///
-    /// # Errors
-    /// It cannot be read.
-    pub fn boot_sector(&self, store: &Store) -> Result<Vec<u8>> {
-        let path = store
-            .real_path(&self.bios)
-            .join("lib/grub/i386-pc/boot.img");
-        fs::read(&path).with_context(|| format!("cannot read '{}'", path.display()))
+    /// All objects that an image needs.
+    #[must_use]
+    pub fn objects(&self) -> [&StorePath; 3] {
+        [&self.bios, &self.tools, &self.uefi]
     }
 
-    /// Makes a core image with the imported `grub-mkimage`, in a sandbox where the store is at
-    /// its place.
+    /// GRUB's images for a BIOS.
     ///
     /// # Errors
-    /// The sandbox cannot be made, or the tool fails.
-    pub fn make(&self, store: &Store, image: &CoreImage) -> Result<Vec<u8>> {
-        let object = match image.platform {
-            Platform::Bios => &self.bios,
-            Platform::Uefi => &self.uefi,
+    /// They cannot be read.
+    pub fn bios_boot(&self, store: &Store) -> Result<BiosBoot> {
+        let folder = store.real_path(&self.bios);
+        let read = |name: &str| {
+            let path = folder.join(name);
+            fs::read(&path).with_context(|| format!("cannot read '{}'", path.display()))
         };
-        let modules = format!("{object}/lib/grub/{}", image.platform.grub_name());
-        let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
-        let early = scratch.path().join("early.cfg");
-        fs::write(&early, &image.early_config)
-            .with_context(|| format!("cannot write '{}'", early.display()))?;
-        let output = Sandbox::new(store, format!("{}/bin/grub-mkimage", self.tools))
-            .args(image.args(&modules, "/work/early.cfg", "/work/core.img"))
-            .bind(scratch.path(), "/work", Access::ReadWrite)
-            .run()?;
-        if !output.status.success() {
-            bail!(
-                "grub-mkimage failed: {}",
-                String::from_utf8_lossy(&output.stderr).trim()
-            );
-        }
-        let core = scratch.path().join("core.img");
-        fs::read(&core).with_context(|| format!("cannot read '{}'", core.display()))
+        Ok(BiosBoot {
+            boot_img: read("boot.img")?,
+            core_img: read("core.img")?,
+        })
     }
+
+    /// GRUB for UEFI that looks for the root file system with `root_uuid`.
+    ///
+    /// # Errors
+    /// The tool cannot be run, or fails.
+    pub fn uefi_image(&self, store: &Store, root_uuid: &str) -> Result<Vec<u8>> {
+        let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let image = CoreImage {
+            platform: Platform::Uefi,
+            early_config: early_config(Root::WithUuid(root_uuid), Some(Serial::COM1)),
+        };
+        let modules = format!("{}/lib/grub/{}", self.uefi, image.platform.grub_name());
+        Ok(make_image(
+            store,
+            &self.tools.to_string(),
+            &modules,
+            &image,
+            scratch.path(),
+        )?)
+    }
+}
+
+/// Why there is no core image.
+#[derive(Debug, thiserror::Error)]
+pub enum MakeImageError {
+    /// The sandbox could not be made, or the tool not be started in it.
+    #[error(transparent)]
+    Sandbox(#[from] cairn_store::SandboxError),
+    /// A file of the moment.
+    #[error("cannot use '{path}' for GRUB's image: {source}")]
+    File {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The tool ran and failed.
+    #[error("grub-mkimage failed: {0}")]
+    Failed(String),
+}
+
+/// Makes a core image with the `grub-mkimage` of the object `tools`, in a sandbox where the store
+/// is at its place; `scratch` is an empty folder.
+///
+/// # Errors
+/// See [`MakeImageError`].
+pub fn make_image(
+    store: &Store,
+    tools: &str,
+    modules: &str,
+    image: &CoreImage,
+    scratch: &Path,
+) -> Result<Vec<u8>, MakeImageError> {
+    let [early, core] = ["early.cfg", "core.img"].map(|name| scratch.join(name));
+    fs::write(&early, &image.early_config).map_err(|source| MakeImageError::File {
+        path: early,
+        source,
+    })?;
+    let output = Sandbox::new(store, format!("{tools}/bin/grub-mkimage"))
+        .args(image.args(modules, "/work/early.cfg", "/work/core.img"))
+        .bind(scratch, "/work", Access::ReadWrite)
+        .run()?;
+    if !output.status.success() {
+        let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(MakeImageError::Failed(message));
+    }
+    fs::read(&core).map_err(|source| MakeImageError::File { path: core, source })
 }

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use cairn_bootloader::{
-    BootFileKind, BootFiles, CoreImage, GRUB_DIRECTORY, Generation, Options, Platform, STUB,
-    Sequence, Serial, Slot, SlotFiles, Timeout, boot_file_name, early_config, entries,
+    BootFileKind, BootFiles, GRUB_DIRECTORY, Generation, Options, STUB, Sequence, Serial, Slot,
+    SlotFiles, Timeout, boot_file_name, entries,
 };
-use cairn_image_builder::{BiosBoot, Content, Disk, Identifiers, Manifest, Node, plan, write};
+use cairn_image_builder::{Content, Disk, Identifiers, Manifest, Node, plan, write};
 use cairn_store::{Store, write_database};
 use cairn_store_path::StorePath;
 use cairn_system::Bootspec;
@@ -16,7 +16,7 @@ use cairn_system::Bootspec;
 use crate::grub::Grub;
 
 /// Raised with each change that gives other bytes for the same toplevel.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 
 /// What the names of images begin with while they are written.
 const UNFINISHED_PREFIX: &str = ".cairn-image-";
@@ -111,8 +111,7 @@ impl DiskImage<'_> {
     /// What the image's bytes follow from.
     fn key(&self) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new_derive_key("cairn 2026-11 disk image");
-        let grub = self.grub;
-        for path in [self.toplevel, &grub.tools, &grub.bios, &grub.uefi] {
+        for path in [self.toplevel].into_iter().chain(self.grub.objects()) {
             hasher.update(path.base_name().as_bytes()).update(b"\n");
         }
         hasher.update(self.root_label.as_bytes()).update(b"\n");
@@ -129,31 +128,10 @@ impl DiskImage<'_> {
     pub fn write(&self, output: &Path) -> Result<()> {
         let seed = *self.key().as_bytes();
         let identifiers = Identifiers::from_seed(&seed);
-        let early = early_config(
-            &identifiers.root_file_system.to_string(),
-            Some(Serial::COM1),
-        );
-        let core = |platform| {
-            let early_config = early.clone();
-            self.grub.make(
-                self.store,
-                &CoreImage {
-                    platform,
-                    early_config,
-                },
-            )
-        };
-        // The image for BIOS is compressed by GRUB's tool, which takes as long as all the rest.
-        let (root, bios) = std::thread::scope(|scope| {
-            let bios = scope.spawn(|| core(Platform::Bios));
-            (self.root(), bios.join())
-        });
-        let root = root?;
-        let core_img =
-            bios.map_err(|_| anyhow::anyhow!("the thread that made GRUB's image failed"))??;
-        let boot_img = self.grub.boot_sector(self.store)?;
-        let boot = BiosBoot { boot_img, core_img };
-        let esp = esp(core(Platform::Uefi)?)?;
+        let root = self.root()?;
+        let boot = self.grub.bios_boot(self.store)?;
+        let root_uuid = identifiers.root_file_system.to_string();
+        let esp = esp(self.grub.uefi_image(self.store, &root_uuid)?)?;
         let disk = Disk {
             root: &root,
             esp: &esp,

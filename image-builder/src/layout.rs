@@ -14,6 +14,8 @@ use uuid::Uuid;
 
 use crate::identifiers::Identifiers;
 
+/// Number of the root partition.
+pub const ROOT_PARTITION: u32 = 3;
 /// Bytes of a sector.
 pub const SECTOR: u64 = 512;
 /// Partitions begin and end at multiples of one MiB, which suits every disk's physical blocks.

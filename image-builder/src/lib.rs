@@ -30,7 +30,7 @@ pub use initrd::{Initrd, InitrdError, Program, StoreObject};
 pub use kernel_modules::{
     ANY_HARDWARE, Closure, Module, ModuleError, ModuleTree, VIRTUAL_MACHINE, Wanted,
 };
-pub use layout::{Layout, Partition, PartitionKind, SECTOR};
+pub use layout::{Layout, Partition, PartitionKind, ROOT_PARTITION, SECTOR};
 pub use manifest::{Content, Manifest, ManifestError, Node};
 pub use output::OutputError;
 pub use region::Region;

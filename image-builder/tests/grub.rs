@@ -19,10 +19,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cairn_bootloader::{
-    BootFiles, CoreImage, Generation, HostMakeImage, MakeImage, Options, Platform, STUB, Sequence,
-    Serial, Slot, SlotFiles, early_config, entries,
+    BootFiles, CoreImage, Generation, Options, Platform, Root, STUB, Sequence, Serial, Slot,
+    SlotFiles, early_config, entries,
 };
-use cairn_image_builder::{BiosBoot, Content, Disk, Identifiers, Manifest, Node, plan, write};
+use cairn_image_builder::{
+    BiosBoot, Content, Disk, Identifiers, Manifest, Node, ROOT_PARTITION, plan, write,
+};
 use cairn_system::Bootspec;
 use oracle::{e2fsck, fsck_vfat, sgdisk_verify};
 
@@ -36,16 +38,31 @@ fn file(text: impl Into<Vec<u8>>) -> Node {
 
 fn core(platform: Platform, scratch: &Path) -> Vec<u8> {
     let uuid = Identifiers::from_seed(&SEED).root_file_system.to_string();
+    let root = match platform {
+        Platform::Bios => Root::OnBootDisk {
+            partition: ROOT_PARTITION,
+        },
+        Platform::Uefi => Root::WithUuid(&uuid),
+    };
     let image = CoreImage {
         platform,
-        early_config: early_config(&uuid, Some(Serial::COM1)),
+        early_config: early_config(root, Some(Serial::COM1)),
     };
-    let make = HostMakeImage {
-        program: "/usr/bin/grub-mkimage".into(),
-        modules: "/usr/lib/grub".into(),
-        scratch: scratch.to_owned(),
-    };
-    make.make(&image).unwrap_or_else(|error| panic!("{error}"))
+    let [config, output] = ["early.cfg", "core.img"].map(|name| scratch.join(name));
+    fs::write(&config, &image.early_config).unwrap();
+    let modules = format!("/usr/lib/grub/{}", platform.grub_name());
+    let made = Command::new("grub-mkimage")
+        .args(image.args(&modules, config.to_str().unwrap(), output.to_str().unwrap()))
+        .output()
+        .unwrap_or_else(|error| {
+            panic!("{error}; apt-get install grub-common grub-pc-bin grub-efi-amd64-bin")
+        });
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    fs::read(&output).unwrap()
 }
 
 /// A disk with GRUB for both firmwares and these files below `/boot`.

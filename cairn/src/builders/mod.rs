@@ -8,6 +8,7 @@ mod debian_import;
 mod etc;
 mod fetch_deb;
 mod firmware;
+mod grub_bios;
 mod initrd;
 mod kernel_modules;
 mod link_tree;
@@ -26,7 +27,7 @@ use cairn_store::{Build, Builders, Job};
 type BuildResult = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// Name and format version of each builder.
-const FORMATS: [(&str, u32); 10] = [
+const FORMATS: [(&str, u32); 11] = [
     ("builtin:fetch-deb", 1),
     (
         "builtin:debian-import",
@@ -38,6 +39,7 @@ const FORMATS: [(&str, u32); 10] = [
     ("builtin:ca-bundle", 1),
     ("builtin:kernel-modules", 2),
     ("builtin:firmware", 1),
+    ("builtin:grub-bios", 1),
     ("builtin:initrd", 1),
     ("builtin:toplevel", 2),
 ];
@@ -63,6 +65,7 @@ pub fn builders(fetcher: Fetcher, lock: Lock) -> Builders {
     builders.insert("builtin:ca-bundle", Simple(ca_bundle::build));
     builders.insert("builtin:kernel-modules", Simple(kernel_modules::build));
     builders.insert("builtin:firmware", Simple(firmware::build));
+    builders.insert("builtin:grub-bios", Simple(grub_bios::build));
     builders.insert("builtin:initrd", Simple(initrd::build));
     builders.insert("builtin:toplevel", Simple(toplevel::build));
     builders
