@@ -21,7 +21,17 @@ pub fn run(toplevel: &Path, mode: ActivationMode) -> ExitCode {
         ActivationMode::Apply => Mode::Apply,
         ActivationMode::DryRun => Mode::DryRun,
     };
-    match cairn_activate::run(Path::new("/"), toplevel, mode, &RunningKernel) {
+    // Called as /run/current-system/activate, that link must not come to name itself.
+    let toplevel = match toplevel.canonicalize() {
+        Ok(toplevel) => toplevel,
+        Err(error) => {
+            let text = format!("cannot resolve {}: {error}", toplevel.display());
+            log::error!("{text}");
+            eprintln!("{text}");
+            return ExitCode::from(EXIT_FAILED);
+        }
+    };
+    match cairn_activate::run(Path::new("/"), &toplevel, mode, &RunningKernel) {
         Ok(outcome) => {
             if mode == Mode::DryRun {
                 print!("{}", outcome.plan);
