@@ -13,7 +13,7 @@ use cairn::build::{BuildOptions, Built, Plan, build_disk};
 use cairn::demo;
 use cairn::machine::Machine;
 use cairn::packages::PackageSet;
-use cairn_system::{EtcEntry, Process, Restart, Service, ServiceKind, ServiceName};
+use cairn_system::{CopyMode, EtcEntry, Process, Restart, Service, ServiceKind, ServiceName};
 
 use crate::artefacts;
 use crate::blueprint::DirectKernel;
@@ -132,7 +132,12 @@ fn add_test_parts(
     description.etc.push(EtcEntry {
         target: "ssh/authorized_keys.d/root".to_owned(),
         source: packages.text("authorized_keys", key)?,
-        copy: None,
+        // sshd trusts no file in a folder that a group may write to, as the store's is.
+        copy: Some(CopyMode {
+            mode: 0o444,
+            user: "root".try_into()?,
+            group: "root".try_into()?,
+        }),
     });
     let shell = packages.path("bash", "bin/bash")?;
     let sleep = packages.path("coreutils", "bin/sleep")?;
