@@ -53,14 +53,31 @@ fn up(machine: &Machine) -> anyhow::Result<()> {
 }
 
 /// The machine for tests that change nothing that matters to others.
-fn shared() -> anyhow::Result<&'static Machine> {
-    static SHARED: OnceLock<Result<Machine, String>> = OnceLock::new();
-    SHARED
-        .get_or_init(|| boot("shared", Boot::Bios).map_err(|error| format!("{error:#}")))
-        .as_ref()
-        .map_err(|error| anyhow::anyhow!("{error}"))
+#[derive(Debug)]
+struct Shared {
+    machine: Machine,
+    /// `/proc/mounts` before any test has done something.
+    mounts: String,
+    /// Process id, parent's id, state and name of each process, likewise.
+    processes: String,
+}
+
+fn shared() -> anyhow::Result<&'static Shared> {
+    static SHARED: OnceLock<Result<Shared, String>> = OnceLock::new();
+    let shared = SHARED.get_or_init(|| start_shared().map_err(|error| format!("{error:#}")));
+    shared.as_ref().map_err(|error| anyhow::anyhow!("{error}"))
+}
+
+fn start_shared() -> anyhow::Result<Shared> {
+    let machine = boot("shared", Boot::Bios)?;
+    let agent = machine.agent();
+    Ok(Shared {
+        mounts: agent.succeed("cat /proc/mounts")?,
+        processes: agent.succeed("ps -e -o pid=,ppid=,stat=,comm=")?,
+        machine,
+    })
 }
 
 fn look(what: &str, body: impl FnOnce(&Machine) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    shared()?.check(what, body)
+    shared()?.machine.check(what, body)
 }
