@@ -83,7 +83,7 @@ pub fn check(device: &Path, fs_type: &str) -> io::Result<Verdict> {
     };
     let Some(program) = program else {
         log::info!(
-            "{} is not checked: the initrd has no fsck.{fs_type}",
+            "{} is not checked: there is no fsck.{fs_type} in /bin or /sbin",
             device.display()
         );
         return Ok(Verdict::Mount);

@@ -201,6 +201,16 @@ fn attempt(
     Ok(Outcome::Mounted)
 }
 
+/// What the kernel asks for while it mounts a file system of that type, if the options don't name
+/// others: each request starts a process, and the mount waits for it. Many kernels have them
+/// built in, or have chosen others.
+fn companions(fs_type: &str) -> &'static [&'static str] {
+    match fs_type {
+        "vfat" | "msdos" => &["nls_cp437", "nls_ascii"],
+        _ => &[],
+    }
+}
+
 /// The kernel would ask for the module itself; asked for here, a failure has a name.
 fn load_file_system(hardware: &mut Hardware, fs_type: &str) {
     if is_known_to_the_kernel(fs_type) {
@@ -208,6 +218,11 @@ fn load_file_system(hardware: &mut Hardware, fs_type: &str) {
     }
     if let Err(error) = hardware.autoload.load(&format!("fs-{fs_type}")) {
         log::info!("for the file system type {fs_type}: {error}");
+    }
+    for module in companions(fs_type) {
+        if let Err(error) = hardware.autoload.load(module) {
+            log::debug!("for the file system type {fs_type}: {error}");
+        }
     }
 }
 

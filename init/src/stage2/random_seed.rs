@@ -60,6 +60,9 @@ fn load(seed: &Path, urandom: &Path) -> io::Result<()> {
 fn save(seed: &Path) -> io::Result<()> {
     let mut bytes = [0; BYTES];
     cairn_sys::random::fill_at_once(&mut bytes)?;
+    if overwrite(seed, &bytes)? {
+        return Ok(());
+    }
     let Some(directory) = seed.parent() else {
         return Ok(());
     };
@@ -75,6 +78,21 @@ fn save(seed: &Path) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(&fresh, seed)?;
     File::open(directory)?.sync_all()
+}
+
+/// Puts `bytes` in the place of a seed of the same size: one sector, which a disk writes whole or
+/// not at all, and nothing that a file system's journal has to wait for. Whether it was there.
+fn overwrite(seed: &Path, bytes: &[u8; BYTES]) -> io::Result<bool> {
+    let mut file = match OpenOptions::new().write(true).open(seed) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        file => file?,
+    };
+    if file.metadata()?.len() != BYTES as u64 {
+        return Ok(false);
+    }
+    file.write_all(bytes)?;
+    file.sync_data()?;
+    Ok(true)
 }
 
 #[cfg(test)]
@@ -98,6 +116,9 @@ mod tests {
         assert_ne!(first, second);
         improve(root.path());
         assert_ne!(second, fs::read(&seed).unwrap());
+        fs::write(&seed, "short").unwrap();
+        renew(root.path());
+        assert_eq!(fs::read(&seed).unwrap().len(), 512);
         let mode = fs::metadata(&seed).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
