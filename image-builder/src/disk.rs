@@ -72,7 +72,7 @@ pub enum DiskError {
         /// Bytes of the partition.
         room: u64,
     },
-    /// [`write`] got a layout that [`plan`] did not make for this disk.
+    /// [`write()`] got a layout that [`plan()`] did not make for this disk.
     #[error("cannot write the disk image: its layout was planned for another disk")]
     OtherLayout,
 }

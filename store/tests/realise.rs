@@ -326,7 +326,9 @@ fn a_killed_build_leaves_only_what_the_next_one_removes() {
     nix_says(&root, "nix-store", &["--verify", "--check-contents"]);
     let objects = names(&root.join("nix/store"));
     assert!(
-        objects.iter().all(|name| name.strip_suffix(".lock").is_none()),
+        objects
+            .iter()
+            .all(|name| name.strip_suffix(".lock").is_none()),
         "{objects:?}"
     );
 }
