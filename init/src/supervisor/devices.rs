@@ -1,20 +1,25 @@
 //! What the kernel's device events mean for the supervisor.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use cairn_sys::input::PowerButton;
+use cairn_sys::reboot::Ending;
 use cairn_sys::uevent::{Received, Uevent, UeventSocket};
+use nix::sys::epoll::EpollFlags;
 
+use super::Supervisor;
 use super::hotplug::Wishes;
 use super::power;
+use super::source::{Source, unwatch, watch};
 
 /// Reads all device events that have come: modules that are wished for go to `wishes`, buttons
 /// that have appeared are returned.
 ///
 /// # Errors
 /// The socket is broken.
-pub fn news(socket: &mut UeventSocket, wishes: &mut Wishes) -> io::Result<Vec<PowerButton>> {
+fn news(socket: &mut UeventSocket, wishes: &mut Wishes) -> io::Result<Vec<PowerButton>> {
     let mut buttons = Vec::new();
     loop {
         match socket.receive()? {
@@ -43,6 +48,74 @@ fn event_device(event: &Uevent) -> Option<PathBuf> {
     let name = event.field("DEVNAME").filter(|_| event.action == "add")?;
     let path = Path::new("/dev").join(name);
     power::is_event_device(&path).then_some(path)
+}
+
+impl Supervisor {
+    /// The kernel has something to say about devices.
+    pub(super) fn device_news(&mut self) {
+        let Some(socket) = &mut self.devices else {
+            return;
+        };
+        match news(socket, self.hotplug.wishes()) {
+            Ok(buttons) => self.add_buttons(buttons),
+            Err(error) => {
+                log::error!("cannot hear device events any more: {error}");
+                unwatch(&self.epoll, socket.as_fd());
+                self.devices = None;
+            }
+        }
+        self.load_modules();
+    }
+
+    /// Starts the helper if devices ask for modules, unless the system is about to end.
+    pub(super) fn load_modules(&mut self) {
+        if self.ending.is_some() {
+            return;
+        }
+        let watched = match self.hotplug.start() {
+            Ok(None) => return,
+            Ok(Some(pidfd)) => watch(&self.epoll, pidfd, Source::Modprobe, EpollFlags::EPOLLIN),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = watched {
+            log::error!("cannot load modules for new devices: {error}");
+        }
+    }
+
+    /// The helper has ended, or its pidfd woke us for nothing.
+    pub(super) fn modprobe_ended(&mut self) {
+        if let Some(helper) = self.hotplug.ended() {
+            unwatch(&self.epoll, helper.pidfd.as_fd());
+            self.load_modules();
+        }
+    }
+
+    /// Watches power buttons.
+    pub(super) fn add_buttons(&mut self, buttons: Vec<PowerButton>) {
+        for button in buttons {
+            let source = Source::Button(self.buttons.len());
+            match watch(&self.epoll, button.as_fd(), source, EpollFlags::EPOLLIN) {
+                Ok(()) => self.buttons.push(button),
+                Err(error) => log::error!("cannot watch a power button: {error}"),
+            }
+        }
+    }
+
+    /// Something was pressed or unplugged.
+    pub(super) fn button(&mut self, number: usize) {
+        let Some(button) = self.buttons.get_mut(number) else {
+            return;
+        };
+        match button.pressed() {
+            Ok(true) => {
+                log::info!("the power button was pressed");
+                self.end(Ending::PowerOff);
+            }
+            Ok(false) => {}
+            // Unplugged. Its number stays taken, so that the others keep theirs.
+            Err(_) => unwatch(&self.epoll, button.as_fd()),
+        }
+    }
 }
 
 #[cfg(test)]

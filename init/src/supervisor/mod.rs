@@ -18,12 +18,13 @@ mod power;
 mod process;
 mod record;
 mod requests;
+mod running;
 mod services;
 mod source;
 mod unit;
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -31,15 +32,14 @@ use std::process::ExitCode;
 
 use cairn_sys::input::PowerButton;
 use cairn_sys::kmsg::{self, Priority};
-use cairn_sys::process::{Exit, Report};
 use cairn_sys::reboot::Ending;
 use cairn_sys::uevent::UeventSocket;
 use cairn_system::control::{LOG_DIRECTORY, SOCKET};
 use cairn_system::{Service, SystemDescription, boot_mark};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
-use crate::clock::{Ms, now, since_epoch};
-use crate::core::message::{Message, Place};
+use crate::clock::{Ms, now};
+use crate::core::message::Message;
 use crate::modprobe::BOOTED;
 use control::Server;
 use graph::Id;
@@ -47,7 +47,7 @@ use hotplug::Hotplug;
 use link::Link;
 use process::{Held, cgroup_root};
 use services::{Action, Event, Services};
-use source::{Source, unwatch, watch};
+use source::{Source, watch};
 
 /// Descriptors that the supervisor may have: four a service, and some.
 const OPEN_FILES: u64 = 65_536;
@@ -55,9 +55,6 @@ const OPEN_FILES: u64 = 65_536;
 /// How often a shutdown tells core that it goes on, and the console what it waits for, in
 /// milliseconds.
 const SHUTDOWN_PULSE_MS: Ms = 5_000;
-
-/// Most bytes read from one pipe before others get their turn.
-const PIPE_BYTES: usize = 65_536;
 
 /// Events taken at once.
 const BATCH: usize = 64;
@@ -291,125 +288,6 @@ impl Supervisor {
             .map_or("", |service| service.name.as_str())
     }
 
-    /// Starts the process of `id`; an event if that failed.
-    fn spawn(&mut self, id: Id) -> Option<Event> {
-        match self.try_spawn(id) {
-            Ok(()) => None,
-            Err(error) => {
-                log::error!("cannot start '{}': {error:#}", self.name(id));
-                Some(Event::NotExecuted(id, format!("{error:#}")))
-            }
-        }
-    }
-
-    fn try_spawn(&mut self, id: Id) -> anyhow::Result<()> {
-        let Some((held, service)) = self
-            .held
-            .get_mut(id)
-            .zip(self.services.descriptions().get(id))
-        else {
-            return Ok(());
-        };
-        if held.ensure_pipe()?
-            && let Some(pipe) = &held.pipe
-        {
-            let reader = pipe.reader.as_fd();
-            watch(&self.epoll, reader, Source::Pipe(id), EpollFlags::EPOLLIN)?;
-            let place = Place::Log { slot: held.slot };
-            self.link.send(Message::Keep(place), Some(reader))?;
-        }
-        held.start(service)?;
-        if let Some(main) = &held.main {
-            let pidfd = main.pidfd.as_fd();
-            let place = Place::Process {
-                slot: held.slot,
-                pid: main.pid,
-            };
-            self.link.send(Message::Keep(place), Some(pidfd))?;
-            watch(&self.epoll, pidfd, Source::Main(id), EpollFlags::EPOLLIN)?;
-            if let Some(report) = &main.report {
-                watch(
-                    &self.epoll,
-                    report.as_fd(),
-                    Source::Report(id),
-                    EpollFlags::EPOLLIN,
-                )?;
-            }
-        }
-        Ok(())
-    }
-
-    fn reported(&mut self, id: Id) {
-        let Some(held) = self.held.get_mut(id) else {
-            return;
-        };
-        let report = held.report();
-        if matches!(report, Ok(Report::Pending)) {
-            return;
-        }
-        if let Some(report) = held.main.as_mut().and_then(|main| main.report.take()) {
-            unwatch(&self.epoll, report.as_fd());
-        }
-        match report {
-            Ok(Report::Executed) => self.step(Event::Executed(id)),
-            Ok(Report::Failed(failure)) => {
-                let error = io::Error::from_raw_os_error(failure.errno);
-                let program = self
-                    .services
-                    .descriptions()
-                    .get(id)
-                    .and_then(|service| service.process.argv.first());
-                let program = program.map_or("", String::as_str);
-                held.failure = Some(format!("cannot {}: {error} ({program})", failure.step));
-            }
-            Ok(Report::Pending) => {}
-            Err(error) => held.failure = Some(format!("cannot read its report: {error}")),
-        }
-    }
-
-    /// A child of ours has ended.
-    fn main_ended(&mut self, id: Id) {
-        self.reported(id);
-        let Some(main) = self.held.get(id).and_then(|held| held.main.as_ref()) else {
-            return;
-        };
-        match cairn_sys::process::reap_pidfd(main.pidfd.as_fd()) {
-            Ok(Some(exit)) => self.ended(id, exit),
-            Ok(None) => {}
-            Err(error) => {
-                // It was never our child; core tells of its end.
-                log::error!("cannot reap '{}': {error}", self.name(id));
-                unwatch(&self.epoll, main.pidfd.as_fd());
-            }
-        }
-    }
-
-    fn ended(&mut self, id: Id, exit: Exit) {
-        // Its last words come before the news of its end.
-        self.read_pipe(id);
-        let Some(held) = self.held.get_mut(id) else {
-            return;
-        };
-        held.journal.finish(since_epoch(), now());
-        let Some(main) = held.main.take() else { return };
-        unwatch(&self.epoll, main.pidfd.as_fd());
-        let place = Place::Process {
-            slot: held.slot,
-            pid: main.pid,
-        };
-        let failure = held.failure.take();
-        if let Err(error) = self.link.send(Message::Drop(place), None) {
-            log::error!("cannot tell core: {error}");
-        }
-        self.step(match failure {
-            Some(reason) => {
-                log::error!("cannot start '{}': {reason}", self.name(id));
-                Event::NotExecuted(id, reason)
-            }
-            None => Event::Exited(id, exit),
-        });
-    }
-
     fn core_says(&mut self, message: Message) {
         match message {
             Message::Exited { slot, pid, exit } => {
@@ -422,92 +300,6 @@ impl Supervisor {
             }
             Message::Ending(ending) => self.end(ending),
             other => log::error!("core said what makes no sense: {other:?}"),
-        }
-    }
-
-    fn read_pipe(&mut self, id: Id) {
-        let Some(held) = self.held.get_mut(id) else {
-            return;
-        };
-        let Some(pipe) = &held.pipe else { return };
-        let mut buffer = [0; 16_384];
-        let mut total = 0;
-        while total < PIPE_BYTES {
-            match nix::unistd::read(&pipe.reader, &mut buffer) {
-                Ok(0) | Err(nix::errno::Errno::EAGAIN) => return,
-                Ok(length) => {
-                    total += length;
-                    let bytes = buffer.get(..length).unwrap_or_default();
-                    held.journal.write(bytes, since_epoch(), now());
-                }
-                Err(nix::errno::Errno::EINTR) => {}
-                Err(error) => {
-                    log::error!("cannot read the output of service {id}: {error}");
-                    return unwatch(&self.epoll, pipe.reader.as_fd());
-                }
-            }
-        }
-    }
-
-    fn device_news(&mut self) {
-        let Some(socket) = &mut self.devices else {
-            return;
-        };
-        match devices::news(socket, self.hotplug.wishes()) {
-            Ok(buttons) => self.add_buttons(buttons),
-            Err(error) => {
-                log::error!("cannot hear device events any more: {error}");
-                unwatch(&self.epoll, socket.as_fd());
-                self.devices = None;
-            }
-        }
-        self.load_modules();
-    }
-
-    /// Starts the helper if devices ask for modules, unless the system is about to end.
-    fn load_modules(&mut self) {
-        if self.ending.is_some() {
-            return;
-        }
-        let watched = match self.hotplug.start() {
-            Ok(None) => return,
-            Ok(Some(pidfd)) => watch(&self.epoll, pidfd, Source::Modprobe, EpollFlags::EPOLLIN),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = watched {
-            log::error!("cannot load modules for new devices: {error}");
-        }
-    }
-
-    fn modprobe_ended(&mut self) {
-        if let Some(helper) = self.hotplug.ended() {
-            unwatch(&self.epoll, helper.pidfd.as_fd());
-            self.load_modules();
-        }
-    }
-
-    fn add_buttons(&mut self, buttons: Vec<PowerButton>) {
-        for button in buttons {
-            let source = Source::Button(self.buttons.len());
-            match watch(&self.epoll, button.as_fd(), source, EpollFlags::EPOLLIN) {
-                Ok(()) => self.buttons.push(button),
-                Err(error) => log::error!("cannot watch a power button: {error}"),
-            }
-        }
-    }
-
-    fn button(&mut self, number: usize) {
-        let Some(button) = self.buttons.get_mut(number) else {
-            return;
-        };
-        match button.pressed() {
-            Ok(true) => {
-                log::info!("the power button was pressed");
-                self.end(Ending::PowerOff);
-            }
-            Ok(false) => {}
-            // Unplugged. Its number stays taken, so that the others keep theirs.
-            Err(_) => unwatch(&self.epoll, button.as_fd()),
         }
     }
 
