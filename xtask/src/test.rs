@@ -24,13 +24,14 @@ pub fn test() -> anyhow::Result<()> {
         ];
         run(cargo(&arguments))
     });
+    let programs = stages.run("programs for the guests", demo::build_programs);
     for (package, test) in slow_tests()? {
         stages.run(&format!("slow test {package} {test}"), || {
             let (package, test) = (format!("--package={package}"), format!("--test={test}"));
             run(cargo(&["test", "--release", &package, &test]))
         });
     }
-    if stages.run("programs for the guests", demo::build_programs) {
+    if programs {
         stages.run("virtual machines", || {
             // Unpacking is far quicker in a release build, and what it has built is found again.
             let mut build = Command::new(release_folder().join("demo"));

@@ -74,7 +74,7 @@ impl Workshop {
         assert_eq!(
             super::full_disk::names(&self.store.state_dir().join("builds"))
                 .iter()
-                .filter(|name| name.ends_with(".lock"))
+                .filter(|name| Path::new(name).extension().is_some_and(|it| it == "lock"))
                 .count(),
             1,
             "only our own, of the store that is open"
@@ -144,7 +144,9 @@ fn a_mirror_that_serves_something_else_is_not_believed() {
     let mirror = serve(other.clone());
     // Absent from the cache, then there under the right name with the wrong content.
     for cached in [None, Some(&other)] {
-        fs::remove_file(&wanted).ok();
+        if wanted.exists() {
+            fs::remove_file(&wanted).unwrap();
+        }
         if let Some(bytes) = cached {
             fs::write(&wanted, bytes).unwrap();
         }
