@@ -29,7 +29,7 @@ pub fn write(path: &Path, out: &mut dyn Write) -> Result<(), NarError> {
 /// The SHA-256 of the archive of the tree at `path`, and the archive's length in bytes.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn hash(path: &Path) -> Result<(Sha256, u64), NarError> {
     let mut hasher = Sha256Writer::new();
     write(path, &mut hasher)?;
