@@ -62,7 +62,6 @@ case $- in *i*) PS1='\[\e[1;32m\][\u@\h:\w]\$\[\e[0m\] ' ;; esac
 const LOGIN_DEFS: &str = "\
 ENV_PATH PATH=/run/wrappers/bin:/run/current-system/sw/bin
 ENV_SUPATH PATH=/run/wrappers/bin:/run/current-system/sw/bin
-FAIL_DELAY 3
 LOG_UNKFAIL_ENAB no
 MAIL_DIR /var/mail
 UMASK 077
