@@ -21,7 +21,7 @@ pub struct Disk {
 pub enum Writes {
     /// To a temporary overlay that survives the guest's reboots, but not the machine.
     Discarded,
-    /// To a sparse copy, which can be looked at when the machine has ended: [`Machine::disk`].
+    /// To a sparse copy, which can be looked at when the machine has ended: [`crate::Machine::disk`].
     Copied,
 }
 

@@ -38,12 +38,23 @@ impl Stages {
         Ok(())
     }
 
+    /// In the words of Rust's test runner, which people and machines know.
     fn summary(&self) -> String {
-        let lines = self.done.iter().map(|(name, took, result)| {
-            let word = if result.is_ok() { "ok" } else { "FAILED" };
-            format!("{name:<44}{word:<8}{:>8.1} s\n", took.as_secs_f64())
+        let word = |good: bool| if good { "ok" } else { "FAILED" };
+        let rows = self.done.iter().map(|(name, took, result)| {
+            let (word, took) = (word(result.is_ok()), took.as_secs_f64());
+            format!("stage {name} ... {word} ({took:.1} s)\n")
         });
-        lines.collect()
+        let rows: String = rows.collect();
+        let good = self.done.iter().filter(|(_, _, result)| result.is_ok());
+        let passed = good.count();
+        let failed = self.done.len() - passed;
+        let whole: Duration = self.done.iter().map(|(_, took, _)| *took).sum();
+        let (word, whole) = (word(failed == 0), whole.as_secs_f64());
+        format!(
+            "{rows}\ntest result: {word}. {passed} stages passed; {failed} stages failed; \
+             finished in {whole:.2}s"
+        )
     }
 }
 
