@@ -9,7 +9,7 @@ pub struct Scratch(PathBuf);
 impl Scratch {
     pub fn new() -> Self {
         let folder = tempfile::Builder::new()
-            .prefix("cairn-test-")
+            .prefix("cairn-demo-image-")
             .permissions(std::fs::Permissions::from_mode(0o755))
             .tempdir()
             .unwrap();
