@@ -1,6 +1,6 @@
 //! Activation: system description to /etc, users and /run/current-system.
 //!
-//! [`plan`] compares what the toplevel's `system.json` describes with what the root directory
+//! [`plan()`] compares what the toplevel's `system.json` describes with what the root directory
 //! holds, and gives the [`Plan`]: the list of [`Step`]s that lead there, one line each when
 //! printed. [`Plan::apply`] takes them. Both work on any root directory: the running system's, an
 //! image tree's, a test's. A second run plans nothing.

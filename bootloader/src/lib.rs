@@ -3,7 +3,7 @@
 //! | noun | what it is |
 //! |---|---|
 //! | [`Generation`] | one build of the system as the menu shows it |
-//! | [`entries`] | generations to the text of a GRUB menu |
+//! | [`entries()`] | generations to the text of a GRUB menu |
 //! | [`Slot`] | where that text is kept so that a torn write never boots |
 //! | [`boot_file_name`] | kernels and initrds in `/boot`, named by their content |
 //! | [`CoreImage`] | GRUB's own image, and how it is made |
