@@ -29,6 +29,7 @@ pub use identifiers::Identifiers;
 pub use initrd::{Initrd, InitrdError, Program, StoreObject};
 pub use kernel_modules::{
     ANY_HARDWARE, Closure, Module, ModuleError, ModuleTree, VIRTUAL_MACHINE, Wanted,
+    file_system_modules,
 };
 pub use layout::{Layout, Partition, PartitionKind, ROOT_PARTITION, SECTOR};
 pub use manifest::{Content, Manifest, ManifestError, Node};

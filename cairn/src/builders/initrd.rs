@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use cairn_image_builder::{
     ANY_HARDWARE, Initrd, ModuleTree, Program, StoreObject, VIRTUAL_MACHINE, Wanted,
+    file_system_modules,
 };
 use cairn_store::Job;
 use cairn_system::Stage1;
@@ -15,21 +16,22 @@ const COMPRESSION_LEVEL: i32 = 10;
 
 pub(super) fn build(job: &Job<'_>) -> BuildResult {
     let release = job.env("kernelRelease")?;
-    let preset = match job.env("hardware")? {
-        "virtual-machine" => VIRTUAL_MACHINE,
-        "any" => ANY_HARDWARE,
+    let (preset, any_root) = match job.env("hardware")? {
+        "virtual-machine" => (VIRTUAL_MACHINE, false),
+        "any" => (ANY_HARDWARE, true),
         other => {
             return Err(format!("'{other}' is no hardware; virtual-machine and any are").into());
         }
     };
     let modules = job.real(&format!("{}/lib/modules/{release}", job.env("kernel")?))?;
     let modules = ModuleTree::scan(&[modules])?;
+    let stage1 = Stage1::parse(job.env("stage1")?)?;
     let programs: BTreeMap<String, String> = serde_json::from_str(job.env("programs")?)?;
     let initrd = Initrd {
         init: job.real(job.env("init")?)?,
-        stage1: Stage1::parse(job.env("stage1")?)?,
+        wanted: wanted(preset, any_root, &stage1),
+        stage1,
         modules: &modules,
-        wanted: Wanted::new(preset, &[]),
         firmware: job
             .env("firmware")?
             .split_whitespace()
@@ -43,6 +45,23 @@ pub(super) fn build(job: &Job<'_>) -> BuildResult {
     make_directory(job.output())?;
     initrd.write(&job.output().join("initrd"), COMPRESSION_LEVEL)?;
     Ok(())
+}
+
+/// The hardware's modules, and those of the file systems that stage 1 mounts; of all of them if the
+/// root may turn out to be another one.
+fn wanted(preset: &[&str], any_root: bool, stage1: &Stage1) -> Wanted {
+    let types = stage1.file_systems.iter().map(|fs| fs.fs_type.as_str());
+    let required: Vec<_> = types
+        .flat_map(file_system_modules)
+        .map(str::to_owned)
+        .collect();
+    let mut wanted = Wanted::new(preset, &required);
+    if any_root {
+        wanted
+            .optional
+            .extend(file_system_modules("auto").into_iter().map(str::to_owned));
+    }
+    wanted
 }
 
 /// A static program needs no object but its own file.

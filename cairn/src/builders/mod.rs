@@ -40,7 +40,7 @@ const FORMATS: [(&str, u32); 11] = [
     ("builtin:kernel-modules", 2),
     ("builtin:firmware", 1),
     ("builtin:grub-bios", 1),
-    ("builtin:initrd", 1),
+    ("builtin:initrd", 2),
     ("builtin:toplevel", 2),
 ];
 

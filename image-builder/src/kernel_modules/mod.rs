@@ -28,7 +28,7 @@ use pattern::{is_pattern, underscores};
 
 pub use closure::{Closure, Wanted};
 pub use module::Module;
-pub use preset::{ANY_HARDWARE, VIRTUAL_MACHINE};
+pub use preset::{ANY_HARDWARE, VIRTUAL_MACHINE, file_system_modules};
 
 /// Every module of one kernel release.
 #[derive(Debug, Clone, PartialEq, Eq)]

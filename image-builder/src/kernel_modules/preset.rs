@@ -1,5 +1,8 @@
-//! Sets of modules for initrds that do not know the machine. Names that a kernel lacks, or has
-//! compiled in, are passed over.
+//! Sets of modules for initrds that do not know the machine, and the modules of file systems.
+//!
+//! Only what leads to the root and to a shell in an emergency is here: networks, screens and the
+//! rest of the machine wait for stage 2. Names of a preset that a kernel lacks, or has compiled in,
+//! are passed over.
 
 /// What a virtual machine may boot from, under QEMU, `VirtualBox`, `VMware`, Hyper-V, Xen
 /// and in clouds.
@@ -20,47 +23,13 @@ pub const VIRTUAL_MACHINE: &[&str] = &[
     "xen_scsifront",
     "sd_mod",
     "sr_mod",
-    "loop",
-    "dm_mod",
-    "dm_verity",
-    // Network and the rest of the machine.
-    "virtio_net",
-    "virtio_console",
+    // Random numbers, console and keyboard.
     "virtio_rng",
-    "virtio_balloon",
-    "vmxnet3",
-    "e1000",
-    "e1000e",
-    "ena",
-    "gve",
+    "virtio_console",
     "hv_vmbus",
-    "hv_netvsc",
-    "xen_netfront",
-    // File systems.
-    "ext4",
-    "vfat",
-    "squashfs",
-    "overlay",
-    "isofs",
-    "udf",
-    "erofs",
-    "xfs",
-    "btrfs",
-    "9p",
-    "9pnet_virtio",
-    "virtiofs",
-    "nls_cp437",
-    "nls_iso8859_1",
-    "nls_ascii",
-    "nls_utf8",
-    // Console and keyboard.
     "i8042",
     "atkbd",
-    "evdev",
-    "button",
     "hyperv_keyboard",
-    "virtio_input",
-    "virtio_gpu",
     "hid_generic",
     "usbhid",
     "xhci_pci",
@@ -144,8 +113,6 @@ pub const ANY_HARDWARE: &[&str] = &[
     // Keyboards and pointers.
     "i8042",
     "atkbd",
-    "evdev",
-    "button",
     "hid_generic",
     "hid_apple",
     "hid_logitech_dj",
@@ -171,30 +138,60 @@ pub const ANY_HARDWARE: &[&str] = &[
     "virtio_mmio",
     "virtio_blk",
     "virtio_scsi",
-    "virtio_net",
     "virtio_console",
     "virtio_rng",
     "vmw_pvscsi",
-    "vmxnet3",
     "hv_vmbus",
     "hv_storvsc",
-    "hv_netvsc",
     "hyperv_keyboard",
     "xen_blkfront",
-    "xen_netfront",
-    // File systems.
-    "ext4",
-    "vfat",
-    "squashfs",
-    "overlay",
-    "isofs",
-    "udf",
-    "erofs",
-    "xfs",
-    "btrfs",
-    "f2fs",
-    "nls_cp437",
-    "nls_iso8859_1",
-    "nls_ascii",
-    "nls_utf8",
 ];
+
+/// Every file system that a root or a medium may have.
+const FILE_SYSTEMS: &[&str] = &[
+    "ext4", "vfat", "iso9660", "squashfs", "overlay", "udf", "erofs", "xfs", "btrfs", "f2fs",
+];
+
+/// The modules that mounting the file system type `fs_type` takes, beside those that they depend
+/// on. Types that are part of every kernel take none.
+#[must_use]
+pub fn file_system_modules(fs_type: &str) -> Vec<&str> {
+    match fs_type {
+        "tmpfs" | "ramfs" | "none" | "bind" => Vec::new(),
+        "auto" => FILE_SYSTEMS
+            .iter()
+            .flat_map(|fs_type| file_system_modules(fs_type))
+            .collect(),
+        "ext2" | "ext3" | "ext4" => vec!["ext4"],
+        // The kernel's defaults, and what is common in options.
+        "vfat" | "msdos" => vec![
+            "vfat",
+            "nls_cp437",
+            "nls_ascii",
+            "nls_utf8",
+            "nls_iso8859_1",
+        ],
+        "iso9660" => vec!["isofs"],
+        "9p" => vec!["9p", "9pnet_virtio"],
+        other => vec![other],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_of_file_systems() {
+        assert_eq!(file_system_modules("ext3"), ["ext4"]);
+        assert_eq!(file_system_modules("xfs"), ["xfs"]);
+        assert_eq!(file_system_modules("iso9660"), ["isofs"]);
+        assert!(file_system_modules("tmpfs").is_empty());
+        let all = file_system_modules("auto");
+        assert!(
+            ["ext4", "isofs", "nls_utf8", "btrfs"]
+                .iter()
+                .all(|name| all.contains(name))
+        );
+    }
+}
