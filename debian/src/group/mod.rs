@@ -6,7 +6,7 @@
 //! paths cannot refer to each other in circles.
 //!
 //! Debian's packages use `Essential` ones without declaring it; so those are an input of every
-//! group that they do not need themselves.
+//! group that they do not need themselves, but for kernels and firmware.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -56,7 +56,7 @@ pub fn groups(lock: &Lock) -> Vec<Group> {
         })
         .collect();
     let mut groups = merge(&units, &edges);
-    add_essential_inputs(&mut groups);
+    add_essential_inputs(&mut groups, lock);
     let mut groups = sort(&groups);
     name_apart(&mut groups);
     groups
@@ -70,8 +70,12 @@ struct Unit<'a> {
 }
 
 fn is_library(package: &LockedPackage) -> bool {
-    let section = package.section.rsplit('/').next().unwrap_or_default();
-    matches!(section, "libs" | "oldlibs")
+    matches!(section(package), "libs" | "oldlibs")
+}
+
+/// The section without the archive area: `kernel` of `non-free-firmware/kernel`.
+fn section(package: &LockedPackage) -> &str {
+    package.section.rsplit('/').next().unwrap_or_default()
 }
 
 fn units(lock: &Lock) -> Vec<Unit<'_>> {
@@ -197,7 +201,7 @@ fn reachable(
     reached
 }
 
-fn add_essential_inputs(groups: &mut [Group]) {
+fn add_essential_inputs(groups: &mut [Group], lock: &Lock) {
     let essential: BTreeSet<usize> = groups
         .iter()
         .enumerate()
@@ -210,11 +214,18 @@ fn add_essential_inputs(groups: &mut [Group]) {
         .collect();
     let closure = reachable(&edges, essential.iter().copied(), &BTreeSet::new());
     for (at, group) in groups.iter_mut().enumerate() {
-        if !closure.contains(&at) {
+        if !closure.contains(&at) && runs_programs(group, lock) {
             let inputs: BTreeSet<usize> = group.inputs.iter().chain(&essential).copied().collect();
             group.inputs = inputs.into_iter().collect();
         }
     }
+}
+
+/// Kernels, their modules and firmware run on no other package: without the essential ones as
+/// inputs they are built first, and again only for themselves.
+fn runs_programs(group: &Group, lock: &Lock) -> bool {
+    let mut packages = group.packages.iter().filter_map(|name| lock.package(name));
+    packages.any(|package| section(package) != "kernel")
 }
 
 /// Inputs first; then indices are those of the new order.

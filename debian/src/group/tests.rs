@@ -43,6 +43,22 @@ fn check(lines: &str, expected: Expect) {
 }
 
 #[test]
+fn a_kernel_uses_no_essential_package() {
+    check(
+        "linux-image-1 linux kernel: kmod
+         kmod kmod admin: libc6
+         libc6 glibc libs:
+         dash dash! shells: libc6",
+        expect![[r#"
+            0 libc6 ["libc6"] []
+            1 dash ["dash"] [0]
+            2 kmod ["kmod"] [0, 1]
+            3 linux ["linux-image-1"] [2]
+        "#]],
+    );
+}
+
+#[test]
 fn sources_libraries_and_cycles() {
     check(
         "libc6 glibc libs: libgcc-s1
