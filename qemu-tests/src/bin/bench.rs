@@ -249,7 +249,7 @@ fn image(options: &BuildOptions, built: &Built) -> anyhow::Result<()> {
 fn genimage_config(root: &Partition) -> String {
     format!(
         "image efi.vfat {{ vfat {{ }} empty = true size = 64M }}\n\
-         image root.ext4 {{ ext4 {{ label = \"{ROOT_LABEL}\" }} size = {}k }}\n\
+         image root.ext4 {{ ext4 {{ label = \"{ROOT_LABEL}\" use-mke2fs = true }} size = {}k }}\n\
          image disk.img {{\n  hdimage {{ partition-table-type = gpt }}\n  \
          partition efi {{ image = \"efi.vfat\" }}\n  \
          partition root {{ image = \"root.ext4\" }}\n}}\n",
