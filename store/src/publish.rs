@@ -37,6 +37,14 @@ impl Store {
         }
         self.check_references(batch)?;
         self.sync_trees(batch)?;
+        let published = self.place_and_register(batch);
+        if published.is_err() {
+            self.withdraw(batch);
+        }
+        published
+    }
+
+    fn place_and_register(&self, batch: &[Finished]) -> Result<(), StoreError> {
         for object in batch {
             self.put_in_place(&object.tree, &object.registration.info.path)?;
         }
@@ -46,6 +54,20 @@ impl Store {
             .map(|object| object.registration.clone())
             .collect();
         self.database.register(&registrations)
+    }
+
+    /// Removes what was put in place and could not be registered, as on a full disk. What may be
+    /// registered after all stays; and what cannot be removed makes room at the next try.
+    fn withdraw(&self, batch: &[Finished]) {
+        for object in batch {
+            let path = &object.registration.info.path;
+            if !matches!(self.is_valid(path), Ok(false)) {
+                continue;
+            }
+            if let Err(error) = tree::remove(&self.real_path(path)) {
+                log::warn!("{path} is left behind, unregistered: {error}");
+            }
+        }
     }
 
     /// What an object refers to must be valid before it, or become so with it.
