@@ -133,10 +133,10 @@ mod tests {
             _ => None,
         };
         for (dump, scheme, host, proxy) in [
-            (DUMP, "http", "deb.debian.org", Some("http://cache:3142")),
+            (DUMP, "http", "deb.example.org", Some("http://cache:3142")),
             (DUMP, "http", "local.example", None),
-            (DUMP, "https", "deb.debian.org", Some("http://env:2")),
-            ("", "http", "deb.debian.org", Some("http://env:1")),
+            (DUMP, "https", "deb.example.org", Some("http://env:2")),
+            ("", "http", "deb.example.org", Some("http://env:1")),
             ("", "http", "a.inner.example", None),
             ("", "http", "localhost", None),
             ("", "http", "notlocalhost", Some("http://env:1")),
