@@ -104,10 +104,10 @@ mod tests {
         .assert_eq(&early_config(Root::WithUuid(uuid), Some(Serial::COM1)));
         expect![[r#"
             set cairn_hashsum=yes
-            set root=$root,gpt3
+            set root=$root,gpt1
             set prefix=($root)/boot/grub
             configfile $prefix/grub.cfg
         "#]]
-        .assert_eq(&early_config(Root::OnBootDisk { partition: 3 }, None));
+        .assert_eq(&early_config(Root::OnBootDisk { partition: 1 }, None));
     }
 }

@@ -16,7 +16,7 @@ use cairn_system::Bootspec;
 use crate::grub::Grub;
 
 /// Raised with each change that gives other bytes for the same toplevel.
-const FORMAT_VERSION: u32 = 2;
+const FORMAT_VERSION: u32 = 3;
 
 /// What the names of images begin with while they are written.
 const UNFINISHED_PREFIX: &str = ".cairn-image-";

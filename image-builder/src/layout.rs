@@ -7,6 +7,9 @@
 //! ...      root                  ext4; last, so that it can grow
 //! end      one MiB that ends with the copy of the GPT
 //! ```
+//!
+//! The root is number 1 in the table, wherever it lies: `/dev/sda1` is what people call a disk's
+//! first partition.
 
 use std::fmt;
 
@@ -15,7 +18,9 @@ use uuid::Uuid;
 use crate::identifiers::Identifiers;
 
 /// Number of the root partition.
-pub const ROOT_PARTITION: u32 = 3;
+pub const ROOT_PARTITION: u32 = 1;
+const BIOS_BOOT_PARTITION: u32 = 2;
+const ESP_PARTITION: u32 = 3;
 /// Bytes of a sector.
 pub const SECTOR: u64 = 512;
 /// Partitions begin and end at multiples of one MiB, which suits every disk's physical blocks.
@@ -29,7 +34,7 @@ pub struct Layout {
     pub size: u64,
     /// GUID of the disk.
     pub disk_guid: Uuid,
-    /// Partitions in order; the first has number 1.
+    /// Partitions in the order of their places.
     pub partitions: [Partition; 3],
     /// Bytes of contents in the file systems: what the image needs on disk, at the least.
     pub content: u64,
@@ -38,6 +43,8 @@ pub struct Layout {
 /// One partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partition {
+    /// Its number in the table: the 1 of `/dev/sda1`.
+    pub number: u32,
     /// What it is for.
     pub kind: PartitionKind,
     /// Its name in the table: `PARTLABEL=`.
@@ -73,6 +80,7 @@ impl Layout {
         content: u64,
     ) -> Self {
         let bios_boot = Partition {
+            number: BIOS_BOOT_PARTITION,
             kind: PartitionKind::BiosBoot,
             name: "bios-boot".to_owned(),
             guid: identifiers.bios_boot_partition,
@@ -82,6 +90,7 @@ impl Layout {
         };
         let serial = identifiers.esp_serial;
         let esp = Partition {
+            number: ESP_PARTITION,
             kind: PartitionKind::Esp,
             name: "esp".to_owned(),
             guid: identifiers.esp_partition,
@@ -90,6 +99,7 @@ impl Layout {
             size: esp_size.next_multiple_of(ALIGNMENT),
         };
         let root = Partition {
+            number: ROOT_PARTITION,
             kind: PartitionKind::Root,
             name: root_label.to_owned(),
             guid: identifiers.root_partition,
@@ -138,10 +148,11 @@ impl Partition {
 impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "disk {} of {} MiB", self.disk_guid, self.size >> 20)?;
-        for (partition, number) in self.partitions.iter().zip(1..) {
+        for partition in &self.partitions {
             write!(
                 f,
-                "{number} {:<10} {:>6} MiB at {:>4} MiB, PARTUUID={}",
+                "{} {:<10} {:>6} MiB at {:>4} MiB, PARTUUID={}",
+                partition.number,
                 partition.name,
                 partition.size >> 20,
                 partition.start >> 20,
@@ -167,9 +178,9 @@ mod tests {
         let layout = Layout::new(&identifiers, "nixos", 64 << 20, (600 << 20) - 4096, 0);
         expect![[r#"
             disk 944232c2-11d2-8fa1-a8f6-936c0ab7a30b of 667 MiB
-            1 bios-boot       1 MiB at    1 MiB, PARTUUID=306dd0a1-aebe-8892-8da8-a7acf9f747d7
-            2 esp            64 MiB at    2 MiB, PARTUUID=fcf6b3b7-d7e4-8cf8-9af6-06e5e06988f8, UUID=2C07-51C6
-            3 nixos         600 MiB at   66 MiB, PARTUUID=71f5e8a0-6b8c-8748-8a6e-bad137631304, UUID=397e55e7-c7d8-8823-8749-8b304cacefdb
+            2 bios-boot       1 MiB at    1 MiB, PARTUUID=306dd0a1-aebe-8892-8da8-a7acf9f747d7
+            3 esp            64 MiB at    2 MiB, PARTUUID=fcf6b3b7-d7e4-8cf8-9af6-06e5e06988f8, UUID=2C07-51C6
+            1 nixos         600 MiB at   66 MiB, PARTUUID=71f5e8a0-6b8c-8748-8a6e-bad137631304, UUID=397e55e7-c7d8-8823-8749-8b304cacefdb
         "#]].assert_eq(&layout.to_string());
     }
 }

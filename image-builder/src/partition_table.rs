@@ -29,8 +29,7 @@ pub(crate) fn partition_table(layout: &Layout, boot_code: &[u8; 440]) -> io::Res
     let partitions: BTreeMap<_, _> = layout
         .partitions
         .iter()
-        .zip(1..)
-        .map(|(partition, number)| {
+        .map(|partition| {
             let entry = GptPartition {
                 part_type_guid: type_guid(partition.kind),
                 part_guid: partition.guid,
@@ -42,7 +41,7 @@ pub(crate) fn partition_table(layout: &Layout, boot_code: &[u8; 440]) -> io::Res
                 },
                 name: partition.name.clone(),
             };
-            (number, entry)
+            (partition.number, entry)
         })
         .collect();
     let mut table = gpt::GptConfig::new()

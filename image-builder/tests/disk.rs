@@ -200,7 +200,8 @@ fn partitions_are_where_and_what_they_should_be() {
     let image = scratch.path().join("disk.img");
     let layout = build(&disk(&root, &esp, &boot), &image);
     check(&image, &layout, scratch.path());
-    for (partition, number) in layout.partitions.iter().zip(1..) {
+    for partition in &layout.partitions {
+        let number = partition.number;
         let option = format!("-i{number}");
         let text = run("gdisk", "sgdisk", &[option.as_ref(), image.as_os_str()]);
         let guid = partition.guid.to_string().to_uppercase();

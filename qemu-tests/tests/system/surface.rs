@@ -41,15 +41,15 @@ fn the_store_is_read_only() -> anyhow::Result<()> {
 
 /// What is mounted, each from what, where and as what, and why.
 const MOUNTS: &[(&str, &str, &str, &str)] = &[
-    ("/dev/vda3", "/", "ext4", "the root, by its label"),
+    ("/dev/vda1", "/", "ext4", "the root, by its label"),
     (
-        "/dev/vda3",
+        "/dev/vda1",
         "/nix/store",
         "ext4",
         "the store, bound over itself to be read-only",
     ),
     (
-        "/dev/vda2",
+        "/dev/vda3",
         "/boot/efi",
         "vfat",
         "the EFI system partition, also on a machine with BIOS",
