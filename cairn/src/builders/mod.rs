@@ -53,6 +53,11 @@ pub fn format_version(builder: &str) -> Option<u32> {
         .map(|&(_, version)| version)
 }
 
+/// The name and format version of each builder.
+pub fn format_versions() -> impl Iterator<Item = (&'static str, u32)> {
+    FORMATS.into_iter()
+}
+
 /// All builders; packages of `lock` come through `fetcher`, which knows the mirrors and the cache.
 #[must_use]
 pub fn builders(fetcher: Fetcher, lock: Lock) -> Builders {

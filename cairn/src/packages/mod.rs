@@ -16,6 +16,10 @@ use cairn_store_path::{Derivation, Method, STORE_DIR, StorePath};
 
 use crate::builders;
 
+mod json;
+
+pub use json::packages_json;
+
 /// Platform of all derivations.
 const SYSTEM: &str = "x86_64-linux";
 
@@ -93,13 +97,8 @@ impl<'store> PackageSet<'store> {
             .filter_map(|name| lock.package(name))
             .map(|package| self.fetch(package))
             .collect::<Result<Vec<_>>>()?;
-        let version = group.version.to_string();
-        let upstream = version
-            .split_once(':')
-            .map_or(version.as_str(), |(_epoch, rest)| rest);
-        let name = format!("{}-{}", plain(&group.name), plain(upstream));
         self.derive(
-            &name,
+            &object_name(group),
             "builtin:debian-import",
             &[
                 ("debs", join(debs.iter())),
@@ -109,9 +108,7 @@ impl<'store> PackageSet<'store> {
     }
 
     fn fetch(&self, package: &LockedPackage) -> Result<StorePath> {
-        let file_name = package.filename.rsplit('/').next().unwrap_or(&package.name);
-
-        let builder = DerivationBuilder::new(&plain(file_name), SYSTEM, "builtin:fetch-deb")
+        let builder = DerivationBuilder::new(&deb_name(package), SYSTEM, "builtin:fetch-deb")
             .env("package", package.name.as_str())
             .fixed_sha256(Method::Flat, package.sha256);
         self.instantiate(builder)
@@ -274,12 +271,27 @@ impl<'store> PackageSet<'store> {
     }
 }
 
+/// The name of the object that the packages of a group become: without the version's epoch.
+fn object_name(group: &Group) -> String {
+    let version = group.version.to_string();
+    let upstream = version
+        .split_once(':')
+        .map_or(version.as_str(), |(_epoch, rest)| rest);
+    format!("{}-{}", plain(&group.name), plain(upstream))
+}
+
+/// The name of the store object that a package's file becomes.
+fn deb_name(package: &LockedPackage) -> String {
+    plain(package.filename.rsplit('/').next().unwrap_or(&package.name))
+}
+
 fn is_path_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || "+-._?=".contains(c)
 }
 
-/// All groups below `index`, the nearest first, what every package may use unsaid last.
-fn inputs<'a>(groups: &[Group], index: usize, outputs: &'a [StorePath]) -> Vec<&'a StorePath> {
+/// What `outputs` has for each group below `index`, the nearest first, what every package may use
+/// unsaid last.
+fn inputs<'a, T>(groups: &[Group], index: usize, outputs: &'a [T]) -> Vec<&'a T> {
     let mut seen = BTreeSet::new();
     let mut order = Vec::new();
     let mut level = vec![index];

@@ -1,0 +1,67 @@
+//! `packages.json`: what `modules/packages` knows of the lock file.
+//!
+//! The groups of packages and what each may refer to are computed here, so that the package set
+//! written in the Nix language has nothing to do but to name derivations, and only those that are
+//! asked for.
+//!
+//! ```text
+//! format    1
+//! system    platform of all derivations
+//! formats   format version of each builder, by its whole name
+//! groups    [ { name, debs = [ package ], inputs = [ place in this list ] } ]
+//! packages  by name: { version, group, file, sha256, dependencies }
+//! ```
+
+use std::collections::BTreeMap;
+
+use cairn_debian::{Lock, LockedPackage, groups};
+use serde_json::{Value, json};
+
+use super::{SYSTEM, deb_name, inputs, object_name};
+use crate::builders;
+
+/// The format that this program writes and `modules/packages` reads.
+const FORMAT: u32 = 1;
+
+/// The text of `packages.json` for `lock`; the same lock always gives the same text.
+#[must_use]
+pub fn packages_json(lock: &Lock) -> String {
+    let groups = groups(lock);
+    let places: Vec<usize> = (0..groups.len()).collect();
+    let listed: Vec<Value> = groups
+        .iter()
+        .enumerate()
+        .map(|(place, group)| {
+            json!({
+                "name": object_name(group),
+                "debs": group.packages,
+                "inputs": inputs(&groups, place, &places),
+            })
+        })
+        .collect();
+    let packages: BTreeMap<&str, Value> = groups
+        .iter()
+        .enumerate()
+        .flat_map(|(place, group)| group.packages.iter().map(move |name| (place, name)))
+        .filter_map(|(place, name)| Some((place, lock.package(name)?)))
+        .map(|(place, package)| (package.name.as_str(), package_facts(place, package)))
+        .collect();
+    json!({
+        "format": FORMAT,
+        "system": SYSTEM,
+        "formats": builders::format_versions().collect::<BTreeMap<_, _>>(),
+        "groups": listed,
+        "packages": packages,
+    })
+    .to_string()
+}
+
+fn package_facts(group: usize, package: &LockedPackage) -> Value {
+    json!({
+        "version": package.version,
+        "group": group,
+        "file": deb_name(package),
+        "sha256": package.sha256.to_base16(),
+        "dependencies": package.dependencies,
+    })
+}

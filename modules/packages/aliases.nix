@@ -1,0 +1,2 @@
+# NixOS's names for Debian's packages.
+final: below: { }

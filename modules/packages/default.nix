@@ -1,0 +1,33 @@
+# The package set: `pkgs`.
+#
+# `packages` is the file packages.json that cairn makes of the lock file: which Debian packages
+# become one store object together, against what, and what they are made of. Nothing of it is
+# looked at before a package is asked for by name.
+#
+# `programs` has the store paths of cairn's own programs by name.
+{
+  packages,
+  programs ? { },
+  lib ? if builtins.pathExists ../lib then import ../lib else { },
+  overlays ? [ ],
+  config ? { },
+}:
+let
+  facts = builtins.fromJSON (builtins.readFile packages);
+
+  layers = [
+    (import ./archive.nix { inherit facts; })
+    (import ./builders.nix { inherit facts programs; })
+    (import ./writers.nix { inherit lib; })
+    (import ./aliases.nix)
+    (_: _: { inherit lib config overlays; })
+  ]
+  ++ overlays;
+
+  # Each layer sees the finished set and what lies below it.
+  pkgs = builtins.foldl' (below: layer: below // layer pkgs below) { } layers;
+in
+if facts.format == 1 then
+  pkgs
+else
+  throw "packages.json has format ${toString facts.format}, but these modules know format 1"

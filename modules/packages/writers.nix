@@ -1,0 +1,6 @@
+# Derivations of texts.
+{ lib }:
+final: _:
+{
+  writeText = name: text: final.build "text" { inherit name text; };
+}
