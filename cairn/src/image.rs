@@ -81,6 +81,21 @@ pub fn cached_disk_image(image: &DiskImage<'_>, images: &Path, name: &str) -> Re
     Ok(output)
 }
 
+/// A root file system on which nothing was ever activated.
+///
+/// # Errors
+/// The table of directories contradicts itself.
+pub(crate) fn empty_root() -> Result<Manifest> {
+    let mut root = Manifest::new();
+    for (path, mode) in DIRECTORIES {
+        let path = Path::new(path);
+        root.insert_directories(path.parent().unwrap_or(path))?;
+        root.insert(path, Node::directory(mode))?;
+    }
+    root.insert("tmp", Node::directory(0o1777))?;
+    Ok(root)
+}
+
 /// Waits until no other process writes an image there.
 fn lock(file: &Path) -> Result<fs::File> {
     let locked = fs::File::create(file).and_then(|file| file.lock().map(|()| file));
@@ -149,13 +164,7 @@ impl DiskImage<'_> {
 
     /// The tree of the root file system.
     fn root(&self) -> Result<Manifest> {
-        let mut root = Manifest::new();
-        for (path, mode) in DIRECTORIES {
-            let path = Path::new(path);
-            root.insert_directories(path.parent().unwrap_or(path))?;
-            root.insert(path, Node::directory(mode))?;
-        }
-        root.insert("tmp", Node::directory(0o1777))?;
+        let mut root = empty_root()?;
         self.add_store(&mut root)?;
         self.add_boot(&mut root)?;
         Ok(root)

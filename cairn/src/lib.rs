@@ -8,6 +8,7 @@
 //! | [`builders`] | what derivations name as `builtin:…` |
 //! | [`image`] | a toplevel to a disk image |
 //! | [`demo`] | the demo machine |
+//! | [`vm`] | a toplevel in QEMU, with the host's store and no image |
 //! | [`service_control`] | `cairn status` and its kin, on the running system |
 
 #![forbid(unsafe_code)]
@@ -22,6 +23,7 @@ pub mod packages;
 mod place;
 mod progress;
 pub mod service_control;
+pub mod vm;
 
 pub use grub::Grub;
 pub use place::Place;

@@ -9,7 +9,7 @@ use crate::fat::Fat;
 use crate::file_system::{FileSystemError, FileSystemWriter};
 use crate::identifiers::Identifiers;
 use crate::layout::{Layout, Partition, SECTOR};
-use crate::manifest::{Content, Manifest};
+use crate::manifest::Manifest;
 use crate::output::{Output, OutputError};
 use crate::partition_table::partition_table;
 use crate::region::Region;
@@ -85,7 +85,7 @@ pub fn plan(disk: &Disk<'_>) -> Result<Layout, DiskError> {
     let identifiers = Identifiers::from_seed(&disk.seed);
     let esp_size = esp(&identifiers).size(disk.esp, 0)?;
     let root_size = root(disk, &identifiers).size(disk.root, disk.free_space)?;
-    let content = contents(disk.root) + contents(disk.esp);
+    let content = disk.root.content_size() + disk.esp.content_size();
     Ok(Layout::new(
         &identifiers,
         disk.root_label,
@@ -168,15 +168,4 @@ fn root(disk: &Disk<'_>, identifiers: &Identifiers) -> Ext4 {
         uuid: identifiers.root_file_system,
         epoch: disk.epoch,
     }
-}
-
-/// Bytes of all contents in `tree`.
-fn contents(tree: &Manifest) -> u64 {
-    tree.entries()
-        .map(|(_, node)| match &node.content {
-            Content::Bytes(bytes) => bytes.len() as u64,
-            Content::File { size, .. } => *size,
-            Content::Directory | Content::Symlink(_) | Content::CharDevice { .. } => 0,
-        })
-        .sum()
 }

@@ -19,6 +19,7 @@ mod output;
 mod pages;
 mod partition_table;
 mod region;
+mod volume;
 
 pub use cpio::{CpioError, write_cpio};
 pub use disk::{BiosBoot, Disk, DiskError, Progress, plan, write};
@@ -35,3 +36,4 @@ pub use layout::{Layout, Partition, PartitionKind, ROOT_PARTITION, SECTOR};
 pub use manifest::{Content, Manifest, ManifestError, Node};
 pub use output::OutputError;
 pub use region::Region;
+pub use volume::write_volume;

@@ -230,6 +230,17 @@ impl Manifest {
             .map(|(path, node)| (path.as_path(), node))
     }
 
+    /// Bytes of all contents.
+    #[must_use]
+    pub fn content_size(&self) -> u64 {
+        let size = |node: &Node| match &node.content {
+            Content::Bytes(bytes) => bytes.len() as u64,
+            Content::File { size, .. } => *size,
+            Content::Directory | Content::Symlink(_) | Content::CharDevice { .. } => 0,
+        };
+        self.entries.values().map(size).sum()
+    }
+
     /// The node at `path`.
     #[must_use]
     pub fn get(&self, path: &Path) -> Option<&Node> {

@@ -67,9 +67,9 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
-    use crate::accelerator::Accelerator;
     use crate::blueprint::DirectKernel;
     use crate::firmware::Ovmf;
+    use cairn::vm::Accelerator;
 
     #[test]
     fn the_arguments_of_a_uefi_machine() {

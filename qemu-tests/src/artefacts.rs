@@ -3,8 +3,10 @@
 use std::env;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use anyhow::Context;
+use cairn::vm::Accelerator;
 
 /// `target/vm-tests`, made if it does not exist.
 ///
@@ -33,4 +35,21 @@ pub fn folder(name: &str) -> anyhow::Result<PathBuf> {
     }
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     Ok(folder)
+}
+
+/// The best accelerator that works here; which it is and why is told once.
+///
+/// # Errors
+/// QEMU is not installed or cannot even emulate.
+pub fn accelerator() -> anyhow::Result<Accelerator> {
+    static FOUND: OnceLock<Result<Accelerator, String>> = OnceLock::new();
+    let detect = || {
+        let (accelerator, reason) = Accelerator::detect(&root()?.join("accelerator"))?;
+        eprintln!("accelerator: {accelerator}: {reason}");
+        anyhow::Ok(accelerator)
+    };
+    FOUND
+        .get_or_init(|| detect().map_err(|error| format!("{error:#}")))
+        .clone()
+        .map_err(anyhow::Error::msg)
 }

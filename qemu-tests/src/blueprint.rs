@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use crate::accelerator::Accelerator;
 use crate::agent::Agent;
 use crate::artefacts;
 use crate::console::Console;
@@ -18,6 +17,7 @@ use crate::machine::Machine;
 use crate::process::{Process, QEMU};
 use crate::qmp::Qmp;
 use crate::sockets::{Sockets, socket_arguments};
+use cairn::vm::Accelerator;
 
 /// What the machine boots.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -193,7 +193,7 @@ impl Blueprint {
     fn detect(&self) -> anyhow::Result<Accelerator> {
         match self.accelerator {
             Some(accelerator) => Ok(accelerator),
-            None => Accelerator::detect(),
+            None => artefacts::accelerator(),
         }
     }
 

@@ -12,7 +12,6 @@
 
 #![forbid(unsafe_code)]
 
-pub mod accelerator;
 pub mod agent;
 mod arguments;
 pub mod artefacts;
@@ -29,7 +28,8 @@ mod sockets;
 pub mod timeline;
 pub mod transcript;
 
-pub use accelerator::Accelerator;
+pub use cairn::vm::Accelerator;
+
 pub use blueprint::{Blueprint, Boot, DirectKernel, Interactive};
 pub use disk::{Bus, Disk, Writes};
 pub use machine::Machine;

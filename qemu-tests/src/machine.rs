@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use serde_json::json;
 
-use crate::accelerator::Accelerator;
 use crate::agent::Agent;
 use crate::console::Console;
 use crate::process::Process;
 use crate::qmp::Qmp;
 use crate::timeline::Timeline;
+use cairn::vm::Accelerator;
 
 /// A running machine; dropping it kills it.
 #[derive(Debug)]

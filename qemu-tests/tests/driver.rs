@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cairn_qemu_tests::{Accelerator, Blueprint, Boot, Bus, Disk, Machine, Writes};
+use cairn_qemu_tests::{Accelerator, Blueprint, Boot, Bus, Disk, Machine, Writes, artefacts};
 use serde_json::json;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -204,7 +204,7 @@ fn the_accelerator_is_one_that_runs_a_guest() -> anyhow::Result<()> {
         .disk(&image(&folder)?)
         .start()?;
     machine.console().expect("hello world")?;
-    assert_eq!(machine.accelerator(), Accelerator::detect()?);
+    assert_eq!(machine.accelerator(), artefacts::accelerator()?);
     Ok(())
 }
 

@@ -8,14 +8,12 @@ use std::fmt;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::ExitStatus;
-use std::sync::OnceLock;
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, Result, bail};
 
-use crate::artefacts;
-use crate::process::{Process, QEMU};
+use super::QEMU;
 
 /// With KVM that works, the boot sector runs after some 0.2 s.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -53,36 +51,24 @@ impl Accelerator {
         }
     }
 
-    /// The best accelerator that works here. The first call in a process prints which it is and
-    /// why; the probe itself runs once for each boot of the host.
+    /// The best accelerator that works here, and why it is that one. The probe runs once for each
+    /// boot of the host; the file `known` remembers what it found.
     ///
     /// # Errors
-    /// QEMU is not installed or cannot even emulate.
-    pub fn detect() -> anyhow::Result<Self> {
-        static FOUND: OnceLock<Result<Accelerator, String>> = OnceLock::new();
-        FOUND
-            .get_or_init(|| detect().map_err(|error| format!("{error:#}")))
-            .clone()
-            .map_err(anyhow::Error::msg)
+    /// QEMU is not installed or cannot even emulate, or `known` cannot be written.
+    pub fn detect(known: &Path) -> Result<(Self, String)> {
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")
+            .context("cannot read /proc/sys/kernel/random/boot_id")?;
+        let key = format!("{} kvm={}", boot.trim(), Path::new("/dev/kvm").exists());
+        let text = fs::read_to_string(known).unwrap_or_default();
+        if let Some(found) = remembered(&text, &key) {
+            return Ok(found);
+        }
+        let (accelerator, reason) = probe()?;
+        let text = format!("{key}\n{}\n{reason}\n", name(accelerator));
+        fs::write(known, text).with_context(|| format!("cannot write '{}'", known.display()))?;
+        Ok((accelerator, reason))
     }
-}
-
-fn detect() -> anyhow::Result<Accelerator> {
-    let cache = artefacts::root()?.join("accelerator");
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .context("cannot read /proc/sys/kernel/random/boot_id")?;
-    let key = format!("{} kvm={}", boot.trim(), Path::new("/dev/kvm").exists());
-    let known = fs::read_to_string(&cache).unwrap_or_default();
-    let (accelerator, reason) = if let Some(found) = remembered(&known, &key) {
-        found
-    } else {
-        let found = probe()?;
-        let text = format!("{key}\n{}\n{}\n", name(found.0), found.1);
-        fs::write(&cache, text).with_context(|| format!("cannot write {}", cache.display()))?;
-        found
-    };
-    eprintln!("accelerator: {accelerator}: {reason}");
-    Ok(accelerator)
 }
 
 fn name(accelerator: Accelerator) -> &'static str {
@@ -106,7 +92,7 @@ fn remembered(text: &str, key: &str) -> Option<(Accelerator, String)> {
     Some((accelerator, lines.next()?.to_owned()))
 }
 
-fn probe() -> anyhow::Result<(Accelerator, String)> {
+fn probe() -> Result<(Accelerator, String)> {
     if !Path::new("/dev/kvm").exists() {
         return Ok((Accelerator::Tcg, "this host has no /dev/kvm".to_owned()));
     }
@@ -138,14 +124,13 @@ enum Outcome {
     Refused(String),
 }
 
-fn run_guest(accelerator: Accelerator, timeout: Duration) -> anyhow::Result<Outcome> {
+fn run_guest(accelerator: Accelerator, timeout: Duration) -> Result<Outcome> {
     let folder = tempfile::Builder::new()
         .prefix("cairn-probe-")
         .tempdir()
         .context("cannot create a temporary folder")?;
     let sector = folder.path().join("disk");
     write_disk(&sector)?;
-    let log = folder.path().join("log");
     let mut arguments = accelerator.arguments().map(str::to_owned).to_vec();
     let drive = format!(
         "file={},format=raw,if=none,id=probe,readonly=on",
@@ -172,16 +157,25 @@ fn run_guest(accelerator: Accelerator, timeout: Duration) -> anyhow::Result<Outc
         .chain(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"])
         .map(str::to_owned),
     );
-    let process = Process::start(arguments, &log)?;
-    let Ok(status) = process.wait(Instant::now() + timeout) else {
-        process.kill()?;
+    // coreutils' timeout ends with 128 + SIGKILL if QEMU did not end by itself.
+    let output = Command::new("timeout")
+        .arg("--signal=KILL")
+        .arg(timeout.as_secs().to_string())
+        .arg(QEMU)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot run timeout; install it: apt-get install coreutils")?;
+    if matches!(
+        (output.status.code(), output.status.signal()),
+        (Some(137), _) | (_, Some(9))
+    ) {
         return Ok(Outcome::Hung);
-    };
-    let complaint = fs::read_to_string(&log).unwrap_or_default();
-    judge(status, &complaint)
+    }
+    judge(output.status, &String::from_utf8_lossy(&output.stderr))
 }
 
-fn judge(status: ExitStatus, complaint: &str) -> anyhow::Result<Outcome> {
+fn judge(status: ExitStatus, complaint: &str) -> Result<Outcome> {
     match (status.code(), status.signal()) {
         (Some(PROBE_STATUS), _) => Ok(Outcome::Ran),
         (Some(127 | 126), _) => {
@@ -199,7 +193,7 @@ fn judge(status: ExitStatus, complaint: &str) -> anyhow::Result<Outcome> {
 }
 
 /// SeaBIOS does not come to an end with a virtio disk of a single sector; 1 MiB is enough.
-fn write_disk(path: &Path) -> anyhow::Result<()> {
+fn write_disk(path: &Path) -> Result<()> {
     let mut disk = boot_sector().to_vec();
     disk.resize(1 << 20, 0);
     fs::write(path, disk).with_context(|| format!("cannot write {}", path.display()))
