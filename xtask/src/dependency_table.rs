@@ -8,6 +8,7 @@ use crate::metadata::{Package, Packages};
 const TABLE: &[(&str, &[&str])] = &[
     ("cairn-store-path", &[]),
     ("cairn-sys", &[]),
+    ("cairn-evaluator", &["cairn-store-path"]),
     ("cairn-system", &["cairn-store-path"]),
     ("cairn-debian", &["cairn-store-path"]),
     ("cairn-store", &["cairn-store-path", "cairn-sys"]),
@@ -43,6 +44,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "cairn-activate",
             "cairn-bootloader",
             "cairn-debian",
+            "cairn-evaluator",
             "cairn-image-builder",
             "cairn-store",
             "cairn-store-path",
