@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use cairn_bootloader::{CoreImage, Platform, Root, Serial, early_config};
-use cairn_image_builder::{BiosBoot, ROOT_PARTITION};
+use cairn_image_builder::BiosBoot;
 use cairn_store::{Access, Sandbox, Store};
 use cairn_store_path::StorePath;
 
@@ -29,13 +29,10 @@ impl Grub {
     /// One is missing.
     pub fn of(packages: &PackageSet<'_>) -> Result<Self> {
         let tools = packages.package("grub-common")?.clone();
-        let root = Root::OnBootDisk {
-            partition: ROOT_PARTITION,
-        };
         let variables = [
             ("tools", tools.to_string()),
             ("modules", packages.path("grub-pc-bin", "lib/grub/i386-pc")?),
-            ("earlyConfig", early_config(root, Some(Serial::COM1))),
+            ("serial", "1".to_owned()),
         ];
         Ok(Self {
             bios: packages.derive("grub-bios", "builtin:grub-bios", &variables)?,

@@ -39,7 +39,7 @@ const FORMATS: [(&str, u32); 11] = [
     ("builtin:ca-bundle", 1),
     ("builtin:kernel-modules", 2),
     ("builtin:firmware", 1),
-    ("builtin:grub-bios", 1),
+    ("builtin:grub-bios", 2),
     ("builtin:initrd", 2),
     ("builtin:toplevel", 2),
 ];
