@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use cairn_store_path::{Derivation, FixedOutput, Method, Sha256, StorePath, nix32};
+use cairn_store_path::{Derivation, FixedOutput, Method, Sha256, Sha256Writer, StorePath, nix32};
 
 use crate::database::Registration;
 use crate::error::{StoreError, io_error};
@@ -65,26 +65,43 @@ impl Store {
     /// # Errors
     /// The name is invalid, `from` cannot be read, or the store cannot be written.
     pub fn add_tree(&self, name: &str, from: &Path) -> Result<StorePath, StoreError> {
-        let hashed = nar::hash(from)?;
-        let path = StorePath::source(name, hashed.0, &BTreeSet::new(), false)?;
+        self.add_source(name, from, Method::Recursive, &|_| true)
+    }
+
+    /// Adds a copy of the file or tree at `from`, without the entries below it that `keep` says
+    /// no to; named by its archive, or, a plain file, by its bytes alone ([`Method::Flat`]).
+    ///
+    /// # Errors
+    /// As [`add_tree`](Self::add_tree); what is named by its bytes must be a plain file.
+    pub fn add_source(
+        &self,
+        name: &str,
+        from: &Path,
+        method: Method,
+        keep: &nar::Keep<'_>,
+    ) -> Result<StorePath, StoreError> {
+        let fixed = hash_source(from, method, keep)?;
+        let path = fixed.store_path(name)?;
         let _lock = PathLock::acquire(&self.real_path(&path))?;
         if self.is_present(&path)? {
             return Ok(path);
         }
         let copy = self.workspace()?.fresh();
         let prepared = (|| {
-            tree::copy(from, &copy, 0)?;
+            tree::copy(from, &copy, keep, 0)?;
+            if method == Method::Flat {
+                tree::set_mode(&copy, 0o444)?;
+            }
             canonical::canonicalise(&copy)?;
-            if nar::hash(&copy)? == hashed {
-                Ok(())
+            if hash_source(&copy, method, &|_| true)? == fixed {
+                Ok(nar::hash(&copy)?)
             } else {
                 Err(StoreError::Changed(from.to_owned()))
             }
         })();
-        let mut info = new_info(path.clone(), hashed);
-        let fixed = FixedOutput::sha256(Method::Recursive, hashed.0);
-        info.content_address = Some(fixed.content_address());
-        let published = prepared.and_then(|()| {
+        let published = prepared.and_then(|hashed| {
+            let mut info = new_info(path.clone(), hashed);
+            info.content_address = Some(fixed.content_address());
             self.publish(&[Finished {
                 tree: copy.clone(),
                 registration: Registration {
@@ -146,6 +163,34 @@ impl Store {
         }
         published
     }
+}
+
+/// What a source object is named by, computed without a store.
+///
+/// # Errors
+/// As [`Store::add_source`].
+pub fn hash_source(
+    from: &Path,
+    method: Method,
+    keep: &nar::Keep<'_>,
+) -> Result<FixedOutput, StoreError> {
+    let hash = match method {
+        Method::Recursive => nar::hash_kept(from, keep)?.0,
+        Method::Flat => hash_file(from)?,
+    };
+    Ok(FixedOutput::sha256(method, hash))
+}
+
+fn hash_file(from: &Path) -> Result<Sha256, StoreError> {
+    let metadata = fs::symlink_metadata(from).map_err(io_error("read", from))?;
+    if !metadata.is_file() {
+        let error = std::io::Error::other("only a plain file has a flat hash");
+        return Err(io_error("hash", from)(error).into());
+    }
+    let mut hasher = Sha256Writer::new();
+    let mut file = fs::File::open(from).map_err(io_error("open", from))?;
+    std::io::copy(&mut file, &mut hasher).map_err(io_error("read", from))?;
+    Ok(hasher.finish().0)
 }
 
 /// A text file on its way into the store.

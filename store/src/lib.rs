@@ -35,6 +35,7 @@ mod store;
 mod tree;
 mod workspace;
 
+pub use add::hash_source;
 pub use error::{IoError, StoreError};
 pub use image_database::write_database;
 pub use info::PathInfo;

@@ -18,7 +18,7 @@ mod write;
 use std::path::PathBuf;
 
 pub use unpack::unpack;
-pub use write::{hash, write};
+pub use write::{Keep, hash, hash_kept, write};
 pub(crate) use write::{sorted_names, special_kind};
 
 use crate::error::IoError;

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use crate::error::{IoError, io_error};
-use crate::nar::{MAX_DEPTH, NarError};
+use crate::nar::{Keep, MAX_DEPTH, NarError};
 
 /// Removes the tree at `path`, read-only folders included; nothing there is fine.
 pub(crate) fn remove(path: &Path) -> Result<(), IoError> {
@@ -46,8 +46,9 @@ pub(crate) fn set_mode(path: &Path, mode: u32) -> Result<(), IoError> {
         .map_err(io_error("set the mode of", path))
 }
 
-/// Copies files, folders and links; of the modes, only the executable bit matters.
-pub(crate) fn copy(from: &Path, to: &Path, depth: usize) -> Result<(), NarError> {
+/// Copies files, folders and links, those below `from` only if `keep` says yes; of the modes, only
+/// the executable bit matters.
+pub(crate) fn copy(from: &Path, to: &Path, keep: &Keep<'_>, depth: usize) -> Result<(), NarError> {
     if depth > MAX_DEPTH {
         return Err(NarError::Deep(from.to_owned()));
     }
@@ -61,7 +62,10 @@ pub(crate) fn copy(from: &Path, to: &Path, depth: usize) -> Result<(), NarError>
     } else if kind.is_dir() {
         fs::create_dir(to).map_err(io_error("create folder", to))?;
         for name in crate::nar::sorted_names(from)? {
-            copy(&from.join(&name), &to.join(&name), depth + 1)?;
+            let entry = from.join(&name);
+            if keep(&entry) {
+                copy(&entry, &to.join(&name), keep, depth + 1)?;
+            }
         }
     } else {
         return Err(NarError::Special {

@@ -17,28 +17,46 @@ use crate::error::io_error;
 /// # Errors
 /// A file cannot be read, is of another kind, or changes; or `out` fails.
 pub fn write(path: &Path, out: &mut dyn Write) -> Result<(), NarError> {
+    write_kept(path, &|_| true, out)
+}
+
+/// As [`write()`], with only those entries below `path` that `keep` says yes to.
+fn write_kept(path: &Path, keep: &Keep<'_>, out: &mut dyn Write) -> Result<(), NarError> {
     let mut writer = Writer {
         out,
         root: path,
+        keep,
         block: vec![0; 128 * 1024],
     };
     writer.string(MAGIC)?;
     writer.node(path, 0)
 }
 
+/// Whether an entry of a tree, named by its whole path, is part of it.
+pub type Keep<'a> = dyn Fn(&Path) -> bool + 'a;
+
 /// The SHA-256 of the archive of the tree at `path`, and the archive's length in bytes.
 ///
 /// # Errors
 /// As [`write()`].
 pub fn hash(path: &Path) -> Result<(Sha256, u64), NarError> {
+    hash_kept(path, &|_| true)
+}
+
+/// As [`hash`], of only those entries below `path` that `keep` says yes to.
+///
+/// # Errors
+/// As [`write()`].
+pub fn hash_kept(path: &Path, keep: &Keep<'_>) -> Result<(Sha256, u64), NarError> {
     let mut hasher = Sha256Writer::new();
-    write(path, &mut hasher)?;
+    write_kept(path, keep, &mut hasher)?;
     Ok(hasher.finish())
 }
 
 struct Writer<'a> {
     out: &'a mut dyn Write,
     root: &'a Path,
+    keep: &'a Keep<'a>,
     block: Vec<u8>,
 }
 
@@ -67,12 +85,16 @@ impl Writer<'_> {
         } else if kind.is_dir() {
             self.string(b"directory")?;
             for name in sorted_names(path)? {
+                let entry = path.join(&name);
+                if !(self.keep)(&entry) {
+                    continue;
+                }
                 self.string(b"entry")?;
                 self.string(b"(")?;
                 self.string(b"name")?;
                 self.string(name.as_bytes())?;
                 self.string(b"node")?;
-                self.node(&path.join(&name), depth + 1)?;
+                self.node(&entry, depth + 1)?;
                 self.string(b")")?;
             }
         } else {
