@@ -7,6 +7,7 @@
 //! | [`machine`] | a machine, described through Rust |
 //! | [`builders`] | what derivations name as `builtin:…` |
 //! | [`image`] | a toplevel to a disk image |
+//! | [`diff`] | what changes between two systems |
 //! | [`demo`] | the demo machine |
 //! | [`vm`] | a toplevel in QEMU, with the host's store and no image |
 //! | [`service_control`] | `cairn status` and its kin, on the running system |
@@ -16,6 +17,7 @@
 pub mod build;
 pub mod builders;
 pub mod demo;
+pub mod diff;
 mod grub;
 pub mod image;
 pub mod machine;
