@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
+use cairn_bootloader::{Options, Serial, Timeout};
 use cairn_debian::{
     Archive, DEBIAN_KEYRING, FetchOptions, Fetcher, Lock, Request, Security, Source, UpdateOptions,
     host_codename, host_sources, mirror_sources, parse_date,
@@ -14,7 +15,7 @@ use cairn_store_path::StorePath;
 
 use crate::builders::builders;
 use crate::grub::Grub;
-use crate::image::{DiskImage, cached_disk_image};
+use crate::image::{DiskImage, Placement, cached_disk_image};
 use crate::machine::Machine;
 use crate::packages::PackageSet;
 use crate::place::Place;
@@ -128,7 +129,16 @@ pub fn build_disk(
             store: &store,
             toplevel: &toplevel,
             grub: &grub,
-            root_label: machine.root_label()?,
+            placement: &Placement {
+                root_label: machine.root_label()?.to_owned(),
+                ..Placement::default()
+            },
+            menu: &Options {
+                timeout: Timeout::Seconds(1),
+                serial: Some(Serial::COM1),
+                ..Options::default()
+            },
+            free_space: 1024,
             epoch: epoch(&lock)?,
         };
         cached_disk_image(&image, &options.place.cache.join("images"), plan.name)

@@ -67,11 +67,16 @@ impl Grub {
     ///
     /// # Errors
     /// The tool cannot be run, or fails.
-    pub fn uefi_image(&self, store: &Store, root_uuid: &str) -> Result<Vec<u8>> {
+    pub fn uefi_image(
+        &self,
+        store: &Store,
+        root_uuid: &str,
+        serial: Option<Serial>,
+    ) -> Result<Vec<u8>> {
         let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
         let image = CoreImage {
             platform: Platform::Uefi,
-            early_config: early_config(Root::WithUuid(root_uuid), Some(Serial::COM1)),
+            early_config: early_config(Root::WithUuid(root_uuid), serial),
         };
         let modules = format!("{}/lib/grub/{}", self.uefi, image.platform.grub_name());
         Ok(make_image(

@@ -25,9 +25,8 @@ pub struct Disk<'a> {
     pub boot: &'a BiosBoot,
     /// Label of the root file system, and name of its partition; at most 16 bytes.
     pub root_label: &'a str,
-    /// What all identifiers are derived from: a hash of what goes into the image. With the same
-    /// seed, [`Identifiers::from_seed`] tells them in advance.
-    pub seed: [u8; 32],
+    /// What tells the disk and its parts from every other.
+    pub identifiers: Identifiers,
     /// Bytes left free in the root file system.
     pub free_space: u64,
     /// Time of making that the file system records, in seconds since 1970.
@@ -82,12 +81,12 @@ pub enum DiskError {
 /// # Errors
 /// A tree has what its file system cannot hold, or the label is too long.
 pub fn plan(disk: &Disk<'_>) -> Result<Layout, DiskError> {
-    let identifiers = Identifiers::from_seed(&disk.seed);
-    let esp_size = esp(&identifiers).size(disk.esp, 0)?;
-    let root_size = root(disk, &identifiers).size(disk.root, disk.free_space)?;
+    let identifiers = &disk.identifiers;
+    let esp_size = esp(identifiers).size(disk.esp, 0)?;
+    let root_size = root(disk).size(disk.root, disk.free_space)?;
     let content = disk.root.content_size() + disk.esp.content_size();
     Ok(Layout::new(
-        &identifiers,
+        identifiers,
         disk.root_label,
         esp_size,
         root_size,
@@ -109,7 +108,7 @@ pub fn write(
     if plan(disk)? != *layout {
         return Err(DiskError::OtherLayout);
     }
-    let identifiers = Identifiers::from_seed(&disk.seed);
+    let identifiers = &disk.identifiers;
     let bios_boot = layout.bios_boot();
     let core_lba = bios_boot.start / SECTOR;
     let boot_code = patch_boot_sector(&disk.boot.boot_img, core_lba)?;
@@ -141,10 +140,10 @@ pub fn write(
         FileSystemError::Write { source, .. } => failed(source),
         error => error.into(),
     };
-    esp(&identifiers)
+    esp(identifiers)
         .write(disk.esp, &region(&output, layout.esp()), &mut count)
         .map_err(file_system)?;
-    root(disk, &identifiers)
+    root(disk)
         .write(disk.root, &region(&output, layout.root()), &mut count)
         .map_err(file_system)?;
     output.finish()?;
@@ -162,10 +161,10 @@ fn esp(identifiers: &Identifiers) -> Fat {
     }
 }
 
-fn root(disk: &Disk<'_>, identifiers: &Identifiers) -> Ext4 {
+fn root(disk: &Disk<'_>) -> Ext4 {
     Ext4 {
         label: disk.root_label.to_owned(),
-        uuid: identifiers.root_file_system,
+        uuid: disk.identifiers.root_file_system,
         epoch: disk.epoch,
     }
 }

@@ -16,7 +16,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use cairn_image_builder::{
-    Content, Disk, DiskError, Layout, Manifest, Node, OutputError, plan, write,
+    Content, Disk, DiskError, Identifiers, Layout, Manifest, Node, OutputError, plan, write,
 };
 use oracle::*;
 
@@ -255,7 +255,7 @@ fn two_builds_are_one_to_the_byte() {
     assert!(blocks(&first).abs_diff(blocks(&second)) < 64);
 
     let mut seeded = disk(&root, &esp, &boot);
-    seeded.seed = [8; 32];
+    seeded.identifiers = Identifiers::from_seed(&[8; 32]);
     build(&seeded, &second);
     assert_ne!(hash(&first), hash(&second));
 }

@@ -88,7 +88,7 @@ fn image(boot: &BTreeMap<String, Node>, scratch: &Path) -> PathBuf {
         esp: &esp,
         boot: &bios,
         root_label: "root",
-        seed: SEED,
+        identifiers: Identifiers::from_seed(&SEED),
         free_space: 0,
         epoch: 1,
     };

@@ -8,7 +8,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use cairn_image_builder::{BiosBoot, Disk, Manifest, Partition};
+use cairn_image_builder::{BiosBoot, Disk, Identifiers, Manifest, Partition};
 
 /// Runs `program`, which is in the Debian package `package`; its output if it succeeds.
 pub fn run(package: &str, program: &str, args: &[&OsStr]) -> String {
@@ -98,7 +98,7 @@ pub fn disk<'a>(root: &'a Manifest, esp: &'a Manifest, boot: &'a BiosBoot) -> Di
         esp,
         boot,
         root_label: "root",
-        seed: [7; 32],
+        identifiers: Identifiers::from_seed(&[7; 32]),
         free_space: 0,
         epoch: 1_700_000_000,
     }

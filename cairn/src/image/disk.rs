@@ -1,18 +1,19 @@
-//! A toplevel to a disk image: the tree of its root file system, and the cache of images.
+//! A disk image: the tree of its root file system, its boot menu, and the cache of images.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use cairn_bootloader::{
-    BootFileKind, BootFiles, GRUB_DIRECTORY, Generation, Options, STUB, Sequence, Serial, Slot,
-    SlotFiles, Timeout, boot_file_name, entries,
+    BootFileKind, BootFiles, GRUB_DIRECTORY, Generation, Options, STUB, Sequence, Slot, SlotFiles,
+    boot_file_name, entries,
 };
 use cairn_image_builder::{Content, Disk, Identifiers, Manifest, Node, plan, write};
 use cairn_store::{Store, write_database};
 use cairn_store_path::StorePath;
 use cairn_system::Bootspec;
 
+use super::placement::Placement;
 use crate::grub::Grub;
 
 /// Raised with each change that gives other bytes for the same toplevel.
@@ -20,9 +21,6 @@ const FORMAT_VERSION: u32 = 3;
 
 /// What the names of images begin with while they are written.
 const UNFINISHED_PREFIX: &str = ".cairn-image-";
-
-/// Bytes left free in the root file system.
-const FREE_SPACE: u64 = 1 << 30;
 
 /// Empty directories of the root, with their modes; activation makes everything else.
 const DIRECTORIES: [(&str, u32); 14] = [
@@ -51,8 +49,12 @@ pub struct DiskImage<'a> {
     pub toplevel: &'a StorePath,
     /// GRUB.
     pub grub: &'a Grub,
-    /// Label of the root file system.
-    pub root_label: &'a str,
+    /// What the disk must bear.
+    pub placement: &'a Placement,
+    /// How the boot menu behaves.
+    pub menu: &'a Options,
+    /// MiB left free in the root file system.
+    pub free_space: u64,
     /// The time that the image and its generation bear, in seconds since 1970.
     pub epoch: u32,
 }
@@ -85,7 +87,7 @@ pub fn cached_disk_image(image: &DiskImage<'_>, images: &Path, name: &str) -> Re
 ///
 /// # Errors
 /// The table of directories contradicts itself.
-pub(crate) fn empty_root() -> Result<Manifest> {
+pub fn empty_root() -> Result<Manifest> {
     let mut root = Manifest::new();
     for (path, mode) in DIRECTORIES {
         let path = Path::new(path);
@@ -129,8 +131,9 @@ impl DiskImage<'_> {
         for path in [self.toplevel].into_iter().chain(self.grub.objects()) {
             hasher.update(path.base_name().as_bytes()).update(b"\n");
         }
-        hasher.update(self.root_label.as_bytes()).update(b"\n");
         hasher
+            .update(format!("{:?}\n{:?}\n", self.placement, self.menu).as_bytes())
+            .update(&self.free_space.to_le_bytes())
             .update(&self.epoch.to_le_bytes())
             .update(&FORMAT_VERSION.to_le_bytes());
         hasher.finalize()
@@ -141,19 +144,21 @@ impl DiskImage<'_> {
     /// # Errors
     /// The closure cannot be read, GRUB's tools fail, or the image cannot be written.
     pub fn write(&self, output: &Path) -> Result<()> {
-        let seed = *self.key().as_bytes();
-        let identifiers = Identifiers::from_seed(&seed);
+        let identifiers = Identifiers::from_seed(self.key().as_bytes());
+        let identifiers = self.placement.identifiers(identifiers);
         let root = self.root()?;
         let boot = self.grub.bios_boot(self.store)?;
         let root_uuid = identifiers.root_file_system.to_string();
-        let esp = esp(self.grub.uefi_image(self.store, &root_uuid)?)?;
+        let esp = esp(self
+            .grub
+            .uefi_image(self.store, &root_uuid, self.menu.serial)?)?;
         let disk = Disk {
             root: &root,
             esp: &esp,
             boot: &boot,
-            root_label: self.root_label,
-            seed,
-            free_space: FREE_SPACE,
+            root_label: &self.placement.root_label,
+            identifiers,
+            free_space: self.free_space << 20,
             epoch: self.epoch,
         };
         let layout = plan(&disk)?;
@@ -212,33 +217,20 @@ impl DiskImage<'_> {
         Ok(())
     }
 
-    /// Kernel, initrd and menu.
+    /// Kernels, initrds and menu.
     fn add_boot(&self, root: &mut Manifest) -> Result<()> {
         let bootspec = self.bootspec()?;
-        let v1 = &bootspec.v1;
-        let kernel = self.add_boot_file(root, &v1.kernel, BootFileKind::Kernel)?;
-        let initrd = v1
-            .initrd
-            .as_ref()
-            .map(|initrd| self.add_boot_file(root, initrd, BootFileKind::Initrd))
-            .transpose()?;
-        let release = v1.kernel.rsplit("vmlinuz-").next().unwrap_or("?");
-        let files = BootFiles { kernel, initrd };
+        let files = self.add_boot_files(root, &bootspec)?;
+        let specialisations = bootspec
+            .specialisations
+            .iter()
+            .map(|(name, other)| Ok((name.clone(), self.add_boot_files(root, other)?)))
+            .collect::<Result<_>>()?;
+        let kernel = &bootspec.v1.kernel;
+        let release = kernel.rsplit("vmlinuz-").next().unwrap_or("?");
         let date = i64::from(self.epoch);
-        let generation = Generation::new(
-            1,
-            date,
-            release,
-            &bootspec,
-            files,
-            &std::collections::BTreeMap::new(),
-        )?;
-        let options = Options {
-            timeout: Timeout::Seconds(1),
-            serial: Some(Serial::COM1),
-            ..Options::default()
-        };
-        let menu = entries(&[generation], &options);
+        let generation = Generation::new(1, date, release, &bootspec, files, &specialisations)?;
+        let menu = entries(&[generation], self.menu);
         let slot = SlotFiles::new(Slot::A, Sequence::FIRST, &menu);
         let grub = Path::new(GRUB_DIRECTORY.trim_start_matches('/'));
         let text = |text: &str| Node::new(0o600, Content::Bytes(text.as_bytes().to_vec()));
@@ -247,6 +239,17 @@ impl DiskImage<'_> {
             root.insert(grub.join(name), text(content))?;
         }
         Ok(())
+    }
+
+    fn add_boot_files(&self, root: &mut Manifest, bootspec: &Bootspec) -> Result<BootFiles> {
+        let v1 = &bootspec.v1;
+        let initrd = v1.initrd.as_ref();
+        Ok(BootFiles {
+            kernel: self.add_boot_file(root, &v1.kernel, BootFileKind::Kernel)?,
+            initrd: initrd
+                .map(|initrd| self.add_boot_file(root, initrd, BootFileKind::Initrd))
+                .transpose()?,
+        })
     }
 
     fn add_boot_file(
@@ -262,7 +265,11 @@ impl DiskImage<'_> {
             size: bytes.len() as u64,
             path,
         };
-        root.insert(Path::new("boot").join(&name), Node::new(0o444, content))?;
+        let place = Path::new("boot").join(&name);
+        // Specialisations share most of them.
+        if root.get(&place).is_none() {
+            root.insert(place, Node::new(0o444, content))?;
+        }
         Ok(format!("/boot/{name}"))
     }
 
