@@ -10,6 +10,7 @@
 //! | [`diff`] | what changes between two systems |
 //! | [`demo`] | the demo machine |
 //! | [`vm`] | a toplevel in QEMU, with the host's store and no image |
+//! | [`evaluate`] | expressions to values and derivations: `cairn eval`, `nix-instantiate`, `cairn repl` |
 //! | [`service_control`] | `cairn status` and its kin, on the running system |
 
 #![forbid(unsafe_code)]
@@ -18,6 +19,7 @@ pub mod build;
 pub mod builders;
 pub mod demo;
 pub mod diff;
+pub mod evaluate;
 mod grub;
 pub mod image;
 pub mod machine;

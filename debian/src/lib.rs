@@ -54,5 +54,5 @@ pub use signature::SignatureError;
 pub use source::{
     DEBIAN_KEYRING, Security, Source, SourceError, host_codename, host_sources, mirror_sources,
 };
-pub use transport::TransportError;
+pub use transport::{Body, Transport, TransportError};
 pub use version::{ParseVersionError, Version, compare};

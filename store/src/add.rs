@@ -120,7 +120,12 @@ impl Store {
         Ok(self.is_valid(path)? && fs::symlink_metadata(self.real_path(path)).is_ok())
     }
 
-    fn add_texts(&self, mut texts: Vec<Text>) -> Result<(), StoreError> {
+    /// Adds texts and derivations, which may refer to each other, in one go: one wait for the disk.
+    /// A file stays open for each; thousands belong into several batches, what is referred to first.
+    ///
+    /// # Errors
+    /// A reference is not valid, or the store cannot be written; then none is added.
+    pub fn add_texts(&self, mut texts: Vec<Text>) -> Result<(), StoreError> {
         // Sorted, so that two processes take the locks in the same order.
         texts.sort_by(|one, other| one.path.cmp(&other.path));
         texts.dedup_by(|one, other| one.path == other.path);
@@ -194,7 +199,8 @@ fn hash_file(from: &Path) -> Result<Sha256, StoreError> {
 }
 
 /// A text file on its way into the store.
-struct Text {
+#[derive(Debug, Clone)]
+pub struct Text {
     path: StorePath,
     bytes: Vec<u8>,
     references: BTreeSet<StorePath>,
@@ -202,7 +208,11 @@ struct Text {
 }
 
 impl Text {
-    fn new(
+    /// A text that refers to `references`.
+    ///
+    /// # Errors
+    /// The name cannot be one of a store object.
+    pub fn new(
         name: &str,
         bytes: Vec<u8>,
         references: BTreeSet<StorePath>,
@@ -215,7 +225,11 @@ impl Text {
         })
     }
 
-    fn derivation(derivation: &Derivation) -> Result<Self, StoreError> {
+    /// The file of a derivation.
+    ///
+    /// # Errors
+    /// The name cannot be one of a store object.
+    pub fn derivation(derivation: &Derivation) -> Result<Self, StoreError> {
         let name = format!("{}.drv", derivation.name);
         let mut text = Self::new(&name, derivation.to_aterm(), derivation.references())?;
         text.outputs = derivation
@@ -224,6 +238,24 @@ impl Text {
             .map(|(name, output)| (name.clone(), output.path.clone()))
             .collect();
         Ok(text)
+    }
+
+    /// Where it will be.
+    #[must_use]
+    pub fn path(&self) -> &StorePath {
+        &self.path
+    }
+
+    /// What it refers to.
+    #[must_use]
+    pub fn references(&self) -> &BTreeSet<StorePath> {
+        &self.references
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     fn registration(self, nar: (Sha256, u64)) -> Registration {

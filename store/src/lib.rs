@@ -35,7 +35,7 @@ mod store;
 mod tree;
 mod workspace;
 
-pub use add::hash_source;
+pub use add::{Text, hash_source};
 pub use error::{IoError, StoreError};
 pub use image_database::write_database;
 pub use info::PathInfo;
