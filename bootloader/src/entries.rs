@@ -18,6 +18,21 @@ pub struct Options {
     pub serial: Option<Serial>,
     /// What boots if nobody chooses.
     pub default: DefaultEntry,
+    /// GRUB's commands that are run before the menu; taken as they are.
+    pub extra_config: String,
+    /// Entries in GRUB's own language; taken as they are.
+    pub extra_entries: String,
+    /// Where the extra entries stand.
+    pub extra_place: ExtraPlace,
+}
+
+/// Where entries stand that are not generations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExtraPlace {
+    /// Above the newest generation.
+    First,
+    /// Below all generations.
+    Last,
 }
 
 impl Default for Options {
@@ -27,6 +42,9 @@ impl Default for Options {
             timeout: Timeout::Seconds(5),
             serial: None,
             default: DefaultEntry::Newest,
+            extra_config: String::new(),
+            extra_entries: String::new(),
+            extra_place: ExtraPlace::Last,
         }
     }
 }
@@ -68,12 +86,14 @@ impl Serial {
 }
 
 /// What boots if nobody chooses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DefaultEntry {
     /// The newest generation.
     Newest,
     /// The generation of this number; the newest if there is none.
     Generation(u64),
+    /// The entry with this id, title or place in the menu, as GRUB's `default` has it.
+    Entry(String),
 }
 
 /// The text of the menu for `generations`, in whatever order they come.
@@ -86,24 +106,40 @@ pub fn entries(generations: &[Generation], options: &Options) -> String {
         Timeout::Seconds(seconds) => seconds.to_string(),
         Timeout::Never => "-1".to_owned(),
     };
-    let default = quote(&default_id(&sorted, options.default));
+    let default = quote(&default_id(&sorted, &options.default));
     let menu = match sorted.first() {
         Some(newest) => {
             newest_entries(newest, &options.name) + &all_entries(&sorted, &options.name)
         }
         None => "echo 'There is no generation to boot.'\n".to_owned(),
     };
-    format!("{serial}set timeout={timeout}\nset default={default}\n{menu}")
+    let extra = whole_lines(&options.extra_entries);
+    let menu = match options.extra_place {
+        ExtraPlace::First => extra + &menu,
+        ExtraPlace::Last => menu + &extra,
+    };
+    let config = whole_lines(&options.extra_config);
+    format!("{serial}set timeout={timeout}\nset default={default}\n{config}{menu}")
+}
+
+/// `text` with a newline at its end, unless it is empty.
+fn whole_lines(text: &str) -> String {
+    let mut text = text.to_owned();
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text
 }
 
 /// The id of what boots if nobody chooses; GRUB writes an entry of a submenu as `submenu>entry`.
-fn default_id(sorted: &[&Generation], default: DefaultEntry) -> String {
+fn default_id(sorted: &[&Generation], default: &DefaultEntry) -> String {
     match default {
         DefaultEntry::Generation(number)
-            if sorted.iter().skip(1).any(|other| other.number == number) =>
+            if sorted.iter().skip(1).any(|other| other.number == *number) =>
         {
             format!("all>generation-{number}")
         }
+        DefaultEntry::Entry(id) => id.clone(),
         _ => "newest".to_owned(),
     }
 }
@@ -309,6 +345,23 @@ mod tests {
             let text = entries(&generations, &options);
             assert!(text.contains(&format!("set default={default}\n")), "{text}");
         }
+    }
+
+    #[test]
+    fn what_the_configuration_adds() {
+        let mut options = Options {
+            default: DefaultEntry::Entry("2".to_owned()),
+            extra_config: "set color_normal=light-blue/black".to_owned(),
+            extra_entries: "menuentry 'Memory test' { linux16 /memtest }\n".to_owned(),
+            extra_place: ExtraPlace::First,
+            ..Options::default()
+        };
+        let nothing = "echo 'There is no generation to boot.'\n";
+        let head = "set timeout=5\nset default='2'\nset color_normal=light-blue/black\n";
+        let extra = &options.extra_entries.clone();
+        assert_eq!(entries(&[], &options), format!("{head}{extra}{nothing}"));
+        options.extra_place = ExtraPlace::Last;
+        assert_eq!(entries(&[], &options), format!("{head}{nothing}{extra}"));
     }
 
     #[test]

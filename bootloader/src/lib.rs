@@ -29,7 +29,7 @@ mod stub;
 pub use boot_file::{BootFileKind, BootFilePlan, boot_file_name, plan_boot_files};
 pub use boot_sector::{BootSectorError, patch_boot_sector, patch_core_image};
 pub use core_image::{CoreImage, Platform};
-pub use entries::{DefaultEntry, Options, Serial, Timeout, entries};
+pub use entries::{DefaultEntry, ExtraPlace, Options, Serial, Timeout, entries};
 pub use generation::{BootFiles, Entry, EntryError, Generation};
 pub use slot::{Sequence, Slot, Slots, SlotsExhausted, next_slot};
 pub use slot_file::{SlotFiles, WriteSlotError, write_slot};

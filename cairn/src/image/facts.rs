@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cairn_bootloader::{DefaultEntry, Options, Serial, Timeout};
+use cairn_bootloader::{DefaultEntry, ExtraPlace, Options, Serial, Timeout};
 use cairn_system::Device;
 use serde::Deserialize;
 
@@ -44,6 +44,14 @@ pub struct BootLoaderFacts {
     pub serial: bool,
     /// What titles begin with.
     pub name: String,
+    /// `boot.loader.grub.default`: the entry's place in the menu, its id or title.
+    pub default: String,
+    /// `boot.loader.grub.extraConfig`.
+    pub extra_config: String,
+    /// `boot.loader.grub.extraEntries`.
+    pub extra_entries: String,
+    /// `boot.loader.grub.extraEntriesBeforeNixOS`.
+    pub extra_entries_first: bool,
     /// The object with `boot.img` and `core.img` for a BIOS.
     pub bios: String,
     /// The object with `bin/grub-mkimage`.
@@ -60,7 +68,14 @@ impl BootLoaderFacts {
             name: self.name.clone(),
             timeout: self.timeout.map_or(Timeout::Never, Timeout::Seconds),
             serial: self.serial(),
-            default: DefaultEntry::Newest,
+            default: DefaultEntry::Entry(self.default.clone()),
+            extra_config: self.extra_config.clone(),
+            extra_entries: self.extra_entries.clone(),
+            extra_place: if self.extra_entries_first {
+                ExtraPlace::First
+            } else {
+                ExtraPlace::Last
+            },
         }
     }
 

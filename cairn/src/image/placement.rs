@@ -199,7 +199,8 @@ mod tests {
     fn facts(file_systems: &serde_json::Value) -> Facts {
         serde_json::from_value(json!({
             "hostName": "box", "fileSystems": file_systems, "freeSpace": 1,
-            "bootLoader": {"enable": true, "timeout": 5, "serial": true, "name": "Cairn",
+            "bootLoader": {"enable": true, "timeout": 5, "serial": true, "name": "Cairn", "default": "0",
+                           "extraConfig": "", "extraEntries": "", "extraEntriesFirst": false,
                            "bios": "", "tools": "", "uefi": ""},
         }))
         .unwrap()

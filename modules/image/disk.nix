@@ -1,0 +1,65 @@
+# What `cairn image disk` has to know beside the system itself.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib) mkOption types;
+  grub = config.boot.loader.grub;
+
+  # The first serial port shows the menu where the kernel has a console on it.
+  serial = lib.any (lib.hasPrefix "console=ttyS0") config.boot.kernelParams;
+in
+{
+  options = {
+    image.freeSpace = mkOption {
+      type = types.ints.positive;
+      default = 1024;
+      example = 8192;
+      description = ''
+        MiB that the root file system of an image has left. The image itself does not grow by them:
+        they are holes in its file.
+      '';
+    };
+
+    system.build.imageFacts = mkOption {
+      type = types.raw;
+      internal = true;
+      readOnly = true;
+      description = "What the image's writer reads.";
+    };
+  };
+
+  config.system.build.imageFacts = {
+    hostName = config.networking.hostName;
+    freeSpace = config.image.freeSpace;
+    fileSystems = lib.listToAttrs (
+      map (
+        { description, ... }:
+        lib.nameValuePair description.mountPoint { inherit (description) device fsType options; }
+      ) config.system.build.fileSystems
+    );
+    bootLoader = {
+      inherit serial;
+      inherit (grub)
+        enable
+        default
+        extraConfig
+        extraEntries
+        ;
+      extraEntriesFirst = grub.extraEntriesBeforeNixOS;
+      inherit (config.boot.loader) timeout;
+      name = config.system.nixos.distroName;
+      bios = pkgs.build "grub-bios" {
+        name = "grub-bios";
+        tools = pkgs.grub-common;
+        modules = "${pkgs.grub-pc-bin}/lib/grub/i386-pc";
+        serial = if serial then "1" else "0";
+      };
+      tools = pkgs.grub-common;
+      uefi = pkgs.grub-efi-amd64-bin;
+    };
+  };
+}
