@@ -1,0 +1,35 @@
+# Every module of a system.
+[
+  ./boot/grub.nix
+  ./boot/initrd.nix
+  ./boot/kernel.nix
+  ./boot/loader.nix
+  ./boot/tmp.nix
+  ./environment/environment.nix
+  ./environment/etc.nix
+  ./environment/shells.nix
+  ./file-systems/file-systems.nix
+  ./file-systems/swap.nix
+  ./misc/documentation.nix
+  ./misc/nix.nix
+  ./misc/nixpkgs.nix
+  ./programs/bash.nix
+  ./programs/git.nix
+  ./programs/less.nix
+  ./programs/nano.nix
+  ./programs/ssh.nix
+  ./programs/vim.nix
+  ./security/pam.nix
+  ./security/pki.nix
+  ./security/sudo.nix
+  ./security/wrappers.nix
+  ./system/activation.nix
+  ./system/assertions.nix
+  ./system/description.nix
+  ./system/meta.nix
+  ./system/specialisation.nix
+  ./system/tmpfiles.nix
+  ./system/toplevel.nix
+  ./system/version.nix
+  ./users/users.nix
+]

@@ -1,0 +1,139 @@
+# Stage 1: what the initrd holds and does.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib) mkOption types;
+  cfg = config.boot.initrd;
+  kernel = config.system.build.kernel;
+
+  early = lib.filter (fs: fs.early) config.system.build.fileSystems;
+
+  stage1 = {
+    version = 1;
+    fileSystems = map (fs: fs.description) early;
+    kernelModules = cfg.kernelModules;
+    emergencyAccess = config.boot.shellOnFail;
+    inherit (cfg) deviceTimeoutSeconds rebootDelaySeconds;
+  };
+
+  programs = {
+    sh = "${pkgs.busybox-static}/bin/busybox";
+    busybox = "${pkgs.busybox-static}/bin/busybox";
+    "fsck.ext4" = "${pkgs.e2fsck-static}/bin/e2fsck.static";
+  };
+in
+{
+  options = {
+    boot.initrd.hardware = mkOption {
+      type = types.enum [
+        "any"
+        "virtual-machine"
+      ];
+      default = "any";
+      description = ''
+        For which hardware the initrd has drivers: for `any` that a root file system may be on, or
+        only for that of virtual machines, which makes it a third of the size.
+      '';
+    };
+
+    boot.initrd.availableKernelModules = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      example = [
+        "megaraid_sas"
+        "dm_crypt"
+      ];
+      description = ''
+        Further modules in the initrd, beside those of {option}`boot.initrd.hardware` and of the file
+        systems. They are loaded when their hardware is found or when the kernel asks for them.
+      '';
+    };
+
+    boot.initrd.includeDefaultModules = mkOption {
+      type = types.bool;
+      default = true;
+      description = ''
+        Whether the initrd has the drivers that {option}`boot.initrd.hardware` names. Without them
+        it has only what the file systems need and what
+        {option}`boot.initrd.availableKernelModules` lists.
+      '';
+    };
+
+    boot.initrd.kernelModules = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      example = [ "dm_mod" ];
+      description = ''
+        Modules in the initrd that are loaded whatever hardware is found.
+      '';
+    };
+
+    boot.initrd.supportedFilesystems = mkOption {
+      type = types.coercedTo (types.listOf types.str) (
+        names: lib.genAttrs names (_: true)
+      ) (types.attrsOf types.bool);
+      default = { };
+      example = [ "xfs" ];
+      description = ''
+        File systems whose modules the initrd has, beside those that
+        {option}`fileSystems` mounts early.
+      '';
+    };
+
+    boot.initrd.deviceTimeoutSeconds = mkOption {
+      type = types.ints.unsigned;
+      default = 30;
+      description = ''
+        How long the initrd waits for a device before it reports a failure.
+      '';
+    };
+
+    boot.initrd.rebootDelaySeconds = mkOption {
+      type = types.ints.unsigned;
+      default = 10;
+      description = ''
+        How long the report of a failed boot stands before the machine restarts, if no shell is
+        opened.
+      '';
+    };
+
+    boot.shellOnFail = mkOption {
+      type = types.bool;
+      default = false;
+      description = ''
+        Whether a failed boot opens a root shell on the console, without asking for a password. The
+        kernel parameter `boot.shell_on_fail` does it for one boot.
+      '';
+    };
+
+    system.build.initrd = mkOption {
+      type = types.package;
+      internal = true;
+      readOnly = true;
+      description = "The initrd, as `initrd` in this package.";
+    };
+  };
+
+  config = {
+    system.build.initrd = pkgs.build "initrd" {
+      name = "initrd";
+      init = "${pkgs.cairn-init}/bin/cairn-init";
+      stage1 = builtins.toJSON stage1;
+      kernel = "${kernel}";
+      kernelRelease = kernel.modDirVersion;
+      firmware = toString config.hardware.firmware;
+      hardware = if cfg.includeDefaultModules then cfg.hardware else "none";
+      modules = toString (
+        cfg.availableKernelModules
+      );
+      fileSystemTypes = toString (
+        lib.attrNames (lib.filterAttrs (_: enabled: enabled) cfg.supportedFilesystems)
+      );
+      programs = builtins.toJSON programs;
+    };
+  };
+}
