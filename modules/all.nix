@@ -10,6 +10,7 @@
   ./environment/shells.nix
   ./file-systems/file-systems.nix
   ./file-systems/swap.nix
+  ./image/disk.nix
   ./misc/documentation.nix
   ./misc/nix.nix
   ./misc/nixpkgs.nix
@@ -32,4 +33,5 @@
   ./system/toplevel.nix
   ./system/version.nix
   ./users/users.nix
+  ./virtualisation/vm-variant.nix
 ]

@@ -18,6 +18,16 @@ let
       inherit description;
     };
 
+  # Activation scripts are services, and every other one waits for them.
+  isScript = service: lib.hasPrefix "activation-" service.name;
+  scripts = map (service: service.name) (lib.filter isScript config.system.description.services);
+  afterActivation =
+    service:
+    if scripts == [ ] || isScript service then
+      service
+    else
+      service // { after = (service.after or [ ]) ++ scripts; };
+
   specialisations = lib.mapAttrs (
     _: specialisation: "${specialisation.toplevel}"
   ) config.specialisation;
@@ -52,21 +62,6 @@ let
       lib.foldr (warning: result: builtins.trace "warning: ${warning}" result) toplevel config.warnings
     else
       throw "the configuration contradicts itself:\n${lib.concatMapStrings (message: "- ${indent message}\n") failed}";
-
-  root = lib.findFirst (fs: fs.mountPoint == "/") null config.system.build.fileSystems;
-  esp = lib.findFirst (
-    fs: fs.mountPoint == config.boot.loader.efi.efiSysMountPoint
-  ) null config.system.build.fileSystems;
-
-  fileSystemFacts =
-    fs:
-    if fs == null then
-      null
-    else
-      {
-        inherit (fs.description) device options;
-        inherit (fs) fsType mountPoint label;
-      };
 in
 {
   options = {
@@ -85,62 +80,15 @@ in
       readOnly = true;
       description = "What `system.json` holds.";
     };
-
-    system.build.imageFacts = mkOption {
-      type = types.raw;
-      internal = true;
-      readOnly = true;
-      description = ''
-        What a builder of images must know of the configuration, as data that JSON can hold.
-      '';
-    };
-
-    system.systemBuilderArgs = mkOption {
-      type = types.attrsOf types.raw;
-      default = { };
-      internal = true;
-      description = "Not used; there is no shell script that would take them.";
-    };
   };
 
   config.system.build = {
     toplevel = checked;
-    description = lib.filterAttrs (_: value: value != null && value != [ ]) config.system.description
+    description =
+      lib.filterAttrs (_: value: value != null && value != [ ] && value != { }) config.system.description
       // {
-        inherit (config.system.description)
-          fileSystems
-          users
-          groups
-          services
-          ;
+        inherit (config.system.description) fileSystems users groups;
+        services = map afterActivation config.system.description.services;
       };
-    imageFacts = {
-      hostName = config.networking.hostName;
-      inherit (config.system.description) label;
-      inherit (config.system) image;
-      root = fileSystemFacts root;
-      esp = fileSystemFacts esp;
-      fileSystems = map fileSystemFacts config.system.build.fileSystems;
-      kernelRelease = kernel.modDirVersion;
-      inherit (config.boot) kernelParams consoles;
-      loader = {
-        inherit (config.boot.loader) timeout;
-        inherit (config.boot.loader) efi;
-        grub = {
-          inherit (config.boot.loader.grub)
-            enable
-            device
-            devices
-            efiSupport
-            efiInstallAsRemovable
-            default
-            extraEntries
-            extraEntriesBeforeNixOS
-            extraConfig
-            configurationLimit
-            ;
-        };
-      };
-    };
   };
 }
