@@ -1,0 +1,388 @@
+# What the module system says when something is wrong: which option, where, what is there, and what
+# could be there instead. All of it is text that is made only when an error is shown.
+{ lib }:
+
+let
+  inherit (builtins)
+    attrNames
+    concatLists
+    concatMap
+    concatStringsSep
+    elem
+    elemAt
+    filter
+    head
+    isAttrs
+    isList
+    length
+    sort
+    split
+    stringLength
+    tryEval
+    unsafeGetAttrPos
+    ;
+  inherit (lib)
+    concatMapStrings
+    concatMapStringsSep
+    hasAttrByPath
+    isOption
+    levenshtein
+    showOption
+    take
+    ;
+
+  indented = text: lib.replaceStrings [ "\n" ] [ "\n    " ] text;
+  bullet = text: "\n  - ${indented text}";
+
+  article = type: (if elem (builtins.substring 0 1 type) [ "a" "e" "i" "o" "u" ] then "an " else "a ") + type;
+  kindOf =
+    value:
+    let
+      names = {
+        set = "attribute set";
+        int = "integer";
+        bool = "Boolean";
+        lambda = "function";
+        float = "floating point number";
+        "null" = "null";
+      };
+      kind = builtins.typeOf value;
+    in
+    if kind == "null" then
+      "null"
+    else if kind == "set" && lib.isDerivation value then
+      "a package"
+    else
+      article (names.${kind} or kind);
+
+  # At most a few lines of a value; nothing if it cannot be evaluated.
+  showValue =
+    value:
+    let
+      shown = tryEval (
+        lib.generators.toPretty { } (
+          lib.generators.withRecursion {
+            depthLimit = 5;
+            throwOnDepthLimit = false;
+          } value
+        )
+      );
+      lines = filter (x: !isList x) (split "\n" shown.value);
+      short = concatStringsSep "\n" (take 6 lines ++ lib.optional (length lines > 6) "…");
+    in
+    if !shown.success then
+      null
+    else if stringLength short > 400 then
+      "${builtins.substring 0 400 short}…"
+    else
+      short;
+
+  # -- nearest names
+  nearest =
+    name: names:
+    let
+      limit =
+        let
+          third = stringLength name / 3;
+        in
+        if third < 1 then 1 else if third > 4 then 4 else third;
+      lower = lib.toLower name;
+      close = filter (n: n != name && lib.levenshteinAtMost limit lower (lib.toLower n)) names;
+      ranked = map (n: {
+        inherit n;
+        distance = levenshtein lower (lib.toLower n);
+      }) close;
+    in
+    map (x: x.n) (sort (a: b: a.distance < b.distance) ranked);
+
+  # Names of what lies in a tree of options, those inside of submodules too.
+  children =
+    tree:
+    if isOption tree then
+      let
+        inner = tryEval (tree.type.getSubOptions or (_: { }) [ ]);
+      in
+      if inner.success && isAttrs inner.value then removeAttrs inner.value [ "_module" "_freeformOptions" ] else { }
+    else if isAttrs tree then
+      removeAttrs tree [ "_module" ]
+    else
+      { };
+  child =
+    tree: name:
+    let
+      here = children tree;
+    in
+    here.${name} or here."<name>" or here."*" or null;
+
+  # Corrects one misspelt name after the other along a path.
+  corrected =
+    tree: path:
+    if path == [ ] then
+      [ [ ] ]
+    else
+      let
+        name = head path;
+        rest = builtins.tail path;
+        here = children tree;
+        exact = child tree name;
+        go = name': tree': map (p: [ name' ] ++ p) (corrected tree' rest);
+      in
+      if exact != null then
+        go name exact
+      else
+        concatMap (name': go name' here.${name'}) (take 3 (nearest name (attrNames here)));
+
+  isVisible = option: option.visible or true != false && !(option.internal or false);
+
+  # Paths of all options that are not hidden.
+  leaves =
+    path: tree:
+    concatMap (
+      name:
+      let
+        x = tree.${name};
+        here = path ++ [ name ];
+      in
+      if isOption x then
+        if isVisible x then [ here ] else [ ]
+      else if isAttrs x then
+        leaves here x
+      else
+        [ ]
+    ) (attrNames (removeAttrs tree [ "_module" ]));
+
+  # Options elsewhere in the tree which end in the same name, and share most of the rest.
+  elsewhere =
+    options: path:
+    let
+      name = lib.last path;
+      isNear = p: lib.last p == name || lib.levenshteinAtMost 1 (lib.last p) name;
+      shared = p: length (filter (part: elem part path) p);
+      far = p: lib.foldl' (sum: part: sum + (if elem part path then 0 else 1)) 0 p;
+      found = filter (p: isNear p && (length path == 1 || shared p > 1 || nearParents p)) (leaves [ ] options);
+      parents = lib.init path;
+      nearParents =
+        p: builtins.any (part: builtins.any (mine: stringLength mine > 3 && lib.hasInfix (lib.toLower mine) (lib.toLower part)) parents) (lib.init p);
+    in
+    sort (a: b: shared a > shared b || shared a == shared b && far a < far b) found;
+in
+rec {
+  inherit kindOf showValue nearest;
+
+  # FILE:LINE:COLUMN of a definition, as far as that is known.
+  place =
+    loc: def:
+    let
+      position = if def ? parent && loc != [ ] then unsafeGetAttrPos (toString (lib.last loc)) def.parent else null;
+      file = toString def.file;
+    in
+    if position != null && (toString position.file == file || file == lib.unknownModule) then
+      showPosition position
+    else
+      file;
+  showPosition = p: "${toString p.file}:${toString p.line}:${toString p.column}";
+  declaredAt =
+    option:
+    let
+      positions = filter (p: p.line or null != null) (option.declarationPositions or [ ]);
+    in
+    if positions != [ ] then
+      concatMapStringsSep " and " showPosition positions
+    else
+      concatMapStringsSep " and " toString (option.declarations or [ ]);
+
+  showDefsAt =
+    loc: defs:
+    concatMapStrings (
+      def:
+      let
+        value = showValue def.value;
+      in
+      bullet (place loc def + (if value == null then "" else ": ${value}"))
+    ) defs;
+  showDefs = showDefsAt [ ];
+
+  # How a user may write a value of a type.
+  exampleOf =
+    let
+      byName = {
+        bool = "true";
+        boolByOr = "true";
+        int = "42";
+        float = "1.5";
+        number = "42";
+        str = "\"text\"";
+        singleLineStr = "\"text\"";
+        nonEmptyStr = "\"text\"";
+        passwdEntry = "\"text\"";
+        separatedString = "\"text\"";
+        string = "\"text\"";
+        path = "./file, or \"/absolute/path\"";
+        pathInStore = "\"\${pkgs.hello}/bin/hello\"";
+        package = "pkgs.hello";
+        attrs = "{ name = …; }";
+        submodule = "{ … }";
+        unsignedInt16 = "8080";
+        positiveInt = "42";
+        unsignedInt = "42";
+        lines = "''two lines''";
+      };
+      inner = type: exampleOf (type.nestedTypes.elemType or { });
+    in
+    type:
+    let
+      name = type.name or "";
+      element = inner type;
+    in
+    if byName ? ${name} then
+      byName.${name}
+    else if name == "enum" && type.functor.payload.values or [ ] != [ ] then
+      showValue (head type.functor.payload.values)
+    else if name == "nullOr" then
+      inner type
+    else if name == "listOf" || name == "nonEmptyListOf" then
+      if element == null then "[ … ]" else "[ ${element} ]"
+    else if name == "attrsOf" || name == "lazyAttrsOf" then
+      if element == null then "{ name = …; }" else "{ name = ${element}; }"
+    else
+      null;
+
+  # The example that the option's declaration gives, or one for its type.
+  exampleFor =
+    option:
+    let
+      given = option.example or null;
+    in
+    if given == null then
+      exampleOf (option.type or { })
+    else if isAttrs given && given ? _type && given ? text then
+      given.text
+    else
+      showValue given;
+
+  # -- the errors
+  wrongType =
+    loc: option: defs:
+    let
+      type = option.type;
+      example = exampleFor option;
+      kinds = lib.unique (map (def: kindOf def.value) defs);
+      hint = hintFor type (head defs).value;
+    in
+    "The option `${showOption loc}' has a value that is not of type `${type.description}', but ${concatStringsSep " and " kinds}:${showDefsAt loc defs}"
+    + (if hint != null then "\nhint: ${hint}" else "")
+    + (if example != null then "\nexample: ${showOption loc} = ${example};" else "");
+
+  hintFor =
+    type: value:
+    let
+      wantsList = elem (type.name or "") [ "listOf" "nonEmptyListOf" ];
+      shown = showValue value;
+    in
+    if wantsList && !isList value && shown != null && type.nestedTypes.elemType.check or (_: false) value then
+      "a list is written in brackets: [ ${shown} ]"
+    else if builtins.isString value && elem (type.name or "") [ "bool" "boolByOr" ] && elem value [ "true" "false" "yes" "no" ] then
+      "write ${if elem value [ "true" "yes" ] then "true" else "false"}, without quotes"
+    else if builtins.isString value && builtins.match "-?[0-9]+" value != null && type.check (lib.toIntBase10 value) then
+      "write ${value}, without quotes"
+    else if builtins.isInt value && type.check (toString value) then
+      "write \"${toString value}\", in quotes"
+    else if type.name or "" == "enum" && builtins.isString value then
+      let
+        near = nearest value (filter builtins.isString (type.functor.payload.values or [ ]));
+      in
+      if near == [ ] then null else "did you mean \"${head near}\"?"
+    else if builtins.isFunction value then
+      "is an argument missing? A function needs its arguments before it is a value"
+    else
+      null;
+
+  conflict =
+    loc: defs: why:
+    let
+      shown = showValue (head defs).value;
+      winner = if shown == null || lib.hasInfix "\n" shown then "…" else shown;
+    in
+    "The option `${showOption loc}' has conflicting definition values; ${why}:${showDefsAt loc defs}"
+    + "\nhint: remove all but one, or let one win: ${showOption loc} = lib.mkForce ${
+        if isAttrs (head defs).value || isList (head defs).value || builtins.match "-.*" winner != null then "(${winner})" else winner
+      };";
+
+  missingValue =
+    loc: option:
+    let
+      example = exampleFor option;
+      declared = declaredAt option;
+      description = option.description.text or option.description or "";
+      firstLine = head (lib.splitString "\n" (toString description));
+    in
+    "The option `${showOption loc}' was accessed but has no value defined. Try setting the option"
+    + (if example != null then ": ${showOption loc} = ${example};" else ".")
+    + (if declared != "" then "\n  declared at ${declared}" else "")
+    + (if firstLine != "" then "\n  ${firstLine}" else "")
+    + (if option ? type then "\n  type: ${option.type.description}" else "");
+
+  readOnlySetTwice =
+    loc: defs: "The option `${showOption loc}' is read-only, but it's set multiple times:${showDefsAt loc defs}";
+
+  # For definitions { path; file; value; parent; } of which no option takes anything.
+  unknownOptions =
+    prefix: options: definitions:
+    let
+      one =
+        def:
+        let
+          # Down to the name that a user wrote, through sets with one attribute.
+          deepen =
+            path: value:
+            let
+              plain = tryEval (isAttrs value && !(value ? _type) && !lib.isDerivation value && length (attrNames value) == 1);
+              name = head (attrNames value);
+            in
+            if plain.success && plain.value then deepen (path ++ [ name ]) value.${name} else { inherit path value; };
+          full = deepen def.path def.value;
+          suggestions = suggest options full.path;
+          shown = showValue full.value;
+        in
+        "The option `${showOption (prefix ++ full.path)}' does not exist."
+        + "\n  - ${place def.path def}${if shown == null then "" else ": ${indented shown}"}"
+        + (
+          if suggestions == [ ] then
+            ""
+          else
+            "\nhint: did you mean ${concatMapStringsSep " or " (p: "`${showOption (prefix ++ p)}'") suggestions}?"
+        );
+      count = length definitions;
+    in
+    concatMapStringsSep "\n" one (take 8 definitions)
+    + (if count > 8 then "\nand ${toString (count - 8)} more" else "")
+    + (
+      if attrNames (removeAttrs options [ "_module" ]) == [ ] then
+        "\nhint: no options are declared ${
+          if prefix == [ ] then "at all" else "in `${showOption prefix}'"
+        }; declarations belong under `options', not under `config'"
+      else
+        ""
+    );
+
+  # At most three paths of options that are near to one that does not exist.
+  suggest =
+    options: path:
+    let
+      near = filter (p: p != path) (corrected options path);
+      shorter = filter (p: p != [ ]) (
+        lib.optional (length path > 1) (head (corrected options (lib.init path) ++ [ [ ] ]))
+      );
+      distant = elsewhere options path;
+    in
+    take 3 (
+      lib.unique (
+        if near != [ ] then
+          near
+        else if distant != [ ] then
+          distant
+        else
+          filter (p: p != lib.init path) shorter
+      )
+    );
+}
