@@ -1,0 +1,322 @@
+//! Attribute sets: names sorted by symbol, slots in the same order, and layers for `//`.
+//!
+//! A set written as a literal shares its [`Shape`] (names and positions) with all sets that the
+//! same expression makes. `a // b` lays `b` over `a` without copying: the layers' sizes fall
+//! geometrically, so that a chain of `//` costs O(n log n) and a look-up O(log² n). What needs all
+//! attributes in order calls [`Attrs::flat`], which merges the layers once and remembers it.
+
+use std::cell::Cell;
+
+use bumpalo::Bump;
+
+use crate::source::Position;
+use crate::symbol::{Symbol, SymbolTable, known};
+use crate::value::{Slot, Value};
+
+/// The names of a set with the places of their definitions, in the order of the symbols.
+pub struct Shape<'e> {
+    names: &'e [Symbol],
+    positions: &'e [Position],
+    /// Indices in the order of the names' bytes, made when first asked for.
+    by_name: Cell<Option<&'e [u32]>>,
+}
+
+/// An attribute set.
+pub struct Attrs<'e> {
+    shape: &'e Shape<'e>,
+    slots: &'e [Slot<'e>],
+    /// What lies below, for attributes that are not in `shape`.
+    below: Option<&'e Attrs<'e>>,
+    flat: Cell<Option<Flat<'e>>>,
+}
+
+/// All attributes of a set: three slices of the same length, sorted by symbol.
+#[derive(Clone, Copy)]
+pub struct Flat<'e> {
+    shape: &'e Shape<'e>,
+    slots: &'e [Slot<'e>],
+}
+
+impl<'e> Shape<'e> {
+    /// `names` must be sorted by symbol and free of duplicates, `positions` as long.
+    pub(crate) fn new(names: &'e [Symbol], positions: &'e [Position]) -> Self {
+        debug_assert!(names.is_sorted());
+        debug_assert_eq!(names.len(), positions.len());
+        Self {
+            names,
+            positions,
+            by_name: Cell::new(None),
+        }
+    }
+
+    /// The names, sorted by symbol.
+    #[must_use]
+    pub fn names(&self) -> &'e [Symbol] {
+        self.names
+    }
+
+    #[inline]
+    pub(crate) fn index_of(&self, name: Symbol) -> Option<usize> {
+        if self.names.len() <= 8 {
+            return self.names.iter().position(|other| *other == name);
+        }
+        self.names.binary_search(&name).ok()
+    }
+
+    /// Indices in the order of the names' bytes.
+    pub fn by_name(&self, symbols: &SymbolTable, arena: &'e Bump) -> &'e [u32] {
+        if let Some(order) = self.by_name.get() {
+            return order;
+        }
+        let mut named: Vec<(&[u8], u32)> = self
+            .names
+            .iter()
+            .zip(0..)
+            .map(|(name, index)| (symbols.name(*name), index))
+            .collect();
+        named.sort_unstable();
+        let order: &'e [u32] = arena.alloc_slice_fill_iter(named.iter().map(|(_, index)| *index));
+        self.by_name.set(Some(order));
+        order
+    }
+}
+
+impl<'e> Flat<'e> {
+    /// How many attributes there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// The names with positions and the order of their bytes.
+    #[must_use]
+    pub fn shape(&self) -> &'e Shape<'e> {
+        self.shape
+    }
+
+    /// The values, in the order of the names.
+    #[must_use]
+    pub fn slots(&self) -> &'e [Slot<'e>] {
+        self.slots
+    }
+
+    /// Names and unforced values, sorted by symbol: the quickest order, which means nothing to
+    /// users.
+    pub fn iter(
+        &self,
+    ) -> impl DoubleEndedIterator<Item = (Symbol, Value<'e>)> + ExactSizeIterator + use<'e> {
+        self.shape
+            .names
+            .iter()
+            .copied()
+            .zip(self.slots.iter().map(Slot::value))
+    }
+
+    /// Names, positions and unforced values, sorted by symbol.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = Attr<'e>> + use<'e> {
+        let names = self.shape.names.iter().zip(self.shape.positions);
+        names.zip(self.slots).map(|((name, position), slot)| Attr {
+            name: *name,
+            position: *position,
+            value: slot.value(),
+        })
+    }
+
+    /// Names and unforced values in the order of the names' bytes, as users see sets.
+    pub fn sorted(
+        &self,
+        symbols: &SymbolTable,
+        arena: &'e Bump,
+    ) -> impl ExactSizeIterator<Item = (Symbol, Value<'e>)> + use<'e> {
+        let (names, slots) = (self.shape.names, self.slots);
+        let order = self.shape.by_name(symbols, arena);
+        order.iter().map(move |index| {
+            let index = *index as usize;
+            let name = names.get(index).copied().unwrap_or(known::EMPTY);
+            (name, slots.get(index).map_or(Value::Null, Slot::value))
+        })
+    }
+}
+
+/// One attribute, as sets are built from.
+#[derive(Clone, Copy)]
+pub struct Attr<'e> {
+    /// Its name.
+    pub name: Symbol,
+    /// Where it was defined; `Position::NONE` if nowhere.
+    pub position: Position,
+    /// Its value, possibly a thunk.
+    pub value: Value<'e>,
+}
+
+impl<'e> Attrs<'e> {
+    /// A set without layers. `slots` must be as long as the shape.
+    pub(crate) fn new(shape: &'e Shape<'e>, slots: &'e [Slot<'e>]) -> Self {
+        debug_assert_eq!(shape.names.len(), slots.len());
+        Self {
+            shape,
+            slots,
+            below: None,
+            flat: Cell::new(None),
+        }
+    }
+
+    /// The unforced value of an attribute.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, name: Symbol) -> Option<Value<'e>> {
+        self.slot(name).map(Slot::value)
+    }
+
+    /// The slot of an attribute.
+    #[inline]
+    #[must_use]
+    pub fn slot(&self, name: Symbol) -> Option<&'e Slot<'e>> {
+        if let Some(flat) = self.flat.get() {
+            return flat.slots.get(flat.shape.index_of(name)?);
+        }
+        let mut layer = self;
+        loop {
+            if let Some(index) = layer.shape.index_of(name) {
+                return layer.slots.get(index);
+            }
+            layer = layer.below?;
+        }
+    }
+
+    /// Where an attribute was defined.
+    #[must_use]
+    pub fn position(&self, name: Symbol) -> Option<Position> {
+        let mut layer = self;
+        loop {
+            if let Some(index) = layer.shape.index_of(name) {
+                return layer.shape.positions.get(index).copied();
+            }
+            layer = layer.below?;
+        }
+    }
+
+    /// Whether there are no attributes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty() && self.below.is_none()
+    }
+
+    /// Shape and slots, if the set has no layers: what an inline cache may remember.
+    #[inline]
+    pub(crate) fn single_layer(&self) -> Option<(&'e Shape<'e>, &'e [Slot<'e>])> {
+        self.below.is_none().then_some((self.shape, self.slots))
+    }
+
+    /// All attributes; merges the layers when first called.
+    pub fn flat(&self, arena: &'e Bump) -> Flat<'e> {
+        if let Some(flat) = self.flat.get() {
+            return flat;
+        }
+        let mut flat = Flat {
+            shape: self.shape,
+            slots: self.slots,
+        };
+        let mut layer = self.below;
+        while let Some(below) = layer {
+            match below.flat.get() {
+                Some(whole) => {
+                    flat = merge(flat, whole, arena);
+                    break;
+                }
+                None => {
+                    flat = merge(
+                        flat,
+                        Flat {
+                            shape: below.shape,
+                            slots: below.slots,
+                        },
+                        arena,
+                    )
+                }
+            }
+            layer = below.below;
+        }
+        self.flat.set(Some(flat));
+        flat
+    }
+
+    /// `self // upper`.
+    pub(crate) fn update(&'e self, upper: &'e Attrs<'e>, arena: &'e Bump) -> &'e Attrs<'e> {
+        if upper.is_empty() {
+            return self;
+        }
+        if self.is_empty() {
+            return upper;
+        }
+        let mut top = upper.flat(arena);
+        let mut below = Some(self);
+        while let Some(next) = below {
+            if let Some(whole) = next.flat.get()
+                && whole.len() <= 2 * top.len()
+            {
+                top = merge(top, whole, arena);
+                below = None;
+                break;
+            }
+            if next.slots.len() > 2 * top.len() {
+                break;
+            }
+            top = merge(
+                top,
+                Flat {
+                    shape: next.shape,
+                    slots: next.slots,
+                },
+                arena,
+            );
+            below = next.below;
+        }
+        arena.alloc(Attrs {
+            shape: top.shape,
+            slots: top.slots,
+            below,
+            flat: Cell::new(None),
+        })
+    }
+}
+
+/// Both layers as one; `upper` wins. Values are copied, computations referred to.
+fn merge<'e>(upper: Flat<'e>, lower: Flat<'e>, arena: &'e Bump) -> Flat<'e> {
+    let capacity = upper.len() + lower.len();
+    let mut names = Vec::with_capacity(capacity);
+    let mut positions = Vec::with_capacity(capacity);
+    let mut values = Vec::with_capacity(capacity);
+    let mut push = |attr: Attr<'e>| {
+        names.push(attr.name);
+        positions.push(attr.position);
+        values.push(attr.value);
+    };
+    let mut above = upper.entries().peekable();
+    for attr in lower.entries() {
+        while let Some(first) = above.next_if(|upper| upper.name < attr.name) {
+            push(first);
+        }
+        match above.next_if(|upper| upper.name == attr.name) {
+            Some(same) => push(same),
+            None => push(attr),
+        }
+    }
+    above.for_each(push);
+    let shape = if names.len() == upper.len() {
+        upper.shape
+    } else {
+        arena.alloc(Shape::new(
+            arena.alloc_slice_copy(&names),
+            arena.alloc_slice_copy(&positions),
+        ))
+    };
+    let slots = arena.alloc_slice_fill_iter(values.into_iter().map(Slot::new));
+    Flat { shape, slots }
+}

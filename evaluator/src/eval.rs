@@ -1,0 +1,516 @@
+//! Evaluation of lowered code: a walk over the tree that gives forced values.
+
+use crate::attrs::{Attr, Attrs};
+use crate::code::{
+    AttrsCode, Call, Code, Delayed, If, Lambda, Parameters, PathName, Select, SelectPath, SetScope,
+    WithScope, WithVariable,
+};
+use crate::environment::Environment;
+use crate::error::{ErrorKind, EvalError, Result, Traced as _};
+use crate::evaluator::Evaluator;
+use crate::known;
+use crate::source::{Place, Position};
+use crate::symbol::Symbol;
+use crate::value::{Closure, Slot, Value};
+
+impl<'e> Evaluator<'e> {
+    /// The value of `code` in `environment`, forced.
+    pub(crate) fn eval(
+        &mut self,
+        mut code: Code<'e>,
+        mut environment: &'e Environment<'e>,
+    ) -> Result<Value<'e>> {
+        self.check_stack()?;
+        // Bodies of `let`, `if`, `with` and `assert` go round instead of deeper.
+        loop {
+            match code {
+                Code::Constant(value) => return self.force(value),
+                Code::Local(index) => return self.variable(environment, index),
+                Code::Variable { depth, index } => {
+                    let environment = environment.ancestor(depth).ok_or_else(no_slot)?;
+                    return self.variable(environment, index);
+                }
+                Code::With(variable) => return self.with_variable(variable, environment),
+                Code::Lambda(lambda) => return Ok(self.closure(lambda, environment)),
+                Code::Call(call) => return self.eval_call(call, environment),
+                Code::Select(select) => return self.select(select, environment),
+                Code::SelectPath(select) => match self.select_path(select, environment)? {
+                    Some(value) => return Ok(value),
+                    None => code = select.default.ok_or_else(no_slot)?,
+                },
+                Code::HasAttr(path) => return self.has_attr(path, environment),
+                Code::Let(scope) => {
+                    environment = self.scope(scope.values, environment);
+                    code = scope.body;
+                }
+                Code::Attrs(set) => return self.set(set, environment),
+                Code::List(list) => return Ok(self.list_of(list.items, environment)),
+                Code::If(branch) => {
+                    code = if self.condition(branch, environment)? {
+                        branch.then
+                    } else {
+                        branch.otherwise
+                    };
+                }
+                Code::WithScope(with) => {
+                    environment = self.with_scope(with, environment);
+                    code = with.body;
+                }
+                Code::Assert(assert) => match self.eval(assert.condition, environment)? {
+                    Value::Bool(true) => code = assert.body,
+                    Value::Bool(false) => {
+                        return Err(self.assertion_failed(assert.place));
+                    }
+                    other => {
+                        return Err(wrong_type(other, "a Boolean").at(assert.place).frame(
+                            "while evaluating the condition of the assertion",
+                            assert.place,
+                        ));
+                    }
+                },
+                Code::Not(not) => match self.eval(not.operand, environment)? {
+                    Value::Bool(truth) => return Ok(Value::Bool(!truth)),
+                    other => {
+                        return Err(wrong_type(other, "a Boolean")
+                            .at(not.place)
+                            .frame("in the argument of the not operator", not.place));
+                    }
+                },
+                Code::Binary(binary) => return self.binary(binary, environment),
+                Code::Interpolation(text) => return self.interpolation(text, environment),
+                Code::PathInterpolation(text) => {
+                    return self.path_interpolation(text, environment);
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn variable(&mut self, environment: &'e Environment<'e>, index: u32) -> Result<Value<'e>> {
+        let slot = environment.slots.get(index as usize).ok_or_else(no_slot)?;
+        match slot.state() {
+            Value::Suspended(..) | Value::Generated(..) | Value::Thunk(_) | Value::Blackhole => {
+                self.force_slot(slot)
+            }
+            value => Ok(value),
+        }
+    }
+
+    fn closure(&self, lambda: &'e Lambda<'e>, environment: &'e Environment<'e>) -> Value<'e> {
+        Value::Lambda(self.arena.alloc(Closure {
+            lambda,
+            environment,
+            applied: &[],
+        }))
+    }
+
+    /// The value of an expression that is evaluated later, as it stands in a slot.
+    #[inline]
+    pub(crate) fn delay(
+        &self,
+        delayed: Delayed<'e>,
+        environment: &'e Environment<'e>,
+    ) -> Value<'e> {
+        match delayed {
+            Delayed::Constant(value) => value,
+            Delayed::Variable { depth, index } => {
+                environment.value(depth, index).unwrap_or(Value::Null)
+            }
+            Delayed::Lambda(lambda) => self.closure(lambda, environment),
+            Delayed::Suspend(id) => Value::Suspended(id, environment),
+        }
+    }
+
+    /// Like [`Evaluator::delay`], for values that stand in no slot of their own.
+    fn delay_apart(&self, delayed: Delayed<'e>, environment: &'e Environment<'e>) -> Value<'e> {
+        match self.delay(delayed, environment) {
+            state @ Value::Suspended(..) => Value::Thunk(self.arena.alloc(Slot::new(state))),
+            value => value,
+        }
+    }
+
+    /// A new innermost scope whose variables see each other.
+    fn scope(&self, values: &'e [Delayed<'e>], outer: &'e Environment<'e>) -> &'e Environment<'e> {
+        let slots: &'e [Slot<'e>] = self
+            .arena
+            .alloc_slice_fill_with(values.len(), |_| Slot::new(Value::Blackhole));
+        let environment: &'e Environment<'e> = self.arena.alloc(Environment {
+            slots,
+            outer: Some(outer),
+        });
+        for (slot, value) in slots.iter().zip(values) {
+            slot.set(self.delay(*value, environment));
+        }
+        environment
+    }
+
+    fn with_scope(
+        &self,
+        with: &'e WithScope<'e>,
+        outer: &'e Environment<'e>,
+    ) -> &'e Environment<'e> {
+        let scope = Slot::new(self.delay(with.scope, outer));
+        let slots = std::slice::from_ref(self.arena.alloc(scope));
+        self.arena.alloc(Environment {
+            slots,
+            outer: Some(outer),
+        })
+    }
+
+    fn list_of(&self, items: &'e [Delayed<'e>], environment: &'e Environment<'e>) -> Value<'e> {
+        let slots = items
+            .iter()
+            .map(|item| Slot::new(self.delay(*item, environment)));
+        self.slice(self.arena.alloc_slice_fill_iter(slots))
+    }
+
+    fn condition(&mut self, branch: &'e If<'e>, environment: &'e Environment<'e>) -> Result<bool> {
+        match self.eval(branch.condition, environment)? {
+            Value::Bool(truth) => Ok(truth),
+            other => Err(wrong_type(other, "a Boolean")
+                .at(branch.place)
+                .frame("while evaluating a branch condition", branch.place)),
+        }
+    }
+
+    #[cold]
+    fn assertion_failed(&self, place: Place) -> EvalError {
+        let text = self.sources.text(place).unwrap_or_default();
+        let text = String::from_utf8_lossy(text).into_owned();
+        EvalError::new(ErrorKind::Assert, format!("assertion '{text}' failed")).at(place)
+    }
+
+    fn with_variable(
+        &mut self,
+        variable: &'e WithVariable<'e>,
+        environment: &'e Environment<'e>,
+    ) -> Result<Value<'e>> {
+        for depth in variable.scopes {
+            let scope = environment.value(*depth, 0).ok_or_else(no_slot)?;
+            let scope = self.force(scope)?;
+            let Value::Attrs(attrs) = scope else {
+                return Err(wrong_type(scope, "a set").at(variable.place).frame(
+                    "while evaluating the first subexpression of a with expression",
+                    variable.place,
+                ));
+            };
+            if let Some(slot) = attrs.slot(variable.name) {
+                return match self.force_slot(slot) {
+                    Ok(value) => Ok(value),
+                    Err(error) => Err(error.at(variable.place)),
+                };
+            }
+        }
+        Err(self.undefined_below_with(variable, environment))
+    }
+
+    #[cold]
+    fn undefined_below_with(
+        &self,
+        variable: &WithVariable<'e>,
+        environment: &'e Environment<'e>,
+    ) -> EvalError {
+        let error = EvalError::new(
+            ErrorKind::UndefinedVariable,
+            format!("undefined variable '{}'", self.name_text(variable.name)),
+        );
+        let mut candidates = Vec::new();
+        for depth in variable.scopes {
+            if let Some(Value::Attrs(attrs)) = environment.value(*depth, 0) {
+                let names = attrs.flat(self.arena).shape().names();
+                candidates.extend(names.iter().map(|name| self.name(*name)));
+            }
+        }
+        candidates.extend(self.globals.keys().map(|name| self.name(*name)));
+        self.suggest(error, self.name(variable.name), candidates.into_iter())
+            .at(variable.place)
+    }
+
+    fn eval_call(
+        &mut self,
+        call: &'e Call<'e>,
+        environment: &'e Environment<'e>,
+    ) -> Result<Value<'e>> {
+        let function = self.eval(call.function, environment)?;
+        if let Value::Lambda(closure) = function
+            && let Parameters::Plain(names) = closure.lambda.parameters
+            && names.len() == call.arguments.len()
+            && closure.applied.is_empty()
+        {
+            let arguments = call.arguments.iter();
+            let slots = self.arena.alloc_slice_fill_iter(
+                arguments.map(|argument| Slot::new(self.delay(*argument, environment))),
+            );
+            let inner: &'e Environment<'e> = self.arena.alloc(Environment {
+                slots,
+                outer: Some(closure.environment),
+            });
+            return self.enter(closure.lambda, inner, call.place);
+        }
+        let mut arguments = [Value::Null; 6];
+        if let Some(arguments) = arguments.get_mut(..call.arguments.len()) {
+            for (to, from) in arguments.iter_mut().zip(call.arguments) {
+                *to = self.delay_apart(*from, environment);
+            }
+            return self.call_at(function, arguments, call.place);
+        }
+        let delayed = call.arguments.iter();
+        let arguments: Vec<_> = delayed
+            .map(|argument| self.delay_apart(*argument, environment))
+            .collect();
+        self.call_at(function, &arguments, call.place)
+    }
+
+    fn select(
+        &mut self,
+        select: &'e Select<'e>,
+        environment: &'e Environment<'e>,
+    ) -> Result<Value<'e>> {
+        let subject = self.eval(select.subject, environment)?;
+        let Value::Attrs(attrs) = subject else {
+            return Err(self.not_a_set(subject, select.name, select.place));
+        };
+        let slot = if let Some((shape, slots)) = attrs.single_layer() {
+            match select.cache.get() {
+                Some((cached, index)) if std::ptr::eq(cached, shape) => slots.get(index as usize),
+                _ => shape.index_of(select.name).and_then(|index| {
+                    select
+                        .cache
+                        .set(u32::try_from(index).ok().map(|index| (shape, index)));
+                    slots.get(index)
+                }),
+            }
+        } else {
+            attrs.slot(select.name)
+        };
+        let Some(slot) = slot else {
+            return Err(self.missing_attribute(attrs, select.name).at(select.place));
+        };
+        self.force_slot(slot)
+            .map_err(|error| self.attribute_frame(error.at(select.place), attrs, select.name))
+    }
+
+    #[cold]
+    fn not_a_set(&self, subject: Value<'e>, name: Symbol, place: Place) -> EvalError {
+        EvalError::type_error(format!(
+            "value is {} while a set was expected",
+            subject.describe()
+        ))
+        .at(place)
+        .frame(
+            format!("while selecting the attribute '{}'", self.name_text(name)),
+            place,
+        )
+    }
+
+    /// `None` if an attribute is missing and there is a default.
+    fn select_path(
+        &mut self,
+        select: &'e SelectPath<'e>,
+        environment: &'e Environment<'e>,
+    ) -> Result<Option<Value<'e>>> {
+        let mut value = self.eval(select.subject, environment)?;
+        for step in select.path {
+            let name = self.path_name(step, environment)?;
+            let Value::Attrs(attrs) = value else {
+                if select.default.is_some() {
+                    return Ok(None);
+                }
+                return Err(self.not_a_set(value, name, step.place()));
+            };
+            let Some(slot) = attrs.slot(name) else {
+                if select.default.is_some() {
+                    return Ok(None);
+                }
+                return Err(self.missing_attribute(attrs, name).at(step.place()));
+            };
+            value = self
+                .force_slot(slot)
+                .map_err(|error| self.attribute_frame(error.at(step.place()), attrs, name))?;
+        }
+        Ok(Some(value))
+    }
+
+    fn has_attr(
+        &mut self,
+        path: &'e SelectPath<'e>,
+        environment: &'e Environment<'e>,
+    ) -> Result<Value<'e>> {
+        let mut value = self.eval(path.subject, environment)?;
+        let mut steps = path.path.iter().peekable();
+        while let Some(step) = steps.next() {
+            let name = self.path_name(step, environment)?;
+            let Value::Attrs(attrs) = value else {
+                return Ok(Value::Bool(false));
+            };
+            let Some(slot) = attrs.slot(name) else {
+                return Ok(Value::Bool(false));
+            };
+            if steps.peek().is_some() {
+                value = self.force_slot(slot)?;
+            }
+        }
+        Ok(Value::Bool(true))
+    }
+
+    fn path_name(
+        &mut self,
+        name: &'e PathName<'e>,
+        environment: &'e Environment<'e>,
+    ) -> Result<Symbol> {
+        match name {
+            PathName::Fixed(name, _) => Ok(*name),
+            PathName::Dynamic(code, place) => {
+                let value = self.eval(*code, environment)?;
+                let name = self
+                    .expect_plain_string(value, "an attribute name")
+                    .map_err(|error| error.at(*place))?;
+                Ok(self.intern(name))
+            }
+        }
+    }
+
+    fn set(
+        &mut self,
+        set: &'e AttrsCode<'e>,
+        environment: &'e Environment<'e>,
+    ) -> Result<Value<'e>> {
+        let count = set.shape.names().len();
+        let (inner, slots): (&'e Environment<'e>, &'e [Slot<'e>]) = match set.scope {
+            SetScope::Outer => {
+                let slots = set
+                    .values
+                    .iter()
+                    .map(|value| Slot::new(self.delay(*value, environment)));
+                (environment, self.arena.alloc_slice_fill_iter(slots))
+            }
+            SetScope::Recursive => {
+                let inner = self.scope(set.values, environment);
+                (inner, inner.slots.get(..count).unwrap_or_default())
+            }
+            SetScope::Sources => {
+                let (values, sources) = set.values.split_at_checked(count).ok_or_else(no_slot)?;
+                let inner = self.scope(sources, environment);
+                let slots = values
+                    .iter()
+                    .map(|value| Slot::new(self.delay(*value, inner)));
+                (inner, self.arena.alloc_slice_fill_iter(slots))
+            }
+        };
+        let mut attrs: &'e Attrs<'e> = self.arena.alloc(Attrs::new(set.shape, slots));
+        if let Some(index) = set.overrides {
+            attrs = self.overridden(set, attrs, inner, index)?;
+        }
+        if set.dynamic.is_empty() {
+            return Ok(Value::Attrs(attrs));
+        }
+        self.with_dynamic(set, attrs, inner)
+    }
+
+    /// `rec { __overrides = …; }`: its attributes replace those of the set, for the set's own
+    /// expressions too.
+    #[cold]
+    fn overridden(
+        &mut self,
+        set: &'e AttrsCode<'e>,
+        attrs: &'e Attrs<'e>,
+        inner: &'e Environment<'e>,
+        index: u32,
+    ) -> Result<&'e Attrs<'e>> {
+        let overrides = inner.value(0, index).ok_or_else(no_slot)?;
+        let overrides = self
+            .expect_attrs(overrides, "the '__overrides' attribute")
+            .map_err(|error| error.at(set.place))?;
+        for (name, value) in overrides.flat(self.arena).iter() {
+            if let Some(index) = set.shape.index_of(name)
+                && let Some(slot) = inner.slots.get(index)
+            {
+                slot.set(value);
+            }
+        }
+        Ok(attrs.update(overrides, self.arena))
+    }
+
+    fn with_dynamic(
+        &mut self,
+        set: &'e AttrsCode<'e>,
+        attrs: &'e Attrs<'e>,
+        inner: &'e Environment<'e>,
+    ) -> Result<Value<'e>> {
+        let mut all: Vec<Attr<'e>> = attrs.flat(self.arena).entries().collect();
+        let fixed = all.len();
+        for attr in set.dynamic {
+            let name = match self.eval(attr.name, inner).at(attr.place)? {
+                Value::Null => continue,
+                value => self
+                    .expect_plain_string(value, "the name of a dynamic attribute")
+                    .at(attr.place)?,
+            };
+            let name = self.intern(name);
+            let twice = attrs.position(name).or_else(|| {
+                let earlier = all.iter().skip(fixed);
+                earlier
+                    .rev()
+                    .find(|other| other.name == name)
+                    .map(|other| other.position)
+            });
+            if let Some(first) = twice {
+                return Err(EvalError::eval(format!(
+                    "dynamic attribute '{}' already defined at {}",
+                    self.name_text(name),
+                    self.sources.describe(first)
+                ))
+                .at(attr.place));
+            }
+            let value = self.delay_apart(attr.value, inner);
+            all.push(Attr {
+                name,
+                position: attr.place.start,
+                value,
+            });
+        }
+        Ok(self.attrs(all))
+    }
+
+    /// A place as `unsafeGetAttrPos` and `__curPos` give it: null, or a set of file, line, column.
+    #[must_use]
+    pub fn position_value(&self, position: Position) -> Value<'e> {
+        let Some(location) = self.sources.locate(position) else {
+            return Value::Null;
+        };
+        let Some(file) = self.sources.file(position) else {
+            return Value::Null;
+        };
+        let file = self.string(file);
+        self.attrs(vec![
+            Attr {
+                name: known::FILE,
+                position: Position::NONE,
+                value: file,
+            },
+            Attr {
+                name: known::LINE,
+                position: Position::NONE,
+                value: Value::Int(location.line.into()),
+            },
+            Attr {
+                name: known::COLUMN,
+                position: Position::NONE,
+                value: Value::Int(location.column.into()),
+            },
+        ])
+    }
+}
+
+#[cold]
+pub(crate) fn wrong_type(value: Value<'_>, expected: &str) -> EvalError {
+    EvalError::type_error(format!(
+        "value is {} while {expected} was expected",
+        value.describe()
+    ))
+}
+
+#[cold]
+pub(crate) fn no_slot() -> EvalError {
+    EvalError::eval("internal error: a variable without a slot")
+}

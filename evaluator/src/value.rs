@@ -1,0 +1,217 @@
+//! Values of the language: 16 bytes, copied freely, everything larger lies in the arena.
+//!
+//! A [`Slot`] is a place that holds a value or a computation that is not done yet; lists, attribute
+//! sets and environments are slices of slots. `Value::Thunk` is a reference to such a slot: whoever
+//! forces it writes the result into the slot, so that all who hold the reference see it.
+//!
+//! **Invariant:** what [`Slot::value`] hands out is a plain value or a `Thunk`; the variants that
+//! are states of a slot (`Suspended`, `Generated`, `Blackhole`) never leave this crate's core.
+
+use std::cell::Cell;
+
+use crate::attrs::Attrs;
+use crate::builtin::PartialCall;
+use crate::code::{CodeId, Lambda};
+use crate::environment::Environment;
+use crate::string::{NixPath, NixString};
+
+/// A value, or a reference to one that is not computed yet.
+#[derive(Clone, Copy)]
+pub enum Value<'e> {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// A 64-bit integer.
+    Int(i64),
+    /// A floating-point number.
+    Float(f64),
+    /// Bytes with a context.
+    String(&'e NixString<'e>),
+    /// An absolute path.
+    Path(&'e NixPath<'e>),
+    /// A list.
+    List(&'e List<'e>),
+    /// An attribute set.
+    Attrs(&'e Attrs<'e>),
+    /// A function written in the language.
+    Lambda(&'e Closure<'e>),
+    /// A builtin function and the arguments it has got so far.
+    Builtin(&'e PartialCall<'e>),
+    /// A value that may not be computed yet; `Evaluator::force` gives the value itself.
+    Thunk(&'e Slot<'e>),
+
+    /// State of a slot: code to be evaluated in an environment.
+    #[doc(hidden)]
+    Suspended(CodeId, &'e Environment<'e>),
+    /// State of a slot: one element of what a lazy builtin such as `map` makes.
+    #[doc(hidden)]
+    Generated(u32, &'e Generator<'e>),
+    /// State of a slot: being computed.
+    #[doc(hidden)]
+    Blackhole,
+}
+
+// The evaluator's memory and speed depend on it.
+const _: () = assert!(size_of::<Value<'_>>() == 16);
+
+/// A place in a list, an attribute set or an environment.
+pub struct Slot<'e>(Cell<Value<'e>>);
+
+impl<'e> Slot<'e> {
+    /// A slot that holds `value`.
+    #[inline]
+    #[must_use]
+    pub fn new(value: Value<'e>) -> Self {
+        Self(Cell::new(value))
+    }
+
+    /// What the slot holds: a plain value, or a `Thunk`.
+    #[inline]
+    pub fn value(&'e self) -> Value<'e> {
+        match self.0.get() {
+            Value::Suspended(..) | Value::Generated(..) | Value::Blackhole => Value::Thunk(self),
+            Value::Thunk(other) => {
+                let value = other.value();
+                if !matches!(value, Value::Thunk(_)) {
+                    self.0.set(value);
+                }
+                value
+            }
+            value => value,
+        }
+    }
+
+    /// The state as it is, for those who force it.
+    #[inline]
+    pub(crate) fn state(&self) -> Value<'e> {
+        self.0.get()
+    }
+
+    #[inline]
+    pub(crate) fn set(&self, state: Value<'e>) {
+        self.0.set(state);
+    }
+}
+
+/// The elements of a list, each possibly a computation.
+pub struct List<'e> {
+    slots: &'e [Slot<'e>],
+}
+
+impl<'e> List<'e> {
+    pub(crate) fn new(slots: &'e [Slot<'e>]) -> Self {
+        Self { slots }
+    }
+
+    /// How many elements there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// The element at `index`, unforced.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<Value<'e>> {
+        self.slots.get(index).map(Slot::value)
+    }
+
+    /// All elements, unforced.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Value<'e>> + ExactSizeIterator + use<'e> {
+        self.slots.iter().map(Slot::value)
+    }
+
+    /// The slots themselves, for lists that share them (`tail`, slices).
+    #[must_use]
+    pub fn slots(&self) -> &'e [Slot<'e>] {
+        self.slots
+    }
+}
+
+/// A function of the language with the environment in which it was made.
+pub struct Closure<'e> {
+    /// Its code.
+    pub lambda: &'e Lambda<'e>,
+    /// The variables that its body can see.
+    pub environment: &'e Environment<'e>,
+    /// Arguments that it has got already, fewer than it takes.
+    pub(crate) applied: &'e [Value<'e>],
+}
+
+/// What the elements of a lazily made list or set are computed from.
+///
+/// It is shared by all elements, each of which needs no memory but its slot.
+pub enum Generator<'e> {
+    /// `function item`
+    Map {
+        /// The function.
+        function: Value<'e>,
+        /// Its arguments.
+        items: &'e [Slot<'e>],
+    },
+    /// `function index`
+    GenList {
+        /// The function.
+        function: Value<'e>,
+    },
+    /// `function name item`
+    MapAttrs {
+        /// The function.
+        function: Value<'e>,
+        /// Names and values.
+        attrs: &'e Attrs<'e>,
+    },
+    /// `function arguments…`; the index means nothing.
+    Call {
+        /// The function.
+        function: Value<'e>,
+        /// Its arguments.
+        arguments: &'e [Value<'e>],
+    },
+}
+
+impl Value<'_> {
+    /// The type's name with its article, as error messages have it.
+    #[must_use]
+    pub fn describe(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "a Boolean",
+            Self::Int(_) => "an integer",
+            Self::Float(_) => "a float",
+            Self::String(string) if string.has_context() => "a string with context",
+            Self::String(_) => "a string",
+            Self::Path(_) => "a path",
+            Self::List(_) => "a list",
+            Self::Attrs(_) => "a set",
+            Self::Lambda(_) => "a function",
+            Self::Builtin(call) if call.arguments.is_empty() => "a built-in function",
+            Self::Builtin(_) => "a partially applied built-in function",
+            Self::Thunk(_) | Self::Suspended(..) | Self::Generated(..) => "a thunk",
+            Self::Blackhole => "a black hole",
+        }
+    }
+
+    /// The type's name as `builtins.typeOf` gives it; `"thunk"` for what is not forced.
+    #[must_use]
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "bool",
+            Self::Int(_) => "int",
+            Self::Float(_) => "float",
+            Self::String(_) => "string",
+            Self::Path(_) => "path",
+            Self::List(_) => "list",
+            Self::Attrs(_) => "set",
+            Self::Lambda(_) | Self::Builtin(_) => "lambda",
+            Self::Thunk(_) | Self::Suspended(..) | Self::Generated(..) | Self::Blackhole => "thunk",
+        }
+    }
+}
