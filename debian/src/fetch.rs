@@ -66,6 +66,15 @@ impl Fetcher {
         })
     }
 
+    /// The base addresses of the sources, in their order.
+    pub(crate) fn addresses_of_sources(&self) -> impl Iterator<Item = &str> {
+        self.bases.iter().map(|(uri, _)| uri.as_str())
+    }
+
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
     /// Fetches one package; gives its path in the cache.
     ///
     /// # Errors

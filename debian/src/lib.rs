@@ -14,6 +14,7 @@ mod date;
 mod digest;
 mod download;
 mod fetch;
+mod fetch_url;
 mod group;
 mod http_proxy;
 pub mod import;
@@ -38,6 +39,7 @@ pub use date::parse_date;
 
 pub use download::DownloadError;
 pub use fetch::{FetchOptions, Fetcher};
+pub use fetch_url::FetchUrlError;
 pub use group::{Group, groups};
 pub use index::ParseIndexError;
 pub use keys::Keys;

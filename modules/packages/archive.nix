@@ -1,13 +1,18 @@
-# Debian's packages by their names: those of the lock as derivations that import them.
+# Debian's packages by their names. Those of the lock are derivations that import them; the others
+# of the archive's index are known by name and version alone, until cairn locks them.
 { facts }:
 final: _:
 let
   inherit (builtins)
     concatStringsSep
     elemAt
+    fromJSON
     genList
+    genericClosure
     length
     mapAttrs
+    match
+    readFile
     ;
   inherit (facts) system formats;
 
@@ -26,8 +31,8 @@ let
       outputHashMode = "flat";
     };
 
-  # One object for each group; an object's inputs are at lower places.
-  objects = genList (index: import_ (elemAt facts.groups index)) (length facts.groups);
+  # One object for each group of packages; an object's inputs are at lower places.
+  objects = genList (place: import_ (elemAt facts.groups place)) (length facts.groups);
 
   import_ =
     group:
@@ -37,34 +42,88 @@ let
       builder = "builtin:debian-import";
       formatVersion = formats."builtin:debian-import";
       debs = concatStringsSep " " (map (name: (fetch name).outPath) group.debs);
-      inputs = concatStringsSep " " (map (index: (elemAt objects index).outPath) group.inputs);
+      inputs = concatStringsSep " " (map (place: (elemAt objects place).outPath) group.inputs);
     };
 
-  # Several packages may lie in the same object; each is a value of its own.
-  locked =
-    name: package:
+  # That a package's path is asked for is what puts it into the lock: with `record`, cairn reads
+  # these lines. Asking for a name or a version alone is not noted.
+  note = if facts.record or false then name: builtins.trace "cairn: package ${name}" else _: value: value;
+
+  # Several packages may lie in one object; each is a value of its own.
+  package =
+    name: version: object: dependencies: meta:
     let
-      object = elemAt objects package.group;
       self = object // {
         pname = name;
-        inherit (package) version;
+        inherit version;
+        outPath = note name object.outPath;
+        drvPath = note name object.drvPath;
         out = self;
         all = [ self ];
-        meta = {
-          name = "${name}-${package.version}";
-          description = package.description or "";
-          homepage = package.homepage or "";
-          platforms = [ system ];
-          outputsToInstall = [ "out" ];
-          available = true;
-          broken = false;
-        };
-        passthru = {
-          # The Debian packages that this one depends on directly, by name.
-          inherit (package) dependencies;
-        };
+        inherit meta;
+        # Debian's packages that this one depends on, by name.
+        inherit dependencies;
+        passthru = { inherit dependencies; };
+        override = _: self;
+        overrideAttrs = _: throw "pkgs.${name} is a binary package of Debian: it has no attributes to override";
       };
     in
     self;
+
+  locked =
+    name: record:
+    package name record.version (elemAt objects record.group) record.dependencies (
+      meta name record.version (record.description or null) (record.homepage or null)
+    );
+
+  # Stands for a package until it is locked. Nobody ever builds it.
+  unlocked =
+    name: version:
+    package name version
+      (derivation {
+        inherit name system;
+        builder = "builtin:unlocked";
+      })
+      [ ]
+      (meta name version null null);
+
+  meta =
+    name: version: description: homepage:
+    {
+      name = "${name}-${version}";
+      description = if description == null then descriptions.${name} or name else description;
+      platforms = [ system ];
+      outputsToInstall = [ "out" ];
+      available = true;
+      broken = false;
+      unfree = false;
+      insecure = false;
+    }
+    // (if homepage == null then { } else { inherit homepage; });
+
+  # Both are files of their own: descriptions are large, and seldom asked for.
+  index = file: if file == null then { } else fromJSON (readFile (/. + file));
+  names = index (facts.names or null);
+  descriptions = index (facts.descriptions or null);
+
+  isDevelopment = name: match ".*-dev" name != null;
 in
-mapAttrs locked facts.packages
+mapAttrs unlocked names
+// mapAttrs locked facts.packages
+// {
+  # The paths of the packages with headers that the locked ones called `names` depend on; of the
+  # locked ones themselves, too. Not noted: they are in the lock because the others are.
+  developmentPathsOf =
+    names:
+    let
+      items = map (key: { inherit key; });
+      closure = genericClosure {
+        startSet = items names;
+        operator =
+          item:
+          items (builtins.filter isDevelopment (facts.packages.${item.key}.dependencies or [ ]));
+      };
+      lockedOnly = builtins.filter (item: facts.packages ? ${item.key}) closure;
+    in
+    map (item: (elemAt objects facts.packages.${item.key}.group).outPath) lockedOnly;
+}

@@ -8,7 +8,7 @@
 {
   packages,
   programs ? { },
-  lib ? if builtins.pathExists ../lib then import ../lib else { },
+  lib ? import ../lib,
   overlays ? [ ],
   config ? { },
 }:
@@ -16,15 +16,23 @@ let
   facts = builtins.fromJSON (builtins.readFile packages);
 
   layers = [
+    (_: _: {
+      inherit lib config overlays;
+      cairnFacts = { inherit packages programs; };
+    })
     (import ./archive.nix { inherit facts; })
     (import ./builders.nix { inherit facts programs; })
-    (import ./writers.nix { inherit lib; })
     (import ./aliases.nix)
-    (_: _: { inherit lib config overlays; })
+    (import ./kernels.nix { inherit facts; })
+    (import ./writers.nix)
+    (import ./fetchers.nix)
+    (import ./stdenv)
+    (import ./trivial.nix)
+    (import ./call-package.nix)
   ]
   ++ overlays;
 
-  # Each layer sees the finished set and what lies below it.
+  # Each layer sees the finished set, and what lies below it.
   pkgs = builtins.foldl' (below: layer: below // layer pkgs below) { } layers;
 in
 if facts.format == 1 then

@@ -2,6 +2,7 @@
 //! so the mirror that it came from leaves no trace.
 
 use std::fs;
+use std::sync::Arc;
 
 use cairn_debian::{Fetcher, Lock};
 use cairn_store::{Build, Job};
@@ -10,7 +11,7 @@ use super::BuildResult;
 
 /// Takes packages from the cache of downloads, and those that are not there from a mirror.
 pub(super) struct FetchDeb {
-    pub(super) fetcher: Fetcher,
+    pub(super) fetcher: Arc<Fetcher>,
     pub(super) lock: Lock,
 }
 

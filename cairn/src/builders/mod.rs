@@ -7,10 +7,12 @@ mod ca_bundle;
 mod debian_import;
 mod etc;
 mod fetch_deb;
+mod fetch_url;
 mod firmware;
 mod grub_bios;
 mod initrd;
 mod kernel_modules;
+mod link_farm;
 mod link_tree;
 mod profile;
 mod text;
@@ -19,7 +21,9 @@ mod toplevel;
 use std::error::Error;
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cairn_debian::{Fetcher, Lock};
 use cairn_store::{Build, Builders, Job};
@@ -27,18 +31,20 @@ use cairn_store::{Build, Builders, Job};
 type BuildResult = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// Name and format version of each builder.
-const FORMATS: [(&str, u32); 11] = [
+const FORMATS: [(&str, u32); 13] = [
     ("builtin:fetch-deb", 1),
     (
         "builtin:debian-import",
         cairn_debian::import::FORMAT_VERSION,
     ),
-    ("builtin:profile", 1),
+    ("builtin:profile", 2),
+    ("builtin:link-tree", 1),
+    ("builtin:link-farm", 1),
     ("builtin:text", 1),
     ("builtin:etc", 1),
     ("builtin:ca-bundle", 1),
     ("builtin:kernel-modules", 2),
-    ("builtin:firmware", 1),
+    ("builtin:firmware", 2),
     ("builtin:grub-bios", 2),
     ("builtin:initrd", 2),
     ("builtin:toplevel", 2),
@@ -62,9 +68,16 @@ pub fn format_versions() -> impl Iterator<Item = (&'static str, u32)> {
 #[must_use]
 pub fn builders(fetcher: Fetcher, lock: Lock) -> Builders {
     let mut builders = Builders::new();
+    let fetcher = Arc::new(fetcher);
+    let urls = fetch_url::FetchUrl {
+        fetcher: Arc::clone(&fetcher),
+    };
+    builders.insert("builtin:fetchurl", urls);
     builders.insert("builtin:fetch-deb", fetch_deb::FetchDeb { fetcher, lock });
     builders.insert("builtin:debian-import", Simple(debian_import::build));
     builders.insert("builtin:profile", Simple(profile::build));
+    builders.insert("builtin:link-tree", Simple(link_tree::build));
+    builders.insert("builtin:link-farm", Simple(link_farm::build));
     builders.insert("builtin:text", Simple(text::build));
     builders.insert("builtin:etc", Simple(etc::build));
     builders.insert("builtin:ca-bundle", Simple(ca_bundle::build));
@@ -96,6 +109,11 @@ fn make_directory(path: &Path) -> io::Result<()> {
 
 fn write_file(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
     fs::write(path, content).map_err(at(path))
+}
+
+/// The store makes the mode canonical: that it may be executed is what counts.
+fn make_executable(path: &Path) -> io::Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(at(path))
 }
 
 fn make_link(target: impl AsRef<Path>, path: &Path) -> io::Result<()> {

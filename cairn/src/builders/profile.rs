@@ -1,5 +1,8 @@
 //! `builtin:profile`: several objects' trees as one tree of links, as `/run/current-system/sw`.
 
+use std::io;
+use std::path::Path;
+
 use cairn_store::Job;
 
 use super::link_tree::{Source, merge, merge_entries};
@@ -15,27 +18,29 @@ pub(super) fn build(job: &Job<'_>) -> BuildResult {
     let sources = Source::listed(job, "paths")?;
     make_directory(job.output())?;
     for part in LINKED {
-        let parts: Vec<_> = sources
-            .iter()
-            .filter_map(|source| source.directory(part))
-            .collect();
+        let parts = folders(job, &sources, part)?;
         if parts.is_empty() {
             continue;
         }
         let target = job.output().join(part);
+        make_directory(&target)?;
         if part == "lib" {
-            make_directory(&target)?;
             for name in LINKED_IN_LIB {
-                merge(
-                    parts.iter().filter_map(|lib| lib.directory(name)),
-                    &target.join(name),
-                )?;
+                merge(job, &folders(job, &parts, name)?, &target.join(name))?;
             }
         } else {
-            make_directory(&target)?;
-            merge_entries(&parts, &target)?;
+            merge_entries(job, &parts, &target)?;
         }
     }
     make_link("bin", &job.output().join("sbin"))?;
     Ok(())
+}
+
+/// The folders called `name` of all `sources` that have one.
+fn folders(job: &Job<'_>, sources: &[Source], name: &str) -> io::Result<Vec<Source>> {
+    let mut folders = Vec::new();
+    for source in sources {
+        folders.extend(source.below(job, Path::new(name))?);
+    }
+    Ok(folders)
 }

@@ -2,8 +2,9 @@
 //!
 //! The packages of one source package belong together: their files refer to each other by relative
 //! links and by fixed names. Library packages stand apart, so that a program does not pull in the
-//! tools that come with a library. Dependency cycles (libc6 and libgcc-s1) are merged, since store
-//! paths cannot refer to each other in circles.
+//! tools that come with a library; and so do the packages for developers, so that a system stays
+//! as it is when a compiler joins the lock. Dependency cycles (libc6 and libgcc-s1) are merged,
+//! since store paths cannot refer to each other in circles.
 //!
 //! Debian's packages use `Essential` ones without declaring it; so those are an input of every
 //! group that they do not need themselves, but for kernels and firmware.
@@ -64,13 +65,30 @@ pub fn groups(lock: &Lock) -> Vec<Group> {
 
 /// What stands together before cycles are merged.
 struct Unit<'a> {
-    name: &'a str,
+    name: String,
     version: &'a Version,
     packages: Vec<&'a LockedPackage>,
 }
 
-fn is_library(package: &LockedPackage) -> bool {
-    matches!(section(package), "libs" | "oldlibs")
+/// What keeps packages of one source apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    /// Programs and data.
+    Ordinary,
+    /// Compilers, headers, libraries to link with.
+    Development,
+    /// Each a unit of its own.
+    Library,
+}
+
+impl Kind {
+    fn of(package: &LockedPackage) -> Self {
+        match section(package) {
+            "libs" | "oldlibs" => Self::Library,
+            "devel" | "libdevel" => Self::Development,
+            _ => Self::Ordinary,
+        }
+    }
 }
 
 /// The section without the archive area: `kernel` of `non-free-firmware/kernel`.
@@ -79,21 +97,30 @@ fn section(package: &LockedPackage) -> &str {
 }
 
 fn units(lock: &Lock) -> Vec<Unit<'_>> {
-    let mut units: BTreeMap<(&str, bool), Unit<'_>> = BTreeMap::new();
+    let mut units: BTreeMap<(&str, Kind), Unit<'_>> = BTreeMap::new();
     for package in lock.packages() {
-        let library = is_library(package);
-        let (name, version) = if library {
-            (&package.name, &package.version)
-        } else {
-            (&package.source, &package.source_version)
+        let kind = Kind::of(package);
+        let (name, version) = match kind {
+            Kind::Library => (&package.name, &package.version),
+            Kind::Ordinary | Kind::Development => (&package.source, &package.source_version),
         };
-        let unit = units.entry((name, library)).or_insert(Unit {
-            name,
+        let unit = units.entry((name, kind)).or_insert(Unit {
+            name: name.clone(),
             version,
             packages: vec![],
         });
         unit.version = unit.version.max(version);
         unit.packages.push(package);
+    }
+    let ordinary: BTreeSet<&str> = units
+        .keys()
+        .filter(|(_, kind)| *kind == Kind::Ordinary)
+        .map(|(name, _)| *name)
+        .collect();
+    for ((name, kind), unit) in &mut units {
+        if *kind == Kind::Development && ordinary.contains(name) {
+            unit.name.push_str("-dev");
+        }
     }
     units.into_values().collect()
 }
@@ -118,7 +145,7 @@ fn merge(units: &[Unit<'_>], edges: &[BTreeSet<usize>]) -> Vec<Group> {
             .filter_map(|target| component_of.get(target).copied());
         let inputs: BTreeSet<usize> = inputs.filter(|input| *input != at).collect();
         let packages = || members.iter().flat_map(|unit| &unit.packages);
-        let names: BTreeSet<&str> = members.iter().map(|unit| unit.name).collect();
+        let names: BTreeSet<&str> = members.iter().map(|unit| unit.name.as_str()).collect();
         let version = members.first().map(|unit| unit.version.clone())?;
         Some(Group {
             name: join_names(&names),

@@ -77,6 +77,22 @@ fn sources_libraries_and_cycles() {
 }
 
 #[test]
+fn packages_for_developers_change_nothing_for_the_others() {
+    check(
+        "libc6 glibc libs:
+         libc-bin glibc! utils: libc6
+         libc6-dev glibc libdevel: libc6
+         make make-dfsg devel: libc6",
+        expect![[r#"
+            0 libc6 ["libc6"] []
+            1 glibc ["libc-bin"] [0]
+            2 glibc-dev ["libc6-dev"] [0, 1]
+            3 make-dfsg ["make"] [0, 1]
+        "#]],
+    );
+}
+
+#[test]
 fn essential_packages_are_inputs_of_the_others() {
     check(
         "bash bash! shells: libtinfo6
