@@ -37,9 +37,13 @@ pub enum ExprKind<'a> {
     Interpolation(&'a [Part<'a>]),
     /// A path without interpolation: absolute, canonical.
     Path(&'a [u8]),
-    /// A path with interpolation. The first part is a [`ExprKind::Path`] whose text may end with a
-    /// `/`; the others are strings without contexts appended to it, and the whole is made canonical.
-    PathInterpolation(&'a [Part<'a>]),
+    /// A path with interpolation: its parts are appended as strings, and the whole is made canonical.
+    PathInterpolation {
+        /// The text up to the first interpolation, absolute; it may end with a `/`.
+        start: &'a [u8],
+        /// What follows; at least one of them is an expression.
+        parts: &'a [Part<'a>],
+    },
     /// `<nixpkgs/lib>`, without the brackets: `__findFile __nixPath "nixpkgs/lib"`, where both
     /// names are looked up as variables.
     SearchPath(&'a [u8]),
