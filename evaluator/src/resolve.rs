@@ -149,8 +149,8 @@ impl<'e> Lowering<'_, 'e> {
             ExprKind::String(text) => Code::Constant(self.e.string(text)),
             ExprKind::Path(path) => Code::Constant(self.e.path(path)),
             ExprKind::Interpolation(parts) => self.interpolation(parts)?,
-            ExprKind::PathInterpolation(parts) => {
-                let parts = self.parts(parts)?;
+            ExprKind::PathInterpolation { start, parts } => {
+                let parts = self.parts(Some(start), parts)?;
                 Code::PathInterpolation(self.alloc(Interpolation { parts }))
             }
             ExprKind::SearchPath(path) => self.search_path(path, place)?,
@@ -355,20 +355,18 @@ impl<'e> Lowering<'_, 'e> {
         if let Some(literals) = literal.collect::<Option<Vec<_>>>() {
             return Ok(Code::Constant(self.e.string(literals.concat())));
         }
-        let parts = self.parts(parts)?;
+        let parts = self.parts(None, parts)?;
         Ok(Code::Interpolation(self.alloc(Interpolation { parts })))
     }
 
-    fn parts(&mut self, parts: &[ast::Part<'_>]) -> Result<&'e [Part<'e>]> {
-        let mut lowered = Vec::with_capacity(parts.len());
+    fn parts(&mut self, start: Option<&[u8]>, parts: &[ast::Part<'_>]) -> Result<&'e [Part<'e>]> {
+        let mut lowered = Vec::with_capacity(1 + parts.len());
+        if let Some(text) = start {
+            lowered.push(Part::Literal(self.e.arena.alloc_slice_copy(text)));
+        }
         for part in parts {
             lowered.push(match part {
                 ast::Part::Literal(text) => Part::Literal(self.e.arena.alloc_slice_copy(text)),
-                // A path that was written out stands for its text.
-                ast::Part::Expr(Expr {
-                    kind: ExprKind::Path(text),
-                    ..
-                }) if lowered.is_empty() => Part::Literal(self.e.arena.alloc_slice_copy(text)),
                 ast::Part::Expr(expr) => Part::Expr(self.expr(expr, None)?, self.place(expr.span)),
             });
         }
