@@ -14,6 +14,7 @@ pub mod builtins;
 mod call;
 pub mod code;
 mod coerce;
+pub mod diagnostic;
 mod environment;
 mod equality;
 pub mod error;
