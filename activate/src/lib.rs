@@ -18,6 +18,8 @@ mod base;
 mod capability;
 mod etc;
 mod kernel;
+mod path_rule;
+mod pattern;
 mod plan;
 mod root;
 mod step;

@@ -9,7 +9,7 @@ use crate::accounts::{self, Accounts};
 use crate::kernel::{Kernel, Setting};
 use crate::root::{FileError, Root, Touched, bytes};
 use crate::step::Step;
-use crate::{ActivateError, base, etc, wrappers};
+use crate::{ActivateError, base, etc, path_rule, wrappers};
 
 /// What activation is about to do, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +73,7 @@ pub fn plan(
     etc::plan(&root, toplevel, description, &accounts, &mut gathered);
     base::plan_links(&root, description, &mut gathered);
     wrappers::plan(&root, description, &accounts, &mut gathered);
+    path_rule::plan(&root, description, &accounts, &mut gathered);
     plan_settings(&root, toplevel, description, kernel, &mut gathered);
     base::plan_system_links(&root, toplevel, &mut gathered);
     Ok(Plan {
@@ -177,6 +178,7 @@ fn take(
     match step {
         Step::MakeDirectory { path, rights } => root.make_directory(path, *rights, touched)?,
         Step::SetRights { path, rights } => root.set_rights(path, *rights)?,
+        Step::SetRightsOfAny { path, rights } => root.set_rights_of_any(path, *rights)?,
         Step::Link { path, target } => root.link(path, target, touched)?,
         Step::Write {
             path,
@@ -196,6 +198,8 @@ fn take(
         Step::MoveAside { path, to } => root.move_aside(path, to, touched)?,
         Step::RemoveFile { path } => root.remove_file(path, touched)?,
         Step::RemoveDirectory { path } => root.remove_directory(path, touched)?,
+        Step::RemoveTree { path } => root.remove_tree(path, touched)?,
+        Step::WriteInto { path, content } => root.write_into(path, content)?,
         Step::MachineId { path } => base::write_machine_id(root, path, kernel, touched)?,
         Step::Accounts(update) => accounts::apply(root, update, touched)?,
         Step::Wrappers {

@@ -337,6 +337,24 @@ impl Root {
         self.set_rights_of(&self.place(path)?, rights)
     }
 
+    /// Sets mode and owner of a file or directory; a link in its place is refused, and so is a file
+    /// that has a second name, which may be somebody else's.
+    pub(crate) fn set_rights_of_any(&self, path: &Path, rights: Rights) -> Result<(), FileError> {
+        let place = self.place(path)?;
+        // A device or pipe must not wait for its other end.
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
+            .open(&place)
+            .map_err(failed("open", &place))?;
+        let metadata = file.metadata().map_err(failed("examine", &place))?;
+        if metadata.is_file() && metadata.nlink() > 1 {
+            let second = io::Error::other("the file has a second name");
+            return Err(failed("change rights of", &place)(second));
+        }
+        self.set_rights_through(&file, &place, rights)
+    }
+
     /// Through a descriptor: who can write to the parent could put a link in its place.
     fn set_rights_of(&self, place: &Path, rights: Rights) -> Result<(), FileError> {
         let file = OpenOptions::new()
@@ -344,8 +362,17 @@ impl Root {
             .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY).bits())
             .open(place)
             .map_err(failed("open", place))?;
+        self.set_rights_through(&file, place, rights)
+    }
+
+    fn set_rights_through(
+        &self,
+        file: &File,
+        place: &Path,
+        rights: Rights,
+    ) -> Result<(), FileError> {
         if self.owners == Owners::Set {
-            fchown(&file, Some(rights.uid), Some(rights.gid))
+            fchown(file, Some(rights.uid), Some(rights.gid))
                 .map_err(failed("change owner of", place))?;
         }
         file.set_permissions(Permissions::from_mode(rights.mode))
@@ -375,6 +402,32 @@ impl Root {
         remove_if_there(&place)?;
         touched.note(&place);
         Ok(())
+    }
+
+    /// Removes whatever is at `path`, links not followed. Nothing is removed if a part of it is on
+    /// another file system.
+    pub(crate) fn remove_tree(&self, path: &Path, touched: &mut Touched) -> Result<(), FileError> {
+        let place = self.place(path)?;
+        match fs::symlink_metadata(&place) {
+            Ok(metadata) if metadata.is_dir() => {
+                check_one_file_system(&place, parent_device(&place)?)?;
+                fs::remove_dir_all(&place).map_err(failed("remove", &place))?;
+            }
+            _ => remove_if_there(&place)?,
+        }
+        touched.note(&place);
+        Ok(())
+    }
+
+    /// Writes into the file at `path`, which must be there; links are followed.
+    pub(crate) fn write_into(&self, path: &Path, content: &[u8]) -> Result<(), FileError> {
+        let place = self.resolve(path)?;
+        OpenOptions::new()
+            .write(true)
+            .truncate(true)
+            .open(&place)
+            .and_then(|mut file| file.write_all(content))
+            .map_err(failed("write", &place))
     }
 
     /// Removes an empty directory.
@@ -441,6 +494,32 @@ fn rename_over(temporary: &Path, place: &Path) -> Result<(), FileError> {
         remove_if_there(temporary)?;
     }
     renamed
+}
+
+fn parent_device(place: &Path) -> Result<u64, FileError> {
+    let parent = place.parent().unwrap_or(place);
+    fs::metadata(parent)
+        .map(|metadata| metadata.dev())
+        .map_err(failed("examine", parent))
+}
+
+/// Fails if a directory in the tree is a mount point of another file system.
+fn check_one_file_system(directory: &Path, device: u64) -> Result<(), FileError> {
+    let metadata = fs::symlink_metadata(directory).map_err(failed("examine", directory))?;
+    if metadata.dev() != device {
+        let mounted = io::Error::other("another file system is mounted there");
+        return Err(failed("remove", directory)(mounted));
+    }
+    for entry in fs::read_dir(directory).map_err(failed("list", directory))? {
+        let entry = entry.map_err(failed("list", directory))?;
+        let kind = entry
+            .file_type()
+            .map_err(failed("examine", &entry.path()))?;
+        if kind.is_dir() {
+            check_one_file_system(&entry.path(), device)?;
+        }
+    }
+    Ok(())
 }
 
 fn remove_if_there(place: &Path) -> Result<(), FileError> {

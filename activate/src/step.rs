@@ -25,6 +25,13 @@ pub enum Step {
         /// Mode and owner.
         rights: Rights,
     },
+    /// A file or directory that is there with other rights.
+    SetRightsOfAny {
+        /// Where.
+        path: PathBuf,
+        /// Mode and owner.
+        rights: Rights,
+    },
     /// A symbolic link, made or replaced in one rename.
     Link {
         /// Where.
@@ -67,6 +74,18 @@ pub enum Step {
         /// Where.
         path: PathBuf,
     },
+    /// A file, link or directory with all that is in it, but nothing on another file system.
+    RemoveTree {
+        /// Where.
+        path: PathBuf,
+    },
+    /// Bytes written into a file that is there, such as a setting below `/sys`.
+    WriteInto {
+        /// Where.
+        path: PathBuf,
+        /// What.
+        content: Vec<u8>,
+    },
     /// A new random `/etc/machine-id`.
     MachineId {
         /// Where.
@@ -99,6 +118,7 @@ impl Step {
         match self {
             Self::MakeDirectory { rights, .. }
             | Self::SetRights { rights, .. }
+            | Self::SetRightsOfAny { rights, .. }
             | Self::Write { rights, .. }
             | Self::Copy { rights, .. } => others(rights),
             Self::Wrappers { programs, .. } => {
@@ -115,7 +135,7 @@ impl fmt::Display for Step {
             Self::MakeDirectory { path, rights } => {
                 write!(f, "make directory {} {rights}", path.display())
             }
-            Self::SetRights { path, rights } => {
+            Self::SetRights { path, rights } | Self::SetRightsOfAny { path, rights } => {
                 write!(f, "set rights of {} {rights}", path.display())
             }
             Self::Link { path, target } => {
@@ -137,6 +157,8 @@ impl fmt::Display for Step {
             }
             Self::RemoveFile { path } => write!(f, "remove {}", path.display()),
             Self::RemoveDirectory { path } => write!(f, "remove directory {}", path.display()),
+            Self::RemoveTree { path } => write!(f, "remove tree {}", path.display()),
+            Self::WriteInto { path, .. } => write!(f, "write into {}", path.display()),
             Self::MachineId { path } => write!(f, "write {} with a new identity", path.display()),
             Self::Accounts(update) => write!(f, "{update}"),
             Self::Wrappers {

@@ -116,7 +116,17 @@ let
     line: reason:
     throw ''
       systemd.tmpfiles.rules: '${line}': ${reason}.
-      The types d D e f F L r R w z Z are known, with the modifiers + ! and -.'';
+      The types d D e f F L r R w z Z are known, with the modifiers + and !.'';
+
+  # Numbers of accounts are chosen at activation; only root's is known.
+  account =
+    line: name:
+    if name == "0" then
+      "root"
+    else if builtins.match "[0-9]+" name != null then
+      refuse line "'${name}' is a number; name the user or group"
+    else
+      name;
 
   specifiers =
     line: text:
@@ -152,8 +162,12 @@ let
       null
     else if !(kinds ? ${letter}) then
       refuse line "the type '${letter}' is not supported"
-    else if has "=" || has "~" || has "^" || has "$" || has "?" then
+    else if builtins.match "[+!]*" modifiers == null then
       refuse line "its modifiers are not supported"
+    else if has "+" && !(lib.elem known.kind [ "link" "file" ]) then
+      refuse line "the modifier + is for f and L alone"
+    else if known.kind == "link" && argument == null then
+      refuse line "it does not say what the link points to"
     else if plain == null || !(isPath plain) then
       refuse line "it has no absolute path"
     else if isPattern plain && !(known.pattern or false) then
@@ -168,11 +182,10 @@ let
         path = plain;
         replace = (known.replace or false) || has "+";
         atBootOnly = has "!";
-        mayFail = has "-";
       }
       // lib.optionalAttrs (mode != null) { mode = lib.head modeDigits; }
-      // lib.optionalAttrs (user != null) { inherit user; }
-      // lib.optionalAttrs (group != null) { inherit group; }
+      // lib.optionalAttrs (user != null) { user = account line user; }
+      // lib.optionalAttrs (group != null) { group = account line group; }
       // lib.optionalAttrs (argument != null) { argument = specifiers line argument; };
 
   settingsRule =
@@ -245,7 +258,7 @@ in
         of what is there), `Z` (and of all in it), `f` (a file with this content, if there is none), `F`
         (with this content in any case), `w` (write into a file that is there), `L` (a link; `L+` in the
         place of whatever is there), `r` and `R` (remove a file, a whole tree). `!` does it at boot
-        alone, and `-` makes a failure none. An age is ignored: nothing is cleaned up by age.
+        alone. An age is ignored: nothing is cleaned up by age.
       '';
     };
 

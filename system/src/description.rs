@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::file_system::FileSystem;
 use crate::name::{HostName, UserName};
 use crate::parse::{ParseError, V1, parse};
+use crate::path_rule::PathRule;
 use crate::service::Service;
+use crate::swap::SwapDevice;
 use crate::user::{Group, User};
 
 /// One generation, described.
@@ -48,6 +50,12 @@ pub struct SystemDescription {
     /// Directories made at each activation if they do not exist.
     #[serde(default)]
     pub directories: Vec<Directory>,
+    /// Further paths that are made, changed or removed at activation, in this order.
+    #[serde(default)]
+    pub paths: Vec<PathRule>,
+    /// Where memory may be moved to.
+    #[serde(default)]
+    pub swap_devices: Vec<SwapDevice>,
     /// Services.
     pub services: Vec<Service>,
 }
@@ -70,7 +78,7 @@ pub struct EtcEntry {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CopyMode {
     /// Permission bits, written in octal: `0440`.
-    #[serde(with = "octal")]
+    #[serde(with = "crate::octal")]
     pub mode: u32,
     /// Owner.
     pub user: UserName,
@@ -87,7 +95,7 @@ pub struct Wrapper {
     /// The program, absolute.
     pub source: String,
     /// Permission bits with setuid and setgid, written in octal: `4755`.
-    #[serde(with = "octal")]
+    #[serde(with = "crate::octal")]
     pub mode: u32,
     /// Owner.
     pub user: UserName,
@@ -105,7 +113,7 @@ pub struct Directory {
     /// Absolute path.
     pub path: String,
     /// Permission bits, written in octal.
-    #[serde(with = "octal")]
+    #[serde(with = "crate::octal")]
     pub mode: u32,
     /// Owner.
     pub user: UserName,
@@ -203,29 +211,4 @@ fn twice<'a>(kind: &str, names: impl Iterator<Item = &'a str>) -> Option<String>
         .into_iter()
         .find(|name| !seen.insert(*name))
         .map(|name| format!("{kind} '{name}' is defined twice"))
-}
-
-/// Permission bits as octal text, as people write them.
-mod octal {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "serde calls it with a reference"
-    )]
-    pub(super) fn serialize<S: Serializer>(mode: &u32, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&format!("{mode:04o}"))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        u32::from_str_radix(&text, 8)
-            .ok()
-            .filter(|mode| *mode <= 0o7777)
-            .ok_or_else(|| {
-                D::Error::custom(format!(
-                    "'{text}' is not a mode; write it in octal, such as 0755"
-                ))
-            })
-    }
 }

@@ -15,9 +15,12 @@ pub mod control;
 mod description;
 mod file_system;
 mod name;
+mod octal;
 mod parse;
+mod path_rule;
 mod service;
 mod stage1;
+mod swap;
 mod user;
 
 pub use bootspec::{Bootspec, BootspecV1};
@@ -25,6 +28,8 @@ pub use description::{CopyMode, Directory, EtcEntry, SystemDescription, Wrapper}
 pub use file_system::{Device, FileSystem, MountPoint};
 pub use name::{HostName, NameError, ServiceName, UserName};
 pub use parse::{ParseError, V1};
+pub use path_rule::{PathKind, PathRule};
 pub use service::{Process, Restart, Service, ServiceKind};
 pub use stage1::Stage1;
+pub use swap::{Discard, SwapDevice};
 pub use user::{Group, User};

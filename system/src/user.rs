@@ -28,14 +28,24 @@ pub struct User {
     /// Make the home directory, mode 0700, if it does not exist.
     #[serde(default)]
     pub create_home: bool,
+    /// The home directory's permission bits, written in octal; `0700` if absent.
+    #[serde(default, with = "crate::octal::option")]
+    pub home_mode: Option<u32>,
     /// Login shell, absolute.
     pub shell: String,
     /// A crypt(3) hash that activation enforces; `!` locks the password.
     #[serde(default)]
     pub hashed_password: Option<String>,
+    /// A file that has the hash in its first line, read at each activation; it goes before
+    /// `hashed_password`.
+    #[serde(default)]
+    pub hashed_password_file: Option<String>,
     /// A crypt(3) hash for a user that does not exist yet.
     #[serde(default)]
     pub initial_hashed_password: Option<String>,
+    /// A file that has such a hash in its first line; it goes before `initial_hashed_password`.
+    #[serde(default)]
+    pub initial_hashed_password_file: Option<String>,
 }
 
 /// One group.

@@ -16,6 +16,7 @@ mod gshadow;
 mod id_map;
 mod lock;
 mod passwd;
+mod password_file;
 mod passwords;
 mod shadow;
 mod text;
@@ -152,6 +153,7 @@ pub(crate) fn plan(
         declared_users: read_names(&base, DECLARED_USERS),
         declared_groups: read_names(&base, DECLARED_GROUPS),
     };
+    let description = &password_file::read_all(root, description, gathered);
     let updated = update::update(&old, description);
     gathered
         .problems
@@ -287,7 +289,7 @@ fn plan_homes(root: &Root, description: &SystemDescription, new: &State, gathere
         };
         let home = Path::new(&user.home);
         let rights = Rights {
-            mode: 0o700,
+            mode: user.home_mode.unwrap_or(0o700),
             uid: record.uid,
             gid: record.gid,
         };

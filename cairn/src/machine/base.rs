@@ -122,6 +122,8 @@ pub fn base(packages: &PackageSet<'_>, options: BaseOptions) -> Result<SystemDes
             directory("/run/user", 0o755)?,
             directory("/var/mail", 0o755)?,
         ],
+        paths: Vec::new(),
+        swap_devices: Vec::new(),
         services: Vec::new(),
         label,
     };
@@ -210,9 +212,12 @@ fn users(root_password: Option<String>) -> Result<Vec<User>> {
         description: "System administrator".to_owned(),
         home: "/root".to_owned(),
         create_home: false,
+        home_mode: None,
         shell: "/run/current-system/sw/bin/bash".to_owned(),
         hashed_password: None,
+        hashed_password_file: None,
         initial_hashed_password: root_password,
+        initial_hashed_password_file: None,
     };
     let nobody = User {
         uid: Some(65_534),

@@ -44,9 +44,12 @@ pub(super) fn system_user(name: &str, description: &str) -> Result<User> {
         description: description.to_owned(),
         home: "/var/empty".to_owned(),
         create_home: false,
+        home_mode: None,
         shell: "/run/current-system/sw/bin/nologin".to_owned(),
         hashed_password: Some("!".to_owned()),
+        hashed_password_file: None,
         initial_hashed_password: None,
+        initial_hashed_password_file: None,
     })
 }
 
