@@ -40,7 +40,7 @@ let
   all = joinAll (cfg.sessionVariables // cfg.variables);
   searchPaths = lib.mapAttrs (_: joined) (
     withWrappers (
-      lib.zipAttrsWith (_: lib.concatLists) [
+      builtins.zipAttrsWith (_: lib.concatLists) [
         relative
         relativeOfSession
       ]
