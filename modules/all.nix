@@ -7,6 +7,7 @@
   ./boot/tmp.nix
   ./environment/environment.nix
   ./environment/etc.nix
+  ./environment/name-services.nix
   ./environment/shells.nix
   ./file-systems/file-systems.nix
   ./file-systems/swap.nix
@@ -14,6 +15,7 @@
   ./misc/documentation.nix
   ./misc/nix.nix
   ./misc/nixpkgs.nix
+  ./networking/host-name.nix
   ./programs/bash.nix
   ./programs/git.nix
   ./programs/less.nix

@@ -9,6 +9,18 @@ let
   inherit (lib) literalExpression mkOption types;
   cfg = config.environment;
 
+  # What `builtin:profile` links by itself.
+  linkedAnyway = [
+    "/bin"
+    "/etc"
+    "/libexec"
+    "/share"
+    "/lib/locale"
+    "/lib/terminfo"
+    "/lib/modules-load.d"
+    "/lib/udev"
+  ];
+
   # What a machine is administered with.
   required = with pkgs; [
     bash
@@ -126,15 +138,20 @@ in
       (lib.mkOrder 1450 cfg.defaultPackages)
     ];
 
-    system.path = pkgs.build "profile" (
-      {
-        name = "system-path";
-        paths = toString cfg.systemPackages;
-      }
-      // lib.optionalAttrs (cfg.pathsToLink != [ ]) {
-        pathsToLink = toString cfg.pathsToLink;
-      }
-    );
+    system.path =
+      if cfg.pathsToLink == [ ] then
+        pkgs.build "profile" {
+          name = "system-path";
+          paths = toString cfg.systemPackages;
+        }
+      else
+        pkgs.build "link-tree" {
+          name = "system-path";
+          paths = toString cfg.systemPackages;
+          pathsToLink = toString (
+            if lib.elem "/" cfg.pathsToLink then [ "/" ] else linkedAnyway ++ cfg.pathsToLink
+          );
+        };
     system.build.systemPath = config.system.path;
 
     system.description = {

@@ -1,7 +1,7 @@
 # `system.json`: what crosses from build time to boot time. Modules put into `system.description`
 # what activation, init and the supervisor read; the Rust crate `cairn-system` is its definition,
 # and refuses what it does not know.
-{ config, lib, ... }:
+{ lib, ... }:
 let
   inherit (lib) mkOption types;
 
@@ -70,6 +70,4 @@ in
       };
     };
   };
-
-  config.system.description.hostName = config.networking.hostName;
 }

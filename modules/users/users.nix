@@ -329,19 +329,24 @@ let
   users = lib.filter (user: user.enable) (lib.attrValues cfg.users);
   groups = lib.attrValues cfg.groups;
 
-  # Activation asks first for what is enforced, then for what a new user gets.
+  # A user's own password is kept where users may change it; elsewhere the first one stays.
+  passwordKey = what: if cfg.mutableUsers then "initialHashed${what}" else "hashed${what}";
   passwordOf =
     user:
+    let
+      file = path: { ${passwordKey "PasswordFile"} = path; };
+      hash = value: { ${passwordKey "Password"} = value; };
+    in
     if user.hashedPasswordFile != null then
-      { hashedPasswordFile = user.hashedPasswordFile; }
+      file user.hashedPasswordFile
     else if user.password != null then
-      { hashedPasswordFile = hashFile user.name user.password; }
+      file (hashFile user.name user.password)
     else if user.hashedPassword != null then
-      { hashedPassword = user.hashedPassword; }
+      hash user.hashedPassword
     else if user.initialPassword != null then
-      { initialHashedPasswordFile = hashFile user.name user.initialPassword; }
+      file (hashFile user.name user.initialPassword)
     else if user.initialHashedPassword != null then
-      { initialHashedPassword = user.initialHashedPassword; }
+      hash user.initialHashedPassword
     else
       { };
 

@@ -109,6 +109,17 @@ impl Job<'_> {
         std::str::from_utf8(value).map_err(|_| JobError::NotText(name.to_owned()))
     }
 
+    /// The same for a variable that may be left out.
+    ///
+    /// # Errors
+    /// It is not text.
+    pub fn env_if_set(&self, name: &str) -> Result<Option<&str>, JobError> {
+        match self.env(name) {
+            Err(JobError::NoVariable(_)) => Ok(None),
+            value => value.map(Some),
+        }
+    }
+
     /// The derivation.
     #[must_use]
     pub fn derivation(&self) -> &Derivation {

@@ -14,6 +14,7 @@ mod initrd;
 mod kernel_modules;
 mod link_farm;
 mod link_tree;
+mod password_hash;
 mod profile;
 mod text;
 mod toplevel;
@@ -31,12 +32,13 @@ use cairn_store::{Build, Builders, Job};
 type BuildResult = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// Name and format version of each builder.
-const FORMATS: [(&str, u32); 13] = [
+const FORMATS: [(&str, u32); 14] = [
     ("builtin:fetch-deb", 1),
     (
         "builtin:debian-import",
         cairn_debian::import::FORMAT_VERSION,
     ),
+    ("builtin:password-hash", 1),
     ("builtin:profile", 2),
     ("builtin:link-tree", 1),
     ("builtin:link-farm", 1),
@@ -75,6 +77,7 @@ pub fn builders(fetcher: Fetcher, lock: Lock) -> Builders {
     builders.insert("builtin:fetchurl", urls);
     builders.insert("builtin:fetch-deb", fetch_deb::FetchDeb { fetcher, lock });
     builders.insert("builtin:debian-import", Simple(debian_import::build));
+    builders.insert("builtin:password-hash", Simple(password_hash::build));
     builders.insert("builtin:profile", Simple(profile::build));
     builders.insert("builtin:link-tree", Simple(link_tree::build));
     builders.insert("builtin:link-farm", Simple(link_farm::build));

@@ -5,14 +5,18 @@
 //! kernel initrd          -> what the boot loader loads
 //! kernel-modules etc sw firmware
 //! kernel-params system system.json boot.json
+//! specialisation/<name>  -> another toplevel, a variant of this one
 //! ```
 
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fs;
 use std::path::Path;
 
 use cairn_store::Job;
 use cairn_system::{Bootspec, BootspecV1, SystemDescription};
 
-use super::{BuildResult, is_there, make_directory, make_link, write_file};
+use super::{BuildResult, at, is_there, make_directory, make_link, write_file};
 
 pub(super) fn build(job: &Job<'_>) -> BuildResult {
     let description = SystemDescription::parse(job.env("description")?)?;
@@ -45,7 +49,9 @@ pub(super) fn build(job: &Job<'_>) -> BuildResult {
         &output.join("system.json"),
         serde_json::to_string_pretty(&description)? + "\n",
     )?;
-    let bootspec = bootspec(job, &description, params)?;
+    let specialisations = specialisations(job)?;
+    link_specialisations(&specialisations, &output.join("specialisation"))?;
+    let bootspec = bootspec(job, &description, params, &specialisations)?;
     write_file(
         &output.join("boot.json"),
         serde_json::to_string_pretty(&bootspec)? + "\n",
@@ -57,7 +63,8 @@ fn bootspec(
     job: &Job<'_>,
     description: &SystemDescription,
     kernel_params: Vec<String>,
-) -> Result<Bootspec, Box<dyn std::error::Error + Send + Sync>> {
+    specialisations: &BTreeMap<String, String>,
+) -> Result<Bootspec, Box<dyn Error + Send + Sync>> {
     let toplevel = job.output_path();
     Ok(Bootspec {
         v1: BootspecV1 {
@@ -74,8 +81,44 @@ fn bootspec(
             system: "x86_64-linux".to_owned(),
             toplevel: toplevel.to_string(),
         },
-        specialisations: std::collections::BTreeMap::new(),
+        specialisations: specialisations
+            .iter()
+            .map(|(name, toplevel)| Ok((name.clone(), bootspec_of(job, toplevel)?)))
+            .collect::<Result<_, Box<dyn Error + Send + Sync>>>()?,
     })
+}
+
+/// The toplevel of each variant, by name.
+fn specialisations(
+    job: &Job<'_>,
+) -> Result<BTreeMap<String, String>, Box<dyn Error + Send + Sync>> {
+    let text = job.env_if_set("specialisations")?.unwrap_or("{}");
+    let specialisations: BTreeMap<String, String> = serde_json::from_str(text)?;
+    match specialisations.keys().find(|name| !is_file_name(name)) {
+        Some(name) => Err(format!("specialisation.\"{name}\": not a file's name").into()),
+        None => Ok(specialisations),
+    }
+}
+
+fn is_file_name(name: &str) -> bool {
+    !matches!(name, "" | "." | "..") && !name.contains(['/', '\0'])
+}
+
+fn link_specialisations(specialisations: &BTreeMap<String, String>, folder: &Path) -> BuildResult {
+    if !specialisations.is_empty() {
+        make_directory(folder)?;
+    }
+    for (name, toplevel) in specialisations {
+        make_link(toplevel, &folder.join(name))?;
+    }
+    Ok(())
+}
+
+/// The `boot.json` of another toplevel.
+fn bootspec_of(job: &Job<'_>, toplevel: &str) -> Result<Bootspec, Box<dyn Error + Send + Sync>> {
+    let path = job.real(toplevel)?.join("boot.json");
+    let text = fs::read_to_string(&path).map_err(at(&path))?;
+    Ok(Bootspec::parse(&text)?)
 }
 
 /// Every program that the description names must exist: better here than at the next boot.
