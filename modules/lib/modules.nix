@@ -100,7 +100,7 @@ rec {
         modules ++ [ selfModule ]
       ) (
         {
-          inherit lib options config specialArgs;
+          inherit lib options config specialArgs extendModules;
           _class = class;
           _prefix = prefix;
         }
