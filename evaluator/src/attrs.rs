@@ -119,6 +119,7 @@ impl<'e> Flat<'e> {
     }
 
     /// Names, positions and unforced values, sorted by symbol.
+    #[must_use]
     pub fn entries(&self) -> impl ExactSizeIterator<Item = Attr<'e>> + use<'e> {
         let names = self.shape.names.iter().zip(self.shape.positions);
         names.zip(self.slots).map(|((name, position), slot)| Attr {
@@ -238,7 +239,7 @@ impl<'e> Attrs<'e> {
                             slots: below.slots,
                         },
                         arena,
-                    )
+                    );
                 }
             }
             layer = below.below;

@@ -150,7 +150,7 @@ impl<'e> Evaluator<'e> {
                 "the name of '{shown}' cannot be that of a store object"
             ))
         })?;
-        if name.ends_with(".drv") {
+        if name.as_bytes().ends_with(b".drv") {
             return Err(EvalError::eval(format!(
                 "file names are not allowed to end in '.drv': '{shown}'"
             )));

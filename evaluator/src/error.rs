@@ -186,6 +186,7 @@ impl EvalError {
 
     /// The chain, innermost first; where [`EvalError::left_out`] frames are missing, they are so
     /// behind the first [`EvalError::inner_frames`].
+    #[must_use]
     pub fn frames(&self) -> impl DoubleEndedIterator<Item = &Frame> {
         self.0.frames.iter().chain(&self.0.outer)
     }

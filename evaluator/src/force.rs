@@ -129,19 +129,6 @@ impl<'e> Evaluator<'e> {
 
     // ---- Forced and of a type; `what` completes "while evaluating …" ----
 
-    #[cold]
-    fn unexpected(&self, value: Value<'e>, expected: &str, what: &str) -> EvalError {
-        let error = EvalError::type_error(format!(
-            "value is {} while {expected} was expected",
-            value.describe()
-        ));
-        if what.is_empty() {
-            error
-        } else {
-            error.frame(format!("while evaluating {what}"), Place::NONE)
-        }
-    }
-
     /// An integer.
     ///
     /// # Errors
@@ -149,7 +136,7 @@ impl<'e> Evaluator<'e> {
     pub fn expect_int(&mut self, value: Value<'e>, what: &str) -> Result<i64> {
         match self.force_for(value, what)? {
             Value::Int(number) => Ok(number),
-            other => Err(self.unexpected(other, "an integer", what)),
+            other => Err(unexpected(other, "an integer", what)),
         }
     }
 
@@ -162,7 +149,7 @@ impl<'e> Evaluator<'e> {
         match self.force_for(value, what)? {
             Value::Int(number) => Ok(number as f64),
             Value::Float(number) => Ok(number),
-            other => Err(self.unexpected(other, "a float", what)),
+            other => Err(unexpected(other, "a float", what)),
         }
     }
 
@@ -173,7 +160,7 @@ impl<'e> Evaluator<'e> {
     pub fn expect_bool(&mut self, value: Value<'e>, what: &str) -> Result<bool> {
         match self.force_for(value, what)? {
             Value::Bool(truth) => Ok(truth),
-            other => Err(self.unexpected(other, "a Boolean", what)),
+            other => Err(unexpected(other, "a Boolean", what)),
         }
     }
 
@@ -184,7 +171,7 @@ impl<'e> Evaluator<'e> {
     pub fn expect_string(&mut self, value: Value<'e>, what: &str) -> Result<&'e NixString<'e>> {
         match self.force_for(value, what)? {
             Value::String(string) => Ok(string),
-            other => Err(self.unexpected(other, "a string", what)),
+            other => Err(unexpected(other, "a string", what)),
         }
     }
 
@@ -212,7 +199,7 @@ impl<'e> Evaluator<'e> {
     pub fn expect_list(&mut self, value: Value<'e>, what: &str) -> Result<&'e List<'e>> {
         match self.force_for(value, what)? {
             Value::List(list) => Ok(list),
-            other => Err(self.unexpected(other, "a list", what)),
+            other => Err(unexpected(other, "a list", what)),
         }
     }
 
@@ -223,7 +210,7 @@ impl<'e> Evaluator<'e> {
     pub fn expect_attrs(&mut self, value: Value<'e>, what: &str) -> Result<&'e Attrs<'e>> {
         match self.force_for(value, what)? {
             Value::Attrs(attrs) => Ok(attrs),
-            other => Err(self.unexpected(other, "a set", what)),
+            other => Err(unexpected(other, "a set", what)),
         }
     }
 
@@ -235,7 +222,7 @@ impl<'e> Evaluator<'e> {
         match self.force_for(value, what)? {
             value @ (Value::Lambda(_) | Value::Builtin(_)) => Ok(value),
             value @ Value::Attrs(attrs) if attrs.get(crate::known::FUNCTOR).is_some() => Ok(value),
-            other => Err(self.unexpected(other, "a function", what)),
+            other => Err(unexpected(other, "a function", what)),
         }
     }
 
@@ -292,5 +279,18 @@ impl<'e> Evaluator<'e> {
             Some(hint) => error.note(hint),
             None => error,
         }
+    }
+}
+
+#[cold]
+fn unexpected(value: Value<'_>, expected: &str, what: &str) -> EvalError {
+    let error = EvalError::type_error(format!(
+        "value is {} while {expected} was expected",
+        value.describe()
+    ));
+    if what.is_empty() {
+        error
+    } else {
+        error.frame(format!("while evaluating {what}"), Place::NONE)
     }
 }

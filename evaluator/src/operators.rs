@@ -25,11 +25,11 @@ impl<'e> Evaluator<'e> {
             (Operator::And | Operator::Or | Operator::Implies, Value::Bool(_)) => {
                 return match self.eval(binary.right, environment)? {
                     value @ Value::Bool(_) => Ok(value),
-                    other => Err(self.operand(other, "a Boolean", binary, binary.right_place)),
+                    other => Err(operand(other, "a Boolean", binary, binary.right_place)),
                 };
             }
             (Operator::And | Operator::Or | Operator::Implies, other) => {
-                return Err(self.operand(other, "a Boolean", binary, binary.left_place));
+                return Err(operand(other, "a Boolean", binary, binary.left_place));
             }
             _ => {}
         }
@@ -37,10 +37,10 @@ impl<'e> Evaluator<'e> {
         // lists will do.
         match binary.operator {
             Operator::Update if !matches!(left, Value::Attrs(_)) => {
-                return Err(self.operand(left, "a set", binary, binary.left_place));
+                return Err(operand(left, "a set", binary, binary.left_place));
             }
             Operator::Concatenate if !matches!(left, Value::List(_)) => {
-                return Err(self.operand(left, "a list", binary, binary.left_place));
+                return Err(operand(left, "a list", binary, binary.left_place));
             }
             _ => {}
         }
@@ -84,41 +84,19 @@ impl<'e> Evaluator<'e> {
                     self.check_memory(0)?;
                     Ok(Value::Attrs(left.update(right, self.arena)))
                 }
-                (_, other) => Err(self.operand(other, "a set", binary, binary.right_place)),
+                (_, other) => Err(operand(other, "a set", binary, binary.right_place)),
             },
             Operator::Concatenate => match (left, right) {
                 (Value::List(left), Value::List(right)) => {
                     self.concatenate(left.slots(), right.slots())
                 }
-                (_, other) => Err(self.operand(other, "a list", binary, binary.right_place)),
+                (_, other) => Err(operand(other, "a list", binary, binary.right_place)),
             },
             Operator::And | Operator::Or | Operator::Implies => {
                 Err(EvalError::eval("internal error: a Boolean operator"))
             }
         };
         result.at(binary.place)
-    }
-
-    #[cold]
-    fn operand(
-        &self,
-        value: Value<'e>,
-        expected: &str,
-        binary: &Binary<'e>,
-        place: Place,
-    ) -> EvalError {
-        let side = if place == binary.left_place {
-            "left"
-        } else {
-            "right"
-        };
-        wrong_type(value, expected).at(place).frame(
-            format!(
-                "in the {side} operand of the operator ({})",
-                symbol(binary.operator)
-            ),
-            binary.place,
-        )
     }
 
     fn concatenate(&self, left: &'e [Slot<'e>], right: &'e [Slot<'e>]) -> Result<Value<'e>> {
@@ -306,4 +284,20 @@ fn symbol(operator: Operator) -> &'static str {
         Operator::Divide => "/",
         Operator::Concatenate => "++",
     }
+}
+
+#[cold]
+fn operand(value: Value<'_>, expected: &str, binary: &Binary<'_>, place: Place) -> EvalError {
+    let side = if place == binary.left_place {
+        "left"
+    } else {
+        "right"
+    };
+    wrong_type(value, expected).at(place).frame(
+        format!(
+            "in the {side} operand of the operator ({})",
+            symbol(binary.operator)
+        ),
+        binary.place,
+    )
 }

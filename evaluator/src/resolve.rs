@@ -138,6 +138,7 @@ impl<'e> Lowering<'_, 'e> {
     }
 
     /// `name` is what the expression is bound to, for functions to know their names.
+    #[expect(clippy::too_many_lines, reason = "one arm a kind of expression")]
     fn expr(&mut self, expr: &Expr<'_>, name: Option<Symbol>) -> Result<Code<'e>> {
         self.e
             .check_stack()
@@ -412,7 +413,6 @@ impl<'e> Lowering<'_, 'e> {
     }
 
     /// Values and dynamic attributes of a set, whose scope is left in place if it has one.
-    #[expect(clippy::type_complexity, reason = "two slices")]
     fn set_values(
         &mut self,
         attrs: &ast::Attrs<'_>,
