@@ -69,6 +69,7 @@ struct Failure {
     kind: ErrorKind,
     message: String,
     place: Place,
+    labels: Vec<(Place, String)>,
     notes: Vec<String>,
     /// Innermost first.
     frames: Vec<Frame>,
@@ -86,6 +87,7 @@ impl EvalError {
             kind,
             message: message.into(),
             place: Place::NONE,
+            labels: Vec::new(),
             notes: Vec::new(),
             frames: Vec::new(),
             outer: std::collections::VecDeque::new(),
@@ -122,6 +124,14 @@ impl EvalError {
     #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Self {
         self.0.notes.push(note.into());
+        self
+    }
+
+    /// Adds a remark about another place that has to do with it.
+    #[cold]
+    #[must_use]
+    pub fn label(mut self, text: impl Into<String>, place: Place) -> Self {
+        self.0.labels.push((place, text.into()));
         self
     }
 
@@ -176,6 +186,12 @@ impl EvalError {
     #[must_use]
     pub fn place(&self) -> Place {
         self.0.place
+    }
+
+    /// Remarks about other places.
+    #[must_use]
+    pub fn labels(&self) -> &[(Place, String)] {
+        &self.0.labels
     }
 
     /// Lines to be shown below the message.

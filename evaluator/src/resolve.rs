@@ -95,7 +95,7 @@ impl<'e> Evaluator<'e> {
         self.lower(expr, source, outer).map(|_| ())
     }
 
-    fn lower(
+    pub(crate) fn lower(
         &mut self,
         expr: &Expr<'_>,
         source: usize,
