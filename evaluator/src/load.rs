@@ -52,7 +52,9 @@ impl<'e> Evaluator<'e> {
             .add(text.origin, bytes, text.library)
             .ok_or_else(|| EvalError::eval("the sources are larger than 4 GiB together"))?;
         let home = self.io.home().ok();
-        let home = home.as_ref().map(|home| std::os::unix::ffi::OsStrExt::as_bytes(home.as_os_str()));
+        let home = home
+            .as_ref()
+            .map(|home| std::os::unix::ffi::OsStrExt::as_bytes(home.as_os_str()));
         let options = ParseOptions {
             base: text.base,
             home,
@@ -66,9 +68,14 @@ impl<'e> Evaluator<'e> {
 
     #[cold]
     fn parse_failed(&self, error: ParseError, source: usize) -> EvalError {
-        let place = |span| self.sources.get(source).map_or(Place::NONE, |source| source.place(span));
-        let mut failure = EvalError::new(ErrorKind::Parse, format!("syntax error, {}", error.message))
-            .at(place(error.span));
+        let place = |span| {
+            self.sources
+                .get(source)
+                .map_or(Place::NONE, |source| source.place(span))
+        };
+        let mut failure =
+            EvalError::new(ErrorKind::Parse, format!("syntax error, {}", error.message))
+                .at(place(error.span));
         for label in error.labels {
             failure = failure.label(label.text, place(label.span));
         }

@@ -74,14 +74,20 @@ impl Evaluator<'_> {
         }
         if hidden > 0 {
             let steps = if hidden == 1 { "step" } else { "steps" };
-            push_line(text, &format!("… ({hidden} more {steps}; --show-trace shows all)"));
+            push_line(
+                text,
+                &format!("… ({hidden} more {steps}; --show-trace shows all)"),
+            );
         }
     }
 
     fn push_full_trace(&self, text: &mut String, error: &EvalError) {
         for (index, frame) in error.frames().enumerate() {
             if index == error.inner_frames() && error.left_out() > 0 {
-                push_line(text, &format!("… ({} steps were not kept)", error.left_out()));
+                push_line(
+                    text,
+                    &format!("… ({} steps were not kept)", error.left_out()),
+                );
             }
             push_line(text, &format!("… {}", frame.message));
             push_place(text, &self.sources, frame.place);
@@ -90,7 +96,11 @@ impl Evaluator<'_> {
 
     fn frame_line(&self, frame: &Frame) -> String {
         if frame.place.is_some() {
-            return format!("… {}, at {}", frame.message, self.describe_place(frame.place));
+            return format!(
+                "… {}, at {}",
+                frame.message,
+                self.describe_place(frame.place)
+            );
         }
         format!("… {}", frame.message)
     }
@@ -135,14 +145,20 @@ fn lines_around(source: &[u8], start: usize, number: u32) -> Vec<(u32, &[u8])> {
     let before = source.get(..start).unwrap_or_default();
     if number > 1 {
         let before = before.strip_suffix(b"\n").unwrap_or(before);
-        let from = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let from = before
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| at + 1);
         let line = before.get(from..).unwrap_or_default();
         if !line.trim_ascii().is_empty() {
             lines.push((number - 1, line));
         }
     }
     let rest = source.get(start..).unwrap_or_default();
-    let end = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(rest.len());
+    let end = rest
+        .iter()
+        .position(|byte| matches!(byte, b'\n' | b'\r'))
+        .unwrap_or(rest.len());
     lines.push((number, rest.get(..end).unwrap_or_default()));
     lines
 }
