@@ -1,6 +1,7 @@
 //! The builtins, as tables that the evaluator registers.
 
 mod core;
+pub mod regex;
 
 use crate::builtin::Builtin;
 
