@@ -1,7 +1,7 @@
 //! Messages for people: a heading, places with an excerpt of the source and a caret, remarks.
 //!
 //! ```text
-//! error: missing ';' after this value
+//! error: missing ';' after this
 //!   at configuration.nix:3:38:
 //!      3 |   boot.loader.grub.device = "/dev/sda"
 //!        |                                      ^
@@ -357,7 +357,7 @@ mod tests {
 
     use super::*;
 
-    fn check(text: &[u8], span: Span, expected: Expect) {
+    fn check(text: &[u8], span: Span, expected: &Expect) {
         let mut message = Message::new(Style::Plain, "error", "this");
         message.place(
             NamedSource {
@@ -374,7 +374,7 @@ mod tests {
         check(
             b"{\n  a = foo;\n}\n",
             Span::new(8, 11),
-            expect![[r#"
+            &expect![[r#"
             error: this
               at file.nix:2:7:
                  2 |   a = foo;
@@ -388,7 +388,7 @@ mod tests {
         check(
             b"{\n  a",
             Span::at(5),
-            expect![[r#"
+            &expect![[r#"
             error: this
               at file.nix:2:4:
                  2 |   a
@@ -398,7 +398,7 @@ mod tests {
         check(
             b"",
             Span::at(0),
-            expect![[r#"
+            &expect![[r#"
             error: this
               at file.nix:1:1:
                  1 |
@@ -412,7 +412,7 @@ mod tests {
         check(
             b"a = ''\n  b\n'';",
             Span::new(4, 13),
-            expect![[r#"
+            &expect![[r#"
             error: this
               at file.nix:1:5:
                  1 | a = ''
@@ -426,7 +426,7 @@ mod tests {
         check(
             b"\ta\tb",
             Span::new(3, 4),
-            expect![[r#"
+            &expect![[r#"
             error: this
               at file.nix:1:4:
                  1 |     a   b
@@ -436,7 +436,7 @@ mod tests {
         check(
             "\"你好\" x".as_bytes(),
             Span::new(9, 10),
-            expect![[r#"
+            &expect![[r#"
             error: this
               at file.nix:1:10:
                  1 | "你好" x
@@ -446,7 +446,7 @@ mod tests {
         check(
             b"\"\xff\xfe\x1b[2J\" x",
             Span::new(9, 10),
-            expect![[r#"
+            &expect![[r#"
             error: this
               at file.nix:1:10:
                  1 | "��␛[2J" x
@@ -460,7 +460,7 @@ mod tests {
         check(
             b"a\r\nb\rc\nd",
             Span::new(7, 8),
-            expect![[r#"
+            &expect![[r#"
             error: this
               at file.nix:4:1:
                  4 | d
@@ -477,7 +477,7 @@ mod tests {
         check(
             long.as_bytes(),
             Span::new(0, 1),
-            expect![[r#"
+            &expect![[r#"
             error: this
               at file.nix:1:1:
                  1 | a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a …
@@ -487,7 +487,7 @@ mod tests {
         check(
             long.as_bytes(),
             Span::new(1000, 1001),
-            expect![[r#"
+            &expect![[r#"
             error: this
               at file.nix:1:1001:
                  1 | …a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a…
@@ -497,7 +497,7 @@ mod tests {
         check(
             long.as_bytes(),
             Span::new(1000, 2000),
-            expect![[r#"
+            &expect![[r#"
             error: this
               at file.nix:1:1001:
                  1 | …a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a…
@@ -507,7 +507,7 @@ mod tests {
         check(
             long.as_bytes(),
             Span::new(1998, 1999),
-            expect![[r#"
+            &expect![[r#"
             error: this
               at file.nix:1:1999:
                  1 | …a a a a a a a a a a a a a a a a a a a a a a a a a a

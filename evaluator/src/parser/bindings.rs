@@ -130,6 +130,17 @@ impl<'a> Parser<'_, '_, 'a> {
         !self.is(Token::BraceClose) || matches!(self.innermost(), Some(Token::BraceOpen))
     }
 
+    fn no_inherited_name(&self, failure: Failure) -> Failure {
+        match self.current.token {
+            Token::Inherit | Token::In => missing_semicolon(self.previous_end, self.current.span),
+            Token::BraceClose if self.open_bracket_matches() => {
+                missing_semicolon(self.previous_end, self.current.span)
+            }
+            Token::Assign => failure.hint("the names after 'inherit' end with ';'"),
+            _ => failure,
+        }
+    }
+
     fn inherit(&mut self, set: usize) -> Result<()> {
         self.advance();
         let source = if self.is(Token::ParenOpen) {
@@ -141,14 +152,13 @@ impl<'a> Parser<'_, '_, 'a> {
             None
         };
         while !self.accept(Token::Semicolon) {
+            let before = self.previous_end;
             let name = self
                 .attr_name("a name to inherit or ';'")
-                .map_err(|failure| match self.current.token {
-                    Token::Assign | Token::BraceClose | Token::Inherit => {
-                        failure.hint("the names after 'inherit' end with ';'")
-                    }
-                    _ => failure,
-                })?;
+                .map_err(|failure| self.no_inherited_name(failure))?;
+            if self.is(Token::Assign) && self.has_line_break(Span::new(before, name.span.start)) {
+                return Err(missing_semicolon(before, name.span));
+            }
             let AttrNameKind::Fixed(symbol) = name.kind else {
                 return Err(Failure::new(
                     "dynamic attributes are not allowed in inherit",
@@ -164,7 +174,7 @@ impl<'a> Parser<'_, '_, 'a> {
 
 fn missing_semicolon(end_of_value: u32, next: Span) -> Failure {
     let place = Span::new(end_of_value.saturating_sub(1), end_of_value);
-    Failure::new("missing ';' after this value", place)
+    Failure::new("missing ';' after this", place)
         .label(next, "before this")
         .hint("each definition ends with ';'")
 }

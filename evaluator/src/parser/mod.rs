@@ -537,7 +537,7 @@ fn infix(token: Token) -> Option<(u8, Infix)> {
 fn associativity(level: u8) -> Associativity {
     match level {
         1 | 6 | 10 => Associativity::Right,
-        4 | 5 | 11 => Associativity::None,
+        4 | 5 => Associativity::None,
         _ => Associativity::Left,
     }
 }

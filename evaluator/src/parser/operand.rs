@@ -223,7 +223,7 @@ impl<'a> Parser<'_, '_, 'a> {
             if !self.operand_follows() {
                 return Err(self.unexpected("an element of the list or ']'"));
             }
-            let element = self.selection()?;
+            let element = self.nested(Self::selection)?;
             self.exprs.push(element);
         }
         self.close_bracket(Token::BracketClose, "']'")?;
