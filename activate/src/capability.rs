@@ -84,6 +84,12 @@ impl Capabilities {
         })
     }
 
+    /// One bit a capability, as the kernel numbers them.
+    #[must_use]
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+
     /// Whether it has none.
     #[must_use]
     pub fn is_empty(self) -> bool {

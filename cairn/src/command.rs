@@ -34,6 +34,8 @@ pub enum Verb {
     Stop(Named),
     /// Stop a service and start it again
     Restart(Named),
+    /// Make a service read its configuration again
+    Reload(Named),
     /// Stop everything and switch the machine off
     Poweroff,
     /// Stop everything and start the machine again

@@ -72,6 +72,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Log(arguments) => log(&arguments)?,
         Verb::Start(named) => service_control::command(&Request::Start { name: named.name })?,
         Verb::Stop(named) => service_control::command(&Request::Stop { name: named.name })?,
+        Verb::Reload(named) => service_control::command(&Request::Reload { name: named.name })?,
         Verb::Restart(named) => service_control::command(&Request::Restart { name: named.name })?,
         Verb::Poweroff => service_control::command(&Request::PowerOff)?,
         Verb::Reboot => service_control::command(&Request::Reboot)?,

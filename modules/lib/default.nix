@@ -12,8 +12,6 @@ let
     attrsets = part ./attrsets.nix;
     lists = part ./lists.nix;
     strings = part ./strings.nix;
-    stringsWithDeps = part ./strings-with-deps.nix;
-    path = part ./path.nix;
     versions = part ./versions.nix;
     asserts = part ./asserts.nix;
     debug = part ./debug.nix;
@@ -72,9 +70,6 @@ let
       any
       attrNames
       attrValues
-      bitAnd
-      bitOr
-      bitXor
       catAttrs
       concatLists
       concatMap
@@ -83,10 +78,10 @@ let
       elem
       elemAt
       filter
+      functionArgs
       genericClosure
       genList
       getAttr
-      groupBy
       hasAttr
       head
       intersectAttrs
@@ -113,9 +108,7 @@ let
       sub
       substring
       tail
-      splitVersion
       trace
-      zipAttrsWith
       ;
     inherit (parts.trivial)
       and
@@ -130,7 +123,6 @@ let
       defaultTo
       flip
       fromHexString
-      functionArgs
       id
       importJSON
       importTOML
@@ -356,14 +348,6 @@ let
       withFeature
       withFeatureAs
       ;
-    inherit (parts.stringsWithDeps)
-      fullDepEntry
-      noDepEntry
-      packEntry
-      stringAfter
-      textClosureList
-      textClosureMap
-      ;
     inherit (parts.asserts)
       assertEachOneOf
       assertMsg
@@ -395,7 +379,6 @@ let
       ;
     inherit (parts.meta)
       addMetaAttrs
-      appendToName
       availableOn
       dontDistribute
       getExe
@@ -406,10 +389,8 @@ let
       hiPrioSet
       lowPrio
       lowPrioSet
-      mapDerivationAttrset
       setName
       setPrio
-      updateName
       ;
     inherit (parts.sources)
       canCleanSource
@@ -423,11 +404,6 @@ let
     inherit (parts.filesystem)
       listFilesRecursive
       ;
-    inherit (parts.filesystem) pathIsDirectory pathIsRegularFile pathType;
-    # Hashes that are certainly wrong: the error of a build then says the right one.
-    fakeHash = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-    fakeSha256 = lib.strings.replicate 64 "0";
-    fakeSha512 = lib.strings.replicate 128 "0";
     inherit (parts.options)
       getFiles
       getValues
@@ -483,7 +459,6 @@ let
       mkChangedOptionModule
       mkDefault
       mkDefinition
-      mkDerivedConfig
       mkFixStrictness
       mkForce
       mkIf
@@ -499,7 +474,6 @@ let
       mkStrict
       mkVMOverride
       pushDownProperties
-      importApply
       setDefaultModuleLocation
       sortProperties
       unifyModuleSyntax

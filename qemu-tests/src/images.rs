@@ -170,27 +170,11 @@ fn add_test_parts(
 }
 
 fn service(name: &str, argv: Vec<String>) -> anyhow::Result<Service> {
-    Ok(Service {
-        name: ServiceName::try_from(name)?,
-        description: "For tests".to_owned(),
-        kind: ServiceKind::Simple,
-        process: Process {
-            argv,
-            environment: [("PATH".to_owned(), "/run/current-system/sw/bin".to_owned())].into(),
-            user: None,
-            group: None,
-            working_directory: None,
-            tty: None,
-        },
-        requires: Vec::new(),
-        wants: Vec::new(),
-        after: Vec::new(),
-        wanted_at_boot: true,
-        restart: Restart::Never,
-        restart_delay_ms: Service::default_restart_delay_ms(),
-        restart_delay_max_ms: Service::default_restart_delay_max_ms(),
-        stop_timeout_ms: Service::default_stop_timeout_ms(),
-    })
+    let mut process = Process::new(argv);
+    process.environment = [("PATH".to_owned(), "/run/current-system/sw/bin".to_owned())].into();
+    let mut service = Service::new(ServiceName::try_from(name)?, ServiceKind::Simple, process);
+    service.description = "For tests".to_owned();
+    Ok(service)
 }
 
 /// The private key that opens test images: made once, so that the image stays the same.

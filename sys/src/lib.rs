@@ -6,6 +6,7 @@ pub mod cgroup;
 pub mod console;
 pub mod input;
 pub mod kmsg;
+pub mod local_time;
 pub mod module;
 pub mod mount;
 pub mod mount_options;

@@ -23,6 +23,51 @@ pub struct Prepared {
     tty: Option<CString>,
     credentials: Credentials,
     open_files: OpenFiles,
+    attributes: Attributes,
+}
+
+/// What else a process has, beside what [`Prepared::new`] takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attributes {
+    /// Permission bits that files it makes do not get.
+    pub umask: u32,
+    /// Further bounds.
+    pub limits: Vec<ResourceLimit>,
+    /// Its nice value.
+    pub nice: Option<i32>,
+    /// What is written to its `oom_score_adj`, a number in text.
+    pub oom_score_adjust: Option<String>,
+    /// Capabilities, by bit, that it keeps although its user is not root.
+    pub ambient: u64,
+    /// The only capabilities, by bit, that it can ever have.
+    pub bounding: u64,
+    /// It gets no rights from what it executes.
+    pub no_new_privileges: bool,
+}
+
+impl Default for Attributes {
+    fn default() -> Self {
+        Self {
+            umask: 0o022,
+            limits: Vec::new(),
+            nice: None,
+            oom_score_adjust: None,
+            ambient: 0,
+            bounding: u64::MAX,
+            no_new_privileges: false,
+        }
+    }
+}
+
+/// A bound of a resource, `setrlimit(2)`; `u64::MAX` is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResourceLimit {
+    /// The kernel's number of the resource.
+    pub resource: u32,
+    /// In force until the process raises it.
+    pub soft: u64,
+    /// Up to where it may raise it.
+    pub hard: u64,
 }
 
 /// Who a process runs as.
@@ -139,7 +184,7 @@ impl std::fmt::Display for Exit {
 }
 
 /// The steps of the child, in the numbers of the report.
-const STEPS: [&str; 9] = [
+const STEPS: [&str; 14] = [
     "enter the cgroup",
     "open the terminal",
     "set up the standard descriptors",
@@ -149,6 +194,11 @@ const STEPS: [&str; 9] = [
     "set the user",
     "enter the working directory",
     "execute the program",
+    "set a resource limit",
+    "set the nice value",
+    "set how likely it is killed when memory is short",
+    "set the capabilities",
+    "give up new privileges",
 ];
 
 impl Prepared {
@@ -178,7 +228,15 @@ impl Prepared {
             tty: None,
             credentials,
             open_files,
+            attributes: Attributes::default(),
         })
+    }
+
+    /// Has these attributes.
+    #[must_use]
+    pub fn attributes(mut self, attributes: Attributes) -> Self {
+        self.attributes = attributes;
+        self
     }
 
     /// Executes this file; `argv[0]` is then only a name.
@@ -355,7 +413,7 @@ impl Child<'_> {
                 ptr::null_mut::<u64>(),
                 8_usize,
             );
-            libc::umask(0o022);
+            libc::umask(prepared.attributes.umask);
             if let Some(procs) = self.cgroup_procs
                 && libc::write(procs, c"0".as_ptr().cast(), 1) != 1
             {
@@ -398,6 +456,10 @@ impl Child<'_> {
                     return 3;
                 }
             }
+            let step = prepared.attributes.set_bounds();
+            if step != 0 {
+                return step;
+            }
             // Raw calls: the C library's would try to bring other threads along.
             let groups = credentials.groups.as_slice();
             if !(credentials.uid == 0 && groups.is_empty())
@@ -410,8 +472,16 @@ impl Child<'_> {
                 return 5;
             }
             let uid = credentials.uid;
+            let keep = u64::from(prepared.attributes.ambient != 0);
+            if keep != 0 && libc::prctl(libc::PR_SET_KEEPCAPS, keep, 0, 0, 0) < 0 {
+                return 12;
+            }
             if libc::syscall(libc::SYS_setresuid, uid, uid, uid) < 0 {
                 return 6;
+            }
+            let step = prepared.attributes.set_privileges();
+            if step != 0 {
+                return step;
             }
             if libc::chdir(prepared.directory.as_ptr()) < 0 {
                 return 7;
@@ -429,6 +499,108 @@ impl Child<'_> {
             );
             8
         }
+    }
+}
+
+/// The last capability that there is a bit for.
+const LAST_CAPABILITY: u64 = 63;
+
+/// `struct __user_cap_header_struct` and twice `struct __user_cap_data_struct` of capget(2).
+#[repr(C)]
+struct CapabilityHeader {
+    version: u32,
+    pid: i32,
+}
+
+#[repr(C)]
+struct CapabilityData {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+/// `_LINUX_CAPABILITY_VERSION_3`
+const CAPABILITY_VERSION: u32 = 0x2008_0522;
+
+impl Attributes {
+    /// What needs root, before the credentials change. Async-signal-safe; 0, or the failed step.
+    unsafe fn set_bounds(&self) -> u32 {
+        // SAFETY: only system calls on memory prepared by the parent.
+        unsafe {
+            for limit in &self.limits {
+                let value = libc::rlimit {
+                    rlim_cur: limit.soft,
+                    rlim_max: limit.hard,
+                };
+                let none = ptr::null_mut::<libc::rlimit>();
+                if libc::syscall(
+                    libc::SYS_prlimit64,
+                    0,
+                    limit.resource,
+                    &raw const value,
+                    none,
+                ) < 0
+                {
+                    return 9;
+                }
+            }
+            if let Some(nice) = self.nice
+                && libc::setpriority(libc::PRIO_PROCESS, 0, nice) < 0
+            {
+                return 10;
+            }
+            if let Some(text) = &self.oom_score_adjust {
+                let flags = libc::O_WRONLY | libc::O_CLOEXEC;
+                let fd = libc::open(c"/proc/self/oom_score_adj".as_ptr(), flags);
+                if fd < 0 || libc::write(fd, text.as_ptr().cast(), text.len()) < 0 {
+                    return 11;
+                }
+            }
+            for capability in (0..=LAST_CAPABILITY).filter(|bit| self.bounding >> bit & 1 == 0) {
+                // The kernel knows fewer than there are bits.
+                if libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) < 0
+                    && *libc::__errno_location() != libc::EINVAL
+                {
+                    return 12;
+                }
+            }
+        }
+        0
+    }
+
+    /// What comes after the credentials. Async-signal-safe; 0, or the failed step.
+    unsafe fn set_privileges(&self) -> u32 {
+        // SAFETY: only system calls on locals and on memory prepared by the parent.
+        unsafe {
+            if self.ambient != 0 {
+                let mut header = CapabilityHeader {
+                    version: CAPABILITY_VERSION,
+                    pid: 0,
+                };
+                let half = |set: u64| {
+                    let [b0, b1, b2, b3, ..] = set.to_le_bytes();
+                    u32::from_le_bytes([b0, b1, b2, b3])
+                };
+                let data = [self.ambient, self.ambient >> 32].map(|set| CapabilityData {
+                    effective: half(set),
+                    permitted: half(set),
+                    inheritable: half(set),
+                });
+                if libc::syscall(libc::SYS_capset, &raw mut header, data.as_ptr()) < 0 {
+                    return 12;
+                }
+                for bit in (0..=LAST_CAPABILITY).filter(|bit| self.ambient >> bit & 1 == 1) {
+                    let raise = libc::PR_CAP_AMBIENT_RAISE;
+                    if libc::prctl(libc::PR_CAP_AMBIENT, raise, bit, 0, 0) < 0 {
+                        return 12;
+                    }
+                }
+            }
+            if self.no_new_privileges && libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 {
+                return 13;
+            }
+        }
+        0
     }
 }
 
@@ -632,6 +804,42 @@ mod tests {
             run(&["/bin/sh", "-c", script], |p| p.directory("/tmp").unwrap());
         assert_eq!((report, exit), (Report::Executed, Exit::Status(3)));
         assert_eq!(text, "b\n4\n64\n/tmp\n");
+    }
+
+    #[test]
+    fn bounds_and_privileges() {
+        // SAFETY: this call cannot fail.
+        if unsafe { libc::getuid() } != 0 {
+            return a_missing_program_is_reported(); // all of it needs root
+        }
+        let script = "umask; ulimit -c; cut -d' ' -f19 /proc/self/stat; cat /proc/self/oom_score_adj; \
+            grep -E '^(Uid|CapInh|CapPrm|CapBnd|CapAmb|NoNewPrivs)' /proc/self/status | tr '\\t' ' '";
+        let net_bind = 1 << 10;
+        let attributes = Attributes {
+            umask: 0o077,
+            limits: vec![ResourceLimit {
+                resource: 4,
+                soft: 1024,
+                hard: u64::MAX,
+            }],
+            nice: Some(5),
+            oom_score_adjust: Some("300".to_owned()),
+            ambient: net_bind,
+            bounding: net_bind,
+            no_new_privileges: true,
+        };
+        let (report, exit, text) = run(&["/bin/sh", "-c", script], |mut p| {
+            p.credentials.uid = 4711;
+            p.credentials.gid = 4711;
+            p.attributes(attributes)
+        });
+        assert_eq!((report, exit), (Report::Executed, Exit::Status(0)));
+        assert_eq!(
+            text,
+            "0077\n2\n5\n300\nUid: 4711 4711 4711 4711\nCapInh: 0000000000000400\n\
+             CapPrm: 0000000000000400\nCapBnd: 0000000000000400\nCapAmb: 0000000000000400\n\
+             NoNewPrivs: 1\n"
+        );
     }
 
     #[test]

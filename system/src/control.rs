@@ -42,6 +42,12 @@ pub enum Request {
         /// The service.
         name: ServiceName,
     },
+    /// Make it read its configuration again; answered when that is done, or for a signal: when it
+    /// is sent.
+    Reload {
+        /// The service.
+        name: ServiceName,
+    },
     /// Stop everything and switch the machine off.
     PowerOff,
     /// Stop everything and start the machine again.

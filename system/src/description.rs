@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::file_system::FileSystem;
 use crate::name::{HostName, UserName};
+use crate::order;
 use crate::parse::{ParseError, V1, parse};
 use crate::path_rule::PathRule;
-use crate::service::Service;
+use crate::service::{Service, ServiceKind};
 use crate::swap::SwapDevice;
+use crate::timer::Timer;
 use crate::user::{Group, User};
 
 /// One generation, described.
@@ -58,6 +60,9 @@ pub struct SystemDescription {
     pub swap_devices: Vec<SwapDevice>,
     /// Services.
     pub services: Vec<Service>,
+    /// What starts services at given times.
+    #[serde(default)]
+    pub timers: Vec<Timer>,
 }
 
 /// One entry below `/etc`.
@@ -146,6 +151,23 @@ impl SystemDescription {
         })
     }
 
+    /// Whether no service waits for itself, through whatever it requires or comes after. A running
+    /// supervisor copes with such services; a build refuses them.
+    ///
+    /// # Errors
+    /// The first circle found, from name to name.
+    pub fn check_order(&self) -> Result<(), ParseError> {
+        order::circle(&self.services).map_or(Ok(()), |circle| {
+            Err(ParseError::Contradiction {
+                document: "system.json",
+                problem: format!(
+                    "services wait for each other in a circle: {}; take one of these requires or after away",
+                    circle.join(" -> ")
+                ),
+            })
+        })
+    }
+
     fn contradiction(&self) -> Option<String> {
         let users: BTreeSet<_> = self.users.iter().map(|user| &user.name).collect();
         let groups: BTreeSet<_> = self.groups.iter().map(|group| &group.name).collect();
@@ -201,6 +223,38 @@ impl SystemDescription {
                         )
                     })
                 })
+            })
+            .or_else(|| {
+                self.services.iter().find_map(|service| {
+                    let mut named = service
+                        .process
+                        .group
+                        .iter()
+                        .chain(&service.process.supplementary_groups);
+                    let unknown = named.find(|group| !groups.contains(group))?;
+                    Some(format!(
+                        "service '{}' has group '{unknown}', which is not defined",
+                        service.name
+                    ))
+                })
+            })
+            .or_else(|| {
+                let programless = |service: &&Service| {
+                    service.kind != ServiceKind::Milestone && service.process.argv.is_empty()
+                };
+                let service = self.services.iter().find(programless)?;
+                Some(format!("service '{}' has nothing to execute", service.name))
+            })
+            .or_else(|| twice("timer", self.timers.iter().map(|timer| timer.name.as_str())))
+            .or_else(|| {
+                let unknown = self
+                    .timers
+                    .iter()
+                    .find(|timer| !services.contains(&timer.service))?;
+                Some(format!(
+                    "timer '{}' starts '{}', which is not defined",
+                    unknown.name, unknown.service
+                ))
             })
     }
 }

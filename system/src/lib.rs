@@ -11,25 +11,37 @@
 
 pub mod boot_mark;
 mod bootspec;
+mod calendar;
 pub mod control;
 mod description;
 mod file_system;
 mod name;
 mod octal;
+mod order;
 mod parse;
 mod path_rule;
+mod process;
 mod service;
+mod signal;
 mod stage1;
 mod swap;
+mod timer;
 mod user;
 
 pub use bootspec::{Bootspec, BootspecV1};
+pub use calendar::{Calendar, CalendarError, Civil};
 pub use description::{CopyMode, Directory, EtcEntry, SystemDescription, Wrapper};
 pub use file_system::{Device, FileSystem, MountPoint};
 pub use name::{HostName, NameError, ServiceName, UserName};
 pub use parse::{ParseError, V1};
 pub use path_rule::{PathKind, PathRule};
-pub use service::{Process, Restart, Service, ServiceKind};
+pub use process::{Command, EnvironmentFile, Limit, Process, Resource, WorkingDirectory};
+pub use service::{
+    Condition, ConditionKind, KillMode, Reload, Restart, Service, ServiceDirectory, ServiceKind,
+    StartLimit,
+};
+pub use signal::{Signal, UnknownSignal};
 pub use stage1::Stage1;
 pub use swap::{Discard, SwapDevice};
+pub use timer::Timer;
 pub use user::{Group, User};

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::name::{ServiceName, UserName};
+use crate::name::ServiceName;
+use crate::process::{Command, Process};
+use crate::signal::Signal;
 
 /// One service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,7 +20,23 @@ pub struct Service {
     /// When it counts as up.
     pub kind: ServiceKind,
     /// What is executed.
+    #[serde(default)]
     pub process: Process,
+    /// Run one after the other before its process, each to its end.
+    #[serde(default)]
+    pub pre_start: Vec<Command>,
+    /// Run one after the other when its process is up, before the service counts as up.
+    #[serde(default)]
+    pub post_start: Vec<Command>,
+    /// Run one after the other before its process is asked to end.
+    #[serde(default)]
+    pub pre_stop: Vec<Command>,
+    /// Run one after the other when its process has ended, however that came about.
+    #[serde(default)]
+    pub post_stop: Vec<Command>,
+    /// What makes it read its configuration again; absent: it cannot.
+    #[serde(default)]
+    pub reload: Option<Reload>,
     /// Must be up before this starts; if one fails, this fails without being started. When one is
     /// stopped, this is stopped first.
     #[serde(default)]
@@ -29,11 +47,39 @@ pub struct Service {
     /// Order only: if both are to start, this waits until those are up or have failed.
     #[serde(default)]
     pub after: Vec<ServiceName>,
+    /// When one of those is stopped or restarted, so is this.
+    #[serde(default)]
+    pub part_of: Vec<ServiceName>,
+    /// Started when this has failed.
+    #[serde(default)]
+    pub on_failure: Vec<ServiceName>,
     /// Start it at boot.
     pub wanted_at_boot: bool,
+    /// Where one does not hold, a start does nothing, and those that require this go on.
+    #[serde(default)]
+    pub conditions: Vec<Condition>,
+    /// Made before the first command, owned by the process's user and group.
+    #[serde(default)]
+    pub directories: Vec<ServiceDirectory>,
+    /// Files of its cgroup and what is written there: `memory.max` -> `1G`.
+    #[serde(default)]
+    pub cgroup: BTreeMap<String, String>,
+    /// The file in which a [`ServiceKind::Forking`] one leaves the number of its main process.
+    #[serde(default)]
+    pub pid_file: Option<String>,
+    /// A oneshot stays up when its process has ended well; otherwise it is down again, and its next
+    /// start runs it again.
+    #[serde(default = "yes")]
+    pub stays_up: bool,
     /// What follows when its process ends.
     #[serde(default)]
     pub restart: Restart,
+    /// Statuses that are as good as 0.
+    #[serde(default)]
+    pub success_statuses: Vec<u8>,
+    /// Statuses after which it is not restarted.
+    #[serde(default)]
+    pub final_statuses: Vec<u8>,
     /// Milliseconds before the first restart; doubled at each failure that follows within ten
     /// seconds of a start, up to `restart_delay_max_ms`.
     #[serde(default = "Service::default_restart_delay_ms")]
@@ -41,12 +87,61 @@ pub struct Service {
     /// Upper bound of the delay between restarts, in milliseconds.
     #[serde(default = "Service::default_restart_delay_max_ms")]
     pub restart_delay_max_ms: u32,
-    /// Milliseconds between SIGTERM and SIGKILL (of the whole cgroup).
+    /// More restarts than this, and it has failed for good.
+    #[serde(default)]
+    pub start_limit: Option<StartLimit>,
+    /// Milliseconds from the first command of a start until it must be up; absent: no bound.
+    #[serde(default)]
+    pub start_timeout_ms: Option<u32>,
+    /// Milliseconds between the stop signal and SIGKILL.
     #[serde(default = "Service::default_stop_timeout_ms")]
     pub stop_timeout_ms: u32,
+    /// What asks its processes to end.
+    #[serde(default = "Service::default_stop_signal")]
+    pub stop_signal: Signal,
+    /// Which of its processes are asked and killed.
+    #[serde(default)]
+    pub kill_mode: KillMode,
 }
 
 impl Service {
+    /// A service of this process, wanted at boot, with everything else at its default.
+    #[must_use]
+    pub fn new(name: ServiceName, kind: ServiceKind, process: Process) -> Self {
+        Self {
+            name,
+            description: String::new(),
+            kind,
+            process,
+            pre_start: Vec::new(),
+            post_start: Vec::new(),
+            pre_stop: Vec::new(),
+            post_stop: Vec::new(),
+            reload: None,
+            requires: Vec::new(),
+            wants: Vec::new(),
+            after: Vec::new(),
+            part_of: Vec::new(),
+            on_failure: Vec::new(),
+            wanted_at_boot: true,
+            conditions: Vec::new(),
+            directories: Vec::new(),
+            cgroup: BTreeMap::new(),
+            pid_file: None,
+            stays_up: true,
+            restart: Restart::Never,
+            success_statuses: Vec::new(),
+            final_statuses: Vec::new(),
+            restart_delay_ms: Self::default_restart_delay_ms(),
+            restart_delay_max_ms: Self::default_restart_delay_max_ms(),
+            start_limit: None,
+            start_timeout_ms: None,
+            stop_timeout_ms: Self::default_stop_timeout_ms(),
+            stop_signal: Signal::TERM,
+            kill_mode: KillMode::All,
+        }
+    }
+
     /// 100 ms.
     #[must_use]
     pub fn default_restart_delay_ms() -> u32 {
@@ -64,6 +159,16 @@ impl Service {
     pub fn default_stop_timeout_ms() -> u32 {
         10_000
     }
+
+    /// SIGTERM.
+    #[must_use]
+    pub fn default_stop_signal() -> Signal {
+        Signal::TERM
+    }
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// When a service counts as up.
@@ -72,43 +177,111 @@ impl Service {
 pub enum ServiceKind {
     /// As soon as its process has been executed.
     Simple,
-    /// When its process has ended with status 0; it stays up although no process is left.
+    /// When its process has ended with status 0.
     Oneshot,
+    /// When its process says `READY=1` on the socket that `NOTIFY_SOCKET` names (`sd_notify(3)`).
+    Notify,
+    /// When its process has ended with status 0, leaving another one behind.
+    Forking,
+    /// At once: it has no process, and is there to be waited for.
+    Milestone,
 }
 
 /// What follows when a service's process ends by itself.
+///
+/// A good end is one with status 0 or one of `success_statuses`, and (but for a oneshot) one by
+/// SIGHUP, SIGINT, SIGTERM or SIGPIPE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Restart {
-    /// Nothing; status 0 is 'stopped', anything else is 'failed'.
+    /// Nothing; a good end is 'stopped', anything else is 'failed'.
     #[default]
     Never,
-    /// A restart unless the status was 0.
+    /// A restart unless the end was good.
     OnFailure,
-    /// A restart whatever the status was.
+    /// A restart after a signal or a timeout that was no good end, but not after any status.
+    OnAbnormal,
+    /// A restart if the end was good.
+    OnSuccess,
+    /// A restart whatever the end was.
     Always,
 }
 
-/// One process to execute.
+/// At most so many starts in so much time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StartLimit {
+    /// Starts.
+    pub burst: u32,
+    /// Milliseconds.
+    pub interval_ms: u32,
+}
+
+/// Which processes of a service are ended when it stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KillMode {
+    /// All are asked; what is left when the main one has ended is killed.
+    #[default]
+    All,
+    /// The main one is asked; what is left when it has ended is killed.
+    Mixed,
+    /// The main one is asked and killed; others live on.
+    Main,
+}
+
+/// What makes a service read its configuration again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reload {
+    /// Its main process gets this signal.
+    Signal(Signal),
+    /// These run one after the other, with `MAINPID` in their environment.
+    Commands(Vec<Command>),
+}
+
+/// What must hold for a start to be more than nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Process {
-    /// Program (absolute) and arguments; there is no shell in between.
-    pub argv: Vec<String>,
-    /// The whole environment; nothing is inherited.
+pub struct Condition {
+    /// What is looked at.
+    pub kind: ConditionKind,
+    /// An absolute path, or a word for [`ConditionKind::KernelCommandLine`].
+    pub value: String,
+    /// It must not hold.
     #[serde(default)]
-    pub environment: BTreeMap<String, String>,
-    /// User to run as; root if absent.
+    pub negate: bool,
+}
+
+/// What a condition looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConditionKind {
+    /// Something is there.
+    PathExists,
+    /// A directory is there.
+    PathIsDirectory,
+    /// A file is there with something in it.
+    FileNotEmpty,
+    /// A directory is there with something in it.
+    DirectoryNotEmpty,
+    /// The kernel's command line has this word, or it with `=` and a value.
+    KernelCommandLine,
+}
+
+/// A directory that belongs to a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServiceDirectory {
+    /// Absolute path.
+    pub path: String,
+    /// Permission bits, written in octal.
+    #[serde(with = "crate::octal")]
+    pub mode: u32,
+    /// It is root's, although the service's process is not.
     #[serde(default)]
-    pub user: Option<UserName>,
-    /// Group to run as; the user's primary group if absent.
+    pub root: bool,
+    /// It is removed when the service has stopped.
     #[serde(default)]
-    pub group: Option<UserName>,
-    /// Working directory; `/` if absent.
-    #[serde(default)]
-    pub working_directory: Option<String>,
-    /// A terminal such as `/dev/ttyS0`, made the controlling one with the three standard
-    /// descriptors on it; otherwise input is `/dev/null` and output goes to the service's log.
-    #[serde(default)]
-    pub tty: Option<String>,
+    pub removed_at_stop: bool,
 }

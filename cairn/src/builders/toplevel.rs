@@ -20,6 +20,7 @@ use super::{BuildResult, at, is_there, make_directory, make_link, write_file};
 
 pub(super) fn build(job: &Job<'_>) -> BuildResult {
     let description = SystemDescription::parse(job.env("description")?)?;
+    description.check_order()?;
     check_paths(job, &description)?;
     let output = job.output();
     make_directory(output)?;

@@ -125,6 +125,7 @@ pub fn base(packages: &PackageSet<'_>, options: BaseOptions) -> Result<SystemDes
         paths: Vec::new(),
         swap_devices: Vec::new(),
         services: Vec::new(),
+        timers: Vec::new(),
         label,
     };
     add_etc(packages, &mut description)?;

@@ -24,26 +24,14 @@ pub fn add_getty(
         "115200,57600,38400,9600".to_owned(),
         term.to_owned(),
     ];
-    description.services.push(Service {
-        name: format!("getty@{tty}").as_str().try_into()?,
-        description: format!("Login on {tty}"),
-        kind: ServiceKind::Simple,
-        process: Process {
-            argv: argv.into(),
-            environment: [("TERM".to_owned(), term.to_owned())].into(),
-            user: None,
-            group: None,
-            working_directory: None,
-            tty: Some(format!("/dev/{tty}")),
-        },
-        requires: Vec::new(),
-        wants: Vec::new(),
-        after: Vec::new(),
-        wanted_at_boot: true,
-        restart: Restart::Always,
-        restart_delay_ms: Service::default_restart_delay_ms(),
-        restart_delay_max_ms: Service::default_restart_delay_max_ms(),
-        stop_timeout_ms: 2_000,
-    });
+    let mut process = Process::new(argv.into());
+    process.environment = [("TERM".to_owned(), term.to_owned())].into();
+    process.tty = Some(format!("/dev/{tty}"));
+    let name = format!("getty@{tty}").as_str().try_into()?;
+    let mut service = Service::new(name, ServiceKind::Simple, process);
+    service.description = format!("Login on {tty}");
+    service.restart = Restart::Always;
+    service.stop_timeout_ms = 2_000;
+    description.services.push(service);
     Ok(())
 }

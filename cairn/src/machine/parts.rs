@@ -1,7 +1,7 @@
 //! Pieces of a description with all that is left unsaid at its default.
 
 use anyhow::Result;
-use cairn_system::{CopyMode, Directory, EtcEntry, Process, Restart, Service, ServiceKind, User};
+use cairn_system::{CopyMode, Directory, EtcEntry, Process, Service, ServiceKind, User};
 
 /// A service of root's that is wanted at boot and never restarted, with nothing else set.
 pub(super) fn service(
@@ -10,27 +10,11 @@ pub(super) fn service(
     kind: ServiceKind,
     argv: Vec<String>,
 ) -> Result<Service> {
-    Ok(Service {
-        name: name.try_into()?,
-        description: description.to_owned(),
-        kind,
-        process: Process {
-            argv,
-            environment: [("PATH".to_owned(), "/run/current-system/sw/bin".to_owned())].into(),
-            user: None,
-            group: None,
-            working_directory: None,
-            tty: None,
-        },
-        requires: Vec::new(),
-        wants: Vec::new(),
-        after: Vec::new(),
-        wanted_at_boot: true,
-        restart: Restart::Never,
-        restart_delay_ms: Service::default_restart_delay_ms(),
-        restart_delay_max_ms: Service::default_restart_delay_max_ms(),
-        stop_timeout_ms: Service::default_stop_timeout_ms(),
-    })
+    let mut process = Process::new(argv);
+    process.environment = [("PATH".to_owned(), "/run/current-system/sw/bin".to_owned())].into();
+    let mut service = Service::new(name.try_into()?, kind, process);
+    description.clone_into(&mut service.description);
+    Ok(service)
 }
 
 /// A system user of its own group name, without login.

@@ -1,7 +1,6 @@
 //! The builtins, as tables that the evaluator registers.
 
 mod core;
-pub mod regex;
 
 use crate::builtin::Builtin;
 

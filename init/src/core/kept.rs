@@ -15,6 +15,7 @@ pub const SLOTS: usize = 8192;
 #[derive(Debug)]
 pub struct Kept {
     state: Option<OwnedFd>,
+    notifications: Option<OwnedFd>,
     slots: Vec<Slot>,
 }
 
@@ -27,7 +28,8 @@ struct Slot {
     told: bool,
 }
 
-/// How far the answer to a hello has got: one position is the state or one part of one slot.
+/// How far the answer to a hello has got: one position is the state, the socket of notifications, or
+/// one part of one slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor(usize);
 
@@ -36,6 +38,7 @@ impl Kept {
     pub fn new() -> Self {
         Self {
             state: None,
+            notifications: None,
             slots: Vec::with_capacity(SLOTS),
         }
     }
@@ -44,6 +47,7 @@ impl Kept {
     pub fn keep(&mut self, place: Place, descriptor: OwnedFd) -> bool {
         match place {
             Place::State => self.state = Some(descriptor),
+            Place::Notifications => self.notifications = Some(descriptor),
             Place::Log { slot } => match self.slot(slot) {
                 Some(slot) => slot.log = Some(descriptor),
                 None => return false,
@@ -65,6 +69,7 @@ impl Kept {
     pub fn drop(&mut self, place: Place) {
         match place {
             Place::State => self.state = None,
+            Place::Notifications => self.notifications = None,
             Place::Log { slot } => {
                 if let Some(slot) = self.slot(slot) {
                     slot.log = None;
@@ -122,9 +127,10 @@ impl Kept {
     pub fn next(&self, mut cursor: Cursor) -> Option<(Message, BorrowedFd<'_>, Cursor)> {
         loop {
             let behind = Cursor(cursor.0 + 1);
-            let (place, descriptor) = match cursor.0.checked_sub(1) {
-                None => (Place::State, self.state.as_ref()),
-                Some(part) => {
+            let (place, descriptor) = match (cursor.0, cursor.0.checked_sub(2)) {
+                (0, _) => (Place::State, self.state.as_ref()),
+                (_, None) => (Place::Notifications, self.notifications.as_ref()),
+                (_, Some(part)) => {
                     let number = part / 2;
                     let slot = self.slots.get(number)?;
                     let number = u32::try_from(number).unwrap_or(u32::MAX);
@@ -180,6 +186,8 @@ mod tests {
         assert!(kept.keep(Place::Log { slot: 3 }, descriptor()));
         assert!(kept.keep(process, descriptor()));
         assert!(kept.keep(Place::State, descriptor()));
+        assert!(kept.keep(Place::Notifications, descriptor()));
+        kept.drop(Place::Notifications);
         let three = [
             Message::Keep(Place::State),
             Message::Keep(Place::Log { slot: 3 }),

@@ -57,6 +57,8 @@ pub enum Place {
         /// Its id.
         pid: u32,
     },
+    /// The socket on which services say that they are ready.
+    Notifications,
 }
 
 impl Message {
@@ -140,6 +142,7 @@ impl Place {
             Self::State => (1, 0, 0),
             Self::Log { slot } => (2, slot, 0),
             Self::Process { slot, pid } => (3, slot, pid),
+            Self::Notifications => (4, 0, 0),
         }
     }
 
@@ -148,6 +151,7 @@ impl Place {
             1 => Some(Self::State),
             2 => Some(Self::Log { slot }),
             3 => Some(Self::Process { slot, pid }),
+            4 => Some(Self::Notifications),
             _ => None,
         }
     }
@@ -180,6 +184,7 @@ mod tests {
         let messages = [
             Message::Hello,
             Message::Keep(Place::State),
+            Message::Keep(Place::Notifications),
             Message::Keep(Place::Process { slot: 7, pid: 42 }),
             Message::Drop(Place::Log { slot: u32::MAX }),
             Message::KeptAll,

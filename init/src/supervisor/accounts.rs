@@ -36,8 +36,9 @@ pub fn credentials(
     etc: &Path,
     user: Option<&UserName>,
     group: Option<&UserName>,
+    supplementary: &[UserName],
 ) -> Result<Credentials, AccountError> {
-    if user.is_none() && group.is_none() {
+    if user.is_none() && group.is_none() && supplementary.is_empty() {
         return Ok(Credentials::default());
     }
     let read = |name: &str| {
@@ -49,6 +50,7 @@ pub fn credentials(
         &read("group")?,
         user.map_or("root", UserName::as_str),
         group.map(UserName::as_str),
+        supplementary,
     )
 }
 
@@ -57,6 +59,7 @@ fn resolve(
     groups: &str,
     user: &str,
     group: Option<&str>,
+    further: &[UserName],
 ) -> Result<Credentials, AccountError> {
     let (uid, primary) = passwd
         .lines()
@@ -80,19 +83,24 @@ fn resolve(
             }
         })
         .collect();
-    let gid = match group {
-        None => primary,
-        Some(group) => entries
+    let by_name = |group: &str| {
+        entries
             .iter()
             .find(|(name, ..)| *name == group)
             .map(|(_, gid, _)| *gid)
-            .ok_or_else(|| AccountError::Group(group.to_owned()))?,
+            .ok_or_else(|| AccountError::Group(group.to_owned()))
     };
+    let gid = group.map_or(Ok(primary), by_name)?;
+    let further: Vec<u32> = further
+        .iter()
+        .map(|group| by_name(group.as_str()))
+        .collect::<Result<_, _>>()?;
     let mut supplementary: Vec<u32> = entries
         .iter()
         .filter(|(_, _, members)| members.split(',').any(|member| member == user))
         .map(|(_, gid, _)| *gid)
         .chain((gid != primary).then_some(primary))
+        .chain(further)
         .filter(|other| *other != gid)
         .collect();
     supplementary.sort_unstable();
@@ -114,7 +122,7 @@ mod tests {
     const GROUP: &str = "root:x:0:\nweb:x:401:\ntls:x:402:mail,web\naudio:x:403:webb\n:::\n";
 
     fn check(user: &str, group: Option<&str>, expected: &Expect) {
-        expected.assert_eq(&match resolve(PASSWD, GROUP, user, group) {
+        expected.assert_eq(&match resolve(PASSWD, GROUP, user, group, &[]) {
             Ok(c) => format!("{} {} {:?}", c.uid, c.gid, c.groups),
             Err(error) => error.to_string(),
         });
@@ -124,6 +132,9 @@ mod tests {
     fn users_and_groups() {
         check("root", None, &expect!["0 0 []"]);
         check("web", None, &expect!["400 401 [402]"]);
+        let audio = [UserName::try_from("audio").unwrap()];
+        let further = resolve(PASSWD, GROUP, "web", None, &audio).unwrap();
+        assert_eq!(further.groups, [402, 403]);
         check("web", Some("tls"), &expect!["400 402 [401]"]);
         check(
             "nobody",

@@ -1,7 +1,8 @@
 //! What a supervisor starts from: nothing, or what its predecessor left with core.
 //!
 //! A service goes on if core has its process. One that was about to be started when the predecessor
-//! was killed is killed and started anew: nobody knows how far it had got. A service that this
+//! was killed is killed and started anew: nobody knows how far it had got. A command that ran beside
+//! a service's process (after its start, before its stop) is killed and run again. A service that this
 //! generation does not have is killed.
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use super::link::Link;
 use super::process::{Held, Main, Pipe, cgroup_root};
 use super::record::{self, Record};
 use super::services::{Event, Phase, Services};
+use crate::clock::now;
 use crate::core::message::{Message, Place};
 
 /// Where a supervisor starts.
@@ -32,6 +34,8 @@ pub struct Adopted {
     pub state: File,
     /// What core said meanwhile.
     pub messages: Vec<Message>,
+    /// The socket of notifications, if a predecessor had one.
+    pub notifications: Option<OwnedFd>,
     /// The first event.
     pub first: Event,
 }
@@ -46,6 +50,7 @@ pub fn adopt(link: &Link, services: &[Service]) -> anyhow::Result<Adopted> {
     for (place, descriptor) in inheritance {
         match place {
             Place::State => estate.state = Some(File::from(descriptor)),
+            Place::Notifications => estate.notifications = Some(descriptor),
             Place::Log { slot } => {
                 estate.logs.insert(slot, descriptor);
             }
@@ -71,6 +76,7 @@ pub fn adopt(link: &Link, services: &[Service]) -> anyhow::Result<Adopted> {
             held,
             state,
             messages,
+            notifications: estate.notifications,
             first: Event::Boot,
         });
     }
@@ -84,12 +90,15 @@ pub fn adopt(link: &Link, services: &[Service]) -> anyhow::Result<Adopted> {
             let mut restored = record.restored.clone();
             holding.adopted();
             take_over(&mut holding, &mut estate, service, &mut restored)?;
+            if record.helper != 0 {
+                holding.kill_lost_helper(service, record.helper);
+            }
             machine.restore(id, restored);
         }
         held.push(holding);
     }
     drop_leftovers(link, &estate, services, &records)?;
-    machine.resume();
+    machine.resume(now());
     let adopted = held.iter().filter(|held| held.main.is_some()).count();
     log::info!("{adopted} services are taken over");
     Ok(Adopted {
@@ -97,6 +106,7 @@ pub fn adopt(link: &Link, services: &[Service]) -> anyhow::Result<Adopted> {
         held,
         state,
         messages,
+        notifications: estate.notifications,
         first: Event::Tick,
     })
 }
@@ -105,6 +115,7 @@ pub fn adopt(link: &Link, services: &[Service]) -> anyhow::Result<Adopted> {
 #[derive(Default)]
 struct Estate {
     state: Option<File>,
+    notifications: Option<OwnedFd>,
     logs: BTreeMap<u32, OwnedFd>,
     processes: BTreeMap<u32, (u32, OwnedFd)>,
 }
@@ -155,10 +166,15 @@ fn take_over(
                 pid,
                 pidfd,
                 report: None,
+                program: String::new(),
             });
             if restored.phase == Phase::Starting && service.kind == ServiceKind::Simple {
                 // Its report is lost. Had it not been executed, its end will say so.
-                restored.phase = Phase::Up;
+                restored.phase = if service.post_start.is_empty() {
+                    Phase::Up
+                } else {
+                    Phase::Finishing(0)
+                };
             }
         }
         None if restored.running => {
@@ -166,6 +182,8 @@ fn take_over(
             restored.running = false;
             restored.phase = match restored.phase {
                 Phase::Stopping(_) | Phase::Killed(_) => Phase::Stopped,
+                // The command is run again.
+                Phase::Cleaning(command, until) => Phase::Cleaning(command, until),
                 _ => Phase::Waiting,
             };
         }

@@ -18,8 +18,10 @@ pub struct Node {
     pub after: Vec<Id>,
     /// Those that require it or come after it: stopped before it.
     pub before: Vec<Id>,
-    /// Those that require it.
+    /// Those that require it, or are part of it: stopped and restarted with it.
     pub required_by: Vec<Id>,
+    /// Started when it has failed.
+    pub on_failure: Vec<Id>,
     /// The circle that it is part of, as text.
     pub cycle: Option<String>,
 }
@@ -44,6 +46,7 @@ pub fn nodes(services: &[Service]) -> Vec<Node> {
             requires: ids(&service.requires),
             wants: ids(&service.wants),
             after: ids(&service.after),
+            on_failure: ids(&service.on_failure),
             ..Node::default()
         })
         .collect();
@@ -63,6 +66,13 @@ pub fn nodes(services: &[Service]) -> Vec<Node> {
                 && !node.before.contains(&id)
             {
                 node.before.push(id);
+            }
+        }
+    }
+    for (id, service) in services.iter().enumerate() {
+        for whole in ids(&service.part_of) {
+            if let Some(node) = nodes.get_mut(whole) {
+                node.required_by.push(id);
             }
         }
     }

@@ -8,12 +8,18 @@
 
 mod accounts;
 mod adopt;
+mod clockwork;
+mod condition;
 mod control;
 mod devices;
+mod directories;
+mod environment;
 mod graph;
 mod hotplug;
+mod job;
 mod journal;
 mod link;
+mod notify;
 mod power;
 mod process;
 mod record;
@@ -21,8 +27,10 @@ mod requests;
 mod running;
 mod services;
 mod source;
+mod timers;
 mod unit;
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
@@ -30,21 +38,24 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 
+use cairn_sys::cgroup;
 use cairn_sys::input::PowerButton;
 use cairn_sys::kmsg::{self, Priority};
 use cairn_sys::reboot::Ending;
 use cairn_sys::uevent::UeventSocket;
 use cairn_system::control::{LOG_DIRECTORY, SOCKET};
-use cairn_system::{Service, SystemDescription, boot_mark};
+use cairn_system::{Service, SystemDescription, Timer, boot_mark};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use crate::clock::{Ms, now};
 use crate::core::message::Message;
 use crate::modprobe::BOOTED;
+use clockwork::Clockwork;
 use control::Server;
 use graph::Id;
 use hotplug::Hotplug;
 use link::Link;
+use notify::Notifications;
 use process::{Held, cgroup_root};
 use services::{Action, Event, Services};
 use source::{Source, watch};
@@ -89,6 +100,8 @@ struct Supervisor {
     devices: Option<UeventSocket>,
     buttons: Vec<PowerButton>,
     hotplug: Hotplug,
+    notifications: Option<Notifications>,
+    clockwork: Clockwork,
     ending: Option<Ending>,
     pulse_at: Option<Ms>,
 }
@@ -100,14 +113,17 @@ impl Supervisor {
         let open_files =
             cairn_sys::process::raise_open_files(OPEN_FILES).context("cannot read the limits")?;
         let hotplug = Hotplug::new(open_files)?;
-        let services = read_services(toplevel);
+        let (services, timers) = read_services(toplevel);
         for directory in [Path::new(LOG_DIRECTORY), &cgroup_root()] {
             // Without them logs go to the kernel log, and services run without cgroups.
             if let Err(error) = std::fs::create_dir_all(directory) {
                 log::error!("cannot make {}: {error}", directory.display());
             }
         }
+        enable_controllers(&services);
         let adopted = adopt::adopt(&link, &services)?;
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let clockwork = Clockwork::start(timers, &adopted.services, &epoll);
         let mut supervisor = Self {
             toplevel: toplevel.display().to_string(),
             recorded: vec![None; adopted.held.len()],
@@ -115,11 +131,13 @@ impl Supervisor {
             held: adopted.held,
             state: adopted.state,
             link,
-            epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
+            epoll,
             server: None,
             devices: None,
             buttons: Vec::new(),
             hotplug,
+            notifications: adopted.notifications.map(Notifications::adopted),
+            clockwork,
             ending: None,
             pulse_at: None,
         };
@@ -158,6 +176,7 @@ impl Supervisor {
                 log::error!("cannot listen on {SOCKET}: {error}; services run all the same");
             }
         }
+        self.hear_notifications();
         match UeventSocket::open() {
             Ok(socket) => {
                 watch(
@@ -201,6 +220,7 @@ impl Supervisor {
             self.services.next_deadline(),
             self.server.as_ref().and_then(Server::next_deadline),
             self.pulse_at,
+            self.clockwork.next_deadline(&self.services),
         ];
         match deadlines.into_iter().flatten().min() {
             None => EpollTimeout::NONE,
@@ -215,6 +235,10 @@ impl Supervisor {
         let time = now();
         if self.services.next_deadline().is_some_and(|at| at <= time) {
             self.step(Event::Tick);
+        }
+        let timer = self.clockwork.next_deadline(&self.services);
+        if timer.is_some_and(|at| at <= time) {
+            self.run_timers();
         }
         if let Some(server) = &mut self.server {
             server.expire(time);
@@ -239,6 +263,9 @@ impl Supervisor {
             Source::Devices => self.device_news(),
             Source::Button(number) => self.button(number),
             Source::Modprobe => self.modprobe_ended(),
+            Source::Helper(id) => self.helpers_ended(id),
+            Source::Notifications => self.notified(),
+            Source::Alarm => self.alarmed(),
         }
         Ok(())
     }
@@ -252,9 +279,15 @@ impl Supervisor {
             self.record();
             for action in actions {
                 match action {
-                    Action::Spawn(id) => events.extend(self.spawn(id)),
+                    Action::Spawn(id, job) => events.extend(self.spawn(id, job)),
                     Action::Terminate(id) => self.with(id, |held, service| held.terminate(service)),
+                    Action::Signal(id, number) => {
+                        self.with(id, |held, service| held.signal(service, number));
+                    }
+                    Action::Find(id) => events.extend(self.find(id)),
                     Action::Kill(id) => self.with(id, Held::kill),
+                    Action::KillHelper(id) => self.with(id, Held::kill_helpers),
+                    Action::Release(id) => self.with(id, |_, service| release(service)),
                     Action::Late(id) => {
                         let name = self.name(id);
                         console(&format!("'{name}' does not stop: it is killed"));
@@ -354,7 +387,8 @@ impl Supervisor {
             units.zip(&self.held).zip(services).zip(&mut self.recorded)
         {
             let pid = held.main.as_ref().map_or(0, |main| main.pid);
-            let current = record::Record::new(service.name.as_str(), pid, unit);
+            let helper = held.helpers.last().map_or(0, |helper| helper.pid);
+            let current = record::Record::new(service.name.as_str(), pid, helper, unit);
             if recorded.as_ref() != Some(&current) {
                 match record::write(&self.state, held.slot, &current) {
                     Ok(()) => *recorded = Some(current),
@@ -367,16 +401,45 @@ impl Supervisor {
     }
 }
 
-/// The generation's services. A description that cannot be read is an empty system with a control socket,
+/// Removes what a service has only while it runs.
+fn release(service: &Service) {
+    if let Err(error) = directories::remove(&service.directories) {
+        log::error!("'{}': {error}", service.name);
+    }
+}
+
+/// Lets services' cgroups have bounds, if any service asks for one.
+fn enable_controllers(services: &[Service]) {
+    let wanted: BTreeSet<&str> = services
+        .iter()
+        .flat_map(|service| service.cgroup.keys())
+        .filter_map(|file| file.split_once('.'))
+        .map(|(controller, _)| controller)
+        .filter(|controller| *controller != "cgroup")
+        .collect();
+    for controller in wanted {
+        for directory in [Path::new(cgroup::MOUNT_POINT), &cgroup_root()] {
+            let file = directory.join("cgroup.subtree_control");
+            if let Err(error) = std::fs::write(&file, format!("+{controller}")) {
+                log::error!(
+                    "cannot enable '{controller}' in {}: {error}",
+                    file.display()
+                );
+            }
+        }
+    }
+}
+
+/// The generation's services and timers. A description that cannot be read is an empty system with a control socket,
 /// not a loop of restarts: activation has refused it before.
-fn read_services(toplevel: &Path) -> Vec<Service> {
+fn read_services(toplevel: &Path) -> (Vec<Service>, Vec<Timer>) {
     let path = toplevel.join("system.json");
     let mut text = String::new();
     let read = File::open(&path).and_then(|mut file| file.read_to_string(&mut text));
     let problem = match read {
         Err(error) => error.to_string(),
         Ok(_) => match SystemDescription::parse(&text) {
-            Ok(description) => return description.services,
+            Ok(description) => return (description.services, description.timers),
             Err(error) => error.to_string(),
         },
     };
@@ -387,7 +450,7 @@ fn read_services(toplevel: &Path) -> Vec<Service> {
             path.display()
         ),
     );
-    Vec::new()
+    (Vec::new(), Vec::new())
 }
 
 /// For whoever stands before the machine; the kernel log has it too.

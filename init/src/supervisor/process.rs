@@ -1,18 +1,26 @@
 //! One service's process: its cgroup, its pipe, and how it is started and ended.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use cairn_activate::Capabilities;
 use cairn_sys::cgroup::{self, Cgroup};
-use cairn_sys::process::{OpenFiles, Placement, Prepared, Report, Started, Streams};
+use cairn_sys::process::{
+    Attributes, Credentials, Exit, OpenFiles, Placement, Prepared, Report, ResourceLimit, Started,
+    Streams,
+};
 use cairn_sys::{pidfd, process, signal};
-use cairn_system::Service;
-use nix::libc::{SIGCONT, SIGHUP, SIGKILL, SIGTERM};
+use cairn_system::{KillMode, Limit, Process, Resource, Service, ServiceKind};
+use nix::libc::{SIGCONT, SIGHUP, SIGKILL};
 
 use super::accounts::{self, AccountError};
+use super::environment::{self, Environment};
+use super::job::Job;
 use super::journal::Journal;
+use super::{directories, notify};
 
 /// The parent of all services' cgroups.
 pub fn cgroup_root() -> PathBuf {
@@ -31,6 +39,12 @@ pub enum StartError {
     /// Its user or group.
     #[error("cannot find its user: {0}")]
     Account(#[from] AccountError),
+    /// A capability.
+    #[error(transparent)]
+    Capability(#[from] cairn_activate::UnknownCapability),
+    /// Files of its environment, or its directories.
+    #[error("{0}")]
+    Files(io::Error),
     /// A NUL in the description.
     #[error("its description holds a NUL byte: {0}")]
     Nul(#[from] std::ffi::NulError),
@@ -48,6 +62,8 @@ pub struct Held {
     pub pipe: Option<Pipe>,
     /// Its main process.
     pub main: Option<Main>,
+    /// Its commands beside that: the latest, and before it those that have been killed.
+    pub helpers: Vec<Helper>,
     /// Why its program could not be executed, until its process has been reaped.
     pub failure: Option<String>,
     /// Its log.
@@ -75,6 +91,30 @@ pub struct Main {
     pub pidfd: OwnedFd,
     /// Says whether the program was executed; none once that is known.
     pub report: Option<OwnedFd>,
+    /// What was to be executed, for messages.
+    pub program: String,
+}
+
+/// A command beside the main process.
+#[derive(Debug)]
+pub struct Helper {
+    /// Its id.
+    pub pid: u32,
+    /// Its descriptor.
+    pub pidfd: OwnedFd,
+    report: OwnedFd,
+    program: String,
+}
+
+/// What has come of the search for a main process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Find {
+    /// It is held.
+    Found,
+    /// It may come yet.
+    NotYet,
+    /// There is no process at all.
+    Nothing,
 }
 
 impl Held {
@@ -84,6 +124,7 @@ impl Held {
             slot,
             pipe: None,
             main: None,
+            helpers: Vec::new(),
             failure: None,
             journal,
             cgroup: None,
@@ -101,27 +142,38 @@ impl Held {
         Ok(true)
     }
 
-    /// Starts the service's process; the pipe is there.
+    /// Executes `job`; the pipe is there.
     ///
     /// # Errors
     /// Nothing was started; what fails in the child comes as its report.
-    pub fn start(&mut self, service: &Service) -> Result<(), StartError> {
+    pub fn start(&mut self, service: &Service, job: Job) -> Result<(), StartError> {
         let described = &service.process;
-        let credentials = accounts::credentials(
-            Path::new("/etc"),
-            described.user.as_ref(),
-            described.group.as_ref(),
-        )?;
-        let environment = described
-            .environment
+        let (argv, expand, as_root) = match job.command(service) {
+            Some(command) => (&command.argv, command.expand, command.as_root),
+            None => (&described.argv, described.expand, false),
+        };
+        let mut environment = described.environment.clone();
+        environment::add_files(&mut environment, &described.environment_files)
+            .map_err(StartError::Files)?;
+        self.add_facts(&mut environment, service, job);
+        let argv = if expand { environment::expand(argv, &environment) } else { argv.clone() };
+        let credentials = if as_root {
+            Credentials::default()
+        } else {
+            credentials(described)?
+        };
+        let variables = environment
             .iter()
             .map(|(key, value)| (key.as_str(), value.as_str()));
-        let argv = described.argv.iter().map(OsStr::new);
-        let mut prepared = Prepared::new(argv, environment, credentials, OPEN_FILES)?;
-        if let Some(directory) = &described.working_directory {
-            prepared = prepared.directory(directory)?;
+        let strings = argv.iter().map(OsStr::new);
+        let mut prepared = Prepared::new(strings, variables, credentials, OPEN_FILES)?
+            .attributes(attributes(described, as_root)?);
+        if let Some(directory) = &described.working_directory
+            && (!directory.optional || Path::new(&directory.path).is_dir())
+        {
+            prepared = prepared.directory(&directory.path)?;
         }
-        if let Some(tty) = &described.tty {
+        if let Some(tty) = described.tty.as_ref().filter(|_| job == Job::Main) {
             prepared = prepared.tty(tty)?;
         }
         self.ensure_cgroup(service);
@@ -137,13 +189,63 @@ impl Held {
             Some(cgroup) => Placement::Born(cgroup.directory().as_fd()),
         };
         let Started { pid, pidfd, report } = prepared.start(placement, streams)?;
-        self.failure = None;
+        let program = argv.into_iter().next().unwrap_or_default();
+        if job.is_helper() {
+            self.helpers.push(Helper {
+                pid,
+                pidfd,
+                report,
+                program,
+            });
+        } else {
+            self.failure = None;
+            self.main = Some(Main {
+                pid,
+                pidfd,
+                report: Some(report),
+                program,
+            });
+        }
+        Ok(())
+    }
+
+    /// What processes are told of their service.
+    fn add_facts(&self, environment: &mut Environment, service: &Service, job: Job) {
+        if let Some(main) = self.main.as_ref().filter(|_| job.is_helper()) {
+            environment.insert("MAINPID".to_owned(), main.pid.to_string());
+        }
+        if service.kind == ServiceKind::Notify {
+            environment.insert("NOTIFY_SOCKET".to_owned(), notify::SOCKET.to_owned());
+        }
+    }
+
+    /// Looks for the process that a forking service has left behind: the one that its file names,
+    /// or the only one there is. It counts only if it is in the service's cgroup.
+    pub fn find_main(&mut self, service: &Service) -> io::Result<Find> {
+        let processes = match &self.cgroup {
+            Some(cgroup) => cgroup.processes()?,
+            None => Vec::new(),
+        };
+        let pid = match (&service.pid_file, processes.as_slice()) {
+            (_, []) => return Ok(Find::Nothing),
+            (None, [only]) => Some(*only),
+            // The first to come is the one that the others come from.
+            (None, several) => several.iter().min().copied(),
+            (Some(file), _) => fs::read_to_string(file)
+                .ok()
+                .and_then(|text| text.trim().parse().ok())
+                .filter(|pid| processes.contains(pid)),
+        };
+        let Some(pid) = pid else {
+            return Ok(Find::NotYet);
+        };
         self.main = Some(Main {
             pid,
-            pidfd,
-            report: Some(report),
+            pidfd: pidfd::open(pid)?,
+            report: None,
+            program: String::new(),
         });
-        Ok(())
+        Ok(Find::Found)
     }
 
     /// Opens its cgroup, made if need be. Without one the service runs all the same: then only its
@@ -152,7 +254,10 @@ impl Held {
         if self.cgroup.is_none() {
             let path = cgroup_root().join(service.name.as_str());
             match Cgroup::create(&path) {
-                Ok(cgroup) => self.cgroup = Some(cgroup),
+                Ok(cgroup) => {
+                    write_bounds(&path, service);
+                    self.cgroup = Some(cgroup);
+                }
                 Err(error) => log::error!(
                     "cannot make the cgroup {}: {error}; '{}' runs without; is cgroup2 mounted?",
                     path.display(),
@@ -175,17 +280,17 @@ impl Held {
         }
     }
 
-    /// Asks all its processes to end. One with a terminal hears of a hangup too: shells ignore
-    /// SIGTERM.
+    /// Asks its processes to end. One with a terminal hears of a hangup too: shells ignore SIGTERM.
     pub fn terminate(&self, service: &Service) {
+        let stop = service.stop_signal.number();
         let signals: &[i32] = match service.process.tty {
-            Some(_) => &[SIGTERM, SIGHUP, SIGCONT],
-            None => &[SIGTERM, SIGCONT],
+            Some(_) => &[stop, SIGHUP, SIGCONT],
+            None => &[stop, SIGCONT],
         };
         let processes = self.cgroup.as_ref().map(Cgroup::processes);
         for number in signals {
             let result = match &processes {
-                Some(Ok(processes)) => processes
+                Some(Ok(processes)) if service.kill_mode == KillMode::All => processes
                     .iter()
                     .try_for_each(|process| signal::send(*process, *number)),
                 _ => self.send_main(*number),
@@ -196,11 +301,41 @@ impl Held {
         }
     }
 
-    /// Kills all its processes.
+    /// Sends a signal to its main process.
+    pub fn signal(&self, service: &Service, number: i32) {
+        if let Err(error) = self.send_main(number) {
+            log::error!("cannot send signal {number} to '{}': {error}", service.name);
+        }
+    }
+
+    /// Kills all its processes that do not outlive it.
     pub fn kill(&mut self, service: &Service) {
-        let result = self.kill_cgroup().and(self.send_main(SIGKILL));
-        if let Err(error) = result {
+        let group = match service.kill_mode {
+            KillMode::Main => Ok(()),
+            KillMode::All | KillMode::Mixed => self.kill_cgroup(),
+        };
+        if let Err(error) = group.and(self.send_main(SIGKILL)) {
             log::error!("cannot kill '{}': {error}", service.name);
+        }
+    }
+
+    /// Kills its commands beside the main process.
+    pub fn kill_helpers(&mut self, service: &Service) {
+        for helper in &self.helpers {
+            if let Err(error) = pidfd::send(helper.pidfd.as_fd(), SIGKILL) {
+                log::error!("cannot kill a command of '{}': {error}", service.name);
+            }
+        }
+    }
+
+    /// Kills the command that a predecessor has left beside the main process, if it is still there.
+    pub fn kill_lost_helper(&self, service: &Service, helper: u32) {
+        let lost = match self.cgroup.as_ref().map(Cgroup::processes) {
+            Some(Ok(processes)) => processes.contains(&helper),
+            _ => false,
+        };
+        if lost && let Err(error) = signal::send(helper, SIGKILL) {
+            log::error!("cannot kill a command of '{}': {error}", service.name);
         }
     }
 
@@ -218,6 +353,75 @@ impl Held {
         match &self.main {
             Some(main) => pidfd::send(main.pidfd.as_fd(), number),
             None => Ok(()),
+        }
+    }
+}
+
+/// What is to be there before the first command of a start.
+///
+/// # Errors
+/// A directory cannot be made, or its owner does not exist.
+pub fn prepare(service: &Service) -> Result<(), StartError> {
+    if service.directories.is_empty() {
+        return Ok(());
+    }
+    let owner = credentials(&service.process)?;
+    directories::make(&service.directories, &owner).map_err(StartError::Files)
+}
+
+/// How a command has ended, if it has; one that could not be executed is told of in the log.
+pub fn helper_exit(helper: &Helper) -> io::Result<Option<Exit>> {
+    let exit = process::reap_pidfd(helper.pidfd.as_fd())?;
+    if exit.is_some()
+        && let Report::Failed(failure) = process::read_report(helper.report.as_fd())?
+    {
+        let error = io::Error::from_raw_os_error(failure.errno);
+        log::error!("cannot {}: {error} ({})", failure.step, helper.program);
+    }
+    Ok(exit)
+}
+
+fn credentials(process: &Process) -> Result<Credentials, AccountError> {
+    accounts::credentials(
+        Path::new("/etc"),
+        process.user.as_ref(),
+        process.group.as_ref(),
+        &process.supplementary_groups,
+    )
+}
+
+fn attributes(process: &Process, as_root: bool) -> Result<Attributes, StartError> {
+    let set = |names: &[String]| Capabilities::parse(names.iter().map(String::as_str));
+    let default = Attributes::default();
+    let limit = |(resource, limit): (&Resource, &Limit)| ResourceLimit {
+        resource: resource.number(),
+        soft: limit.soft.unwrap_or(u64::MAX),
+        hard: limit.hard.unwrap_or(u64::MAX),
+    };
+    Ok(Attributes {
+        umask: process.umask.unwrap_or(default.umask),
+        limits: process.limits.iter().map(limit).collect(),
+        nice: process.nice.map(i32::from),
+        oom_score_adjust: process.oom_score_adjust.map(|score| score.to_string()),
+        ambient: if as_root {
+            0
+        } else {
+            set(&process.ambient_capabilities)?.bits()
+        },
+        bounding: match &process.bounding_capabilities {
+            Some(names) if !as_root => set(names)?.bits(),
+            _ => default.bounding,
+        },
+        no_new_privileges: process.no_new_privileges && !as_root,
+    })
+}
+
+/// Writes a cgroup's bounds. One that is refused is no obstacle: the service runs without it.
+fn write_bounds(path: &Path, service: &Service) {
+    for (file, value) in &service.cgroup {
+        let file = path.join(file);
+        if let Err(error) = fs::write(&file, value) {
+            log::error!("cannot write {value} to {}: {error}", file.display());
         }
     }
 }

@@ -60,6 +60,7 @@ impl Supervisor {
             Request::Start { name } => self.ask(place, name.as_str(), Event::Start, time),
             Request::Stop { name } => self.ask(place, name.as_str(), Event::Stop, time),
             Request::Restart { name } => self.ask(place, name.as_str(), Event::Restart, time),
+            Request::Reload { name } => self.ask(place, name.as_str(), Event::Reload, time),
             Request::PowerOff => self.obey_ending(place, Ending::PowerOff, time),
             Request::Reboot => self.obey_ending(place, Ending::Reboot, time),
             Request::Halt => self.obey_ending(place, Ending::Halt, time),
@@ -82,6 +83,9 @@ impl Supervisor {
         let reason = match id {
             None => format!("there is no service '{name}'; see cairn status"),
             Some(_) if self.services.is_shutting_down() => "the system is shutting down".to_owned(),
+            Some(id) if event(id) == Event::Reload(id) && self.refuses_reload(id).is_some() => {
+                self.refuses_reload(id).unwrap_or_default()
+            }
             Some(id) => {
                 if let Some(server) = &mut self.server {
                     server.wait_for(place, id, time);
@@ -90,6 +94,19 @@ impl Supervisor {
             }
         };
         self.respond(place, &Response::Failed { reason }, time);
+    }
+
+    fn refuses_reload(&self, id: Id) -> Option<String> {
+        let name = self.name(id);
+        let service = self.services.descriptions().get(id)?;
+        let unit = self.services.units().get(id)?;
+        match (&service.reload, unit.phase.is_up()) {
+            (None, _) => Some(format!(
+                "'{name}' cannot be reloaded; use cairn restart {name}"
+            )),
+            (_, false) => Some(format!("'{name}' is not up; use cairn start {name}")),
+            _ => None,
+        }
     }
 
     /// Answers those whose service has settled.
@@ -112,12 +129,14 @@ impl Supervisor {
     fn outcome(&self, id: Id) -> Response {
         let failed = |reason: String| Response::Failed { reason };
         let name = self.name(id);
-        match self
-            .services
-            .units()
-            .get(id)
-            .map(|unit| (&unit.phase, unit.last_exit))
+        let unit = self.services.units().get(id);
+        if let Some(note) = unit
+            .filter(|unit| unit.phase == Phase::Up)
+            .and_then(|u| u.note.as_ref())
         {
+            return failed(format!("'{name}': {note}"));
+        }
+        match unit.map(|unit| (&unit.phase, unit.last_exit)) {
             Some((Phase::Failed(reason), _)) => failed(format!("'{name}' has failed: {reason}")),
             Some((Phase::Backoff(_), exit)) => {
                 let exit = exit.map_or_else(String::new, |exit| format!(", it ended with {exit}"));
@@ -149,7 +168,7 @@ impl Supervisor {
                 last_exit: unit.last_exit.map(|exit| exit.to_string()),
                 reason: match &unit.phase {
                     Phase::Failed(reason) => Some(reason.clone()),
-                    _ => None,
+                    _ => unit.note.clone(),
                 },
             })
             .collect();

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use cairn_sys::process::{Exit, Report};
 use nix::sys::epoll::EpollFlags;
@@ -9,27 +10,39 @@ use nix::sys::epoll::EpollFlags;
 use crate::clock::{now, since_epoch};
 use crate::core::message::{Message, Place};
 
-use super::Supervisor;
 use super::graph::Id;
+use super::job::Job;
+use super::notify::{self, Notifications};
+use super::process::{self, Held};
 use super::services::Event;
 use super::source::{Source, unwatch, watch};
+use super::{Supervisor, condition};
 
 /// Most bytes read from one pipe before others get their turn.
 const PIPE_BYTES: usize = 65_536;
 
 impl Supervisor {
-    /// Starts the process of `id`; an event if that failed.
-    pub(super) fn spawn(&mut self, id: Id) -> Option<Event> {
-        match self.try_spawn(id) {
+    /// Executes `job` for `id`; an event if that failed, or if there is no reason to.
+    pub(super) fn spawn(&mut self, id: Id, job: Job) -> Option<Event> {
+        let service = self.services.descriptions().get(id)?;
+        let first = if service.pre_start.is_empty() { Job::Main } else { Job::PreStart(0) };
+        if job == first
+            && let Some(why) = condition::unmet(&service.conditions)
+        {
+            return Some(Event::Skipped(id, why));
+        }
+        let prepared = if job == first { process::prepare(service).map_err(anyhow::Error::from) } else { Ok(()) };
+        match prepared.and_then(|()| self.try_spawn(id, job)) {
             Ok(()) => None,
             Err(error) => {
-                log::error!("cannot start '{}': {error:#}", self.name(id));
-                Some(Event::NotExecuted(id, format!("{error:#}")))
+                let (name, what) = (self.name(id), job.describe());
+                log::error!("cannot start the {what} of '{name}': {error:#}");
+                Some(if job.is_helper() { Event::HelperExited(id, None) } else { Event::NotExecuted(id, format!("{error:#}")) })
             }
         }
     }
 
-    fn try_spawn(&mut self, id: Id) -> anyhow::Result<()> {
+    fn try_spawn(&mut self, id: Id, job: Job) -> anyhow::Result<()> {
         let Some((held, service)) = self
             .held
             .get_mut(id)
@@ -45,8 +58,13 @@ impl Supervisor {
             let place = Place::Log { slot: held.slot };
             self.link.send(Message::Keep(place), Some(reader))?;
         }
-        held.start(service)?;
-        if let Some(main) = &held.main {
+        held.start(service, job)?;
+        if job.is_helper() {
+            if let Some(helper) = held.helpers.last() {
+                let pidfd = helper.pidfd.as_fd();
+                watch(&self.epoll, pidfd, Source::Helper(id), EpollFlags::EPOLLIN)?;
+            }
+        } else if let Some(main) = &held.main {
             let pidfd = main.pidfd.as_fd();
             let place = Place::Process {
                 slot: held.slot,
@@ -82,12 +100,7 @@ impl Supervisor {
             Ok(Report::Executed) => self.step(Event::Executed(id)),
             Ok(Report::Failed(failure)) => {
                 let error = io::Error::from_raw_os_error(failure.errno);
-                let program = self
-                    .services
-                    .descriptions()
-                    .get(id)
-                    .and_then(|service| service.process.argv.first());
-                let program = program.map_or("", String::as_str);
+                let program = held.main.as_ref().map_or("", |main| main.program.as_str());
                 held.failure = Some(format!("cannot {}: {error} ({program})", failure.step));
             }
             Ok(Report::Pending) => {}
@@ -109,6 +122,125 @@ impl Supervisor {
                 log::error!("cannot reap '{}': {error}", self.name(id));
                 unwatch(&self.epoll, main.pidfd.as_fd());
             }
+        }
+    }
+
+    /// Commands of `id` beside its process have ended; only the latest counts.
+    pub(super) fn helpers_ended(&mut self, id: Id) {
+        let Some(held) = self.held.get_mut(id) else {
+            return;
+        };
+        let mut news = None;
+        let epoll = &self.epoll;
+        let latest = held.helpers.last().map(|helper| helper.pid);
+        held.helpers.retain(|helper| {
+            let exit = match process::helper_exit(helper) {
+                Ok(None) => return true,
+                Ok(exit) => exit,
+                Err(error) => {
+                    log::error!("cannot reap a command of service {id}: {error}");
+                    None
+                }
+            };
+            unwatch(epoll, helper.pidfd.as_fd());
+            if latest == Some(helper.pid) {
+                news = Some(exit);
+            }
+            false
+        });
+        if let Some(exit) = news {
+            self.read_pipe(id);
+            self.step(Event::HelperExited(id, exit));
+        }
+    }
+
+    /// Looks for the process that a forking service has left behind; an event if it is found or
+    /// there is none.
+    pub(super) fn find(&mut self, id: Id) -> Option<Event> {
+        let service = self.services.descriptions().get(id)?;
+        let held = self.held.get_mut(id)?;
+        match held.find_main(service) {
+            Ok(process::Find::Nothing) => return Some(Event::NothingFound(id)),
+            Ok(process::Find::NotYet) => return None,
+            Ok(process::Find::Found) => {}
+            Err(error) => {
+                log::warn!(
+                    "cannot look for the process of '{}' yet: {error}",
+                    service.name
+                );
+                return None;
+            }
+        }
+        let main = held.main.as_ref()?;
+        let place = Place::Process {
+            slot: held.slot,
+            pid: main.pid,
+        };
+        // It is not our child: core, which it has fallen to, tells of its end.
+        if let Err(error) = self
+            .link
+            .send(Message::Keep(place), Some(main.pidfd.as_fd()))
+        {
+            log::error!(
+                "cannot tell core of the process of '{}': {error}",
+                service.name
+            );
+        }
+        Some(Event::Found(id))
+    }
+
+    /// Listens for what services say, unless a predecessor's socket is there.
+    pub(super) fn hear_notifications(&mut self) {
+        if self.notifications.is_none() {
+            match Notifications::listen(Path::new(notify::SOCKET)) {
+                Ok(notifications) => {
+                    let message = Message::Keep(Place::Notifications);
+                    if let Err(error) = self.link.send(message, Some(notifications.as_fd())) {
+                        log::error!("cannot give core {}: {error}", notify::SOCKET);
+                    }
+                    self.notifications = Some(notifications);
+                }
+                Err(error) => log::error!(
+                    "cannot listen on {}: {error}; services cannot say that they are ready",
+                    notify::SOCKET
+                ),
+            }
+        }
+        if let Some(notifications) = &self.notifications {
+            let socket = notifications.as_fd();
+            let result = watch(
+                &self.epoll,
+                socket,
+                Source::Notifications,
+                EpollFlags::EPOLLIN,
+            );
+            if let Err(error) = result {
+                log::error!("cannot hear what services say: {error}");
+            }
+        }
+    }
+
+    /// A service has said something.
+    pub(super) fn notified(&mut self) {
+        // The others get their turn in between: a flood of messages starves nobody.
+        let received = self.notifications.as_ref().map(Notifications::receive);
+        let notification = match received {
+            Some(Ok(Some(notification))) if notification.is_ready() => notification,
+            Some(Err(error)) => return log::error!("cannot hear what services say: {error}"),
+            _ => return,
+        };
+        let main = |held: &Held| {
+            held.main
+                .as_ref()
+                .is_some_and(|m| m.pid == notification.pid)
+        };
+        let id = self.held.iter().position(main).or_else(|| {
+            let name = notify::service_of(notification.pid)?;
+            let mut services = self.services.descriptions().iter();
+            services.position(|service| service.name.as_str() == name)
+        });
+        if let Some(id) = id {
+            self.step(Event::Ready(id));
         }
     }
 

@@ -8,14 +8,18 @@
 //! - While shutting down nothing is started, and the end is always reached.
 
 use cairn_sys::process::Exit;
-use cairn_system::{Restart, Service, ServiceKind};
+use cairn_system::{Reload, Service, ServiceKind};
 
 use super::graph::{self, Id, Node};
-use super::unit::Goal;
-pub use super::unit::{Ms, Phase, Unit};
+pub use super::job::Job;
+use super::unit::{End, Goal, listed};
+pub use super::unit::{Ms, Phase, Unit, Verdict};
 
 /// How long after SIGKILL a process is waited for, in milliseconds: it hangs in the kernel then.
 const KILLED_MS: Ms = 5_000;
+
+/// How often a process that a forking service has left behind is looked for, in milliseconds.
+const FIND_AGAIN_MS: Ms = 20;
 
 /// What has happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,12 +32,24 @@ pub enum Event {
     Stop(Id),
     /// Somebody wants it down and up again.
     Restart(Id),
+    /// Somebody wants it to read its configuration again.
+    Reload(Id),
     /// Its program has been executed.
     Executed(Id),
     /// Its program could not be executed, for this reason; no process is left.
     NotExecuted(Id, String),
-    /// Its main process has ended.
+    /// There is no reason to start it, says this: a condition does not hold.
+    Skipped(Id, String),
+    /// Its process says that it is ready.
+    Ready(Id),
+    /// The process that it has left behind is found.
+    Found(Id),
+    /// It has left no process behind.
+    NothingFound(Id),
+    /// Its main process, or a command in its place, has ended.
     Exited(Id, Exit),
+    /// Its command beside the main process has ended; none says that it could not be executed.
+    HelperExited(Id, Option<Exit>),
     /// Time has passed, or the saved state has been restored.
     Tick,
     /// Everything is to stop, for good.
@@ -43,12 +59,20 @@ pub enum Event {
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Start its process.
-    Spawn(Id),
-    /// Send SIGTERM (and SIGCONT) to its processes.
+    /// Execute this for it.
+    Spawn(Id, Job),
+    /// Send the stop signal (and SIGCONT) to its processes.
     Terminate(Id),
+    /// Send this signal to its main process.
+    Signal(Id, i32),
+    /// Look for the process that it has left behind.
+    Find(Id),
     /// Kill all that is left of it.
     Kill(Id),
+    /// Kill its command beside the main process.
+    KillHelper(Id),
+    /// It is down: what it has only while it runs is removed.
+    Release(Id),
     /// It did not stop in time and is killed: tell the console.
     Late(Id),
     /// Everything wanted at boot is up or has failed; the number of failures.
@@ -65,6 +89,8 @@ pub struct Services {
     units: Vec<Unit>,
     boot: Boot,
     shutdown: Shutdown,
+    /// Those that have failed in this step.
+    fallen: Vec<Id>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,31 +120,26 @@ pub struct Restored {
     pub restarts: u32,
     /// As in [`Unit`].
     pub streak: u32,
+    /// As in [`Unit`].
+    pub verdict: Option<Verdict>,
+    /// As in [`Unit`].
+    pub window_start: Ms,
+    /// As in [`Unit`].
+    pub window_starts: u32,
 }
 
 impl Services {
     /// All of them down.
     pub fn new(services: Vec<Service>) -> Self {
         let nodes = graph::nodes(&services);
-        let units = vec![
-            Unit {
-                phase: Phase::Stopped,
-                goal: Goal::Down,
-                running: false,
-                settled: true,
-                started_at: None,
-                restarts: 0,
-                streak: 0,
-                last_exit: None,
-            };
-            services.len()
-        ];
+        let units = vec![Unit::default(); services.len()];
         Self {
             descriptions: services,
             nodes,
             units,
             boot: Boot::Before,
             shutdown: Shutdown::No,
+            fallen: Vec::new(),
         }
     }
 
@@ -135,21 +156,33 @@ impl Services {
     /// Puts back what an earlier supervisor knew.
     pub fn restore(&mut self, id: Id, restored: Restored) {
         if let Some(unit) = self.units.get_mut(id) {
-            unit.goal = match restored.phase {
-                Phase::Waiting | Phase::Starting | Phase::Up | Phase::Backoff(_) => Goal::Up,
-                _ => Goal::Down,
-            };
-            unit.settled = !matches!(restored.phase, Phase::Waiting | Phase::Starting);
+            let phase = &restored.phase;
+            let wanted = phase.is_up()
+                || phase.is_on_its_way()
+                || matches!(phase, Phase::Waiting | Phase::Backoff(_))
+                || matches!(
+                    restored.verdict,
+                    Some(Verdict::Bad { .. } | Verdict::Finished)
+                );
+            unit.goal = if wanted { Goal::Up } else { Goal::Down };
+            unit.settled = *phase != Phase::Waiting && !phase.is_on_its_way();
             unit.phase = restored.phase;
             unit.running = restored.running;
             unit.started_at = restored.started_at;
             unit.restarts = restored.restarts;
             unit.streak = restored.streak;
+            unit.verdict = restored.verdict;
+            unit.window_start = restored.window_start;
+            unit.window_starts = restored.window_starts;
         }
     }
 
-    /// After the last [`Services::restore`]: the boot goes on if something was on its way up.
-    pub fn resume(&mut self) {
+    /// After the last [`Services::restore`]: the boot goes on if something was on its way up. What is
+    /// down counts as down since now.
+    pub fn resume(&mut self, now: Ms) {
+        for unit in self.units.iter_mut().filter(|unit| !unit.is_alive()) {
+            unit.ended_at = unit.started_at.map(|_| now);
+        }
         let settled = self.units.iter().all(|unit| unit.settled);
         self.boot = if settled { Boot::Done } else { Boot::Going };
     }
@@ -164,7 +197,8 @@ impl Services {
         self.units.get(id).is_none_or(|unit| {
             unit.settled
                 && unit.goal != Goal::Again
-                && !matches!(unit.phase, Phase::Stopping(_) | Phase::Killed(_))
+                && !unit.phase.is_ending()
+                && !matches!(unit.phase, Phase::Reloading(_))
                 && !(unit.goal == Goal::Down && unit.is_alive())
         })
     }
@@ -182,9 +216,15 @@ impl Services {
     pub fn next_deadline(&self) -> Option<Ms> {
         self.units
             .iter()
-            .filter_map(|unit| match unit.phase {
-                Phase::Stopping(at) | Phase::Killed(at) | Phase::Backoff(at) => Some(at),
-                _ => None,
+            .zip(&self.descriptions)
+            .filter_map(|(unit, service)| match unit.phase {
+                Phase::Stopping(at)
+                | Phase::Killed(at)
+                | Phase::Backoff(at)
+                | Phase::Leaving(_, at)
+                | Phase::Cleaning(_, at) => Some(at),
+                Phase::Finding(at) => unit.start_deadline(service).map(|end| end.min(at)),
+                _ => unit.start_deadline(service),
             })
             .min()
     }
@@ -207,8 +247,22 @@ impl Services {
                 self.unwant(id, Goal::Again);
                 self.want(id);
             }
-            Event::Executed(id) => self.executed(id),
-            Event::NotExecuted(id, reason) => self.not_executed(id, &reason, now),
+            Event::Reload(id) => self.reload(id, &mut actions),
+            Event::Executed(id) => self.came_up(id, ServiceKind::Simple),
+            Event::Ready(id) => self.came_up(id, ServiceKind::Notify),
+            Event::NotExecuted(id, reason) => self.not_executed(id, reason, now, &mut actions),
+            Event::Skipped(id, why) => {
+                if let Some(unit) = self.units.get_mut(id) {
+                    unit.running = false;
+                    unit.skip(why);
+                }
+            }
+            Event::Found(id) => self.found(id),
+            Event::NothingFound(id) => {
+                let reason = "it has left no process behind".to_owned();
+                self.end_badly(id, reason, End::Status, now, &mut actions);
+            }
+            Event::HelperExited(id, exit) => self.helper_exited(id, exit, now, &mut actions),
             Event::Exited(id, exit) => self.exited(id, exit, now, &mut actions),
             Event::Tick => {}
             Event::Shutdown => {
@@ -221,7 +275,18 @@ impl Services {
             }
         }
         self.expire(now, &mut actions);
-        while self.advance(now, &mut actions) {}
+        loop {
+            while self.advance(now, &mut actions) {}
+            let Some(id) = self.fallen.pop() else { break };
+            for id in self
+                .nodes
+                .get(id)
+                .map(|n| n.on_failure.clone())
+                .unwrap_or_default()
+            {
+                self.want(id);
+            }
+        }
         self.milestones(&mut actions);
         actions
     }
@@ -271,84 +336,308 @@ impl Services {
         }
     }
 
-    fn executed(&mut self, id: Id) {
-        let simple = self
-            .descriptions
-            .get(id)
-            .is_some_and(|service| service.kind == ServiceKind::Simple);
-        if let Some(unit) = self.units.get_mut(id)
-            && simple
+    fn pair(&mut self, id: Id) -> Option<(&Service, &mut Unit)> {
+        self.descriptions.get(id).zip(self.units.get_mut(id))
+    }
+
+    /// The process of a service of this kind is as far as it has to be.
+    fn came_up(&mut self, id: Id, kind: ServiceKind) {
+        if let Some((service, unit)) = self.pair(id)
+            && service.kind == kind
             && unit.phase == Phase::Starting
         {
-            unit.phase = Phase::Up;
-            unit.settled = true;
+            up(service, unit);
         }
     }
 
-    fn not_executed(&mut self, id: Id, reason: &str, now: Ms) {
-        let Some((service, unit)) = self.descriptions.get(id).zip(self.units.get_mut(id)) else {
+    fn found(&mut self, id: Id) {
+        if let Some((service, unit)) = self.pair(id)
+            && matches!(unit.phase, Phase::Finding(_))
+        {
+            unit.running = true;
+            up(service, unit);
+        }
+    }
+
+    fn reload(&mut self, id: Id, actions: &mut Vec<Action>) {
+        let Some((service, unit)) = self.pair(id) else {
+            return;
+        };
+        if unit.phase != Phase::Up || unit.goal != Goal::Up {
+            return;
+        }
+        unit.note = None;
+        match &service.reload {
+            None => {}
+            Some(Reload::Signal(signal)) => actions.push(Action::Signal(id, signal.number())),
+            Some(Reload::Commands(_)) => unit.phase = Phase::Reloading(0),
+        }
+    }
+
+    fn not_executed(&mut self, id: Id, reason: String, now: Ms, actions: &mut Vec<Action>) {
+        let Some((service, unit)) = self.pair(id) else {
             return;
         };
         unit.running = false;
         match unit.phase {
-            Phase::Stopping(_) | Phase::Killed(_) => unit.stopped(),
-            _ if unit.goal != Goal::Up => unit.stopped(),
-            _ => unit.ended_badly(service, reason, now),
+            Phase::Cleaning(number, at) => {
+                unit.phase = Phase::Cleaning(number.saturating_add(1), at);
+            }
+            Phase::Preparing(number) if ignores_failure(Job::PreStart(number), service) => {
+                unit.phase = prepared(service, number);
+            }
+            _ => self.end_badly(id, reason, End::Status, now, actions),
         }
     }
 
     fn exited(&mut self, id: Id, exit: Exit, now: Ms, actions: &mut Vec<Action>) {
-        let Some((service, unit)) = self.descriptions.get(id).zip(self.units.get_mut(id)) else {
+        let Some((service, unit)) = self.pair(id) else {
             return;
         };
         if !unit.running {
             return;
         }
         unit.running = false;
-        unit.last_exit = Some(exit);
-        let good = exit == Exit::Status(0);
-        let oneshot = service.kind == ServiceKind::Oneshot;
+        let wanted = unit.goal == Goal::Up;
+        let end = End::of(service, exit);
         match unit.phase {
-            Phase::Starting if oneshot && good => {
-                // What it left running in its cgroup is its work.
-                unit.phase = Phase::Up;
-                unit.settled = true;
-                unit.streak = 0;
+            Phase::Cleaning(number, at) => {
+                unit.phase = Phase::Cleaning(number.saturating_add(1), at);
                 return;
             }
-            Phase::Stopping(_) | Phase::Killed(_) => unit.stopped(),
-            _ if unit.goal != Goal::Up => unit.stopped(),
-            _ => match service.restart {
-                Restart::Never | Restart::OnFailure if good => unit.stopped_by_itself(),
-                _ => unit.ended_badly(service, &exit_reason(exit), now),
-            },
+            Phase::Preparing(number) if wanted => {
+                let job = Job::PreStart(number);
+                if exit == Exit::Status(0) || ignores_failure(job, service) {
+                    unit.phase = prepared(service, number);
+                    return;
+                }
+                unit.last_exit = Some(exit);
+                let reason = exit_reason(job, exit);
+                return self.end_badly(id, reason, End::Status, now, actions);
+            }
+            _ => unit.last_exit = Some(exit),
+        }
+        let final_status =
+            matches!(exit, Exit::Status(status) if listed(&service.final_statuses, status));
+        match (&unit.phase, service.kind) {
+            (Phase::Starting, ServiceKind::Oneshot) if end == End::Good => {
+                // What it left running in its cgroup is its work.
+                unit.streak = 0;
+                up(service, unit);
+                if unit.phase == Phase::Up && !service.stays_up {
+                    self.end(id, Verdict::Finished, now, actions);
+                }
+            }
+            (Phase::Starting, ServiceKind::Forking) if end == End::Good && wanted => {
+                unit.phase = Phase::Finding(now.saturating_add(FIND_AGAIN_MS));
+                actions.push(Action::Find(id));
+            }
+            // Its command is still at work.
+            (Phase::Leaving(..), _) => {}
+            (Phase::Stopping(_) | Phase::Killed(_), _) => {
+                let decided = unit.verdict.take().filter(|_| wanted);
+                self.end(id, decided.unwrap_or(Verdict::Requested), now, actions);
+            }
+            _ if !wanted => self.end(id, Verdict::Requested, now, actions),
+            _ => {
+                let restart = end.restarts(service) && !final_status;
+                let verdict = if end == End::Good && !restart {
+                    Verdict::Finished
+                } else {
+                    let reason = exit_reason(Job::Main, exit);
+                    Verdict::Bad { reason, restart }
+                };
+                self.end(id, verdict, now, actions);
+            }
+        }
+    }
+
+    fn helper_exited(&mut self, id: Id, exit: Option<Exit>, now: Ms, actions: &mut Vec<Action>) {
+        let Some((service, unit)) = self.pair(id) else {
+            return;
+        };
+        unit.helper = false;
+        let good = |job| exit == Some(Exit::Status(0)) || ignores_failure(job, service);
+        let reason = |job: Job| match exit {
+            Some(exit) => exit_reason(job, exit),
+            None => format!(
+                "its {} could not be executed; see the kernel log",
+                job.describe()
+            ),
+        };
+        match unit.phase {
+            Phase::Finishing(number) if good(Job::PostStart(number)) => {
+                let next = number.saturating_add(1);
+                if Job::PostStart(next).exists(service) {
+                    unit.phase = Phase::Finishing(next);
+                    return;
+                }
+                unit.phase = Phase::Up;
+                unit.settled = true;
+                if service.kind == ServiceKind::Oneshot && !service.stays_up {
+                    self.end(id, Verdict::Finished, now, actions);
+                }
+            }
+            Phase::Finishing(number) => {
+                let reason = reason(Job::PostStart(number));
+                self.give_up(id, reason, End::Status, now, actions);
+            }
+            Phase::Reloading(number) if good(Job::Reload(number)) => {
+                let next = number.saturating_add(1);
+                unit.phase = if Job::Reload(next).exists(service) {
+                    Phase::Reloading(next)
+                } else {
+                    Phase::Up
+                };
+            }
+            Phase::Reloading(number) => {
+                unit.phase = Phase::Up;
+                unit.note = Some(format!(
+                    "the last reload failed: {}",
+                    reason(Job::Reload(number))
+                ));
+            }
+            Phase::Leaving(number, at) => {
+                let next = number.saturating_add(1);
+                if Job::PreStop(next).exists(service) {
+                    unit.phase = Phase::Leaving(next, at);
+                } else {
+                    self.terminate(id, now, actions);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Asks its process to end; without one, it has ended.
+    fn terminate(&mut self, id: Id, now: Ms, actions: &mut Vec<Action>) {
+        let Some((service, unit)) = self.pair(id) else {
+            return;
+        };
+        if unit.running {
+            unit.phase = Phase::Stopping(now.saturating_add(Ms::from(service.stop_timeout_ms)));
+            actions.push(Action::Terminate(id));
+        } else {
+            let verdict = unit.verdict.take().filter(|_| unit.goal == Goal::Up);
+            self.end(id, verdict.unwrap_or(Verdict::Requested), now, actions);
+        }
+    }
+
+    /// It has got somewhere, but is not to go on: what runs is ended first.
+    fn give_up(&mut self, id: Id, reason: String, end: End, now: Ms, actions: &mut Vec<Action>) {
+        if let Some((service, unit)) = self.pair(id) {
+            let restart = end.restarts(service);
+            unit.verdict = Some(Verdict::Bad { reason, restart });
+            if unit.helper {
+                actions.push(Action::KillHelper(id));
+            }
+            self.terminate(id, now, actions);
+        }
+    }
+
+    /// No process of it is left, for a reason that nobody asked for.
+    fn end_badly(&mut self, id: Id, reason: String, end: End, now: Ms, actions: &mut Vec<Action>) {
+        if let Some((service, unit)) = self.pair(id) {
+            let restart = end.restarts(service);
+            let verdict = match unit.goal {
+                Goal::Up => Verdict::Bad { reason, restart },
+                _ => Verdict::Requested,
+            };
+            self.end(id, verdict, now, actions);
+        }
+    }
+
+    /// Its process has ended: leftovers are killed, and the commands for that follow.
+    fn end(&mut self, id: Id, verdict: Verdict, now: Ms, actions: &mut Vec<Action>) {
+        let Some((service, unit)) = self.pair(id) else {
+            return;
+        };
+        if unit.helper {
+            actions.push(Action::KillHelper(id));
         }
         actions.push(Action::Kill(id));
+        unit.verdict = Some(verdict);
+        if Job::PostStop(0).exists(service) {
+            unit.phase = Phase::Cleaning(0, now.saturating_add(Ms::from(service.stop_timeout_ms)));
+        } else {
+            self.conclude(id, now, actions);
+        }
+    }
+
+    /// Everything of it is gone.
+    fn conclude(&mut self, id: Id, now: Ms, actions: &mut Vec<Action>) {
+        let Some((service, unit)) = self.descriptions.get(id).zip(self.units.get_mut(id)) else {
+            return;
+        };
+        if service
+            .directories
+            .iter()
+            .any(|directory| directory.removed_at_stop)
+        {
+            actions.push(Action::Release(id));
+        }
+        unit.ended_at = Some(now);
+        let verdict = unit.verdict.take();
+        match verdict.filter(|_| unit.goal == Goal::Up) {
+            None | Some(Verdict::Requested) => unit.stopped(),
+            Some(Verdict::Finished) => unit.stopped_by_itself(service.kind),
+            Some(Verdict::Bad { restart: true, .. }) => unit.back_off(service, now),
+            Some(Verdict::Bad { reason, .. }) => {
+                unit.fail(reason);
+                self.fallen.push(id);
+            }
+        }
     }
 
     /// What the clock brings about.
     fn expire(&mut self, now: Ms, actions: &mut Vec<Action>) {
-        for (id, unit) in self.units.iter_mut().enumerate() {
-            match unit.phase {
-                Phase::Stopping(at) if at <= now => {
-                    unit.phase = Phase::Killed(now.saturating_add(KILLED_MS));
-                    actions.push(Action::Late(id));
-                    actions.push(Action::Kill(id));
+        for id in 0..self.units.len() {
+            self.expire_one(id, now, actions);
+        }
+    }
+
+    fn expire_one(&mut self, id: Id, now: Ms, actions: &mut Vec<Action>) {
+        let Some((service, unit)) = self.descriptions.get(id).zip(self.units.get_mut(id)) else {
+            return;
+        };
+        if unit.start_deadline(service).is_some_and(|at| at <= now) && unit.goal == Goal::Up {
+            let reason = "it did not come up in time".to_owned();
+            return self.give_up(id, reason, End::Abnormal, now, actions);
+        }
+        match unit.phase {
+            Phase::Leaving(_, at) if at <= now => {
+                if unit.helper {
+                    actions.push(Action::KillHelper(id));
                 }
-                Phase::Killed(at) if at <= now => {
-                    unit.goal = Goal::Down;
-                    unit.settled = true;
-                    unit.phase = Phase::Failed(
-                        "its process does not end, not even by SIGKILL: it hangs in the kernel"
-                            .to_owned(),
-                    );
-                }
-                Phase::Backoff(at) if at <= now && unit.goal == Goal::Up => {
-                    unit.phase = Phase::Waiting;
-                    unit.restarts = unit.restarts.saturating_add(1);
-                }
-                _ => {}
+                self.terminate(id, now, actions);
             }
+            Phase::Stopping(at) if at <= now => {
+                unit.phase = Phase::Killed(now.saturating_add(KILLED_MS));
+                actions.push(Action::Late(id));
+                actions.push(Action::Kill(id));
+            }
+            Phase::Cleaning(number, at) if at <= now && number < u8::MAX => {
+                // No further command is tried.
+                unit.phase = Phase::Cleaning(u8::MAX, now.saturating_add(KILLED_MS));
+                actions.push(Action::Late(id));
+                actions.push(Action::Kill(id));
+            }
+            Phase::Killed(at) | Phase::Cleaning(_, at) if at <= now => {
+                unit.verdict = None;
+                unit.fail(
+                    "its process does not end, not even by SIGKILL: it hangs in the kernel"
+                        .to_owned(),
+                );
+            }
+            Phase::Finding(at) if at <= now => {
+                unit.phase = Phase::Finding(now.saturating_add(FIND_AGAIN_MS));
+                actions.push(Action::Find(id));
+            }
+            Phase::Backoff(at) if at <= now && unit.goal == Goal::Up => {
+                unit.phase = Phase::Waiting;
+                unit.restarts = unit.restarts.saturating_add(1);
+            }
+            _ => {}
         }
     }
 
@@ -370,8 +659,14 @@ impl Services {
         let Some(node) = self.nodes.get(id) else {
             return Next::Stay;
         };
-        if unit.phase != Phase::Waiting {
-            return Next::Stay;
+        match unit.phase {
+            Phase::Waiting => {}
+            Phase::Preparing(number) if !unit.running => return Next::Run(Job::PreStart(number)),
+            Phase::Starting if !unit.running => return Next::Run(Job::Main),
+            Phase::Finishing(number) if !unit.helper => return Next::Run(Job::PostStart(number)),
+            Phase::Reloading(number) if !unit.helper => return Next::Run(Job::Reload(number)),
+            Phase::Cleaning(number, _) if !unit.running => return self.clean(id, number),
+            _ => return Next::Stay,
         }
         if let Some(cycle) = &node.cycle {
             return Next::Fail(cycle.clone());
@@ -383,7 +678,8 @@ impl Services {
         let mut pending = false;
         for (required, other) in self.others(&node.requires) {
             match other.phase {
-                Phase::Up if other.goal == Goal::Up => {}
+                Phase::Up | Phase::Reloading(_) if other.goal == Goal::Up => {}
+                Phase::Done => {}
                 Phase::Failed(_) => return self.fail_for(required, "has failed"),
                 Phase::Stopped if other.goal != Goal::Again => {
                     return self.fail_for(required, "is stopped");
@@ -421,18 +717,38 @@ impl Services {
         };
         match unit.phase {
             Phase::Waiting | Phase::Backoff(_) => Next::Stop,
-            Phase::Stopped | Phase::Failed(_) if unit.goal == Goal::Again => Next::Stop,
-            Phase::Starting | Phase::Up => {
+            Phase::Stopped | Phase::Done | Phase::Failed(_) if unit.goal == Goal::Again => {
+                Next::Stop
+            }
+            Phase::Leaving(number, _) if !unit.helper => Next::Run(Job::PreStop(number)),
+            Phase::Cleaning(number, _) if !unit.running => self.clean(id, number),
+            // It has been killed, and is waited for.
+            Phase::Up if unit.helper => Next::Stay,
+            Phase::Finishing(_) | Phase::Reloading(_) if unit.helper => Next::KillHelper,
+            _ if unit.phase.is_up() || unit.phase.is_on_its_way() => {
                 let blocked = self
                     .others(&node.before)
                     .any(|(_, other)| other.goal != Goal::Up && other.is_alive());
-                match (blocked, unit.running) {
-                    (true, _) => Next::Stay,
-                    (false, true) => Next::Terminate,
-                    (false, false) => Next::Stop,
+                match blocked {
+                    true => Next::Stay,
+                    false if unit.phase.is_up() && self.has(id, Job::PreStop(0)) => Next::Leave,
+                    false => Next::Terminate,
                 }
             }
             _ => Next::Stay,
+        }
+    }
+
+    fn has(&self, id: Id, job: Job) -> bool {
+        self.descriptions
+            .get(id)
+            .is_some_and(|service| job.exists(service))
+    }
+
+    fn clean(&self, id: Id, number: u8) -> Next {
+        match Job::PostStop(number) {
+            job if self.has(id, job) => Next::Run(job),
+            _ => Next::Conclude,
         }
     }
 
@@ -447,26 +763,42 @@ impl Services {
         };
         match next {
             Next::Stay => return false,
-            Next::Spawn => {
-                unit.phase = Phase::Starting;
-                unit.running = true;
+            Next::Spawn => if let Some(reason) = unit.count_start(service, now) {
+                unit.fail(reason);
+                self.fallen.push(id);
+            } else {
                 unit.started_at = Some(now);
-                actions.push(Action::Spawn(id));
+                unit.phase = match service.kind {
+                    ServiceKind::Milestone => Phase::Up,
+                    _ if Job::PreStart(0).exists(service) => Phase::Preparing(0),
+                    _ => Phase::Starting,
+                };
+                unit.settled |= unit.phase == Phase::Up;
+            },
+            Next::Run(job) => {
+                if job.is_helper() {
+                    unit.helper = true;
+                } else {
+                    unit.running = true;
+                }
+                actions.push(Action::Spawn(id, job));
             }
             Next::Settle => unit.settled = true,
-            Next::Fail(reason) => unit.fail(reason),
-            Next::Terminate => {
+            Next::Fail(reason) => {
+                unit.fail(reason);
+                self.fallen.push(id);
+            }
+            Next::KillHelper => {
+                unit.phase = Phase::Up;
+                actions.push(Action::KillHelper(id));
+            }
+            Next::Leave => {
                 let timeout = Ms::from(service.stop_timeout_ms);
-                unit.phase = Phase::Stopping(now.saturating_add(timeout));
-                actions.push(Action::Terminate(id));
+                unit.phase = Phase::Leaving(0, now.saturating_add(timeout));
             }
-            Next::Stop => {
-                if unit.phase == Phase::Up {
-                    // A oneshot's leftovers.
-                    actions.push(Action::Kill(id));
-                }
-                unit.stopped();
-            }
+            Next::Terminate => self.terminate(id, now, actions),
+            Next::Conclude => self.conclude(id, now, actions),
+            Next::Stop => unit.stopped(),
         }
         true
     }
@@ -490,16 +822,46 @@ impl Services {
 enum Next {
     Stay,
     Spawn,
+    Run(Job),
     Settle,
     Fail(String),
+    KillHelper,
+    Leave,
     Terminate,
+    Conclude,
     Stop,
 }
 
-fn exit_reason(exit: Exit) -> String {
+/// Its process is up: what comes after the start follows, or it is done.
+fn up(service: &Service, unit: &mut Unit) {
+    if Job::PostStart(0).exists(service) {
+        unit.phase = Phase::Finishing(0);
+    } else {
+        unit.phase = Phase::Up;
+        unit.settled = true;
+    }
+}
+
+/// What follows the pre-start command of this number.
+fn prepared(service: &Service, number: u8) -> Phase {
+    let next = number.saturating_add(1);
+    if Job::PreStart(next).exists(service) {
+        Phase::Preparing(next)
+    } else {
+        Phase::Starting
+    }
+}
+
+fn ignores_failure(job: Job, service: &Service) -> bool {
+    job.command(service)
+        .is_some_and(|command| command.ignore_failure)
+}
+
+fn exit_reason(job: Job, exit: Exit) -> String {
+    let what = job.describe();
     match exit {
-        Exit::Status(status) => format!("its process exited with status {status}"),
-        Exit::Signal(signal) => format!("its process was ended by signal {signal}"),
+        Exit::Status(status) => format!("its {what} exited with status {status}"),
+        Exit::Signal(signal) => format!("its {what} was ended by signal {signal}"),
     }
 }
 

@@ -1,35 +1,16 @@
 //! Tests of the state machine: examples, and random walks that hold its invariants.
 
-use std::collections::BTreeMap;
-
-use cairn_system::ServiceName;
+use cairn_system::{Command, Restart, ServiceName};
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
 
 use super::*;
 
 fn service(name: &str, kind: ServiceKind, restart: Restart) -> Service {
-    Service {
-        name: ServiceName::try_from(name).unwrap(),
-        description: String::new(),
-        kind,
-        process: cairn_system::Process {
-            argv: vec!["/bin/x".to_owned()],
-            environment: BTreeMap::new(),
-            user: None,
-            group: None,
-            working_directory: None,
-            tty: None,
-        },
-        requires: Vec::new(),
-        wants: Vec::new(),
-        after: Vec::new(),
-        wanted_at_boot: true,
-        restart,
-        restart_delay_ms: 100,
-        restart_delay_max_ms: 30_000,
-        stop_timeout_ms: 10_000,
-    }
+    let process = cairn_system::Process::new(vec!["/bin/x".to_owned()]);
+    let mut service = Service::new(ServiceName::try_from(name).unwrap(), kind, process);
+    service.restart = restart;
+    service
 }
 
 fn names(names: &[&str]) -> Vec<ServiceName> {
@@ -65,7 +46,10 @@ fn the_delay_doubles_and_begins_anew() {
         delays.push(next - now);
         now = next;
         assert_eq!(machine.step(Event::Tick, now - 1), []);
-        assert_eq!(machine.step(Event::Tick, now), [Action::Spawn(0)]);
+        assert_eq!(
+            machine.step(Event::Tick, now),
+            [Action::Spawn(0, Job::Main)]
+        );
     }
     expect!["[100, 200, 400, 800, 100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000, 30000, 30000]"]
         .assert_eq(&format!("{delays:?}"));
@@ -89,12 +73,12 @@ fn a_boot_is_done_although_something_never_comes_up() {
             (10, Event::Exited(0, Exit::Status(0))),
         ],
         &expect![[r#"
-            0 Boot: [Spawn(0), Spawn(2)]
+            0 Boot: [Spawn(0, Main), Spawn(2, Main)]
             1 Executed(2): []
             2 Executed(0): []
             3 Exited(0, Status(1)): [Kill(0), BootDone(2)]
-            9 Tick: [Spawn(0)]
-            10 Exited(0, Status(0)): [Spawn(1)]"#]],
+            9 Tick: [Spawn(0, Main)]
+            10 Exited(0, Status(0)): [Spawn(1, Main)]"#]],
     );
 }
 
@@ -119,13 +103,13 @@ fn a_restart_takes_those_along_that_require_it() {
             (15_008, Event::Tick),
         ],
         &expect![[r#"
-            0 Start(1): [Spawn(0)]
-            1 Executed(0): [Spawn(1)]
+            0 Start(1): [Spawn(0, Main)]
+            1 Executed(0): [Spawn(1, Main)]
             2 Executed(1): []
             3 Restart(0): [Terminate(1)]
             4 Exited(1, Signal(15)): [Kill(1), Terminate(0)]
-            5 Exited(0, Signal(15)): [Kill(0), Spawn(0)]
-            6 Executed(0): [Spawn(1)]
+            5 Exited(0, Signal(15)): [Kill(0), Spawn(0, Main)]
+            6 Executed(0): [Spawn(1, Main)]
             7 Stop(0): [Terminate(1)]
             8 Exited(1, Status(0)): [Kill(1), Terminate(0)]
             10008 Tick: [Late(0), Kill(0)]
@@ -153,7 +137,7 @@ fn requests_during_a_shutdown_start_nothing() {
             (7, Event::Shutdown),
         ],
         &expect![[r#"
-            0 Boot: [Spawn(0), Spawn(1)]
+            0 Boot: [Spawn(0, Main), Spawn(1, Main)]
             1 Executed(0): []
             2 Shutdown: [Terminate(0), Terminate(1)]
             3 Start(1): []
@@ -169,36 +153,72 @@ const COUNT: usize = 6;
 
 fn any_service(id: usize) -> impl Strategy<Value = Service> {
     let some = || proptest::collection::vec(0..COUNT, 0..3);
-    (some(), some(), some(), any::<bool>(), 0..3_u8, 0..300_u32).prop_map(
-        move |(requires, wants, after, oneshot, restart, delay)| {
-            let list = |ids: Vec<usize>| -> Vec<ServiceName> {
-                ids.iter()
-                    .map(|id| ServiceName::try_from(format!("s{id}")).unwrap())
-                    .collect()
-            };
-            let kind = if oneshot {
-                ServiceKind::Oneshot
-            } else {
-                ServiceKind::Simple
-            };
-            let restart =
-                [Restart::Never, Restart::OnFailure, Restart::Always][usize::from(restart)];
-            let mut service = service(&format!("s{id}"), kind, restart);
-            // Half of the edges point downwards, so that not everything is on a circle.
-            service.requires = list(
-                requires
-                    .into_iter()
-                    .map(|to| if to % 2 == 0 { to % (id + 1) } else { to })
-                    .filter(|to| *to != id || to % 3 == 0)
-                    .collect(),
-            );
-            service.wants = list(wants);
-            service.after = list(after.into_iter().filter(|to| *to < id).collect());
-            service.restart_delay_ms = delay;
-            service.stop_timeout_ms = 1000;
-            service
-        },
+    let commands = || proptest::collection::vec(any::<bool>(), 0..3);
+    let commands = [commands(), commands(), commands(), commands(), commands()];
+    let kind = (0..5_usize, any::<bool>(), proptest::option::of(1..2000_u32));
+    (
+        some(),
+        some(),
+        some(),
+        kind,
+        commands,
+        0..5_usize,
+        0..300_u32,
     )
+        .prop_map(
+            move |(requires, wants, after, (kind, stays_up, timeout), commands, restart, delay)| {
+                let list = |ids: Vec<usize>| -> Vec<ServiceName> {
+                    ids.iter()
+                        .map(|id| ServiceName::try_from(format!("s{id}")).unwrap())
+                        .collect()
+                };
+                let kind = [
+                    ServiceKind::Simple,
+                    ServiceKind::Oneshot,
+                    ServiceKind::Notify,
+                    ServiceKind::Forking,
+                    ServiceKind::Milestone,
+                ][kind];
+                let restart = [
+                    Restart::Never,
+                    Restart::OnFailure,
+                    Restart::Always,
+                    Restart::OnAbnormal,
+                    Restart::OnSuccess,
+                ][restart];
+                let mut service = service(&format!("s{id}"), kind, restart);
+                // Half of the edges point downwards, so that not everything is on a circle.
+                service.requires = list(
+                    requires
+                        .into_iter()
+                        .map(|to| if to % 2 == 0 { to % (id + 1) } else { to })
+                        .filter(|to| *to != id || to % 3 == 0)
+                        .collect(),
+                );
+                service.wants = list(wants);
+                service.after = list(after.into_iter().filter(|to| *to < id).collect());
+                service.restart_delay_ms = delay;
+                service.stop_timeout_ms = 1000;
+                service.stays_up = stays_up;
+                service.start_timeout_ms = timeout;
+                let [pre_start, post_start, reload, pre_stop, post_stop] =
+                    commands.map(|failures| {
+                        let command = |ignore_failure| Command {
+                            argv: vec!["/bin/y".to_owned()],
+                            expand: false,
+                            as_root: false,
+                            ignore_failure,
+                        };
+                        failures.into_iter().map(command).collect::<Vec<_>>()
+                    });
+                service.pre_start = pre_start;
+                service.post_start = post_start;
+                service.pre_stop = pre_stop;
+                service.post_stop = post_stop;
+                service.reload = (!reload.is_empty()).then_some(Reload::Commands(reload));
+                service
+            },
+        )
 }
 
 fn any_services() -> impl Strategy<Value = Vec<Service>> {
@@ -219,6 +239,8 @@ enum Move {
     Request(Event),
     Exec(usize, bool),
     Exit(usize, i32),
+    HelperExit(usize, i32),
+    Find(usize, bool),
     Wait(Ms),
 }
 
@@ -228,15 +250,27 @@ fn any_move() -> impl Strategy<Value = Move> {
         1 => (0..COUNT).prop_map(|id| Move::Request(Event::Stop(id))),
         1 => (0..COUNT).prop_map(|id| Move::Request(Event::Restart(id))),
         6 => ((0..COUNT), prop::bool::weighted(0.9)).prop_map(|(id, well)| Move::Exec(id, well)),
-        6 => ((0..COUNT), prop_oneof![Just(0), Just(1)]).prop_map(|(id, status)| Move::Exit(id, status)),
+        6 => ((0..COUNT), 0..2).prop_map(|(id, status)| Move::Exit(id, status)),
+        6 => ((0..COUNT), 0..2).prop_map(|(id, status)| Move::HelperExit(id, status)),
+        2 => ((0..COUNT), any::<bool>()).prop_map(|(id, well)| Move::Find(id, well)),
+        1 => (0..COUNT).prop_map(|id| Move::Request(Event::Reload(id))),
         3 => (0..3000_u64).prop_map(Move::Wait),
     ]
+}
+
+/// A command beside a main process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Helper {
+    None,
+    Alive,
+    Killed,
 }
 
 /// The world: which processes there are.
 struct World {
     machine: Services,
     alive: [bool; COUNT],
+    helpers: [Helper; COUNT],
     now: Ms,
     done: bool,
 }
@@ -246,19 +280,41 @@ impl World {
         let actions = self.machine.step(event, self.now);
         for action in actions {
             match action {
-                Action::Spawn(id) => {
+                Action::Spawn(id, job) if job.is_helper() => {
+                    prop_assert!(
+                        self.helpers[id] != Helper::Alive,
+                        "a second command of s{id}"
+                    );
+                    self.helpers[id] = Helper::Alive;
+                }
+                Action::Spawn(id, job) => {
                     prop_assert!(!self.alive[id], "a second process of s{id}");
+                    self.alive[id] = true;
+                    if matches!(job, Job::PostStop(_)) {
+                        continue;
+                    }
                     prop_assert!(!self.machine.is_shutting_down());
                     let node = &self.machine.nodes[id];
                     prop_assert_eq!(&node.cycle, &None);
-                    for required in &node.requires {
-                        // It is up now, or is down again in the same step.
-                        prop_assert_eq!(&self.machine.units[*required].phase, &Phase::Up);
+                    if self.machine.units[id].phase != Phase::Starting || job != Job::Main {
+                        continue;
                     }
-                    self.alive[id] = true;
+                    for required in &node.requires {
+                        // It is up now, or is down again in the same step, or has been for a while:
+                        // commands come between.
+                        let required = &self.machine.units[*required].phase;
+                        let pre_start = !self.machine.descriptions[id].pre_start.is_empty();
+                        prop_assert!(pre_start || required.is_up() || *required == Phase::Done);
+                    }
                 }
                 Action::Terminate(id) | Action::Late(id) => prop_assert!(self.alive[id]),
-                Action::Kill(_) | Action::BootDone(_) => {}
+                Action::KillHelper(id) => {
+                    prop_assert!(self.helpers[id] != Helper::None);
+                    self.helpers[id] = Helper::Killed;
+                }
+                Action::Signal(id, _) => prop_assert!(self.alive[id]),
+                Action::Find(id) => prop_assert!(!self.alive[id]),
+                Action::Kill(_) | Action::Release(_) | Action::BootDone(_) => {}
                 Action::ShutdownDone => {
                     prop_assert!(!self.done);
                     self.done = true;
@@ -267,6 +323,8 @@ impl World {
         }
         for (id, unit) in self.machine.units.iter().enumerate() {
             prop_assert_eq!(unit.running, self.alive[id]);
+            prop_assert!(!unit.helper || self.helpers[id] != Helper::None);
+            prop_assert!(unit.helper || self.helpers[id] != Helper::Alive);
         }
         Ok(())
     }
@@ -279,6 +337,14 @@ impl World {
         Ok(())
     }
 
+    fn helper_exit(&mut self, id: usize, exit: Exit) -> Result<(), TestCaseError> {
+        if self.helpers[id] != Helper::None {
+            self.helpers[id] = Helper::None;
+            self.feed(Event::HelperExited(id, Some(exit)))?;
+        }
+        Ok(())
+    }
+
     fn go(&mut self, step: Move) -> Result<(), TestCaseError> {
         match step {
             Move::Request(event) => self.feed(event),
@@ -286,14 +352,24 @@ impl World {
                 if self.alive[id] && self.machine.units[id].phase == Phase::Starting =>
             {
                 if well {
-                    self.feed(Event::Executed(id))
+                    self.feed(Event::Executed(id))?;
+                    self.feed(Event::Ready(id))
                 } else {
                     self.alive[id] = false;
                     self.feed(Event::NotExecuted(id, "no".to_owned()))
                 }
             }
-            Move::Exec(..) => Ok(()),
             Move::Exit(id, status) => self.exit(id, Exit::Status(status)),
+            Move::HelperExit(id, status) => self.helper_exit(id, Exit::Status(status)),
+            Move::Find(id, well) if matches!(self.machine.units[id].phase, Phase::Finding(_)) => {
+                self.alive[id] = well;
+                self.feed(if well {
+                    Event::Found(id)
+                } else {
+                    Event::NothingFound(id)
+                })
+            }
+            Move::Exec(..) | Move::Find(..) => Ok(()),
             Move::Wait(time) => {
                 self.now += time;
                 self.feed(Event::Tick)
@@ -306,19 +382,17 @@ proptest! {
     #[test]
     fn the_invariants_hold(services in any_services(), moves in prop::collection::vec(any_move(), 0..60)) {
         let machine = Services::new(services);
-        let mut world = World { machine, alive: [false; COUNT], now: 0, done: false };
+        let mut world = World { machine, alive: [false; COUNT], helpers: [Helper::None; COUNT], now: 0, done: false };
         world.feed(Event::Boot)?;
         for step in moves {
             world.go(step)?;
         }
         // Nothing is left waiting for ever for no reason: whatever is under way ends.
         world.feed(Event::Shutdown)?;
-        for _ in 0..COUNT * 4 {
+        for _ in 0..COUNT * 8 {
             for id in 0..COUNT {
-                if matches!(
-                    world.machine.units[id].phase,
-                    Phase::Stopping(_) | Phase::Killed(_)
-                ) {
+                world.helper_exit(id, Exit::Status(1))?;
+                if world.machine.units[id].phase.is_ending() {
                     world.exit(id, Exit::Signal(15))?;
                 }
             }
@@ -333,22 +407,36 @@ proptest! {
     #[test]
     fn everything_settles_when_processes_do_their_work(services in any_services()) {
         let machine = Services::new(services);
-        let mut world = World { machine, alive: [false; COUNT], now: 0, done: false };
+        let mut world = World { machine, alive: [false; COUNT], helpers: [Helper::None; COUNT], now: 0, done: false };
         world.feed(Event::Boot)?;
         for _ in 0..COUNT * 2 {
             for id in 0..COUNT {
+                while matches!(world.machine.units[id].phase, Phase::Preparing(_)) {
+                    world.exit(id, Exit::Status(0))?;
+                }
                 world.go(Move::Exec(id, true))?;
-                if world.machine.descriptions[id].kind == ServiceKind::Oneshot && world.machine.units[id].phase == Phase::Starting {
+                let kind = world.machine.descriptions[id].kind;
+                let ends = matches!(kind, ServiceKind::Oneshot | ServiceKind::Forking);
+                if ends && world.machine.units[id].phase == Phase::Starting {
+                    world.exit(id, Exit::Status(0))?;
+                }
+                world.go(Move::Find(id, true))?;
+                while matches!(world.machine.units[id].phase, Phase::Finishing(_)) {
+                    world.helper_exit(id, Exit::Status(0))?;
+                }
+                if matches!(world.machine.units[id].phase, Phase::Cleaning(..)) {
                     world.exit(id, Exit::Status(0))?;
                 }
             }
         }
         for (id, unit) in world.machine.units.iter().enumerate() {
             prop_assert!(world.machine.is_settled(id), "s{id}: {unit:?}");
-            prop_assert!(matches!(unit.phase, Phase::Up | Phase::Failed(_)), "s{id}: {unit:?}");
-            let requires_a_failed_one = world.machine.nodes[id].requires.iter().any(|to| world.machine.units[*to].phase != Phase::Up);
+            let phase = &unit.phase;
+            prop_assert!(matches!(phase, Phase::Up | Phase::Done | Phase::Failed(_)), "s{id}: {unit:?}");
+            let failed = |id: &usize| matches!(world.machine.units[*id].phase, Phase::Failed(_));
+            let requires_a_failed_one = world.machine.nodes[id].requires.iter().any(failed);
             let on_a_circle = world.machine.nodes[id].cycle.is_some();
-            prop_assert_eq!(unit.phase == Phase::Up, !on_a_circle && !requires_a_failed_one);
+            prop_assert_eq!(!failed(&id), !on_a_circle && !requires_a_failed_one);
         }
         prop_assert_eq!(world.machine.boot, Boot::Done);
     }

@@ -28,6 +28,12 @@ pub enum Source {
     Button(usize),
     /// The process that loads modules.
     Modprobe,
+    /// Commands of a service beside its process.
+    Helper(Id),
+    /// What services say of themselves.
+    Notifications,
+    /// The wall clock.
+    Alarm,
 }
 
 impl Source {
@@ -43,6 +49,9 @@ impl Source {
             Self::Devices => (7, 0),
             Self::Button(number) => (8, number),
             Self::Modprobe => (9, 0),
+            Self::Helper(id) => (10, id),
+            Self::Notifications => (11, 0),
+            Self::Alarm => (12, 0),
         };
         kind << 32 | number as u64
     }
@@ -60,6 +69,9 @@ impl Source {
             7 => Self::Devices,
             8 => Self::Button(number),
             9 => Self::Modprobe,
+            10 => Self::Helper(number),
+            11 => Self::Notifications,
+            12 => Self::Alarm,
             _ => return None,
         })
     }
@@ -101,6 +113,9 @@ mod tests {
             Source::Devices,
             Source::Button(2),
             Source::Modprobe,
+            Source::Helper(5),
+            Source::Notifications,
+            Source::Alarm,
         ] {
             assert_eq!(Source::decode(source.encode()), Some(source));
         }

@@ -2,7 +2,7 @@
 
 use cairn_sys::process::Exit;
 use cairn_system::control::ServiceState;
-use cairn_system::{Restart, Service};
+use cairn_system::{Restart, Service, ServiceKind};
 
 /// Milliseconds of `CLOCK_MONOTONIC`.
 pub type Ms = u64;
@@ -15,20 +15,75 @@ const STABLE_MS: Ms = 10_000;
 pub enum Phase {
     /// Down.
     Stopped,
+    /// Down, with its work done: a oneshot that does not stay up, or one that there was no reason
+    /// to start.
+    Done,
     /// To be started as soon as its dependencies allow.
     Waiting,
+    /// The command of this number that comes before its process is at work.
+    Preparing(u8),
     /// Its process is there, but it does not count as up yet.
     Starting,
+    /// Its process has left another one behind, which is looked for again at this time.
+    Finding(Ms),
+    /// The command of this number that comes after its start is at work.
+    Finishing(u8),
     /// Up; a oneshot without a process.
     Up,
+    /// Up; its reload command of this number is at work.
+    Reloading(u8),
+    /// The command of this number that comes before its end is at work; killed at this time.
+    Leaving(u8, Ms),
     /// Asked to stop; killed at this time.
     Stopping(Ms),
     /// Killed; given up at this time.
     Killed(Ms),
+    /// Its process has ended; the command of this number that comes after is at work, and is killed
+    /// at this time.
+    Cleaning(u8, Ms),
     /// Restarted at this time.
     Backoff(Ms),
     /// Down for this reason.
     Failed(String),
+}
+
+impl Phase {
+    /// Whether others may count on it.
+    pub fn is_up(&self) -> bool {
+        matches!(self, Self::Up | Self::Reloading(_))
+    }
+
+    /// Whether it is on its way up, with commands or processes of its own.
+    pub fn is_on_its_way(&self) -> bool {
+        matches!(
+            self,
+            Self::Preparing(_) | Self::Starting | Self::Finding(_) | Self::Finishing(_)
+        )
+    }
+
+    /// Whether it is on its way down.
+    pub fn is_ending(&self) -> bool {
+        matches!(
+            self,
+            Self::Leaving(..) | Self::Stopping(_) | Self::Killed(_) | Self::Cleaning(..)
+        )
+    }
+}
+
+/// What is to become of a service whose process has ended, once that is cleaned up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Down, as somebody wanted.
+    Requested,
+    /// Down, because its work is done.
+    Finished,
+    /// Down for this reason; started again or not.
+    Bad {
+        /// Why.
+        reason: String,
+        /// Whether it is started again.
+        restart: bool,
+    },
 }
 
 /// What somebody wants of a service.
@@ -61,17 +116,55 @@ pub struct Unit {
     pub streak: u32,
     /// How its last process ended.
     pub last_exit: Option<Exit>,
+    /// A command beside its main process is at work.
+    pub helper: bool,
+    /// What follows when it has ended, if that is decided.
+    pub verdict: Option<Verdict>,
+    /// When the time over which starts are counted began.
+    pub window_start: Ms,
+    /// Starts since then.
+    pub window_starts: u32,
+    /// When it was last down after it had been started.
+    pub ended_at: Option<Ms>,
+    /// What is worth knowing of its present state, such as a reload that failed.
+    pub note: Option<String>,
+}
+
+impl Default for Unit {
+    /// Down.
+    fn default() -> Self {
+        Self {
+            phase: Phase::Stopped,
+            goal: Goal::Down,
+            running: false,
+            settled: true,
+            started_at: None,
+            restarts: 0,
+            streak: 0,
+            last_exit: None,
+            helper: false,
+            verdict: None,
+            window_start: 0,
+            window_starts: 0,
+            ended_at: None,
+            note: None,
+        }
+    }
 }
 
 impl Unit {
     /// The state that people are shown.
     pub fn state(&self) -> ServiceState {
         match self.phase {
-            Phase::Stopped => ServiceState::Stopped,
+            Phase::Stopped | Phase::Done => ServiceState::Stopped,
             Phase::Waiting => ServiceState::Waiting,
-            Phase::Starting => ServiceState::Starting,
-            Phase::Up => ServiceState::Up,
-            Phase::Stopping(_) | Phase::Killed(_) => ServiceState::Stopping,
+            Phase::Preparing(_) | Phase::Starting | Phase::Finding(_) | Phase::Finishing(_) => {
+                ServiceState::Starting
+            }
+            Phase::Up | Phase::Reloading(_) => ServiceState::Up,
+            Phase::Leaving(..) | Phase::Stopping(_) | Phase::Killed(_) | Phase::Cleaning(..) => {
+                ServiceState::Stopping
+            }
             Phase::Backoff(_) => ServiceState::Backoff,
             Phase::Failed(_) => ServiceState::Failed,
         }
@@ -79,10 +172,7 @@ impl Unit {
 
     /// Whether there is something to stop.
     pub fn is_alive(&self) -> bool {
-        matches!(
-            self.phase,
-            Phase::Starting | Phase::Up | Phase::Stopping(_) | Phase::Killed(_)
-        )
+        self.phase.is_up() || self.phase.is_on_its_way() || self.phase.is_ending()
     }
 
     /// Whether it is wanted and not up, although nothing is under way.
@@ -94,22 +184,28 @@ impl Unit {
     /// Somebody wants it up.
     pub fn want(&mut self) {
         match self.phase {
-            Phase::Stopped | Phase::Failed(_) => {
+            Phase::Stopped | Phase::Done | Phase::Failed(_) => {
                 self.goal = Goal::Up;
                 self.phase = Phase::Waiting;
                 self.settled = false;
                 self.restarts = 0;
                 self.streak = 0;
+                self.window_starts = 0;
+                self.note = None;
             }
             Phase::Backoff(_) => {
                 self.goal = Goal::Up;
                 self.phase = Phase::Waiting;
                 self.settled = false;
+                self.window_starts = 0;
             }
-            Phase::Stopping(_) | Phase::Killed(_) => self.goal = Goal::Again,
+            _ if self.phase.is_ending() => self.goal = Goal::Again,
             // It is to stop, but not yet asked to: a restart stays one.
-            Phase::Starting | Phase::Up if self.goal == Goal::Again => {}
-            Phase::Waiting | Phase::Starting | Phase::Up => self.goal = Goal::Up,
+            _ if self.goal == Goal::Again && self.phase != Phase::Waiting => {}
+            _ => {
+                self.goal = Goal::Up;
+                self.note = None;
+            }
         }
     }
 
@@ -125,8 +221,11 @@ impl Unit {
     }
 
     /// Its process has ended as it should.
-    pub fn stopped_by_itself(&mut self) {
-        self.phase = Phase::Stopped;
+    pub fn stopped_by_itself(&mut self, kind: ServiceKind) {
+        self.phase = match kind {
+            ServiceKind::Oneshot => Phase::Done,
+            _ => Phase::Stopped,
+        };
         self.goal = Goal::Down;
         self.settled = true;
     }
@@ -138,11 +237,17 @@ impl Unit {
         self.settled = true;
     }
 
-    /// Its process has ended although it should not have, or could not be started.
-    pub fn ended_badly(&mut self, service: &Service, reason: &str, now: Ms) {
-        if service.restart == Restart::Never {
-            return self.fail(reason.to_owned());
-        }
+    /// It has not been started, since there is no reason to: this one.
+    pub fn skip(&mut self, why: String) {
+        self.phase = Phase::Done;
+        self.goal = Goal::Down;
+        self.settled = true;
+        self.note = Some(why);
+    }
+
+    /// Its process has ended although it should not have, or could not be started; it is started
+    /// again.
+    pub fn back_off(&mut self, service: &Service, now: Ms) {
         let lasted = self.started_at.map_or(0, |at| now.saturating_sub(at));
         if lasted >= STABLE_MS {
             self.streak = 0;
@@ -151,7 +256,84 @@ impl Unit {
         self.streak = self.streak.saturating_add(1);
         self.settled = true;
     }
+
+    /// Counts a start; why it is one too many, if it is.
+    pub fn count_start(&mut self, service: &Service, now: Ms) -> Option<String> {
+        let limit = service.start_limit?;
+        if now.saturating_sub(self.window_start) >= Ms::from(limit.interval_ms)
+            || self.window_starts == 0
+        {
+            self.window_start = now;
+            self.window_starts = 0;
+        }
+        self.window_starts = self.window_starts.saturating_add(1);
+        (self.window_starts > limit.burst).then(|| {
+            format!(
+                "it was started more than {} times within {} ms",
+                limit.burst, limit.interval_ms
+            )
+        })
+    }
+
+    /// When it must be up; none if it is not on its way or has all the time.
+    pub fn start_deadline(&self, service: &Service) -> Option<Ms> {
+        let timeout = service.start_timeout_ms.map(Ms::from);
+        let timeout = match self.phase {
+            // A process that is looked for is not looked for for ever.
+            Phase::Finding(_) => timeout.or(Some(FIND_MS)),
+            _ if self.phase.is_on_its_way() => timeout,
+            _ => None,
+        }?;
+        Some(self.started_at?.saturating_add(timeout))
+    }
 }
+
+/// How a process ended, as far as a restart is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// As it should.
+    Good,
+    /// With a status that says that something went wrong.
+    Status,
+    /// By a signal, or since it took too long.
+    Abnormal,
+}
+
+impl End {
+    /// What to think of `exit`.
+    pub fn of(service: &Service, exit: Exit) -> Self {
+        let oneshot = service.kind == ServiceKind::Oneshot;
+        match exit {
+            Exit::Status(0) => Self::Good,
+            Exit::Status(status) if listed(&service.success_statuses, status) => Self::Good,
+            Exit::Status(_) => Self::Status,
+            Exit::Signal(signal) if !oneshot && GOOD_SIGNALS.contains(&signal) => Self::Good,
+            Exit::Signal(_) => Self::Abnormal,
+        }
+    }
+
+    /// Whether a service that ended like this by itself is started again.
+    pub fn restarts(self, service: &Service) -> bool {
+        match service.restart {
+            Restart::Never => false,
+            Restart::OnFailure => self != Self::Good,
+            Restart::OnAbnormal => self == Self::Abnormal,
+            Restart::OnSuccess => self == Self::Good,
+            Restart::Always => true,
+        }
+    }
+}
+
+/// Whether a description's list has this status.
+pub fn listed(statuses: &[u8], status: i32) -> bool {
+    statuses.iter().any(|listed| i32::from(*listed) == status)
+}
+
+/// Signals that people end services with: SIGHUP, SIGINT, SIGPIPE, SIGTERM.
+const GOOD_SIGNALS: [i32; 4] = [1, 2, 13, 15];
+
+/// How long a process that a forking service has left behind is looked for, in milliseconds.
+const FIND_MS: Ms = 90_000;
 
 /// Milliseconds before the restart that follows `streak` quick failures; never 0, and at least
 /// 100 after five of them, so that no description makes the machine spin.

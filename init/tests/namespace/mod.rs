@@ -52,11 +52,20 @@ pub struct Machine {
 impl Machine {
     /// Starts core with a `system.json` of these services (JSON, in a list).
     pub fn boot(services: &str) -> Self {
+        Self::boot_with(services, "")
+    }
+
+    /// The same with further fields of the description, each after a comma.
+    pub fn boot_with(services: &str, more: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         // Other users' services, if any, must get through to what they execute.
         set_mode(directory.path(), 0o755);
         std::os::unix::fs::symlink(program(), directory.path().join("cairn-core")).unwrap();
-        fs::write(directory.path().join("system.json"), description(services)).unwrap();
+        fs::write(
+            directory.path().join("system.json"),
+            description(services, more),
+        )
+        .unwrap();
         let cgroup = make_cgroup();
         let mut outer = Command::new("sh")
             .arg("-c")
@@ -384,10 +393,10 @@ pub fn script(name: &str, script: &str, more: &str) -> String {
     )
 }
 
-fn description(services: &str) -> String {
+fn description(services: &str, more: &str) -> String {
     format!(
         r#"{{"version":1,"label":"test","hostName":"test","fileSystems":[],
         "users":[],"groups":[],"binSh":"/bin/sh","usrBinEnv":"/usr/bin/env",
-        "services":[{services}]}}"#
+        "services":[{services}]{more}}}"#
     )
 }

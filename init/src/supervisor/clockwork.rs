@@ -1,0 +1,223 @@
+//! The timers, carried out: they wake the supervisor, start services, and leave their marks.
+//!
+//! A persistent timer's mark is `/var/lib/cairn/timers/<name>`: the second at which it last fired.
+
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use cairn_sys::{local_time, random};
+use cairn_system::{Civil, Timer};
+use nix::sys::epoll::{Epoll, EpollFlags};
+use nix::sys::time::TimeSpec;
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+
+use crate::clock::{Ms, now, since_epoch};
+
+use super::Supervisor;
+use super::services::{Event, Services};
+use super::source::{Source, watch};
+use super::timers::{Entry, Zone};
+
+/// Where the marks of persistent timers are.
+const MARKS: &str = "/var/lib/cairn/timers";
+
+/// All timers, and what wakes us for the next one.
+#[derive(Debug, Default)]
+pub struct Clockwork {
+    entries: Vec<Entry>,
+    /// Of the wall clock; it is readable too when that is set.
+    alarm: Option<TimerFd>,
+}
+
+/// The machine's own time zone.
+struct Local;
+
+impl Zone for Local {
+    fn civil(&self, seconds: u64) -> Option<Civil> {
+        let [year, month, day, hour, minute, second] = local_time::fields(seconds)?;
+        Some(Civil {
+            year,
+            month,
+            day,
+            hour,
+            minute,
+            second,
+        })
+    }
+
+    fn seconds(&self, civil: Civil) -> Option<u64> {
+        local_time::seconds([
+            civil.year,
+            civil.month,
+            civil.day,
+            civil.hour,
+            civil.minute,
+            civil.second,
+        ])
+    }
+}
+
+impl Clockwork {
+    /// Aims all timers; a persistent one from its mark, so that what was missed is due at once.
+    pub fn start(timers: Vec<Timer>, services: &Services, epoll: &Epoll) -> Self {
+        let number = |timer: &Timer| {
+            let mut names = services.descriptions().iter();
+            names.position(|service| service.name == timer.service)
+        };
+        let mut entries: Vec<Entry> = timers
+            .into_iter()
+            .filter_map(|timer| Some((number(&timer)?, timer)))
+            .map(|(service, timer)| Entry::new(timer, service))
+            .collect();
+        if entries.is_empty() {
+            return Self::default();
+        }
+        local_time::read_zone();
+        let wall = since_epoch();
+        for entry in &mut entries {
+            let base = if entry.timer.persistent { mark_of(&entry.timer).unwrap_or_else(|| {
+                // It has never fired: that is counted from now on.
+                write_mark(&entry.timer, wall);
+                wall
+            }) } else { wall };
+            entry.aim(base.min(wall), &Local, chance());
+        }
+        let alarm = make_alarm(epoll).map_err(|error| {
+            log::error!("cannot be woken for timers by the wall clock: {error}");
+        });
+        let mut clockwork = Self {
+            entries,
+            alarm: alarm.ok(),
+        };
+        clockwork.arm();
+        clockwork
+    }
+
+    /// When a timer of the monotonic clock is due.
+    pub fn next_deadline(&self, services: &Services) -> Option<Ms> {
+        self.entries
+            .iter()
+            .filter_map(|entry| entry.monotonic_at(services.units().get(entry.service)?))
+            .min()
+    }
+
+    /// The wall clock has reached a time, or has been set.
+    fn alarmed(&mut self) {
+        local_time::read_zone();
+        // Setting the clock is an error of reading: either way the times are looked at again.
+        if let Some(Err(error)) = self.alarm.as_ref().map(TimerFd::wait)
+            && error != nix::errno::Errno::ECANCELED
+            && error != nix::errno::Errno::EAGAIN
+        {
+            log::error!("cannot read the wall clock's alarm: {error}");
+        }
+        let wall = since_epoch();
+        for entry in &mut self.entries {
+            // A clock that was put back must not keep it from firing until then.
+            if entry.wall_at.is_some_and(|at| at > wall) {
+                entry.aim(wall, &Local, chance());
+            }
+        }
+        self.arm();
+    }
+
+    /// The services to start now.
+    fn due(&mut self, services: &Services) -> Vec<usize> {
+        let (wall, time) = (since_epoch(), now());
+        let mut due = Vec::new();
+        for entry in &mut self.entries {
+            let Some(unit) = services.units().get(entry.service) else {
+                continue;
+            };
+            let by_wall = entry.wall_at.is_some_and(|at| at <= wall);
+            if entry.fires(unit, wall, time) {
+                due.push(entry.service);
+                if by_wall {
+                    entry.aim(wall, &Local, chance());
+                }
+                if entry.timer.persistent {
+                    write_mark(&entry.timer, wall);
+                }
+            }
+        }
+        if !due.is_empty() {
+            self.arm();
+        }
+        due
+    }
+
+    fn arm(&mut self) {
+        let next = self.entries.iter().filter_map(|entry| entry.wall_at).min();
+        let Some((alarm, at)) = self.alarm.as_ref().zip(next) else {
+            return;
+        };
+        let seconds = i64::try_from(at / 1000).unwrap_or(i64::MAX);
+        let nanoseconds = i64::try_from(at % 1000 * 1_000_000).unwrap_or(0);
+        let flags =
+            TimerSetTimeFlags::TFD_TIMER_ABSTIME | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;
+        let at = Expiration::OneShot(TimeSpec::new(seconds, nanoseconds));
+        if let Err(error) = alarm.set(at, flags) {
+            log::error!("cannot set the wall clock's alarm: {error}");
+        }
+    }
+}
+
+impl Supervisor {
+    pub(super) fn alarmed(&mut self) {
+        self.clockwork.alarmed();
+        self.run_timers();
+    }
+
+    /// Starts what is due.
+    pub(super) fn run_timers(&mut self) {
+        for id in self.clockwork.due(&self.services) {
+            self.step(Event::Start(id));
+        }
+    }
+}
+
+fn make_alarm(epoll: &Epoll) -> io::Result<TimerFd> {
+    let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
+    let alarm = TimerFd::new(ClockId::CLOCK_REALTIME, flags)?;
+    watch(epoll, alarm.as_fd(), Source::Alarm, EpollFlags::EPOLLIN)?;
+    Ok(alarm)
+}
+
+/// A byte by chance. Without one, delays are the same at each boot: they work all the same.
+fn chance() -> u8 {
+    let mut byte = [0];
+    if let Err(error) = random::fill_at_once(&mut byte) {
+        log::warn!("cannot take a timer's delay by chance: {error}");
+    }
+    let [byte] = byte;
+    byte
+}
+
+fn mark_path(timer: &Timer) -> PathBuf {
+    Path::new(MARKS).join(timer.name.as_str())
+}
+
+fn mark_of(timer: &Timer) -> Option<Ms> {
+    let path = mark_path(timer);
+    match fs::read_to_string(&path) {
+        Ok(text) => text.trim().parse::<u64>().ok()?.checked_mul(1000),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => {
+            log::error!("cannot read {}: {error}", path.display());
+            None
+        }
+    }
+}
+
+fn write_mark(timer: &Timer, wall: Ms) {
+    let path = mark_path(timer);
+    let next = path.with_added_extension("new");
+    let write = fs::create_dir_all(MARKS)
+        .and_then(|()| fs::write(&next, format!("{}\n", wall / 1000)))
+        .and_then(|()| fs::rename(&next, &path));
+    if let Err(error) = write {
+        log::error!("cannot write {}: {error}", path.display());
+    }
+}

@@ -1,0 +1,148 @@
+//! The socket on which services say that they are ready.
+//!
+//! A message counts for the service in whose cgroup its sender is, which the kernel says. Core
+//! keeps the socket: what is said while there is no supervisor is heard by the next one.
+//!
+//! Source: `sd_notify(3)`, `unix(7)`, `cgroups(7)`.
+
+use std::fs;
+use std::io::{self, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+
+use nix::sys::socket::{
+    ControlMessageOwned, MsgFlags, UnixAddr, UnixCredentials, recvmsg, setsockopt, sockopt,
+};
+
+/// The socket's path, and the value of `NOTIFY_SOCKET`.
+pub const SOCKET: &str = "/run/cairn/notify";
+
+/// Longest message in bytes.
+const BYTES: usize = 4096;
+
+/// The socket.
+#[derive(Debug)]
+pub struct Notifications {
+    socket: OwnedFd,
+}
+
+/// One message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notification {
+    /// Who sent it.
+    pub pid: u32,
+    /// Lines of `NAME=value`.
+    pub text: String,
+}
+
+impl Notifications {
+    /// Listens at `path`, in place of a socket that is left there.
+    ///
+    /// # Errors
+    /// The socket cannot be made.
+    pub fn listen(path: &Path) -> io::Result<Self> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let socket = UnixDatagram::bind(path)?;
+        socket.set_nonblocking(true)?;
+        setsockopt(&socket, sockopt::PassCred, &true)?;
+        // Whoever a service runs as: only those that are services are heard.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
+        let socket = socket.into();
+        Ok(Self { socket })
+    }
+
+    /// The one that a predecessor listened on.
+    pub fn adopted(socket: OwnedFd) -> Self {
+        Self { socket }
+    }
+
+    /// The next message, if there is one.
+    ///
+    /// # Errors
+    /// The socket is broken.
+    pub fn receive(&self) -> io::Result<Option<Notification>> {
+        let mut buffer = [0; BYTES];
+        let mut parts = [IoSliceMut::new(&mut buffer)];
+        // Descriptors that come along do not fit, and the kernel closes them.
+        let mut space = nix::cmsg_space!(UnixCredentials);
+        let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+        let received =
+            recvmsg::<UnixAddr>(self.socket.as_raw_fd(), &mut parts, Some(&mut space), flags);
+        let (length, pid) = match received {
+            Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => return Ok(None),
+            Err(error) => return Err(error.into()),
+            Ok(message) => {
+                let pid = message.cmsgs().ok().and_then(|mut messages| {
+                    messages.find_map(|message| match message {
+                        ControlMessageOwned::ScmCredentials(credentials) => {
+                            u32::try_from(credentials.pid()).ok()
+                        }
+                        _ => None,
+                    })
+                });
+                (message.bytes, pid.unwrap_or(0))
+            }
+        };
+        let text = buffer.get(..length).unwrap_or_default();
+        Ok(Some(Notification {
+            pid,
+            text: String::from_utf8_lossy(text).into_owned(),
+        }))
+    }
+}
+
+impl AsFd for Notifications {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Notification {
+    /// Whether it says that the service is ready.
+    pub fn is_ready(&self) -> bool {
+        self.text.lines().any(|line| line == "READY=1")
+    }
+}
+
+/// The name of the service in whose cgroup the process `pid` is.
+pub fn service_of(pid: u32) -> Option<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    service_in(&text).map(str::to_owned)
+}
+
+fn service_in(text: &str) -> Option<&str> {
+    let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;
+    path.strip_prefix("/cairn/")?.split('/').next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_come_with_their_sender() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify");
+        let notifications = Notifications::listen(&path).unwrap();
+        assert_eq!(notifications.receive().unwrap(), None);
+        let client = UnixDatagram::unbound().unwrap();
+        client.send_to(b"STATUS=x\nREADY=1", &path).unwrap();
+        client.send_to(b"READY=10", &path).unwrap();
+        let first = notifications.receive().unwrap().unwrap();
+        assert_eq!((first.pid, first.is_ready()), (std::process::id(), true));
+        assert!(!notifications.receive().unwrap().unwrap().is_ready());
+    }
+
+    #[test]
+    fn cgroups_name_their_service() {
+        assert_eq!(service_in("0::/cairn/web@1/sub\n"), Some("web@1"));
+        assert_eq!(service_in("1:cpu:/x\n0::/cairn/web\n"), Some("web"));
+        assert_eq!(service_in("0::/\n"), None);
+        assert_eq!(service_in(""), None);
+    }
+}

@@ -1,0 +1,186 @@
+//! When timers start their services: arithmetic on clocks, without I/O.
+//!
+//! Times of the wall clock are milliseconds since 1970, others of `CLOCK_MONOTONIC`.
+
+use cairn_system::{Calendar, Civil, Timer};
+
+use super::graph::Id;
+use super::unit::{Ms, Unit};
+
+/// One timer and what it remembers.
+#[derive(Debug)]
+pub struct Entry {
+    /// The description.
+    pub timer: Timer,
+    /// The service's number.
+    pub service: Id,
+    /// Its next time of the wall clock.
+    pub wall_at: Option<Ms>,
+    /// When it has last fired, by the monotonic clock.
+    fired_at: Option<Ms>,
+}
+
+/// The wall clock's arithmetic: between seconds since 1970 and what clocks on walls show.
+pub trait Zone {
+    /// What they show.
+    fn civil(&self, seconds: u64) -> Option<Civil>;
+    /// When they show that.
+    fn seconds(&self, civil: Civil) -> Option<u64>;
+}
+
+/// UTC.
+#[derive(Debug, Clone, Copy)]
+pub struct Utc;
+
+impl Zone for Utc {
+    fn civil(&self, seconds: u64) -> Option<Civil> {
+        Some(Civil::from_seconds(seconds))
+    }
+
+    fn seconds(&self, civil: Civil) -> Option<u64> {
+        Some(civil.seconds())
+    }
+}
+
+impl Entry {
+    /// One that has not fired yet.
+    pub fn new(timer: Timer, service: Id) -> Self {
+        Self {
+            timer,
+            service,
+            wall_at: None,
+            fired_at: None,
+        }
+    }
+
+    /// Finds the next time of the wall clock after `base`, put off by a share of the random delay
+    /// that `chance` (0 to 255) gives.
+    pub fn aim(&mut self, base: Ms, zone: &dyn Zone, chance: u8) {
+        let next = self.timer.calendar.iter().filter_map(|calendar| {
+            let zone = if calendar.is_utc() { &Utc } else { zone };
+            next(calendar, base / 1000, zone)
+        });
+        let delay = (self.timer.random_delay_ms / 256).saturating_mul(u64::from(chance));
+        self.wall_at = next.min().map(|at| (at * 1000).saturating_add(delay));
+    }
+
+    /// Its next time of the monotonic clock.
+    pub fn monotonic_at(&self, unit: &Unit) -> Option<Ms> {
+        let timer = &self.timer;
+        let started = unit.started_at;
+        // What lies before its last firing has been taken care of.
+        let pending = |at: &Ms| self.fired_at.is_none_or(|fired| *at > fired);
+        let not_begun = |at: &Ms| started.is_none_or(|started| *at > started);
+        let boot = timer.after_boot_ms.iter().copied().filter(not_begun);
+        let start = timer
+            .after_start_ms
+            .iter()
+            .filter_map(|after| started?.checked_add(*after));
+        let down = unit.ended_at.filter(|_| !unit.is_alive());
+        let stop = timer
+            .after_stop_ms
+            .iter()
+            .filter_map(|after| down?.checked_add(*after));
+        boot.chain(start).chain(stop).filter(pending).min()
+    }
+
+    /// Whether it is due, by either clock; if so, it counts as fired.
+    pub fn fires(&mut self, unit: &Unit, wall: Ms, now: Ms) -> bool {
+        let due = self.wall_at.is_some_and(|at| at <= wall)
+            || self.monotonic_at(unit).is_some_and(|at| at <= now);
+        if due {
+            self.fired_at = Some(now);
+        }
+        due
+    }
+}
+
+/// The first second after `after` at which clocks show what `calendar` names. Where clocks are put
+/// back, a time that is shown twice counts once.
+fn next(calendar: &Calendar, after: u64, zone: &dyn Zone) -> Option<u64> {
+    let mut civil = zone.civil(after)?;
+    loop {
+        civil = calendar.next(civil)?;
+        let at = zone.seconds(civil)?;
+        if at > after {
+            return Some(at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::unit::Phase;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn entry(json: &str) -> Entry {
+        let json = format!(r#"{{"name":"t","service":"t",{json}}}"#);
+        Entry::new(serde_json::from_str(&json).unwrap(), 0)
+    }
+
+    #[test]
+    fn the_wall_clock() {
+        let mut entry = entry(r#""calendar":["daily","*-*-* 06:00"],"randomDelayMs":25600"#);
+        let day = 86_400_000;
+        entry.aim(10 * day, &Utc, 0);
+        assert_eq!(entry.wall_at, Some(10 * day + day / 4));
+        entry.aim(10 * day + day / 4, &Utc, 10);
+        assert_eq!(entry.wall_at, Some(11 * day + 1000));
+        let unit = Unit::default();
+        assert!(!entry.fires(&unit, 11 * day + 999, 5));
+        assert!(entry.fires(&unit, 11 * day + 1000, 5));
+    }
+
+    #[test]
+    fn the_monotonic_clock() {
+        let mut entry =
+            entry(r#""afterBootMs":[5000],"afterStartMs":[60000],"afterStopMs":[1000]"#);
+        let mut unit = Unit::default();
+        assert_eq!(entry.monotonic_at(&unit), Some(5000));
+        assert!(!entry.fires(&unit, 0, 4999));
+        assert!(entry.fires(&unit, 0, 5000));
+        assert_eq!(
+            entry.monotonic_at(&unit),
+            None,
+            "it has fired, whatever came of it"
+        );
+        unit.started_at = Some(5001);
+        unit.phase = Phase::Up;
+        assert_eq!(entry.monotonic_at(&unit), Some(65_001));
+        unit.phase = Phase::Done;
+        unit.ended_at = Some(7000);
+        assert_eq!(entry.monotonic_at(&unit), Some(8000));
+        assert!(entry.fires(&unit, 0, 8000));
+        assert_eq!(entry.monotonic_at(&unit), Some(65_001));
+    }
+
+    /// Clocks that are put forward an hour at one second and back at another.
+    struct Summer(u64, u64);
+
+    impl Zone for Summer {
+        fn civil(&self, seconds: u64) -> Option<Civil> {
+            let summer = (self.0..self.1).contains(&seconds);
+            Some(Civil::from_seconds(seconds + if summer { 3600 } else { 0 }))
+        }
+
+        fn seconds(&self, civil: Civil) -> Option<u64> {
+            let seconds = civil.seconds();
+            let summer = (self.0..self.1).contains(&(seconds - 3600));
+            Some(if summer { seconds - 3600 } else { seconds })
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn time_goes_forward_whatever_clocks_do(
+            text in prop_oneof![Just("hourly"), Just("*:0/7"), Just("02:30"), Just("Sun 03:00")],
+            start in 1_000_000_000_u64..1_000_200_000, length in 0..200_000_u64, after in 1_000_000_000_u64..1_000_500_000,
+        ) {
+            let calendar = Calendar::try_from(text.to_owned()).unwrap();
+            let zone = Summer(start, start + length);
+            let found = next(&calendar, after, &zone).unwrap();
+            prop_assert!(found > after);
+        }
+    }
+}

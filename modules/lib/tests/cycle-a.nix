@@ -1,1 +1,0 @@
-{ imports = [ ./cycle-b.nix ]; l = [ "a" ]; }

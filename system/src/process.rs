@@ -1,0 +1,170 @@
+//! Processes of services: what is executed, as whom, and within which bounds.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::UserName;
+
+/// One process to execute.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Process {
+    /// Program (absolute) and arguments; there is no shell in between.
+    #[serde(default)]
+    pub argv: Vec<String>,
+    /// Whether `$NAME` and `${NAME}` in arguments stand for variables of the environment.
+    #[serde(default)]
+    pub expand: bool,
+    /// The whole environment; nothing is inherited.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    /// Read at each start, in this order; what they say wins.
+    #[serde(default)]
+    pub environment_files: Vec<EnvironmentFile>,
+    /// User to run as; root if absent.
+    #[serde(default)]
+    pub user: Option<UserName>,
+    /// Group to run as; the user's primary group if absent.
+    #[serde(default)]
+    pub group: Option<UserName>,
+    /// Groups beside those that the user is a member of.
+    #[serde(default)]
+    pub supplementary_groups: Vec<UserName>,
+    /// Working directory; `/` if absent.
+    #[serde(default)]
+    pub working_directory: Option<WorkingDirectory>,
+    /// A terminal such as `/dev/ttyS0`, made the controlling one with the three standard
+    /// descriptors on it; otherwise input is `/dev/null` and output goes to the service's log.
+    #[serde(default)]
+    pub tty: Option<String>,
+    /// Permission bits that files it makes do not get, written in octal; `0022` if absent.
+    #[serde(default, with = "crate::octal::option")]
+    pub umask: Option<u32>,
+    /// Bounds of resources, `setrlimit(2)`.
+    #[serde(default)]
+    pub limits: BTreeMap<Resource, Limit>,
+    /// -20 (first in line) to 19.
+    #[serde(default)]
+    pub nice: Option<i8>,
+    /// -1000 (never killed when memory is short) to 1000 (first).
+    #[serde(default)]
+    pub oom_score_adjust: Option<i16>,
+    /// Capabilities that it has although its user is not root, such as `cap_net_bind_service`.
+    #[serde(default)]
+    pub ambient_capabilities: Vec<String>,
+    /// The only capabilities that it can ever have; all if absent.
+    #[serde(default)]
+    pub bounding_capabilities: Option<Vec<String>>,
+    /// It and its children get no rights from setuid programs and file capabilities.
+    #[serde(default)]
+    pub no_new_privileges: bool,
+}
+
+impl Process {
+    /// One that executes this as root, with an empty environment.
+    #[must_use]
+    pub fn new(argv: Vec<String>) -> Self {
+        Self {
+            argv,
+            ..Self::default()
+        }
+    }
+}
+
+/// A command around a service's process: with its environment, user and bounds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Command {
+    /// Program (absolute) and arguments.
+    pub argv: Vec<String>,
+    /// As in [`Process`].
+    #[serde(default)]
+    pub expand: bool,
+    /// As root, whoever the service's process runs as.
+    #[serde(default)]
+    pub as_root: bool,
+    /// Whatever it ends with is as good as 0.
+    #[serde(default)]
+    pub ignore_failure: bool,
+}
+
+/// A file of variables: lines of `NAME=value`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EnvironmentFile {
+    /// Absolute path.
+    pub path: String,
+    /// That it does not exist is no obstacle.
+    #[serde(default)]
+    pub optional: bool,
+}
+
+/// Where a process starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WorkingDirectory {
+    /// Absolute path.
+    pub path: String,
+    /// That it does not exist is no obstacle: then it is `/`.
+    #[serde(default)]
+    pub optional: bool,
+}
+
+/// Soft and hard bound of a resource; absent: none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Limit {
+    /// In force until the process raises it.
+    #[serde(default)]
+    pub soft: Option<u64>,
+    /// Up to where it may raise it.
+    #[serde(default)]
+    pub hard: Option<u64>,
+}
+
+/// What can be bounded, in the kernel's order: the number of each is its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Resource {
+    /// Seconds of processor time.
+    Cpu,
+    /// Bytes of a file.
+    Fsize,
+    /// Bytes of data segments.
+    Data,
+    /// Bytes of the stack.
+    Stack,
+    /// Bytes of a core dump.
+    Core,
+    /// Bytes of resident memory; without effect on Linux.
+    Rss,
+    /// Processes of the user.
+    Nproc,
+    /// Open files.
+    Nofile,
+    /// Bytes of locked memory.
+    Memlock,
+    /// Bytes of address space.
+    As,
+    /// File locks.
+    Locks,
+    /// Signals that wait.
+    Sigpending,
+    /// Bytes in message queues.
+    Msgqueue,
+    /// 20 minus the lowest nice value.
+    Nice,
+    /// Real-time priority.
+    Rtprio,
+    /// Microseconds of real-time scheduling without a pause.
+    Rttime,
+}
+
+impl Resource {
+    /// The kernel's number of it, on all architectures that this runs on.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        self as u32
+    }
+}
