@@ -33,16 +33,16 @@ pub(crate) fn plan(
         if rule.at_boot_only && !at_boot {
             continue;
         }
-        let rule = Rule {
+        let following = Following {
             root,
             accounts,
             rule,
             at_boot,
         };
-        let steps = rule.steps(&gathered.steps).map_err(|failure| {
+        let steps = following.steps(&gathered.steps).map_err(|failure| {
             Failure::new(format!(
                 "cannot follow the rule for '{}': {failure}",
-                rule.rule.path
+                rule.path
             ))
         });
         gathered.take(steps);
@@ -50,14 +50,14 @@ pub(crate) fn plan(
 }
 
 /// A rule and what it is followed with.
-struct Rule<'a> {
+struct Following<'a> {
     root: &'a Root,
     accounts: &'a Accounts,
     rule: &'a PathRule,
     at_boot: bool,
 }
 
-impl Rule<'_> {
+impl Following<'_> {
     fn steps(&self, planned: &[Step]) -> Result<Vec<Step>, Failure> {
         let path = Path::new(&self.rule.path);
         if !path.is_absolute() || path.components().any(|part| part.as_os_str() == "..") {

@@ -75,15 +75,12 @@ fn set(pattern: &[u8], byte: u8) -> Option<(bool, &[u8])> {
     let (mut members, rest) = (body.get(..end)?, body.get(end + 1..)?);
     let mut contains = false;
     while let Some((&first, others)) = members.split_first() {
-        members = match others {
-            [b'-', last, after @ ..] => {
-                contains |= (first..=*last).contains(&byte);
-                after
-            }
-            _ => {
-                contains |= first == byte;
-                others
-            }
+        members = if let [b'-', last, after @ ..] = others {
+            contains |= (first..=*last).contains(&byte);
+            after
+        } else {
+            contains |= first == byte;
+            others
         };
     }
     Some((contains != negated, rest))

@@ -17,5 +17,6 @@ pub mod random;
 pub mod reboot;
 pub mod seqpacket;
 pub mod signal;
+pub mod swap;
 pub mod uevent;
 pub mod xattr;

@@ -1,11 +1,8 @@
 //! The last system calls of a machine.
 //!
-//! Source: reboot(2), swapoff(2).
+//! Source: reboot(2).
 
-use std::ffi::CString;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 /// How a machine ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,19 +38,6 @@ pub fn reboot(ending: Ending) -> io::Error {
 pub fn take_ctrl_alt_del() -> io::Result<()> {
     // SAFETY: a system call on a number.
     if unsafe { libc::reboot(libc::RB_DISABLE_CAD) } < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(())
-}
-
-/// Stops swapping to `device`; takes as long as reading it back takes.
-///
-/// # Errors
-/// It is not swapped to, or memory does not suffice.
-pub fn swap_off(device: &Path) -> io::Result<()> {
-    let device = CString::new(device.as_os_str().as_bytes())?;
-    // SAFETY: the path ends in NUL.
-    if unsafe { libc::swapoff(device.as_ptr()) } < 0 {
         return Err(io::Error::last_os_error());
     }
     Ok(())

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use cairn_sys::kmsg::{self, Priority};
 use cairn_sys::reboot::{self, Ending};
+use cairn_sys::swap;
 use cairn_sys::{process, signal};
 use cairn_system::boot_mark;
 use nix::mount::{MntFlags, MsFlags};
@@ -128,7 +129,7 @@ fn swap_off() {
         .skip(1)
         .filter_map(|line| line.split(' ').next())
     {
-        if let Err(error) = reboot::swap_off(Path::new(&unescape(device))) {
+        if let Err(error) = swap::off(Path::new(&unescape(device))) {
             log::warn!("cannot stop swapping to {device}: {error}");
         }
     }

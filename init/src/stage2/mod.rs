@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! root writable -> the kernel's file systems -> modules and devices -> the other file systems
-//!   -> random seed -> activation -> sysctl -> exec core
+//!   -> swap -> random seed -> activation -> sysctl -> exec core
 //! ```
 //!
 //! Invariant: no step is an obstacle for the next one. What fails is in the kernel log, and the
@@ -12,6 +12,7 @@
 pub mod activation;
 mod api_mounts;
 pub mod random_seed;
+mod swap;
 mod sysctl;
 
 use std::fs;
@@ -67,6 +68,7 @@ fn prepare(toplevel: &Path, description: &SystemDescription) {
     modprobe::install_booted();
     let mut hardware = start_hardware(toplevel, description);
     mount_others(description, hardware.as_mut());
+    swap::enable(&description.swap_devices, hardware.as_mut());
     drop(hardware);
     random_seed::renew(Path::new("/"));
     activation::run_as_child(toplevel);
