@@ -8,13 +8,15 @@
 
 #![forbid(unsafe_code)]
 
+mod content_hash;
 pub mod derivation;
 pub mod hash;
 mod make;
 pub mod nix32;
 mod path;
 
+pub use content_hash::{ContentHash, ParseContentHashError};
 pub use derivation::Derivation;
 pub use hash::{Sha256, Sha256Writer, compress};
-pub use make::{Algorithm, FixedOutput, Method, output_name};
+pub use make::{Algorithm, FixedOutput, Method, output_name, placeholder};
 pub use path::{ParseStorePathError, STORE_DIR, StorePath};

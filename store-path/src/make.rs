@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::content_hash::ContentHash;
 use crate::hash::{Sha256, compress};
 use crate::path::{ParseStorePathError, STORE_DIR, StorePath};
 
@@ -100,6 +101,16 @@ impl FixedOutput {
             algorithm,
             digest,
         })
+    }
+
+    /// An output with this hash under `method`.
+    #[must_use]
+    pub fn of(method: Method, hash: ContentHash) -> Self {
+        Self {
+            method,
+            algorithm: hash.algorithm(),
+            digest: hash.into_digest(),
+        }
     }
 
     /// How the content is hashed.
@@ -205,6 +216,14 @@ pub fn output_name(name: &str, output: &str) -> String {
         "out" => name.to_owned(),
         other => format!("{name}-{other}"),
     }
+}
+
+/// What stands in a derivation for its own output `output`, until the path is known to the
+/// builder: `/<base-32 SHA-256 of "nix-output:<output>">`.
+#[must_use]
+pub fn placeholder(output: &str) -> String {
+    let hash = Sha256::of(format!("nix-output:{output}").as_bytes());
+    format!("/{}", hash.to_nix32())
 }
 
 fn with_references(kind: &str, references: &BTreeSet<StorePath>, itself: bool) -> String {

@@ -26,10 +26,23 @@ fn digit_at(bytes: &[u8], digit: usize) -> u8 {
 /// alphabet, or bits set beyond the last byte.
 #[must_use]
 pub fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
-    if text.len() != (N * 8).div_ceil(5) {
+    let mut bytes = [0; N];
+    decode_into(text, &mut bytes)?;
+    Some(bytes)
+}
+
+/// As [`decode`], into `size` bytes.
+pub(crate) fn decode_vec(text: &str, size: usize) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; size];
+    decode_into(text, &mut bytes)?;
+    Some(bytes)
+}
+
+/// Decodes into `bytes`, which are zero.
+fn decode_into(text: &str, bytes: &mut [u8]) -> Option<()> {
+    if text.len() != (bytes.len() * 8).div_ceil(5) {
         return None;
     }
-    let mut bytes = [0u8; N];
     for (digit, symbol) in text.bytes().rev().enumerate() {
         let value = u16::try_from(ALPHABET.iter().position(|&known| known == symbol)?).ok()?;
         let bit = digit * 5;
@@ -42,7 +55,7 @@ pub fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
             None => {}
         }
     }
-    Some(bytes)
+    Some(())
 }
 
 /// Whether `symbol` is a digit of the alphabet.

@@ -85,21 +85,27 @@ impl DerivationBuilder {
     /// A derivation with one output `out`, and `name`, `builder` and `system` in its environment.
     #[must_use]
     pub fn new(name: &str, system: &str, builder: &str) -> Self {
-        let mut new = Self {
+        let mut new = Self::bare(name, system.into(), builder.into());
+        for (key, value) in [("name", name), ("builder", builder), ("system", system)] {
+            new.env.insert(key.into(), value.into());
+        }
+        new
+    }
+
+    /// A derivation with an empty environment; outputs are filled into it all the same.
+    #[must_use]
+    pub fn bare(name: &str, system: BString, builder: BString) -> Self {
+        Self {
             name: name.to_owned(),
-            system: system.into(),
-            builder: builder.into(),
+            system,
+            builder,
             args: Vec::new(),
             env: BTreeMap::new(),
             outputs: None,
             input_drvs: BTreeMap::new(),
             input_srcs: BTreeSet::new(),
             fixed: None,
-        };
-        for (key, value) in [("name", name), ("builder", builder), ("system", system)] {
-            new.env.insert(key.into(), value.into());
         }
-        new
     }
 
     /// Appends an argument of the builder.
@@ -138,6 +144,12 @@ impl DerivationBuilder {
     pub fn outputs<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
         self.env.insert("outputs".into(), names.join(" ").into());
+        self.bare_outputs(names)
+    }
+
+    /// Names the outputs; the environment's `outputs` is left as it is.
+    #[must_use]
+    pub fn bare_outputs(mut self, names: Vec<String>) -> Self {
         self.outputs = Some(names);
         self
     }
