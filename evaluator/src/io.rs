@@ -262,6 +262,13 @@ pub trait Io {
     /// The store cannot be read.
     fn is_valid(&self, path: &StorePath) -> IoResult<bool>;
 
+    /// Makes sure that the object is in the store. In a mode that does not write, where objects
+    /// are only named, nothing is checked.
+    ///
+    /// # Errors
+    /// It is not there, or the store cannot be read.
+    fn ensure(&self, path: &StorePath) -> IoResult<()>;
+
     /// Everything that the object refers to, directly or not, itself included.
     ///
     /// # Errors

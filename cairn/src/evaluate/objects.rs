@@ -252,6 +252,13 @@ impl Objects {
         }
     }
 
+    pub(super) fn ensure(&self, path: &StorePath) -> IoResult<()> {
+        if self.writing == Writing::OnlyFetched || self.is_valid(path)? {
+            return Ok(());
+        }
+        Err(IoFailure::not_found(format!("{path} is not in the store")))
+    }
+
     pub(super) fn closure(&self, path: &StorePath) -> IoResult<Vec<StorePath>> {
         let mut seen = BTreeSet::new();
         let mut open = vec![path.clone()];

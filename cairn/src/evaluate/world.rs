@@ -252,6 +252,10 @@ impl Io for World {
         self.objects.is_valid(path)
     }
 
+    fn ensure(&self, path: &StorePath) -> IoResult<()> {
+        self.objects.ensure(path)
+    }
+
     fn closure(&self, path: &StorePath) -> IoResult<Vec<StorePath>> {
         self.objects.closure(path)
     }

@@ -292,6 +292,10 @@ impl Io for MemoryIo {
         Ok(self.state.borrow().valid.contains(path))
     }
 
+    fn ensure(&self, _: &StorePath) -> IoResult<()> {
+        Ok(())
+    }
+
     fn closure(&self, path: &StorePath) -> IoResult<Vec<StorePath>> {
         let state = self.state.borrow();
         let mut seen = BTreeSet::new();

@@ -1,0 +1,170 @@
+//! What an evaluation is asked for, whatever command line it came from.
+
+use std::path::PathBuf;
+
+use bstr::BString;
+
+/// A whole request.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Request {
+    /// What is evaluated, one after the other.
+    pub inputs: Vec<Input>,
+    /// What is selected from each; empty: the value itself.
+    pub attributes: Vec<BString>,
+    /// Arguments for functions that are called on the way.
+    pub arguments: Vec<(BString, Argument)>,
+    /// Entries of the search path, before those of `NIX_PATH`.
+    pub search_path: Vec<BString>,
+    /// What is shown.
+    pub goal: Goal,
+    /// When functions are called with the arguments, or with their defaults.
+    pub calls: Calls,
+    /// Whether objects are written to the store.
+    pub writes: Writes,
+    /// Where the store lies; else where the user's does.
+    pub store: StoreChoice,
+    /// Language and limits.
+    pub language: Language,
+    /// What is told beside the result.
+    pub report: Report,
+}
+
+/// One thing to evaluate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// A file, a folder with a `default.nix`, or `<name>`.
+    File(BString),
+    /// An expression.
+    Expression(BString),
+    /// An expression on standard input.
+    Stdin,
+}
+
+/// The value of an argument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Argument {
+    /// An expression's.
+    Expression(BString),
+    /// A string.
+    String(BString),
+}
+
+/// What is shown of a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Goal {
+    /// The value itself.
+    Value(Format),
+    /// The derivations that the value has are instantiated, and their paths shown.
+    Derivations {
+        /// A link that keeps them, `<root>`, `<root>-2`, ….
+        root: Option<PathBuf>,
+    },
+    /// The syntax tree.
+    Parse,
+    /// The path that each input names in the search path.
+    FindFile,
+}
+
+impl Default for Goal {
+    fn default() -> Self {
+        Self::Value(Format::Nix(Depth::Shallow))
+    }
+}
+
+/// How a value is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// In the language.
+    Nix(Depth),
+    /// As JSON.
+    Json,
+    /// As XML, with the places of attributes or without.
+    Xml {
+        /// How much is computed.
+        depth: Depth,
+        /// Whether places are written.
+        places: bool,
+    },
+    /// A string as its bytes, without a line's end.
+    Raw,
+}
+
+/// How much of a value is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Depth {
+    /// What is needed to know its outermost form.
+    #[default]
+    Shallow,
+    /// All of it.
+    Whole,
+}
+
+/// When a function that is the result is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Calls {
+    /// Always, so that a file that is a function with defaults shows what it gives.
+    #[default]
+    Always,
+    /// Only if there are arguments for it.
+    WithArguments,
+}
+
+/// Whether what is evaluated becomes store objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Writes {
+    /// They are only named.
+    #[default]
+    Never,
+    /// They are written.
+    Always,
+}
+
+/// Which store.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum StoreChoice {
+    /// The user's.
+    #[default]
+    Default,
+    /// The one with this root.
+    Root(PathBuf),
+    /// None at all.
+    Nowhere,
+}
+
+/// Switches of the language, and limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Language {
+    /// `|>` and `<|` are operators.
+    pub pipe_operators: bool,
+    /// Nothing of the machine shows through.
+    pub pure: bool,
+    /// How many calls may be in one another.
+    pub max_call_depth: u32,
+    /// How many bytes of memory the evaluation may take.
+    pub memory: u64,
+}
+
+/// 4 GiB: ten times what a large system needs, and what a usual machine has.
+pub const DEFAULT_MEMORY: u64 = 4 << 30;
+
+impl Default for Language {
+    fn default() -> Self {
+        Self {
+            pipe_operators: false,
+            pure: false,
+            max_call_depth: 10_000,
+            memory: DEFAULT_MEMORY,
+        }
+    }
+}
+
+/// What is told on standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Report {
+    /// Errors with their whole chain.
+    pub trace: bool,
+    /// What the evaluation has cost.
+    pub statistics: bool,
+    /// `builtins.traceVerbose` shows its messages.
+    pub verbose: bool,
+}
