@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use bumpalo::Bump;
+use cairn_store_path::derivation::ModuloHashes;
 
 use crate::attrs::{Attr, Attrs, Shape};
 use crate::builtin::Builtin;
@@ -72,6 +73,8 @@ pub struct Evaluator<'e> {
     pub(crate) builtins: Value<'e>,
     /// Files that were imported, by their resolved path.
     pub imports: HashMap<&'e [u8], &'e Slot<'e>>,
+    /// Hashes of the derivations that were made or used, which name those that use them.
+    pub(crate) hashes: ModuloHashes,
     pub(crate) call_depth: u32,
     /// Below this address no further recursion starts.
     stack_limit: usize,
@@ -111,6 +114,7 @@ impl<'e> Evaluator<'e> {
             globals: HashMap::new(),
             builtins: Value::Attrs(empty_attrs),
             imports: HashMap::new(),
+            hashes: ModuloHashes::new(),
             call_depth: 0,
             stack_limit: stack_address().saturating_sub(remaining.saturating_sub(STACK_RESERVE)),
             statistics: Statistics::default(),

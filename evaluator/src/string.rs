@@ -71,6 +71,12 @@ impl<'e> Context<'e> {
     pub(crate) fn new(elements: &'e [ContextElement<'e>]) -> Self {
         Self { elements }
     }
+
+    /// Its elements: sorted, without duplicates.
+    #[must_use]
+    pub fn elements(&self) -> &'e [ContextElement<'e>] {
+        self.elements
+    }
 }
 
 /// A path value: absolute, without `.`, `..`, double or trailing slashes.

@@ -55,6 +55,12 @@ impl World {
         }
     }
 
+    /// Where relative paths begin.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The store side: what has to be written before the evaluation counts as done.
     #[must_use]
     pub fn objects(&self) -> &Objects {

@@ -139,7 +139,10 @@ fn get_context<'e>(e: &mut Evaluator<'e>, args: &[Value<'e>], _: Place) -> Resul
 }
 
 fn append_context<'e>(e: &mut Evaluator<'e>, args: &[Value<'e>], _: Place) -> Result<Value<'e>> {
-    let string = e.expect_string(arg(args, 0), "the first argument of 'builtins.appendContext'")?;
+    let string = e.expect_string(
+        arg(args, 0),
+        "the first argument of 'builtins.appendContext'",
+    )?;
     let attrs = e.expect_attrs(
         arg(args, 1),
         "the second argument of 'builtins.appendContext'",

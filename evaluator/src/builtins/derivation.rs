@@ -15,6 +15,7 @@ use crate::error::{ErrorKind, EvalError, Result, Traced as _};
 use crate::evaluator::Evaluator;
 use crate::io::Level;
 use crate::known;
+use crate::load::Text;
 use crate::source::{Origin, Place};
 use crate::string::{ContextBuilder, ContextElement};
 use crate::value::Value;
@@ -30,7 +31,13 @@ pub const TABLE: &[Builtin] = &[
 const DERIVATION: &[u8] = include_bytes!("derivation.nix");
 
 fn derivation<'e>(e: &mut Evaluator<'e>, _: &[Value<'e>], _: Place) -> Result<Value<'e>> {
-    e.eval_source(Origin::Internal("«derivation»"), DERIVATION, b"/")
+    let text = Text {
+        origin: Origin::Internal("«derivation»"),
+        bytes: DERIVATION,
+        base: b"/",
+        library: true,
+    };
+    e.evaluate_text(text, None)
 }
 
 fn placeholder<'e>(e: &mut Evaluator<'e>, args: &[Value<'e>], _: Place) -> Result<Value<'e>> {
@@ -74,11 +81,7 @@ fn derivation_strict<'e>(
     instantiate(e, attrs, &name).while_(|| what(&name), defined)
 }
 
-fn instantiate<'e>(
-    e: &mut Evaluator<'e>,
-    attrs: &'e Attrs<'e>,
-    name: &str,
-) -> Result<Value<'e>> {
+fn instantiate<'e>(e: &mut Evaluator<'e>, attrs: &'e Attrs<'e>, name: &str) -> Result<Value<'e>> {
     let collected = collect(e, attrs, name)?;
     let mut builder = DerivationBuilder::bare(name, collected.system, collected.builder);
     for (key, value) in collected.env {
@@ -94,7 +97,7 @@ fn instantiate<'e>(
         builder = builder.fixed(FixedOutput::of(method, hash));
     }
     let context = collected.context.finish(e.arena());
-    let elements = context.map_or(&[][..], |context| context.elements());
+    let elements = context.map_or(&[][..], crate::string::Context::elements);
     let builder = add_inputs(e, builder, elements)?;
     let made = builder
         .build(&mut e.hashes)
@@ -116,11 +119,7 @@ fn instantiate<'e>(
     Ok(e.attrs(result))
 }
 
-fn collect<'e>(
-    e: &mut Evaluator<'e>,
-    attrs: &'e Attrs<'e>,
-    name: &str,
-) -> Result<Attributes<'e>> {
+fn collect<'e>(e: &mut Evaluator<'e>, attrs: &'e Attrs<'e>, name: &str) -> Result<Attributes<'e>> {
     let flag = |e: &mut Evaluator<'e>, symbol, what| match attrs.get(symbol) {
         Some(value) => e.expect_bool(value, what),
         None => Ok(false),
@@ -217,9 +216,7 @@ impl<'e> Attributes<'e> {
         if json.len() > 1 {
             json.push(b',');
         }
-        crate::print::json_string(key, json)?;
-        json.push(b':');
-        crate::print::json(e, value, &mut self.context, json)?;
+        return Err(EvalError::new(ErrorKind::Unsupported, "'__structuredAttrs' is not supported"));
         let plain = |e: &mut Evaluator<'e>| e.expect_plain_string(value, "it");
         match key {
             b"builder" => {
@@ -391,8 +388,9 @@ fn content_hash(
 /// A SHA-256 as expressions write it.
 pub(super) fn sha256(e: &Evaluator<'_>, text: &[u8]) -> Result<Sha256> {
     let hash = content_hash(e, text, Some(Algorithm::Sha256))?;
-    let digest = hash.into_digest().try_into().map_err(|_| {
-        EvalError::eval("internal error: a SHA-256 hash has not 32 bytes")
-    })?;
+    let digest = hash
+        .into_digest()
+        .try_into()
+        .map_err(|_| EvalError::eval("internal error: a SHA-256 hash has not 32 bytes"))?;
     Ok(Sha256::from_bytes(digest))
 }

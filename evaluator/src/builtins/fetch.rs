@@ -12,7 +12,9 @@ use crate::value::Value;
 
 /// The table.
 pub const TABLE: &[Builtin] = &[
-    Builtin::new("fetchClosure", 1, |_, _, _| Err(unsupported("fetchClosure"))),
+    Builtin::new("fetchClosure", 1, |_, _, _| {
+        Err(unsupported("fetchClosure"))
+    }),
     Builtin::new("fetchGit", 1, |_, _, _| Err(unsupported("fetchGit"))),
     Builtin::new("fetchMercurial", 1, |_, _, _| {
         Err(unsupported("fetchMercurial"))
@@ -69,8 +71,10 @@ fn fetch<'e>(
             let mut wanted = Wanted::default();
             for (name, value) in e.sorted(attrs) {
                 let name = e.name_text(name);
-                take(e, &mut wanted, &name, value, who)
-                    .while_(|| format!("while evaluating the attribute '{name}'"), Place::NONE)?;
+                take(e, &mut wanted, &name, value, who).while_(
+                    || format!("while evaluating the attribute '{name}'"),
+                    Place::NONE,
+                )?;
             }
             wanted
         }

@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use cairn_store_path::StorePath;
 
 use super::paths::INTERNAL_FOLDER;
-use crate::builtin::{Builtin, arg};
+use crate::builtin::{Builtin, PartialCall, arg};
 use crate::error::{EvalError, Result, Traced as _};
 use crate::evaluator::Evaluator;
-use crate::io::{FileType, resolve_links};
+use crate::io::{FileType, path_of, resolve_links};
+use crate::load::Text;
+use crate::resolve::OuterScope;
 use crate::source::{Origin, Place};
 use crate::string::ContextElement;
-use crate::value::Value;
+use crate::value::{Slot, Value};
 
 /// The table.
 pub const TABLE: &[Builtin] = &[
@@ -49,14 +51,23 @@ fn scoped_import<'e>(e: &mut Evaluator<'e>, args: &[Value<'e>], place: Place) ->
     let path = e.readable_path(arg(args, 1))?;
     let scope = e.expect_attrs(arg(args, 0), "the first argument of 'scopedImport'")?;
     let file = e.resolve_expression(&path)?;
-    let text = read(e, &file)?;
-    let origin = Origin::File(file.as_os_str().as_bytes().to_vec());
-    let folder = folder_of(&file);
-    e.eval_source_in(origin, text, folder.as_os_str().as_bytes(), scope)
+    evaluate(e, &file, Some(scope))
         .while_(|| format!("while importing '{}'", path.display()), place)
 }
 
 impl<'e> Evaluator<'e> {
+    fn imported(&self, path: &[u8]) -> Option<Value<'e>> {
+        self.imports.get(path).map(|slot| slot.value())
+    }
+
+    fn remember_import(&mut self, path: &[u8], value: Value<'e>) {
+        if !self.imports.contains_key(path) {
+            let path = self.arena().alloc_slice_copy(path);
+            let slot = self.arena().alloc(Slot::new(value));
+            self.imports.insert(path, slot);
+        }
+    }
+
     /// The value of the file at `path`, or of the `default.nix` in it. Each file is evaluated once.
     ///
     /// # Errors
@@ -67,15 +78,16 @@ impl<'e> Evaluator<'e> {
         }
         let file = self.resolve_expression(path)?;
         let key = file.as_os_str().as_bytes();
-        if self.imported(key).is_none() {
-            let text = read(self, &file)?;
-            let origin = Origin::File(key.to_vec());
-            let folder = folder_of(&file);
-            let value =
-                self.delay_source(origin, text, folder.as_os_str().as_bytes())?;
-            self.remember_import(key, value);
-        }
-        let value = self.imported(key).unwrap_or(Value::Null);
+        let value = self.imported(key).unwrap_or_else(|| {
+            // A thunk, so that files that import each other are found out.
+            let call = PartialCall {
+                builtin: &EVALUATE_FILE,
+                arguments: &[],
+            };
+            let function = Value::Builtin(self.arena().alloc(call));
+            self.delay_call(function, &[self.string(key)])
+        });
+        self.remember_import(key, value);
         self.remember_import(path.as_os_str().as_bytes(), value);
         self.force(value)
     }
@@ -101,13 +113,15 @@ impl<'e> Evaluator<'e> {
                     let folder = path.parent().unwrap_or(Path::new("/"));
                     let target = folder.join(target);
                     let target = crate::string::canonical_path(target.as_os_str().as_bytes());
-                    path = crate::io::path_of(&target).to_owned();
+                    path = path_of(&target).to_owned();
                 }
                 Some(FileType::Directory) => return Ok(path.join("default.nix")),
                 Some(_) => return Ok(path),
                 None => {
-                    let message =
-                        format!("cannot read '{}': no such file or directory", path.display());
+                    let message = format!(
+                        "cannot read '{}': no such file or directory",
+                        path.display()
+                    );
                     return Err(EvalError::new(crate::error::ErrorKind::Io, message));
                 }
             }
@@ -120,23 +134,36 @@ impl<'e> Evaluator<'e> {
     }
 }
 
-fn folder_of(file: &Path) -> &Path {
-    file.parent().unwrap_or(Path::new("/"))
-}
+/// What a file's thunk in the table of imports calls, with the file's resolved path.
+const EVALUATE_FILE: Builtin = Builtin::new("import", 1, |e, args, _| {
+    let path = e.expect_plain_string(arg(args, 0), "a file's path")?;
+    evaluate(e, path_of(path), None)
+});
 
-/// A file's text in the arena.
-fn read<'e>(e: &Evaluator<'e>, file: &Path) -> Result<&'e [u8]> {
-    if let Some(text) = internal_file(file) {
-        return Ok(text);
-    }
-    let text = e.io().read_file(file)?;
-    e.check_memory(text.len())?;
-    Ok(e.arena().alloc_slice_copy(&text))
+fn evaluate<'e>(e: &mut Evaluator<'e>, file: &Path, scope: OuterScope<'e>) -> Result<Value<'e>> {
+    let read;
+    let bytes = match internal_file(file) {
+        Some(text) => text,
+        None => {
+            read = e.io().read_file(file)?;
+            &read
+        }
+    };
+    let folder = file.parent().unwrap_or(Path::new("/"));
+    let text = Text {
+        origin: Origin::File(file.as_os_str().as_bytes().to_vec()),
+        bytes,
+        base: folder.as_os_str().as_bytes(),
+        library: false,
+    };
+    e.evaluate_text(text, scope)
 }
 
 /// The derivation whose file in the store is `path`, if it is one.
 fn derivation_at(e: &Evaluator<'_>, path: &Path) -> Result<Option<StorePath>> {
-    let path = path.to_str().and_then(|path| path.parse::<StorePath>().ok());
+    let path = path
+        .to_str()
+        .and_then(|path| path.parse::<StorePath>().ok());
     match path.filter(|path| path.name().ends_with(".drv")) {
         Some(path) if e.io().is_valid(&path)? => Ok(Some(path)),
         _ => Ok(None),
@@ -157,11 +184,22 @@ fn imported_derivation<'e>(e: &mut Evaluator<'e>, path: &StorePath) -> Result<Va
         attrs.push(e.attr(output.as_bytes(), path));
         names.push(e.string(output));
     }
-    let name = derivation.env("name").map_or(&b""[..], |name| name.as_ref());
-    attrs.push(e.attr(b"drvPath", e.string_of(drv, ContextElement::AllOutputs(drv))));
+    let name = derivation
+        .env("name")
+        .map_or(&b""[..], |name| name.as_ref());
+    attrs.push(e.attr(
+        b"drvPath",
+        e.string_of(drv, ContextElement::AllOutputs(drv)),
+    ));
     attrs.push(e.attr(b"name", e.string(name)));
     attrs.push(e.attr(b"outputs", e.list(&names)));
     let attrs = e.attrs(attrs);
-    let function = e.eval_source(Origin::Internal("«imported derivation»"), IMPORTED, b"/")?;
+    let text = Text {
+        origin: Origin::Internal("«imported derivation»"),
+        bytes: IMPORTED,
+        base: b"/",
+        library: true,
+    };
+    let function = e.evaluate_text(text, None)?;
     e.call(function, &[attrs])
 }

@@ -101,7 +101,9 @@ fn read(e: &Evaluator<'_>, path: &Path) -> Result<Vec<u8>> {
 
 /// Of what a store object refers to, that which a file in it mentions.
 fn references_in(e: &Evaluator<'_>, path: &Path, bytes: &[u8]) -> Result<Vec<StorePath>> {
-    let object = path.to_str().and_then(|path| StorePath::containing(path).ok());
+    let object = path
+        .to_str()
+        .and_then(|path| StorePath::containing(path).ok());
     let Some((object, _)) = object else {
         return Ok(Vec::new());
     };
@@ -200,9 +202,7 @@ fn store_path<'e>(e: &mut Evaluator<'e>, args: &[Value<'e>], _: Place) -> Result
         .to_str()
         .and_then(|path| StorePath::containing(path).ok())
         .map(|(object, _)| object)
-        .ok_or_else(|| {
-            EvalError::eval(format!("path '{}' is not in the store", path.display()))
-        })?;
+        .ok_or_else(|| EvalError::eval(format!("path '{}' is not in the store", path.display())))?;
     e.io().ensure(&object)?;
     let mut context = ContextBuilder::new();
     for &element in elements {
@@ -370,11 +370,7 @@ impl Evaluator<'_> {
     }
 }
 
-fn found(
-    e: &Evaluator<'_>,
-    entries: &[(&[u8], &[u8])],
-    name: &[u8],
-) -> Result<Option<Vec<u8>>> {
+fn found(e: &Evaluator<'_>, entries: &[(&[u8], &[u8])], name: &[u8]) -> Result<Option<Vec<u8>>> {
     for (prefix, path) in entries {
         let rest = match name.strip_prefix(*prefix) {
             _ if prefix.is_empty() => name,
@@ -408,8 +404,9 @@ fn object_name(name: &[u8]) -> Result<&str> {
     text.filter(|name| StorePath::new([0; 20], name).is_ok())
         .ok_or_else(|| {
             let name = String::from_utf8_lossy(name);
-            EvalError::eval(format!("'{name}' cannot be the name of a store object"))
-                .note("1 to 211 of 0-9 a-z A-Z + - . _ ? = are allowed; builtins.path takes another name")
+            EvalError::eval(format!("'{name}' cannot be the name of a store object")).note(
+                "1 to 211 of 0-9 a-z A-Z + - . _ ? = are allowed; builtins.path takes another name",
+            )
         })
 }
 

@@ -1,0 +1,277 @@
+//! One evaluation with its world: made, used, and its objects written at the end.
+
+use std::env;
+use std::fmt;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use bstr::{BString, ByteSlice as _};
+use bumpalo::Bump;
+use cairn_evaluator::attrs::Attrs;
+use cairn_evaluator::builtins::TABLES;
+use cairn_evaluator::load::Text;
+use cairn_evaluator::report::Trace;
+use cairn_evaluator::value::Value;
+use cairn_evaluator::{ErrorKind, EvalError, Evaluator, Options, Origin, with_stack};
+
+use super::child::limit_memory;
+use super::nix_instantiate::{has_feature, store_choice};
+use super::objects::{Objects, Place, Realise, Writing};
+use super::request::{Argument, Input, Request, StoreChoice, Writes};
+use super::search_path::search_path;
+use super::world::{World, absolute};
+
+/// The stack that evaluation recurses on. Only the pages that are touched cost memory.
+const STACK: usize = 4 << 30;
+
+/// Why an evaluation did not give what was asked for.
+#[derive(Debug)]
+pub enum Failure {
+    /// An error of the language, as it is shown: message, place, chain.
+    Language(String),
+    /// Anything else.
+    Other(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Language(report) => f.write_str(report),
+            Self::Other(error) => write!(f, "error: {error:#}"),
+        }
+    }
+}
+
+/// The evaluator, and the request that it works on.
+pub struct Session<'a, 'e> {
+    /// The evaluator.
+    pub evaluator: Evaluator<'e>,
+    /// The door to the machine.
+    pub world: &'e World,
+    /// What is asked for.
+    pub request: &'a Request,
+}
+
+/// Runs `work` in a new session on a stack of its own; then everything that was evaluated is
+/// written, if the request says so.
+///
+/// # Errors
+/// Those of `work`, or the store cannot be written.
+pub fn with_session<T: Send>(
+    request: &Request,
+    realise: Box<Realise>,
+    work: impl FnOnce(&mut Session<'_, '_>) -> Result<T, Failure> + Send,
+) -> Result<T, Failure> {
+    let run = || {
+        limit_memory(request.language.memory)?;
+        let world = world(request, realise)?;
+        let arena = Bump::new();
+        let options = options(request);
+        let mut session = Session {
+            evaluator: Evaluator::new(&arena, &world, options, TABLES),
+            world: &world,
+            request,
+        };
+        let result = work(&mut session)?;
+        world.objects().flush()?;
+        Ok(result)
+    };
+    with_stack(STACK, run)
+        .context("cannot make a stack for the evaluation")
+        .map_err(Failure::from)?
+}
+
+fn options(request: &Request) -> Options {
+    let variable = env::var_os("NIX_CONFIG").unwrap_or_default();
+    Options {
+        max_call_depth: request.language.max_call_depth,
+        memory_limit: usize::try_from(request.language.memory).unwrap_or(usize::MAX),
+        pure: request.language.pure,
+        pipe_operators: request.language.pipe_operators
+            || configured(variable.as_bytes(), "pipe-operators"),
+        ..Options::default()
+    }
+}
+
+/// Whether settings, a line each, switch a feature on.
+fn configured(settings: &[u8], feature: &str) -> bool {
+    settings.lines().any(|line| {
+        let (name, value) = line.split_once_str("=").unwrap_or((line, b""));
+        let names = [&b"experimental-features"[..], b"extra-experimental-features"];
+        names.contains(&name.trim()) && has_feature(value, feature)
+    })
+}
+
+fn world(request: &Request, realise: Box<Realise>) -> Result<World> {
+    let folder = env::current_dir().context("cannot find the current folder")?;
+    let variable = env::var_os("NIX_PATH").map(OsStringExt::into_vec);
+    let entries = if request.language.pure {
+        Vec::new()
+    } else {
+        search_path(&request.search_path, variable.as_deref())
+    };
+    let writing = match request.writes {
+        Writes::Always => Writing::Everything,
+        Writes::Never => Writing::OnlyFetched,
+    };
+    let place = place(&request.store)?;
+    Ok(World::new(
+        folder,
+        entries,
+        Objects::new(place, writing, realise),
+    ))
+}
+
+fn place(choice: &StoreChoice) -> Result<Place> {
+    let remote = env::var_os("NIX_REMOTE").unwrap_or_default();
+    let choice = match choice {
+        StoreChoice::Default => &store_choice(remote.as_bytes())?,
+        choice => choice,
+    };
+    Ok(match choice {
+        StoreChoice::Root(root) => Place::Root(root.clone()),
+        StoreChoice::Nowhere => Place::Nowhere("none was asked for".to_owned()),
+        StoreChoice::Default => match crate::Place::new(None, Some(Path::new("/"))) {
+            Ok(place) => Place::Root(place.store),
+            Err(error) => Place::Nowhere(format!("{error:#}")),
+        },
+    })
+}
+
+impl<'e> Session<'_, 'e> {
+    /// An error of the language as it is shown.
+    pub fn failure(&self, error: &EvalError) -> Failure {
+        let trace = if self.request.report.trace {
+            Trace::Full
+        } else {
+            Trace::Short
+        };
+        Failure::Language(self.evaluator.report(error, trace))
+    }
+
+    /// The value of an input, forced.
+    ///
+    /// # Errors
+    /// It cannot be read, or whatever evaluating it meets.
+    pub fn evaluate(&mut self, input: &Input) -> Result<Value<'e>, Failure> {
+        let value = match input {
+            Input::File(name) => {
+                let file = self.file(name)?;
+                self.evaluator.import_file(&file)
+            }
+            Input::Expression(text) => self.text(Origin::String, text),
+            Input::Stdin => {
+                let text = stdin()?;
+                self.text(Origin::Stdin, &text)
+            }
+        };
+        value.map_err(|error| self.failure(&error))
+    }
+
+    /// The value of a text whose relative paths begin at the current folder.
+    ///
+    /// # Errors
+    /// Whatever evaluating it meets.
+    pub fn text(&mut self, origin: Origin, text: &[u8]) -> Result<Value<'e>, EvalError> {
+        self.text_in(origin, text, None)
+    }
+
+    /// The same, with more variables in scope.
+    ///
+    /// # Errors
+    /// Whatever evaluating it meets.
+    pub fn text_in(
+        &mut self,
+        origin: Origin,
+        text: &[u8],
+        scope: Option<&'e Attrs<'e>>,
+    ) -> Result<Value<'e>, EvalError> {
+        let text = Text {
+            origin,
+            bytes: text,
+            base: self.world.folder().as_os_str().as_bytes(),
+            library: false,
+        };
+        self.evaluator.evaluate_text(text, scope)
+    }
+
+    /// The file that an argument of the command line names: `<name>` is looked up in the search
+    /// path, everything else begins at the current folder.
+    ///
+    /// # Errors
+    /// It is not in the search path, or is an address.
+    pub fn file(&self, name: &BString) -> Result<PathBuf, Failure> {
+        if super::search_path::is_address(name) {
+            return Err(Failure::Other(anyhow::anyhow!(
+                "cannot evaluate '{name}': addresses are not supported; fetch it and name the file"
+            )));
+        }
+        let inner = name
+            .strip_prefix(b"<")
+            .and_then(|rest| rest.strip_suffix(b">"));
+        match inner {
+            Some(inner) if !inner.is_empty() => self.find(inner),
+            _ => Ok(absolute(
+                self.world.folder(),
+                cairn_evaluator::io::path_of(name),
+            )),
+        }
+    }
+
+    /// What a name means in the search path.
+    ///
+    /// # Errors
+    /// Nothing.
+    pub fn find(&self, name: &[u8]) -> Result<PathBuf, Failure> {
+        let found = self.evaluator.find_in_search_path(name);
+        match found.map_err(|error| self.failure(&error))? {
+            Some(path) => Ok(cairn_evaluator::io::path_of(&path).to_owned()),
+            None => {
+                let error = EvalError::new(
+                    ErrorKind::Throw,
+                    format!(
+                        "file '{}' was not found in the Nix search path \
+                         (add it using $NIX_PATH or -I)",
+                        name.as_bstr()
+                    ),
+                );
+                Err(self.failure(&error))
+            }
+        }
+    }
+
+    /// The arguments of the request as a set; expressions are evaluated when they are needed.
+    ///
+    /// # Errors
+    /// An expression is not in the language.
+    pub fn arguments(&mut self) -> Result<Vec<(BString, Value<'e>)>, Failure> {
+        let mut arguments = Vec::new();
+        for (name, argument) in &self.request.arguments {
+            let value = match argument {
+                Argument::String(text) => self.evaluator.string(text),
+                Argument::Expression(text) => self
+                    .text(Origin::String, text)
+                    .map_err(|error| self.failure(&error))?,
+            };
+            arguments.push((name.clone(), value));
+        }
+        Ok(arguments)
+    }
+}
+
+fn stdin() -> Result<Vec<u8>> {
+    use std::io::Read as _;
+    let mut text = Vec::new();
+    std::io::stdin()
+        .lock()
+        .read_to_end(&mut text)
+        .context("cannot read standard input")?;
+    Ok(text)
+}
