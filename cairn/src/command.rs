@@ -1,7 +1,14 @@
 //! The command line: one definition gives the parser, the help and the man pages.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
+use bstr::BString;
+use cairn::evaluate::Request;
+use cairn::evaluate::request::{
+    Argument, Calls, Depth, Format, Goal, Input, Language, Report, StoreChoice, Writes,
+};
 use cairn_system::ServiceName;
 use clap::{Args, Parser, Subcommand};
 
@@ -42,6 +49,8 @@ pub enum Verb {
     Reboot,
     /// Stop everything and leave the machine standing
     Halt,
+    /// Evaluate an expression of the Nix language and show its value
+    Eval(Eval),
     /// Build the demo machine's disk image, and print its path
     DemoImage(DemoImage),
     /// Write this command's man pages into a folder
@@ -79,6 +88,120 @@ pub struct Log {
     /// Go on with what comes, until interrupted
     #[arg(long, short)]
     pub follow: bool,
+}
+
+/// `cairn eval`.
+#[derive(Debug, Args)]
+pub struct Eval {
+    /// File, folder with a default.nix, <NAME> of the search path, or - for standard input
+    #[arg(value_name = "FILE", default_value = "./default.nix")]
+    pub input: OsString,
+    /// Attribute to select, such as config.services."a.b".enable
+    #[arg(value_name = "ATTR")]
+    pub attribute: Option<OsString>,
+    /// FILE is an expression
+    #[arg(long, short = 'E')]
+    pub expr: bool,
+    /// Show the value as JSON
+    #[arg(long, conflicts_with_all = ["raw", "xml"])]
+    pub json: bool,
+    /// Show a string as it is, without quotes and without a line's end
+    #[arg(long, conflicts_with = "xml")]
+    pub raw: bool,
+    /// Show the value as XML
+    #[arg(long)]
+    pub xml: bool,
+    /// Compute the whole value instead of its outermost form
+    #[arg(long)]
+    pub strict: bool,
+    /// Give functions on the way the value of an expression as the argument NAME
+    #[arg(long, num_args = 2, value_names = ["NAME", "EXPR"])]
+    pub arg: Vec<OsString>,
+    /// Give functions on the way a string as the argument NAME
+    #[arg(long, num_args = 2, value_names = ["NAME", "STRING"])]
+    pub argstr: Vec<OsString>,
+    /// Add an entry to the search path: a folder, or NAME=PATH
+    #[arg(long, short = 'I', value_name = "ENTRY")]
+    pub include: Vec<OsString>,
+    /// Write what is instantiated to the store, so that it can be built
+    #[arg(long)]
+    pub write: bool,
+    /// Root of the store, whose objects lie in DIR/nix/store [default: cairn in the user's data
+    /// directory]
+    #[arg(long, value_name = "DIR")]
+    pub store: Option<PathBuf>,
+    /// Show peak memory and other costs
+    #[arg(long)]
+    pub stats: bool,
+    /// Show the whole chain that led to an error
+    #[arg(long)]
+    pub show_trace: bool,
+    /// Understand the operators |> and <|
+    #[arg(long)]
+    pub pipe_operators: bool,
+    /// The most memory that the evaluation may take
+    #[arg(long, value_name = "MIB", default_value_t = cairn::evaluate::request::DEFAULT_MEMORY >> 20)]
+    pub memory: u64,
+}
+
+impl Eval {
+    /// The request that the command line stands for.
+    pub fn request(&self) -> Request {
+        let bytes = |word: &OsString| BString::from(word.as_bytes());
+        let depth = if self.strict {
+            Depth::Whole
+        } else {
+            Depth::Shallow
+        };
+        let format = match () {
+            () if self.json => Format::Json,
+            () if self.raw => Format::Raw,
+            () if self.xml => Format::Xml {
+                depth,
+                places: true,
+            },
+            () => Format::Nix(depth),
+        };
+        let input = match self.input.as_bytes() {
+            text if self.expr => Input::Expression(text.into()),
+            b"-" => Input::Stdin,
+            text => Input::File(text.into()),
+        };
+        let pairs = |words: &[OsString], make: fn(BString) -> Argument| {
+            let (pairs, _) = words.as_chunks::<2>();
+            let pair = |[name, value]: &[OsString; 2]| (bytes(name), make(bytes(value)));
+            pairs.iter().map(pair).collect::<Vec<_>>()
+        };
+        let mut arguments = pairs(&self.arg, Argument::Expression);
+        arguments.extend(pairs(&self.argstr, Argument::String));
+        Request {
+            inputs: vec![input],
+            attributes: self.attribute.iter().map(bytes).collect(),
+            arguments,
+            search_path: self.include.iter().map(bytes).collect(),
+            goal: Goal::Value(format),
+            calls: Calls::Always,
+            writes: if self.write {
+                Writes::Always
+            } else {
+                Writes::Never
+            },
+            store: self
+                .store
+                .clone()
+                .map_or(StoreChoice::Default, StoreChoice::Root),
+            language: Language {
+                pipe_operators: self.pipe_operators,
+                memory: self.memory << 20,
+                ..Language::default()
+            },
+            report: Report {
+                trace: self.show_trace,
+                statistics: self.stats,
+                verbose: false,
+            },
+        }
+    }
 }
 
 /// `cairn demo-image`.

@@ -4,7 +4,7 @@
 
 mod command;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use cairn::Place;
 use cairn::build::BuildOptions;
 use cairn::demo;
+use cairn::evaluate;
 use cairn::service_control::{self, Format};
 use cairn_system::control::Request;
 use clap::{CommandFactory, Parser};
@@ -21,6 +22,9 @@ use command::{Command, DemoImage, Log, ManPages, Status, Verb};
 
 /// Names of this program that are a verb of it.
 const LINKS: [&str; 3] = ["halt", "poweroff", "reboot"];
+
+/// Called so, this program takes that tool's options.
+const NIX_INSTANTIATE: &str = "nix-instantiate";
 
 fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::new().filter_or("CAIRN_LOG", "warn"))
@@ -33,6 +37,9 @@ fn main() -> ExitCode {
             )
         })
         .init();
+    if is_called(NIX_INSTANTIATE) {
+        return evaluate::nix_instantiate(std::env::args_os().skip(1));
+    }
     match run(Command::parse_from(arguments()).verb) {
         Ok(code) => code,
         Err(error) => {
@@ -40,6 +47,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whether `name` is what this program was called as.
+fn is_called(name: &str) -> bool {
+    let called = std::env::args_os().next().unwrap_or_default();
+    Path::new(&called).file_name() == Some(OsStr::new(name))
 }
 
 /// The arguments, with the verb put in where the program's name is one.
@@ -77,6 +90,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Poweroff => service_control::command(&Request::PowerOff)?,
         Verb::Reboot => service_control::command(&Request::Reboot)?,
         Verb::Halt => service_control::command(&Request::Halt)?,
+        Verb::Eval(arguments) => return Ok(evaluate::eval(&arguments.request())),
         Verb::DemoImage(arguments) => demo_image(arguments)?,
         Verb::ManPages(arguments) => man_pages(&arguments)?,
     }

@@ -1,10 +1,11 @@
 //! Garbage collection roots: links below `ROOT/nix/var/nix/gcroots` to what must stay.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use cairn_store_path::StorePath;
+use cairn_store_path::{Sha256, StorePath, compress, nix32};
 
 use crate::error::{IoError, StoreError, io_error};
 use crate::store::Store;
@@ -31,6 +32,30 @@ impl Store {
         fs::create_dir_all(folder).map_err(io_error("create folder", folder))?;
         replace_link(&path.to_path_buf(), &link)?;
         Ok(link)
+    }
+
+    /// Keeps `path` through the link `link`, which may lie anywhere: as long as it is there, `path`
+    /// stays. On the disk when it returns.
+    ///
+    /// # Errors
+    /// `path` is not valid, something that is no link is in the way, or a link cannot be written.
+    pub fn add_indirect_root(&self, link: &Path, path: &StorePath) -> Result<(), StoreError> {
+        self.info(path)?;
+        let link = std::path::absolute(link).map_err(io_error("find", link))?;
+        if fs::symlink_metadata(&link).is_ok_and(|metadata| !metadata.is_symlink()) {
+            return Err(StoreError::Root {
+                path: link,
+                why: "something that is no link is in the way",
+            });
+        }
+        replace_link(&path.to_path_buf(), &link)?;
+        // Named by the link's own path, so that the same link is registered once.
+        let digest = Sha256::of(link.as_os_str().as_bytes());
+        let name = nix32::encode(&compress(digest.as_bytes()));
+        let folder = self.state_dir().join("gcroots/auto");
+        fs::create_dir_all(&folder).map_err(io_error("create folder", &folder))?;
+        replace_link(&link, &folder.join(name))?;
+        Ok(())
     }
 }
 

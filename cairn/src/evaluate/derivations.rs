@@ -100,7 +100,10 @@ impl<'e> Search<'_, 'e> {
             if let Some(name) = attrs.get(self.e.intern(b"name")) {
                 self.e.expect_plain_string(name, "a derivation's name")?;
             } else {
-                return Err(EvalError::new(ErrorKind::Missing, "derivation name missing"));
+                return Err(EvalError::new(
+                    ErrorKind::Missing,
+                    "derivation name missing",
+                ));
             }
             self.found.push(attrs);
         }

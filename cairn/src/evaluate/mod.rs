@@ -1,11 +1,26 @@
 //! Evaluation: the evaluator's effects on this machine, and the commands around it.
 
+mod arguments;
+mod attribute_path;
+mod child;
+mod command;
+mod derivations;
 mod fetch;
+mod nix_instantiate;
 mod objects;
+mod print;
+pub mod request;
+mod run;
 mod search_path;
+mod session;
 mod world;
 
+pub use child::{Side, mark, split};
+pub use command::{eval, nix_instantiate};
 pub use fetch::Downloads;
 pub use objects::{Objects, Place, Realise, Writing};
+pub use request::Request;
+pub use run::run;
 pub use search_path::search_path;
+pub use session::{Failure, Session, with_session};
 pub use world::World;

@@ -10,9 +10,7 @@ use std::path::PathBuf;
 
 use bstr::{BString, ByteSlice as _};
 
-use super::request::{
-    Argument, Calls, Depth, Format, Goal, Input, Request, StoreChoice, Writes,
-};
+use super::request::{Argument, Calls, Depth, Format, Goal, Input, Request, StoreChoice, Writes};
 
 /// What the command line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -424,7 +422,8 @@ fn is_setting(name: &str) -> bool {
 /// Whether a list of features has this one.
 #[must_use]
 pub fn has_feature(list: &[u8], feature: &str) -> bool {
-    list.fields().any(|word| word == feature.as_bytes())
+    list.split(u8::is_ascii_whitespace)
+        .any(|word| word == feature.as_bytes())
 }
 
 /// A store as `--store` and `NIX_REMOTE` name it.
@@ -530,7 +529,10 @@ mod tests {
         for (line, message) in [
             ("--what", "unrecognised flag '--what'"),
             ("--arg x", "flag '--arg' requires 2 argument(s)"),
-            ("--max-call-depth x", "flag '--max-call-depth' needs a number, not 'x'"),
+            (
+                "--max-call-depth x",
+                "flag '--max-call-depth' needs a number, not 'x'",
+            ),
             (
                 "--restrict-eval",
                 "restricted evaluation is not supported: 'restrict-eval' cannot be set",

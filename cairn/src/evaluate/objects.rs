@@ -28,7 +28,7 @@ pub enum Writing {
 }
 
 /// Builds derivations that are in the store.
-pub type Realise = dyn Fn(&Store, &[StorePath]) -> anyhow::Result<()>;
+pub type Realise = dyn Fn(&Store, &[StorePath]) -> anyhow::Result<()> + Send;
 
 /// Where a store lies.
 #[derive(Debug, Clone)]

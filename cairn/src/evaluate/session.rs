@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fmt;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -104,8 +104,11 @@ fn options(request: &Request) -> Options {
 fn configured(settings: &[u8], feature: &str) -> bool {
     settings.lines().any(|line| {
         let (name, value) = line.split_once_str("=").unwrap_or((line, b""));
-        let names = [&b"experimental-features"[..], b"extra-experimental-features"];
-        names.contains(&name.trim()) && has_feature(value, feature)
+        let names = [
+            &b"experimental-features"[..],
+            b"extra-experimental-features",
+        ];
+        names.contains(&name.trim_ascii()) && has_feature(value, feature)
     })
 }
 
@@ -266,7 +269,7 @@ impl<'e> Session<'_, 'e> {
     }
 }
 
-fn stdin() -> Result<Vec<u8>> {
+pub(super) fn stdin() -> Result<Vec<u8>> {
     use std::io::Read as _;
     let mut text = Vec::new();
     std::io::stdin()

@@ -216,7 +216,10 @@ impl<'e> Attributes<'e> {
         if json.len() > 1 {
             json.push(b',');
         }
-        return Err(EvalError::new(ErrorKind::Unsupported, "'__structuredAttrs' is not supported"));
+        return Err(EvalError::new(
+            ErrorKind::Unsupported,
+            "'__structuredAttrs' is not supported",
+        ));
         let plain = |e: &mut Evaluator<'e>| e.expect_plain_string(value, "it");
         match key {
             b"builder" => {
