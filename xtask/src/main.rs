@@ -28,7 +28,7 @@ usage: cargo xtask TASK
                               login, run a few commands, power off, and print a timing table
   test                        check, all tests, and the tests that boot virtual machines
   check                       format, clippy, documentation, dependency table and policy
-  bench [SECTION]…            measure: import, boot, image; all of them by default
+  bench [SECTION]…            measure: evaluator, import, image, boot; all by default
 ";
 
 fn main() -> ExitCode {

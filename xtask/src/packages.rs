@@ -131,6 +131,7 @@ pub const PACKAGES: &[Package] = &[
         "mmdebstrap",
         "makes the Debian system that boots are compared with",
     ),
+    package(Need::Bench, "time", "tells how much memory a command needed"),
 ];
 
 /// The packages for `need`; tests and benchmarks build and boot images too.
