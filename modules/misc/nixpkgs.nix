@@ -72,7 +72,8 @@ in
     assertions =
       map
         (name: {
-          assertion = cfg.${name} == "x86_64-linux";
+          assertion =
+            cfg.${name} == "x86_64-linux" || (name != "hostPlatform" && cfg.${name} == cfg.hostPlatform);
           message = "nixpkgs.${name}: '${cfg.${name}}' is not supported; x86_64-linux is.";
         })
         [

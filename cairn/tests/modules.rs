@@ -1,0 +1,376 @@
+//! The modules, evaluated by real Nix: the examples, every option's example, and what is said of
+//! configurations that contradict themselves.
+//!
+//! No package is locked here, and only evaluation is tested: whatever word there is in the modules
+//! is a package of the archive.
+
+#![forbid(unsafe_code)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use cairn::builders;
+use expect_test::{Expect, expect};
+use serde_json::{Value, json};
+
+/// A folder with a store, a package set, and the configuration to be evaluated.
+struct Evaluation {
+    folder: tempfile::TempDir,
+    configuration: PathBuf,
+}
+
+impl Evaluation {
+    /// Of the file `configuration`.
+    fn of(configuration: &Path) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let names: BTreeMap<String, &str> = words().into_iter().map(|word| (word, "1")).collect();
+        let names_file = folder.path().join("names.json");
+        fs::write(&names_file, json!(names).to_string()).unwrap();
+        let formats: BTreeMap<&str, u32> = builders::format_versions().collect();
+        let packages = json!({
+            "format": 1, "system": "x86_64-linux", "formats": formats,
+            "groups": [], "packages": {}, "names": names_file
+        });
+        fs::write(folder.path().join("packages.json"), packages.to_string()).unwrap();
+        Self {
+            folder,
+            configuration: configuration.to_owned(),
+        }
+    }
+
+    /// Of the text of a module, in the file `configuration.nix`.
+    fn of_text(text: &str) -> Self {
+        let mut evaluation = Self::of(Path::new(""));
+        evaluation.configuration = evaluation.folder.path().join("configuration.nix");
+        fs::write(&evaluation.configuration, text).unwrap();
+        evaluation
+    }
+
+    /// Runs nix-instantiate on `expression`, in which `machine` is what modules/default.nix gives.
+    fn run(&self, arguments: &[&str], expression: &str) -> Output {
+        let whole = format!(
+            r#"let
+                 program = name: builtins.unsafeDiscardStringContext (builtins.toFile name "");
+                 machine = import {modules} {{
+                   configuration = {configuration};
+                   packages = {packages};
+                   programs = {{ cairn = program "cairn"; cairn-init = program "cairn-init"; }};
+                 }};
+                 inherit (machine) config options pkgs lib;
+               in {expression}"#,
+            modules = repository().join("modules").display(),
+            configuration = self.configuration.display(),
+            packages = self.folder.path().join("packages.json").display(),
+        );
+        let store = self.folder.path().join("store");
+        Command::new("nix-instantiate")
+            .args(arguments)
+            .args(["--option", "substituters", "", "-E", &whole])
+            .env("NIX_REMOTE", format!("local?root={}", store.display()))
+            .env("HOME", self.folder.path())
+            .output()
+            .expect("nix-instantiate is missing; install it with: apt-get install nix-bin")
+    }
+
+    /// The value of `expression`.
+    fn value(&self, expression: &str) -> Value {
+        let output = self.run(&["--eval", "--strict", "--json"], expression);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{expression}: {errors}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// What is said against the system.
+    fn error(&self) -> String {
+        let output = self.run(&["--eval", "--strict"], "machine.system.drvPath");
+        assert!(!output.status.success(), "it was accepted");
+        let text = String::from_utf8_lossy(&output.stderr);
+        let (_, message) = text.split_once("error: ").unwrap_or(("", &text));
+        // The library's own lines follow.
+        let end = message.find("\n\n").unwrap_or(message.len());
+        let message = &message[..end];
+        let folder = self.folder.path().display().to_string();
+        let lines = message
+            .lines()
+            .filter(|line| !line.starts_with("(use '--show-trace'"))
+            .map(|line| line.trim_start_matches("       "));
+        lines
+            .collect::<Vec<_>>()
+            .join("\n")
+            .replace(&folder, "<folder>")
+    }
+}
+
+/// The words in all modules and examples that could be names of packages.
+fn words() -> BTreeSet<String> {
+    let mut words = BTreeSet::new();
+    let mut folders = vec![repository().join("modules"), repository().join("examples")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "nix") {
+                let text = fs::read_to_string(&path).unwrap();
+                let is_inside = |c: char| c.is_ascii_alphanumeric() || "+-_".contains(c);
+                let parts = text.split(|c: char| !is_inside(c));
+                let names = parts.filter(|word| word.starts_with(|c: char| c.is_ascii_lowercase()));
+                words.extend(names.map(str::to_owned));
+            }
+        }
+    }
+    words
+}
+
+fn repository() -> PathBuf {
+    let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    fs::canonicalize(crate_folder.join("..")).unwrap()
+}
+
+/// A machine with no more than it must have, and `text`.
+fn check(text: &str, expected: &Expect) {
+    let module = format!(
+        "{{ config, lib, pkgs, ... }}: {{ fileSystems.\"/\".device = \"LABEL=root\";\n{text}\n}}"
+    );
+    expected.assert_eq(&Evaluation::of_text(&module).error());
+}
+
+#[test]
+fn the_smallest_example_is_as_people_write_it() {
+    let text = fs::read_to_string(repository().join("examples/minimal/configuration.nix")).unwrap();
+    expect![[r#"
+        { config, pkgs, ... }:
+        {
+          boot.loader.grub.device = "/dev/sda";
+          fileSystems."/".device = "/dev/sda1";
+          services.sshd.enable = true;
+        }
+    "#]]
+    .assert_eq(&text);
+}
+
+#[test]
+fn the_modules_are_of_this_version() {
+    let text = fs::read_to_string(repository().join("modules/version.nix")).unwrap();
+    assert!(text.contains(&format!("\"{}\"", env!("CARGO_PKG_VERSION"))));
+}
+
+/// All options that are no attributes of a set of them, as `{ name, option }`.
+const OPTIONS: &str = r#"
+  let
+    collect = path: value:
+      if value._type or null == "option" then
+        [ { name = builtins.concatStringsSep "." path; option = value; } ]
+      else if builtins.isAttrs value then
+        builtins.concatLists (map (name: collect (path ++ [ name ]) value.${name})
+          (builtins.attrNames (removeAttrs value [ "_module" ])))
+      else [ ];
+  in collect [ ] options"#;
+
+#[test]
+fn every_option_has_a_description() {
+    let evaluation = Evaluation::of_text("{ }");
+    let without = evaluation.value(&format!(
+        "map (item: item.name) (builtins.filter (item: item.option.description or \"\" == \"\") ({OPTIONS}))"
+    ));
+    assert_eq!(without, json!([]));
+}
+
+/// An example that is Nix is read as the user would write it into a configuration.
+#[test]
+fn every_example_is_a_value_that_its_option_takes() {
+    let evaluation = Evaluation::of_text("{ fileSystems.\"/\".device = \"LABEL=root\"; }");
+    let texts = evaluation.value(&format!(
+        "builtins.listToAttrs (map ({{ name, option }}: {{ inherit name; value = option.example.text; }}) \
+           (builtins.filter (item: item.option.example._type or null == \"literalExpression\") ({OPTIONS})))"
+    ));
+    let texts: BTreeMap<String, String> = serde_json::from_value(texts).unwrap();
+    let attributes: String = texts
+        .iter()
+        .map(|(name, text)| format!("\"{name}\" = (\n{text}\n);\n"))
+        .collect();
+    let file = evaluation.folder.path().join("examples.nix");
+    fs::write(
+        &file,
+        format!("{{ config, lib, pkgs }}: {{\n{attributes}}}"),
+    )
+    .unwrap();
+    let wrong = evaluation.value(&format!(
+        "let written = import {} {{ inherit config lib pkgs; }}; in \
+         map (item: item.name) (builtins.filter ({{ name, option }}: \
+           option ? example && !(option.type.check (written.${{name}} or option.example))) ({OPTIONS}))",
+        file.display()
+    ));
+    assert_eq!(wrong, json!([]));
+}
+
+#[test]
+fn what_does_not_exist_is_named_with_what_is_meant() {
+    check(
+        "boot.kernelPramas = [ ];",
+        &expect![[r#"
+        The option `boot.kernelPramas' does not exist.
+          - <folder>/configuration.nix:2:1: [ ]
+        hint: did you mean `boot.kernelParams'?"#]],
+    );
+    check(
+        "users.users.alice = { isNormalUser = true; extraGroup = [ ]; };",
+        &expect![[r#"
+            The option `users.users.alice.extraGroup' does not exist.
+              - <folder>/configuration.nix:2:44: [ ]
+            hint: did you mean `users.users.alice.extraGroups'?"#]],
+    );
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_shown_with_its_place() {
+    check(
+        "boot.consoleLogLevel = \"high\";",
+        &expect![[r#"
+        The option `boot.consoleLogLevel' has a value that is not of type `signed integer', but a string:
+          - <folder>/configuration.nix:2:1: "high"
+        example: boot.consoleLogLevel = 7;"#]],
+    );
+    check(
+        "fileSystems.\"/srv\" = { device = \"LABEL=srv\"; options = \"noatime\"; };",
+        &expect![[r#"
+            The option `fileSystems."/srv".options' has a value that is not of type `non-empty list of non-empty strings', but a string:
+              - <folder>/configuration.nix:2:46: "noatime"
+            hint: a list is written in brackets: [ "noatime" ]
+            example: fileSystems."/srv".options = [
+              "noatime"
+              "nofail"
+            ];"#]],
+    );
+}
+
+#[test]
+fn two_definitions_that_exclude_each_other() {
+    check(
+        "imports = [ { networking.hostName = \"a\"; } { networking.hostName = \"b\"; } ];",
+        &expect![[r#"
+            The option `networking.hostName' has conflicting definition values; they differ:
+              - <folder>/configuration.nix:2:46: "b"
+              - <folder>/configuration.nix:2:15: "a"
+            hint: remove all but one, or let one win: networking.hostName = lib.mkForce "b";"#]],
+    );
+}
+
+#[test]
+fn what_contradicts_itself_is_refused_with_the_way_out() {
+    let table = [
+        "imports = [ { fileSystems = lib.mkForce { }; } ];",
+        "fileSystems.\"/srv\" = { };",
+        "fileSystems.\"/a\".device = \"/b/x\"; fileSystems.\"/b\".device = \"/a/x\";",
+        "users.mutableUsers = false;",
+        "users.users.alice = { };",
+        "users.users.alice = { isNormalUser = true; uid = 1000; }; \
+         users.users.bob = { isNormalUser = true; uid = 1000; };",
+        "users.users.alice = { isNormalUser = true; extraGroups = [ \"nobodys\" ]; };",
+        "systemd.tmpfiles.rules = [ \"c /dev/x 0600 root root - 1:3\" ];",
+        "systemd.tmpfiles.rules = [ \"d relative\" ];",
+        "systemd.tmpfiles.rules = [ \"d /srv rwx\" ];",
+        "systemd.tmpfiles.rules = [ \"L /srv/link\" ];",
+        "boot.extraModprobeConfig = \"install x /bin/true\";",
+        "boot.loader.grub = { device = \"/dev/sda\"; devices = [ \"/dev/sdb\" ]; };",
+        "security.pam.services.login.rootOK = true;",
+        "security.wrappers.x = { source = \"/x\"; owner = \"root\"; group = \"root\"; \
+         capabilities = \"net_raw\"; };",
+        "nixpkgs.hostPlatform = \"aarch64-linux\";",
+        "nix.channel.enable = true;",
+        "system.userActivationScripts.x = \"\";",
+        "specialisation.\"a/b\".configuration = { };",
+    ];
+    let said: Vec<String> = table
+        .iter()
+        .map(|text| {
+            let module =
+                format!("{{ lib, ... }}: {{ fileSystems.\"/\".device = \"LABEL=root\"; {text} }}");
+            format!("{text}\n{}\n", Evaluation::of_text(&module).error())
+        })
+        .collect();
+    expect![[r#"
+        imports = [ { fileSystems = lib.mkForce { }; } ];
+        the configuration contradicts itself:
+        - There is no root file system.
+          Set fileSystems."/".device to the device that has it, such as "/dev/sda1".
+
+        fileSystems."/srv" = { };
+        fileSystems."/srv" names no device.
+        Set fileSystems."/srv".device to one, such as "/dev/sda1" or "LABEL=data".
+
+        fileSystems."/a".device = "/b/x"; fileSystems."/b".device = "/a/x";
+        the configuration contradicts itself:
+        - fileSystems: each of these would have to be mounted before the next: /a, /b, /a
+
+        users.mutableUsers = false;
+        the configuration contradicts itself:
+        - Nobody could log in and become root, since users.mutableUsers is off.
+          Give root or a user in the group wheel a password or a key, or set
+          users.allowNoPasswordLogin.
+
+        users.users.alice = { };
+        the configuration contradicts itself:
+        - users.users.alice: set isNormalUser for a person, or isSystemUser for a service.
+        - users.users.alice.group is not set. If the user shall have a group of its own, write
+          users.groups.alice = { }; and users.users.alice.group = "alice";
+
+        users.users.alice = { isNormalUser = true; uid = 1000; }; users.users.bob = { isNormalUser = true; uid = 1000; };
+        the configuration contradicts itself:
+        - users.users: alice and bob have the same uid, 1000.
+
+        users.users.alice = { isNormalUser = true; extraGroups = [ "nobodys" ]; };
+        the configuration contradicts itself:
+        - users.users.alice: there is no group 'nobodys'; define users.groups.nobodys.
+
+        systemd.tmpfiles.rules = [ "c /dev/x 0600 root root - 1:3" ];
+        systemd.tmpfiles.rules: 'c /dev/x 0600 root root - 1:3': the type 'c' is not supported.
+        The types d D e f F L r R w z Z are known, with the modifiers + and !.
+
+        systemd.tmpfiles.rules = [ "d relative" ];
+        systemd.tmpfiles.rules: 'd relative': it has no absolute path.
+        The types d D e f F L r R w z Z are known, with the modifiers + and !.
+
+        systemd.tmpfiles.rules = [ "d /srv rwx" ];
+        systemd.tmpfiles.rules: 'd /srv rwx': 'rwx' is no mode; write it in octal, such as 0755.
+        The types d D e f F L r R w z Z are known, with the modifiers + and !.
+
+        systemd.tmpfiles.rules = [ "L /srv/link" ];
+        systemd.tmpfiles.rules: 'L /srv/link': it does not say what the link points to.
+        The types d D e f F L r R w z Z are known, with the modifiers + and !.
+
+        boot.extraModprobeConfig = "install x /bin/true";
+        boot.extraModprobeConfig: 'install x /bin/true' is not supported.
+        Lines `options MODULE PARAMETER=VALUE …` and `blacklist MODULE` are: they become kernel
+        parameters. There is no modprobe.d, and no shell that could run `install` lines.
+
+        boot.loader.grub = { device = "/dev/sda"; devices = [ "/dev/sdb" ]; };
+        the configuration contradicts itself:
+        - boot.loader.grub.device and boot.loader.grub.devices are both set; set one of them.
+
+        security.pam.services.login.rootOK = true;
+        the configuration contradicts itself:
+        - security.pam.services: rootOK of login or sshd would let everybody in as root.
+
+        security.wrappers.x = { source = "/x"; owner = "root"; group = "root"; capabilities = "net_raw"; };
+        security.wrappers: 'net_raw' is no capability; write cap_net_raw or cap_net_raw+ep
+
+        nixpkgs.hostPlatform = "aarch64-linux";
+        the configuration contradicts itself:
+        - nixpkgs.hostPlatform: 'aarch64-linux' is not supported; x86_64-linux is.
+
+        nix.channel.enable = true;
+        the configuration contradicts itself:
+        - nix.channel.enable is not supported; packages are pinned by cairn.lock.
+
+        system.userActivationScripts.x = "";
+        the configuration contradicts itself:
+        - system.userActivationScripts is not supported; use a service with a user.
+
+        specialisation."a/b".configuration = { };
+        the configuration contradicts itself:
+        - specialisation: 'a/b' is no name; a-z A-Z 0-9 _ . - are allowed.
+    "#]].assert_eq(&said.join("\n"));
+}
