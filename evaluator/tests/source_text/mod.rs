@@ -414,3 +414,63 @@ fn interpolation((parts, end): (Vec<(String, Written)>, String)) -> Written {
         level: SIMPLE,
     }
 }
+
+/// Short sequences of tokens, some of which are expressions.
+pub fn tokens() -> impl Strategy<Value = String> {
+    let operand = prop::sample::select(vec![
+        "a",
+        "1",
+        "1.5",
+        ".5",
+        "0.",
+        "\"s\"",
+        "''t''",
+        "./p",
+        "a/b",
+        "/c/${d}",
+        "<e>",
+        "x:y",
+        "{ }",
+        "[ ]",
+        "(a)",
+        "rec { }",
+        "{ a = 1; }",
+        "{ a }: a",
+        "a: a",
+        "let b = 1; in b",
+        "let { body = 1; }",
+        "if a then b else c",
+        "or",
+        "a.or",
+        "~/x",
+        "${a}",
+        "{ inherit a; }",
+        "{ inherit (a) b; }",
+        "{ a.b = 1; a.c = 2; }",
+        "{ a = { }; a.b = 1; }",
+        "{ a = 1; a = 2; }",
+        "{ \"a\" = 1; a.b = 1; }",
+        "{ a, a }: 1",
+        "a@{ a }: 1",
+        "{ ... }: 1",
+        "{ a, ..., b }: 1",
+        "{ , }: 1",
+        "{ a, }: 1",
+        "__curPos",
+        "assert a; b",
+        "with a; b",
+        "9223372036854775808",
+        "''\n  a\n b''",
+        "\"${\"a\"}\"",
+        "{ ${a} = 1; }",
+        "{ \"${a}\".b = 1; }",
+    ]);
+    let sign = prop::sample::select(vec![
+        "+", "-", "*", "/", "++", "//", "->", "||", "&&", "==", "!=", "<", "<=", ">", ">=", "?",
+        ".", "or", "!", ":", ",", ";", "@", "=", "a", "?a", ".a", ".${a}", "? \"a\"", " ", "",
+    ]);
+    let blank = prop::sample::select(vec!["", " ", "\n"]);
+    let step =
+        (blank, prop_oneof![operand, sign.clone(), sign]).prop_map(|(a, b)| format!("{a}{b}"));
+    prop::collection::vec(step, 1..7).prop_map(|steps| steps.concat())
+}
