@@ -14,7 +14,7 @@ use bumpalo::Bump;
 use cairn_evaluator::diagnostic::{NamedSource, Style, line_and_column};
 use cairn_evaluator::{ParseError, ParseOptions, SymbolTable, parse, show};
 use proptest::prelude::*;
-use source_text::{SAMPLES, Written, expression};
+use source_text::{SAMPLES, Written, expression, tokens};
 
 /// The tree of a text as `--parse` shows it.
 fn shown(text: &[u8]) -> Result<String, ParseError> {
@@ -66,6 +66,11 @@ proptest! {
         tokens in prop::collection::vec(prop::sample::select(TOKENS), 0..40)
     ) {
         error(tokens.concat().as_bytes());
+    }
+
+    #[test]
+    fn no_sequence_of_operands_makes_it_panic(text in tokens()) {
+        error(text.as_bytes());
     }
 
     #[test]

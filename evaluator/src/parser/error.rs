@@ -79,6 +79,10 @@ impl Failure {
     }
 }
 
+/// The remark on a `"` string that may have swallowed what follows the one that was meant.
+pub(super) const SPANS_LINES: &str =
+    "this string spans several lines: is its closing quote missing?";
+
 impl Parser<'_, '_, '_> {
     /// The current token is none that may stand here.
     pub(super) fn unexpected(&self, expected: &str) -> Failure {
@@ -139,17 +143,17 @@ impl Parser<'_, '_, '_> {
         let Some(open) = self.open.last() else {
             return failure;
         };
-        let closing = match open.token {
-            Token::ParenOpen => Token::ParenClose,
-            Token::BracketOpen => Token::BracketClose,
-            _ => Token::BraceClose,
+        let cannot_be_inside = match self.current.token {
+            Token::End => true,
+            Token::ParenClose => open.token != Token::ParenOpen,
+            Token::BracketClose => open.token != Token::BracketOpen,
+            Token::BraceClose => matches!(open.token, Token::ParenOpen | Token::BracketOpen),
+            Token::Semicolon | Token::Assign | Token::Inherit | Token::In => {
+                open.token != Token::BraceOpen
+            }
+            _ => false,
         };
-        let found = self.current.token;
-        let closes = matches!(
-            found,
-            Token::ParenClose | Token::BracketClose | Token::BraceClose
-        );
-        if found == Token::End || (closes && found != closing) {
+        if cannot_be_inside {
             let sign = open.token.sign().unwrap_or_default();
             failure.label(open.span, format!("this '{sign}' is not closed"))
         } else {
@@ -160,10 +164,7 @@ impl Parser<'_, '_, '_> {
     /// What people mean who write the current token where it does not belong.
     fn with_hint(&self, failure: Failure) -> Failure {
         let failure = match self.multi_line_string {
-            Some(string) if self.follows_on_line(string) => failure.label(
-                string,
-                "this string spans several lines: is its closing quote missing?",
-            ),
+            Some(string) if self.follows_on_line(string) => failure.label(string, SPANS_LINES),
             _ => failure,
         };
         let hint = match self.current.token {

@@ -118,12 +118,14 @@ impl<'a> Parser<'_, '_, 'a> {
                 return Err(self.unexpected("',' or '}' after an argument"));
             }
         }
-        let expected = if ellipsis {
-            "'}': nothing follows '...'"
-        } else {
-            "'}'"
-        };
-        self.close_bracket(Token::BraceClose, expected)?;
+        self.close_bracket(Token::BraceClose, "'}'")
+            .map_err(|failure| {
+                if ellipsis {
+                    failure.hint("'...' stands after all arguments")
+                } else {
+                    failure
+                }
+            })?;
         Ok(Formals {
             list: self.arena.alloc_slice_copy(&list),
             ellipsis,

@@ -3,7 +3,7 @@
 use bstr::ByteSlice;
 use bumpalo::collections::Vec as ArenaVec;
 
-use super::error::Failure;
+use super::error::{Failure, SPANS_LINES};
 use super::{Parser, Result};
 use crate::Span;
 use crate::ast::{Expr, ExprKind, Part};
@@ -39,7 +39,13 @@ impl<'a> Parser<'_, '_, 'a> {
                     offset = end;
                 }
                 Piece::Close => break,
-                Piece::End => return Err(unclosed(opening, "\"")),
+                Piece::End => {
+                    let failure = unclosed(opening, "\"");
+                    return Err(match self.multi_line_string {
+                        Some(string) => failure.label(string, SPANS_LINES),
+                        None => failure,
+                    });
+                }
             }
         }
         let span = Span::new(opening.start, offset);
