@@ -7,7 +7,7 @@
 use std::cell::Cell;
 
 use crate::attrs::Shape;
-use crate::source::Place;
+use crate::source::{Place, Position};
 use crate::symbol::Symbol;
 use crate::value::Value;
 
@@ -21,9 +21,13 @@ pub(crate) enum Code<'e> {
     /// A literal, a builtin, or a set or list of such.
     Constant(Value<'e>),
     /// A variable of the innermost scope.
-    Local(u32),
+    Local { index: u32, position: Position },
     /// A variable of a scope further out.
-    Variable { depth: u32, index: u32 },
+    Variable {
+        depth: u16,
+        index: u32,
+        position: Position,
+    },
     /// A name that no scope binds, below `with`.
     With(&'e WithVariable<'e>),
     /// `x: …`
@@ -66,7 +70,7 @@ pub(crate) enum Delayed<'e> {
     /// It is known.
     Constant(Value<'e>),
     /// It is that of a variable whose slot already stands.
-    Variable { depth: u32, index: u32 },
+    Variable { depth: u16, index: u32 },
     /// It is a function.
     Lambda(&'e Lambda<'e>),
     /// It has to be computed.
@@ -143,7 +147,7 @@ pub(crate) struct WithVariable<'e> {
     pub name: Symbol,
     pub place: Place,
     /// Depths of the scopes, innermost first; each has one slot.
-    pub scopes: &'e [u32],
+    pub scopes: &'e [u16],
 }
 
 pub(crate) struct Call<'e> {

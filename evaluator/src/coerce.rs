@@ -81,10 +81,9 @@ impl<'e> Evaluator<'e> {
 
     #[cold]
     fn cannot_coerce(&self, value: Value<'e>) -> EvalError {
-        EvalError::type_error(format!(
-            "cannot coerce {} to a string",
-            self.describe_briefly(value)
-        ))
+        let error =
+            EvalError::type_error(format!("cannot coerce {} to a string", value.describe()));
+        error.note(format!("the value is {}", self.describe_briefly(value)))
     }
 
     /// The elements with spaces between them, as derivations have lists.

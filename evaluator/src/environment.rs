@@ -11,7 +11,7 @@ pub struct Environment<'e> {
 impl<'e> Environment<'e> {
     /// The environment `depth` scopes further out.
     #[inline]
-    pub(crate) fn ancestor(&'e self, depth: u32) -> Option<&'e Environment<'e>> {
+    pub(crate) fn ancestor(&'e self, depth: u16) -> Option<&'e Environment<'e>> {
         let mut environment = self;
         for _ in 0..depth {
             environment = environment.outer?;
@@ -21,13 +21,13 @@ impl<'e> Environment<'e> {
 
     /// The slot of a variable.
     #[inline]
-    pub(crate) fn slot(&'e self, depth: u32, index: u32) -> Option<&'e Slot<'e>> {
+    pub(crate) fn slot(&'e self, depth: u16, index: u32) -> Option<&'e Slot<'e>> {
         self.ancestor(depth)?.slots.get(index as usize)
     }
 
     /// A variable's value, unforced.
     #[inline]
-    pub(crate) fn value(&'e self, depth: u32, index: u32) -> Option<Value<'e>> {
+    pub(crate) fn value(&'e self, depth: u16, index: u32) -> Option<Value<'e>> {
         self.slot(depth, index).map(Slot::value)
     }
 }

@@ -25,10 +25,16 @@ impl<'e> Evaluator<'e> {
         loop {
             match code {
                 Code::Constant(value) => return self.force(value),
-                Code::Local(index) => return self.variable(environment, index),
-                Code::Variable { depth, index } => {
+                Code::Local { index, position } => {
+                    return self.variable(environment, index, position);
+                }
+                Code::Variable {
+                    depth,
+                    index,
+                    position,
+                } => {
                     let environment = environment.ancestor(depth).ok_or_else(no_slot)?;
-                    return self.variable(environment, index);
+                    return self.variable(environment, index, position);
                 }
                 Code::With(variable) => return self.with_variable(variable, environment),
                 Code::Lambda(lambda) => return Ok(self.closure(lambda, environment)),
@@ -86,11 +92,21 @@ impl<'e> Evaluator<'e> {
     }
 
     #[inline]
-    fn variable(&mut self, environment: &'e Environment<'e>, index: u32) -> Result<Value<'e>> {
+    fn variable(
+        &mut self,
+        environment: &'e Environment<'e>,
+        index: u32,
+        position: Position,
+    ) -> Result<Value<'e>> {
         let slot = environment.slots.get(index as usize).ok_or_else(no_slot)?;
         match slot.state() {
             Value::Suspended(..) | Value::Generated(..) | Value::Thunk(_) | Value::Blackhole => {
-                self.force_slot(slot)
+                match self.force_slot(slot) {
+                    Err(error) if error.kind() == ErrorKind::InfiniteRecursion => {
+                        Err(error.at(self.sources.name_at(position)))
+                    }
+                    result => result,
+                }
             }
             value => Ok(value),
         }

@@ -131,9 +131,10 @@ impl<'e> Evaluator<'e> {
             (Value::Float(left), Value::Int(right)) => Ok(Value::Float(left + right as f64)),
             (Value::Int(_) | Value::Float(_), other) => Err(EvalError::type_error(format!(
                 "cannot add {} to {}",
-                self.describe_briefly(other),
+                other.describe(),
                 left.describe()
-            ))),
+            ))
+            .note(format!("the value is {}", self.describe_briefly(other)))),
             (Value::Path(path), other) => {
                 let end = self.coerce_to_string(other, Coercion::Strict)?;
                 if end.has_context() {

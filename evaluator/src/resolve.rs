@@ -13,7 +13,7 @@ use crate::code::{
     SetScope, Unary, WithScope, WithVariable,
 };
 use crate::environment::Environment;
-use crate::error::{ErrorKind, EvalError, Result};
+use crate::error::{ErrorKind, EvalError, Result, Traced as _};
 use crate::evaluator::Evaluator;
 use crate::known;
 use crate::source::{Place, Position};
@@ -140,10 +140,13 @@ impl<'e> Lowering<'_, 'e> {
     /// `name` is what the expression is bound to, for functions to know their names.
     #[expect(clippy::too_many_lines, reason = "one arm a kind of expression")]
     fn expr(&mut self, expr: &Expr<'_>, name: Option<Symbol>) -> Result<Code<'e>> {
-        self.e
-            .check_stack()
-            .map_err(|error| error.at(self.place(expr.span)))?;
         let place = self.place(expr.span);
+        self.e.check_stack().at(place)?;
+        if self.scopes.len() >= usize::from(u16::MAX) {
+            return Err(
+                EvalError::new(ErrorKind::StackOverflow, "scopes are nested too deeply").at(place),
+            );
+        }
         Ok(match expr.kind {
             ExprKind::Int(number) => Code::Constant(Value::Int(number)),
             ExprKind::Float(number) => Code::Constant(Value::Float(number)),
@@ -263,8 +266,8 @@ impl<'e> Lowering<'_, 'e> {
     fn delay(&mut self, code: Code<'e>, same_scope: bool) -> Delayed<'e> {
         match code {
             Code::Constant(value) => Delayed::Constant(value),
-            Code::Local(index) if !same_scope => Delayed::Variable { depth: 0, index },
-            Code::Variable { depth, index } => Delayed::Variable { depth, index },
+            Code::Local { index, .. } if !same_scope => Delayed::Variable { depth: 0, index },
+            Code::Variable { depth, index, .. } => Delayed::Variable { depth, index },
             Code::Lambda(lambda) => Delayed::Lambda(lambda),
             code => Delayed::Suspend(self.e.add_code(code)),
         }
@@ -276,13 +279,18 @@ impl<'e> Lowering<'_, 'e> {
 
     /// A variable as seen from `skipped` scopes further out, in code of the innermost scope.
     fn variable_from(&self, name: Symbol, place: Place, skipped: usize) -> Result<Code<'e>> {
+        let position = place.start;
         let mut withs = Vec::new();
-        for (scope, depth) in self.scopes.iter().rev().zip(0u32..).skip(skipped) {
+        for (scope, depth) in self.scopes.iter().rev().zip(0u16..=u16::MAX).skip(skipped) {
             if let Some(index) = scope.index_of(name) {
                 return Ok(if depth == 0 {
-                    Code::Local(index)
+                    Code::Local { index, position }
                 } else {
-                    Code::Variable { depth, index }
+                    Code::Variable {
+                        depth,
+                        index,
+                        position,
+                    }
                 });
             }
             if matches!(scope, Scope::With) {
@@ -487,7 +495,10 @@ impl<'e> Lowering<'_, 'e> {
                     self.delay(code, same_scope)
                 }
                 AttrValue::InheritedFrom(source) => {
-                    let subject = Code::Local(first_source.saturating_add(source));
+                    let subject = Code::Local {
+                        index: first_source.saturating_add(source),
+                        position: place.start,
+                    };
                     let select = Select {
                         subject,
                         name: attr.name,

@@ -193,6 +193,25 @@ impl<'e> Sources<'e> {
             .get(start..start.checked_add(place.len as usize)?)
     }
 
+    /// The place of the name that starts at `position`.
+    #[must_use]
+    pub fn name_at(&self, position: Position) -> Place {
+        let Some((index, offset)) = self.find(position) else {
+            return Place::NONE;
+        };
+        let text = self.list.get(index).map_or(&[][..], |source| source.text);
+        let rest = text.get(offset as usize..).unwrap_or_default();
+        let of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_'-".contains(byte);
+        let len = rest
+            .iter()
+            .position(|byte| !of_name(byte))
+            .unwrap_or(rest.len());
+        Place {
+            start: position,
+            len: u32::try_from(len).unwrap_or(u32::MAX),
+        }
+    }
+
     /// `file:line:column`, or in words where there is no file.
     #[must_use]
     pub fn describe(&self, position: Position) -> String {

@@ -119,14 +119,8 @@ fn literals_and_operators() {
         ("\"a\" + \"b\"", "\"ab\""),
         ("/a + \"/b/../c\"", "/a/c"),
         ("/a + /b", "/a/b"),
-        (
-            "\"a\" + 1",
-            "error: cannot coerce an integer: 1 to a string",
-        ),
-        (
-            "1 + \"a\"",
-            "error: cannot add a string: \"a\" to an integer",
-        ),
+        ("\"a\" + 1", "error: cannot coerce an integer to a string"),
+        ("1 + \"a\"", "error: cannot add a string to an integer"),
         (
             "if 1 then 2 else 3",
             "error: value is an integer while a Boolean was expected",
@@ -282,13 +276,13 @@ fn sets() {
 fn strings_and_paths() {
     check(&[
         ("\"a${\"b\"}c\"", "\"abc\""),
-        ("\"${1}\"", "error: cannot coerce an integer: 1 to a string"),
+        ("\"${1}\"", "error: cannot coerce an integer to a string"),
         ("\"${{ __toString = self: self.x; x = \"s\"; }}\"", "\"s\""),
         ("\"${{ outPath = \"o\"; }}\"", "\"o\""),
         ("\"${{ outPath = { outPath = \"o\"; }; }}\"", "\"o\""),
         (
             "\"${{ a = 1; }}\"",
-            "error: cannot coerce a set: { a = …; } to a string",
+            "error: cannot coerce a set to a string",
         ),
         ("\"${x: x}\"", "error: cannot coerce a function to a string"),
         ("./a", "/base/a"),

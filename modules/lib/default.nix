@@ -12,6 +12,8 @@ let
     attrsets = part ./attrsets.nix;
     lists = part ./lists.nix;
     strings = part ./strings.nix;
+    stringsWithDeps = part ./strings-with-deps.nix;
+    path = part ./path.nix;
     versions = part ./versions.nix;
     asserts = part ./asserts.nix;
     debug = part ./debug.nix;
@@ -70,6 +72,9 @@ let
       any
       attrNames
       attrValues
+      bitAnd
+      bitOr
+      bitXor
       catAttrs
       concatLists
       concatMap
@@ -78,10 +83,10 @@ let
       elem
       elemAt
       filter
-      functionArgs
       genericClosure
       genList
       getAttr
+      groupBy
       hasAttr
       head
       intersectAttrs
@@ -108,7 +113,9 @@ let
       sub
       substring
       tail
+      splitVersion
       trace
+      zipAttrsWith
       ;
     inherit (parts.trivial)
       and
@@ -123,6 +130,7 @@ let
       defaultTo
       flip
       fromHexString
+      functionArgs
       id
       importJSON
       importTOML
@@ -348,6 +356,14 @@ let
       withFeature
       withFeatureAs
       ;
+    inherit (parts.stringsWithDeps)
+      fullDepEntry
+      noDepEntry
+      packEntry
+      stringAfter
+      textClosureList
+      textClosureMap
+      ;
     inherit (parts.asserts)
       assertEachOneOf
       assertMsg
@@ -379,6 +395,7 @@ let
       ;
     inherit (parts.meta)
       addMetaAttrs
+      appendToName
       availableOn
       dontDistribute
       getExe
@@ -389,8 +406,10 @@ let
       hiPrioSet
       lowPrio
       lowPrioSet
+      mapDerivationAttrset
       setName
       setPrio
+      updateName
       ;
     inherit (parts.sources)
       canCleanSource
@@ -404,6 +423,11 @@ let
     inherit (parts.filesystem)
       listFilesRecursive
       ;
+    inherit (parts.filesystem) pathIsDirectory pathIsRegularFile pathType;
+    # Hashes that are certainly wrong: the error of a build then says the right one.
+    fakeHash = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    fakeSha256 = lib.strings.replicate 64 "0";
+    fakeSha512 = lib.strings.replicate 128 "0";
     inherit (parts.options)
       getFiles
       getValues
@@ -459,6 +483,7 @@ let
       mkChangedOptionModule
       mkDefault
       mkDefinition
+      mkDerivedConfig
       mkFixStrictness
       mkForce
       mkIf
@@ -474,6 +499,7 @@ let
       mkStrict
       mkVMOverride
       pushDownProperties
+      importApply
       setDefaultModuleLocation
       sortProperties
       unifyModuleSyntax

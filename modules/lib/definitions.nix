@@ -82,7 +82,7 @@ rec {
     loc: option: defs:
     let
       evaluated = evalDefinitions loc option defs;
-      value = builtins.addErrorContext "while evaluating the option `${showOption loc}':" (
+      value = builtins.addErrorContext "while evaluating the option `${showOption loc}'${diagnostics.whereDefined loc defs}:" (
         if option ? apply then option.apply evaluated.value else evaluated.value
       );
     in

@@ -191,6 +191,15 @@ rec {
     else
       concatMapStringsSep " and " toString (option.declarations or [ ]);
 
+  whereDefined =
+    loc: defs:
+    if defs == [ ] then
+      ""
+    else
+      " (defined at ${concatMapStringsSep ", " (place loc) (take 3 defs)}${
+        if length defs > 3 then ", …" else ""
+      })";
+
   showDefsAt =
     loc: defs:
     concatMapStrings (
@@ -322,6 +331,17 @@ rec {
     + (if firstLine != "" then "\n  ${firstLine}" else "")
     + (if option ? type then "\n  type: ${option.type.description}" else "");
 
+  notADeclaration =
+    loc: file: value:
+    "`${showOption loc}' in `${file}' is ${
+      if isAttrs value && value._type or "" == "option-type" then
+        "a type; write mkOption { type = …; }"
+      else
+        "${kindOf value}${
+          if isAttrs value then " of the kind `${value._type}'" else ""
+        }, but options are declared with mkOption, or by a set of such declarations"
+    }";
+
   readOnlySetTwice =
     loc: defs: "The option `${showOption loc}' is read-only, but it's set multiple times:${showDefsAt loc defs}";
 
@@ -343,15 +363,21 @@ rec {
           full = deepen def.path def.value;
           suggestions = suggest options full.path;
           shown = showValue full.value;
+          text = "The option `${showOption (prefix ++ full.path)}' does not exist."
+            + "\n  - ${place def.path def}${if shown == null then "" else ": ${indented shown}"}"
+            + (
+              if suggestions == [ ] then
+                ""
+              else
+                "\nhint: did you mean ${
+                  concatMapStringsSep " or " (p: "`${showOption (prefix ++ p)}'") suggestions
+                }?"
+            );
         in
-        "The option `${showOption (prefix ++ full.path)}' does not exist."
-        + "\n  - ${place def.path def}${if shown == null then "" else ": ${indented shown}"}"
-        + (
-          if suggestions == [ ] then
-            ""
-          else
-            "\nhint: did you mean ${concatMapStringsSep " or " (p: "`${showOption (prefix ++ p)}'") suggestions}?"
-        );
+        # Showing a value can fail in a way that nothing catches.
+        builtins.addErrorContext
+          "while showing the definitions of `${showOption (prefix ++ def.path)}', an option that does not exist:"
+          text;
       count = length definitions;
     in
     concatMapStringsSep "\n" one (take 8 definitions)

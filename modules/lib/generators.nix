@@ -115,7 +115,7 @@ rec {
       value =
         v:
         let
-          text = replaceStrings [ "\n" "\t" "\b" ] [ "\\n" "\\t" "\\b" ] (
+          text = replaceStrings [ "\n" "\t" ] [ "\\n" "\\t" ] (
             escape [ "\\" "\"" ] (mkValueStringDefault { } v)
           );
         in

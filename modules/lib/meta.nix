@@ -4,6 +4,18 @@
 rec {
   addMetaAttrs = attrs: drv: drv // { meta = (drv.meta or { }) // attrs; };
   setName = name: drv: drv // { inherit name; };
+  updateName = f: drv: drv // { name = f drv.name; };
+  # "hello-1.2" with "x" is "hello-x-1.2".
+  appendToName =
+    suffix:
+    updateName (
+      name:
+      let
+        parsed = builtins.parseDrvName name;
+      in
+      "${parsed.name}-${suffix}${if parsed.version == "" then "" else "-${parsed.version}"}"
+    );
+  mapDerivationAttrset = f: builtins.mapAttrs (_: x: if lib.isDerivation x then f x else x);
   setPrio = priority: addMetaAttrs { inherit priority; };
   lowPrio = setPrio 10;
   hiPrio = setPrio (-10);

@@ -291,7 +291,7 @@ rec {
           _file = name;
           key = toString (m.key or key);
           disabledModules = m.disabledModules or [ ];
-          imports = if hasSections then m.imports or [ ] else (m.require or [ ]) ++ (m.imports or [ ]);
+          imports = if m ? require && !hasSections then m.require ++ (m.imports or [ ]) else m.imports or [ ];
           options = m.options or { };
           config =
             if extra == { } then
@@ -340,6 +340,10 @@ rec {
     if isFunction f then applyModuleArgs key f args else f;
   applyIfFunction = applyModuleArgsIfFunction;
 
+  # Imports a module from a file that is a function of static arguments first.
+  importApply =
+    file: static:
+    lib.setDefaultModuleLocation file (import file static);
   setDefaultModuleLocation = file: module: {
     _file = file;
     imports = [ module ];
@@ -355,14 +359,14 @@ rec {
       declared = zipAttrsWith (_: entries: entries) (
         map (
           d:
-          if isAttrs d.options then
+          if isAttrs d.options && !(d.options ? _type) then
             mapAttrs (_: options: {
               inherit (d) file;
               inherit options;
               parent = d.options;
             }) d.options
           else
-            throw "options are declared with mkOption, but `${showOption prefix}' in `${d.file}' is declared as ${diagnostics.kindOf d.options}"
+            throw (diagnostics.notADeclaration prefix d.file d.options)
         ) declarations
       );
       defined = zipAttrsWith (_: entries: entries) (
@@ -519,6 +523,8 @@ rec {
           // {
             options = mkOption {
               type = types.submoduleWith {
+                # As where the submodule is declared.
+                shorthandOnlyDefinesConfig = null;
                 modules = [
                   {
                     _file = entry.file;

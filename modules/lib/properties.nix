@@ -236,4 +236,18 @@ rec {
       wrap (mkMerge (map (def: mkOverride priority (mkDefinition def)) option.definitionsWithLocations))
     );
   mkAliasIfDef = option: mkIf (lib.isOption option && option.isDefined);
+  # Definitions computed from another option's values: `f` of each.
+  mkDerivedConfig =
+    option: f:
+    mkAliasIfDef option (
+      mkMerge (
+        map (
+          def:
+          mkDefinition {
+            inherit (def) file;
+            value = f def.value;
+          }
+        ) option.definitionsWithLocations
+      )
+    );
 }

@@ -6,6 +6,7 @@ mod derivation;
 mod fetch;
 mod import;
 mod paths;
+pub mod regex;
 mod world;
 
 use crate::builtin::Builtin;

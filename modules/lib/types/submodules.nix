@@ -44,7 +44,7 @@ rec {
     let
       asModule =
         def:
-        if isAttrs def.value && shorthandOnlyDefinesConfig then
+        if isAttrs def.value && shorthandOnlyDefinesConfig == true then
           {
             _file = def.file;
             config = def.value;
