@@ -22,7 +22,7 @@ use crate::realise::{Event, RealiseError};
 use crate::references::ReferenceScanner;
 use crate::schedule::all_present;
 use crate::store::Store;
-use crate::{canonical, tree};
+use crate::{canonical, program, tree};
 
 /// What a worker hands to the publisher. The locks are held until it is dropped.
 pub(crate) struct Built {
@@ -90,6 +90,7 @@ pub(crate) fn build(
         });
     }
     let builder = find_builder(path, derivation, builders)?;
+    let limits = builders.limits();
     let folder = Folder(store.workspace()?.fresh());
     let job = Job {
         store,
@@ -106,7 +107,15 @@ pub(crate) fn build(
             .map_err(StoreError::from)?;
     }
     let begin = Instant::now();
-    call(builder, &job)?;
+    match builder {
+        Builder::OfThisProgram(builder) => call(builder, &job)?,
+        Builder::Program => {
+            program::run(&job, &folder.0, limits).map_err(|source| RealiseError::Build {
+                derivation: path.clone(),
+                source: source.into(),
+            })?
+        }
+    }
     let build = begin.elapsed();
     // A build that filled its scratch folder should not keep that space while the disk syncs.
     tree::remove(&job.scratch).map_err(StoreError::from)?;
@@ -138,13 +147,24 @@ fn lock_outputs(store: &Store, derivation: &Derivation) -> Result<Vec<PathLock>,
         .map_err(|error| StoreError::from(error).into())
 }
 
+/// What makes the outputs.
+enum Builder<'a> {
+    OfThisProgram(&'a dyn Build),
+    /// The derivation's own, in a root of its own.
+    Program,
+}
+
 fn find_builder<'a>(
     path: &StorePath,
     derivation: &Derivation,
     builders: &'a Builders,
-) -> Result<&'a dyn Build, RealiseError> {
+) -> Result<Builder<'a>, RealiseError> {
     let name = derivation.builder.to_string();
-    builders.get(&name).ok_or_else(|| RealiseError::NoBuilder {
+    if name.starts_with('/') {
+        return Ok(Builder::Program);
+    }
+    let found = builders.get(&name).map(Builder::OfThisProgram);
+    found.ok_or_else(|| RealiseError::NoBuilder {
         derivation: path.clone(),
         builder: name,
         known: builders.names().collect::<Vec<_>>().join(", "),

@@ -1,7 +1,7 @@
 //! What a builder gets, and the builders by name.
 //!
-//! Builders are functions of this program. A derivation names one as `builtin:<name>` in its
-//! `builder` field, and carries the version of the builder's output format in its environment, so
+//! Builders are functions of this program, or programs of the store. A derivation names one of the
+//! former as `builtin:<name>` in its `builder` field, and carries the version of the builder's output format in its environment, so
 //! that changing what a builder makes changes the names of its outputs.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 use cairn_store_path::{Derivation, StorePath};
 
 use crate::error::StoreError;
+use crate::program::Limits;
 use crate::store::Store;
 
 /// What a builder fails with.
@@ -39,6 +40,7 @@ where
 #[derive(Default)]
 pub struct Builders {
     by_name: BTreeMap<String, Box<dyn Build>>,
+    limits: Limits,
 }
 
 impl Builders {
@@ -51,6 +53,15 @@ impl Builders {
     /// Adds a builder under the whole name, `builtin:<name>`; replaces one of the same name.
     pub fn insert(&mut self, name: &str, builder: impl Build + 'static) {
         self.by_name.insert(name.to_owned(), Box::new(builder));
+    }
+
+    /// Limits builders that are programs of the store.
+    pub fn limit_programs(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// The builder called `name`.

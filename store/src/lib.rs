@@ -12,6 +12,9 @@
 
 #![forbid(unsafe_code)]
 
+/// Platform of the machines that derivations are built on.
+pub const SYSTEM: &str = "x86_64-linux";
+
 mod add;
 mod build;
 mod canonical;
@@ -25,6 +28,7 @@ mod job;
 mod lock;
 pub mod nar;
 mod profile;
+mod program;
 mod publish;
 mod realise;
 mod references;
@@ -41,6 +45,7 @@ pub use image_database::write_database;
 pub use info::PathInfo;
 pub use job::{Build, BuildError, Builders, Job, JobError};
 pub use profile::{Generation, ProfileError};
+pub use program::{Limits, ProgramError, log_file};
 pub use realise::{Event, Observer, Quiet, RealiseError, Realised};
 pub use references::ReferenceScanner;
 pub use sandbox::{Access, Network, Sandbox, SandboxError, Stdio};

@@ -16,7 +16,7 @@ use std::io::{self, Write as _};
 use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Output};
 
-use cairn_sys::namespace::{Guest, Stage, Step};
+use cairn_sys::namespace::{Guest, Identity, Stage, Step};
 
 use crate::error::{IoError, StoreError, io_error};
 use crate::store::Store;
@@ -319,6 +319,7 @@ impl<'a> Sandbox<'a> {
             steps: plan.steps,
             working_directory: self.working_directory.clone(),
             host_network: self.network == Network::Host,
+            identity: Identity::ROOT,
         })
     }
 
@@ -335,7 +336,11 @@ impl<'a> Sandbox<'a> {
     }
 }
 
-fn explain(program: String, stage: io::Result<Stage>, source: io::Error) -> SandboxError {
+pub(crate) fn explain(
+    program: String,
+    stage: io::Result<Stage>,
+    source: io::Error,
+) -> SandboxError {
     let what = match stage {
         Ok(Stage::Namespaces | Stage::Map) => return SandboxError::Refused { program, source },
         Ok(Stage::Exec) => return SandboxError::Exec { program, source },
@@ -357,13 +362,13 @@ fn explain(program: String, stage: io::Result<Stage>, source: io::Error) -> Sand
 
 /// Collects steps; each folder is made once.
 #[derive(Default)]
-struct RootPlan {
-    steps: Vec<Step>,
+pub(crate) struct RootPlan {
+    pub(crate) steps: Vec<Step>,
     made: BTreeSet<PathBuf>,
 }
 
 impl RootPlan {
-    fn folder(&mut self, path: &Path) {
+    pub(crate) fn folder(&mut self, path: &Path) {
         let mut above: Vec<&Path> = path.ancestors().collect();
         above.pop();
         for folder in above.into_iter().rev() {
@@ -373,7 +378,7 @@ impl RootPlan {
         }
     }
 
-    fn file(&mut self, path: &Path) {
+    pub(crate) fn file(&mut self, path: &Path) {
         self.folder_above(path);
         if self.made.insert(path.to_owned()) {
             self.steps.push(Step::File(path.to_owned()));
@@ -386,7 +391,7 @@ impl RootPlan {
         }
     }
 
-    fn link(&mut self, target: &Path, at: &Path) {
+    pub(crate) fn link(&mut self, target: &Path, at: &Path) {
         self.folder_above(at);
         self.steps.push(Step::Link {
             target: target.to_owned(),
@@ -394,7 +399,7 @@ impl RootPlan {
         });
     }
 
-    fn bind(&mut self, from: &Path, at: &Path, read_only: bool) {
+    pub(crate) fn bind(&mut self, from: &Path, at: &Path, read_only: bool) {
         self.folder(at);
         self.steps.push(Step::Bind {
             from: from.to_owned(),
@@ -403,7 +408,19 @@ impl RootPlan {
         });
     }
 
-    fn devices(&mut self) {
+    /// As `bind`, where the file is in its place, or the folder is still to be made.
+    pub(crate) fn bind_existing(&mut self, from: &Path, at: &Path, folder: bool) {
+        if folder {
+            self.folder(at);
+        }
+        self.steps.push(Step::Bind {
+            from: from.to_owned(),
+            at: at.to_owned(),
+            read_only: true,
+        });
+    }
+
+    pub(crate) fn devices(&mut self) {
         for folder in ["/dev/pts", "/dev/shm"] {
             self.folder(Path::new(folder));
         }

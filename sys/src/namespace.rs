@@ -2,7 +2,7 @@
 //! namespaces, without any privilege.
 //!
 //! The caller describes the root as a list of [`Step`]s below a fresh tmpfs. Between `fork` and
-//! `exec`, the child enters the namespaces, maps itself to root in them, forks once more (only
+//! `exec`, the child enters the namespaces, maps itself to a user in them, forks once more (only
 //! children enter a PID namespace), does the steps and moves into the new root. All strings are
 //! prepared before: the child of a threaded program must not allocate.
 //!
@@ -62,6 +62,22 @@ pub struct Guest {
     pub working_directory: PathBuf,
     /// Whether the guest shares the host's network; else it has a loopback interface of its own.
     pub host_network: bool,
+    /// Who the guest takes itself for.
+    pub identity: Identity,
+}
+
+/// What the calling user and group are called in the guest: outside, they stay who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// The user's number.
+    pub uid: u32,
+    /// The group's number.
+    pub gid: u32,
+}
+
+impl Identity {
+    /// May do all that can be done within the guest.
+    pub const ROOT: Self = Self { uid: 0, gid: 0 };
 }
 
 /// Where making the guest failed.
@@ -69,7 +85,7 @@ pub struct Guest {
 pub enum Stage {
     /// The kernel refuses new namespaces.
     Namespaces,
-    /// The kernel refuses to map the user to root.
+    /// The kernel refuses to map the user.
     Map,
     /// Fork, private mounts, tmpfs or move into the new root failed.
     Root,
@@ -205,8 +221,8 @@ impl Prepared {
             calls: calls.collect::<io::Result<_>>()?,
             mount_point: c_string(&guest.mount_point)?,
             working_directory: c_string(&guest.working_directory)?,
-            uid_map: CString::new(format!("0 {uid} 1"))?,
-            gid_map: CString::new(format!("0 {gid} 1"))?,
+            uid_map: CString::new(format!("{} {uid} 1", guest.identity.uid))?,
+            gid_map: CString::new(format!("{} {gid} 1", guest.identity.gid))?,
             host_network: guest.host_network,
             is_root: uid.is_root(),
             report,
