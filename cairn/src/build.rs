@@ -1,48 +1,27 @@
 //! From wanted packages to a built machine: lock, instantiate, fetch, realise, image.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
+use bstr::ByteSlice as _;
 use cairn_bootloader::{Options, Serial, Timeout};
-use cairn_debian::{
-    Archive, DEBIAN_KEYRING, FetchOptions, Fetcher, Lock, Request, Security, Source, UpdateOptions,
-    host_codename, host_sources, mirror_sources, parse_date,
-};
+use cairn_debian::{Lock, Request, parse_date};
 use cairn_store::Store;
 use cairn_store_path::StorePath;
 
 use crate::builders::builders;
 use crate::grub::Grub;
 use crate::image::{DiskImage, Placement, cached_disk_image};
+use crate::lock_file::{LockFile, REPLACED};
 use crate::machine::Machine;
 use crate::packages::PackageSet;
 use crate::place::Place;
 use crate::progress::BuildProgress;
+use crate::supply::Supply;
 
-/// Packages that a Cairn system has something else for; nothing may pull them in.
-const REPLACED: [&str; 19] = [
-    "adduser",
-    "base-files",
-    "base-passwd",
-    "dbus",
-    "debconf",
-    "debianutils",
-    "dpkg",
-    "init-system-helpers",
-    "initramfs-tools",
-    "libpam-runtime",
-    "libpam-systemd",
-    "linux-base",
-    "lsb-base",
-    "perl-base",
-    "runit-helper",
-    "systemd",
-    "sysvinit-utils",
-    "ucf",
-    "udev",
-];
+/// The builder of packages' files.
+const FETCH_DEB: &str = "builtin:fetch-deb";
 
 /// What is built.
 #[derive(Debug, Clone, Copy)]
@@ -91,7 +70,8 @@ pub fn build_disk(
     describe: impl FnOnce(&PackageSet<'_>, &Lock) -> Result<Machine>,
 ) -> Result<Built> {
     let mut steps = Steps::default();
-    let lock = steps.time("resolve", || lock(options, plan))?;
+    let supply = Supply::new(&options.place, options.mirror.clone());
+    let lock = steps.time("resolve", || lock(options, plan, &supply))?;
     let store = Store::open(&options.place.store)?;
     let (packages, machine, toplevel) = steps.time("instantiate", || {
         let mut packages = PackageSet::new(&store, &lock)?;
@@ -105,13 +85,6 @@ pub fn build_disk(
     let missing = wanted
         .iter()
         .any(|path| !store.is_valid(path).unwrap_or(false));
-    steps.time("fetch", || {
-        if missing {
-            fetch(options, &lock)
-        } else {
-            Ok(())
-        }
-    })?;
     steps.time("realise", || {
         if !missing {
             return Ok(());
@@ -120,9 +93,7 @@ pub fn build_disk(
             .iter()
             .map(|path| packages.derivation_of(path))
             .collect::<Result<Vec<_>>>()?;
-        let builders = builders(fetcher(options)?, lock.clone());
-        store.realise(&derivations, &builders, &BuildProgress::new())?;
-        anyhow::Ok(())
+        realise(&store, &supply, &lock, &derivations)
     })?;
     let image = steps.time("image", || {
         let image = DiskImage {
@@ -168,58 +139,44 @@ impl Steps {
 
 /// The lock file's content if it answers the request; else the packages are resolved, and the lock
 /// file is written.
-fn lock(options: &BuildOptions, plan: &Plan<'_>) -> Result<Lock> {
+fn lock(options: &BuildOptions, plan: &Plan<'_>, supply: &Supply) -> Result<Lock> {
     let request = Request::parse(plan.packages.iter().copied())?.excluding(REPLACED);
-    let file = &options.lock_file;
+    let mut file = LockFile::read(&options.lock_file)?;
     if !options.update && file.exists() {
-        let text = fs::read_to_string(file)
-            .with_context(|| format!("cannot read the lock file '{}'", file.display()))?;
-        let lock = Lock::parse(&text).with_context(|| {
-            format!(
-                "the lock file '{}' is damaged; remove it to resolve again",
-                file.display()
-            )
-        })?;
-        match lock.verify(&request) {
-            Ok(()) => return Ok(lock),
-            Err(mismatch) => log::info!("'{}': {mismatch}", file.display()),
+        match file.lock().verify(&request) {
+            Ok(()) => return Ok(file.into_lock()),
+            Err(mismatch) => log::info!("'{}': {mismatch}", options.lock_file.display()),
         }
     }
-    let cache = options.place.cache.join("debian");
-    let archive = Archive::update(&sources(options)?, &cache, &UpdateOptions::of_host())?;
-    let lock = archive.resolve(&request)?;
-    write_atomically(file, lock.to_text().as_bytes())?;
-    Ok(lock)
+    file.write(supply.newest()?.resolve(&request)?)?;
+    Ok(file.into_lock())
 }
 
-fn sources(options: &BuildOptions) -> Result<Vec<Source>> {
-    Ok(match &options.mirror {
-        Some(mirror) => {
-            let codename = host_codename(Path::new("/"))?;
-            mirror_sources(
-                mirror,
-                &Security::Beside,
-                &codename,
-                Path::new(DEBIAN_KEYRING),
-            )
-        }
-        None => host_sources(Path::new("/"))?,
-    })
-}
-
-fn fetcher(options: &BuildOptions) -> Result<Fetcher> {
-    let cache = options.place.cache.join("debian");
-    Ok(Fetcher::new(
-        &sources(options)?,
-        &cache,
-        FetchOptions::of_host(),
-    )?)
-}
-
-/// Fetches what the cache does not have, several files at a time, with a progress bar.
-fn fetch(options: &BuildOptions, lock: &Lock) -> Result<()> {
-    let packages: Vec<_> = lock.packages().iter().collect();
-    fetcher(options)?.fetch(&packages)?;
+/// Builds what is missing of `derivations`, which are in the store; packages of the lock that are
+/// needed for that are fetched first, several at a time.
+///
+/// # Errors
+/// A package is not to be had, or a build fails. What was built stays.
+pub fn realise(
+    store: &Store,
+    supply: &Supply,
+    lock: &Lock,
+    derivations: &[StorePath],
+) -> Result<()> {
+    let missing = store.missing(derivations)?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let debs: Vec<_> = missing
+        .iter()
+        .filter(|(_, derivation)| derivation.builder == FETCH_DEB)
+        .filter_map(|(_, derivation)| lock.package(derivation.env("package")?.to_str().ok()?))
+        .collect();
+    if !debs.is_empty() {
+        supply.fetch(&debs)?;
+    }
+    let builders = builders(supply.fetcher()?, lock.clone());
+    store.realise(derivations, &builders, &BuildProgress::new())?;
     Ok(())
 }
 
@@ -236,17 +193,4 @@ fn epoch(lock: &Lock) -> Result<u32> {
         .into_iter()
         .max()
         .context("the lock file names no release; resolve again")
-}
-
-/// Writes a file so that at any moment the old or the new content is there, and is durable.
-fn write_atomically(file: &Path, content: &[u8]) -> Result<()> {
-    let folder = file.parent().unwrap_or_else(|| Path::new("."));
-    let written = fs::create_dir_all(folder).and_then(|()| {
-        let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
-        std::io::Write::write_all(&mut temporary, content)?;
-        temporary.as_file().sync_all()?;
-        temporary.persist(file)?;
-        fs::File::open(folder)?.sync_all()
-    });
-    written.with_context(|| format!("cannot write '{}'", file.display()))
 }

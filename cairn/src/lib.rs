@@ -3,6 +3,8 @@
 //! | module | step |
 //! |---|---|
 //! | [`build`] | lock, instantiate, fetch, realise, image: the whole way |
+//! | [`supply`] | the mirrors, and the cache of what they gave |
+//! | [`lock_file`] | which packages, in which versions |
 //! | [`packages`] | packages by name, and new derivations that refer to them |
 //! | [`machine`] | a machine, described through Rust |
 //! | [`builders`] | what derivations name as `builtin:…` |
@@ -22,11 +24,13 @@ pub mod diff;
 pub mod evaluate;
 mod grub;
 pub mod image;
+pub mod lock_file;
 pub mod machine;
 pub mod packages;
 mod place;
 mod progress;
 pub mod service_control;
+pub mod supply;
 pub mod vm;
 
 pub use grub::Grub;

@@ -1,6 +1,11 @@
 //! `modules/packages`, evaluated by real Nix, names the same derivations as the package set in Rust.
 
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests fail as tests do"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -42,6 +47,8 @@ fn lock() -> Lock {
             source: source.to_owned(),
             source_version: "1:2.3~rc1-4".parse().unwrap(),
             section: section.to_owned(),
+            description: None,
+            homepage: None,
             essential,
             multi_arch: MultiArch::No,
             release: "bookworm".to_owned(),
@@ -103,8 +110,7 @@ fn same_derivations_as_in_rust() {
         .collect();
     let list = names
         .iter()
-        .map(|name| format!("\"{name}\" "))
-        .collect::<String>();
+        .fold(String::new(), |list, name| list + &format!("\"{name}\" "));
     let theirs = evaluate(
         folder.path(),
         &lock,

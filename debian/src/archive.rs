@@ -4,6 +4,7 @@
 
 mod error;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
@@ -29,6 +30,12 @@ pub use error::UpdateError;
 /// The largest release file that is read: 16 MiB; Debian's have 0.2.
 const RELEASE_LIMIT: u64 = 16 << 20;
 
+/// Changed letters up to which a long name counts as near to another.
+const NEAR: usize = 2;
+
+/// Names that are suggested at most.
+const SUGGESTIONS: usize = 5;
+
 /// How to update.
 #[derive(Debug, Clone)]
 pub struct UpdateOptions {
@@ -40,6 +47,9 @@ pub struct UpdateOptions {
     pub accept_expired: bool,
     /// Whether the network is used at all; without it, what was fetched last time serves.
     pub offline: bool,
+    /// Digests of release files to take from the cache, whatever the mirrors have by now: those
+    /// that a lock pins. A source that none of them is of is updated as ever.
+    pub pins: Vec<Sha256>,
     /// The time to compare dates with.
     pub now: SystemTime,
     /// The way to the mirrors.
@@ -55,6 +65,7 @@ impl UpdateOptions {
             origin: "Debian".to_owned(),
             accept_expired: false,
             offline: false,
+            pins: Vec::new(),
             now: SystemTime::now(),
             proxies: Proxies::of_host(),
         }
@@ -151,8 +162,62 @@ impl Archive {
         &self.architecture
     }
 
-    /// The identities of the releases.
-    pub(crate) fn releases(&self) -> Vec<LockedRelease> {
+    /// The packages, each once, sorted by name: what is there to be asked for.
+    #[must_use]
+    pub fn listing(&self) -> Vec<Listed<'_>> {
+        let all = self.suites.iter().flat_map(|suite| {
+            suite
+                .index
+                .packages()
+                .map(move |package| Candidate { package, suite })
+        });
+        let mut best: BTreeMap<&str, Candidate<'_>> = BTreeMap::new();
+        for candidate in all {
+            let better = |other: &Candidate<'_>| {
+                let automatic = other
+                    .suite
+                    .not_automatic
+                    .cmp(&candidate.suite.not_automatic);
+                let version = || {
+                    crate::version::compare(candidate.package.version(), other.package.version())
+                };
+                automatic.then_with(version).is_gt()
+            };
+            let name = candidate.package.name();
+            if best.get(name).is_none_or(better) {
+                best.insert(name, candidate);
+            }
+        }
+        best.into_values()
+            .map(|candidate| candidate.package.listed())
+            .collect()
+    }
+
+    /// The names that are most like `name`, the nearest first: what may have been meant.
+    #[must_use]
+    pub fn nearest(&self, name: &str) -> Vec<&str> {
+        let limit = (name.len() / 4).clamp(1, NEAR);
+        let mut near: Vec<(usize, &str)> = self
+            .suites
+            .iter()
+            .flat_map(|suite| suite.index.packages())
+            .map(|package| package.name())
+            .filter(|other| other.len().abs_diff(name.len()) <= limit)
+            .map(|other| (strsim::damerau_levenshtein(name, other), other))
+            .filter(|(distance, _)| *distance <= limit)
+            .collect();
+        near.sort_unstable();
+        near.dedup();
+        let best = near.first().map_or(0, |(distance, _)| *distance);
+        let names = near
+            .into_iter()
+            .filter(|(distance, _)| *distance <= best + 1);
+        names.map(|(_, name)| name).take(SUGGESTIONS).collect()
+    }
+
+    /// The identities of the releases that take part, sorted.
+    #[must_use]
+    pub fn releases(&self) -> Vec<LockedRelease> {
         let mut releases: Vec<_> = self
             .suites
             .iter()
@@ -213,6 +278,17 @@ impl Archive {
             suites,
         }
     }
+}
+
+/// A package as a list of packages shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listed<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The version that would be chosen.
+    pub version: &'a str,
+    /// One line about it, if the index has one.
+    pub description: Option<&'a str>,
 }
 
 /// A package together with the release that lists it.
@@ -299,6 +375,9 @@ impl Update<'_> {
         source: &Source,
         url: &str,
     ) -> Result<Option<(Release, Sha256)>, UpdateError> {
+        if let Some(pinned) = self.pinned(source, url)? {
+            return Ok(Some(pinned));
+        }
         let list = self.cache.list_path(&source.uri, &source.suite);
         let known = match std::fs::read(&list) {
             Ok(bytes) => Some(bytes),
@@ -352,7 +431,31 @@ impl Update<'_> {
         if known.as_ref() != Some(message) {
             self.cache.write_list(&list, message)?;
         }
-        Ok(Some((release, Sha256::of(message))))
+        Ok(Some((release, self.cache.keep(message)?)))
+    }
+
+    /// The release of a source among those that are pinned, if it was seen before.
+    fn pinned(&self, source: &Source, url: &str) -> Result<Option<(Release, Sha256)>, UpdateError> {
+        let list = self.cache.list_path(&source.uri, &source.suite);
+        for pin in &self.options.pins {
+            let kept = match self.cache.kept(pin)? {
+                Some(kept) => Some(kept),
+                None => std::fs::read(&list)
+                    .ok()
+                    .filter(|bytes| Sha256::of(bytes) == *pin),
+            };
+            let Some(message) = kept else { continue };
+            // It may be another source's, which has other keys.
+            let Ok(release) = Self::verify(&message, source, url) else {
+                continue;
+            };
+            let is_of_source = release.origin == self.options.origin
+                && release.check(&source.suite, self.options.now, true).is_ok();
+            if is_of_source {
+                return Ok(Some((release, *pin)));
+            }
+        }
+        Ok(None)
     }
 
     fn verify(message: &[u8], source: &Source, url: &str) -> Result<Release, UpdateError> {

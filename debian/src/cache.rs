@@ -3,7 +3,8 @@
 //! ```text
 //! <cache>/sha256/<hex>     whole files, verified before they got this name
 //! <cache>/partial/<hex>    downloads under way; locked by the process that writes them
-//! <cache>/lists/<name>     the release file last accepted from each source
+//! <cache>/lists/<name>     the release file last accepted from each source; earlier ones stay
+//!                          below sha256, so that what a lock pins can be resolved again
 //! ```
 //!
 //! Any file may be removed at any time while no download runs.
@@ -151,11 +152,41 @@ impl Cache {
         Ok(path)
     }
 
+    /// Keeps bytes under their digest; gives the digest.
+    ///
+    /// # Errors
+    /// Writing or renaming failed.
+    pub fn keep(&self, bytes: &[u8]) -> Result<Sha256, CacheError> {
+        let sha256 = Sha256::of(bytes);
+        let path = self.path(&sha256);
+        if self.find(&sha256, bytes.len() as u64)?.is_none() {
+            self.write(&path, bytes)?;
+        }
+        Ok(sha256)
+    }
+
+    /// Bytes that [`Cache::keep`] has kept, if they are still there and undamaged.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn kept(&self, sha256: &Sha256) -> Result<Option<Vec<u8>>, CacheError> {
+        let path = self.path(sha256);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes).filter(|bytes| Sha256::of(bytes) == *sha256)),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(CacheError::new("read", &path)(cause)),
+        }
+    }
+
     /// Replaces a release file, all or nothing.
     ///
     /// # Errors
     /// Writing or renaming it failed.
     pub fn write_list(&self, path: &Path, bytes: &[u8]) -> Result<(), CacheError> {
+        self.write(path, bytes)
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), CacheError> {
         let mut file = tempfile::NamedTempFile::new_in(self.root.join("lists"))
             .map_err(CacheError::new("write", path))?;
         io::Write::write_all(&mut file, bytes).map_err(CacheError::new("write", path))?;

@@ -32,7 +32,7 @@ mod source;
 mod transport;
 mod version;
 
-pub use archive::{Archive, UpdateError, UpdateOptions};
+pub use archive::{Archive, Listed, UpdateError, UpdateOptions};
 pub use cache::{Cache, CacheError};
 pub use control::ParseControlError;
 pub use date::parse_date;

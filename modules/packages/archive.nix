@@ -4,8 +4,10 @@
 final: _:
 let
   inherit (builtins)
+    concatMap
     concatStringsSep
     elemAt
+    filter
     fromJSON
     genList
     genericClosure
@@ -107,23 +109,28 @@ let
   descriptions = index (facts.descriptions or null);
 
   isDevelopment = name: match ".*-dev" name != null;
+  isLibrary = name: match "lib.*" name != null && !isDevelopment name;
 in
 mapAttrs unlocked names
 // mapAttrs locked facts.packages
 // {
-  # The paths of the packages with headers that the locked ones called `names` depend on; of the
-  # locked ones themselves, too. Not noted: they are in the lock because the others are.
+  # The paths of what a compiler needs besides the packages called `names`, as far as they are
+  # locked: packages with headers that they depend on, and the libraries of all of them. Not noted:
+  # they are in the lock because the others are.
   developmentPathsOf =
     names:
     let
       items = map (key: { inherit key; });
-      closure = genericClosure {
+      dependencies = name: facts.packages.${name}.dependencies or [ ];
+      development = map (item: item.key) (genericClosure {
         startSet = items names;
-        operator =
-          item:
-          items (builtins.filter isDevelopment (facts.packages.${item.key}.dependencies or [ ]));
-      };
-      lockedOnly = builtins.filter (item: facts.packages ? ${item.key}) closure;
+        operator = item: items (filter isDevelopment (dependencies item.key));
+      });
+      libraries = filter isLibrary (concatMap dependencies (filter isDevelopment development));
+      lockedOnly = filter (item: facts.packages ? ${item.key}) (genericClosure {
+        startSet = items (development ++ libraries);
+        operator = _: [ ];
+      });
     in
     map (item: (elemAt objects facts.packages.${item.key}.group).outPath) lockedOnly;
 }

@@ -113,7 +113,7 @@ pub(crate) fn build(
             program::run(&job, &folder.0, limits).map_err(|source| RealiseError::Build {
                 derivation: path.clone(),
                 source: source.into(),
-            })?
+            })?;
         }
     }
     let build = begin.elapsed();

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cairn_store_path::StorePath;
+use cairn_store_path::{Derivation, StorePath};
 
 use crate::build::{Built, build};
 use crate::error::StoreError;
@@ -180,6 +180,23 @@ impl Store {
     ) -> Result<Realised, RealiseError> {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         self.realise_on(cores, derivations, builders, observer)
+    }
+
+    /// What [`realise`](Self::realise) would build: the derivations whose outputs are not all there,
+    /// in no particular order.
+    ///
+    /// # Errors
+    /// A derivation cannot be read, or the database cannot.
+    pub fn missing(
+        &self,
+        derivations: &[StorePath],
+    ) -> Result<Vec<(StorePath, Derivation)>, StoreError> {
+        let mut plan = Plan::make(self, derivations)?;
+        let taken = plan.nodes.into_iter().filter_map(|node| {
+            let derivation = plan.derivations.remove(&node.path)?;
+            Some((node.path, derivation))
+        });
+        Ok(taken.collect())
     }
 
     /// As [`realise`](Self::realise), on `threads` threads.

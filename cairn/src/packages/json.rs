@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use cairn_debian::{Lock, LockedPackage, groups};
 use serde_json::{Value, json};
 
-use super::{SYSTEM, deb_name, inputs, object_name};
+use super::{SYSTEM, deb_name, inputs, object_name, plain_version};
 use crate::builders;
 
 /// The format that this program writes and `modules/packages` reads.
@@ -58,7 +58,7 @@ pub fn packages_json(lock: &Lock) -> String {
 
 fn package_facts(group: usize, package: &LockedPackage) -> Value {
     json!({
-        "version": package.version,
+        "version": plain_version(package.version.as_str()),
         "group": group,
         "file": deb_name(package),
         "sha256": package.sha256.to_base16(),

@@ -273,11 +273,20 @@ impl<'store> PackageSet<'store> {
 
 /// The name of the object that the packages of a group become: without the version's epoch.
 fn object_name(group: &Group) -> String {
-    let version = group.version.to_string();
-    let upstream = version
-        .split_once(':')
-        .map_or(version.as_str(), |(_epoch, rest)| rest);
-    format!("{}-{}", plain(&group.name), plain(upstream))
+    format!(
+        "{}-{}",
+        plain(&group.name),
+        plain_version(group.version.as_str())
+    )
+}
+
+/// A version as names have it: without its epoch.
+fn plain_version(version: &str) -> String {
+    plain(
+        version
+            .split_once(':')
+            .map_or(version, |(_epoch, rest)| rest),
+    )
 }
 
 /// The name of the store object that a package's file becomes.

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use cairn_store_path::Sha256;
 
+use crate::archive::Listed;
 use crate::control::{Paragraph, ParseControlError, read_paragraph};
 use crate::lock::{MultiArch, is_safe_filename};
 use crate::relation::{Operator, parse_relations};
@@ -66,6 +67,8 @@ struct Entry {
     conflicts: Span,
     breaks: Span,
     provides: Span,
+    description: Span,
+    homepage: Span,
     sha256: [u8; 32],
     size: u64,
     essential: bool,
@@ -167,6 +170,13 @@ impl Index {
                 "Conflicts" => &mut entry.conflicts,
                 "Breaks" => &mut entry.breaks,
                 "Provides" => &mut entry.provides,
+                "Homepage" => &mut entry.homepage,
+                "Description" => {
+                    // Only the first line: what follows is the long text.
+                    let line = value.lines().next().unwrap_or_default();
+                    entry.description = append(&mut self.text, line)?;
+                    continue;
+                }
                 "Size" => {
                     size = value.parse().ok();
                     continue;
@@ -370,6 +380,28 @@ impl<'a> Package<'a> {
             self.text(self.entry.conflicts),
             self.text(self.entry.breaks),
         ]
+    }
+
+    /// One line about it.
+    #[must_use]
+    pub fn description(&self) -> Option<&'a str> {
+        Some(self.text(self.entry.description)).filter(|text| !text.is_empty())
+    }
+
+    /// The address of its makers.
+    #[must_use]
+    pub fn homepage(&self) -> Option<&'a str> {
+        Some(self.text(self.entry.homepage)).filter(|text| !text.is_empty())
+    }
+
+    /// As a list of packages shows it.
+    #[must_use]
+    pub fn listed(&self) -> Listed<'a> {
+        Listed {
+            name: self.name(),
+            version: self.version(),
+            description: self.description(),
+        }
     }
 
     /// The field `Provides`.

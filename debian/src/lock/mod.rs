@@ -62,6 +62,12 @@ pub struct LockedPackage {
     pub source_version: Version,
     /// The archive section, such as `libs`.
     pub section: String,
+    /// One line about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The address of its makers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub homepage: Option<String>,
     /// Whether it is marked `Essential: yes`.
     pub essential: bool,
     /// How it behaves with several architectures installed.

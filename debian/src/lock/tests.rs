@@ -14,6 +14,8 @@ pub(crate) fn package(name: &str, version: &str) -> LockedPackage {
         source: name.to_owned(),
         source_version: version.parse().unwrap(),
         section: "utils".to_owned(),
+        description: None,
+        homepage: None,
         essential: false,
         multi_arch: MultiArch::No,
         release: "bookworm".to_owned(),
@@ -139,7 +141,7 @@ fn refuses_what_does_not_hold_together() {
         "\"section\"",
         "\"sektion\"",
         expect![
-            "cannot read the package lock: unknown field `sektion`, expected one of `name`, `version`, `architecture`, `source`, `source_version`, `section`, `essential`, `multi_arch`, `release`, `filename`, `size`, `sha256`, `dependencies`, `provides` at line 29 column 15"
+            "cannot read the package lock: unknown field `sektion`, expected one of `name`, `version`, `architecture`, `source`, `source_version`, `section`, `description`, `homepage`, `essential`, `multi_arch`, `release`, `filename`, `size`, `sha256`, `dependencies`, `provides` at line 29 column 15"
         ],
     );
     check(

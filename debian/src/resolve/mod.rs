@@ -90,6 +90,19 @@ impl Archive {
     /// # Errors
     /// [`ResolveError`].
     pub fn resolve(&self, request: &Request) -> Result<Lock, ResolveError> {
+        self.resolve_keeping(request, None)
+    }
+
+    /// As [`resolve`](Self::resolve), but takes the versions of `known` where the archive still
+    /// has them.
+    ///
+    /// # Errors
+    /// [`ResolveError`].
+    pub fn resolve_keeping(
+        &self,
+        request: &Request,
+        known: Option<&Lock>,
+    ) -> Result<Lock, ResolveError> {
         if request.architecture != self.architecture() {
             let (wanted, have) = (request.architecture.clone(), self.architecture().to_owned());
             return Err(ResolveError::Architecture { wanted, have });
@@ -101,7 +114,7 @@ impl Archive {
         if let Some(wanted) = excluded {
             return Err(ResolveError::Excluded(wanted.to_string()));
         }
-        let solver = Solver::new(self, request);
+        let solver = Solver::new(self, request, known);
         let choice = solver.solve()?;
         let packages = choice
             .packages()
@@ -117,6 +130,8 @@ struct Solver<'a> {
     request: &'a Request,
     /// The only acceptable versions, by package name.
     pins: BTreeMap<&'a str, &'a str>,
+    /// Versions to be preferred.
+    known: Option<&'a Lock>,
     /// What excluded packages provide: virtual name and version.
     provided: Vec<(&'a str, Option<&'a str>)>,
 }
@@ -129,7 +144,7 @@ struct Open<'a> {
 }
 
 impl<'a> Solver<'a> {
-    fn new(archive: &'a Archive, request: &'a Request) -> Self {
+    fn new(archive: &'a Archive, request: &'a Request, known: Option<&'a Lock>) -> Self {
         let pin = |wanted: &'a Wanted| Some((wanted.name(), wanted.version()?.as_str()));
         let excluded = request
             .excluded
@@ -150,6 +165,7 @@ impl<'a> Solver<'a> {
             archive,
             request,
             pins: request.wanted.iter().filter_map(pin).collect(),
+            known,
             provided: provided.collect(),
         }
     }
@@ -299,6 +315,11 @@ impl<'a> Solver<'a> {
                 crate::version::compare(candidate.package.version(), pin).is_eq()
             });
         }
+        let known = self.known.and_then(|lock| lock.package(name));
+        if let Some(known) = known {
+            // Stable: the others stay in their order.
+            versions.sort_by_key(|candidate| candidate.package.version() != known.version.as_str());
+        }
         versions
     }
 
@@ -332,9 +353,13 @@ impl<'a> Solver<'a> {
         providers.sort_unstable();
         providers.dedup();
         match providers.as_slice() {
-            [] => Err(unknown(
-                "the archive has none of this name; check the spelling".to_owned(),
-            )),
+            [] => Err(unknown(match self.archive.nearest(name).as_slice() {
+                [] => "the archive has none of this name; check the spelling".to_owned(),
+                near => format!(
+                    "the archive has none of this name; near are {}",
+                    near.join(", ")
+                ),
+            })),
             [only] => self.wanted(only),
             _ => Err(unknown(format!(
                 "it is virtual; name one of {}",
@@ -477,6 +502,8 @@ impl<'a> Solver<'a> {
             source: source.to_owned(),
             source_version: version(source_version)?,
             section: package.section().to_owned(),
+            description: package.description().map(str::to_owned),
+            homepage: package.homepage().map(str::to_owned),
             essential: package.essential(),
             multi_arch: package.multi_arch(),
             release: candidate.release().to_owned(),

@@ -157,6 +157,7 @@ impl Mirror {
                 origin: "Debian".to_owned(),
                 accept_expired: false,
                 offline: false,
+                pins: Vec::new(),
                 now: time("2026-07-12"),
                 proxies: Proxies::none(),
             },

@@ -33,7 +33,8 @@ look() {
       -Bdynamic) static= ;;
       -r | -i | --relocatable) relocatable=1 ;;
       --no-dynamic-linker) noloader=1 ;;
-      /nix/store/*.so | /nix/store/*.so.*) files+=("$argument") ;;
+      -*) ;;
+      *.so | *.so.*) if [ -e "$argument" ]; then files+=("$argument"); fi ;;
       @*) if [ -r "${argument#@}" ]; then look $(< "${argument#@}"); fi ;;
     esac
   done
@@ -48,35 +49,52 @@ if [ -n "$static" ] || [ -n "$noloader" ]; then exec @program@ "$@" "${extra[@]}
 look @libraries@
 declare -A known=()
 rpath=()
+
+# `add FILE`: the folder in which a library will be found.
 add() {
-  local real
+  local real magic word
+  LC_ALL=C read -r -n 4 magic < "$1" || true
+  if [ "$magic" != $'\x7fELF' ]; then
+    # A text for the linker, which names others.
+    for word in $(< "$1"); do
+      case $word in
+        -l*) find "${word#-l}" ;;
+        /*.so | /*.so.*) if [ -e "$word" ]; then add "$word"; fi ;;
+        *.so | *.so.*) find ":$word" ;;
+      esac
+    done
+    return
+  fi
   real=$(readlink -f "$1") || return
   real=${real%/*}
-  if [[ $real == /nix/store/* ]] && [ -z "${known[$real]}" ]; then
+  if [[ $real != /nix/store/* ]]; then
+    # It was just built, and will be installed.
+    real=$NIX_OWN_LIBRARIES
+  fi
+  if [ -n "$real" ] && [ -z "${known[$real]}" ]; then
     known[$real]=1
     rpath+=(-rpath "$real")
   fi
 }
-for name in "${names[@]}"; do
+
+# `find NAME`: the library that `-lNAME` means.
+find() {
+  local folder file
   for folder in "${folders[@]}"; do
-    file=$folder/lib$name.so
-    if [[ $name == :* ]]; then file=$folder/${name#:}; fi
+    file=$folder/lib$1.so
+    if [[ $1 == :* ]]; then file=$folder/${1#:}; fi
     if [ -e "$file" ]; then
-      # A text for the linker names others, which lie in the C library's folder.
       add "$file"
-      break
+      return
     fi
+    if [ -e "$folder/lib$1.a" ]; then return; fi
   done
-done
+}
+
+for name in "${names[@]}"; do find "$name"; done
 for file in "${files[@]}"; do add "$file"; done
-unset "known[@libc@]"
-add @libc@/libc.so.6
-# The wrapper's own folder has nothing that is loaded.
-kept=()
-for argument in "${rpath[@]}"; do
-  if [ "$argument" = @out@/lib ]; then unset 'kept[-1]'; continue; fi
-  kept+=("$argument")
-done
+# Everything needs the C library, whose folder has that of the compiler, too.
+if [ -z "${known[@libc@]}" ]; then rpath+=(-rpath @libc@); fi
 
 if [ -z "$shared" ]; then extra+=(-dynamic-linker @loader@); fi
-exec @program@ "$@" "${extra[@]}" --enable-new-dtags "${kept[@]}"
+exec @program@ "$@" "${extra[@]}" --enable-new-dtags "${rpath[@]}"

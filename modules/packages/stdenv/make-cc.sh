@@ -30,6 +30,9 @@ for script in "$libcDev/lib/$machine"/*.so "$libcDev/lib/$machine"/*.a; do
           s|/lib64/ld-linux-x86-64.so.2|$loader|g" "$script" > "$target"
 done
 
+# Where the compiler looks for start files, it looks for libraries, too.
+ln -s "$libcDev/lib/$machine"/*.o "$out/lib/"
+
 includes=
 for folder in $libcDev $headers; do
   for include in "$folder/include/$machine" "$folder/include"; do
@@ -51,7 +54,7 @@ wrap() {
     --subst-var-by shell "$shell" \
     --subst-var-by program "$2" \
     --subst-var-by out "$out" \
-    --subst-var-by before "-B$out/libexec/ -B$cppFolder/ -B$libcDev/lib/$machine/" \
+    --subst-var-by before "-B$out/libexec/ -B$out/lib/ -B$cppFolder/" \
     --subst-var-by includes "$includes" \
     --subst-var-by libraries "$libraries" \
     --subst-var-by libc "$libcLib" \
@@ -82,5 +85,5 @@ ln -s "$(readlink -f "$binutils/bin/as")" "$out/libexec/as"
 
 cat > "$out/nix-support/setup-hook" << END
 export CC=gcc CXX=g++ CPP="gcc -E" LD=ld AR=ar AS=as NM=nm RANLIB=ranlib STRIP=strip OBJCOPY=objcopy
-export NIX_CC=$out
+export NIX_CC=$out NIX_CC_MACHINE=$machine
 END

@@ -9,7 +9,6 @@ export SHELL=$shell
 export CONFIG_SHELL=$shell
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-315532800}
 export TZ=UTC
-export LC_ALL=${LC_ALL:-C.UTF-8}
 export NIX_BUILD_CORES=${NIX_BUILD_CORES:-1}
 
 # Attributes that are lists are arrays if the derivation is structured, and words if it is not.
@@ -151,7 +150,7 @@ argumentsOf nativeBuildInputs propagatedNativeBuildInputs
 for input in "${arguments[@]}"; do addInput build "$input"; done
 argumentsOf buildInputs propagatedBuildInputs impliedBuildInputs
 for input in "${arguments[@]}"; do addInput host "$input"; done
-for input in $initialPath; do addProgramsOf "$input"; done
+for input in $initialPath; do addInput build "$input"; done
 export PATH
 HOST_PATH=$PATH
 
@@ -162,10 +161,8 @@ outputDoc=${doc:+doc}; outputDoc=${outputDoc:-out}
 outputMan=${man:+man}; outputMan=${outputMan:-$outputBin}
 prefix=${prefix:-${out:-}}
 
-# A library of the package itself is found by its programs.
-if [ -n "${!outputLib:-}" ] && [ -z "${dontAddOwnRpath:-}" ]; then
-  NIX_LDFLAGS="-rpath ${!outputLib}/lib $NIX_LDFLAGS"
-fi
+# A library of the package itself is found by its programs: the linker's wrapper reads this.
+if [ -n "${!outputLib:-}" ]; then export NIX_OWN_LIBRARIES=${!outputLib}/lib; fi
 
 for hook in "${setupHooks[@]}"; do
   # shellcheck disable=SC1090
@@ -415,6 +412,8 @@ configureWithCmake() {
     -DCMAKE_EXPORT_NO_PACKAGE_REGISTRY=ON
   )
   if type -P ninja > /dev/null; then flags+=(-GNinja); fi
+  # Where Debian's packages have their libraries.
+  if [ -n "${NIX_CC_MACHINE:-}" ]; then flags+=(-DCMAKE_LIBRARY_ARCHITECTURE="$NIX_CC_MACHINE"); fi
   argumentsOf cmakeFlags cmakeFlagsArray
   flags+=("${arguments[@]}")
   local source=$PWD

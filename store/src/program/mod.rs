@@ -117,10 +117,10 @@ pub enum ProgramError {
 #[must_use]
 pub fn log_file(store: &Store, derivation: &StorePath) -> PathBuf {
     let name = derivation.base_name();
-    let (first, rest) = name.split_at_checked(2).unwrap_or(("", &name));
+    let (first, rest) = name.split_at_checked(2).unwrap_or(("", name));
     store
-        .state_dir()
-        .join("../log/nix/drvs")
+        .root()
+        .join("nix/var/log/nix/drvs")
         .join(first)
         .join(rest)
 }

@@ -126,7 +126,7 @@ fn next_look(limits: Limits, begin: Instant, last: Instant) -> Duration {
     all.into_iter()
         .flatten()
         .min()
-        .unwrap_or(Duration::from_secs(3600))
+        .unwrap_or(Duration::from_hours(1))
 }
 
 /// The last bytes of a log.
@@ -151,15 +151,11 @@ impl Tail {
         if last.is_empty() {
             return "; it wrote nothing".to_owned();
         }
-        let plain = |line: &str| {
-            line.chars()
-                .filter(|c| !c.is_control() || *c == '\t')
-                .collect::<String>()
-        };
-        let shown: String = last
-            .iter()
-            .map(|line| format!("\n  > {}", plain(line)))
-            .collect();
+        let mut shown = String::new();
+        for line in last {
+            shown.push_str("\n  > ");
+            shown.extend(line.chars().filter(|c| !c.is_control() || *c == '\t'));
+        }
         format!("; the last lines that it wrote:{shown}")
     }
 }

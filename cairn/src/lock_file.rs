@@ -1,0 +1,183 @@
+//! The lock file of a configuration: which packages, in which versions, from which state of the
+//! archive.
+//!
+//! It is read before an evaluation, and follows what the evaluation asks for: a package that is not
+//! in it is resolved against the archive as it was when the lock was made, so that the others keep
+//! their versions. What nobody asks for any more leaves at the next change.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use cairn_debian::{Archive, Lock, Request};
+
+/// Packages that a Cairn system has something else for; nothing may pull them in.
+pub const REPLACED: [&str; 19] = [
+    "adduser",
+    "base-files",
+    "base-passwd",
+    "dbus",
+    "debconf",
+    "debianutils",
+    "dpkg",
+    "init-system-helpers",
+    "initramfs-tools",
+    "libpam-runtime",
+    "libpam-systemd",
+    "linux-base",
+    "lsb-base",
+    "perl-base",
+    "runit-helper",
+    "systemd",
+    "sysvinit-utils",
+    "ucf",
+    "udev",
+];
+
+/// A lock file, there or not.
+#[derive(Debug)]
+pub struct LockFile {
+    path: PathBuf,
+    lock: Lock,
+    exists: bool,
+}
+
+/// What renewing a lock has changed, for people: one line for each package.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes(pub Vec<String>);
+
+impl LockFile {
+    /// Reads the lock file at `path`; if there is none, its lock has no packages.
+    ///
+    /// # Errors
+    /// It cannot be read, or is damaged.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => Some(text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => {
+                return Err(error)
+                    .with_context(|| format!("cannot read the lock file '{}'", path.display()));
+            }
+        };
+        let lock = match &text {
+            None => Lock::new(Request::new([]), Vec::new(), Vec::new())?,
+            Some(text) => Lock::parse(text).with_context(|| {
+                format!(
+                    "the lock file '{}' is damaged; remove it to resolve again",
+                    path.display()
+                )
+            })?,
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            lock,
+            exists: text.is_some(),
+        })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it was read or written.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.exists
+    }
+
+    /// The lock.
+    #[must_use]
+    pub fn lock(&self) -> &Lock {
+        &self.lock
+    }
+
+    /// The lock alone.
+    #[must_use]
+    pub fn into_lock(self) -> Lock {
+        self.lock
+    }
+
+    /// The packages of `asked` that the lock does not have.
+    #[must_use]
+    pub fn missing<'a>(&self, asked: &'a BTreeSet<String>) -> Vec<&'a str> {
+        let unknown = |name: &&String| self.lock.package(name).is_none();
+        asked.iter().filter(unknown).map(String::as_str).collect()
+    }
+
+    /// Locks exactly `asked` and what it needs. With `keep`, versions that the archive still has
+    /// stay.
+    ///
+    /// # Errors
+    /// A package does not exist, packages exclude each other, or the file cannot be written.
+    pub fn renew(
+        &mut self,
+        archive: &Archive,
+        asked: &BTreeSet<String>,
+        keep: bool,
+    ) -> Result<Changes> {
+        let request = Request::parse(asked.iter().map(String::as_str))?
+            // What is asked for by its name is wanted itself.
+            .excluding(REPLACED.into_iter().filter(|name| !asked.contains(*name)));
+        let lock = archive.resolve_keeping(&request, keep.then_some(&self.lock))?;
+        let changes = Changes::between(&self.lock, &lock);
+        self.write(lock)?;
+        Ok(changes)
+    }
+
+    /// Replaces the lock and its file; nothing is written if the file says the same already.
+    ///
+    /// # Errors
+    /// The file cannot be written; it is as before then.
+    pub fn write(&mut self, lock: Lock) -> Result<()> {
+        if !self.exists || lock != self.lock {
+            write_atomically(&self.path, lock.to_text().as_bytes())?;
+        }
+        self.lock = lock;
+        self.exists = true;
+        Ok(())
+    }
+}
+
+impl Changes {
+    fn between(old: &Lock, new: &Lock) -> Self {
+        let mut lines = Vec::new();
+        for package in new.packages() {
+            match old.package(&package.name) {
+                None => lines.push(format!("+ {} {}", package.name, package.version)),
+                Some(before) if before.version != package.version => lines.push(format!(
+                    "  {} {} -> {}",
+                    package.name, before.version, package.version
+                )),
+                Some(_) => {}
+            }
+        }
+        let gone = |name: &str| new.package(name).is_none();
+        for package in old.packages().iter().filter(|package| gone(&package.name)) {
+            lines.push(format!("- {} {}", package.name, package.version));
+        }
+        Self(lines)
+    }
+}
+
+/// Writes a file so that at any moment the old or the new content is there, and is durable.
+///
+/// # Errors
+/// It cannot be written.
+pub fn write_atomically(file: &Path, content: &[u8]) -> Result<()> {
+    let folder = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or_else(|| Path::new("."));
+    let written = fs::create_dir_all(folder).and_then(|()| {
+        let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
+        std::io::Write::write_all(&mut temporary, content)?;
+        temporary.as_file().sync_all()?;
+        temporary.persist(file)?;
+        fs::File::open(folder)?.sync_all()
+    });
+    written.with_context(|| format!("cannot write '{}'", file.display()))
+}
