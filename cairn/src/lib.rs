@@ -13,6 +13,7 @@
 //! | [`demo`] | the demo machine |
 //! | [`vm`] | a toplevel in QEMU, with the host's store and no image |
 //! | [`evaluate`] | expressions to values and derivations: `cairn eval`, `nix-instantiate`, `cairn repl` |
+//! | [`options`] | the option reference: `cairn options`, man page, web page |
 //! | [`service_control`] | `cairn status` and its kin, on the running system |
 
 #![forbid(unsafe_code)]
@@ -26,6 +27,7 @@ mod grub;
 pub mod image;
 pub mod lock_file;
 pub mod machine;
+pub mod options;
 pub mod packages;
 mod place;
 mod progress;
