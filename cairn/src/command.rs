@@ -49,6 +49,11 @@ pub enum Verb {
     Reboot,
     /// Stop everything and leave the machine standing
     Halt,
+    /// Show what a configuration.nix can set
+    ///
+    /// Without SEARCH all options are listed; with it those that have all its words in their name
+    /// or description. The whole name of an option shows all that is known of it.
+    Options(Options),
     /// Evaluate an expression of the Nix language and show its value
     Eval(Eval),
     /// Build the demo machine's disk image, and print its path
@@ -88,6 +93,29 @@ pub struct Log {
     /// Go on with what comes, until interrupted
     #[arg(long, short)]
     pub follow: bool,
+}
+
+/// `cairn options`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Words, or the name of an option
+    #[arg(value_name = "SEARCH")]
+    pub words: Vec<String>,
+    /// Show what is found as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Write all options as a web page that needs nothing else
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["words", "json"])]
+    pub html: Option<PathBuf>,
+    /// Write all options as the man page cairn-configuration.nix(5)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["words", "json"])]
+    pub man: Option<PathBuf>,
+    /// Include the options that this configuration's own modules declare
+    #[arg(long, short = 'c', value_name = "FILE")]
+    pub configuration: Option<PathBuf>,
+    /// Add an entry to the search path: a folder, or NAME=PATH
+    #[arg(long, short = 'I', value_name = "ENTRY")]
+    pub include: Vec<OsString>,
 }
 
 /// `cairn eval`.

@@ -6,6 +6,7 @@ mod command;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -14,11 +15,12 @@ use cairn::Place;
 use cairn::build::BuildOptions;
 use cairn::demo;
 use cairn::evaluate;
+use cairn::options::{self, Answer, Reference};
 use cairn::service_control::{self, Format};
 use cairn_system::control::Request;
 use clap::{CommandFactory, Parser};
 
-use command::{Command, DemoImage, Log, ManPages, Status, Verb};
+use command::{Command, DemoImage, Log, ManPages, Options, Status, Verb};
 
 /// Names of this program that are a verb of it.
 const LINKS: [&str; 3] = ["halt", "poweroff", "reboot"];
@@ -90,6 +92,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Poweroff => service_control::command(&Request::PowerOff)?,
         Verb::Reboot => service_control::command(&Request::Reboot)?,
         Verb::Halt => service_control::command(&Request::Halt)?,
+        Verb::Options(arguments) => return options(&arguments),
         Verb::Eval(arguments) => return Ok(evaluate::eval(&arguments.request())),
         Verb::DemoImage(arguments) => demo_image(arguments)?,
         Verb::ManPages(arguments) => man_pages(&arguments)?,
@@ -110,6 +113,50 @@ fn status(arguments: &Status) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+fn options(arguments: &Options) -> Result<ExitCode> {
+    let entries = arguments.include.iter();
+    let question = options::Question {
+        search_path: entries.map(|entry| entry.as_bytes().into()).collect(),
+        configuration: arguments.configuration.clone(),
+    };
+    let reference = match options::evaluate(&question) {
+        Ok(reference) => reference,
+        // An error of the language has a form of its own.
+        Err(failure) => {
+            eprintln!("{failure}");
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    let mut files = false;
+    for (file, render) in [
+        (
+            &arguments.html,
+            options::web_page as fn(&Reference) -> String,
+        ),
+        (&arguments.man, options::man_page),
+    ] {
+        if let Some(file) = file {
+            std::fs::write(file, render(&reference))
+                .with_context(|| format!("cannot write '{}'", file.display()))?;
+            files = true;
+        }
+    }
+    if files {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let query = arguments.words.join(" ");
+    match options::answer(&reference, &query, arguments.json)? {
+        Answer::Found(text) => {
+            print(&text)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Answer::Nothing(message) => {
+            eprintln!("cairn: {message}");
+            Ok(ExitCode::FAILURE)
+        }
+    }
 }
 
 fn log(arguments: &Log) -> Result<()> {

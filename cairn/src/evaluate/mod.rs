@@ -20,7 +20,7 @@ pub use command::{eval, nix_instantiate};
 pub use fetch::Downloads;
 pub use objects::{Objects, Place, Realise, Writing};
 pub use request::Request;
-pub use run::run;
+pub use run::{run, shown};
 pub use search_path::search_path;
 pub use session::{Failure, Session, with_session};
 pub use world::World;

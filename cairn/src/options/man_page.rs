@@ -1,6 +1,7 @@
 //! `cairn-configuration.nix(5)`: the reference as a man page, in the macros of `man(7)`.
 
 use super::markdown::{Block, Span, blocks, inline};
+use super::push;
 use super::reference::{Entry, Reference, Text};
 
 const START: &str = r#".TH CAIRN\-CONFIGURATION.NIX 5 "" "Cairn" "Configuration"
@@ -52,7 +53,10 @@ pub fn man_page(reference: &Reference) -> String {
 }
 
 fn write_entry(page: &mut String, entry: &Entry) {
-    page.push_str(&format!(".PP\n\\fB{}\\fR\n.RS 4\n", escaped(&entry.name)));
+    push(
+        page,
+        format_args!(".PP\n\\fB{}\\fR\n.RS 4\n", escaped(&entry.name)),
+    );
     write_blocks(page, &blocks(&entry.description));
     page.push_str(".sp\n");
     field(page, "Type", &escaped(&entry.value_type));
@@ -72,7 +76,10 @@ fn write_entry(page: &mut String, entry: &Entry) {
 
 fn field(page: &mut String, label: &str, text: &str) {
     let space = if text.is_empty() { "" } else { " " };
-    page.push_str(&format!(".br\n\\fI{}:\\fR{space}{text}\n", escaped(label)));
+    push(
+        page,
+        format_args!(".br\n\\fI{}:\\fR{space}{text}\n", escaped(label)),
+    );
 }
 
 fn write_value(page: &mut String, label: &str, value: &Text) {
@@ -98,7 +105,7 @@ fn write_blocks(page: &mut String, blocks: &[Block]) {
             }
             Block::Code(text) => write_code(page, text),
             Block::Note(kind, inner) => {
-                page.push_str(&format!("\\fB{}:\\fR\n.br\n", escaped(kind)));
+                push(page, format_args!("\\fB{}:\\fR\n.br\n", escaped(kind)));
                 write_blocks(page, inner);
             }
             Block::List { ordered, items } => {
@@ -108,7 +115,7 @@ fn write_blocks(page: &mut String, blocks: &[Block]) {
                     } else {
                         "\\(bu".to_owned()
                     };
-                    page.push_str(&format!(".IP {mark} 3\n"));
+                    push(page, format_args!(".IP {mark} 3\n"));
                     write_blocks(page, item);
                 }
                 // Back to the indentation of the entry.

@@ -1,7 +1,5 @@
 //! Options in a terminal.
 
-use std::fmt::Write as _;
-
 use super::markdown::{Block, blocks, plain};
 use super::reference::{Entry, Text};
 
@@ -129,8 +127,7 @@ fn write_wrapped(out: &mut String, indent: usize, text: &str) {
         if !current.is_empty() {
             current.push(' ');
         }
-        // Writing to a string cannot fail.
-        write!(current, "{word}").unwrap_or_default();
+        current.push_str(word);
     }
     line(out, indent, &current);
 }

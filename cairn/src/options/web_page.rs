@@ -4,9 +4,9 @@
 //! search. Light and dark follow the reader's system.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 use super::markdown::{Block, Span, blocks, inline};
+use super::push;
 use super::reference::{Entry, Reference, Text};
 
 const TEMPLATE: &str = include_str!("web_page.html");
@@ -187,11 +187,6 @@ impl Page<'_> {
 
 fn field(out: &mut String, label: &str, html: &str) {
     push(out, format_args!("<dt>{label}</dt><dd>{html}</dd>\n"));
-}
-
-fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
-    // Writing to a string cannot fail.
-    out.write_fmt(text).unwrap_or_default();
 }
 
 fn escaped(text: &str) -> String {
