@@ -211,7 +211,7 @@ impl<'e> Evaluator<'e> {
                 ));
             }
         };
-        let count = formals.list.len() + usize::from(formals.whole);
+        let count = formals.list.len() + usize::from(formals.whole.is_some());
         let slots: &'e [Slot<'e>] = self
             .arena
             .alloc_slice_fill_with(count, |_| Slot::new(Value::Blackhole));
@@ -242,7 +242,7 @@ impl<'e> Evaluator<'e> {
                 )));
             }
         }
-        if formals.whole
+        if formals.whole.is_some()
             && let Some(slot) = slots.last()
         {
             slot.set(Value::Attrs(attrs));

@@ -103,8 +103,8 @@ pub struct Formals<'e> {
     pub list: &'e [Formal<'e>],
     /// Whether others are allowed.
     pub ellipsis: bool,
-    /// Whether the whole argument has a slot.
-    pub(crate) whole: bool,
+    /// The name of the whole argument, which has a slot then.
+    pub(crate) whole: Option<Symbol>,
 }
 
 /// One formal.

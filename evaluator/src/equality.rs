@@ -54,7 +54,7 @@ impl<'e> Evaluator<'e> {
     }
 
     /// Like [`Evaluator::equal`] for values inside of others, where a function is equal to itself.
-    fn equal_within(&mut self, left: Value<'e>, right: Value<'e>) -> Result<bool> {
+    pub(crate) fn equal_within(&mut self, left: Value<'e>, right: Value<'e>) -> Result<bool> {
         let left = self.force(left)?;
         let right = self.force(right)?;
         match (left, right) {

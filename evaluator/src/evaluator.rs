@@ -84,6 +84,8 @@ pub struct Evaluator<'e> {
     empty_attrs: &'e Attrs<'e>,
     empty_string: &'e NixString<'e>,
     symbol_strings: Vec<Option<Value<'e>>>,
+    /// Regular expressions that were compiled.
+    pub(crate) patterns: crate::builtins::Patterns,
 }
 
 impl<'e> Evaluator<'e> {
@@ -123,6 +125,7 @@ impl<'e> Evaluator<'e> {
             empty_attrs,
             empty_string: arena.alloc(NixString::new(b"", None)),
             symbol_strings: Vec::new(),
+            patterns: crate::builtins::Patterns::default(),
         };
         evaluator.register(tables);
         evaluator

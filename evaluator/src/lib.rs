@@ -26,6 +26,7 @@ mod lexer;
 pub mod load;
 mod operators;
 mod parser;
+pub mod print;
 pub mod report;
 pub mod resolve;
 mod show;

@@ -532,7 +532,7 @@ impl<'e> Lowering<'_, 'e> {
         let formals = self.alloc(Formals {
             list,
             ellipsis: formals.ellipsis,
-            whole: whole.is_some(),
+            whole,
         });
         let parameters = Parameters::Formals(formals);
         Ok(self.alloc(Lambda {

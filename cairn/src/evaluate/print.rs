@@ -1,6 +1,8 @@
 //! A value as its command shows it.
 
 use bstr::BString;
+use cairn_evaluator::print::{Paths, Style, Xml};
+use cairn_evaluator::string::ContextBuilder;
 use cairn_evaluator::value::Value;
 use cairn_evaluator::{EvalError, Evaluator};
 
@@ -21,15 +23,25 @@ pub fn print<'e>(
             if depth == Depth::Whole {
                 e.force_deep(value)?;
             }
-            out.extend(e.describe_briefly(value).as_bytes());
+            out.extend(e.print(value, Style::PLAIN)?);
         }
         Format::Raw => {
             let text = e.coerce_to_string(value, cairn_evaluator::Coercion::Copying)?;
             out.extend(text.bytes());
             return Ok(out);
         }
-        Format::Json | Format::Xml { .. } => {
-            return Err(EvalError::eval("not yet"));
+        Format::Json => {
+            let mut json = Vec::new();
+            e.print_json(value, Paths::Copied, &mut json, &mut ContextBuilder::new())?;
+            out.extend(json);
+        }
+        Format::Xml { depth, places } => {
+            let xml = Xml {
+                force: depth == Depth::Whole,
+                locations: places,
+            };
+            out.extend(e.print_xml(value, xml, &mut ContextBuilder::new())?);
+            return Ok(out);
         }
     }
     out.push(b'\n');
