@@ -26,6 +26,8 @@
   ./security/pki.nix
   ./security/sudo.nix
   ./security/wrappers.nix
+  ./services/system/system.nix
+  ./services/systemd/systemd.nix
   ./system/activation.nix
   ./system/assertions.nix
   ./system/description.nix

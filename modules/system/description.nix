@@ -67,6 +67,7 @@ in
         wrappers = entries "Programs with rights of their own.";
         directories = entries "Directories that activation makes.";
         services = entries "Services.";
+        timers = entries "What starts services at given times.";
       };
     };
   };

@@ -1,0 +1,139 @@
+# A portable service as the supervisor reads it in `system.json`. What is at its default is left out.
+{ lib }:
+let
+  inherit (lib) filterAttrs optionalAttrs;
+
+  # Empty and absent mean the same there.
+  compact = filterAttrs (_: value: value != null && value != [ ] && value != { } && value != "");
+  bounded = bound: compact { inherit (bound) soft hard; };
+
+  command =
+    command:
+    {
+      inherit (command) argv;
+    }
+    // filterAttrs (_: set: set) {
+      inherit (command) expand asRoot ignoreFailure;
+    };
+
+  directory =
+    directory:
+    {
+      inherit (directory) path mode;
+    }
+    // filterAttrs (_: set: set) {
+      inherit (directory) root removedAtStop;
+    };
+
+  condition =
+    condition:
+    {
+      inherit (condition) kind value;
+    }
+    // optionalAttrs condition.negate { negate = true; };
+
+  workingDirectory =
+    text:
+    if text == null then
+      null
+    else
+      {
+        path = lib.removePrefix "-" text;
+      }
+      // optionalAttrs (lib.hasPrefix "-" text) { optional = true; };
+
+  file =
+    file:
+    {
+      inherit (file) path;
+    }
+    // optionalAttrs file.optional { optional = true; };
+
+  process =
+    process:
+    let
+      path = lib.makeBinPath process.path;
+      environment =
+        optionalAttrs (process.path != [ ]) { PATH = path; }
+        // filterAttrs (_: value: value != null) process.environment;
+    in
+    compact {
+      inherit (process)
+        argv
+        user
+        group
+        supplementaryGroups
+        tty
+        umask
+        nice
+        oomScoreAdjust
+        ambientCapabilities
+        ;
+      inherit environment;
+      environmentFiles = map file process.environmentFiles;
+      workingDirectory = workingDirectory process.workingDirectory;
+      limits = lib.mapAttrs (_: bounded) process.limits;
+    }
+    // optionalAttrs (process.boundingCapabilities != null) { inherit (process) boundingCapabilities; }
+    // optionalAttrs process.expand { expand = true; }
+    // optionalAttrs process.noNewPrivileges { noNewPrivileges = true; };
+
+  # What the supervisor takes for granted.
+  defaults = {
+    staysUp = true;
+    restart = "never";
+    restartDelayMs = 100;
+    restartDelayMaxMs = 30000;
+    stopTimeoutMs = 10000;
+    stopSignal = "SIGTERM";
+    killMode = "all";
+  };
+in
+name: service:
+let
+  notifies = service.kind == "simple" && lib.elem "systemd" service.notificationProtocol;
+  reload =
+    if service.reload.commands != [ ] then
+      { commands = map command service.reload.commands; }
+    else if service.reload.signal != null then
+      { inherit (service.reload) signal; }
+    else
+      null;
+in
+{
+  inherit name;
+  kind = if notifies then "notify" else service.kind;
+  inherit (service) wantedAtBoot;
+}
+// compact {
+  inherit (service)
+    description
+    partOf
+    onFailure
+    cgroup
+    pidFile
+    startTimeoutMs
+    ;
+  inherit (service.restart) successStatuses finalStatuses;
+  inherit reload;
+  requires = lib.unique service.requires;
+  wants = lib.unique service.wants;
+  after = lib.unique service.after;
+  process = process service.process;
+  preStart = map command service.preStart;
+  postStart = map command service.postStart;
+  preStop = map command service.preStop;
+  postStop = map command service.postStop;
+  conditions = map condition service.conditions;
+  directories = map directory service.directories;
+  startLimit = if service.restart.limit == null then null else { inherit (service.restart.limit) burst intervalMs; };
+}
+// filterAttrs (key: value: value != defaults.${key}) {
+  inherit (service) staysUp;
+  restart = service.restart.policy;
+  restartDelayMs = service.restart.delayMs;
+  restartDelayMaxMs = service.restart.maxDelayMs;
+  stopTimeoutMs = service.stop.timeoutMs;
+  stopSignal = service.stop.signal;
+  killMode = service.stop.killMode;
+}

@@ -1,0 +1,341 @@
+# One service, portably described: NixOS's modular services, and what Cairn's supervisor can do
+# beyond them. A package may bring such a module along; a user imports it and fills in what is left.
+{ pkgs, lib }:
+let
+  inherit (lib) literalExpression mkOption types;
+
+  string = types.coercedTo types.package toString types.str;
+  name = types.strMatching "[[:alnum:]][[:alnum:]_.@:-]{0,63}";
+  names = types.listOf name;
+  milliseconds = types.ints.between 0 4294967295;
+
+  nullable =
+    type: description:
+    mkOption {
+      type = types.nullOr type;
+      default = null;
+      inherit description;
+    };
+  list =
+    type: description:
+    mkOption {
+      type = types.listOf type;
+      default = [ ];
+      inherit description;
+    };
+  flag =
+    default: description:
+    mkOption {
+      type = types.bool;
+      inherit default description;
+    };
+
+  command = types.coercedTo (types.listOf string) (argv: { inherit argv; }) (
+    types.submodule {
+      options = {
+        argv = mkOption {
+          type = types.listOf string;
+          description = "Program and arguments; there is no shell in between.";
+        };
+        expand = flag false "Whether `$NAME` and `\${NAME}` stand for variables of the environment.";
+        asRoot = flag false "Whether it runs as root, whoever the service runs as.";
+        ignoreFailure = flag false "Whether it may fail without consequences.";
+      };
+    }
+  );
+  commands = list command;
+
+  limit = types.coercedTo types.int (bound: {
+    soft = bound;
+    hard = bound;
+  }) (
+    types.submodule {
+      options = {
+        soft = nullable types.ints.unsigned "In force until the process raises it; `null` is no bound.";
+        hard = nullable types.ints.unsigned "Up to where the process may raise it; `null` is no bound.";
+      };
+    }
+  );
+
+  mode = types.strMatching "0?[0-7]{3,4}";
+
+  directory = types.submodule {
+    options = {
+      path = mkOption {
+        type = types.strMatching "/.+";
+        description = "Absolute path.";
+      };
+      mode = mkOption {
+        type = mode;
+        default = "0755";
+        description = "Permission bits in octal.";
+      };
+      root = flag false "Whether it belongs to root, and not to the service's user.";
+      removedAtStop = flag false "Whether it is removed when the service has stopped.";
+    };
+  };
+
+  condition = types.submodule {
+    options = {
+      kind = mkOption {
+        type = types.enum [
+          "path-exists"
+          "path-is-directory"
+          "file-not-empty"
+          "directory-not-empty"
+          "kernel-command-line"
+        ];
+        description = "What is looked at.";
+      };
+      value = mkOption {
+        type = types.str;
+        description = "A path, or a word of the kernel's command line.";
+      };
+      negate = flag false "Whether it must not hold.";
+    };
+  };
+
+  configData =
+    { name, config, ... }:
+    {
+      options = {
+        enable = flag true "Whether the file is there.";
+        name = mkOption {
+          type = types.str;
+          default = name;
+          description = "The file's path among the service's files.";
+        };
+        path = mkOption {
+          type = types.str;
+          readOnly = true;
+          description = "Where the service finds the file.";
+        };
+        text = nullable types.lines "What the file holds.";
+        source = mkOption {
+          type = types.path;
+          description = "The file's source.";
+        };
+      };
+      config.source = lib.mkIf (config.text != null) (
+        lib.mkDefault (pkgs.writeText (lib.replaceStrings [ "/" ] [ "-" ] name) config.text)
+      );
+    };
+in
+{
+  _class = "service";
+
+  options = {
+    enable = flag true "Whether the service is there at all.";
+
+    description = mkOption {
+      type = types.str;
+      default = "";
+      description = "One line for people.";
+    };
+
+    configData = mkOption {
+      type = types.attrsOf (types.submodule configData);
+      default = { };
+      example = literalExpression ''{ "server.conf".text = "port = 8080"; }'';
+      description = "Files that the service reads, by name.";
+    };
+
+    assertions = mkOption {
+      type = types.listOf types.raw;
+      default = [ ];
+      internal = true;
+      description = "What must hold for the service to make sense.";
+    };
+    warnings = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      internal = true;
+      description = "What somebody should be told.";
+    };
+    meta = mkOption {
+      type = types.attrsOf types.raw;
+      default = { };
+      internal = true;
+      description = "About the module.";
+    };
+
+    kind = mkOption {
+      type = types.enum [
+        "simple"
+        "oneshot"
+        "notify"
+        "forking"
+        "milestone"
+      ];
+      default = "simple";
+      description = ''
+        When it counts as up: `simple`, when its process has been executed; `oneshot`, when that has
+        ended well; `notify`, when it says so ({manpage}`sd_notify(3)`); `forking`, when it has ended
+        well and left another process behind. A `milestone` has no process, and is there to be waited
+        for.
+      '';
+    };
+    notificationProtocol = mkOption {
+      type = types.listOf (
+        types.enum [
+          "systemd"
+          "s6"
+        ]
+      );
+      default = [ ];
+      description = "How the program can say that it is ready; with `systemd` the kind is `notify`.";
+    };
+
+    process = {
+      argv = list string "Program and arguments; there is no shell in between.";
+      expand = flag false "Whether `$NAME` and `\${NAME}` in arguments stand for variables of the environment.";
+      environment = mkOption {
+        type = types.attrsOf (types.nullOr (types.coercedTo (types.oneOf [ types.path types.package types.int ]) toString types.str));
+        default = { };
+        description = "The environment; nothing is inherited. `null` takes a variable away.";
+      };
+      environmentFiles = list (types.coercedTo types.str (path: { inherit path; }) (
+        types.submodule {
+          options = {
+            path = mkOption {
+              type = types.strMatching "/.+";
+              description = "Absolute path.";
+            };
+            optional = flag false "Whether it need not exist.";
+          };
+        }
+      )) "Files of `NAME=value` lines, read at each start.";
+      path = list (types.oneOf [
+        types.package
+        types.str
+      ]) "Packages whose programs are on the path.";
+      user = nullable types.str "User to run as; root if there is none.";
+      group = nullable types.str "Group to run as; the user's own if there is none.";
+      supplementaryGroups = list types.str "Further groups.";
+      workingDirectory = nullable (types.strMatching "-?/.*") "Where it starts; with a hyphen first it need not exist.";
+      tty = nullable (types.strMatching "/dev/.+") "Terminal that it controls, with its input and output on it.";
+      umask = nullable (types.strMatching "[0-7]{3,4}") "Permission bits that new files do not get.";
+      limits = mkOption {
+        type = types.attrsOf limit;
+        default = { };
+        example = { nofile = 65536; };
+        description = "Bounds of resources by their names in {manpage}`setrlimit(2)`, in small letters.";
+      };
+      nice = nullable (types.ints.between (-20) 19) "-20 is first in line, 19 last.";
+      oomScoreAdjust = nullable (types.ints.between (-1000) 1000) "How likely it is killed when memory is short.";
+      ambientCapabilities = list types.str "Capabilities that it has although its user is not root.";
+      boundingCapabilities = nullable (types.listOf types.str) "The only capabilities that it can ever have.";
+      noNewPrivileges = flag false "Whether it gets no rights from setuid programs.";
+    };
+
+    preStart = commands "Run one after the other before the process.";
+    postStart = commands "Run one after the other when the process is up; then the service counts as up.";
+    preStop = commands "Run one after the other before the process is asked to end.";
+    postStop = commands "Run one after the other when the process has ended.";
+    reload = {
+      commands = commands "What makes it read its configuration again, with `MAINPID` in the environment.";
+      signal = nullable types.str "The signal that makes it do so.";
+    };
+
+    requires = list name "Must be up before it starts; it is stopped before those are.";
+    wants = list name "Started along with it; their failure is no obstacle.";
+    after = list name "If they are to start, it waits until they are up or have failed.";
+    before = list name "Those wait for it in the same way.";
+    partOf = list name "It is stopped and restarted with them.";
+    onFailure = list name "Started when it has failed.";
+    wantedAtBoot = flag true "Whether it is started at boot.";
+    wantedBy = list name "Services that are started together with it.";
+    requiredBy = list name "Services that need it to be up.";
+
+    conditions = list condition "Where one does not hold, a start does nothing.";
+    directories = list directory "Directories that are made before it starts, for its user.";
+    cgroup = mkOption {
+      type = types.attrsOf types.str;
+      default = { };
+      example = { "memory.max" = "1G"; };
+      description = "Files of its control group and what is written there.";
+    };
+
+    pidFile = nullable (types.strMatching "/.+") "Where a `forking` one leaves the number of its process.";
+    staysUp = flag true "Whether a `oneshot` counts as up when it is done; if not, its next start runs it again.";
+
+    restart = {
+      policy = mkOption {
+        type = types.enum [
+          "never"
+          "on-failure"
+          "on-abnormal"
+          "on-success"
+          "always"
+        ];
+        default = "always";
+        description = "When it is started again after its process has ended by itself.";
+      };
+      delayMs = mkOption {
+        type = milliseconds;
+        default = 100;
+        description = "Milliseconds before the first restart; doubled while it keeps failing.";
+      };
+      maxDelayMs = mkOption {
+        type = milliseconds;
+        default = 30000;
+        description = "The longest such delay.";
+      };
+      limit = nullable (types.submodule {
+        options = {
+          burst = mkOption {
+            type = types.ints.positive;
+            description = "Starts.";
+          };
+          intervalMs = mkOption {
+            type = milliseconds;
+            description = "Milliseconds.";
+          };
+        };
+      }) "More starts in that time, and it has failed for good.";
+      successStatuses = list types.ints.u8 "Statuses that are as good as 0.";
+      finalStatuses = list types.ints.u8 "Statuses after which it is not started again.";
+    };
+
+    startTimeoutMs = nullable milliseconds "Milliseconds within which it must be up.";
+    stop = {
+      timeoutMs = mkOption {
+        type = milliseconds;
+        default = 10000;
+        description = "Milliseconds between the signal to stop and SIGKILL.";
+      };
+      signal = mkOption {
+        type = types.str;
+        default = "SIGTERM";
+        description = "What asks its processes to end.";
+      };
+      killMode = mkOption {
+        type = types.enum [
+          "all"
+          "mixed"
+          "main"
+        ];
+        default = "all";
+        description = ''
+          `all`: every process is asked, and what is left when the main one has ended is killed;
+          `mixed`: the main one is asked; `main`: others live on.
+        '';
+      };
+    };
+
+    timers = mkOption {
+      type = types.attrsOf types.raw;
+      default = { };
+      internal = true;
+      description = "What starts it, by name.";
+    };
+    startAt = mkOption {
+      type = types.either types.str (types.listOf types.str);
+      default = [ ];
+      example = "daily";
+      description = ''
+        Calendar expressions, as in {manpage}`systemd.time(7)`: when it is started.
+      '';
+    };
+  };
+}

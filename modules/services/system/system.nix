@@ -1,0 +1,173 @@
+# `system.services`: what the supervisor runs, from portable descriptions.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib) literalExpression mkOption types;
+
+  module = import ./service.nix { inherit pkgs lib; };
+  describe = import ./describe.nix { inherit lib; };
+
+  # Sub-services are of the same kind; the files of each lie in a folder of its own.
+  serviceType =
+    prefix:
+    types.submoduleWith {
+      class = "service";
+      modules = [
+        module
+        (
+          { name, ... }:
+          {
+            options.services = mkOption {
+              type = types.attrsOf (serviceType (prefix ++ [ name ]));
+              default = { };
+              visible = "shallow";
+              description = "Services that belong to this one; their names begin with its name and a hyphen.";
+            };
+            options.configData = mkOption {
+              type = types.attrsOf (
+                types.submodule (
+                  { config, ... }:
+                  {
+                    path = "/etc/system-services/${lib.concatStringsSep "-" (prefix ++ [ name ])}/${config.name}";
+                  }
+                )
+              );
+            };
+          }
+        )
+      ];
+    };
+
+  # Every service with its whole name; those that are switched off are left out with all of theirs.
+  flatten =
+    prefix: services:
+    lib.concatMap (
+      key:
+      let
+        service = services.${key};
+        name = prefix + key;
+      in
+      lib.optionals service.enable ([ { inherit name service; } ] ++ flatten "${name}-" service.services)
+    ) (lib.attrNames services);
+
+  # A service that only groups others has nothing to execute.
+  isRun =
+    entry:
+    entry.service.process.argv != [ ] || entry.service.kind == "milestone" || entry.service.services == { };
+
+  all = flatten "" config.system.services;
+  run = lib.filter isRun all;
+
+  # What is said from the other side: `before`, `wantedBy`, `requiredBy`.
+  reversed =
+    field:
+    lib.foldAttrs (name: names: [ name ] ++ names) [ ] (
+      lib.concatMap (
+        entry: map (other: { ${other} = entry.name; }) entry.service.${field}
+      ) run
+    );
+  before = reversed "before";
+  wantedBy = reversed "wantedBy";
+  requiredBy = reversed "requiredBy";
+
+  complete =
+    entry:
+    let
+      inherit (entry) name service;
+    in
+    describe name (
+      service
+      // {
+        after = service.after ++ before.${name} or [ ];
+        wants = service.wants ++ wantedBy.${name} or [ ];
+        requires = service.requires ++ requiredBy.${name} or [ ];
+      }
+    );
+
+  calendar =
+    entry:
+    lib.optional (lib.toList entry.service.startAt != [ ]) {
+      inherit (entry) name;
+      service = entry.name;
+      calendar = lib.toList entry.service.startAt;
+    };
+  timersOf =
+    entry:
+    lib.mapAttrsToList (
+      name: timer:
+      {
+        inherit name;
+        service = entry.name;
+      }
+      // timer
+    ) entry.service.timers;
+
+  # Other parts of the system describe services too.
+  names = map (service: service.name) config.system.description.services;
+  suggest =
+    other:
+    let
+      near = lib.take 3 (lib.diagnostics.nearest other names);
+    in
+    lib.optionalString (near != [ ]) "; did you mean ${lib.concatStringsSep " or " near}?";
+
+  problems =
+    entry:
+    let
+      inherit (entry) name service;
+      missing = lib.filter (other: !(lib.elem other names)) (service.requires ++ service.partOf);
+    in
+    lib.optional (service.process.argv == [ ] && service.kind != "milestone" && service.services == { }) {
+      assertion = false;
+      message = "system.services.${name}: there is nothing to execute; set process.argv.";
+    }
+    ++ map (other: {
+      assertion = false;
+      message = "system.services.${name}: it needs the service '${other}', which is not defined${suggest other}";
+    }) missing
+    ++ lib.optional (service.process.argv != [ ] && !(lib.hasPrefix "/" (lib.head service.process.argv))) {
+      assertion = false;
+      message = "system.services.${name}.process.argv: '${lib.head service.process.argv}' is no absolute path; name the program of a package, such as \"\${pkgs.bash}/bin/bash\".";
+    };
+in
+{
+  options.system.services = mkOption {
+    type = types.attrsOf (serviceType [ ]);
+    default = { };
+    example = literalExpression ''
+      {
+        web = {
+          process.argv = [ "''${pkgs.busybox}/bin/busybox" "httpd" "-f" "-p" "8080" ];
+          process.user = "nobody";
+        };
+      }
+    '';
+    description = ''
+      What the supervisor runs. A service is described here without regard to who runs it, as NixOS's
+      modular services are; options beyond those have the supervisor's own words. A package's module
+      is taken by `imports`.
+    '';
+  };
+
+  config = {
+    system.description.services = map complete run;
+    system.description.timers = lib.concatMap (entry: calendar entry ++ timersOf entry) run;
+    assertions = lib.concatMap (entry: entry.service.assertions ++ problems entry) all;
+    warnings = lib.concatMap (entry: entry.service.warnings) all;
+    environment.etc = lib.mkMerge (
+      map (
+        entry:
+        lib.mapAttrs' (
+          _: file:
+          lib.nameValuePair "system-services/${entry.name}/${file.name}" {
+            inherit (file) enable source;
+          }
+        ) entry.service.configData
+      ) all
+    );
+  };
+}

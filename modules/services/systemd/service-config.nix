@@ -1,0 +1,510 @@
+# `serviceConfig`: what each key of a service unit means to the supervisor.
+#
+# Sources: systemd.service(5), systemd.exec(5), systemd.kill(5), systemd.resource-control(5).
+{ lib }:
+let
+  values = import ./values.nix { inherit lib; };
+  inherit (values)
+    boolean
+    bytes
+    command
+    integer
+    last
+    list
+    milliseconds
+    specifiers
+    wordsOf
+    ;
+
+  commands = context: value: map (command context.name context.where) (list value);
+  text = context: value: specifiers context.name context.where (toString (last value));
+  span = context: value: milliseconds context.where (last value);
+  # There is no endless time to wait: a month is close to it.
+  patience =
+    context: value:
+    let
+      time = span context value;
+    in
+    if time == null || time == 0 then 2592000000 else time;
+
+  pick =
+    context: table: value:
+    let
+      key = toString (last value);
+    in
+    table.${key} or (throw "${context.where}: '${key}' is not supported; known are ${lib.concatStringsSep ", " (lib.attrNames table)}");
+
+  process = set: { process = set; };
+
+  limit = resource: parse: context: value: {
+    process.limits.${resource} =
+      let
+        parts = lib.splitString ":" (toString (last value));
+        bound = part: parse context.where (if part == "infinity" then part else part);
+      in
+      {
+        soft = bound (lib.head parts);
+        hard = bound (lib.last parts);
+      };
+  };
+  count = where: value: if value == "infinity" then null else integer where value;
+  seconds =
+    where: value:
+    let
+      time = milliseconds where value;
+    in
+    if time == null then null else (time + 999) / 1000;
+
+  # `RuntimeDirectory` and its kin: directories below a root, and the variable that names them.
+  directories =
+    {
+      root,
+      variable,
+      modeKey,
+      ownedByRoot ? false,
+    }:
+    context: value:
+    let
+      # `name:link` makes a link too, which is left out.
+      names = map (word: lib.head (lib.splitString ":" (specifiers context.name context.where word))) (wordsOf value);
+      paths = map (name: "${root}/${name}") names;
+      mode = toString (context.config.${modeKey} or "0755");
+      preserve = toString (context.config.RuntimeDirectoryPreserve or "no");
+    in
+    {
+      directories = map (path: {
+        inherit path mode;
+        root = ownedByRoot;
+        removedAtStop = root == "/run" && preserve == "no";
+      }) paths;
+      process.environment.${variable} = lib.mkDefault (lib.concatStringsSep ":" paths);
+    };
+
+  cgroup = file: write: context: value: { cgroup.${file} = toString (write context (last value)); };
+  memory =
+    context: value:
+    let
+      size = bytes context.where value;
+    in
+    if lib.hasSuffix "%" (toString value) then
+      throw "${context.where}: shares of memory are not supported; give a size, such as 512M"
+    else if size == null then
+      "max"
+    else
+      size;
+
+  # `NAME=value` words, in which quotes hold blanks.
+  assignments =
+    context: value:
+    lib.listToAttrs (
+      lib.concatMap (
+        line:
+        map (
+          word:
+          let
+            parts = builtins.match "([^=]+)=(.*)" (specifiers context.name context.where word);
+          in
+          if parts == null then
+            throw "${context.where}: '${word}' is not NAME=value"
+          else
+            lib.nameValuePair (lib.head parts) (lib.elemAt parts 1)
+        ) (values.split context.where line)
+      ) (list value)
+    );
+
+  status =
+    context: word:
+    let
+      names = {
+        HUP = 129;
+        TERM = 143;
+        KILL = 137;
+      };
+    in
+    if builtins.match "[0-9]+" (toString word) != null then
+      [ (integer context.where word) ]
+    else if names ? ${lib.removePrefix "SIG" word} then
+      # A signal; those that people send count as good ends in any case.
+      [ ]
+    else
+      throw "${context.where}: '${word}' is not supported; give numbers";
+
+  signal = context: value: text context value;
+
+  output =
+    context: value:
+    let
+      word = text context value;
+    in
+    if
+      lib.elem word [
+        "journal"
+        "inherit"
+        "journal+console"
+        "kmsg"
+        "syslog"
+        "socket"
+        "tty"
+        "null"
+      ]
+    then
+      { }
+    else
+      throw "${context.where}: '${word}' is not supported; output goes to the service's log (cairn log ${context.name})";
+
+  supported = {
+    Type =
+      context: value:
+      let
+        type = toString (last value);
+        table = {
+          simple = "simple";
+          exec = "simple";
+          idle = "simple";
+          oneshot = "oneshot";
+          notify = "notify";
+          notify-reload = "notify";
+          forking = "forking";
+        };
+      in
+      if type == "dbus" then
+        throw "${context.where}: 'dbus' is not supported; use notify or simple"
+      else
+        { kind = pick context table value; }
+        // lib.optionalAttrs (type == "notify-reload") { reload.signal = lib.mkDefault "SIGHUP"; };
+    ExecStart = _: _: { }; # with Type, in unit.nix
+    ExecStartPre = context: value: { preStart = lib.mkAfter (commands context value); };
+    ExecStartPost = context: value: { postStart = lib.mkAfter (commands context value); };
+    ExecStop = context: value: { preStop = lib.mkAfter (commands context value); };
+    ExecStopPost = context: value: { postStop = lib.mkAfter (commands context value); };
+    ExecReload = context: value: { reload.commands = commands context value; };
+    ExecCondition = context: _: throw "${context.where}: not supported; use unitConfig.Condition…, or a command in ExecStartPre";
+    RemainAfterExit = context: value: { staysUp = boolean context.where (last value); };
+    PIDFile =
+      context: value:
+      let
+        path = text context value;
+      in
+      { pidFile = if lib.hasPrefix "/" path then path else "/run/${path}"; };
+    GuessMainPID = _: _: { };
+
+    Restart =
+      context: value: {
+        restart.policy = pick context {
+          no = "never";
+          always = "always";
+          on-failure = "on-failure";
+          on-abnormal = "on-abnormal";
+          on-watchdog = "on-abnormal";
+          on-abort = "on-abnormal";
+          on-success = "on-success";
+        } value;
+      };
+    RestartSec =
+      context: value:
+      let
+        delay = span context value;
+      in
+      {
+        restart.delayMs = delay;
+        # Somebody who names a time means it.
+        restart.maxDelayMs = lib.mkDefault delay;
+      };
+    RestartMaxDelaySec = context: value: { restart.maxDelayMs = span context value; };
+    RestartPreventExitStatus = context: value: {
+      restart.finalStatuses = lib.concatMap (status context) (wordsOf value);
+    };
+    SuccessExitStatus = context: value: {
+      restart.successStatuses = lib.concatMap (status context) (wordsOf value);
+    };
+    TimeoutSec = context: value: {
+      startTimeoutMs = patience context value;
+      stop.timeoutMs = patience context value;
+    };
+    TimeoutStartSec = context: value: { startTimeoutMs = patience context value; };
+    TimeoutStopSec = context: value: { stop.timeoutMs = patience context value; };
+
+    KillMode = context: value: {
+      stop.killMode = pick context {
+        control-group = "all";
+        mixed = "mixed";
+        process = "main";
+        none = "main";
+      } value;
+    };
+    KillSignal = context: value: { stop.signal = signal context value; };
+    ReloadSignal = context: value: { reload.signal = lib.mkForce (signal context value); };
+
+    User = context: value: process { user = text context value; };
+    Group = context: value: process { group = text context value; };
+    SupplementaryGroups = _: value: process { supplementaryGroups = wordsOf value; };
+    DynamicUser = _: _: { }; # in unit.nix
+    UMask = _: value: process { umask = toString (last value); };
+    WorkingDirectory =
+      context: value:
+      let
+        path = text context value;
+      in
+      if path == "~" || path == "-~" then
+        throw "${context.where}: '~' is not supported; name the directory"
+      else
+        process { workingDirectory = path; };
+    Environment = context: value: process { environment = assignments context value; };
+    EnvironmentFile = context: value: process {
+      environmentFiles = map (
+        path:
+        let
+          whole = specifiers context.name context.where (toString path);
+        in
+        {
+          path = lib.removePrefix "-" whole;
+          optional = lib.hasPrefix "-" whole;
+        }
+      ) (list value);
+    };
+    PassEnvironment = context: _: throw "${context.where}: not supported: services inherit nothing; set environment";
+    TTYPath = context: value: process { tty = text context value; };
+    StandardInput =
+      context: value:
+      let
+        word = text context value;
+      in
+      if lib.hasPrefix "tty" word || word == "null" then { } else throw "${context.where}: '${word}' is not supported; input is /dev/null";
+    StandardOutput = output;
+    StandardError = output;
+
+    Nice = context: value: process { nice = integer context.where (last value); };
+    OOMScoreAdjust = context: value: process { oomScoreAdjust = integer context.where (last value); };
+    AmbientCapabilities = _: value: process { ambientCapabilities = map lib.toLower (wordsOf value); };
+    CapabilityBoundingSet =
+      context: value:
+      let
+        words = wordsOf value;
+        # An empty value takes all away.
+        none = lib.toList value == [ "" ] || lib.toList value == [ ];
+      in
+      if lib.any (lib.hasPrefix "~") words then
+        throw "${context.where}: a set of what is taken away (~) is not supported; name what is kept"
+      else
+        process { boundingCapabilities = if none then [ ] else map lib.toLower words; };
+    NoNewPrivileges = context: value: process { noNewPrivileges = boolean context.where (last value); };
+
+    LimitNOFILE = limit "nofile" count;
+    LimitNPROC = limit "nproc" count;
+    LimitCORE = limit "core" bytes;
+    LimitMEMLOCK = limit "memlock" bytes;
+    LimitSTACK = limit "stack" bytes;
+    LimitAS = limit "as" bytes;
+    LimitFSIZE = limit "fsize" bytes;
+    LimitDATA = limit "data" bytes;
+    LimitRSS = limit "rss" bytes;
+    LimitCPU = limit "cpu" seconds;
+    LimitLOCKS = limit "locks" count;
+    LimitSIGPENDING = limit "sigpending" count;
+    LimitMSGQUEUE = limit "msgqueue" bytes;
+    LimitNICE = limit "nice" count;
+    LimitRTPRIO = limit "rtprio" count;
+
+    RuntimeDirectory = directories {
+      root = "/run";
+      variable = "RUNTIME_DIRECTORY";
+      modeKey = "RuntimeDirectoryMode";
+    };
+    StateDirectory = directories {
+      root = "/var/lib";
+      variable = "STATE_DIRECTORY";
+      modeKey = "StateDirectoryMode";
+    };
+    CacheDirectory = directories {
+      root = "/var/cache";
+      variable = "CACHE_DIRECTORY";
+      modeKey = "CacheDirectoryMode";
+    };
+    LogsDirectory = directories {
+      root = "/var/log";
+      variable = "LOGS_DIRECTORY";
+      modeKey = "LogsDirectoryMode";
+    };
+    ConfigurationDirectory = directories {
+      root = "/etc";
+      variable = "CONFIGURATION_DIRECTORY";
+      modeKey = "ConfigurationDirectoryMode";
+      ownedByRoot = true;
+    };
+    RuntimeDirectoryMode = _: _: { };
+    StateDirectoryMode = _: _: { };
+    CacheDirectoryMode = _: _: { };
+    LogsDirectoryMode = _: _: { };
+    ConfigurationDirectoryMode = _: _: { };
+    RuntimeDirectoryPreserve = _: _: { };
+
+    MemoryMax = cgroup "memory.max" memory;
+    MemoryHigh = cgroup "memory.high" memory;
+    MemoryMin = cgroup "memory.min" memory;
+    MemoryLow = cgroup "memory.low" memory;
+    MemorySwapMax = cgroup "memory.swap.max" memory;
+    TasksMax = cgroup "pids.max" (_: value: if value == "infinity" then "max" else value);
+    CPUWeight = cgroup "cpu.weight" (_: value: value);
+    IOWeight = cgroup "io.weight" (_: value: value);
+    CPUQuota = cgroup "cpu.max" (
+      context: value:
+      let
+        parts = builtins.match "([0-9]+)%" (toString value);
+      in
+      if parts == null then
+        throw "${context.where}: '${toString value}' is no share, such as 50%"
+      else
+        "${toString (integer context.where (lib.head parts) * 1000)} 100000"
+    );
+  };
+
+  sandbox = "the service runs without this confinement; what it may do is set by its user and capabilities";
+  journal = "a service's output is its log, under its own name";
+  scheduling = "the kernel's default scheduling is kept";
+  accounting = "every service has a control group of its own, which counts by itself";
+
+  # Keys that change nothing here, and why that does no harm.
+  ignored =
+    lib.genAttrs [
+      "PrivateTmp"
+      "PrivateDevices"
+      "PrivateNetwork"
+      "PrivateUsers"
+      "PrivateMounts"
+      "PrivateIPC"
+      "PrivatePIDs"
+      "ProtectSystem"
+      "ProtectHome"
+      "ProtectKernelTunables"
+      "ProtectKernelModules"
+      "ProtectKernelLogs"
+      "ProtectControlGroups"
+      "ProtectClock"
+      "ProtectHostname"
+      "ProtectProc"
+      "ProcSubset"
+      "ReadWritePaths"
+      "ReadOnlyPaths"
+      "InaccessiblePaths"
+      "ExecPaths"
+      "NoExecPaths"
+      "DevicePolicy"
+      "DeviceAllow"
+      "RestrictAddressFamilies"
+      "RestrictFileSystems"
+      "RestrictNamespaces"
+      "RestrictRealtime"
+      "RestrictSUIDSGID"
+      "RestrictNetworkInterfaces"
+      "LockPersonality"
+      "MemoryDenyWriteExecute"
+      "RemoveIPC"
+      "SystemCallFilter"
+      "SystemCallArchitectures"
+      "SystemCallErrorNumber"
+      "SystemCallLog"
+      "IPAddressAllow"
+      "IPAddressDeny"
+      "SocketBindAllow"
+      "SocketBindDeny"
+      "KeyringMode"
+      "SecureBits"
+      "UnsetEnvironment"
+    ] (_: sandbox)
+    // lib.genAttrs [
+      "SyslogIdentifier"
+      "SyslogFacility"
+      "SyslogLevel"
+      "SyslogLevelPrefix"
+      "LogLevelMax"
+      "LogExtraFields"
+      "LogRateLimitIntervalSec"
+      "LogRateLimitBurst"
+      "LogNamespace"
+    ] (_: journal)
+    // lib.genAttrs [
+      "CPUSchedulingPolicy"
+      "CPUSchedulingPriority"
+      "CPUSchedulingResetOnFork"
+      "CPUAffinity"
+      "IOSchedulingClass"
+      "IOSchedulingPriority"
+      "NUMAPolicy"
+      "NUMAMask"
+      "TimerSlackNSec"
+    ] (_: scheduling)
+    // lib.genAttrs [
+      "CPUAccounting"
+      "MemoryAccounting"
+      "IOAccounting"
+      "BlockIOAccounting"
+      "TasksAccounting"
+      "IPAccounting"
+      "Slice"
+      "Delegate"
+    ] (_: accounting)
+    // {
+      SendSIGHUP = "only services with a terminal hear of a hangup";
+      SendSIGKILL = "what does not stop in time is killed";
+      FinalKillSignal = "what does not stop in time is killed with SIGKILL";
+      RestartKillSignal = "a restart stops as a stop does";
+      RestartSteps = "the delay between restarts doubles up to RestartMaxDelaySec";
+      TimeoutAbortSec = "there is no watchdog yet";
+      TimeoutStartFailureMode = "a service that is not up in time is stopped as usual";
+      TimeoutStopFailureMode = "a service that does not stop is killed";
+      WatchdogSec = "there is no watchdog yet; the service is restarted when it ends";
+      WatchdogSignal = "there is no watchdog yet";
+      NotifyAccess = "every process of a service may say that it is ready";
+      OOMPolicy = "the kernel's choice of what to kill stands";
+      ManagedOOMSwap = "there is no daemon that watches memory";
+      ManagedOOMMemoryPressure = "there is no daemon that watches memory";
+      ManagedOOMPreference = "there is no daemon that watches memory";
+      IgnoreSIGPIPE = "signals are at their defaults";
+      TTYReset = "getty resets its terminal";
+      TTYVHangup = "getty hangs up its terminal";
+      TTYVTDisallocate = "getty clears its terminal";
+      UtmpIdentifier = "login writes the record";
+      UtmpMode = "login writes the record";
+      PAMName = "services open no session";
+      ExitType = "a service ends with its main process";
+      CoredumpFilter = "the kernel's default is kept";
+      CoredumpReceive = "the kernel's default is kept";
+      FileDescriptorStoreMax = "services keep no descriptors here";
+      SurviveFinalKillSignal = "nothing survives a shutdown";
+      BusName = "the service is up when its process is";
+      X-RestartIfChanged = "nothing changes while the system runs";
+    };
+
+  # Keys without which a service would not work, with a way out.
+  refused = {
+    RootDirectory = "a root of its own is not there yet; use pkgs.fhs";
+    RootImage = "images as roots are not supported; use pkgs.fhs";
+    BindPaths = "mounts of its own are not there yet; use fileSystems with bind";
+    BindReadOnlyPaths = "mounts of its own are not there yet; use fileSystems with bind";
+    TemporaryFileSystem = "mounts of its own are not there yet";
+    MountAPIVFS = "mounts of its own are not there yet";
+    LoadCredential = "credentials are not there yet; use EnvironmentFile, or a file that the service's user may read";
+    LoadCredentialEncrypted = "credentials are not there yet; use a file that the service's user may read";
+    SetCredential = "credentials are not there yet; use a file that the service's user may read";
+    SetCredentialEncrypted = "credentials are not there yet";
+    ImportCredential = "credentials are not there yet";
+    NetworkNamespacePath = "network namespaces are not there yet";
+    JoinsNamespaceOf = "namespaces are not shared";
+    Sockets = "socket activation is not there yet; the service has to listen by itself";
+    StandardInputText = "input is /dev/null";
+    StandardInputData = "input is /dev/null";
+    OpenFile = "open files are not handed over";
+    PermissionsStartOnly = "write + before the commands that root is to run";
+    ConditionPathExists = "it belongs into unitConfig";
+    After = "it belongs into the unit: after";
+    Requires = "it belongs into the unit: requires";
+    Wants = "it belongs into the unit: wants";
+    WantedBy = "it belongs into the unit: wantedBy";
+    StartLimitIntervalSec = "it belongs into the unit: startLimitIntervalSec";
+    StartLimitInterval = "it belongs into the unit: startLimitIntervalSec";
+    StartLimitBurst = "it belongs into the unit: startLimitBurst";
+  };
+in
+{
+  inherit supported ignored refused commands;
+}

@@ -1,0 +1,54 @@
+# A timer unit of systemd's.
+#
+# Source: systemd.timer(5).
+{ lib }:
+let
+  values = import ./values.nix { inherit lib; };
+  inherit (values) boolean last list milliseconds;
+
+  ignored = [
+    "AccuracySec"
+    "FixedRandomDelay"
+    "RandomizedOffsetSec"
+    "RemainAfterElapse"
+    "OnClockChange"
+    "OnTimezoneChange"
+    "DeferReactivation"
+    "Unit"
+  ];
+  spans = {
+    OnBootSec = "afterBootMs";
+    OnStartupSec = "afterBootMs";
+    OnActiveSec = "afterBootMs";
+    OnUnitActiveSec = "afterStartMs";
+    OnUnitInactiveSec = "afterStopMs";
+  };
+  known = ignored ++ lib.attrNames spans ++ [ "OnCalendar" "Persistent" "RandomizedDelaySec" ];
+  setKeys = lib.filterAttrs (_: value: value != null);
+in
+{
+  __functor =
+    _: name: config:
+    let
+      where = key: "systemd.timers.${name}.timerConfig.${key}";
+      span = key: map (milliseconds (where key)) (list (config.${key} or null));
+      byField = lib.foldAttrs (times: all: times ++ all) [ ] (
+        lib.mapAttrsToList (key: field: { ${field} = span key; }) spans
+      );
+    in
+    lib.filterAttrs (_: value: value != [ ] && value != false && value != 0) (
+      byField
+      // {
+        calendar = map toString (list (config.OnCalendar or null));
+        persistent = boolean (where "Persistent") (last (config.Persistent or false));
+        randomDelayMs = milliseconds (where "RandomizedDelaySec") (last (config.RandomizedDelaySec or 0));
+      }
+    );
+
+  problems =
+    name: config:
+    map (key: {
+      assertion = false;
+      message = "systemd.timers.${name}.timerConfig.${key} is no key that is supported; known are ${lib.concatStringsSep ", " known}";
+    }) (lib.filter (key: !(lib.elem key known)) (lib.attrNames (setKeys config)));
+}

@@ -1,0 +1,264 @@
+# A service unit of systemd's as a portable service.
+{ lib, pkgs }:
+let
+  inherit (lib) optional optionalAttrs;
+  values = import ./values.nix { inherit lib; };
+  keys = import ./service-config.nix { inherit lib; };
+  targets = import ./targets.nix { inherit lib; };
+
+  conditions = {
+    ConditionPathExists = "path-exists";
+    ConditionPathIsDirectory = "path-is-directory";
+    ConditionFileNotEmpty = "file-not-empty";
+    ConditionDirectoryNotEmpty = "directory-not-empty";
+    ConditionKernelCommandLine = "kernel-command-line";
+    AssertPathExists = "path-exists";
+  };
+
+  condition =
+    kind: value:
+    let
+      bare = lib.removePrefix "!" (lib.removePrefix "|" value);
+    in
+    {
+      inherit kind;
+      value = bare;
+      negate = lib.hasInfix "!" (lib.removeSuffix bare value);
+    };
+
+  # Keys of `unitConfig` that have options of their own, and what those are called.
+  moved = {
+    After = "after";
+    Before = "before";
+    Requires = "requires";
+    Wants = "wants";
+    BindsTo = "bindsTo";
+    PartOf = "partOf";
+    OnFailure = "onFailure";
+    OnSuccess = "onSuccess";
+    Conflicts = "conflicts";
+    Description = "description";
+  };
+  unitIgnored = [
+    "DefaultDependencies"
+    "Documentation"
+    "RequiresMountsFor"
+    "WantsMountsFor"
+    "StopWhenUnneeded"
+    "RefuseManualStart"
+    "RefuseManualStop"
+    "CollectMode"
+    "IgnoreOnIsolate"
+    "JobTimeoutSec"
+    "SourcePath"
+    "SurviveFinalKillSignal"
+    "X-StopOnRemoval"
+    "X-StopOnReconfiguration"
+    "X-OnlyManualStart"
+    "X-ReloadIfChanged"
+    "X-RestartIfChanged"
+  ]
+  # They hold on every machine that this runs on, or are about programs that are not there.
+  ++ [
+    "ConditionVirtualization"
+    "ConditionCapability"
+    "ConditionControlGroupController"
+    "ConditionSecurity"
+    "ConditionACPower"
+    "ConditionFirstBoot"
+    "ConditionNeedsUpdate"
+    "ConditionUser"
+    "ConditionKernelVersion"
+    "ConditionArchitecture"
+  ];
+
+  suggest =
+    key: known:
+    let
+      near = lib.take 3 (lib.diagnostics.nearest key known);
+    in
+    lib.optionalString (near != [ ]) "; did you mean ${lib.concatStringsSep " or " near}?";
+
+  setKeys = lib.filterAttrs (_: value: value != null);
+
+  # A command of ours that a text of the configuration becomes.
+  script =
+    name: part: text:
+    [
+      "${pkgs.writeShellScript "unit-script-${lib.replaceStrings [ "@" ":" "\\" ] [ "-" "-" "-" ] name}-${part}" "set -e\n${text}"}"
+    ];
+in
+{
+  # What is wrong with the unit, as assertions.
+  problems =
+    name: unit:
+    let
+      option = "systemd.services.${name}";
+      serviceKeys = lib.attrNames (setKeys unit.serviceConfig);
+      unitKeys = lib.attrNames (setKeys unit.unitConfig);
+      fail = message: {
+        assertion = false;
+        inherit message;
+      };
+      known = lib.attrNames (keys.supported // keys.ignored);
+      service =
+        key:
+        if keys.supported ? ${key} || keys.ignored ? ${key} then
+          [ ]
+        else if keys.refused ? ${key} then
+          [ (fail "${option}.serviceConfig.${key} is not supported: ${keys.refused.${key}}") ]
+        else
+          [ (fail "${option}.serviceConfig.${key} is no key that is supported${suggest key known}") ];
+      unitProblem =
+        key:
+        if conditions ? ${key} || lib.elem key unitIgnored || lib.elem key startLimits then
+          [ ]
+        else if moved ? ${key} then
+          [ (fail "${option}.unitConfig.${key}: set ${option}.${moved.${key}} instead") ]
+        else
+          [
+            (fail "${option}.unitConfig.${key} is no key that is supported${
+              suggest key (lib.attrNames conditions ++ unitIgnored ++ startLimits)
+            }")
+          ];
+      startLimits = [
+        "StartLimitBurst"
+        "StartLimitIntervalSec"
+        "StartLimitInterval"
+        "StartLimitAction"
+      ];
+      conflicts = lib.filter (other: !(targets.isDown other)) unit.conflicts;
+      sockets = lib.filter (lib.hasSuffix ".socket") (unit.requires ++ unit.bindsTo);
+    in
+    lib.concatMap service serviceKeys
+    ++ lib.concatMap unitProblem unitKeys
+    ++ optional (unit.script != "" && unit.serviceConfig ? ExecStart) (
+      fail "${option}: script and serviceConfig.ExecStart are both set; set one of them"
+    )
+    ++ optional (conflicts != [ ]) (
+      fail "${option}.conflicts is not supported (${lib.concatStringsSep ", " conflicts}): services do not stop each other"
+    )
+    ++ optional (sockets != [ ]) (
+      fail "${option}: it needs ${lib.concatStringsSep ", " sockets}; socket activation is not supported yet: let the service listen by itself"
+    )
+    ++ optional (unit.onSuccess != [ ]) (fail "${option}.onSuccess is not supported; use after and wants of the other service")
+    ++ optional (unit.upholds != [ ]) (fail "${option}.upholds is not supported; use wants, and restart in the other service");
+
+  # Whether the unit asks for a user of its own that nobody has described.
+  dynamicUser =
+    name: unit:
+    if values.boolean "systemd.services.${name}.serviceConfig.DynamicUser" (unit.serviceConfig.DynamicUser or false) then
+      toString (unit.serviceConfig.User or (lib.head (lib.splitString "@" name)))
+    else
+      null;
+
+  # Definitions of `system.services.<name>`, to be merged.
+  translate =
+    name: unit:
+    let
+      option = "systemd.services.${name}";
+      config = setKeys unit.serviceConfig;
+      context = key: {
+        inherit name config;
+        where = "${option}.serviceConfig.${key}";
+      };
+      fromKeys = lib.concatMap (
+        key: optional (keys.supported ? ${key}) (keys.supported.${key} (context key) config.${key})
+      ) (lib.attrNames config);
+
+      type = toString (values.last (config.Type or "simple"));
+      oneshot = type == "oneshot";
+
+      starts =
+        if unit.script != "" then
+          [
+            {
+              argv = script name "start" unit.script ++ values.split option unit.scriptArgs;
+              expand = false;
+              asRoot = false;
+              ignoreFailure = false;
+            }
+          ]
+        else
+          keys.commands (context "ExecStart") (config.ExecStart or [ ]);
+      # A oneshot may have several commands: all but the last come before it.
+      main =
+        if starts != [ ] then
+          lib.last starts
+        else if oneshot then
+          # It is there for what happens around it.
+          {
+            argv = [ "${pkgs.coreutils}/bin/true" ];
+            expand = false;
+          }
+        else
+          {
+            argv = [ ];
+            expand = false;
+          };
+      # Where failure or other rights matter, the main process is a command before a process that
+      # does nothing.
+      special = main.asRoot or false || main.ignoreFailure or false;
+      first = lib.optionals (oneshot && starts != [ ]) (if special then starts else lib.init starts);
+      process =
+        if oneshot && special then
+          {
+            argv = [ "${pkgs.coreutils}/bin/true" ];
+            expand = false;
+          }
+        else
+          main;
+
+      user = toString (values.last (config.User or (if dynamic then lib.head (lib.splitString "@" name) else "")));
+      dynamic = values.boolean option (config.DynamicUser or false);
+
+      commandOf =
+        part: text: optional (text != "") {
+          argv = script name part text;
+        };
+
+      limits = unit.unitConfig.StartLimitBurst or unit.startLimitBurst;
+      interval =
+        unit.unitConfig.StartLimitIntervalSec or unit.unitConfig.StartLimitInterval or unit.startLimitIntervalSec;
+      intervalMs = values.milliseconds "${option}.startLimitIntervalSec" interval;
+      environment = lib.mapAttrs (_: toString) (setKeys unit.environment);
+    in
+    [
+      {
+        inherit (unit) enable description;
+        kind = lib.mkDefault "simple";
+        restart.policy = lib.mkDefault "never";
+        staysUp = lib.mkDefault (!oneshot);
+        # As systemd has it; a oneshot may take its time.
+        startTimeoutMs = lib.mkIf (!oneshot) (lib.mkDefault 90000);
+        stop.timeoutMs = lib.mkDefault 90000;
+        process = {
+          inherit (process) argv expand;
+          environment = {
+            PATH = lib.mkDefault (lib.makeBinPath unit.path);
+          }
+          // environment;
+          user = lib.mkIf dynamic (lib.mkDefault user);
+        };
+        preStart = lib.mkMerge [
+          (commandOf "pre-start" unit.preStart)
+          (lib.mkOrder 2000 first)
+        ];
+        postStart = commandOf "post-start" unit.postStart;
+        preStop = commandOf "pre-stop" unit.preStop;
+        postStop = commandOf "post-stop" unit.postStop;
+        reload.commands = lib.mkIf (unit.reload != "") (commandOf "reload" unit.reload);
+        restart.limit = lib.mkIf (limits != null && intervalMs != null && intervalMs != 0) {
+          burst = limits;
+          inherit intervalMs;
+        };
+        conditions = lib.concatLists (
+          lib.mapAttrsToList (
+            key: kind: map (condition kind) (values.list (unit.unitConfig.${key} or null))
+          ) conditions
+        );
+        inherit (unit) startAt;
+      }
+    ]
+    ++ fromKeys;
+}
