@@ -15,7 +15,10 @@
   ./misc/documentation.nix
   ./misc/nix.nix
   ./misc/nixpkgs.nix
+  ./networking/dhcp.nix
+  ./networking/firewall.nix
   ./networking/host-name.nix
+  ./networking/interfaces.nix
   ./programs/bash.nix
   ./programs/git.nix
   ./programs/less.nix
@@ -26,6 +29,8 @@
   ./security/pki.nix
   ./security/sudo.nix
   ./security/wrappers.nix
+  ./services/getty.nix
+  ./services/openssh.nix
   ./services/system/system.nix
   ./services/systemd/systemd.nix
   ./system/activation.nix
