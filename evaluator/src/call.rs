@@ -19,6 +19,19 @@ impl<'e> Evaluator<'e> {
     /// # Errors
     /// Whatever the call meets.
     pub fn call(&mut self, function: Value<'e>, arguments: &[Value<'e>]) -> Result<Value<'e>> {
+        if let Value::Lambda(closure) = function
+            && let Parameters::Plain(names) = closure.lambda.parameters
+            && names.len() == arguments.len()
+            && closure.applied.is_empty()
+        {
+            let slots = arguments.iter().map(|argument| Slot::new(*argument));
+            let slots = self.arena.alloc_slice_fill_iter(slots);
+            let environment = self.arena.alloc(Environment {
+                slots,
+                outer: Some(closure.environment),
+            });
+            return self.enter(closure.lambda, environment, Place::NONE);
+        }
         self.call_at(function, arguments, Place::NONE)
     }
 
@@ -33,6 +46,7 @@ impl<'e> Evaluator<'e> {
         place: Place,
     ) -> Result<Value<'e>> {
         let mut function = self.force(function)?;
+        // The result of the last call is given back as it comes: see `on_failure`.
         while !arguments.is_empty() {
             match function {
                 Value::Lambda(closure) => {
@@ -40,6 +54,9 @@ impl<'e> Evaluator<'e> {
                     let Some((now, later)) = arguments.split_at_checked(missing) else {
                         return Ok(self.partially_applied(closure, arguments));
                     };
+                    if later.is_empty() {
+                        return self.call_closure(closure, now, place);
+                    }
                     function = self.call_closure(closure, now, place)?;
                     arguments = later;
                 }
@@ -51,6 +68,9 @@ impl<'e> Evaluator<'e> {
                         let call = self.arena.alloc(PartialCall { builtin, arguments });
                         return Ok(Value::Builtin(call));
                     };
+                    if later.is_empty() {
+                        return self.call_builtin(call, now, place);
+                    }
                     function = self.call_builtin(call, now, place)?;
                     arguments = later;
                 }
@@ -99,7 +119,7 @@ impl<'e> Evaluator<'e> {
         self.check_stack()?;
         self.statistics.builtin_calls += 1;
         let builtin = call.builtin;
-        let result = if call.arguments.is_empty() {
+        let mut result = if call.arguments.is_empty() {
             (builtin.function)(self, now, place)
         } else {
             let mut all = [Value::Null; 8];
@@ -109,10 +129,13 @@ impl<'e> Evaluator<'e> {
             }
             (builtin.function)(self, all.get(..count).unwrap_or_default(), place)
         };
-        match result.and_then(|value| self.force(value)) {
-            Ok(value) => Ok(value),
-            Err(error) => Err(builtin_failed(error, builtin.name, place)),
+        if let Ok(Value::Thunk(slot)) = result {
+            result = self.force_slot(slot);
         }
+        if result.is_err() {
+            result = result.map_err(|error| builtin_failed(error, builtin.name, place));
+        }
+        result
     }
 
     /// Calls a function with exactly the arguments that it still needs.
@@ -167,12 +190,12 @@ impl<'e> Evaluator<'e> {
         self.check_memory(0)?;
         self.statistics.calls += 1;
         self.call_depth += 1;
-        let result = self.eval(lambda.body, environment);
+        let mut result = self.eval(&lambda.body, environment);
         self.call_depth -= 1;
-        match result {
-            Ok(value) => Ok(value),
-            Err(error) => Err(self.call_failed(error, lambda, place)),
+        if result.is_err() {
+            result = result.map_err(|error| self.call_failed(error, lambda, place));
         }
+        result
     }
 
     #[cold]

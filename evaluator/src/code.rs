@@ -11,15 +11,11 @@ use crate::source::{Place, Position};
 use crate::symbol::Symbol;
 use crate::value::Value;
 
-/// The number of a piece of code that slots refer to, so that a thunk fits in 16 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CodeId(pub(crate) u32);
-
 /// An expression.
 #[derive(Clone, Copy)]
 pub(crate) enum Code<'e> {
     /// A literal, a builtin, or a set or list of such.
-    Constant(Value<'e>),
+    Constant(&'e Value<'e>),
     /// A variable of the innermost scope.
     Local { index: u32, position: Position },
     /// A variable of a scope further out.
@@ -74,7 +70,7 @@ pub(crate) enum Delayed<'e> {
     /// It is a function.
     Lambda(&'e Lambda<'e>),
     /// It has to be computed.
-    Suspend(CodeId),
+    Suspend(&'e Code<'e>),
 }
 
 /// A function's code.

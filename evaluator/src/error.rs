@@ -220,6 +220,19 @@ impl EvalError {
     }
 }
 
+/// Adds to a failure in place. Results go through many hands and most are no failures: taking them
+/// apart and putting them together again at each would cost more than all else.
+#[inline]
+pub(crate) fn on_failure<T>(
+    mut result: Result<T>,
+    change: impl FnOnce(EvalError) -> EvalError,
+) -> Result<T> {
+    if result.is_err() {
+        result = result.map_err(change);
+    }
+    result
+}
+
 impl fmt::Display for EvalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)
@@ -252,11 +265,11 @@ pub trait Traced<T>: Sized {
 impl<T> Traced<T> for Result<T> {
     #[inline]
     fn at(self, place: Place) -> Result<T> {
-        self.map_err(|error| error.at(place))
+        on_failure(self, |error| error.at(place))
     }
 
     #[inline]
     fn while_(self, message: impl FnOnce() -> String, place: Place) -> Result<T> {
-        self.map_err(|error| error.frame(message(), place))
+        on_failure(self, |error| error.frame(message(), place))
     }
 }

@@ -11,20 +11,20 @@ use crate::evaluator::Evaluator;
 use crate::known;
 use crate::source::{Place, Position};
 use crate::symbol::Symbol;
-use crate::value::{Closure, Slot, Value};
+use crate::value::{Closure, Slot, Suspension, Value};
 
 impl<'e> Evaluator<'e> {
     /// The value of `code` in `environment`, forced.
     pub(crate) fn eval(
         &mut self,
-        mut code: Code<'e>,
+        mut code: &'e Code<'e>,
         mut environment: &'e Environment<'e>,
     ) -> Result<Value<'e>> {
         self.check_stack()?;
         // Bodies of `let`, `if`, `with` and `assert` go round instead of deeper.
         loop {
-            match code {
-                Code::Constant(value) => return self.force(value),
+            match *code {
+                Code::Constant(value) => return self.force(*value),
                 Code::Local { index, position } => {
                     return self.variable(environment, index, position);
                 }
@@ -42,28 +42,28 @@ impl<'e> Evaluator<'e> {
                 Code::Select(select) => return self.select(select, environment),
                 Code::SelectPath(select) => match self.select_path(select, environment)? {
                     Some(value) => return Ok(value),
-                    None => code = select.default.ok_or_else(no_slot)?,
+                    None => code = select.default.as_ref().ok_or_else(no_slot)?,
                 },
                 Code::HasAttr(path) => return self.has_attr(path, environment),
                 Code::Let(scope) => {
                     environment = self.scope(scope.values, environment);
-                    code = scope.body;
+                    code = &scope.body;
                 }
                 Code::Attrs(set) => return self.set(set, environment),
                 Code::List(list) => return Ok(self.list_of(list.items, environment)),
                 Code::If(branch) => {
                     code = if self.condition(branch, environment)? {
-                        branch.then
+                        &branch.then
                     } else {
-                        branch.otherwise
+                        &branch.otherwise
                     };
                 }
                 Code::WithScope(with) => {
                     environment = self.with_scope(with, environment);
-                    code = with.body;
+                    code = &with.body;
                 }
-                Code::Assert(assert) => match self.eval(assert.condition, environment)? {
-                    Value::Bool(true) => code = assert.body,
+                Code::Assert(assert) => match self.eval(&assert.condition, environment)? {
+                    Value::Bool(true) => code = &assert.body,
                     Value::Bool(false) => {
                         return Err(self.assertion_failed(assert.place));
                     }
@@ -74,7 +74,7 @@ impl<'e> Evaluator<'e> {
                         ));
                     }
                 },
-                Code::Not(not) => match self.eval(not.operand, environment)? {
+                Code::Not(not) => match self.eval(&not.operand, environment)? {
                     Value::Bool(truth) => return Ok(Value::Bool(!truth)),
                     other => {
                         return Err(wrong_type(other, "a Boolean")
@@ -100,16 +100,24 @@ impl<'e> Evaluator<'e> {
     ) -> Result<Value<'e>> {
         let slot = environment.slots.get(index as usize).ok_or_else(no_slot)?;
         match slot.state() {
-            Value::Suspended(..) | Value::Generated(..) | Value::Thunk(_) | Value::Blackhole => {
-                match self.force_slot(slot) {
-                    Err(error) if error.kind() == ErrorKind::InfiniteRecursion => {
-                        Err(error.at(self.sources.name_at(position)))
-                    }
-                    result => result,
+            Value::Suspended(_) | Value::Generated(_) | Value::Thunk(_) | Value::Blackhole => {
+                let mut result = self.force_slot(slot);
+                if result.is_err() {
+                    result = self.recursion_at(result, position);
                 }
+                result
             }
             value => Ok(value),
         }
+    }
+
+    /// Gives an infinite recursion the place of the variable where it was found.
+    #[cold]
+    fn recursion_at(&self, result: Result<Value<'e>>, position: Position) -> Result<Value<'e>> {
+        result.map_err(|error| match error.kind() {
+            ErrorKind::InfiniteRecursion => error.at(self.sources.name_at(position)),
+            _ => error,
+        })
     }
 
     fn closure(&self, lambda: &'e Lambda<'e>, environment: &'e Environment<'e>) -> Value<'e> {
@@ -133,14 +141,16 @@ impl<'e> Evaluator<'e> {
                 environment.value(depth, index).unwrap_or(Value::Null)
             }
             Delayed::Lambda(lambda) => self.closure(lambda, environment),
-            Delayed::Suspend(id) => Value::Suspended(id, environment),
+            Delayed::Suspend(code) => {
+                Value::Suspended(self.arena.alloc(Suspension { code, environment }))
+            }
         }
     }
 
     /// Like [`Evaluator::delay`], for values that stand in no slot of their own.
     fn delay_apart(&self, delayed: Delayed<'e>, environment: &'e Environment<'e>) -> Value<'e> {
         match self.delay(delayed, environment) {
-            state @ Value::Suspended(..) => Value::Thunk(self.arena.alloc(Slot::new(state))),
+            state @ Value::Suspended(_) => Value::Thunk(self.arena.alloc(Slot::new(state))),
             value => value,
         }
     }
@@ -181,7 +191,7 @@ impl<'e> Evaluator<'e> {
     }
 
     fn condition(&mut self, branch: &'e If<'e>, environment: &'e Environment<'e>) -> Result<bool> {
-        match self.eval(branch.condition, environment)? {
+        match self.eval(&branch.condition, environment)? {
             Value::Bool(truth) => Ok(truth),
             other => Err(wrong_type(other, "a Boolean")
                 .at(branch.place)
@@ -211,10 +221,7 @@ impl<'e> Evaluator<'e> {
                 ));
             };
             if let Some(slot) = attrs.slot(variable.name) {
-                return match self.force_slot(slot) {
-                    Ok(value) => Ok(value),
-                    Err(error) => Err(error.at(variable.place)),
-                };
+                return self.force_slot(slot).at(variable.place);
             }
         }
         Err(self.undefined_below_with(variable, environment))
@@ -247,7 +254,7 @@ impl<'e> Evaluator<'e> {
         call: &'e Call<'e>,
         environment: &'e Environment<'e>,
     ) -> Result<Value<'e>> {
-        let function = self.eval(call.function, environment)?;
+        let function = self.eval(&call.function, environment)?;
         if let Value::Lambda(closure) = function
             && let Parameters::Plain(names) = closure.lambda.parameters
             && names.len() == call.arguments.len()
@@ -282,7 +289,7 @@ impl<'e> Evaluator<'e> {
         select: &'e Select<'e>,
         environment: &'e Environment<'e>,
     ) -> Result<Value<'e>> {
-        let subject = self.eval(select.subject, environment)?;
+        let subject = self.eval(&select.subject, environment)?;
         let Value::Attrs(attrs) = subject else {
             return Err(self.not_a_set(subject, select.name, select.place));
         };
@@ -302,8 +309,12 @@ impl<'e> Evaluator<'e> {
         let Some(slot) = slot else {
             return Err(self.missing_attribute(attrs, select.name).at(select.place));
         };
-        self.force_slot(slot)
-            .map_err(|error| self.attribute_frame(error.at(select.place), attrs, select.name))
+        let mut result = self.force_slot(slot);
+        if result.is_err() {
+            result = result
+                .map_err(|error| self.attribute_frame(error.at(select.place), attrs, select.name));
+        }
+        result
     }
 
     #[cold]
@@ -325,7 +336,7 @@ impl<'e> Evaluator<'e> {
         select: &'e SelectPath<'e>,
         environment: &'e Environment<'e>,
     ) -> Result<Option<Value<'e>>> {
-        let mut value = self.eval(select.subject, environment)?;
+        let mut value = self.eval(&select.subject, environment)?;
         for step in select.path {
             let name = self.path_name(step, environment)?;
             let Value::Attrs(attrs) = value else {
@@ -352,7 +363,7 @@ impl<'e> Evaluator<'e> {
         path: &'e SelectPath<'e>,
         environment: &'e Environment<'e>,
     ) -> Result<Value<'e>> {
-        let mut value = self.eval(path.subject, environment)?;
+        let mut value = self.eval(&path.subject, environment)?;
         let mut steps = path.path.iter().peekable();
         while let Some(step) = steps.next() {
             let name = self.path_name(step, environment)?;
@@ -377,7 +388,7 @@ impl<'e> Evaluator<'e> {
         match name {
             PathName::Fixed(name, _) => Ok(*name),
             PathName::Dynamic(code, place) => {
-                let value = self.eval(*code, environment)?;
+                let value = self.eval(code, environment)?;
                 let name = self
                     .expect_plain_string(value, "an attribute name")
                     .map_err(|error| error.at(*place))?;
@@ -456,7 +467,7 @@ impl<'e> Evaluator<'e> {
         let mut all: Vec<Attr<'e>> = attrs.flat(self.arena).entries().collect();
         let fixed = all.len();
         for attr in set.dynamic {
-            let name = match self.eval(attr.name, inner).at(attr.place)? {
+            let name = match self.eval(&attr.name, inner).at(attr.place)? {
                 Value::Null => continue,
                 value => self
                     .expect_plain_string(value, "the name of a dynamic attribute")

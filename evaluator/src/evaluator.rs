@@ -7,14 +7,13 @@ use cairn_store_path::derivation::ModuloHashes;
 
 use crate::attrs::{Attr, Attrs, Shape};
 use crate::builtin::Builtin;
-use crate::code::{Code, CodeId};
 use crate::environment::Environment;
 use crate::error::{ErrorKind, EvalError, Result};
 use crate::io::Io;
 use crate::source::{Position, Sources};
 use crate::string::{Context, ContextBuilder, ContextElement, NixPath, NixString};
 use crate::symbol::{Symbol, SymbolTable};
-use crate::value::{Generator, List, Slot, Value};
+use crate::value::{Generator, GeneratorKind, List, Slot, Value};
 
 /// Limits and switches.
 #[derive(Clone, Debug)]
@@ -68,7 +67,6 @@ pub struct Evaluator<'e> {
     pub(crate) sources: Sources<'e>,
     pub(crate) io: &'e dyn Io,
     pub(crate) options: Options,
-    pub(crate) codes: Vec<Code<'e>>,
     pub(crate) globals: HashMap<Symbol, Value<'e>>,
     pub(crate) builtins: Value<'e>,
     /// Files that were imported, by their resolved path.
@@ -112,7 +110,6 @@ impl<'e> Evaluator<'e> {
             sources: Sources::default(),
             io,
             options,
-            codes: Vec::new(),
             globals: HashMap::new(),
             builtins: Value::Attrs(empty_attrs),
             imports: HashMap::new(),
@@ -170,11 +167,11 @@ impl<'e> Evaluator<'e> {
         if builtin.arity > 0 {
             return function;
         }
-        let generator = self.arena.alloc(Generator::Call {
+        let generator = self.arena.alloc(Generator::new(GeneratorKind::Call {
             function,
             arguments: &[],
-        });
-        Value::Thunk(self.arena.alloc(Slot::new(Value::Generated(0, generator))))
+        }));
+        Value::Thunk(self.arena.alloc(Slot::new(Value::Generated(generator))))
     }
 
     /// The arena in which all values live.
@@ -478,20 +475,20 @@ impl<'e> Evaluator<'e> {
     #[must_use]
     pub fn delay_call(&self, function: Value<'e>, arguments: &[Value<'e>]) -> Value<'e> {
         let arguments = self.arena.alloc_slice_copy(arguments);
-        let generator = self.arena.alloc(Generator::Call {
+        let generator = self.arena.alloc(Generator::new(GeneratorKind::Call {
             function,
             arguments,
-        });
-        Value::Thunk(self.arena.alloc(Slot::new(Value::Generated(0, generator))))
+        }));
+        Value::Thunk(self.arena.alloc(Slot::new(Value::Generated(generator))))
     }
 
     /// `map function list`, each element computed when it is needed.
     #[must_use]
     pub fn lazy_map(&self, function: Value<'e>, list: &List<'e>) -> Value<'e> {
-        let generator = self.arena.alloc(Generator::Map {
+        let generator = self.arena.alloc(Generator::new(GeneratorKind::Map {
             function,
             items: list.slots(),
-        });
+        }));
         self.slice(self.generated(list.len(), generator))
     }
 
@@ -501,7 +498,9 @@ impl<'e> Evaluator<'e> {
     /// The list would exceed the memory limit.
     pub fn lazy_gen_list(&self, function: Value<'e>, length: usize) -> Result<Value<'e>> {
         self.check_memory(length.saturating_mul(size_of::<Slot<'_>>()))?;
-        let generator = self.arena.alloc(Generator::GenList { function });
+        let generator = self
+            .arena
+            .alloc(Generator::new(GeneratorKind::GenList { function }));
         Ok(self.slice(self.generated(length, generator)))
     }
 
@@ -509,24 +508,19 @@ impl<'e> Evaluator<'e> {
     #[must_use]
     pub fn lazy_map_attrs(&self, function: Value<'e>, attrs: &'e Attrs<'e>) -> Value<'e> {
         let flat = attrs.flat(self.arena);
-        let generator = self.arena.alloc(Generator::MapAttrs { function, attrs });
+        let generator = self
+            .arena
+            .alloc(Generator::new(GeneratorKind::MapAttrs { function, attrs }));
         let slots = self.generated(flat.len(), generator);
         Value::Attrs(self.arena.alloc(Attrs::new(flat.shape(), slots)))
     }
 
     fn generated(&self, length: usize, generator: &'e Generator<'e>) -> &'e [Slot<'e>] {
-        let mut index = 0u32;
-        self.arena.alloc_slice_fill_with(length, |_| {
-            let slot = Slot::new(Value::Generated(index, generator));
-            index = index.saturating_add(1);
-            slot
-        })
-    }
-
-    pub(crate) fn add_code(&mut self, code: Code<'e>) -> CodeId {
-        let id = u32::try_from(self.codes.len()).unwrap_or(u32::MAX);
-        self.codes.push(code);
-        CodeId(id)
+        let slots = self
+            .arena
+            .alloc_slice_fill_with(length, |_| Slot::new(Value::Generated(generator)));
+        generator.slots.set(slots);
+        slots
     }
 
     pub(crate) fn empty_attrs(&self) -> Value<'e> {

@@ -8,7 +8,7 @@ use crate::evaluator::Evaluator;
 use crate::source::Place;
 use crate::string::NixString;
 use crate::symbol::Symbol;
-use crate::value::{Generator, List, Slot, Value};
+use crate::value::{Generator, GeneratorKind, List, Slot, Value};
 
 impl<'e> Evaluator<'e> {
     /// The value itself: never a `Thunk`. What it contains may still be thunks.
@@ -27,54 +27,55 @@ impl<'e> Evaluator<'e> {
     pub(crate) fn force_slot(&mut self, slot: &'e Slot<'e>) -> Result<Value<'e>> {
         let state = slot.state();
         let result = match state {
-            Value::Suspended(id, environment) => {
+            Value::Suspended(suspension) => {
                 slot.set(Value::Blackhole);
                 self.statistics.forced += 1;
-                match self.codes.get(id.0 as usize).copied() {
-                    Some(code) => self.eval(code, environment),
-                    None => Err(EvalError::eval("internal error: a thunk without code")),
-                }
+                self.eval(suspension.code, suspension.environment)
             }
-            Value::Generated(index, generator) => {
+            Value::Generated(generator) => {
                 slot.set(Value::Blackhole);
                 self.statistics.forced += 1;
-                self.check_stack()
-                    .and_then(|()| self.generate(index, generator))
+                self.generate(generator, slot)
             }
-            Value::Thunk(other) => self.check_stack().and_then(|()| self.force_slot(other)),
-            Value::Blackhole => {
-                return Err(EvalError::new(
-                    ErrorKind::InfiniteRecursion,
-                    "infinite recursion encountered",
-                ));
-            }
+            Value::Thunk(other) => match self.check_stack() {
+                Ok(()) => self.force_slot(other),
+                Err(error) => Err(error),
+            },
+            Value::Blackhole => return Err(infinite_recursion()),
             value => return Ok(value),
         };
-        // A failure leaves the slot as it was: it may be forced again after `tryEval`.
-        slot.set(*result.as_ref().unwrap_or(&state));
+        match &result {
+            Ok(value) => slot.set(*value),
+            // It may be forced again after `tryEval`.
+            Err(_) => slot.set(state),
+        }
         result
     }
 
-    fn generate(&mut self, index: u32, generator: &'e Generator<'e>) -> Result<Value<'e>> {
-        let item =
-            |slots: &'e [Slot<'e>]| slots.get(index as usize).map_or(Value::Null, Slot::value);
-        match *generator {
-            Generator::Map { function, items } => self.call(function, &[item(items)]),
-            Generator::GenList { function } => self.call(function, &[Value::Int(index.into())]),
-            Generator::MapAttrs { function, attrs } => {
+    fn generate(&mut self, generator: &Generator<'e>, slot: &Slot<'e>) -> Result<Value<'e>> {
+        self.check_stack()?;
+        let index = generator.index_of(slot);
+        let item = |slots: &'e [Slot<'e>]| slots.get(index).map_or(Value::Null, Slot::value);
+        match generator.kind {
+            GeneratorKind::Map { function, items } => self.call(function, &[item(items)]),
+            GeneratorKind::GenList { function } => {
+                let index = i64::try_from(index).unwrap_or(i64::MAX);
+                self.call(function, &[Value::Int(index)])
+            }
+            GeneratorKind::MapAttrs { function, attrs } => {
                 let flat = attrs.flat(self.arena);
-                let name = flat.shape().names().get(index as usize).copied();
+                let name = flat.shape().names().get(index).copied();
                 let name = name.map_or(Value::Null, |name| self.symbol_string(name));
                 self.call(function, &[name, item(flat.slots())])
             }
-            Generator::Call {
+            GeneratorKind::Call {
                 function: Value::Builtin(call),
                 arguments: [],
             } => {
                 let value = (call.builtin.function)(self, &[], Place::NONE)?;
                 self.force(value)
             }
-            Generator::Call {
+            GeneratorKind::Call {
                 function,
                 arguments,
             } => self.call(function, arguments),
@@ -293,4 +294,12 @@ fn unexpected(value: Value<'_>, expected: &str, what: &str) -> EvalError {
     } else {
         error.frame(format!("while evaluating {what}"), Place::NONE)
     }
+}
+
+#[cold]
+fn infinite_recursion() -> EvalError {
+    EvalError::new(
+        ErrorKind::InfiniteRecursion,
+        "infinite recursion encountered",
+    )
 }

@@ -33,7 +33,7 @@ impl<'e> Evaluator<'e> {
         let (expr, source) = self.parse_text(text, &tree)?;
         let (code, environment) = self.lower(expr, source, outer)?;
         drop(tree);
-        self.eval(code, environment)
+        self.eval(self.arena.alloc(code), environment)
     }
 
     /// Parses a text and registers it as a source, whose index comes with the tree.

@@ -16,14 +16,14 @@ impl<'e> Evaluator<'e> {
         binary: &'e Binary<'e>,
         environment: &'e Environment<'e>,
     ) -> Result<Value<'e>> {
-        let left = self.eval(binary.left, environment)?;
+        let left = self.eval(&binary.left, environment)?;
         match (binary.operator, left) {
             (Operator::And, Value::Bool(false)) => return Ok(Value::Bool(false)),
             (Operator::Or, Value::Bool(true)) | (Operator::Implies, Value::Bool(false)) => {
                 return Ok(Value::Bool(true));
             }
             (Operator::And | Operator::Or | Operator::Implies, Value::Bool(_)) => {
-                return match self.eval(binary.right, environment)? {
+                return match self.eval(&binary.right, environment)? {
                     value @ Value::Bool(_) => Ok(value),
                     other => Err(operand(other, "a Boolean", binary, binary.right_place)),
                 };
@@ -44,7 +44,7 @@ impl<'e> Evaluator<'e> {
             }
             _ => {}
         }
-        let right = self.eval(binary.right, environment)?;
+        let right = self.eval(&binary.right, environment)?;
         match (binary.operator, left, right) {
             (Operator::Add, Value::Int(left), Value::Int(right)) => match left.checked_add(right) {
                 Some(sum) => Ok(Value::Int(sum)),
@@ -210,7 +210,7 @@ impl<'e> Evaluator<'e> {
             match part {
                 Part::Literal(literal) => bytes.extend_from_slice(literal),
                 Part::Expr(code, place) => {
-                    let value = self.eval(*code, environment)?;
+                    let value = self.eval(code, environment)?;
                     let string = self.coerce_to_string(value, Coercion::Copying).at(*place)?;
                     bytes.extend_from_slice(string.bytes());
                     context.add(string);
@@ -231,7 +231,7 @@ impl<'e> Evaluator<'e> {
             match part {
                 Part::Literal(literal) => bytes.extend_from_slice(literal),
                 Part::Expr(code, place) => {
-                    let value = self.eval(*code, environment)?;
+                    let value = self.eval(code, environment)?;
                     let string = self.coerce_to_string(value, Coercion::Strict).at(*place)?;
                     if string.has_context() && !text.parts.is_empty() {
                         return Err(appended_store_path().at(*place));

@@ -79,7 +79,7 @@ impl<'e> Evaluator<'e> {
         outer: OuterScope<'e>,
     ) -> Result<Value<'e>> {
         let (code, environment) = self.lower(expr, source, outer)?;
-        self.eval(code, environment)
+        self.eval(self.arena.alloc(code), environment)
     }
 
     /// Checks that every variable is defined.
@@ -133,6 +133,10 @@ impl<'e> Lowering<'_, 'e> {
         self.e.arena.alloc(value)
     }
 
+    fn constant(&self, value: Value<'e>) -> Code<'e> {
+        Code::Constant(self.alloc(value))
+    }
+
     fn slice<T>(&self, values: Vec<T>) -> &'e [T] {
         self.e.arena.alloc_slice_fill_iter(values)
     }
@@ -148,10 +152,10 @@ impl<'e> Lowering<'_, 'e> {
             );
         }
         Ok(match expr.kind {
-            ExprKind::Int(number) => Code::Constant(Value::Int(number)),
-            ExprKind::Float(number) => Code::Constant(Value::Float(number)),
-            ExprKind::String(text) => Code::Constant(self.e.string(text)),
-            ExprKind::Path(path) => Code::Constant(self.e.path(path)),
+            ExprKind::Int(number) => self.constant(Value::Int(number)),
+            ExprKind::Float(number) => self.constant(Value::Float(number)),
+            ExprKind::String(text) => self.constant(self.e.string(text)),
+            ExprKind::Path(path) => self.constant(self.e.path(path)),
             ExprKind::Interpolation(parts) => self.interpolation(parts)?,
             ExprKind::PathInterpolation { start, parts } => {
                 let parts = self.parts(Some(start), parts)?;
@@ -159,7 +163,7 @@ impl<'e> Lowering<'_, 'e> {
             }
             ExprKind::SearchPath(path) => self.search_path(path, place)?,
             ExprKind::Variable(name) => self.variable(name, place)?,
-            ExprKind::CurrentPosition => Code::Constant(self.e.position_value(place.start)),
+            ExprKind::CurrentPosition => self.constant(self.e.position_value(place.start)),
             ExprKind::List(items) => self.list(items)?,
             ExprKind::Attrs(attrs) => self.attrs(attrs, place)?,
             ExprKind::Let { bindings, body } => {
@@ -265,11 +269,11 @@ impl<'e> Lowering<'_, 'e> {
 
     fn delay(&mut self, code: Code<'e>, same_scope: bool) -> Delayed<'e> {
         match code {
-            Code::Constant(value) => Delayed::Constant(value),
+            Code::Constant(value) => Delayed::Constant(*value),
             Code::Local { index, .. } if !same_scope => Delayed::Variable { depth: 0, index },
             Code::Variable { depth, index, .. } => Delayed::Variable { depth, index },
             Code::Lambda(lambda) => Delayed::Lambda(lambda),
-            code => Delayed::Suspend(self.e.add_code(code)),
+            code => Delayed::Suspend(self.alloc(code)),
         }
     }
 
@@ -298,7 +302,7 @@ impl<'e> Lowering<'_, 'e> {
             }
         }
         if let Some(value) = self.e.globals.get(&name) {
-            return Ok(Code::Constant(*value));
+            return Ok(self.constant(*value));
         }
         if withs.is_empty() {
             return Err(self.undefined(name, place));
@@ -353,7 +357,7 @@ impl<'e> Lowering<'_, 'e> {
             let items = self.slice(delayed);
             return Ok(Code::List(self.alloc(ListCode { items })));
         };
-        Ok(Code::Constant(self.e.list(&constants)))
+        Ok(self.constant(self.e.list(&constants)))
     }
 
     fn interpolation(&mut self, parts: &[ast::Part<'_>]) -> Result<Code<'e>> {
@@ -362,7 +366,7 @@ impl<'e> Lowering<'_, 'e> {
             ast::Part::Expr(_) => None,
         });
         if let Some(literals) = literal.collect::<Option<Vec<_>>>() {
-            return Ok(Code::Constant(self.e.string(literals.concat())));
+            return Ok(self.constant(self.e.string(literals.concat())));
         }
         let parts = self.parts(None, parts)?;
         Ok(Code::Interpolation(self.alloc(Interpolation { parts })))
@@ -400,10 +404,10 @@ impl<'e> Lowering<'_, 'e> {
             && let Some(constants) = constants(values)
         {
             if constants.is_empty() {
-                return Ok(Code::Constant(self.e.empty_attrs()));
+                return Ok(self.constant(self.e.empty_attrs()));
             }
             let slots = constants.into_iter().map(Slot::new).collect();
-            return Ok(Code::Constant(Value::Attrs(
+            return Ok(self.constant(Value::Attrs(
                 self.alloc(Attrs::new(shape, self.slice(slots))),
             )));
         }
@@ -505,7 +509,7 @@ impl<'e> Lowering<'_, 'e> {
                         place,
                         cache: Cell::new(None),
                     };
-                    Delayed::Suspend(self.e.add_code(Code::Select(self.alloc(select))))
+                    Delayed::Suspend(self.alloc(Code::Select(self.alloc(select))))
                 }
             });
         }
@@ -654,9 +658,9 @@ impl<'e> Lowering<'_, 'e> {
             if let Code::Constant(Value::Int(number)) = operand
                 && let Some(negative) = number.checked_neg()
             {
-                return Ok(Code::Constant(Value::Int(negative)));
+                return Ok(self.constant(Value::Int(negative)));
             }
-            let left = Code::Constant(Value::Int(0));
+            let left = self.constant(Value::Int(0));
             return Ok(Code::Binary(self.alloc(Binary {
                 operator: Operator::Subtract,
                 left,

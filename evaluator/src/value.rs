@@ -11,12 +11,15 @@ use std::cell::Cell;
 
 use crate::attrs::Attrs;
 use crate::builtin::PartialCall;
-use crate::code::{CodeId, Lambda};
+use crate::code::{Code, Lambda};
 use crate::environment::Environment;
 use crate::string::{NixPath, NixString};
 
 /// A value, or a reference to one that is not computed yet.
+// The tag has a word of its own so that a copy is two words, each of which was written as one: with
+// a byte for a tag, the processor stalls at every copy of what was just made.
 #[derive(Clone, Copy)]
+#[repr(u64)]
 pub enum Value<'e> {
     /// `null`
     Null,
@@ -43,10 +46,10 @@ pub enum Value<'e> {
 
     /// State of a slot: code to be evaluated in an environment.
     #[doc(hidden)]
-    Suspended(CodeId, &'e Environment<'e>),
+    Suspended(&'e Suspension<'e>),
     /// State of a slot: one element of what a lazy builtin such as `map` makes.
     #[doc(hidden)]
-    Generated(u32, &'e Generator<'e>),
+    Generated(&'e Generator<'e>),
     /// State of a slot: being computed.
     #[doc(hidden)]
     Blackhole,
@@ -54,6 +57,7 @@ pub enum Value<'e> {
 
 // The evaluator's memory and speed depend on it.
 const _: () = assert!(size_of::<Value<'_>>() == 16);
+const _: () = assert!(size_of::<crate::Result<Value<'_>>>() == 16);
 
 /// A place in a list, an attribute set or an environment.
 pub struct Slot<'e>(Cell<Value<'e>>);
@@ -70,7 +74,7 @@ impl<'e> Slot<'e> {
     #[inline]
     pub fn value(&'e self) -> Value<'e> {
         match self.0.get() {
-            Value::Suspended(..) | Value::Generated(..) | Value::Blackhole => Value::Thunk(self),
+            Value::Suspended(_) | Value::Generated(_) | Value::Blackhole => Value::Thunk(self),
             Value::Thunk(other) => {
                 let value = other.value();
                 if !matches!(value, Value::Thunk(_)) {
@@ -144,10 +148,36 @@ pub struct Closure<'e> {
     pub(crate) applied: &'e [Value<'e>],
 }
 
+/// Code that is to be evaluated in an environment.
+pub struct Suspension<'e> {
+    pub(crate) code: &'e Code<'e>,
+    pub(crate) environment: &'e Environment<'e>,
+}
+
 /// What the elements of a lazily made list or set are computed from.
 ///
-/// It is shared by all elements, each of which needs no memory but its slot.
-pub enum Generator<'e> {
+/// It is shared by all elements, each of which needs no memory but its slot: which element a slot
+/// is, its distance from the first tells.
+pub struct Generator<'e> {
+    pub(crate) kind: GeneratorKind<'e>,
+    pub(crate) slots: Cell<&'e [Slot<'e>]>,
+}
+
+impl<'e> Generator<'e> {
+    pub(crate) fn new(kind: GeneratorKind<'e>) -> Self {
+        let slots = Cell::new(&[][..]);
+        Self { kind, slots }
+    }
+
+    /// Which of the generator's slots this is.
+    pub(crate) fn index_of(&self, slot: &Slot<'e>) -> usize {
+        let first = self.slots.get().as_ptr().addr();
+        std::ptr::from_ref(slot).addr().wrapping_sub(first) / size_of::<Slot<'e>>()
+    }
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum GeneratorKind<'e> {
     /// `function item`
     Map {
         /// The function.
@@ -193,7 +223,7 @@ impl Value<'_> {
             Self::Lambda(_) => "a function",
             Self::Builtin(call) if call.arguments.is_empty() => "a built-in function",
             Self::Builtin(_) => "a partially applied built-in function",
-            Self::Thunk(_) | Self::Suspended(..) | Self::Generated(..) => "a thunk",
+            Self::Thunk(_) | Self::Suspended(_) | Self::Generated(_) => "a thunk",
             Self::Blackhole => "a black hole",
         }
     }
@@ -211,7 +241,7 @@ impl Value<'_> {
             Self::List(_) => "list",
             Self::Attrs(_) => "set",
             Self::Lambda(_) | Self::Builtin(_) => "lambda",
-            Self::Thunk(_) | Self::Suspended(..) | Self::Generated(..) | Self::Blackhole => "thunk",
+            Self::Thunk(_) | Self::Suspended(_) | Self::Generated(_) | Self::Blackhole => "thunk",
         }
     }
 }
