@@ -5,6 +5,7 @@
 //! is a package of the archive.
 
 #![forbid(unsafe_code)]
+#![cfg(test)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

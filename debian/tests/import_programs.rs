@@ -26,7 +26,7 @@ use cairn_debian::{
 };
 use cairn_store_path::{Sha256, StorePath};
 
-const PACKAGES: [&str; 35] = [
+const PACKAGES: [&str; 36] = [
     "bash",
     "bc",
     "bsdextrautils",
@@ -58,6 +58,7 @@ const PACKAGES: [&str; 35] = [
     "perl",
     "procps",
     "sed",
+    "sudo",
     "tar",
     "util-linux",
     "xz-utils",
@@ -260,6 +261,11 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
         "body",
     ),
     ("su", "su -s $BASH -c 'id -un' alice < /dev/null", "alice"),
+    (
+        "sudo",
+        "cp $(command -v sudo) $S; chmod 755 $S; chmod 4755 $S/sudo; chmod 440 /etc/sudoers; su -s $BASH -c \"$S/sudo -n id -un; $S/sudo -n -u sshd id -un\" alice < /dev/null",
+        "sshd",
+    ),
     ("passwd", "passwd -S alice | cut -d' ' -f1-2", "alice P"),
     (
         "login",
@@ -278,7 +284,7 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
 const DEADLINE: &str = "20";
 
 /// Programs that change their user: a user namespace with one user cannot run them.
-const NEED_ROOT: [&str; 4] = ["su", "login", "ssh to sshd", "passwd"];
+const NEED_ROOT: [&str; 5] = ["su", "sudo", "login", "ssh to sshd", "passwd"];
 
 #[test]
 fn programs_run_without_usr_and_lib() {
@@ -430,7 +436,11 @@ impl World {
         );
         // The password of alice is `secret`.
         let hash = "$6$saltsalt$TVLlQcbpFVof5W3Yz4DTP6gRstiNuHwwTt6GLc1E5n0U0aDehy0S5knV8wiOQSpT0Y77vwPZN.Pq.H91p5hVO1";
-        let files: [(&str, String); 10] = [
+        let sudo = format!("{}/libexec/sudo", self.object("sudo").path);
+        let sudo_conf = format!(
+            "Plugin sudoers_policy {sudo}/sudoers.so\nPlugin sudoers_io {sudo}/sudoers.so\nPath plugin_dir {sudo}/\nPath noexec {sudo}/sudo_noexec.so\n"
+        );
+        let files: [(&str, String); 13] = [
             (
                 "passwd",
                 format!(
@@ -454,6 +464,9 @@ impl World {
             ),
             ("ssh/sshd_config", "UsePAM no\nPidFile none\n".to_owned()),
             ("login.defs", "ENCRYPT_METHOD SHA512\n".to_owned()),
+            ("sudo.conf", sudo_conf),
+            ("sudoers", "alice ALL=(ALL) NOPASSWD: ALL\n".to_owned()),
+            ("pam.d/sudo", stack.clone()),
             ("pam.d/su", stack.clone()),
             ("pam.d/login", stack.clone()),
             ("pam.d/other", stack),
