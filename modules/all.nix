@@ -11,6 +11,7 @@
   ./environment/shells.nix
   ./file-systems/file-systems.nix
   ./file-systems/swap.nix
+  ./hardware/hardware.nix
   ./image/disk.nix
   ./misc/documentation.nix
   ./misc/nix.nix
@@ -23,6 +24,7 @@
   ./programs/git.nix
   ./programs/less.nix
   ./programs/nano.nix
+  ./programs/packages.nix
   ./programs/ssh.nix
   ./programs/vim.nix
   ./security/pam.nix

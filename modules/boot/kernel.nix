@@ -15,6 +15,18 @@ let
   cfg = config.boot;
   kernel = cfg.kernelPackages.kernel;
 
+  # Debian's packages; those of its component non-free-firmware may be missing.
+  redistributable = [
+    "firmware-amd-graphics"
+    "firmware-atheros"
+    "firmware-bnx2"
+    "firmware-bnx2x"
+    "firmware-brcm80211"
+    "firmware-iwlwifi"
+    "firmware-misc-nonfree"
+    "firmware-realtek"
+  ];
+
   # One of the two lines of modprobe.d(5) that mean something on the kernel's command line, where
   # init reads them, and from the initrd on.
   modprobeParams =
@@ -222,18 +234,15 @@ in
       pkgs.firmware-linux-free
     ]
     ++ lib.optionals config.hardware.enableRedistributableFirmware (
-      with pkgs;
-      [
-        firmware-amd-graphics
-        firmware-atheros
-        firmware-bnx2
-        firmware-bnx2x
-        firmware-brcm80211
-        firmware-iwlwifi
-        firmware-misc-nonfree
-        firmware-realtek
-      ]
+      map (name: pkgs.${name}) (lib.filter (name: pkgs ? ${name}) redistributable)
     );
+
+    warnings =
+      lib.optional
+        (config.hardware.enableRedistributableFirmware && !(lib.any (name: pkgs ? ${name}) redistributable))
+        ''
+          hardware.enableRedistributableFirmware: the archive has none of it.
+          Debian keeps it in its component non-free-firmware; add that to the machine's sources.'';
 
     system.build = {
       inherit kernel;

@@ -1,5 +1,5 @@
 # What every boot loader has.
-{ lib, ... }:
+{ config, lib, ... }:
 let
   inherit (lib) mkOption types;
 in
@@ -12,6 +12,20 @@ in
       description = ''
         Seconds until the default entry is started. `null` waits for somebody to choose one.
       '';
+    };
+
+    systemd-boot.enable = mkOption {
+      type = types.bool;
+      default = false;
+      description = ''
+        The boot loader systemd-boot. It is not supported: GRUB starts on UEFI too, without being told.
+      '';
+    };
+
+    generic-extlinux-compatible.enable = mkOption {
+      type = types.bool;
+      default = false;
+      description = "Entries for U-Boot. They are not supported.";
     };
 
     efi.canTouchEfiVariables = mkOption {
@@ -31,4 +45,17 @@ in
       '';
     };
   };
+
+  config.assertions = [
+    {
+      assertion = !config.boot.loader.systemd-boot.enable;
+      message = ''
+        boot.loader.systemd-boot.enable is not supported.
+        Leave it out: GRUB is there by default, and starts on UEFI too.'';
+    }
+    {
+      assertion = !config.boot.loader.generic-extlinux-compatible.enable;
+      message = "boot.loader.generic-extlinux-compatible.enable is not supported.";
+    }
+  ];
 }

@@ -7,7 +7,7 @@
   ...
 }:
 let
-  inherit (lib) literalExpression mkDefault mkIf mkOption types;
+  inherit (lib) literalExpression mkDefault mkOption types;
   cfg = config.security.pam;
 
   module = name: "${pkgs.libpam-modules}/lib/x86_64-linux-gnu/security/${name}.so";
@@ -161,6 +161,11 @@ let
           default = true;
           description = "Whether a session has the variables of {option}`environment.sessionVariables`.";
         };
+        showMotd = mkOption {
+          type = types.bool;
+          default = false;
+          description = "Whether {file}`/etc/motd` is shown when a session begins.";
+        };
         makeHomeDir = mkOption {
           type = types.bool;
           default = false;
@@ -260,6 +265,13 @@ let
               modulePath = "pam_limits";
               settings.conf = "${pkgs.writeText "limits-${name}.conf" (limitsText config.limits)}";
             };
+            motd = {
+              enable = config.showMotd;
+              order = 25000;
+              control = "optional";
+              modulePath = "pam_motd";
+              settings.motd = "/etc/motd";
+            };
             mkhomedir = {
               enable = config.makeHomeDir;
               order = 15000;
@@ -284,9 +296,18 @@ let
 
   services = lib.filter (service: service.enable) (lib.attrValues cfg.services);
 
+  motd = config.users.motd;
+
   refusal = lib.concatMapStrings (kind: "${kind} required ${module "pam_deny"}\n") kinds;
 in
 {
+  options.users.motd = mkOption {
+    type = types.nullOr types.lines;
+    default = null;
+    example = "This machine is restarted every Monday at four.";
+    description = "What everybody is told who logs in on a terminal.";
+  };
+
   options.security.pam = {
     services = mkOption {
       type = types.attrsOf (types.submodule service);
@@ -350,7 +371,10 @@ in
     ];
 
     security.pam.services = {
-      login.allowNullPassword = mkDefault true;
+      login = {
+        allowNullPassword = mkDefault true;
+        showMotd = mkDefault (motd != null);
+      };
       passwd = { };
       su.rootOK = mkDefault true;
       chpasswd.rootOK = mkDefault true;
@@ -363,10 +387,10 @@ in
       other.text = refusal;
     };
 
-    environment.etc = lib.listToAttrs (
-      map (
-        service: lib.nameValuePair "pam.d/${service.name}" { inherit (service) text; }
-      ) services
-    );
+    environment.etc =
+      lib.listToAttrs (
+        map (service: lib.nameValuePair "pam.d/${service.name}" { inherit (service) text; }) services
+      )
+      // lib.optionalAttrs (motd != null) { motd.text = motd; };
   };
 }

@@ -96,6 +96,7 @@ let
     Defaults env_reset
     Defaults secure_path="/run/wrappers/bin:/run/current-system/sw/bin"
     Defaults !lecture
+    Defaults editor="/run/current-system/sw/bin/nano:/run/current-system/sw/bin/vi"
     Defaults env_keep+="LOCPATH TERMINFO_DIRS SSL_CERT_FILE"
 
     root ALL=(ALL:ALL) SETENV: ALL
@@ -182,6 +183,8 @@ in
     };
 
     security.pam.services.sudo = { };
+    # `sudo -i` and `sudo --login`.
+    security.pam.services.sudo-i = { };
 
     environment.systemPackages = [ cfg.package ];
 
@@ -190,6 +193,7 @@ in
       Plugin sudoers_io ${plugins}/sudoers.so
       Plugin sudoers_audit ${plugins}/sudoers.so
       Path noexec ${plugins}/sudo_noexec.so
+      Path sesh ${plugins}/sesh
       Path intercept ${plugins}/sudo_intercept.so
       Path plugin_dir ${plugins}/
     '';
