@@ -56,6 +56,8 @@ pub enum Verb {
     Options(Options),
     /// Evaluate an expression of the Nix language and show its value
     Eval(Eval),
+    /// Evaluate expressions that are typed in
+    Repl(Repl),
     /// Build the demo machine's disk image, and print its path
     DemoImage(DemoImage),
     /// Write this command's man pages into a folder
@@ -143,10 +145,10 @@ pub struct Eval {
     #[arg(long)]
     pub strict: bool,
     /// Give functions on the way the value of an expression as the argument NAME
-    #[arg(long, num_args = 2, value_names = ["NAME", "EXPR"])]
+    #[arg(long, num_args = 2, value_names = ["NAME", "EXPR"], allow_hyphen_values = true)]
     pub arg: Vec<OsString>,
     /// Give functions on the way a string as the argument NAME
-    #[arg(long, num_args = 2, value_names = ["NAME", "STRING"])]
+    #[arg(long, num_args = 2, value_names = ["NAME", "STRING"], allow_hyphen_values = true)]
     pub argstr: Vec<OsString>,
     /// Add an entry to the search path: a folder, or NAME=PATH
     #[arg(long, short = 'I', value_name = "ENTRY")]
@@ -158,6 +160,9 @@ pub struct Eval {
     /// directory]
     #[arg(long, value_name = "DIR")]
     pub store: Option<PathBuf>,
+    /// Lock file of the packages that are built when the expression reads them
+    #[arg(long, value_name = "FILE")]
+    pub lock: Option<PathBuf>,
     /// Show peak memory and other costs
     #[arg(long)]
     pub stats: bool,
@@ -170,6 +175,61 @@ pub struct Eval {
     /// The most memory that the evaluation may take
     #[arg(long, value_name = "MIB", default_value_t = cairn::evaluate::request::DEFAULT_MEMORY >> 20)]
     pub memory: u64,
+}
+
+/// `cairn repl`.
+#[derive(Debug, Args)]
+pub struct Repl {
+    /// Files to load: their attributes are in scope
+    #[arg(value_name = "FILE")]
+    pub files: Vec<OsString>,
+    /// Add an entry to the search path: a folder, or NAME=PATH
+    #[arg(long, short = 'I', value_name = "ENTRY")]
+    pub include: Vec<OsString>,
+    /// Root of the store, whose objects lie in DIR/nix/store [default: cairn in the user's data
+    /// directory]
+    #[arg(long, value_name = "DIR")]
+    pub store: Option<PathBuf>,
+    /// Lock file of the packages that are built
+    #[arg(long, value_name = "FILE")]
+    pub lock: Option<PathBuf>,
+    /// Show the whole chain that led to an error
+    #[arg(long)]
+    pub show_trace: bool,
+    /// Understand the operators |> and <|
+    #[arg(long)]
+    pub pipe_operators: bool,
+    /// The most memory that it may take
+    #[arg(long, value_name = "MIB", default_value_t = cairn::evaluate::request::DEFAULT_MEMORY >> 20)]
+    pub memory: u64,
+}
+
+impl Repl {
+    /// The request that the command line stands for.
+    pub fn request(&self) -> Request {
+        let bytes = |word: &OsString| BString::from(word.as_bytes());
+        let files = self.files.iter().map(bytes);
+        Request {
+            inputs: files.map(Input::File).collect(),
+            search_path: self.include.iter().map(bytes).collect(),
+            writes: Writes::WhenBuilt,
+            store: self
+                .store
+                .clone()
+                .map_or(StoreChoice::Default, StoreChoice::Root),
+            lock: self.lock.clone(),
+            language: Language {
+                pipe_operators: self.pipe_operators,
+                memory: self.memory << 20,
+                ..Language::default()
+            },
+            report: Report {
+                trace: self.show_trace,
+                ..Report::default()
+            },
+            ..Request::default()
+        }
+    }
 }
 
 impl Eval {
@@ -218,6 +278,7 @@ impl Eval {
                 .store
                 .clone()
                 .map_or(StoreChoice::Default, StoreChoice::Root),
+            lock: self.lock.clone(),
             language: Language {
                 pipe_operators: self.pipe_operators,
                 memory: self.memory << 20,
@@ -286,6 +347,31 @@ mod tests {
             error.to_string().contains("'../etc' is not a service name"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_request_is_its_arguments() {
+        let request = Request {
+            inputs: vec![Input::Expression("--x".into())],
+            attributes: vec!["a.b".into()],
+            arguments: vec![
+                ("n".into(), Argument::Expression("-1".into())),
+                ("s".into(), Argument::String("--s".into())),
+            ],
+            search_path: vec!["cairn=/x".into()],
+            goal: Goal::Value(Format::Json),
+            writes: Writes::Always,
+            store: StoreChoice::Root("/s".into()),
+            lock: Some("/l".into()),
+            ..Request::default()
+        };
+        let words = request.to_arguments().unwrap();
+        let program = ["cairn", "eval"].map(OsString::from);
+        let command = Command::try_parse_from(program.into_iter().chain(words)).unwrap();
+        let Verb::Eval(eval) = command.verb else {
+            panic!("{command:?}");
+        };
+        assert_eq!(eval.request(), request);
     }
 
     #[test]

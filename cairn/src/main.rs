@@ -45,7 +45,9 @@ fn main() -> ExitCode {
     match run(Command::parse_from(arguments()).verb) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("cairn: {}", message(&error));
+            if !error.is::<evaluate::AlreadyTold>() {
+                eprintln!("cairn: {}", message(&error));
+            }
             ExitCode::FAILURE
         }
     }
@@ -94,6 +96,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Halt => service_control::command(&Request::Halt)?,
         Verb::Options(arguments) => return options(&arguments),
         Verb::Eval(arguments) => return Ok(evaluate::eval(&arguments.request())),
+        Verb::Repl(arguments) => return Ok(evaluate::repl(&arguments.request())),
         Verb::DemoImage(arguments) => demo_image(arguments)?,
         Verb::ManPages(arguments) => man_pages(&arguments)?,
     }

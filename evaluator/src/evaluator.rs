@@ -523,6 +523,12 @@ impl<'e> Evaluator<'e> {
         slots
     }
 
+    /// The set without attributes.
+    #[must_use]
+    pub fn no_attrs(&self) -> &'e Attrs<'e> {
+        self.empty_attrs
+    }
+
     pub(crate) fn empty_attrs(&self) -> Value<'e> {
         Value::Attrs(self.empty_attrs)
     }

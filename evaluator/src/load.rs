@@ -8,7 +8,7 @@ use crate::evaluator::Evaluator;
 use crate::parser::{ParseError, ParseOptions, parse};
 use crate::resolve::OuterScope;
 use crate::source::{Origin, Place};
-use crate::value::Value;
+use crate::value::{Slot, Value};
 
 /// A text that is to be evaluated.
 pub struct Text<'a> {
@@ -34,6 +34,19 @@ impl<'e> Evaluator<'e> {
         let (code, environment) = self.lower(expr, source, outer)?;
         drop(tree);
         self.eval(self.arena.alloc(code), environment)
+    }
+
+    /// A text's value as a thunk: the text is read now, and evaluated when it is needed.
+    ///
+    /// # Errors
+    /// It is not in the language, or a variable is not defined.
+    pub fn delay_text(&mut self, text: Text<'_>, outer: OuterScope<'e>) -> Result<Value<'e>> {
+        let tree = Bump::new();
+        let (expr, source) = self.parse_text(text, &tree)?;
+        let (code, environment) = self.lower(expr, source, outer)?;
+        let code = self.add_code(code);
+        let slot = Slot::new(Value::Suspended(code, environment));
+        Ok(Value::Thunk(self.arena.alloc(slot)))
     }
 
     /// Parses a text and registers it as a source, whose index comes with the tree.

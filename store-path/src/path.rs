@@ -93,6 +93,12 @@ impl StorePath {
         self.base_name.split_at(33).1
     }
 
+    /// Whether it is that of a derivation's file, `<name>.drv`.
+    #[must_use]
+    pub fn is_derivation(&self) -> bool {
+        self.name().as_bytes().ends_with(b".drv")
+    }
+
     /// `/nix/store/<32 digits>-<name>` as a path.
     #[must_use]
     pub fn to_path_buf(&self) -> PathBuf {

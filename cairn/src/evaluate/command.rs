@@ -4,16 +4,16 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStringExt as _;
 use std::panic;
-use std::path::Path;
-use std::process::ExitCode;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use bstr::BString;
 use cairn_debian::{FetchOptions, Fetcher, Lock, host_sources};
 use cairn_store::Store;
 use cairn_store_path::StorePath;
 
-use super::child::{Side, split};
+use super::child::{Side, code, mark, split};
 use super::nix_instantiate::{HELP, Invocation, parse};
 use super::objects::Realise;
 use super::request::Request;
@@ -31,7 +31,7 @@ const VERSION: &str = "nix-instantiate (Nix) 2.34.0";
 #[must_use]
 pub fn eval(request: &Request) -> ExitCode {
     ExitCode::from(in_process(request.language.memory, || {
-        run(request, build_when_read())
+        run(request, build_when_read(request.lock.clone()))
     }))
 }
 
@@ -96,16 +96,50 @@ fn report_panics() {
     }));
 }
 
-/// Builds what an expression reads, with the builders inside this program. Packages come from a
-/// lock, which an expression by itself does not have.
-fn build_when_read() -> Box<Realise> {
-    Box::new(|store: &Store, wanted: &[StorePath]| {
+/// Builds what an expression reads, with the builders inside this program and the packages of a
+/// lock file, which an expression by itself does not have.
+pub(super) fn build_when_read(lock: Option<PathBuf>) -> Box<Realise> {
+    Box::new(move |store: &Store, wanted: &[StorePath]| {
         let cache = Place::new(None, None)?.cache.join("debian");
         let sources = host_sources(Path::new("/"))?;
         let fetcher = Fetcher::new(&sources, &cache, FetchOptions::of_host())?;
-        let request = cairn_debian::Request::new([]);
-        let lock = Lock::new(request, Vec::new(), Vec::new())?;
+        let lock = match &lock {
+            None => Lock::new(cairn_debian::Request::new([]), Vec::new(), Vec::new())?,
+            Some(file) => {
+                let text = std::fs::read_to_string(file)
+                    .with_context(|| format!("cannot read the lock file '{}'", file.display()))?;
+                Lock::parse(&text)
+                    .with_context(|| format!("the lock file '{}' is damaged", file.display()))?
+            }
+        };
         store.realise(wanted, &builders(fetcher, lock), &BuildProgress::new())?;
         Ok(())
     })
+}
+
+/// The evaluation failed, and has said why on standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the evaluation failed")]
+pub struct AlreadyTold;
+
+/// Evaluates `request` in a process of `program`, which is the command `cairn`, and returns what
+/// it writes to standard output. Messages of the evaluation go to standard error as they come.
+///
+/// # Errors
+/// [`AlreadyTold`] if the evaluation fails; the request has something that `cairn eval` cannot
+/// express, or the process cannot be started.
+pub fn output_of(program: &Path, request: &Request) -> Result<Vec<u8>> {
+    let arguments = request
+        .to_arguments()
+        .context("the request is none that 'cairn eval' takes")?;
+    let mut command = Command::new(program);
+    command.arg("eval").args(arguments);
+    let output = mark(&mut command)
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot run '{}'", program.display()))?;
+    match code(output.status, request.language.memory) {
+        0 => Ok(output.stdout),
+        _ => Err(AlreadyTold.into()),
+    }
 }

@@ -432,8 +432,7 @@ pub fn has_feature(list: &[u8], feature: &str) -> bool {
 /// It is one that this program cannot use.
 pub fn store_choice(name: &[u8]) -> Result<StoreChoice, UsageError> {
     match name {
-        b"" | b"auto" | b"daemon" => Ok(StoreChoice::Default),
-        b"local" => Ok(StoreChoice::Default),
+        b"" | b"auto" | b"daemon" | b"local" => Ok(StoreChoice::Default),
         b"dummy://" => Ok(StoreChoice::Nowhere),
         [b'/', ..] => Ok(StoreChoice::Root(path(name))),
         _ => match name.strip_prefix(b"local?root=") {
@@ -507,7 +506,8 @@ mod tests {
     #[test]
     fn letters_are_taken_apart() {
         let request = request("-QKj3 -E -Aa.b 1");
-        assert_eq!(request.inputs, [Input::Expression("1".into())]);
+        let inputs = [".b", "1"].map(|text| Input::Expression(text.into()));
+        assert_eq!(request.inputs, inputs);
         // As Nix does it: `-Aa.b` is `-A -a .b`, and `-A` takes the next word.
         assert_eq!(request.attributes, ["-a"]);
     }

@@ -1,5 +1,7 @@
 //! What an evaluation is asked for, whatever command line it came from.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 
 use bstr::BString;
@@ -23,6 +25,8 @@ pub struct Request {
     pub writes: Writes,
     /// Where the store lies; else where the user's does.
     pub store: StoreChoice,
+    /// The lock file of the packages that an expression may have built to read them.
+    pub lock: Option<PathBuf>,
     /// Language and limits.
     pub language: Language,
     /// What is told beside the result.
@@ -115,6 +119,8 @@ pub enum Writes {
     /// They are only named.
     #[default]
     Never,
+    /// They are written when something is built.
+    WhenBuilt,
     /// They are written.
     Always,
 }
@@ -167,4 +173,81 @@ pub struct Report {
     pub statistics: bool,
     /// `builtins.traceVerbose` shows its messages.
     pub verbose: bool,
+}
+
+impl Request {
+    /// The arguments of `cairn eval` that stand for this request; `None` if there are none.
+    #[must_use]
+    pub fn to_arguments(&self) -> Option<Vec<OsString>> {
+        let word = |bytes: &BString| OsString::from_vec(bytes.to_vec());
+        let mut words: Vec<OsString> = Vec::new();
+        let mut option = |values: &[OsString]| words.extend_from_slice(values);
+        for (name, argument) in &self.arguments {
+            let (flag, value) = match argument {
+                Argument::Expression(value) => ("--arg", value),
+                Argument::String(value) => ("--argstr", value),
+            };
+            option(&[flag.into(), word(name), word(value)]);
+        }
+        for entry in &self.search_path {
+            option(&["--include".into(), word(entry)]);
+        }
+        match &self.store {
+            StoreChoice::Default => {}
+            StoreChoice::Root(root) => option(&["--store".into(), root.into()]),
+            StoreChoice::Nowhere => return None,
+        }
+        if let Some(lock) = &self.lock {
+            option(&["--lock".into(), lock.into()]);
+        }
+        option(&[
+            "--memory".into(),
+            (self.language.memory >> 20).to_string().into(),
+        ]);
+        let (form, depth) = match self.goal {
+            Goal::Value(Format::Nix(depth)) => ("", depth),
+            Goal::Value(Format::Json) => ("--json", Depth::Shallow),
+            Goal::Value(Format::Raw) => ("--raw", Depth::Shallow),
+            Goal::Value(Format::Xml {
+                depth,
+                places: true,
+            }) => ("--xml", depth),
+            _ => return None,
+        };
+        let is_plain = !self.language.pure
+            && !self.report.verbose
+            && self.calls == Calls::Always
+            && self.language.max_call_depth == Language::default().max_call_depth;
+        if !is_plain {
+            return None;
+        }
+        for (flag, on) in [
+            (form, !form.is_empty()),
+            ("--strict", depth == Depth::Whole),
+            ("--write", self.writes == Writes::Always),
+            ("--stats", self.report.statistics),
+            ("--show-trace", self.report.trace),
+            ("--pipe-operators", self.language.pipe_operators),
+        ] {
+            if on {
+                option(&[flag.into()]);
+            }
+        }
+        let input = match self.inputs.as_slice() {
+            [Input::Expression(text)] => {
+                option(&["--expr".into()]);
+                word(text)
+            }
+            [Input::File(name)] if name != "-" => word(name),
+            [Input::Stdin] => "-".into(),
+            _ => return None,
+        };
+        option(&["--".into(), input]);
+        match self.attributes.as_slice() {
+            [] => {}
+            [attribute] => option(&[word(attribute)]),
+            _ => return None,
+        }
+        Some(words)
+    }
 }

@@ -170,12 +170,11 @@ fn derivations(
     objects.flush()?;
     for derivation in found {
         *shown += 1;
-        let path = match root {
-            Some(root) => keep(session, &derivation.path, root, *shown)?,
-            None => {
-                tell_once(*shown);
-                PathBuf::from(derivation.path.to_string())
-            }
+        let path = if let Some(root) = root {
+            keep(session, &derivation.path, root, *shown)?
+        } else {
+            tell_once(*shown);
+            PathBuf::from(derivation.path.to_string())
         };
         let mut line = path.as_os_str().as_bytes().to_vec();
         if derivation.output != "out" {

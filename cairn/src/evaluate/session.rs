@@ -10,10 +10,11 @@ use bstr::{BString, ByteSlice as _};
 use bumpalo::Bump;
 use cairn_evaluator::attrs::Attrs;
 use cairn_evaluator::builtins::TABLES;
+use cairn_evaluator::io::path_of;
 use cairn_evaluator::load::Text;
 use cairn_evaluator::report::Trace;
 use cairn_evaluator::value::Value;
-use cairn_evaluator::{ErrorKind, EvalError, Evaluator, Options, Origin, with_stack};
+use cairn_evaluator::{EvalError, Evaluator, Options, Origin, with_stack};
 
 use super::child::limit_memory;
 use super::nix_instantiate::{has_feature, store_choice};
@@ -80,7 +81,9 @@ pub fn with_session<T: Send>(
             request,
         };
         let result = work(&mut session)?;
-        world.objects().flush()?;
+        if request.writes == Writes::Always {
+            world.objects().flush()?;
+        }
         Ok(result)
     };
     with_stack(STACK, run)
@@ -96,7 +99,6 @@ fn options(request: &Request) -> Options {
         pure: request.language.pure,
         pipe_operators: request.language.pipe_operators
             || configured(variable.as_bytes(), "pipe-operators"),
-        ..Options::default()
     }
 }
 
@@ -121,7 +123,7 @@ fn world(request: &Request, realise: Box<Realise>) -> Result<World> {
         search_path(&request.search_path, variable.as_deref())
     };
     let writing = match request.writes {
-        Writes::Always => Writing::Everything,
+        Writes::Always | Writes::WhenBuilt => Writing::Everything,
         Writes::Never => Writing::OnlyFetched,
     };
     let place = place(&request.store)?;
@@ -150,6 +152,7 @@ fn place(choice: &StoreChoice) -> Result<Place> {
 
 impl<'e> Session<'_, 'e> {
     /// An error of the language as it is shown.
+    #[must_use]
     pub fn failure(&self, error: &EvalError) -> Failure {
         let trace = if self.request.report.trace {
             Trace::Full
@@ -178,19 +181,20 @@ impl<'e> Session<'_, 'e> {
         value.map_err(|error| self.failure(&error))
     }
 
-    /// The value of a text whose relative paths begin at the current folder.
+    /// The value of a text whose relative paths begin at the current folder, forced.
     ///
     /// # Errors
     /// Whatever evaluating it meets.
     pub fn text(&mut self, origin: Origin, text: &[u8]) -> Result<Value<'e>, EvalError> {
-        self.text_in(origin, text, None)
+        let value = self.delayed_text(origin, text, None)?;
+        self.evaluator.force(value)
     }
 
-    /// The same, with more variables in scope.
+    /// The same as a thunk, with more variables in scope.
     ///
     /// # Errors
-    /// Whatever evaluating it meets.
-    pub fn text_in(
+    /// It is not in the language, or a variable is not defined.
+    pub fn delayed_text(
         &mut self,
         origin: Origin,
         text: &[u8],
@@ -202,7 +206,7 @@ impl<'e> Session<'_, 'e> {
             base: self.world.folder().as_os_str().as_bytes(),
             library: false,
         };
-        self.evaluator.evaluate_text(text, scope)
+        self.evaluator.delay_text(text, scope)
     }
 
     /// The file that an argument of the command line names: `<name>` is looked up in the search
@@ -221,33 +225,18 @@ impl<'e> Session<'_, 'e> {
             .and_then(|rest| rest.strip_suffix(b">"));
         match inner {
             Some(inner) if !inner.is_empty() => self.find(inner),
-            _ => Ok(absolute(
-                self.world.folder(),
-                cairn_evaluator::io::path_of(name),
-            )),
+            _ => Ok(absolute(self.world.folder(), path_of(name))),
         }
     }
 
     /// What a name means in the search path.
     ///
     /// # Errors
-    /// Nothing.
+    /// The search path does not have it.
     pub fn find(&self, name: &[u8]) -> Result<PathBuf, Failure> {
         let found = self.evaluator.find_in_search_path(name);
-        match found.map_err(|error| self.failure(&error))? {
-            Some(path) => Ok(cairn_evaluator::io::path_of(&path).to_owned()),
-            None => {
-                let error = EvalError::new(
-                    ErrorKind::Throw,
-                    format!(
-                        "file '{}' was not found in the Nix search path \
-                         (add it using $NIX_PATH or -I)",
-                        name.as_bstr()
-                    ),
-                );
-                Err(self.failure(&error))
-            }
-        }
+        let path = found.map_err(|error| self.failure(&error))?;
+        Ok(path_of(&path).to_owned())
     }
 
     /// The arguments of the request as a set; expressions are evaluated when they are needed.
@@ -260,7 +249,7 @@ impl<'e> Session<'_, 'e> {
             let value = match argument {
                 Argument::String(text) => self.evaluator.string(text),
                 Argument::Expression(text) => self
-                    .text(Origin::String, text)
+                    .delayed_text(Origin::String, text, None)
                     .map_err(|error| self.failure(&error))?,
             };
             arguments.push((name.clone(), value));

@@ -64,7 +64,7 @@ fn add_drv_output_dependencies<'e>(
     let string = e.coerce_to_string(arg(args, 0), Coercion::Copying)?;
     let text = || String::from_utf8_lossy(string.bytes()).into_owned();
     match string.context() {
-        [ContextElement::Path(path)] if path.ends_with(".drv") => {
+        [ContextElement::Path(path)] if is_derivation(path) => {
             Ok(with_context(e, string, |element| {
                 ContextElement::AllOutputs(element.path())
             }))
@@ -176,7 +176,7 @@ fn append_needs<'e>(
     {
         context.insert(ContextElement::Path(path));
     }
-    let is_derivation = path.ends_with(".drv");
+    let is_derivation = is_derivation(path);
     if let Some(value) = needs.get(e.intern(b"allOutputs"))
         && e.expect_bool(value, "the attribute 'allOutputs' of a string context")?
     {
@@ -203,6 +203,10 @@ fn append_needs<'e>(
         }
     }
     Ok(())
+}
+
+fn is_derivation(path: &str) -> bool {
+    path.as_bytes().ends_with(b".drv")
 }
 
 fn not_derivation(what: &str, path: &str) -> EvalError {

@@ -216,10 +216,7 @@ impl<'e> Attributes<'e> {
         if json.len() > 1 {
             json.push(b',');
         }
-        return Err(EvalError::new(
-            ErrorKind::Unsupported,
-            "'__structuredAttrs' is not supported",
-        ));
+        json.extend(json_of(e, value, &mut self.context)?);
         let plain = |e: &mut Evaluator<'e>| e.expect_plain_string(value, "it");
         match key {
             b"builder" => {
@@ -316,6 +313,13 @@ impl<'e> Attributes<'e> {
     }
 }
 
+fn json_of<'e>(_: &mut Evaluator<'e>, _: Value<'e>, _: &mut ContextBuilder<'e>) -> Result<Vec<u8>> {
+    Err(EvalError::new(
+        ErrorKind::Unsupported,
+        "'__structuredAttrs' is not supported",
+    ))
+}
+
 /// What the strings depend on becomes inputs, whose hashes are learnt on the way.
 fn add_inputs<'e>(
     e: &mut Evaluator<'e>,
@@ -333,7 +337,7 @@ fn add_inputs<'e>(
             ContextElement::AllOutputs(path) => {
                 // The builder may look at the whole graph, so all of it has to be there.
                 for path in e.io().closure(&parse(path)?)? {
-                    if path.name().ends_with(".drv") {
+                    if path.is_derivation() {
                         learn(e, &path)?;
                         let derivation = e.io().read_derivation(&path)?;
                         for output in derivation.outputs.keys() {

@@ -68,6 +68,11 @@ impl<'e> Evaluator<'e> {
         }
     }
 
+    /// Makes files that were imported be read again when they are imported the next time.
+    pub fn forget_imports(&mut self) {
+        self.imports.clear();
+    }
+
     /// The value of the file at `path`, or of the `default.nix` in it. Each file is evaluated once.
     ///
     /// # Errors
@@ -113,7 +118,7 @@ impl<'e> Evaluator<'e> {
                     let folder = path.parent().unwrap_or(Path::new("/"));
                     let target = folder.join(target);
                     let target = crate::string::canonical_path(target.as_os_str().as_bytes());
-                    path = path_of(&target).to_owned();
+                    path_of(&target).clone_into(&mut path);
                 }
                 Some(FileType::Directory) => return Ok(path.join("default.nix")),
                 Some(_) => return Ok(path),
@@ -142,12 +147,11 @@ const EVALUATE_FILE: Builtin = Builtin::new("import", 1, |e, args, _| {
 
 fn evaluate<'e>(e: &mut Evaluator<'e>, file: &Path, scope: OuterScope<'e>) -> Result<Value<'e>> {
     let read;
-    let bytes = match internal_file(file) {
-        Some(text) => text,
-        None => {
-            read = e.io().read_file(file)?;
-            &read
-        }
+    let bytes = if let Some(text) = internal_file(file) {
+        text
+    } else {
+        read = e.io().read_file(file)?;
+        &read
     };
     let folder = file.parent().unwrap_or(Path::new("/"));
     let text = Text {
@@ -164,7 +168,7 @@ fn derivation_at(e: &Evaluator<'_>, path: &Path) -> Result<Option<StorePath>> {
     let path = path
         .to_str()
         .and_then(|path| path.parse::<StorePath>().ok());
-    match path.filter(|path| path.name().ends_with(".drv")) {
+    match path.filter(StorePath::is_derivation) {
         Some(path) if e.io().is_valid(&path)? => Ok(Some(path)),
         _ => Ok(None),
     }

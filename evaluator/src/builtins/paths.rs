@@ -343,24 +343,16 @@ fn find_file<'e>(e: &mut Evaluator<'e>, args: &[Value<'e>], _: Place) -> Result<
         search.push((prefix, path.bytes()));
     }
     let name = e.expect_plain_string(arg(args, 1), "the second argument of 'findFile'")?;
-    match found(e, &search, name)? {
-        Some(path) => Ok(e.path(path)),
-        None => Err(EvalError::new(
-            ErrorKind::Throw,
-            format!(
-                "file '{}' was not found in the Nix search path (add it using $NIX_PATH or -I)",
-                String::from_utf8_lossy(name)
-            ),
-        )),
-    }
+    let path = found(e, &search, name)?;
+    Ok(e.path(path))
 }
 
 impl Evaluator<'_> {
     /// What `<name>` stands for: the first of the search path's entries that has it.
     ///
     /// # Errors
-    /// A folder on the way cannot be read.
-    pub fn find_in_search_path(&self, name: &[u8]) -> Result<Option<Vec<u8>>> {
+    /// None has it, or a folder on the way cannot be read.
+    pub fn find_in_search_path(&self, name: &[u8]) -> Result<Vec<u8>> {
         let entries = self.io().search_path();
         let entries: Vec<(&[u8], &[u8])> = entries
             .iter()
@@ -370,7 +362,7 @@ impl Evaluator<'_> {
     }
 }
 
-fn found(e: &Evaluator<'_>, entries: &[(&[u8], &[u8])], name: &[u8]) -> Result<Option<Vec<u8>>> {
+fn found(e: &Evaluator<'_>, entries: &[(&[u8], &[u8])], name: &[u8]) -> Result<Vec<u8>> {
     for (prefix, path) in entries {
         let rest = match name.strip_prefix(*prefix) {
             _ if prefix.is_empty() => name,
@@ -389,13 +381,23 @@ fn found(e: &Evaluator<'_>, entries: &[(&[u8], &[u8])], name: &[u8]) -> Result<O
         let path = canonical_path(&path);
         let looked_at = folder_resolved(e, path_of(&path))?;
         if e.io().file_type(&looked_at)?.is_some() {
-            return Ok(Some(path));
+            return Ok(path);
         }
     }
     let internal = name
         .strip_prefix(b"nix/")
         .map(|rest| [INTERNAL_FOLDER.as_bytes(), b"/", rest].concat());
-    Ok(internal.filter(|path| super::import::internal_file(path_of(path)).is_some()))
+    internal
+        .filter(|path| super::import::internal_file(path_of(path)).is_some())
+        .ok_or_else(|| {
+            EvalError::new(
+                ErrorKind::Throw,
+                format!(
+                    "file '{}' was not found in the Nix search path (add it using $NIX_PATH or -I)",
+                    String::from_utf8_lossy(name)
+                ),
+            )
+        })
 }
 
 /// Bytes as the name of a store object.

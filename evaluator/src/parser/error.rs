@@ -20,6 +20,15 @@ pub struct ParseError {
     pub hint: Option<String>,
 }
 
+impl ParseError {
+    /// Whether the text may only lack its end: a prompt asks for another line.
+    #[must_use]
+    pub fn is_incomplete(&self) -> bool {
+        self.message.starts_with("unexpected end of the text")
+            || self.message.ends_with("is never closed")
+    }
+}
+
 /// A place and what there is to say about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Label {
