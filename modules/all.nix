@@ -12,6 +12,9 @@
   ./file-systems/file-systems.nix
   ./file-systems/swap.nix
   ./hardware/hardware.nix
+  ./i18n/console.nix
+  ./i18n/locale.nix
+  ./i18n/time.nix
   ./image/disk.nix
   ./misc/documentation.nix
   ./misc/nix.nix
@@ -31,10 +34,15 @@
   ./security/pki.nix
   ./security/sudo.nix
   ./security/wrappers.nix
+  ./services/chrony.nix
+  ./services/cron.nix
   ./services/getty.nix
+  ./services/nginx.nix
   ./services/openssh.nix
+  ./services/syslog.nix
   ./services/system/system.nix
   ./services/systemd/systemd.nix
+  ./services/udev.nix
   ./system/activation.nix
   ./system/assertions.nix
   ./system/description.nix
