@@ -8,7 +8,7 @@ use crate::evaluator::Evaluator;
 use crate::parser::{ParseError, ParseOptions, parse};
 use crate::resolve::OuterScope;
 use crate::source::{Origin, Place};
-use crate::value::{Slot, Value};
+use crate::value::{Slot, Suspension, Value};
 
 /// A text that is to be evaluated.
 pub struct Text<'a> {
@@ -44,8 +44,9 @@ impl<'e> Evaluator<'e> {
         let tree = Bump::new();
         let (expr, source) = self.parse_text(text, &tree)?;
         let (code, environment) = self.lower(expr, source, outer)?;
-        let code = self.add_code(code);
-        let slot = Slot::new(Value::Suspended(code, environment));
+        let code = self.arena.alloc(code);
+        let suspension = self.arena.alloc(Suspension { code, environment });
+        let slot = Slot::new(Value::Suspended(suspension));
         Ok(Value::Thunk(self.arena.alloc(slot)))
     }
 
