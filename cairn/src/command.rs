@@ -58,6 +58,8 @@ pub enum Verb {
     Eval(Eval),
     /// Evaluate expressions that are typed in
     Repl(Repl),
+    /// Lay out files of the Nix language as nixfmt does; print the names of those that changed
+    Fmt(Fmt),
     /// Build the demo machine's disk image, and print its path
     DemoImage(DemoImage),
     /// Write this command's man pages into a folder
@@ -291,6 +293,16 @@ impl Eval {
             },
         }
     }
+}
+
+/// Files to lay out.
+#[derive(Debug, Args)]
+pub struct Fmt {
+    /// Files, and folders whose *.nix files are meant; standard input to standard output if absent
+    pub files: Vec<PathBuf>,
+    /// Change nothing; the exit status is 1 if something would change
+    #[arg(long)]
+    pub check: bool,
 }
 
 /// `cairn demo-image`.

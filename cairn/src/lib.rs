@@ -14,6 +14,7 @@
 //! | [`vm`] | a toplevel in QEMU, with the host's store and no image |
 //! | [`evaluate`] | expressions to values and derivations: `cairn eval`, `nix-instantiate`, `cairn repl` |
 //! | [`options`] | the option reference: `cairn options`, man page, web page |
+//! | [`format`] | files of the Nix language in the common layout: `cairn fmt` |
 //! | [`service_control`] | `cairn status` and its kin, on the running system |
 
 #![forbid(unsafe_code)]
@@ -23,6 +24,7 @@ pub mod builders;
 pub mod demo;
 pub mod diff;
 pub mod evaluate;
+pub mod format;
 mod grub;
 pub mod image;
 pub mod lock_file;

@@ -15,12 +15,13 @@ use cairn::Place;
 use cairn::build::BuildOptions;
 use cairn::demo;
 use cairn::evaluate;
+use cairn::format::{self, Mode};
 use cairn::options::{self, Answer, Reference};
 use cairn::service_control::{self, Format};
 use cairn_system::control::Request;
 use clap::{CommandFactory, Parser};
 
-use command::{Command, DemoImage, Log, ManPages, Options, Status, Verb};
+use command::{Command, DemoImage, Fmt, Log, ManPages, Options, Status, Verb};
 
 /// Names of this program that are a verb of it.
 const LINKS: [&str; 3] = ["halt", "poweroff", "reboot"];
@@ -97,10 +98,24 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Options(arguments) => return options(&arguments),
         Verb::Eval(arguments) => return Ok(evaluate::eval(&arguments.request())),
         Verb::Repl(arguments) => return Ok(evaluate::repl(&arguments.request())),
+        Verb::Fmt(arguments) => return fmt(&arguments),
         Verb::DemoImage(arguments) => demo_image(arguments)?,
         Verb::ManPages(arguments) => man_pages(&arguments)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn fmt(arguments: &Fmt) -> Result<ExitCode> {
+    let mode = if arguments.check {
+        Mode::Check
+    } else {
+        Mode::Write
+    };
+    Ok(if format::format_files(&arguments.files, mode)? {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn status(arguments: &Status) -> Result<ExitCode> {

@@ -527,7 +527,8 @@ impl<'s> Lexer<'s> {
     }
 }
 
-fn span(start: usize, end: usize) -> Span {
+/// The span of these offsets in a text of less than 4 GiB.
+pub(crate) fn span(start: usize, end: usize) -> Span {
     let offset = |at| u32::try_from(at).unwrap_or(u32::MAX);
     Span::new(offset(start), offset(end))
 }

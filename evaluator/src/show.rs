@@ -13,8 +13,20 @@ use crate::{Symbol, SymbolTable};
 /// The expression as `nix-instantiate --parse` prints it, without a line break at its end.
 #[must_use]
 pub fn show(expr: &Expr<'_>, symbols: &SymbolTable<'_>) -> Vec<u8> {
+    print(expr, symbols, Literals::AsTheyAre)
+}
+
+/// Like [`show`], but with neighbouring literal parts of strings as one: how an indented string is
+/// divided into lines and escapes does not show, only what it says.
+#[must_use]
+pub fn show_merged(expr: &Expr<'_>, symbols: &SymbolTable<'_>) -> Vec<u8> {
+    print(expr, symbols, Literals::Merged)
+}
+
+fn print(expr: &Expr<'_>, symbols: &SymbolTable<'_>, literals: Literals) -> Vec<u8> {
     let mut printer = Printer {
         symbols,
+        literals,
         out: Vec::new(),
     };
     printer.expr(expr);
@@ -89,8 +101,15 @@ pub fn show_string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
 }
 
+#[derive(Clone, Copy, PartialEq)]
+enum Literals {
+    AsTheyAre,
+    Merged,
+}
+
 struct Printer<'s, 'e> {
     symbols: &'s SymbolTable<'e>,
+    literals: Literals,
     out: Vec<u8>,
 }
 
@@ -113,7 +132,10 @@ impl Printer<'_, '_> {
             ExprKind::Int(value) => self.text(&value.to_string()),
             ExprKind::Float(value) => self.text(&show_float(value)),
             ExprKind::String(text) => show_string(&mut self.out, text),
-            ExprKind::Interpolation(parts) => self.sum(None, parts),
+            ExprKind::Interpolation(parts) => match self.merged(parts) {
+                Some(text) => show_string(&mut self.out, &text),
+                None => self.sum(None, parts),
+            },
             ExprKind::Path(path) => self.out.extend_from_slice(path),
             ExprKind::PathInterpolation { start, parts } => self.sum(Some(start), parts),
             ExprKind::Variable(name) => self.name(name),
@@ -278,18 +300,43 @@ impl Printer<'_, '_> {
         }
     }
 
-    fn sum(&mut self, start: Option<&[u8]>, parts: &[Part<'_>]) {
+    /// The text of parts that are all literals, if literals are to be merged.
+    fn merged(&self, parts: &[Part<'_>]) -> Option<Vec<u8>> {
+        if self.literals == Literals::AsTheyAre {
+            return None;
+        }
+        let literals = parts.iter().map(|part| match part {
+            Part::Literal(text) => Some(*text),
+            Part::Expr(_) => None,
+        });
+        Some(literals.collect::<Option<Vec<_>>>()?.concat())
+    }
+
+    fn sum(&mut self, start: Option<&[u8]>, mut parts: &[Part<'_>]) {
         self.text("(");
         if let Some(start) = start {
             self.out.extend_from_slice(start);
         }
-        for (at, part) in parts.iter().enumerate() {
-            if at > 0 || start.is_some() {
+        let mut first = start.is_none();
+        while let [part, rest @ ..] = parts {
+            if !first {
                 self.text(" + ");
             }
+            first = false;
+            parts = rest;
             match part {
-                Part::Literal(text) => show_string(&mut self.out, text),
                 Part::Expr(expr) => self.expr(expr),
+                Part::Literal(text) if self.literals == Literals::AsTheyAre => {
+                    show_string(&mut self.out, text);
+                }
+                Part::Literal(text) => {
+                    let mut text = text.to_vec();
+                    while let [Part::Literal(more), rest @ ..] = parts {
+                        text.extend_from_slice(more);
+                        parts = rest;
+                    }
+                    show_string(&mut self.out, &text);
+                }
             }
         }
         self.text(")");

@@ -18,7 +18,7 @@ pub use self::error::{Label, ParseError};
 use self::attrs::AttrsBuilder;
 use self::error::Failure;
 use crate::ast::{AttrName, Expr, ExprKind, Operator, Part};
-use crate::lexer::{Lexeme, Lexer, Token};
+use crate::lexer::{Lexeme, Lexer, Token, Trivia, span};
 use crate::{Span, SymbolTable};
 
 /// How deep expressions may be nested.
@@ -73,6 +73,21 @@ pub fn parse<'a>(
         .map_err(Failure::into_error)
 }
 
+/// The comments of a source text that parses, in their order.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn comments(source: &[u8], options: &ParseOptions<'_>) -> Result<Vec<Span>, ParseError> {
+    let arena = Bump::new();
+    let symbols = SymbolTable::new(&arena);
+    let mut parser = Parser::new(source, options, &symbols, &arena);
+    parser.comments = Some(Vec::new());
+    parser.resume(0);
+    parser.whole().map_err(Failure::into_error)?;
+    Ok(parser.comments.unwrap_or_default())
+}
+
 type Result<T, E = Failure> = std::result::Result<T, E>;
 
 struct Parser<'s, 'e, 'a> {
@@ -84,6 +99,8 @@ struct Parser<'s, 'e, 'a> {
     /// Where the token before the current one ends.
     previous_end: u32,
     depth: u32,
+    /// Comments passed so far, if they are asked for.
+    comments: Option<Vec<Span>>,
     /// The brackets around the current token.
     open: Vec<Lexeme>,
     /// The last `"` string that spans lines.
@@ -120,6 +137,7 @@ impl<'s, 'e, 'a> Parser<'s, 'e, 'a> {
             current,
             previous_end: 0,
             depth: 0,
+            comments: None,
             open: Vec::new(),
             multi_line_string: None,
             last_argument: None,
@@ -153,6 +171,22 @@ impl<'s, 'e, 'a> Parser<'s, 'e, 'a> {
     fn resume(&mut self, offset: u32) {
         self.previous_end = offset;
         self.current = self.lexer.token(offset);
+        if self.comments.is_some() {
+            self.keep_comments();
+        }
+    }
+
+    /// Notes the comments before the current token.
+    fn keep_comments(&mut self) {
+        let mut offset = self.previous_end as usize;
+        while let Some((trivia, end)) = self.lexer.trivia(offset) {
+            if trivia != Trivia::Blank
+                && let Some(comments) = &mut self.comments
+            {
+                comments.push(span(offset, end));
+            }
+            offset = end;
+        }
     }
 
     fn is(&self, token: Token) -> bool {
