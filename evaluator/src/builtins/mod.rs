@@ -3,9 +3,12 @@
 mod arithmetic;
 mod context;
 mod core;
+mod data;
 mod derivation;
 mod fetch;
+mod hashes;
 mod import;
+mod json;
 mod lists;
 mod messages;
 mod paths;
@@ -26,8 +29,10 @@ pub const TABLES: &[&[Builtin]] = &[
     arithmetic::TABLE,
     context::TABLE,
     core::TABLE,
+    data::TABLE,
     derivation::TABLE,
     fetch::TABLE,
+    hashes::TABLE,
     import::TABLE,
     lists::TABLE,
     messages::TABLE,
