@@ -124,6 +124,10 @@ pub struct Options {
 
 /// `cairn eval`.
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one switch of the command line"
+)]
 pub struct Eval {
     /// File, folder with a default.nix, <NAME> of the search path, or - for standard input
     #[arg(value_name = "FILE", default_value = "./default.nix")]

@@ -371,7 +371,7 @@ impl CommandLine {
             Depth::Shallow
         };
         let format = match self.form {
-            Form::Plain => Format::Nix(depth),
+            Form::Plain => Format::Plain(depth),
             Form::Json => Format::Json,
             Form::Raw => Format::Raw,
             Form::Xml => Format::Xml {
@@ -488,7 +488,7 @@ mod tests {
 
                   [File("./default.nix")] Derivations { root: None } Always
                 --eval --strict a.nix b.nix
-                  [File("a.nix"), File("b.nix")] Value(Nix(Whole)) Never
+                  [File("a.nix"), File("b.nix")] Value(Plain(Whole)) Never
                 --parse -
                   [Stdin] Parse Never
                 --eval -E 1+1 --json

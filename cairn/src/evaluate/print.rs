@@ -4,7 +4,7 @@ use bstr::BString;
 use cairn_evaluator::print::{Paths, Style, Xml};
 use cairn_evaluator::string::ContextBuilder;
 use cairn_evaluator::value::Value;
-use cairn_evaluator::{EvalError, Evaluator};
+use cairn_evaluator::{Coercion, EvalError, Evaluator};
 
 use super::request::{Depth, Format};
 
@@ -17,33 +17,33 @@ pub fn print<'e>(
     value: Value<'e>,
     format: Format,
 ) -> Result<BString, EvalError> {
-    let mut out = BString::default();
-    match format {
-        Format::Nix(depth) => {
+    let context = &mut ContextBuilder::new();
+    let mut out = match format {
+        Format::Nix(Depth::Shallow) => e.print(value, Style::OUTERMOST)?,
+        Format::Nix(Depth::Whole) => e.print(value, Style::WHOLE)?,
+        Format::Plain(depth) => {
             if depth == Depth::Whole {
                 e.force_deep(value)?;
             }
-            out.extend(e.print(value, Style::PLAIN)?);
-        }
-        Format::Raw => {
-            let text = e.coerce_to_string(value, cairn_evaluator::Coercion::Copying)?;
-            out.extend(text.bytes());
-            return Ok(out);
+            e.print(value, Style::PLAIN)?
         }
         Format::Json => {
-            let mut json = Vec::new();
-            e.print_json(value, Paths::Copied, &mut json, &mut ContextBuilder::new())?;
-            out.extend(json);
+            let mut out = Vec::new();
+            e.print_json(value, Paths::Copied, &mut out, context)?;
+            out
         }
         Format::Xml { depth, places } => {
             let xml = Xml {
                 force: depth == Depth::Whole,
                 locations: places,
             };
-            out.extend(e.print_xml(value, xml, &mut ContextBuilder::new())?);
-            return Ok(out);
+            return Ok(e.print_xml(value, xml, context)?.into());
         }
-    }
+        Format::Raw => {
+            let text = e.coerce_to_string(value, Coercion::Copying)?;
+            return Ok(text.bytes().into());
+        }
+    };
     out.push(b'\n');
-    Ok(out)
+    Ok(out.into())
 }

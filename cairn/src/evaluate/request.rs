@@ -78,9 +78,12 @@ impl Default for Goal {
 /// How a value is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// In the language.
+    /// For people: in the language, on several lines where it is long, `«…»` for what has no
+    /// text of its own.
     Nix(Depth),
-    /// As JSON.
+    /// As `nix-instantiate` writes it: in one line, `<LAMBDA>` and the like.
+    Plain(Depth),
+    /// As JSON, as `builtins.toJSON` gives it.
     Json,
     /// As XML, with the places of attributes or without.
     Xml {

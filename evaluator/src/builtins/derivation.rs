@@ -16,6 +16,7 @@ use crate::evaluator::Evaluator;
 use crate::io::Level;
 use crate::known;
 use crate::load::Text;
+use crate::print::Paths;
 use crate::source::{Origin, Place};
 use crate::string::{ContextBuilder, ContextElement};
 use crate::value::Value;
@@ -216,7 +217,9 @@ impl<'e> Attributes<'e> {
         if json.len() > 1 {
             json.push(b',');
         }
-        json.extend(json_of(e, value, &mut self.context)?);
+        crate::print::json_string(json, key)?;
+        json.push(b':');
+        e.print_json(value, Paths::Copied, json, &mut self.context)?;
         let plain = |e: &mut Evaluator<'e>| e.expect_plain_string(value, "it");
         match key {
             b"builder" => {
@@ -311,13 +314,6 @@ impl<'e> Attributes<'e> {
         }
         Ok(())
     }
-}
-
-fn json_of<'e>(_: &mut Evaluator<'e>, _: Value<'e>, _: &mut ContextBuilder<'e>) -> Result<Vec<u8>> {
-    Err(EvalError::new(
-        ErrorKind::Unsupported,
-        "'__structuredAttrs' is not supported",
-    ))
 }
 
 /// What the strings depend on becomes inputs, whose hashes are learnt on the way.
