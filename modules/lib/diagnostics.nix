@@ -60,7 +60,7 @@ let
     value:
     let
       shown = tryEval (
-        lib.generators.toPretty { } (
+        lib.options.showCompactly (
           lib.generators.withRecursion {
             depthLimit = 5;
             throwOnDepthLimit = false;

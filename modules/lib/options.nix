@@ -234,12 +234,20 @@ rec {
     if isAttrs value && value ? _type && value ? text then
       value
     else
-      literalExpression (
+      literalExpression (showCompactly value);
+  # In one line if that is short.
+  showCompactly =
+    value:
+    let
+      show =
+        multiline:
         lib.generators.toPretty {
-          multiline = true;
+          inherit multiline;
           allowPrettyValues = true;
-        } value
-      );
+        } value;
+      line = show false;
+    in
+    if builtins.stringLength line <= 60 && !lib.hasInfix "\\n" line then line else show true;
   scrubOptionValue =
     x:
     if lib.isDerivation x then

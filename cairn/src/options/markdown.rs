@@ -72,6 +72,18 @@ pub fn plain(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// The options that a description names.
+#[must_use]
+pub fn options(text: &str) -> Vec<String> {
+    inline(text)
+        .into_iter()
+        .filter_map(|span| match span {
+            Span::Option(name) => Some(name),
+            _ => None,
+        })
+        .collect()
+}
+
 /// Reads a description.
 #[must_use]
 pub fn blocks(text: &str) -> Vec<Block> {

@@ -63,6 +63,17 @@ impl Reference {
         serde_json::from_str(json).map_err(ReferenceError)
     }
 
+    /// Whether there is an option of that name, or one below it.
+    #[must_use]
+    pub fn names(&self, name: &str) -> bool {
+        self.entries.iter().any(|entry| {
+            entry
+                .name
+                .strip_prefix(name)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        })
+    }
+
     /// The reference as JSON, as [`Reference::parse`] reads it.
     ///
     /// # Errors
@@ -73,6 +84,12 @@ impl Reference {
 }
 
 impl Entry {
+    /// The options that the description names.
+    #[must_use]
+    pub fn mentioned(&self) -> Vec<String> {
+        super::markdown::options(&self.description)
+    }
+
     /// The first sentence of the description, as plain text.
     #[must_use]
     pub fn summary(&self) -> String {
