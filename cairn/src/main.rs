@@ -139,14 +139,8 @@ fn options(arguments: &Options) -> Result<ExitCode> {
         search_path: entries.map(|entry| entry.as_bytes().into()).collect(),
         configuration: arguments.configuration.clone(),
     };
-    let reference = match options::evaluate(&question) {
-        Ok(reference) => reference,
-        // An error of the language has a form of its own.
-        Err(failure) => {
-            eprintln!("{failure}");
-            return Ok(ExitCode::FAILURE);
-        }
-    };
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let reference = options::evaluate(&program, &question)?;
     let mut files = false;
     for (file, render) in [
         (

@@ -81,13 +81,15 @@ fn every_value_is_as_expected() {
 #[test]
 fn every_error_says_what_is_wrong() {
     for evaluator in BOTH {
-        let tests: BTreeMap<String, Vec<String>> =
-            evaluator.json(&["lib/tests", "-A", "messages"]);
+        let tests: BTreeMap<String, Vec<String>> = evaluator.json(&["lib/tests", "-A", "messages"]);
         assert!(tests.len() > 30, "only {} tests", tests.len());
         for (name, messages) in tests {
             let attribute = format!("errors.{name}.expr");
             let output = evaluator.run(&["lib/tests", "-A", &attribute, "--show-trace"]);
-            assert!(!output.status.success(), "{evaluator:?}: {name} gave a value");
+            assert!(
+                !output.status.success(),
+                "{evaluator:?}: {name} gave a value"
+            );
             let said = said(&output.stderr);
             for message in messages {
                 assert!(
@@ -112,7 +114,7 @@ fn reference() -> Reference {
         search_path: vec![format!("cairn={}", modules().display()).into()],
         configuration: None,
     };
-    options::evaluate(&question).unwrap_or_else(|failure| panic!("{failure}"))
+    options::evaluate(Path::new(env!("CARGO_BIN_EXE_cairn")), &question).unwrap()
 }
 
 /// The reference is made of the modules whenever it is asked for: no copy of it can go stale. What
@@ -139,7 +141,8 @@ fn the_reference_is_whole() {
 
 #[test]
 fn real_nix_gives_the_same_reference() {
-    let theirs: Reference = Evaluator::Nix.json(&["reference.nix", "--arg", "configuration", "{ }"]);
+    let theirs: Reference =
+        Evaluator::Nix.json(&["reference.nix", "--arg", "configuration", "{ }"]);
     assert_eq!(reference(), theirs);
 }
 

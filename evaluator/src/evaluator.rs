@@ -27,6 +27,8 @@ pub struct Options {
     pub pure: bool,
     /// Whether `|>` and `<|` are operators.
     pub pipe_operators: bool,
+    /// Folders whose files are a library's: short traces leave their frames out.
+    pub libraries: Vec<std::path::PathBuf>,
 }
 
 impl Default for Options {
@@ -36,6 +38,7 @@ impl Default for Options {
             memory_limit: 16 << 30,
             pure: false,
             pipe_operators: false,
+            libraries: Vec::new(),
         }
     }
 }

@@ -15,6 +15,7 @@
 
 use std::fmt::Write as _;
 
+use crate::error::ErrorKind;
 use crate::error::{EvalError, Frame};
 use crate::evaluator::Evaluator;
 use crate::source::{Place, Sources};
@@ -39,7 +40,13 @@ impl Evaluator<'_> {
     #[must_use]
     pub fn report(&self, error: &EvalError, trace: Trace) -> String {
         let mut text = format!("error: {}", error.message());
-        push_place(&mut text, &self.sources, error.place());
+        // What a library says of a user's mistake names the user's places itself.
+        let is_told = trace == Trace::Short
+            && error.kind() == ErrorKind::Throw
+            && self.is_librarys(error.place());
+        if !is_told {
+            push_place(&mut text, &self.sources, error.place());
+        }
         for (place, label) in error.labels() {
             push_line(&mut text, label);
             push_place(&mut text, &self.sources, *place);
@@ -110,6 +117,12 @@ impl Evaluator<'_> {
         let source = self.sources.find(frame.place.start);
         let source = source.and_then(|(index, _)| self.sources.get(index));
         source.is_some_and(|source| !source.library)
+    }
+
+    fn is_librarys(&self, place: Place) -> bool {
+        let source = self.sources.find(place.start);
+        let source = source.and_then(|(index, _)| self.sources.get(index));
+        source.is_some_and(|source| source.library)
     }
 }
 

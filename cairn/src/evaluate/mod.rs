@@ -22,7 +22,7 @@ pub use fetch::Downloads;
 pub use objects::{Objects, Place, Realise, Writing};
 pub use repl::repl;
 pub use request::Request;
-pub use run::{run, shown};
+pub use run::run;
 pub use search_path::search_path;
 pub use session::{Failure, Session, with_session};
 pub use world::World;

@@ -39,23 +39,6 @@ pub fn run(request: &Request, realise: Box<Realise>) -> Result<(), Failure> {
     })
 }
 
-/// What the first input of `request` is, in the form that is asked for, for this program itself.
-///
-/// # Errors
-/// Whatever evaluating it meets.
-pub fn shown(request: &Request, realise: Box<Realise>) -> Result<BString, Failure> {
-    let (Some(input), Goal::Value(format)) = (request.inputs.first(), &request.goal) else {
-        return Err(anyhow::anyhow!("no value is asked for").into());
-    };
-    with_session(request, realise, |session| {
-        let root = session.evaluate(input)?;
-        let arguments = session.arguments()?;
-        let e = &mut session.evaluator;
-        let printed = call_with(e, root, &arguments).and_then(|value| print(e, value, *format));
-        printed.map_err(|error| session.failure(&error))
-    })
-}
-
 fn one(session: &mut Session<'_, '_>, input: &Input, shown: &mut usize) -> Result<(), Failure> {
     match &session.request.goal {
         Goal::FindFile => find_file(session, input),

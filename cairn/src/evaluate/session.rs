@@ -11,6 +11,7 @@ use bumpalo::Bump;
 use cairn_evaluator::attrs::Attrs;
 use cairn_evaluator::builtins::TABLES;
 use cairn_evaluator::io::path_of;
+use cairn_evaluator::io::{SearchEntry, path_of};
 use cairn_evaluator::load::Text;
 use cairn_evaluator::report::Trace;
 use cairn_evaluator::value::Value;
@@ -74,7 +75,10 @@ pub fn with_session<T: Send>(
         limit_memory(request.language.memory)?;
         let world = world(request, realise)?;
         let arena = Bump::new();
-        let options = options(request);
+        let options = Options {
+            libraries: libraries(&search_path_of(request), world.folder()),
+            ..options(request)
+        };
         let mut session = Session {
             evaluator: Evaluator::new(&arena, &world, options, TABLES),
             world: &world,
@@ -99,7 +103,19 @@ fn options(request: &Request) -> Options {
         pure: request.language.pure,
         pipe_operators: request.language.pipe_operators
             || configured(variable.as_bytes(), "pipe-operators"),
+        ..Options::default()
     }
+}
+
+/// Where Cairn's modules lie. Errors in them are mistakes of who uses them, and are shown so.
+fn libraries(entries: &[SearchEntry], folder: &Path) -> Vec<PathBuf> {
+    let modules = entries.iter().filter(|entry| entry.prefix == "cairn");
+    modules
+        .map(|entry| {
+            let path = absolute(folder, path_of(&entry.path));
+            path.canonicalize().unwrap_or(path)
+        })
+        .collect()
 }
 
 /// Whether settings, a line each, switch a feature on.
@@ -116,12 +132,6 @@ fn configured(settings: &[u8], feature: &str) -> bool {
 
 fn world(request: &Request, realise: Box<Realise>) -> Result<World> {
     let folder = env::current_dir().context("cannot find the current folder")?;
-    let variable = env::var_os("NIX_PATH").map(OsStringExt::into_vec);
-    let entries = if request.language.pure {
-        Vec::new()
-    } else {
-        search_path(&request.search_path, variable.as_deref())
-    };
     let writing = match request.writes {
         Writes::Always | Writes::WhenBuilt => Writing::Everything,
         Writes::Never => Writing::OnlyFetched,
@@ -129,9 +139,17 @@ fn world(request: &Request, realise: Box<Realise>) -> Result<World> {
     let place = place(&request.store)?;
     Ok(World::new(
         folder,
-        entries,
+        search_path_of(request),
         Objects::new(place, writing, realise),
     ))
+}
+
+fn search_path_of(request: &Request) -> Vec<SearchEntry> {
+    if request.language.pure {
+        return Vec::new();
+    }
+    let variable = env::var_os("NIX_PATH").map(OsStringExt::into_vec);
+    search_path(&request.search_path, variable.as_deref())
 }
 
 fn place(choice: &StoreChoice) -> Result<Place> {

@@ -3,12 +3,12 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, Result};
 use bstr::{BString, ByteSlice as _};
 
 use super::reference::Reference;
-use crate::evaluate::request::{Argument, Format, Goal, Input, StoreChoice};
-use crate::evaluate::{Failure, Realise, Request, shown};
+use crate::evaluate::request::{Argument, Format, Goal, Input};
+use crate::evaluate::{Request, output_of};
 
 /// Whose options.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,12 +19,12 @@ pub struct Question {
     pub configuration: Option<PathBuf>,
 }
 
-/// Evaluates the modules that the search path names `<cairn>`. Nothing is built, and no store is
-/// needed.
+/// Evaluates the modules that the search path names `<cairn>`, in a process of `program`, which is
+/// the command `cairn`. Nothing is built, and no package is needed.
 ///
 /// # Errors
-/// What the evaluation meets.
-pub fn evaluate(question: &Question) -> Result<Reference, Failure> {
+/// [`AlreadyTold`](crate::evaluate::AlreadyTold) if the evaluation fails, which says why itself.
+pub fn evaluate(program: &Path, question: &Question) -> Result<Reference> {
     let configuration = match &question.configuration {
         Some(file) => Argument::String(absolute(file)?),
         None => Argument::Expression("{ }".into()),
@@ -34,27 +34,16 @@ pub fn evaluate(question: &Question) -> Result<Reference, Failure> {
         arguments: vec![("configuration".into(), configuration)],
         search_path: question.search_path.clone(),
         goal: Goal::Value(Format::Json),
-        store: StoreChoice::Nowhere,
         ..Request::default()
     };
-    let json = shown(&request, builds_nothing())?;
-    let json = json.to_str().map_err(|error| anyhow!(error))?;
-    Ok(Reference::parse(json).map_err(|error| anyhow!(error))?)
+    let json = output_of(program, &request)?;
+    let json = json.to_str().context("the option reference is not text")?;
+    Ok(Reference::parse(json)?)
 }
 
-fn absolute(file: &Path) -> anyhow::Result<BString> {
+fn absolute(file: &Path) -> Result<BString> {
     let path = file
         .canonicalize()
         .with_context(|| format!("cannot find the configuration '{}'", file.display()))?;
     Ok(path.as_os_str().as_bytes().into())
-}
-
-fn builds_nothing() -> Box<Realise> {
-    Box::new(|_, wanted| {
-        let paths: Vec<String> = wanted.iter().map(ToString::to_string).collect();
-        Err(anyhow!(
-            "the option reference needs no packages, but reads {}; give the option a `defaultText`",
-            paths.join(", ")
-        ))
-    })
 }

@@ -154,11 +154,12 @@ fn evaluate<'e>(e: &mut Evaluator<'e>, file: &Path, scope: OuterScope<'e>) -> Re
         &read
     };
     let folder = file.parent().unwrap_or(Path::new("/"));
+    let libraries = &e.options().libraries;
     let text = Text {
         origin: Origin::File(file.as_os_str().as_bytes().to_vec()),
         bytes,
         base: folder.as_os_str().as_bytes(),
-        library: false,
+        library: libraries.iter().any(|library| file.starts_with(library)),
     };
     e.evaluate_text(text, scope)
 }
