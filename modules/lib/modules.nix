@@ -330,7 +330,7 @@ rec {
             provided.${name}
           else
             throw "the module `${file}' wants the argument `${name}', which nothing provides; there are: ${
-              lib.concatStringsSep ", " (attrNames (args // provided))
+              lib.concatStringsSep ", " (filter (n: builtins.substring 0 1 n != "_") (attrNames (args // provided)))
             }\nhint: set _module.args.${name}, or pass it in specialArgs"
         );
     in

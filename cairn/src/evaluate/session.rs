@@ -10,7 +10,6 @@ use bstr::{BString, ByteSlice as _};
 use bumpalo::Bump;
 use cairn_evaluator::attrs::Attrs;
 use cairn_evaluator::builtins::TABLES;
-use cairn_evaluator::io::path_of;
 use cairn_evaluator::io::{SearchEntry, path_of};
 use cairn_evaluator::load::Text;
 use cairn_evaluator::report::Trace;
