@@ -158,12 +158,14 @@ fn the_modules_are_of_this_version() {
     assert!(text.contains(&format!("\"{}\"", env!("CARGO_PKG_VERSION"))));
 }
 
-/// All options that are no attributes of a set of them, as `{ name, option }`.
+/// All options, those of submodules too, as `{ name, option }`.
 const OPTIONS: &str = r#"
   let
     collect = path: value:
       if value._type or null == "option" then
         [ { name = builtins.concatStringsSep "." path; option = value; } ]
+        ++ (if value.visible or true == "shallow" then [ ]
+            else collect path (value.type.getSubOptions path))
       else if builtins.isAttrs value then
         builtins.concatLists (map (name: collect (path ++ [ name ]) value.${name})
           (builtins.attrNames (removeAttrs value [ "_module" ])))

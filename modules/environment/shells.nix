@@ -77,7 +77,11 @@ let
   );
 
   shellPath =
-    shell: if builtins.isString shell then shell else "/run/current-system/sw${shell.shellPath or "/bin/bash"}";
+    shell:
+    if !(lib.isDerivation shell) then
+      toString shell
+    else
+      "/run/current-system/sw${shell.shellPath or "/bin/${shell.meta.mainProgram or shell.pname}"}";
 in
 {
   imports = [

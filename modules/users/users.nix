@@ -26,8 +26,13 @@ let
     description = "name of a user or group";
   };
 
+  # By a path that stays when the package's own changes.
   shellPath =
-    shell: if builtins.isString shell then shell else "/run/current-system/sw${shell.shellPath or "/bin/${shell.meta.mainProgram or "bash"}"}";
+    shell:
+    if !(lib.isDerivation shell) then
+      toString shell
+    else
+      "/run/current-system/sw${shell.shellPath or "/bin/${shell.meta.mainProgram or shell.pname}"}";
 
   passwordNote = ''
 
@@ -129,8 +134,7 @@ let
           default = "/run/current-system/sw/bin/nologin";
           example = literalExpression "pkgs.zsh";
           description = ''
-            The login shell: a path, or a package that is a shell, which must be in
-            {option}`environment.systemPackages` too.
+            The login shell: a path, or a package that is a shell.
           '';
         };
         useDefaultShell = mkOption {
@@ -571,6 +575,8 @@ in
             users.allowNoPasswordLogin.'';
         }
       ];
+
+    environment.systemPackages = lib.filter lib.isDerivation (map (user: user.shell) users);
 
     environment.etc = mkMerge [
       (lib.listToAttrs (
