@@ -19,6 +19,7 @@
   ./misc/documentation.nix
   ./misc/nix.nix
   ./misc/nixpkgs.nix
+  ./misc/unsupported.nix
   ./networking/dhcp.nix
   ./networking/firewall.nix
   ./networking/host-name.nix

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use cairn::builders;
+use cairn_system::SystemDescription;
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 
@@ -156,6 +157,94 @@ fn the_smallest_example_is_as_people_write_it() {
 fn the_modules_are_of_this_version() {
     let text = fs::read_to_string(repository().join("modules/version.nix")).unwrap();
     assert!(text.contains(&format!("\"{}\"", env!("CARGO_PKG_VERSION"))));
+}
+
+fn examples() -> Vec<PathBuf> {
+    let folder = repository().join("examples");
+    let mut examples: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path().join("configuration.nix"))
+        .collect();
+    examples.sort();
+    assert!(examples.len() >= 3);
+    examples
+}
+
+#[test]
+fn every_example_is_a_system() {
+    for example in examples() {
+        let evaluation = Evaluation::of(&example);
+        let output = evaluation.run(&[], "machine.system");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: {errors}", example.display());
+        let description = evaluation
+            .value("config.system.build.description")
+            .to_string();
+        let description = SystemDescription::parse(&description);
+        assert!(
+            description.is_ok(),
+            "{}: {description:?}",
+            example.display()
+        );
+        let facts = evaluation.value("config.system.build.imageFacts");
+        assert!(facts.is_object(), "{}", example.display());
+    }
+}
+
+/// As `nixos-generate-config` writes them, and as people go on from there.
+#[test]
+fn a_configuration_for_nixos_is_taken() {
+    let evaluation = Evaluation::of_text(
+        r#"{ config, lib, pkgs, modulesPath, ... }:
+        {
+          imports = [ (modulesPath + "/installer/scan/not-detected.nix") ];
+          boot.initrd.availableKernelModules = [ "ahci" "xhci_pci" "virtio_pci" "sr_mod" ];
+          boot.initrd.kernelModules = [ ];
+          boot.kernelModules = [ "kvm-intel" ];
+          boot.extraModulePackages = [ ];
+          boot.loader.grub.enable = true;
+          boot.loader.grub.version = 2;
+          boot.loader.grub.device = "/dev/sda";
+          boot.plymouth.enable = false;
+          fileSystems."/" = {
+            device = "/dev/disk/by-uuid/8d4d2cd5-2ac5-4f49-9e5e-0d1c2f5a3c11";
+            fsType = "ext4";
+          };
+          swapDevices = [ { device = "/dev/disk/by-uuid/0f0e2a5c-5a37-4f0f-bb45-9c31cf4f8d9e"; } ];
+          networking.useDHCP = lib.mkDefault true;
+          networking.hostName = "nixos";
+          nixpkgs.hostPlatform = lib.mkDefault "x86_64-linux";
+          nixpkgs.config.allowUnfree = true;
+          nix.settings.experimental-features = [ "nix-command" "flakes" ];
+          hardware.cpu.intel.updateMicrocode =
+            lib.mkDefault config.hardware.enableRedistributableFirmware;
+          time.timeZone = "Europe/Amsterdam";
+          users.users.alice = {
+            isNormalUser = true;
+            extraGroups = [ "wheel" ];
+            packages = with pkgs; [ tree ];
+            shell = pkgs.zsh;
+          };
+          programs.zsh.enable = true;
+          programs.mtr.enable = true;
+          environment.systemPackages = with pkgs; [ vim wget ];
+          services.openssh.enable = true;
+          networking.firewall.allowedTCPPorts = [ 80 443 ];
+          system.activationScripts.hello = { text = "echo hello"; deps = [ "users" ]; };
+          specialisation.other = { inheritParentConfig = false; configuration = {
+            fileSystems."/".device = "/dev/sda1";
+          }; };
+          system.stateVersion = "24.11";
+        }"#,
+    );
+    let output = evaluation.run(&[], "machine.system");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let services = evaluation.value(
+        "map (s: s.after or [ ]) (builtins.filter (s: s.name == \"sshd\") \
+           config.system.build.description.services)",
+    );
+    assert!(services.to_string().contains("activation-hello"), "{services}");
 }
 
 /// All options, those of submodules too, as `{ name, option }`.

@@ -125,6 +125,45 @@ in
       '';
     };
 
+    version = mkOption {
+      type = types.enum [ 2 ];
+      default = 2;
+      visible = false;
+      description = "GRUB's version; there is no other.";
+    };
+
+    forceInstall = mkOption {
+      type = types.bool;
+      default = false;
+      visible = false;
+      description = "Without effect: GRUB's core has a place of its own.";
+    };
+
+    copyKernels = mkOption {
+      type = types.bool;
+      default = true;
+      visible = false;
+      description = "Without effect: kernels are always copied to {file}`/boot`.";
+    };
+
+    fsIdentifier = mkOption {
+      type = types.enum [
+        "uuid"
+        "label"
+        "provided"
+      ];
+      default = "uuid";
+      visible = false;
+      description = "Without effect: GRUB finds its own file system by UUID.";
+    };
+
+    splashImage = mkOption {
+      type = types.nullOr types.path;
+      default = null;
+      visible = false;
+      description = "A picture behind the menu. It is not supported: the menu is text.";
+    };
+
     useOSProber = mkOption {
       type = types.bool;
       default = false;
@@ -139,6 +178,10 @@ in
     {
       assertion = !cfg.useOSProber;
       message = "boot.loader.grub.useOSProber is not supported; name other systems in boot.loader.grub.extraEntries.";
+    }
+    {
+      assertion = cfg.splashImage == null;
+      message = "boot.loader.grub.splashImage is not supported; the menu is text.";
     }
     {
       assertion = !(cfg.device != "" && cfg.devices != [ ]);
