@@ -27,7 +27,8 @@ impl Evaluation {
     /// Of the file `configuration`.
     fn of(configuration: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let names: BTreeMap<String, &str> = words().into_iter().map(|word| (word, "1")).collect();
+        let words = words(configuration);
+        let names: BTreeMap<String, &str> = words.into_iter().map(|word| (word, "1")).collect();
         let names_file = folder.path().join("names.json");
         fs::write(&names_file, json!(names).to_string()).unwrap();
         let formats: BTreeMap<&str, u32> = builders::format_versions().collect();
@@ -44,9 +45,12 @@ impl Evaluation {
 
     /// Of the text of a module, in the file `configuration.nix`.
     fn of_text(text: &str) -> Self {
-        let mut evaluation = Self::of(Path::new(""));
+        let own = tempfile::tempdir().unwrap();
+        let file = own.path().join("configuration.nix");
+        fs::write(&file, text).unwrap();
+        let mut evaluation = Self::of(&file);
         evaluation.configuration = evaluation.folder.path().join("configuration.nix");
-        fs::write(&evaluation.configuration, text).unwrap();
+        fs::rename(&file, &evaluation.configuration).unwrap();
         evaluation
     }
 
@@ -105,22 +109,25 @@ impl Evaluation {
     }
 }
 
-/// The words in all modules and examples that could be names of packages.
-fn words() -> BTreeSet<String> {
+/// The words in `file`, all modules and all examples that could be names of packages.
+fn words(file: &Path) -> BTreeSet<String> {
     let mut words = BTreeSet::new();
-    let mut folders = vec![repository().join("modules"), repository().join("examples")];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "nix") {
-                let text = fs::read_to_string(&path).unwrap();
-                let is_inside = |c: char| c.is_ascii_alphanumeric() || "+-_".contains(c);
-                let parts = text.split(|c: char| !is_inside(c));
-                let names = parts.filter(|word| word.starts_with(|c: char| c.is_ascii_lowercase()));
-                words.extend(names.map(str::to_owned));
-            }
+    let repository = repository();
+    let mut pending = vec![
+        file.to_owned(),
+        repository.join("modules"),
+        repository.join("examples"),
+    ];
+    while let Some(path) = pending.pop() {
+        if path.is_dir() {
+            let entries = fs::read_dir(&path).unwrap();
+            pending.extend(entries.map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|extension| extension == "nix") {
+            let text = fs::read_to_string(&path).unwrap();
+            let is_inside = |c: char| c.is_ascii_alphanumeric() || "+-_".contains(c);
+            let parts = text.split(|c: char| !is_inside(c));
+            let names = parts.filter(|word| word.starts_with(|c: char| c.is_ascii_lowercase()));
+            words.extend(names.map(str::to_owned));
         }
     }
     words
@@ -244,7 +251,10 @@ fn a_configuration_for_nixos_is_taken() {
         "map (s: s.after or [ ]) (builtins.filter (s: s.name == \"sshd\") \
            config.system.build.description.services)",
     );
-    assert!(services.to_string().contains("activation-hello"), "{services}");
+    assert!(
+        services.to_string().contains("activation-hello"),
+        "{services}"
+    );
 }
 
 /// All options, those of submodules too, as `{ name, option }`.
@@ -279,10 +289,11 @@ fn every_example_is_a_value_that_its_option_takes() {
            (builtins.filter (item: item.option.example._type or null == \"literalExpression\") ({OPTIONS})))"
     ));
     let texts: BTreeMap<String, String> = serde_json::from_value(texts).unwrap();
-    let attributes: String = texts
+    let attributes: Vec<String> = texts
         .iter()
         .map(|(name, text)| format!("\"{name}\" = (\n{text}\n);\n"))
         .collect();
+    let attributes = attributes.concat();
     let file = evaluation.folder.path().join("examples.nix");
     fs::write(
         &file,

@@ -37,7 +37,6 @@ let
     system.autoUpgrade.enable = "build the next generation with cairn";
     system.copySystemConfiguration = null;
     systemd.coredump.enable = "there is no systemd";
-    systemd.network.enable = "there is no systemd; use networking.interfaces";
     virtualisation.docker.enable = null;
     virtualisation.libvirtd.enable = null;
     virtualisation.podman.enable = null;
