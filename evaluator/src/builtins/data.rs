@@ -160,7 +160,7 @@ fn toml_value<'e>(
         DeValue::Datetime(_) => return problem("dates and times are not supported"),
         DeValue::Array(items) => {
             let mut values = Vec::with_capacity(items.len());
-            for item in items.iter() {
+            for item in items {
                 values.push(toml_value(e, text, item)?);
             }
             e.list(&values)

@@ -349,7 +349,7 @@ impl<'t> Reader<'t> {
     #[cold]
     fn error_at(&self, place: usize, problem: String) -> JsonError {
         let before = self.text.get(..place).unwrap_or(self.text);
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = before.split(|byte| *byte == b'\n').count();
         let start = before
             .iter()
             .rposition(|byte| *byte == b'\n')
@@ -377,7 +377,7 @@ mod tests {
         Ok(events)
     }
 
-    fn check(texts: &[&str], expected: Expect) {
+    fn check(texts: &[&str], expected: &Expect) {
         let mut out = String::new();
         for text in texts {
             let line = match events(text.as_bytes()) {
@@ -405,7 +405,7 @@ mod tests {
                 r#"{"a": [null, true, false], "a": {"b": ""}}"#,
                 r#""\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00é""#,
             ],
-            expect![[r#"
+            &expect![[r#"
                 1  [Int(1)]
                 -0  [Int(0)]
                 -9223372036854775808  [Int(-9223372036854775808)]
@@ -460,7 +460,7 @@ mod tests {
                 "[1}",
                 "{\n \"a\": 1\n \"b\": 2 }",
             ],
-            expect![[r#"
+            &expect![[r#"
                   error: expected a value, but found the end of the text at line 1, column 1
                 [  error: expected a value or ']', but found the end of the text at line 1, column 2
                 [1  error: expected ',' or ']', but found the end of the text at line 1, column 3

@@ -69,14 +69,12 @@ fn dir_of<'e>(e: &mut Evaluator<'e>, args: &[Value<'e>], _: Place) -> Result<Val
         Coercion::Strict,
         "the argument of 'builtins.dirOf'",
     )?;
-    match path.bytes().iter().rposition(|byte| *byte == b'/') {
-        Some(slash) => Ok(e.substring(path, 0, slash.max(1))),
-        None => {
-            let mut context = ContextBuilder::new();
-            context.add(path);
-            Ok(e.string_with(b".", context))
-        }
+    if let Some(slash) = path.bytes().iter().rposition(|byte| *byte == b'/') {
+        return Ok(e.substring(path, 0, slash.max(1)));
     }
+    let mut context = ContextBuilder::new();
+    context.add(path);
+    Ok(e.string_with(b".", context))
 }
 
 #[expect(clippy::cast_possible_wrap, reason = "no string is so long")]

@@ -31,7 +31,7 @@ pub(super) fn parse(pattern: &[u8]) -> Result<Program, Invalid> {
     if !parser.open.is_empty() {
         return Err(UNBALANCED);
     }
-    Ok(Program::link(level.close()?, parser.groups))
+    Ok(Program::link(&level.close()?, parser.groups))
 }
 
 const UNBALANCED: Invalid = Invalid("a parenthesis has no partner");
@@ -110,8 +110,8 @@ impl Parser<'_> {
                 self.atom(code)
             }
             b'|' => self.level()?.bar(),
-            b'^' => self.assertion(Code::line_begin()),
-            b'$' => self.assertion(Code::line_end()),
+            b'^' => self.assertion(&Code::line_begin()),
+            b'$' => self.assertion(&Code::line_end()),
             b'.' => self.atom(Code::set(ByteSet::ANY)),
             b'[' => {
                 let (set, rest) = bracket::parse(self.rest)?;
@@ -152,10 +152,10 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn assertion(&mut self, code: Code) -> Result<(), Invalid> {
+    fn assertion(&mut self, code: &Code) -> Result<(), Invalid> {
         let level = self.level()?;
         level.flush()?;
-        level.sequence.append(&code)
+        level.sequence.append(code)
     }
 
     fn repeat(

@@ -281,7 +281,7 @@ pub(super) struct Program {
 }
 
 impl Program {
-    pub(super) fn link(code: Code, groups: u32) -> Self {
+    pub(super) fn link(code: &Code, groups: u32) -> Self {
         let mut program = Self {
             instructions: Vec::with_capacity(code.steps.len() + 1),
             sets: Vec::new(),
@@ -343,12 +343,11 @@ impl Program {
             .rev()
             .take(8)
             .position(|known| *known == set);
-        let index = match number {
-            Some(back) => self.sets.len() - 1 - back,
-            None => {
-                self.sets.push(set);
-                self.sets.len() - 1
-            }
+        let index = if let Some(back) = number {
+            self.sets.len() - 1 - back
+        } else {
+            self.sets.push(set);
+            self.sets.len() - 1
         };
         u32::try_from(index).unwrap_or(u32::MAX)
     }

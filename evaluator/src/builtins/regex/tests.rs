@@ -43,7 +43,7 @@ fn split_text(pattern: &str, subject: &str) -> String {
     out
 }
 
-fn check(operation: fn(&str, &str) -> String, cases: &[(&str, &str)], expected: Expect) {
+fn check(operation: fn(&str, &str) -> String, cases: &[(&str, &str)], expected: &Expect) {
     let mut out = String::new();
     for (pattern, subject) in cases {
         writeln!(
@@ -95,7 +95,7 @@ fn whole_subjects_match() {
             ("]", "]"),
             ("([0-9]+)\\.([0-9]+)(-(.*))?", "12.3-rc1"),
         ],
-        expect![[r#"
+        &expect![[r#"
               ""  
               "a"  null
             abc  "abc"  
@@ -154,7 +154,7 @@ fn splitting() {
             ("$", "ab"),
             ("^", "ab"),
         ],
-        expect![[r#"
+        &expect![[r#"
             (a)b  "abc"  "" ["a"] "c"
             ([ac])  "abc"  "" ["a"] "b" ["c"] ""
             (a)|(c)  "abc"  "" ["a" null] "b" [null "c"] ""
@@ -216,7 +216,7 @@ fn invalid_expressions() {
     check(
         match_text,
         &cases,
-        expect![[r#"
+        &expect![[r#"
             *a  ""  error: a repetition has nothing to repeat
             +  ""  error: a repetition has nothing to repeat
             ^*  ""  error: a repetition has nothing to repeat
