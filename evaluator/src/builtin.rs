@@ -91,12 +91,97 @@ impl Builtin {
     }
 }
 
+/// Builtins that force arguments before they do anything else, and which: bit 0 is the first
+/// argument. Calls evaluate these at once instead of making thunks that are forced right away.
+const STRICT: &[(&[&str], u8)] = &[
+    (
+        &[
+            "attrNames",
+            "attrValues",
+            "ceil",
+            "concatLists",
+            "deepSeq",
+            "floor",
+            "functionArgs",
+            "genericClosure",
+            "head",
+            "isAttrs",
+            "isBool",
+            "isFloat",
+            "isFunction",
+            "isInt",
+            "isList",
+            "isNull",
+            "isPath",
+            "isString",
+            "length",
+            "listToAttrs",
+            "stringLength",
+            "tail",
+            "toString",
+            "typeOf",
+        ],
+        0b001,
+    ),
+    (
+        &[
+            "all",
+            "any",
+            "concatMap",
+            "elem",
+            "filter",
+            "genList",
+            "groupBy",
+            "map",
+            "mapAttrs",
+            "partition",
+            "sort",
+            "zipAttrsWith",
+        ],
+        0b010,
+    ),
+    (
+        &[
+            "add",
+            "bitAnd",
+            "bitOr",
+            "bitXor",
+            "catAttrs",
+            "compareVersions",
+            "concatStringsSep",
+            "div",
+            "elemAt",
+            "getAttr",
+            "hasAttr",
+            "intersectAttrs",
+            "lessThan",
+            "match",
+            "mul",
+            "removeAttrs",
+            "seq",
+            "split",
+            "sub",
+        ],
+        0b011,
+    ),
+    (&["foldl'"], 0b101),
+    (&["replaceStrings", "substring"], 0b111),
+];
+
+/// Which arguments the builtin of this name forces before all else.
+pub(crate) fn strict_arguments(name: &str) -> u8 {
+    let row = STRICT.iter().find(|(names, _)| names.contains(&name));
+    row.map_or(0, |(_, arguments)| *arguments)
+}
+
 /// A builtin with the arguments that it has got so far: fewer than it takes.
 pub struct PartialCall<'e> {
     /// Which one.
     pub builtin: &'static Builtin,
     /// The arguments, unforced.
     pub arguments: &'e [Value<'e>],
+    /// Which of its arguments are evaluated before the call, if there are none yet.
+    pub(crate) strict: u8,
 }
 
 /// The argument at `index`; null if the row's arity promises less.

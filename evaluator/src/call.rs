@@ -8,7 +8,7 @@ use crate::error::{ErrorKind, EvalError, Result, Traced as _};
 use crate::evaluator::Evaluator;
 use crate::known;
 use crate::source::Place;
-use crate::value::{Closure, Slot, Value};
+use crate::value::{Closure, Value};
 
 /// Builtins whose failures are the user's own and need no line of theirs in the chain.
 const WITHOUT_FRAME: &[&str] = &["abort", "addErrorContext", "seq", "throw", "trace"];
@@ -24,8 +24,8 @@ impl<'e> Evaluator<'e> {
             && names.len() == arguments.len()
             && closure.applied.is_empty()
         {
-            let slots = arguments.iter().map(|argument| Slot::new(*argument));
-            let slots = self.arena.alloc_slice_fill_iter(slots);
+            let mut arguments = arguments.iter().copied();
+            let slots = self.frame(closure.lambda, || arguments.next());
             let environment = self.arena.alloc(Environment {
                 slots,
                 outer: Some(closure.environment),
@@ -65,7 +65,11 @@ impl<'e> Evaluator<'e> {
                     let Some((now, later)) = arguments.split_at_checked(missing) else {
                         let arguments = self.joined(call.arguments, arguments);
                         let builtin = call.builtin;
-                        let call = self.arena.alloc(PartialCall { builtin, arguments });
+                        let call = self.arena.alloc(PartialCall {
+                            builtin,
+                            arguments,
+                            strict: 0,
+                        });
                         return Ok(Value::Builtin(call));
                     };
                     if later.is_empty() {
@@ -110,7 +114,7 @@ impl<'e> Evaluator<'e> {
         }))
     }
 
-    fn call_builtin(
+    pub(crate) fn call_builtin(
         &mut self,
         call: &PartialCall<'e>,
         now: &[Value<'e>],
@@ -149,11 +153,7 @@ impl<'e> Evaluator<'e> {
         match lambda.parameters {
             Parameters::Plain(_) => {
                 let mut all = closure.applied.iter().chain(now).copied();
-                let slots = self
-                    .arena
-                    .alloc_slice_fill_with(closure.applied.len() + now.len(), |_| {
-                        Slot::new(all.next().unwrap_or(Value::Null))
-                    });
+                let slots = self.frame(lambda, || all.next());
                 let environment: &'e Environment<'e> = self.arena.alloc(Environment {
                     slots,
                     outer: Some(closure.environment),
@@ -234,10 +234,7 @@ impl<'e> Evaluator<'e> {
                 ));
             }
         };
-        let count = formals.list.len() + usize::from(formals.whole.is_some());
-        let slots: &'e [Slot<'e>] = self
-            .arena
-            .alloc_slice_fill_with(count, |_| Slot::new(Value::Blackhole));
+        let slots = self.frame(lambda, || None);
         let environment: &'e Environment<'e> = self.arena.alloc(Environment {
             slots,
             outer: Some(outer),
@@ -266,7 +263,7 @@ impl<'e> Evaluator<'e> {
             }
         }
         if formals.whole.is_some()
-            && let Some(slot) = slots.last()
+            && let Some(slot) = slots.get(formals.list.len())
         {
             slot.set(Value::Attrs(attrs));
         }
@@ -320,7 +317,7 @@ impl<'e> Evaluator<'e> {
 }
 
 #[cold]
-fn builtin_failed(error: EvalError, name: &str, place: Place) -> EvalError {
+pub(crate) fn builtin_failed(error: EvalError, name: &str, place: Place) -> EvalError {
     let error = error.at(place);
     if WITHOUT_FRAME.contains(&name) {
         return error;

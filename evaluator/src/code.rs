@@ -7,6 +7,7 @@
 use std::cell::Cell;
 
 use crate::attrs::Shape;
+use crate::scope::SlotPlace;
 use crate::source::{Place, Position};
 use crate::symbol::Symbol;
 use crate::value::Value;
@@ -38,6 +39,8 @@ pub(crate) enum Code<'e> {
     HasAttr(&'e SelectPath<'e>),
     /// `let … in …`
     Let(&'e Let<'e>),
+    /// `let … in …` or `with …; …`, in the frame of the function around it
+    FrameLet(&'e FrameLet<'e>),
     /// `{ … }`
     Attrs(&'e AttrsCode<'e>),
     /// `[ … ]`
@@ -78,6 +81,8 @@ pub struct Lambda<'e> {
     /// What it takes.
     pub(crate) parameters: Parameters<'e>,
     pub(crate) body: Code<'e>,
+    /// How many slots its frame has: those of the parameters come first.
+    pub(crate) slots: u32,
     /// The name that it was bound to, if any.
     pub name: Option<Symbol>,
     /// Where it stands.
@@ -142,8 +147,8 @@ impl<'e> Lambda<'e> {
 pub(crate) struct WithVariable<'e> {
     pub name: Symbol,
     pub place: Place,
-    /// Depths of the scopes, innermost first; each has one slot.
-    pub scopes: &'e [u16],
+    /// Where the scopes are, innermost first.
+    pub scopes: &'e [SlotPlace],
 }
 
 pub(crate) struct Call<'e> {
@@ -181,6 +186,13 @@ impl PathName<'_> {
 }
 
 pub(crate) struct Let<'e> {
+    pub values: &'e [Delayed<'e>],
+    pub body: Code<'e>,
+}
+
+pub(crate) struct FrameLet<'e> {
+    /// The index of the first slot.
+    pub first: u32,
     pub values: &'e [Delayed<'e>],
     pub body: Code<'e>,
 }

@@ -1,9 +1,11 @@
 //! Evaluation of lowered code: a walk over the tree that gives forced values.
 
 use crate::attrs::{Attr, Attrs};
+use crate::builtin::PartialCall;
+use crate::call::builtin_failed;
 use crate::code::{
-    AttrsCode, Call, Code, Delayed, If, Lambda, Parameters, PathName, Select, SelectPath, SetScope,
-    WithScope, WithVariable,
+    AttrsCode, Call, Code, Delayed, FrameLet, If, Lambda, Parameters, PathName, Select, SelectPath,
+    SetScope, WithScope, WithVariable,
 };
 use crate::environment::Environment;
 use crate::error::{ErrorKind, EvalError, Result, Traced as _};
@@ -14,8 +16,32 @@ use crate::symbol::Symbol;
 use crate::value::{Closure, Slot, Suspension, Value};
 
 impl<'e> Evaluator<'e> {
-    /// The value of `code` in `environment`, forced.
+    /// The value of `code` in `environment`, forced. Constants and variables that are known cost
+    /// no call.
+    #[inline]
     pub(crate) fn eval(
+        &mut self,
+        code: &'e Code<'e>,
+        environment: &'e Environment<'e>,
+    ) -> Result<Value<'e>> {
+        let known = match *code {
+            Code::Constant(value) => *value,
+            Code::Local { index, .. } => environment
+                .slots
+                .get(index as usize)
+                .map_or(Value::Blackhole, Slot::state),
+            Code::Variable { depth, index, .. } => environment
+                .slot(depth, index)
+                .map_or(Value::Blackhole, Slot::state),
+            _ => Value::Blackhole,
+        };
+        if known.is_plain() {
+            return Ok(known);
+        }
+        self.eval_code(code, environment)
+    }
+
+    fn eval_code(
         &mut self,
         mut code: &'e Code<'e>,
         mut environment: &'e Environment<'e>,
@@ -47,6 +73,10 @@ impl<'e> Evaluator<'e> {
                 Code::HasAttr(path) => return self.has_attr(path, environment),
                 Code::Let(scope) => {
                     environment = self.scope(scope.values, environment);
+                    code = &scope.body;
+                }
+                Code::FrameLet(scope) => {
+                    self.fill(scope, environment)?;
                     code = &scope.body;
                 }
                 Code::Attrs(set) => return self.set(set, environment),
@@ -155,6 +185,19 @@ impl<'e> Evaluator<'e> {
         }
     }
 
+    /// The slots of a function's frame: arguments first, the rest unset.
+    #[inline]
+    pub(crate) fn frame(
+        &self,
+        lambda: &Lambda<'e>,
+        mut argument: impl FnMut() -> Option<Value<'e>>,
+    ) -> &'e [Slot<'e>] {
+        self.arena
+            .alloc_slice_fill_with(lambda.slots as usize, |_| {
+                Slot::new(argument().unwrap_or(Value::Blackhole))
+            })
+    }
+
     /// A new innermost scope whose variables see each other.
     fn scope(&self, values: &'e [Delayed<'e>], outer: &'e Environment<'e>) -> &'e Environment<'e> {
         let slots: &'e [Slot<'e>] = self
@@ -168,6 +211,16 @@ impl<'e> Evaluator<'e> {
             slot.set(self.delay(*value, environment));
         }
         environment
+    }
+
+    /// Fills the slots of a `let` or `with` in the frame of the function around it.
+    #[inline]
+    fn fill(&self, scope: &FrameLet<'e>, environment: &'e Environment<'e>) -> Result<()> {
+        let slots = environment.slots.get(scope.first as usize..);
+        for (slot, value) in slots.ok_or_else(no_slot)?.iter().zip(scope.values) {
+            slot.set(self.delay(*value, environment));
+        }
+        Ok(())
     }
 
     fn with_scope(
@@ -211,8 +264,10 @@ impl<'e> Evaluator<'e> {
         variable: &'e WithVariable<'e>,
         environment: &'e Environment<'e>,
     ) -> Result<Value<'e>> {
-        for depth in variable.scopes {
-            let scope = environment.value(*depth, 0).ok_or_else(no_slot)?;
+        for place in variable.scopes {
+            let scope = environment
+                .value(place.depth, place.index)
+                .ok_or_else(no_slot)?;
             let scope = self.force(scope)?;
             let Value::Attrs(attrs) = scope else {
                 return Err(wrong_type(scope, "a set").at(variable.place).frame(
@@ -238,8 +293,8 @@ impl<'e> Evaluator<'e> {
             format!("undefined variable '{}'", self.name_text(variable.name)),
         );
         let mut candidates = Vec::new();
-        for depth in variable.scopes {
-            if let Some(Value::Attrs(attrs)) = environment.value(*depth, 0) {
+        for place in variable.scopes {
+            if let Some(Value::Attrs(attrs)) = environment.value(place.depth, place.index) {
                 let names = attrs.flat(self.arena).shape().names();
                 candidates.extend(names.iter().map(|name| self.name(*name)));
             }
@@ -260,15 +315,22 @@ impl<'e> Evaluator<'e> {
             && names.len() == call.arguments.len()
             && closure.applied.is_empty()
         {
-            let arguments = call.arguments.iter();
-            let slots = self.arena.alloc_slice_fill_iter(
-                arguments.map(|argument| Slot::new(self.delay(*argument, environment))),
-            );
+            let mut arguments = call.arguments.iter();
+            let slots = self.frame(closure.lambda, || {
+                let argument = arguments.next()?;
+                Some(self.delay(*argument, environment))
+            });
             let inner: &'e Environment<'e> = self.arena.alloc(Environment {
                 slots,
                 outer: Some(closure.environment),
             });
             return self.enter(closure.lambda, inner, call.place);
+        }
+        if let Value::Builtin(builtin) = function
+            && builtin.strict != 0
+            && builtin.builtin.arity == call.arguments.len()
+        {
+            return self.call_strict(builtin, call, environment);
         }
         let mut arguments = [Value::Null; 6];
         if let Some(arguments) = arguments.get_mut(..call.arguments.len()) {
@@ -282,6 +344,31 @@ impl<'e> Evaluator<'e> {
             .map(|argument| self.delay_apart(*argument, environment))
             .collect();
         self.call_at(function, &arguments, call.place)
+    }
+
+    /// Calls a builtin whose arguments are evaluated before, as far as it would do that itself.
+    fn call_strict(
+        &mut self,
+        partial: &'e PartialCall<'e>,
+        call: &'e Call<'e>,
+        environment: &'e Environment<'e>,
+    ) -> Result<Value<'e>> {
+        let mut arguments = [Value::Null; 3];
+        let mut strict = partial.strict;
+        for (to, from) in arguments.iter_mut().zip(call.arguments) {
+            *to = match *from {
+                Delayed::Suspend(code) if strict & 1 != 0 => match self.eval(code, environment) {
+                    Ok(value) => value,
+                    Err(error) => {
+                        return Err(builtin_failed(error, partial.builtin.name, call.place));
+                    }
+                },
+                delayed => self.delay_apart(delayed, environment),
+            };
+            strict >>= 1;
+        }
+        let arguments = arguments.get(..call.arguments.len()).ok_or_else(no_slot)?;
+        self.call_builtin(partial, arguments, call.place)
     }
 
     fn select(

@@ -165,6 +165,7 @@ impl<'e> Evaluator<'e> {
         let call = self.arena.alloc(crate::builtin::PartialCall {
             builtin,
             arguments: &[],
+            strict: crate::builtin::strict_arguments(builtin.name),
         });
         let function = Value::Builtin(call);
         if builtin.arity > 0 {

@@ -29,6 +29,7 @@ mod parser;
 pub mod print;
 pub mod report;
 pub mod resolve;
+mod scope;
 mod show;
 pub mod source;
 mod span;

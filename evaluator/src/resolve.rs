@@ -8,7 +8,7 @@ use std::cell::Cell;
 use crate::ast::{self, AttrNameKind, AttrValue, Expr, ExprKind};
 use crate::attrs::{Attrs, Shape};
 use crate::code::{
-    Assert, AttrsCode, Binary, Call, Code, Delayed, DynamicAttr, Formal, Formals, If,
+    Assert, AttrsCode, Binary, Call, Code, Delayed, DynamicAttr, Formal, Formals, FrameLet, If,
     Interpolation, Lambda, Let, ListCode, Operator, Parameters, Part, PathName, Select, SelectPath,
     SetScope, Unary, WithScope, WithVariable,
 };
@@ -16,6 +16,7 @@ use crate::environment::Environment;
 use crate::error::{ErrorKind, EvalError, Result, Traced as _};
 use crate::evaluator::Evaluator;
 use crate::known;
+use crate::scope::{Names, Scopes, SlotPlace};
 use crate::source::{Place, Position};
 use crate::span::Span;
 use crate::symbol::Symbol;
@@ -25,46 +26,10 @@ use crate::value::{Slot, Value};
 /// that were defined at a prompt. They are an attribute set, innermost.
 pub type OuterScope<'e> = Option<&'e Attrs<'e>>;
 
-/// One scope at lowering time: how names become indices.
-enum Scope<'e> {
-    /// Sorted names, index = place; behind them perhaps one more name.
-    Sorted(&'e [Symbol], Option<Symbol>),
-    /// Names in order, the last of equal ones wins.
-    Plain(&'e [Symbol]),
-    /// The one slot is a set whose attributes are variables.
-    With,
-    /// Slots without names.
-    Hidden,
-}
-
-impl Scope<'_> {
-    fn index_of(&self, name: Symbol) -> Option<u32> {
-        let index = match self {
-            Self::Sorted(names, more) => names
-                .binary_search(&name)
-                .ok()
-                .or_else(|| (*more == Some(name)).then_some(names.len())),
-            Self::Plain(names) => names.iter().rposition(|other| *other == name),
-            Self::With | Self::Hidden => None,
-        };
-        index.and_then(|index| u32::try_from(index).ok())
-    }
-
-    fn names(&self) -> impl Iterator<Item = Symbol> {
-        let (names, more): (&[Symbol], _) = match self {
-            Self::Sorted(names, more) => (names, *more),
-            Self::Plain(names) => (names, None),
-            Self::With | Self::Hidden => (&[], None),
-        };
-        names.iter().copied().chain(more)
-    }
-}
-
 struct Lowering<'a, 'e> {
     e: &'a mut Evaluator<'e>,
     source: usize,
-    /// Outermost first.
-    scopes: Vec<Scope<'e>>,
+    scopes: Scopes<'e>,
 }
 
 impl<'e> Evaluator<'e> {
@@ -101,11 +66,11 @@ impl<'e> Evaluator<'e> {
         source: usize,
         outer: OuterScope<'e>,
     ) -> Result<(Code<'e>, &'e Environment<'e>)> {
-        let mut scopes = Vec::new();
+        let mut scopes = Scopes::default();
         let mut environment = self.root;
         if let Some(attrs) = outer {
             let flat = attrs.flat(self.arena);
-            scopes.push(Scope::Sorted(flat.shape().names(), None));
+            scopes.enter(Names::Sorted(flat.shape().names(), None), flat.len());
             environment = self.arena.alloc(Environment {
                 slots: flat.slots(),
                 outer: Some(self.root),
@@ -145,12 +110,7 @@ impl<'e> Lowering<'_, 'e> {
     #[expect(clippy::too_many_lines, reason = "one arm a kind of expression")]
     fn expr(&mut self, expr: &Expr<'_>, name: Option<Symbol>) -> Result<Code<'e>> {
         let place = self.place(expr.span);
-        self.e.check_stack().at(place)?;
-        if self.scopes.len() >= usize::from(u16::MAX) {
-            return Err(
-                EvalError::new(ErrorKind::StackOverflow, "scopes are nested too deeply").at(place),
-            );
-        }
+        self.check_depth(place)?;
         Ok(match expr.kind {
             ExprKind::Int(number) => self.constant(Value::Int(number)),
             ExprKind::Float(number) => self.constant(Value::Float(number)),
@@ -168,20 +128,19 @@ impl<'e> Lowering<'_, 'e> {
             ExprKind::Attrs(attrs) => self.attrs(attrs, place)?,
             ExprKind::Let { bindings, body } => {
                 let (names, _) = self.sorted_names(bindings);
+                let slots = names.len() + bindings.sources.len();
+                self.scopes.enter(Names::Sorted(names, None), slots);
                 let values = self.bindings(bindings, names)?;
-                let body = self.expr(body, name);
-                self.scopes.pop();
-                Code::Let(self.alloc(Let {
-                    values,
-                    body: body?,
-                }))
+                let body = self.expr(body, name)?;
+                self.scopes.leave();
+                Code::Let(self.alloc(Let { values, body }))
             }
             ExprKind::With { scope, body } => {
                 let scope = self.delayed(scope, None, false)?;
-                self.scopes.push(Scope::With);
-                let body = self.expr(body, name);
-                self.scopes.pop();
-                Code::WithScope(self.alloc(WithScope { scope, body: body? }))
+                self.scopes.enter(Names::With, 1);
+                let body = self.expr(body, name)?;
+                self.scopes.leave();
+                Code::WithScope(self.alloc(WithScope { scope, body }))
             }
             ExprKind::Assert { condition, body } => {
                 let place = self.place(condition.span);
@@ -255,6 +214,59 @@ impl<'e> Lowering<'_, 'e> {
         })
     }
 
+    fn check_depth(&self, place: Place) -> Result<()> {
+        self.e.check_stack().at(place)?;
+        if self.scopes.len() >= usize::from(u16::MAX) {
+            let message = "scopes are nested too deeply";
+            return Err(EvalError::new(ErrorKind::StackOverflow, message).at(place));
+        }
+        Ok(())
+    }
+
+    /// The body of a function. The variables of the `let` and `with` that it begins with get slots
+    /// in the function's own frame.
+    fn body(&mut self, expr: &Expr<'_>) -> Result<Code<'e>> {
+        self.check_depth(self.place(expr.span))?;
+        match expr.kind {
+            ExprKind::Let { bindings, body } => {
+                let (names, _) = self.sorted_names(bindings);
+                let slots = names.len() + bindings.sources.len();
+                let first = self.scopes.extend(Names::Sorted(names, None), slots);
+                let values = self.bindings(bindings, names)?;
+                let body = self.body(body)?;
+                self.scopes.leave();
+                Ok(Code::FrameLet(self.alloc(FrameLet {
+                    first,
+                    values,
+                    body,
+                })))
+            }
+            ExprKind::With { scope, body } => {
+                let scope = self.delayed(scope, None, false)?;
+                let first = self.scopes.extend(Names::With, 1);
+                let body = self.body(body)?;
+                self.scopes.leave();
+                let values = self.slice(vec![scope]);
+                Ok(Code::FrameLet(self.alloc(FrameLet {
+                    first,
+                    values,
+                    body,
+                })))
+            }
+            ExprKind::Assert { condition, body } => {
+                let place = self.place(condition.span);
+                let condition = self.expr(condition, None)?;
+                let body = self.body(body)?;
+                Ok(Code::Assert(self.alloc(Assert {
+                    condition,
+                    body,
+                    place,
+                })))
+            }
+            _ => self.expr(expr, None),
+        }
+    }
+
     /// An expression that is evaluated later. `same_scope` says that its slot belongs to the
     /// innermost scope itself, whose other slots need not stand yet.
     fn delayed(
@@ -270,7 +282,9 @@ impl<'e> Lowering<'_, 'e> {
     fn delay(&mut self, code: Code<'e>, same_scope: bool) -> Delayed<'e> {
         match code {
             Code::Constant(value) => Delayed::Constant(*value),
-            Code::Local { index, .. } if !same_scope => Delayed::Variable { depth: 0, index },
+            Code::Local { index, .. } if !same_scope || index < self.scopes.innermost_first() => {
+                Delayed::Variable { depth: 0, index }
+            }
             Code::Variable { depth, index, .. } => Delayed::Variable { depth, index },
             Code::Lambda(lambda) => Delayed::Lambda(lambda),
             code => Delayed::Suspend(self.alloc(code)),
@@ -284,26 +298,20 @@ impl<'e> Lowering<'_, 'e> {
     /// A variable as seen from `skipped` scopes further out, in code of the innermost scope.
     fn variable_from(&self, name: Symbol, place: Place, skipped: usize) -> Result<Code<'e>> {
         let position = place.start;
-        let mut withs = Vec::new();
-        for (scope, depth) in self.scopes.iter().rev().zip(0u16..=u16::MAX).skip(skipped) {
-            if let Some(index) = scope.index_of(name) {
-                return Ok(if depth == 0 {
-                    Code::Local { index, position }
-                } else {
-                    Code::Variable {
-                        depth,
-                        index,
-                        position,
-                    }
-                });
-            }
-            if matches!(scope, Scope::With) {
-                withs.push(depth);
-            }
+        if let Some(SlotPlace { depth, index }) = self.scopes.find(name, skipped) {
+            return Ok(match depth {
+                0 => Code::Local { index, position },
+                _ => Code::Variable {
+                    depth,
+                    index,
+                    position,
+                },
+            });
         }
         if let Some(value) = self.e.globals.get(&name) {
             return Ok(self.constant(*value));
         }
+        let withs = self.scopes.withs(skipped);
         if withs.is_empty() {
             return Err(self.undefined(name, place));
         }
@@ -315,20 +323,13 @@ impl<'e> Lowering<'_, 'e> {
         })))
     }
 
-    /// Whether a scope of the text binds the name.
-    fn is_bound(&self, name: Symbol) -> bool {
-        self.scopes
-            .iter()
-            .any(|scope| scope.index_of(name).is_some())
-    }
-
     #[cold]
     fn undefined(&self, name: Symbol, place: Place) -> EvalError {
         let error = EvalError::new(
             ErrorKind::UndefinedVariable,
             format!("undefined variable '{}'", self.e.name_text(name)),
         );
-        let lexical = self.scopes.iter().rev().flat_map(Scope::names);
+        let lexical = self.scopes.names();
         let candidates = lexical.chain(self.e.globals.keys().copied());
         let candidates = candidates.map(|name| self.e.name(name));
         self.e
@@ -396,7 +397,7 @@ impl<'e> Lowering<'_, 'e> {
         };
         let result = self.set_values(attrs, names, scope);
         if scope != SetScope::Outer {
-            self.scopes.pop();
+            self.scopes.leave();
         }
         let (values, dynamic) = result?;
         if scope == SetScope::Outer
@@ -432,10 +433,14 @@ impl<'e> Lowering<'_, 'e> {
         scope: SetScope,
     ) -> Result<(&'e [Delayed<'e>], &'e [DynamicAttr<'e>])> {
         let values = match scope {
-            SetScope::Recursive => self.bindings(attrs, names)?,
+            SetScope::Recursive => {
+                let slots = names.len() + attrs.sources.len();
+                self.scopes.enter(Names::Sorted(names, None), slots);
+                self.bindings(attrs, names)?
+            }
             SetScope::Outer => self.values(attrs, 0, 0, false)?,
             SetScope::Sources => {
-                self.scopes.push(Scope::Hidden);
+                self.scopes.enter(Names::Hidden, attrs.sources.len());
                 let mut values = self.values(attrs, 0, 0, false)?.to_vec();
                 for source in attrs.sources {
                     values.push(self.delayed(source, None, true)?);
@@ -464,15 +469,14 @@ impl<'e> Lowering<'_, 'e> {
         (self.slice(names), self.slice(positions))
     }
 
-    /// Values of bindings that see each other, then their sources. Pushes their scope, which stays
-    /// even when this fails.
+    /// Values of bindings that see each other, then their sources. Their scope is the innermost.
     fn bindings(
         &mut self,
         attrs: &ast::Attrs<'_>,
         names: &'e [Symbol],
     ) -> Result<&'e [Delayed<'e>]> {
-        self.scopes.push(Scope::Sorted(names, None));
-        let first_source = u32::try_from(names.len()).unwrap_or(u32::MAX);
+        let count = u32::try_from(names.len()).unwrap_or(u32::MAX);
+        let first_source = self.scopes.innermost_first().saturating_add(count);
         let mut values = self.values(attrs, first_source, 1, true)?.to_vec();
         for source in attrs.sources {
             values.push(self.delayed(source, None, true)?);
@@ -529,10 +533,10 @@ impl<'e> Lowering<'_, 'e> {
         let mut list: Vec<&ast::Formal<'_>> = formals.list.iter().collect();
         list.sort_by_key(|formal| formal.name.symbol);
         let names = self.slice(list.iter().map(|formal| formal.name.symbol).collect());
-        self.scopes.push(Scope::Sorted(names, whole));
-        let lowered = self.formals_and_body(&list, lambda.body);
-        self.scopes.pop();
-        let (list, body) = lowered?;
+        let slots = names.len() + usize::from(whole.is_some());
+        self.scopes.enter(Names::Sorted(names, whole), slots);
+        let (list, body) = self.formals_and_body(&list, lambda.body)?;
+        let slots = self.scopes.leave();
         let formals = self.alloc(Formals {
             list,
             ellipsis: formals.ellipsis,
@@ -542,6 +546,7 @@ impl<'e> Lowering<'_, 'e> {
         Ok(self.alloc(Lambda {
             parameters,
             body,
+            slots,
             name,
             place,
         }))
@@ -565,7 +570,7 @@ impl<'e> Lowering<'_, 'e> {
                 default,
             });
         }
-        let body = self.expr(body, None)?;
+        let body = self.body(body)?;
         Ok((self.slice(formals), body))
     }
 
@@ -586,12 +591,13 @@ impl<'e> Lowering<'_, 'e> {
             }
         };
         let names = self.slice(names);
-        self.scopes.push(Scope::Plain(names));
-        let body = self.expr(body, None);
-        self.scopes.pop();
+        self.scopes.enter(Names::Plain(names), names.len());
+        let body = self.body(body)?;
+        let slots = self.scopes.leave();
         Ok(self.alloc(Lambda {
             parameters: Parameters::Plain(names),
-            body: body?,
+            body,
+            slots,
             name,
             place,
         }))
@@ -615,6 +621,10 @@ impl<'e> Lowering<'_, 'e> {
         }
         for step in path {
             code = match step.kind {
+                // `builtins.map` is known before anything is evaluated.
+                AttrNameKind::Fixed(name) if let Some(value) = known_attribute(code, name) => {
+                    self.constant(value)
+                }
                 AttrNameKind::Fixed(name) => {
                     let place = self.place(step.span);
                     let cache = Cell::new(None);
@@ -654,7 +664,7 @@ impl<'e> Lowering<'_, 'e> {
     fn negate(&mut self, operand: &Expr<'_>, place: Place) -> Result<Code<'e>> {
         let right_place = self.place(operand.span);
         let operand = self.expr(operand, None)?;
-        if !self.is_bound(known::SUB) {
+        if !self.scopes.binds(known::SUB) {
             if let Code::Constant(Value::Int(number)) = operand
                 && let Some(negative) = number.checked_neg()
             {
@@ -691,7 +701,7 @@ impl<'e> Lowering<'_, 'e> {
         let (lowered, variable, swapped, negated) = meaning(operator);
         let (left_place, right_place) = (self.place(left.span), self.place(right.span));
         if let Some(variable) = variable
-            && self.is_bound(variable)
+            && self.scopes.binds(variable)
         {
             let function = self.variable(variable, operator_place)?;
             let (first, second) = if swapped {
@@ -763,4 +773,12 @@ fn constants<'e>(delayed: &[Delayed<'e>]) -> Option<Vec<Value<'e>>> {
         _ => None,
     };
     delayed.iter().map(constant).collect()
+}
+
+/// An attribute of a set that is known, if it is known itself.
+fn known_attribute<'e>(code: Code<'e>, name: Symbol) -> Option<Value<'e>> {
+    let Code::Constant(Value::Attrs(attrs)) = code else {
+        return None;
+    };
+    attrs.get(name).filter(Value::is_plain)
 }

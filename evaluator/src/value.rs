@@ -207,6 +207,15 @@ pub(crate) enum GeneratorKind<'e> {
 }
 
 impl Value<'_> {
+    /// Whether it is no thunk and no state of a slot.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        !matches!(
+            self,
+            Self::Thunk(_) | Self::Suspended(_) | Self::Generated(_) | Self::Blackhole
+        )
+    }
+
     /// The type's name with its article, as error messages have it.
     #[must_use]
     pub fn describe(&self) -> &'static str {

@@ -88,6 +88,7 @@ impl<'e> Evaluator<'e> {
             let call = PartialCall {
                 builtin: &EVALUATE_FILE,
                 arguments: &[],
+                strict: 0,
             };
             let function = Value::Builtin(self.arena().alloc(call));
             self.delay_call(function, &[self.string(key)])
