@@ -115,19 +115,26 @@ let
     in
     lib.optionalString (near != [ ]) "; did you mean ${lib.concatStringsSep " or " near}?";
 
+  # The option under which somebody has described it.
+  optionOf =
+    name: if config.systemd.services ? ${name} then "systemd.services.${name}" else "system.services.${name}";
+
   problems =
     entry:
     let
       inherit (entry) name service;
+      option = optionOf name;
       missing = lib.filter (other: !(lib.elem other names)) (service.requires ++ service.partOf);
     in
     lib.optional (service.process.argv == [ ] && service.kind != "milestone" && service.services == { }) {
       assertion = false;
-      message = "system.services.${name}: there is nothing to execute; set process.argv.";
+      message = "${option}: there is nothing to execute; set ${
+        if lib.hasPrefix "systemd." option then "script or serviceConfig.ExecStart" else "process.argv"
+      }.";
     }
     ++ map (other: {
       assertion = false;
-      message = "system.services.${name}: it needs the service '${other}', which is not defined${suggest other}";
+      message = "${option}: it needs the service '${other}', which is not defined${suggest other}";
     }) missing
     ++ lib.optional (service.process.argv != [ ] && !(lib.hasPrefix "/" (lib.head service.process.argv))) {
       assertion = false;

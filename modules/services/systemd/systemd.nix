@@ -191,7 +191,7 @@ let
     };
 
   enabled = lib.filterAttrs (_: unit: unit.enable);
-  services = enabled cfg.services;
+  services = cfg.services;
   targetUnits = lib.mapAttrs' (name: lib.nameValuePair "${name}.target") (enabled cfg.targets);
 
   # What a unit waits for, as names of services: what is reached anyway is left out.
@@ -199,7 +199,7 @@ let
 
   # Dependencies of services and targets alike.
   dependencies =
-    unit:
+    whole: unit:
     let
       boot = lib.filter targets.isBoot unit.wantedBy ++ lib.filter targets.isBoot unit.requiredBy;
       # Not those: everything that is wanted at boot is started anyway.
@@ -217,7 +217,7 @@ let
       before = links (lib.unique (unit.before ++ orderedBefore));
       partOf = links unit.partOf;
       onFailure = links unit.onFailure;
-      wantedAtBoot = lib.mkDefault (boot != [ ]);
+      wantedAtBoot = lib.mkIf (whole || boot != [ ]) (lib.mkDefault (boot != [ ]));
       wantedBy = others (unit.wantedBy ++ unit.upheldBy);
       requiredBy = others unit.requiredBy;
     };
@@ -385,13 +385,14 @@ in
     system.services = lib.mkMerge [
       standard
       (lib.mapAttrs (
-        name: unit': lib.mkMerge ([ (dependencies unit') ] ++ unit.translate name unit')
+        name: unit':
+        lib.mkMerge ([ (dependencies (unit.isWhole unit') unit') ] ++ unit.translate name unit')
       ) services)
       (lib.mapAttrs (
         _: unit:
         lib.mkMerge [
           (milestone unit)
-          (dependencies unit)
+          (dependencies true unit)
         ]
       ) targetUnits)
       (lib.mkMerge (

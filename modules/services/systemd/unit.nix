@@ -88,7 +88,7 @@ let
       "${pkgs.writeShellScript "unit-script-${lib.replaceStrings [ "@" ":" "\\" ] [ "-" "-" "-" ] name}-${part}" "set -e\n${text}"}"
     ];
 in
-{
+rec {
   # What is wrong with the unit, as assertions.
   problems =
     name: unit:
@@ -151,6 +151,11 @@ in
       toString (unit.serviceConfig.User or (lib.head (lib.splitString "@" name)))
     else
       null;
+
+  # Whether it is a service by itself, and does not only change one that a module has described.
+  isWhole =
+    unit:
+    unit.script != "" || unit.serviceConfig ? ExecStart || unit.serviceConfig ? Type && toString (values.last unit.serviceConfig.Type) == "oneshot";
 
   # Definitions of `system.services.<name>`, to be merged.
   translate =
@@ -224,8 +229,7 @@ in
       environment = lib.mapAttrs (_: toString) (setKeys unit.environment);
     in
     [
-      {
-        inherit (unit) enable description;
+      (lib.mkIf (isWhole unit) {
         kind = lib.mkDefault "simple";
         restart.policy = lib.mkDefault "never";
         staysUp = lib.mkDefault (!oneshot);
@@ -234,10 +238,14 @@ in
         stop.timeoutMs = lib.mkDefault 90000;
         process = {
           inherit (process) argv expand;
-          environment = {
-            PATH = lib.mkDefault (lib.makeBinPath unit.path);
-          }
-          // environment;
+          environment.PATH = lib.mkDefault (lib.makeBinPath unit.path);
+        };
+      })
+      {
+        enable = lib.mkIf (!unit.enable) false;
+        description = lib.mkIf (unit.description != "") unit.description;
+        process = {
+          inherit environment;
           user = lib.mkIf dynamic (lib.mkDefault user);
         };
         preStart = lib.mkMerge [

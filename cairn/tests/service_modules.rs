@@ -1,0 +1,226 @@
+//! Services and networking, evaluated by real Nix: what units of systemd become, and what is said of
+//! those that cannot become anything.
+
+#![forbid(unsafe_code)]
+#![cfg(test)]
+
+mod evaluation;
+
+use cairn_system::SystemDescription;
+use evaluation::{Evaluation, repository};
+use expect_test::{Expect, expect};
+use serde_json::Value;
+
+fn machine(text: &str) -> Evaluation {
+    let base = "fileSystems.\"/\".device = \"LABEL=root\";";
+    Evaluation::of_text(&format!(
+        "{{ config, lib, pkgs, ... }}: {{ {base}\n{text}\n}}"
+    ))
+}
+
+/// One service as it is in `system.json`, without what names store paths.
+fn check(name: &str, text: &str, expected: &Expect) {
+    let service = machine(text).value(&format!(
+        "builtins.head (builtins.filter (service: service.name == \"{name}\") \
+           config.system.description.services)"
+    ));
+    let text = serde_json::to_string_pretty(&shorten(service)).unwrap();
+    expected.assert_eq(&text);
+}
+
+/// `/nix/store/<hash>-x` becomes `x`; the search path is left out.
+fn shorten(value: Value) -> Value {
+    match value {
+        Value::String(text) => {
+            let parts = text.split("/nix/store/").enumerate().map(|(number, part)| {
+                if number == 0 {
+                    part
+                } else {
+                    part.split_once('-').map_or(part, |(_, rest)| rest)
+                }
+            });
+            Value::String(parts.collect())
+        }
+        Value::Array(values) => Value::Array(values.into_iter().map(shorten).collect()),
+        Value::Object(fields) => fields
+            .into_iter()
+            .filter(|(key, _)| key != "PATH")
+            .map(|(key, value)| (key, shorten(value)))
+            .collect(),
+        other => other,
+    }
+}
+
+#[test]
+fn a_unit_becomes_a_service() {
+    check(
+        "backup",
+        r#"systemd.services.backup = {
+          description = "Copies";
+          wantedBy = [ "multi-user.target" ];
+          after = [ "network-online.target" "local-fs.target" "db.service" "dev-sda.device" ];
+          wants = [ "network-online.target" ];
+          environment.TARGET = "a b";
+          preStart = "true";
+          script = "run";
+          reload = "kill -HUP $MAINPID";
+          unitConfig.ConditionPathExists = "!/etc/no-backup";
+          startLimitBurst = 3;
+          serviceConfig = {
+            DynamicUser = true;
+            StateDirectory = "backup";
+            RuntimeDirectory = "backup/a b";
+            Restart = "on-failure";
+            RestartSec = "1min 500ms";
+            LimitNOFILE = "1024:infinity";
+            MemoryMax = "1G";
+            CPUQuota = "150%";
+            PrivateTmp = true;
+            CapabilityBoundingSet = "";
+            AmbientCapabilities = [ "CAP_NET_RAW" ];
+            Environment = [ "A=b \"C=d e\"" ];
+            EnvironmentFile = "-/etc/%p.env";
+            ExecStopPost = "-+/bin/rm -rf '%t/%n x' $MAINPID";
+            WorkingDirectory = "%S/backup";
+            KillMode = "mixed";
+            SuccessExitStatus = "3 SIGTERM";
+          };
+        };"#,
+        &expect![[""]],
+    );
+}
+
+#[test]
+fn a_oneshot_runs_its_commands_one_after_the_other() {
+    check(
+        "job@x",
+        r#"systemd.services."job@x" = {
+          wantedBy = [ "custom.target" ];
+          serviceConfig.Type = "oneshot";
+          serviceConfig.ExecStart = [ "/bin/one %i" "" "/bin/two %%" "-/bin/three \"a b\"" "/bin/four" ];
+        };
+        systemd.targets.custom.wantedBy = [ "multi-user.target" ];"#,
+        &expect![[""]],
+    );
+}
+
+#[test]
+fn targets_are_waited_for_and_start_what_they_want() {
+    let services = machine(
+        r#"systemd.targets.custom = { wantedBy = [ "multi-user.target" ]; after = [ "network.target" ]; };
+        systemd.services.a = { script = "x"; wantedBy = [ "custom.target" ]; };
+        systemd.services.b = { script = "x"; requiredBy = [ "a.service" ]; before = [ "a.service" "shutdown.target" ]; };"#,
+    )
+    .value("map (s: \"${s.name}: requires ${toString (s.requires or [ ])}, wants ${toString (s.wants or [ ])}, after ${toString (s.after or [ ])}\") (builtins.filter (s: builtins.elem s.name [ \"a\" \"b\" \"custom.target\" ]) config.system.description.services)");
+    let lines: Vec<&str> = services
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    expect![[""]].assert_eq(&lines.join("\n"));
+}
+
+#[test]
+fn timers_start_services() {
+    let timers = machine(
+        r#"systemd.services.a = { script = "x"; startAt = [ "daily" "*:0/15" ]; };
+        systemd.services.b = { script = "x"; };
+        systemd.timers.c.timerConfig = { Unit = "b.service"; OnBootSec = "5min"; OnUnitActiveSec = 60; OnCalendar = "weekly"; Persistent = true; RandomizedDelaySec = "1h"; };"#,
+    )
+    .value("config.system.description.timers");
+    expect![[""]].assert_eq(&serde_json::to_string(&timers).unwrap());
+}
+
+#[test]
+fn a_portable_service_has_files_and_services_of_its_own() {
+    let evaluation = machine(
+        r#"system.services.web = {
+          imports = [ { process.argv = [ "/bin/web" ]; notificationProtocol = [ "systemd" ]; } ];
+          configData."conf.d/web.conf".text = "x";
+          process.limits.nofile = 4096;
+          services.worker = { process.argv = [ "/bin/worker" ]; requires = [ "web" ]; };
+        };"#,
+    );
+    let services = evaluation.value("map (s: removeAttrs s [ \"description\" ]) (builtins.filter (s: builtins.substring 0 3 s.name == \"web\") config.system.description.services)");
+    expect![[""]].assert_eq(&serde_json::to_string_pretty(&services).unwrap());
+    let path = evaluation.value("config.system.services.web.configData.\"conf.d/web.conf\".path");
+    assert_eq!(path, "/etc/system-services/web/conf.d/web.conf");
+    let there =
+        evaluation.value("config.environment.etc ? \"system-services/web/conf.d/web.conf\"");
+    assert_eq!(there, true);
+}
+
+#[test]
+fn a_services_description_is_one_that_the_supervisor_takes() {
+    for example in ["minimal", "demo", "server"] {
+        let evaluation = Evaluation::of(
+            &repository()
+                .join("examples")
+                .join(example)
+                .join("configuration.nix"),
+        );
+        let text = evaluation.value("builtins.toJSON config.system.build.description");
+        let description = SystemDescription::parse(text.as_str().unwrap()).unwrap();
+        description.check_order().unwrap();
+        assert!(description.services.len() > 8, "{example}");
+    }
+}
+
+#[test]
+fn what_cannot_be_had_is_refused_with_the_way_out() {
+    let table = [
+        r#"systemd.services.a = { script = "x"; serviceConfig.Restrat = "always"; };"#,
+        r#"systemd.services.a = { script = "x"; serviceConfig.BindPaths = "/x"; };"#,
+        r#"systemd.services.a = { script = "x"; serviceConfig.ExecStart = "/x"; };"#,
+        r#"systemd.services.a = { serviceConfig.ExecStart = "x y"; };"#,
+        r#"systemd.services.a = { serviceConfig.ExecStart = "/x 'y"; };"#,
+        r#"systemd.services.a = { serviceConfig.ExecStart = "/x %u"; };"#,
+        r#"systemd.services.a = { script = "x"; serviceConfig.TimeoutStopSec = "soon"; };"#,
+        r#"systemd.services.a = { script = "x"; serviceConfig.Type = "dbus"; };"#,
+        r#"systemd.services.a = { script = "x"; serviceConfig.Type = "foo"; };"#,
+        r#"systemd.services.a = { script = "x"; unitConfig.ConditionPathExsits = "/x"; };"#,
+        r#"systemd.services.a = { script = "x"; unitConfig.After = "x"; };"#,
+        r#"systemd.services.a = { description = "nothing"; };"#,
+        r#"systemd.services.a = { script = "x"; requires = [ "a.socket" ]; };"#,
+        r#"systemd.sockets.a = { };"#,
+        r#"systemd.user.services.a = { };"#,
+        r#"systemd.timers.a = { timerConfig.OnCalender = "daily"; };"#,
+        r#"systemd.package = pkgs.bash;"#,
+        r#"system.services.a = { };"#,
+        r#"system.services.a.process.argv = [ "relative" ];"#,
+        r#"system.services.a = { process.argv = [ "/x" ]; requires = [ "sshdd" ]; }; services.sshd.enable = true;"#,
+        r#"services.openssh.startWhenNeeded = true;"#,
+        r#"services.udev.extraRules = "x";"#,
+        r#"services.cron.systemCronJobs = [ "* * * root x" ];"#,
+        r#"services.nginx = { enable = true; virtualHosts.a = { forceSSL = true; enableACME = true; }; };"#,
+        r#"networking.firewall.extraCommands = "iptables";"#,
+        r#"networking.useNetworkd = true;"#,
+        r#"services.getty.autologinUser = "x";"#,
+        r#"i18n.defaultLocale = "12";"#,
+        r#"services.rsyslogd.enable = true;"#,
+    ];
+    let said: Vec<String> = table
+        .iter()
+        .map(|text| format!("{text}\n{}\n", machine(text).error()))
+        .collect();
+    expect![[""]].assert_eq(&said.join("\n"));
+}
+
+/// Every key of a service unit is of one kind, and has a reason where it needs one.
+#[test]
+fn keys_are_mapped_or_explained() {
+    let evaluation = machine("");
+    let both = evaluation.value(
+        "builtins.filter (key: config.systemd.services-ignored-keys ? ${key}) config.systemd.services-supported-keys",
+    );
+    assert_eq!(both, Value::Array(Vec::new()));
+    let reasons = evaluation.value("builtins.attrValues config.systemd.services-ignored-keys");
+    assert!(
+        reasons
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|reason| reason.as_str().is_some_and(|text| text.len() > 20))
+    );
+}
