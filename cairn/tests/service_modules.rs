@@ -86,7 +86,121 @@ fn a_unit_becomes_a_service() {
             SuccessExitStatus = "3 SIGTERM";
           };
         };"#,
-        &expect![[""]],
+        &expect![[r#"
+            {
+              "after": [
+                "network-online.target",
+                "db"
+              ],
+              "cgroup": {
+                "cpu.max": "150000 100000",
+                "memory.max": "1073741824"
+              },
+              "conditions": [
+                {
+                  "kind": "path-exists",
+                  "negate": true,
+                  "value": "/etc/no-backup"
+                }
+              ],
+              "description": "Copies",
+              "directories": [
+                {
+                  "mode": "0755",
+                  "path": "/var/lib/backup"
+                },
+                {
+                  "mode": "0755",
+                  "path": "/run/backup/a",
+                  "removedAtStop": true
+                },
+                {
+                  "mode": "0755",
+                  "path": "/run/b",
+                  "removedAtStop": true
+                }
+              ],
+              "killMode": "mixed",
+              "kind": "simple",
+              "name": "backup",
+              "postStop": [
+                {
+                  "argv": [
+                    "/bin/rm",
+                    "-rf",
+                    "/run/backup.service x",
+                    "$MAINPID"
+                  ],
+                  "asRoot": true,
+                  "expand": true,
+                  "ignoreFailure": true
+                }
+              ],
+              "preStart": [
+                {
+                  "argv": [
+                    "unit-script-backup-pre-start"
+                  ]
+                }
+              ],
+              "process": {
+                "ambientCapabilities": [
+                  "cap_net_raw"
+                ],
+                "argv": [
+                  "unit-script-backup-start"
+                ],
+                "boundingCapabilities": [],
+                "environment": {
+                  "A": "b",
+                  "C": "d e",
+                  "RUNTIME_DIRECTORY": "/run/backup/a:/run/b",
+                  "STATE_DIRECTORY": "/var/lib/backup",
+                  "TARGET": "a b"
+                },
+                "environmentFiles": [
+                  {
+                    "optional": true,
+                    "path": "/etc/backup.env"
+                  }
+                ],
+                "limits": {
+                  "nofile": {
+                    "hard": 1048576,
+                    "soft": 1024
+                  }
+                },
+                "user": "backup",
+                "workingDirectory": {
+                  "path": "/var/lib/backup"
+                }
+              },
+              "reload": {
+                "commands": [
+                  {
+                    "argv": [
+                      "unit-script-backup-reload"
+                    ]
+                  }
+                ]
+              },
+              "restart": "on-failure",
+              "restartDelayMaxMs": 60500,
+              "restartDelayMs": 60500,
+              "startLimit": {
+                "burst": 3,
+                "intervalMs": 10000
+              },
+              "startTimeoutMs": 90000,
+              "stopTimeoutMs": 90000,
+              "successStatuses": [
+                3
+              ],
+              "wantedAtBoot": true,
+              "wants": [
+                "network-online.target"
+              ]
+            }"#]],
     );
 }
 
@@ -100,7 +214,35 @@ fn a_oneshot_runs_its_commands_one_after_the_other() {
           serviceConfig.ExecStart = [ "/bin/one %i" "" "/bin/two %%" "-/bin/three \"a b\"" "/bin/four" ];
         };
         systemd.targets.custom.wantedBy = [ "multi-user.target" ];"#,
-        &expect![[""]],
+        &expect![[r#"
+            {
+              "kind": "oneshot",
+              "name": "job@x",
+              "preStart": [
+                {
+                  "argv": [
+                    "/bin/two",
+                    "%"
+                  ]
+                },
+                {
+                  "argv": [
+                    "/bin/three",
+                    "a b"
+                  ],
+                  "ignoreFailure": true
+                }
+              ],
+              "process": {
+                "argv": [
+                  "/bin/four"
+                ],
+                "environment": {}
+              },
+              "staysUp": false,
+              "stopTimeoutMs": 90000,
+              "wantedAtBoot": false
+            }"#]],
     );
 }
 
@@ -118,7 +260,11 @@ fn targets_are_waited_for_and_start_what_they_want() {
         .iter()
         .filter_map(Value::as_str)
         .collect();
-    expect![[""]].assert_eq(&lines.join("\n"));
+    expect![[r#"
+        a: requires b, wants , after b
+        b: requires , wants , after 
+        custom.target: requires , wants a, after network.target a"#]]
+    .assert_eq(&lines.join("\n"));
 }
 
 #[test]
@@ -129,7 +275,7 @@ fn timers_start_services() {
         systemd.timers.c.timerConfig = { Unit = "b.service"; OnBootSec = "5min"; OnUnitActiveSec = 60; OnCalendar = "weekly"; Persistent = true; RandomizedDelaySec = "1h"; };"#,
     )
     .value("config.system.description.timers");
-    expect![[""]].assert_eq(&serde_json::to_string(&timers).unwrap());
+    expect![[r#"[{"calendar":["daily","*:0/15"],"name":"a","service":"a"},{"afterBootMs":[300000],"afterStartMs":[60000],"calendar":["weekly"],"name":"c","persistent":true,"randomDelayMs":3600000,"service":"b"}]"#]].assert_eq(&serde_json::to_string(&timers).unwrap());
 }
 
 #[test]
@@ -143,7 +289,41 @@ fn a_portable_service_has_files_and_services_of_its_own() {
         };"#,
     );
     let services = evaluation.value("map (s: removeAttrs s [ \"description\" ]) (builtins.filter (s: builtins.substring 0 3 s.name == \"web\") config.system.description.services)");
-    expect![[""]].assert_eq(&serde_json::to_string_pretty(&services).unwrap());
+    expect![[r#"
+        [
+          {
+            "kind": "notify",
+            "name": "web",
+            "process": {
+              "argv": [
+                "/bin/web"
+              ],
+              "limits": {
+                "nofile": {
+                  "hard": 4096,
+                  "soft": 4096
+                }
+              }
+            },
+            "restart": "always",
+            "wantedAtBoot": true
+          },
+          {
+            "kind": "simple",
+            "name": "web-worker",
+            "process": {
+              "argv": [
+                "/bin/worker"
+              ]
+            },
+            "requires": [
+              "web"
+            ],
+            "restart": "always",
+            "wantedAtBoot": true
+          }
+        ]"#]]
+    .assert_eq(&serde_json::to_string_pretty(&services).unwrap());
     let path = evaluation.value("config.system.services.web.configData.\"conf.d/web.conf\".path");
     assert_eq!(path, "/etc/system-services/web/conf.d/web.conf");
     let there =
@@ -190,7 +370,7 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         r#"system.services.a = { };"#,
         r#"system.services.a.process.argv = [ "relative" ];"#,
         r#"system.services.a = { process.argv = [ "/x" ]; requires = [ "sshdd" ]; }; services.sshd.enable = true;"#,
-        r#"services.openssh.startWhenNeeded = true;"#,
+        r#"services.openssh = { enable = true; startWhenNeeded = true; };"#,
         r#"services.udev.extraRules = "x";"#,
         r#"services.cron.systemCronJobs = [ "* * * root x" ];"#,
         r#"services.nginx = { enable = true; virtualHosts.a = { forceSSL = true; enableACME = true; }; };"#,
@@ -204,7 +384,118 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         .iter()
         .map(|text| format!("{text}\n{}\n", machine(text).error()))
         .collect();
-    expect![[""]].assert_eq(&said.join("\n"));
+    expect![[r#"
+        systemd.services.a = { script = "x"; serviceConfig.Restrat = "always"; };
+        the configuration contradicts itself:
+        - systemd.services.a.serviceConfig.Restrat is no key that is supported; did you mean Restart?
+
+        systemd.services.a = { script = "x"; serviceConfig.BindPaths = "/x"; };
+        the configuration contradicts itself:
+        - systemd.services.a.serviceConfig.BindPaths is not supported: mounts of its own are not there yet; use fileSystems with bind
+
+        systemd.services.a = { script = "x"; serviceConfig.ExecStart = "/x"; };
+        the configuration contradicts itself:
+        - systemd.services.a: script and serviceConfig.ExecStart are both set; set one of them
+
+        systemd.services.a = { serviceConfig.ExecStart = "x y"; };
+        systemd.services.a.serviceConfig.ExecStart: 'x' is no absolute path; name the program of a package, such as ${pkgs.coreutils}/bin/true
+
+        systemd.services.a = { serviceConfig.ExecStart = "/x 'y"; };
+        systemd.services.a.serviceConfig.ExecStart: a quote (') is not closed in: /x 'y
+
+        systemd.services.a = { serviceConfig.ExecStart = "/x %u"; };
+        systemd.services.a.serviceConfig.ExecStart: '%u' is not supported; known are %% %C %E %I %L %N %S %T %V %i %n %p %t
+
+        systemd.services.a = { script = "x"; serviceConfig.TimeoutStopSec = "soon"; };
+        systemd.services.a.serviceConfig.TimeoutStopSec: 'soon' is no time; examples are 90, 5s, 1min 30s, 250ms
+
+        systemd.services.a = { script = "x"; serviceConfig.Type = "dbus"; };
+        systemd.services.a.serviceConfig.Type: 'dbus' is not supported; use notify or simple
+
+        systemd.services.a = { script = "x"; serviceConfig.Type = "foo"; };
+        systemd.services.a.serviceConfig.Type: 'foo' is not supported; known are exec, forking, idle, notify, notify-reload, oneshot, simple
+
+        systemd.services.a = { script = "x"; unitConfig.ConditionPathExsits = "/x"; };
+        the configuration contradicts itself:
+        - systemd.services.a.unitConfig.ConditionPathExsits is no key that is supported; did you mean ConditionPathExists?
+
+        systemd.services.a = { script = "x"; unitConfig.After = "x"; };
+        the configuration contradicts itself:
+        - systemd.services.a.unitConfig.After: set systemd.services.a.after instead
+
+        systemd.services.a = { description = "nothing"; };
+        the configuration contradicts itself:
+        - systemd.services.a: there is nothing to execute; set script or serviceConfig.ExecStart.
+
+        systemd.services.a = { script = "x"; requires = [ "a.socket" ]; };
+        the configuration contradicts itself:
+        - systemd.services.a: it needs a.socket; socket activation is not supported yet: let the service listen by itself
+
+        systemd.sockets.a = { };
+        the configuration contradicts itself:
+        - systemd.sockets.a: systemd.sockets is not supported: a service listens by itself.
+
+        systemd.user.services.a = { };
+        the configuration contradicts itself:
+        - systemd.user.services.a: systemd.user.services is not supported: services of users are not there yet; run it as systemd.services with a user.
+
+        systemd.timers.a = { timerConfig.OnCalender = "daily"; };
+        the configuration contradicts itself:
+        - systemd.timers.a.timerConfig.OnCalender is no key that is supported; known are AccuracySec, FixedRandomDelay, RandomizedOffsetSec, RemainAfterElapse, OnClockChange, OnTimezoneChange, DeferReactivation, Unit, OnActiveSec, OnBootSec, OnStartupSec, OnUnitActiveSec, OnUnitInactiveSec, OnCalendar, Persistent, RandomizedDelaySec
+        - system.services.a: there is nothing to execute; set process.argv.
+
+        systemd.package = pkgs.bash;
+        the configuration contradicts itself:
+        - systemd.package is not supported: there is no systemd here.
+
+        system.services.a = { };
+        the configuration contradicts itself:
+        - system.services.a: there is nothing to execute; set process.argv.
+
+        system.services.a.process.argv = [ "relative" ];
+        the configuration contradicts itself:
+        - system.services.a.process.argv: 'relative' is no absolute path; name the program of a package, such as "${pkgs.bash}/bin/bash".
+
+        system.services.a = { process.argv = [ "/x" ]; requires = [ "sshdd" ]; }; services.sshd.enable = true;
+        the configuration contradicts itself:
+        - system.services.a: it needs the service 'sshdd', which is not defined; did you mean sshd?
+
+        services.openssh = { enable = true; startWhenNeeded = true; };
+        the configuration contradicts itself:
+        - services.openssh.startWhenNeeded is not supported: the server always runs.
+
+        services.udev.extraRules = "x";
+        the configuration contradicts itself:
+        - services.udev is not supported: drivers are loaded by the supervisor, and device nodes are the kernel's own; set rights with systemd.tmpfiles.rules (z /dev/… 0660 root group).
+
+        services.cron.systemCronJobs = [ "* * * root x" ];
+        the configuration contradicts itself:
+        - services.cron.systemCronJobs: '* * * root x' has not five times, a user and a command, such as: 0 3 * * * root backup
+
+        services.nginx = { enable = true; virtualHosts.a = { forceSSL = true; enableACME = true; }; };
+        the configuration contradicts itself:
+        - services.nginx.virtualHosts."a": certificates by ACME are not supported yet; set sslCertificate and sslCertificateKey.
+        - services.nginx.virtualHosts."a": with TLS it needs sslCertificate and sslCertificateKey.
+
+        networking.firewall.extraCommands = "iptables";
+        the configuration contradicts itself:
+        - networking.firewall.extraCommands is not supported: the firewall is nftables; use networking.firewall.extraInputRules or networking.nftables.ruleset.
+
+        networking.useNetworkd = true;
+        the configuration contradicts itself:
+        - networking.useNetworkd is not supported: use networking.interfaces and networking.useDHCP.
+
+        services.getty.autologinUser = "x";
+        the configuration contradicts itself:
+        - services.getty.autologinUser: there is no user 'x' in users.users.
+
+        i18n.defaultLocale = "12";
+        i18n: '12/UTF-8' is no locale; examples are en_US.UTF-8, de_DE@euro/ISO-8859-15
+
+        services.rsyslogd.enable = true;
+        the configuration contradicts itself:
+        - services.rsyslogd is not supported: use services.syslogd, or run it as systemd.services.rsyslogd with services.syslogd.enable = false.
+    "#]].assert_eq(&said.join("\n"));
 }
 
 /// Every key of a service unit is of one kind, and has a reason where it needs one.

@@ -289,7 +289,8 @@ let
         process { boundingCapabilities = if none then [ ] else map lib.toLower words; };
     NoNewPrivileges = context: value: process { noNewPrivileges = boolean context.where (last value); };
 
-    LimitNOFILE = limit "nofile" count;
+    # The kernel knows no endless number of files: this is as many as it allows by default.
+    LimitNOFILE = limit "nofile" (where: value: if value == "infinity" then 1048576 else integer where value);
     LimitNPROC = limit "nproc" count;
     LimitCORE = limit "core" bytes;
     LimitMEMLOCK = limit "memlock" bytes;
