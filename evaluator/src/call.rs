@@ -178,14 +178,7 @@ impl<'e> Evaluator<'e> {
         place: Place,
     ) -> Result<Value<'e>> {
         if self.call_depth >= self.options.max_call_depth {
-            return Err(EvalError::new(
-                ErrorKind::StackOverflow,
-                format!(
-                    "stack overflow; max-call-depth exceeded: more than {} calls in one another",
-                    self.options.max_call_depth
-                ),
-            )
-            .at(place));
+            return Err(self.too_many_calls().at(place));
         }
         self.check_memory(0)?;
         self.statistics.calls += 1;
@@ -195,6 +188,31 @@ impl<'e> Evaluator<'e> {
         if result.is_err() {
             result = result.map_err(|error| self.call_failed(error, lambda, place));
         }
+        result
+    }
+
+    #[cold]
+    fn too_many_calls(&self) -> EvalError {
+        EvalError::new(
+            ErrorKind::StackOverflow,
+            format!(
+                "stack overflow; max-call-depth exceeded: more than {} calls in one another",
+                self.options.max_call_depth
+            ),
+        )
+    }
+
+    /// Runs `f` as one call deeper, for what recurses without calling a function.
+    ///
+    /// # Errors
+    /// There are too many calls in one another; and those of `f`.
+    pub(crate) fn as_call<T>(&mut self, f: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.call_depth >= self.options.max_call_depth {
+            return Err(self.too_many_calls());
+        }
+        self.call_depth += 1;
+        let result = f(self);
+        self.call_depth -= 1;
         result
     }
 

@@ -364,5 +364,16 @@ fn check(expected: &FixedOutput, found: &FixedOutput) -> Result<(), String> {
 
 /// An error with its causes in one line.
 fn whole(error: impl Into<anyhow::Error>) -> IoFailure {
-    IoFailure::other(format!("{:#}", error.into()))
+    IoFailure::other(one_line(&error.into()))
+}
+
+/// The error and its causes, each once: some errors say their cause themselves.
+pub(super) fn one_line(error: &anyhow::Error) -> String {
+    let mut line = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line
 }

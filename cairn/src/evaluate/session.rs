@@ -18,7 +18,7 @@ use cairn_evaluator::{EvalError, Evaluator, Options, Origin, with_stack};
 
 use super::child::limit_memory;
 use super::nix_instantiate::{has_feature, store_choice};
-use super::objects::{Objects, Place, Realise, Writing};
+use super::objects::{Objects, Place, Realise, Writing, one_line};
 use super::request::{Argument, Input, Request, StoreChoice, Writes};
 use super::search_path::search_path;
 use super::world::{World, absolute};
@@ -45,7 +45,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Language(report) => f.write_str(report),
-            Self::Other(error) => write!(f, "error: {error:#}"),
+            Self::Other(error) => write!(f, "error: {}", one_line(error)),
         }
     }
 }

@@ -162,7 +162,7 @@ fn evaluate<'e>(e: &mut Evaluator<'e>, file: &Path, scope: OuterScope<'e>) -> Re
         base: folder.as_os_str().as_bytes(),
         library: libraries.iter().any(|library| file.starts_with(library)),
     };
-    e.evaluate_text(text, scope)
+    e.as_call(|e| e.evaluate_text(text, scope))
 }
 
 /// The derivation whose file in the store is `path`, if it is one.
