@@ -18,6 +18,7 @@ use crate::machine::Machine;
 use crate::packages::PackageSet;
 use crate::place::Place;
 use crate::progress::BuildProgress;
+use crate::sources::Sources;
 use crate::supply::Supply;
 
 /// The builder of packages' files.
@@ -75,7 +76,8 @@ pub fn build_disk(
     let store = Store::open(&options.place.store)?;
     let (packages, machine, toplevel) = steps.time("instantiate", || {
         let mut packages = PackageSet::new(&store, &lock)?;
-        packages.add_programs(&options.programs, plan.programs)?;
+        let sources = Sources::new(&store, &options.place.cache);
+        packages.add_programs(&sources, &options.programs, plan.programs)?;
         let machine = describe(&packages, &lock)?;
         let toplevel = machine.toplevel(&packages)?;
         anyhow::Ok((packages, machine, toplevel))

@@ -3,6 +3,7 @@
 //! | module | step |
 //! |---|---|
 //! | [`build`] | lock, instantiate, fetch, realise, image: the whole way |
+//! | [`sources`] | the modules and our own programs as store objects |
 //! | [`supply`] | the mirrors, and the cache of what they gave |
 //! | [`lock_file`] | which packages, in which versions |
 //! | [`packages`] | packages by name, and new derivations that refer to them |
@@ -34,6 +35,7 @@ pub mod packages;
 mod place;
 mod progress;
 pub mod service_control;
+pub mod sources;
 pub mod supply;
 pub mod vm;
 

@@ -15,6 +15,7 @@ use cairn_store_path::derivation::{DerivationBuilder, Instantiated, ModuloHashes
 use cairn_store_path::{Derivation, Method, STORE_DIR, StorePath};
 
 use crate::builders;
+use crate::sources::Sources;
 
 mod json;
 
@@ -22,12 +23,6 @@ pub use json::packages_json;
 
 /// Platform of all derivations.
 const SYSTEM: &str = "x86_64-linux";
-
-/// Other names under which our programs do other things.
-const LINKS: [(&str, &[&str]); 2] = [
-    ("cairn", &["halt", "poweroff", "reboot"]),
-    ("cairn-init", &["modprobe"]),
-];
 
 /// Length of the hash in a store path.
 const HASH_DIGITS: usize = 32;
@@ -115,26 +110,18 @@ impl<'store> PackageSet<'store> {
     }
 
     /// Makes the programs of the folder `programs`, built along with this one, known by their
-    /// names; they become one source object.
+    /// names.
     ///
     /// # Errors
     /// One of them is missing there, or the store cannot be written.
-    pub fn add_programs(&mut self, programs: &Path, names: &[&str]) -> Result<()> {
+    pub fn add_programs(
+        &mut self,
+        sources: &Sources<'_>,
+        programs: &Path,
+        names: &[&str],
+    ) -> Result<()> {
         for name in names {
-            let file = programs.join(name);
-            let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-            let bin = folder.path().join("bin");
-            std::fs::create_dir(&bin)
-                .and_then(|()| std::fs::copy(&file, bin.join(name)))
-                .and_then(|_| add_links(&bin, name))
-                .with_context(|| {
-                    format!(
-                        "cannot take '{}' into the store; build it with `cargo build --release`",
-                        file.display()
-                    )
-                })?;
-            let object_name = format!("{name}-{}", env!("CARGO_PKG_VERSION"));
-            let object = self.store.add_tree(&object_name, folder.path())?;
+            let object = sources.program(programs, name)?;
             self.programs.insert((*name).to_owned(), object.clone());
             self.state.borrow_mut().add(object, Origin::Source);
         }
@@ -320,14 +307,6 @@ fn inputs<'a, T>(groups: &[Group], index: usize, outputs: &'a [T]) -> Vec<&'a T>
         .chain(unsaid)
         .filter_map(|group| outputs.get(group))
         .collect()
-}
-
-fn add_links(bin: &Path, program: &str) -> std::io::Result<()> {
-    LINKS
-        .iter()
-        .filter(|(name, _)| *name == program)
-        .flat_map(|(_, links)| *links)
-        .try_for_each(|link| std::os::unix::fs::symlink(program, bin.join(link)))
 }
 
 fn join<'a>(paths: impl Iterator<Item = &'a StorePath>) -> String {

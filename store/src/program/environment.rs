@@ -179,7 +179,7 @@ mod tests {
                 .arg(placeholder),
         );
         let out = environment.variables.get(BStr::new("out")).unwrap();
-        assert_eq!(environment.args, [out.clone()]);
+        assert_eq!(environment.args, std::slice::from_ref(out));
         let flag = environment.variables.get(BStr::new("flag")).unwrap();
         assert_eq!(flag, &BString::from(format!("--prefix={out}/x")));
     }
