@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use bstr::ByteSlice as _;
 use cairn_bootloader::{Options, Serial, Timeout};
 use cairn_debian::{Lock, Request, parse_date};
-use cairn_store::Store;
+use cairn_store::{Limits, Store};
 use cairn_store_path::StorePath;
 
 use crate::builders::builders;
@@ -95,7 +95,7 @@ pub fn build_disk(
             .iter()
             .map(|path| packages.derivation_of(path))
             .collect::<Result<Vec<_>>>()?;
-        realise(&store, &supply, &lock, &derivations)
+        realise(&store, &supply, &lock, &derivations, Limits::default())
     })?;
     let image = steps.time("image", || {
         let image = DiskImage {
@@ -164,6 +164,7 @@ pub fn realise(
     supply: &Supply,
     lock: &Lock,
     derivations: &[StorePath],
+    limits: Limits,
 ) -> Result<()> {
     let missing = store.missing(derivations)?;
     if missing.is_empty() {
@@ -177,7 +178,8 @@ pub fn realise(
     if !debs.is_empty() {
         supply.fetch(&debs)?;
     }
-    let builders = builders(supply.fetcher()?, lock.clone());
+    let mut builders = builders(supply.fetcher()?, lock.clone());
+    builders.limit_programs(limits);
     store.realise(derivations, &builders, &BuildProgress::new())?;
     Ok(())
 }

@@ -3,12 +3,16 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bstr::BString;
+use cairn::Place;
+use cairn::configuration::{AttributePath, Configuration, Limited, Locking};
 use cairn::evaluate::Request;
 use cairn::evaluate::request::{
     Argument, Calls, Depth, Format, Goal, Input, Language, Report, StoreChoice, Writes,
 };
+use cairn_store::Limits;
 use cairn_system::ServiceName;
 use clap::{Args, Parser, Subcommand};
 
@@ -60,6 +64,11 @@ pub enum Verb {
     Repl(Repl),
     /// Lay out files of the Nix language as nixfmt does; print the names of those that changed
     Fmt(Fmt),
+    /// Build a configuration's system, or other parts of it, and print the store paths
+    ///
+    /// Packages are pinned in cairn.lock beside the configuration. What the configuration newly
+    /// asks for is added to it; nothing else changes.
+    Build(Build),
     /// Build the demo machine's disk image, and print its path
     DemoImage(DemoImage),
     /// Write this command's man pages into a folder
@@ -307,6 +316,125 @@ pub struct Fmt {
     /// Change nothing; the exit status is 1 if something would change
     #[arg(long)]
     pub check: bool,
+}
+
+/// Which configuration, and where its parts come from: for all verbs that evaluate one.
+#[derive(Debug, Args)]
+pub struct ConfigurationArguments {
+    /// The configuration, or a folder with a configuration.nix
+    #[arg(
+        long = "configuration",
+        short = 'c',
+        value_name = "FILE",
+        default_value = "configuration.nix"
+    )]
+    pub configuration: PathBuf,
+    /// Root of the store, whose objects lie in DIR/nix/store [default: cairn in the user's data
+    /// directory]
+    #[arg(long, value_name = "DIR")]
+    pub store: Option<PathBuf>,
+    /// Folder of downloads and images [default: cairn in the user's cache directory]
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+    /// Take packages from this mirror instead of those of the host's apt configuration
+    #[arg(long, value_name = "URL")]
+    pub mirror: Option<String>,
+    /// Lock file with the versions of all packages [default: cairn.lock beside the configuration]
+    #[arg(long, value_name = "FILE")]
+    pub lock: Option<PathBuf>,
+    /// Take the newest versions of all packages into the lock file
+    #[arg(long, conflicts_with = "locked")]
+    pub update: bool,
+    /// Fail if the lock file lacks a package, instead of adding it
+    #[arg(long)]
+    pub locked: bool,
+    /// Add an entry to the search path: a folder, or NAME=PATH; cairn=DIR replaces the modules in
+    /// this program
+    #[arg(long, short = 'I', value_name = "ENTRY")]
+    pub include: Vec<OsString>,
+    /// Show the whole chain that led to an error
+    #[arg(long)]
+    pub show_trace: bool,
+    /// Show what the evaluation has cost
+    #[arg(long)]
+    pub stats: bool,
+    /// The most memory that the evaluation may take
+    #[arg(long, value_name = "MIB", default_value_t = cairn::evaluate::request::DEFAULT_MEMORY >> 20)]
+    pub memory: u64,
+    /// Stop a builder after so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<u64>,
+    /// Stop a builder that has written nothing for so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub max_silent_time: Option<u64>,
+}
+
+impl ConfigurationArguments {
+    /// The configuration that the command line names.
+    ///
+    /// # Errors
+    /// It is not there, or the user's folders are not known.
+    pub fn configuration(&self) -> anyhow::Result<Configuration> {
+        let place = Place::new(self.store.as_deref(), self.cache.as_deref())?;
+        let mut configuration = Configuration::new(&self.configuration, place)?;
+        configuration.mirror.clone_from(&self.mirror);
+        configuration.lock_file.clone_from(&self.lock);
+        configuration.search_path.clone_from(&self.include);
+        configuration.locking = match (self.update, self.locked) {
+            (true, _) => Locking::Update,
+            (_, true) => Locking::Refuse,
+            _ => Locking::Extend,
+        };
+        configuration.evaluation = Limited {
+            memory: self.memory,
+            trace: self.show_trace,
+            statistics: self.stats,
+        };
+        configuration.limits = Limits {
+            time: self.timeout.map(Duration::from_secs),
+            silence: self.max_silent_time.map(Duration::from_secs),
+        };
+        Ok(configuration)
+    }
+}
+
+/// `cairn build`.
+#[derive(Debug, Args)]
+pub struct Build {
+    /// What to build instead of the system, such as pkgs.hello or config.system.build.initrd
+    #[arg(value_name = "ATTR")]
+    pub attributes: Vec<AttributePath>,
+    /// The same, as an option
+    #[arg(long = "attr", short = 'A', value_name = "ATTR")]
+    pub more_attributes: Vec<AttributePath>,
+    /// Which configuration.
+    #[command(flatten)]
+    pub configuration: ConfigurationArguments,
+    /// Where the link to the result is made; it keeps the result from being collected
+    #[arg(long, short, value_name = "LINK", default_value = "result")]
+    pub out_link: PathBuf,
+    /// Make no link
+    #[arg(long, conflicts_with = "out_link")]
+    pub no_link: bool,
+    /// Only show what would be built
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Show derivations and outputs as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Build {
+    /// What is to be built: the system, if nothing is named.
+    pub fn wanted(&self) -> Vec<AttributePath> {
+        let named = self.attributes.iter().chain(&self.more_attributes);
+        let named: Vec<AttributePath> = named.cloned().collect();
+        if named.is_empty() {
+            vec![AttributePath::system()]
+        } else {
+            named
+        }
+    }
 }
 
 /// `cairn demo-image`.

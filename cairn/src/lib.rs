@@ -6,6 +6,7 @@
 //! | [`sources`] | the modules and our own programs as store objects |
 //! | [`supply`] | the mirrors, and the cache of what they gave |
 //! | [`lock_file`] | which packages, in which versions |
+//! | [`configuration`] | a configuration file to what is built of it: the whole way |
 //! | [`packages`] | packages by name, and new derivations that refer to them |
 //! | [`machine`] | a machine, described through Rust |
 //! | [`builders`] | what derivations name as `builtin:…` |
@@ -22,6 +23,7 @@
 
 pub mod build;
 pub mod builders;
+pub mod configuration;
 pub mod demo;
 pub mod diff;
 pub mod evaluate;

@@ -13,15 +13,17 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use cairn::Place;
 use cairn::build::BuildOptions;
+use cairn::configuration::{EvaluationFailed, Found, Wanted};
 use cairn::demo;
 use cairn::evaluate;
 use cairn::format::{self, Mode};
 use cairn::options::{self, Answer, Reference};
 use cairn::service_control::{self, Format};
+use cairn_store::Store;
 use cairn_system::control::Request;
 use clap::{CommandFactory, Parser};
 
-use command::{Command, DemoImage, Fmt, Log, ManPages, Options, Status, Verb};
+use command::{Build, Command, DemoImage, Fmt, Log, ManPages, Options, Status, Verb};
 
 /// Names of this program that are a verb of it.
 const LINKS: [&str; 3] = ["halt", "poweroff", "reboot"];
@@ -99,6 +101,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Eval(arguments) => return Ok(evaluate::eval(&arguments.request())),
         Verb::Repl(arguments) => return Ok(evaluate::repl(&arguments.request())),
         Verb::Fmt(arguments) => return fmt(&arguments),
+        Verb::Build(arguments) => return build(&arguments),
         Verb::DemoImage(arguments) => demo_image(arguments)?,
         Verb::ManPages(arguments) => man_pages(&arguments)?,
     }
@@ -116,6 +119,71 @@ fn fmt(arguments: &Fmt) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+fn build(arguments: &Build) -> Result<ExitCode> {
+    let configuration = arguments.configuration.configuration()?;
+    let store = Store::open(&configuration.place.store)?;
+    let wanted = Wanted {
+        derivations: arguments.wanted(),
+        facts: Vec::new(),
+    };
+    let evaluated = match configuration.evaluate(&store, &wanted) {
+        Ok(evaluated) => evaluated,
+        // An error of the language has a form of its own, and was shown.
+        Err(error) if error.is::<EvaluationFailed>() => return Ok(ExitCode::FAILURE),
+        Err(error) => return Err(error),
+    };
+    if arguments.dry_run {
+        let missing = store.missing(&evaluated.needed())?;
+        let mut names: Vec<String> = missing.iter().map(|(path, _)| path.to_string()).collect();
+        names.sort();
+        return print(&lines(&names)).map(|()| ExitCode::SUCCESS);
+    }
+    configuration.realise(&store, &evaluated)?;
+    if !arguments.no_link {
+        link_results(&store, &arguments.out_link, &evaluated.derivations)?;
+    }
+    print(&results(&evaluated.derivations, arguments.json)?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `LINK` to the first, `LINK-2` to the second; they keep what they point to.
+fn link_results(store: &Store, link: &Path, found: &[Found]) -> Result<()> {
+    for (at, found) in found.iter().enumerate() {
+        let mut name = link.as_os_str().to_owned();
+        if at > 0 {
+            name.push(format!("-{}", at + 1));
+        }
+        store.add_indirect_root(Path::new(&name), found.path()?)?;
+    }
+    Ok(())
+}
+
+fn results(found: &[Found], json: bool) -> Result<String> {
+    if json {
+        let one = |found: &Found| {
+            let outputs = found.outputs.iter();
+            let outputs: serde_json::Map<_, _> = outputs
+                .map(|(name, path)| (name.clone(), path.to_string().into()))
+                .collect();
+            serde_json::json!({
+                "name": found.name,
+                "drvPath": found.derivation.to_string(),
+                "outputs": outputs,
+            })
+        };
+        let all: Vec<_> = found.iter().map(one).collect();
+        return Ok(serde_json::to_string_pretty(&all)? + "\n");
+    }
+    let paths = found.iter().map(|found| Ok(found.path()?.to_string()));
+    Ok(lines(&paths.collect::<Result<Vec<_>>>()?))
+}
+
+fn lines(texts: &[String]) -> String {
+    texts
+        .iter()
+        .fold(String::new(), |all, text| all + text + "\n")
 }
 
 fn status(arguments: &Status) -> Result<ExitCode> {

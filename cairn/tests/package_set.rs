@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
-use cairn::packages::{PackageSet, packages_json};
+use cairn::packages::{PackageSet, Telling, packages_json};
 use cairn_debian::{Lock, LockedPackage, MultiArch, Request};
 use cairn_store::Store;
 use cairn_store_path::Sha256;
@@ -70,7 +70,7 @@ fn lock() -> Lock {
 /// The value of `expression`, in which `pkgs` is the package set of `lock`.
 fn evaluate(folder: &Path, lock: &Lock, expression: &str) -> serde_json::Value {
     let file = folder.join("packages.json");
-    std::fs::write(&file, packages_json(lock)).unwrap();
+    std::fs::write(&file, packages_json(lock, None, Telling::Nothing)).unwrap();
     let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../modules/packages");
     let whole = format!(
         "let pkgs = import {} {{ packages = {}; }}; in {expression}",

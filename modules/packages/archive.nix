@@ -75,7 +75,7 @@ let
   locked =
     name: record:
     package name record.version (elemAt objects record.group) record.dependencies (
-      meta name record.version (record.description or null) (record.homepage or null)
+      meta name record.version record.description record.homepage
     );
 
   # Stands for a package until it is locked. Nobody ever builds it.

@@ -114,9 +114,16 @@ pub fn code(status: ExitStatus, memory: u64) -> u8 {
     if let Some(code) = status.code() {
         return u8::try_from(code).unwrap_or(1);
     }
-    let limit = memory >> 20;
-    let message = match status.signal().map(Signal::try_from) {
+    tell(&format!("error: {}", describe_signal(status, memory)));
+    1
+}
+
+/// What ended an evaluation that did not end by itself; `memory` is what it might take, in bytes.
+#[must_use]
+pub fn describe_signal(status: ExitStatus, memory: u64) -> String {
+    match status.signal().map(Signal::try_from) {
         Some(Ok(Signal::SIGABRT)) => {
+            let limit = memory >> 20;
             format!("the evaluation exhausted its memory; its limit is {limit} MiB")
         }
         Some(Ok(Signal::SIGKILL)) => {
@@ -124,9 +131,7 @@ pub fn code(status: ExitStatus, memory: u64) -> u8 {
         }
         Some(Ok(signal)) => format!("the evaluation was ended by {signal}"),
         Some(Err(_)) | None => "the evaluation ended in an unknown way".to_owned(),
-    };
-    tell(&format!("error: {message}"));
-    1
+    }
 }
 
 fn tell(line: &str) {

@@ -16,7 +16,7 @@ mod search_path;
 mod session;
 mod world;
 
-pub use child::{Side, mark, split};
+pub use child::{Side, describe_signal, mark, split};
 pub use command::{AlreadyTold, eval, nix_instantiate, output_of};
 pub use fetch::Downloads;
 pub use objects::{Objects, Place, Realise, Writing};

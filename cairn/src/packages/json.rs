@@ -9,10 +9,14 @@
 //! system    platform of all derivations
 //! formats   format version of each builder, by its whole name
 //! groups    [ { name, debs = [ package ], inputs = [ place in this list ] } ]
-//! packages  by name: { version, group, file, sha256, dependencies }
+//! packages  by name: { version, group, file, sha256, dependencies, description, homepage }
+//! names     file with the names and versions of all packages of the archive, or null
+//! descriptions  file with a line about each of them, or null
+//! record    whether the evaluation tells which packages it asks for
 //! ```
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use cairn_debian::{Lock, LockedPackage, groups};
 use serde_json::{Value, json};
@@ -23,9 +27,28 @@ use crate::builders;
 /// The format that this program writes and `modules/packages` reads.
 const FORMAT: u32 = 1;
 
-/// The text of `packages.json` for `lock`; the same lock always gives the same text.
+/// Whether an evaluation tells which packages it asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Telling {
+    /// It says nothing.
+    Nothing,
+    /// A line of `builtins.trace` for each.
+    Asked,
+}
+
+/// Where the packages of the archive are listed, and what an evaluation tells.
+#[derive(Debug, Clone, Copy)]
+pub struct Index<'a> {
+    /// A JSON object: name of each package to its version.
+    pub names: &'a Path,
+    /// A JSON object: name to one line about it.
+    pub descriptions: &'a Path,
+}
+
+/// The text of `packages.json` for `lock`; the same arguments always give the same text. With an
+/// `index`, packages that are not locked can be asked for, too.
 #[must_use]
-pub fn packages_json(lock: &Lock) -> String {
+pub fn packages_json(lock: &Lock, index: Option<&Index<'_>>, telling: Telling) -> String {
     let groups = groups(lock);
     let places: Vec<usize> = (0..groups.len()).collect();
     let listed: Vec<Value> = groups
@@ -52,6 +75,9 @@ pub fn packages_json(lock: &Lock) -> String {
         "formats": builders::format_versions().collect::<BTreeMap<_, _>>(),
         "groups": listed,
         "packages": packages,
+        "names": index.map(|index| index.names),
+        "descriptions": index.map(|index| index.descriptions),
+        "record": telling == Telling::Asked,
     })
     .to_string()
 }
@@ -63,5 +89,7 @@ fn package_facts(group: usize, package: &LockedPackage) -> Value {
         "file": deb_name(package),
         "sha256": package.sha256.to_base16(),
         "dependencies": package.dependencies,
+        "description": package.description,
+        "homepage": package.homepage,
     })
 }

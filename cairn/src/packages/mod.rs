@@ -19,7 +19,7 @@ use crate::sources::Sources;
 
 mod json;
 
-pub use json::packages_json;
+pub use json::{Index, Telling, packages_json};
 
 /// Platform of all derivations.
 const SYSTEM: &str = "x86_64-linux";
@@ -268,7 +268,7 @@ fn object_name(group: &Group) -> String {
 }
 
 /// A version as names have it: without its epoch.
-fn plain_version(version: &str) -> String {
+pub(crate) fn plain_version(version: &str) -> String {
     plain(
         version
             .split_once(':')
