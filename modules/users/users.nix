@@ -300,7 +300,7 @@ let
         members = mkOption {
           type = types.listOf accountName;
           default = [ ];
-          description = "Members, beside the users who name it in their {option}`extraGroups`.";
+          description = "Members, beside the users who name it in their {option}`users.users.<name>.extraGroups`.";
         };
       };
     };

@@ -57,6 +57,11 @@ pub const PACKAGES: &[Package] = &[
         "makes file systems that must be recognised",
     ),
     package(Need::Test, "busybox-static", "the shell of small guests"),
+    package(
+        Need::Test,
+        "groff-base",
+        "formats the man page of the options",
+    ),
     package(Need::Test, "cpio", "reads our initrds back"),
     package(
         Need::Test,
@@ -131,7 +136,11 @@ pub const PACKAGES: &[Package] = &[
         "mmdebstrap",
         "makes the Debian system that boots are compared with",
     ),
-    package(Need::Bench, "time", "tells how much memory a command needed"),
+    package(
+        Need::Bench,
+        "time",
+        "tells how much memory a command needed",
+    ),
 ];
 
 /// The packages for `need`; tests and benchmarks build and boot images too.

@@ -5,6 +5,8 @@ use super::push;
 use super::reference::{Entry, Reference, Text};
 
 const START: &str = r#".TH CAIRN\-CONFIGURATION.NIX 5 "" "Cairn" "Configuration"
+.nh
+.ad l
 .SH NAME
 cairn\-configuration.nix \- what describes a Cairn system
 .SH DESCRIPTION

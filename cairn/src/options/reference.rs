@@ -63,15 +63,20 @@ impl Reference {
         serde_json::from_str(json).map_err(ReferenceError)
     }
 
-    /// Whether there is an option of that name, or one below it.
+    /// The option that `name` means in the description of `entry`: one of that name, or one beside
+    /// the entry or above it.
     #[must_use]
-    pub fn names(&self, name: &str) -> bool {
-        self.entries.iter().any(|entry| {
-            entry
-                .name
-                .strip_prefix(name)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        })
+    pub fn resolve(&self, entry: &Entry, name: &str) -> Option<&Entry> {
+        let mut around = Some(entry.name.as_str());
+        let mut candidate = name.to_owned();
+        loop {
+            let found = self.entries.iter().find(|entry| entry.name == candidate);
+            if found.is_some() {
+                return found;
+            }
+            around = around?.rsplit_once('.').map(|(parent, _)| parent);
+            candidate = format!("{}.{name}", around?);
+        }
     }
 
     /// The reference as JSON, as [`Reference::parse`] reads it.

@@ -3,7 +3,7 @@
 //! Every option is in the page's text, so that it can be read without scripts; the script adds the
 //! search. Light and dark follow the reader's system.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::markdown::{Block, Span, blocks, inline};
 use super::push;
@@ -16,15 +16,9 @@ const SCRIPT: &str = include_str!("web_page.js");
 /// The page.
 #[must_use]
 pub fn web_page(reference: &Reference) -> String {
-    let names: BTreeSet<&str> = reference
-        .entries
-        .iter()
-        .map(|entry| entry.name.as_str())
-        .collect();
-    let page = Page { names };
     let mut options = String::new();
     for entry in &reference.entries {
-        page.write_entry(&mut options, entry);
+        Page { reference, entry }.write_entry(&mut options);
     }
     let parts = [
         ("{{style}}", STYLE),
@@ -70,13 +64,15 @@ fn groups(reference: &Reference) -> String {
     out
 }
 
+/// One option on its page.
 struct Page<'a> {
-    /// The options that can be linked to.
-    names: BTreeSet<&'a str>,
+    reference: &'a Reference,
+    entry: &'a Entry,
 }
 
 impl Page<'_> {
-    fn write_entry(&self, out: &mut String, entry: &Entry) {
+    fn write_entry(&self, out: &mut String) {
+        let entry = self.entry;
         let name = escaped(&entry.name);
         // Long names may be broken after their dots.
         let broken = name.replace('.', ".<wbr>");
@@ -163,11 +159,14 @@ impl Page<'_> {
         match span {
             Span::Text(text) => escaped(text),
             Span::Code(text) | Span::Name(text) => format!("<code>{}</code>", escaped(text)),
-            Span::Option(name) if self.names.contains(name.as_str()) => {
-                let name = escaped(name);
-                format!("<a href=\"#opt-{name}\"><code>{name}</code></a>")
-            }
-            Span::Option(name) => format!("<code>{}</code>", escaped(name)),
+            Span::Option(name) => match self.reference.resolve(self.entry, name) {
+                Some(target) => format!(
+                    "<a href=\"#opt-{}\"><code>{}</code></a>",
+                    escaped(&target.name),
+                    escaped(name)
+                ),
+                None => format!("<code>{}</code>", escaped(name)),
+            },
             Span::ManPage(text) => format!("<cite>{}</cite>", escaped(text)),
             Span::Emphasis(text) => format!("<em>{}</em>", escaped(text)),
             Span::Strong(text) => format!("<strong>{}</strong>", escaped(text)),
@@ -214,10 +213,11 @@ mod tests {
     fn an_entry() {
         let reference = sample();
         let page = Page {
-            names: BTreeSet::from(["services.openssh.enable"]),
+            reference: &reference,
+            entry: &reference.entries[2],
         };
         let mut out = String::new();
-        page.write_entry(&mut out, &reference.entries[2]);
+        page.write_entry(&mut out);
         expect![[r##"
             <details id="opt-users.users.&lt;name&gt;.uid" data-group="users"><summary><code>users.<wbr>users.<wbr>&lt;name&gt;.<wbr>uid</code> <span>The number of the account; unprivileged ones begin at 1000.</span></summary>
             <div>
