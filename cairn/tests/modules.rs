@@ -1,5 +1,5 @@
-//! The modules, evaluated by real Nix: the examples, every option's example, and what is said of
-//! configurations that contradict themselves.
+//! The modules, evaluated by real Nix and by Cairn's evaluator: the examples, every option's
+//! example, and what is said of configurations that contradict themselves.
 
 #![forbid(unsafe_code)]
 #![cfg(test)]
@@ -61,6 +61,14 @@ fn every_example_is_a_system() {
         let output = evaluation.run(&[], "machine.system");
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{}: {errors}", example.display());
+        let ours = evaluation.run_ours(&["--readonly-mode"], "machine.system");
+        let errors = String::from_utf8_lossy(&ours.stderr);
+        assert_eq!(
+            ours.stdout,
+            output.stdout,
+            "{}: {errors}",
+            example.display()
+        );
         let description = evaluation
             .value("config.system.build.description")
             .to_string();
@@ -219,10 +227,7 @@ fn a_value_of_the_wrong_type_is_shown_with_its_place() {
             The option `fileSystems."/srv".options' has a value that is not of type `non-empty list of non-empty strings', but a string:
               - <folder>/configuration.nix:2:46: "noatime"
             hint: a list is written in brackets: [ "noatime" ]
-            example: fileSystems."/srv".options = [
-              "noatime"
-              "nofail"
-            ];"#]],
+            example: fileSystems."/srv".options = [ "noatime" "nofail" ];"#]],
     );
 }
 
@@ -353,4 +358,20 @@ fn what_contradicts_itself_is_refused_with_the_way_out() {
         the configuration contradicts itself:
         - specialisation: 'a/b' is no name; a-z A-Z 0-9 _ . - are allowed.
     "#]].assert_eq(&said.join("\n"));
+}
+
+#[test]
+fn cairns_own_evaluator_says_the_same() {
+    let text = "{ fileSystems.\"/\".device = \"LABEL=root\"; boot.kernelPramas = [ ]; }";
+    let evaluation = Evaluation::of_text(text);
+    let output = evaluation.run_ours(&["--eval"], "machine.system.drvPath");
+    assert!(!output.status.success());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    for part in [
+        "The option `boot.kernelPramas' does not exist.",
+        "configuration.nix:1:42",
+        "did you mean `boot.kernelParams'?",
+    ] {
+        assert!(errors.contains(part), "{errors}");
+    }
 }

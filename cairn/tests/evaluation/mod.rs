@@ -12,6 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -58,6 +59,26 @@ impl Evaluation {
 
     /// Runs nix-instantiate on `expression`, in which `machine` is what modules/default.nix gives.
     pub fn run(&self, arguments: &[&str], expression: &str) -> Output {
+        self.run_program(Path::new("nix-instantiate"), arguments, expression)
+            .expect("nix-instantiate is missing; install it with: apt-get install nix-bin")
+    }
+
+    /// The same with Cairn's own evaluator.
+    #[allow(dead_code, reason = "not every test compares the two")]
+    pub fn run_ours(&self, arguments: &[&str], expression: &str) -> Output {
+        let link = self.folder.path().join("nix-instantiate");
+        if !link.is_symlink() {
+            symlink(env!("CARGO_BIN_EXE_cairn"), &link).unwrap();
+        }
+        self.run_program(&link, arguments, expression).unwrap()
+    }
+
+    fn run_program(
+        &self,
+        program: &Path,
+        arguments: &[&str],
+        expression: &str,
+    ) -> std::io::Result<Output> {
         let whole = format!(
             r#"let
                  program = name: builtins.unsafeDiscardStringContext (builtins.toFile name "");
@@ -73,13 +94,12 @@ impl Evaluation {
             packages = self.folder.path().join("packages.json").display(),
         );
         let store = self.folder.path().join("store");
-        Command::new("nix-instantiate")
+        Command::new(program)
             .args(arguments)
             .args(["--option", "substituters", "", "-E", &whole])
             .env("NIX_REMOTE", format!("local?root={}", store.display()))
             .env("HOME", self.folder.path())
             .output()
-            .expect("nix-instantiate is missing; install it with: apt-get install nix-bin")
     }
 
     /// The value of `expression`.
