@@ -3,13 +3,6 @@
 //! No package is locked here, and only evaluation is tested: whatever word there is in the modules
 //! is a package of the archive.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a test's support fails the test"
-)]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::symlink;
