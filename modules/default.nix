@@ -49,4 +49,9 @@ in
   inherit (machine) config options;
   inherit (machine.config.nixpkgs) pkgs;
   system = machine.config.system.build.toplevel;
+  # What two configurations are compared by.
+  optionValues = import ./option-values.nix {
+    inherit lib;
+    inherit (machine) options;
+  };
 }
