@@ -1,24 +1,25 @@
 //! From wanted packages to a built machine: lock, instantiate, fetch, realise, image.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use bstr::ByteSlice as _;
 use cairn_bootloader::{Options, Serial, Timeout};
-use cairn_debian::{Lock, Request, parse_date};
+use cairn_debian::{Lock, Request};
 use cairn_store::{Limits, Store};
 use cairn_store_path::StorePath;
 
 use crate::builders::builders;
 use crate::grub::Grub;
 use crate::image::{DiskImage, Placement, cached_disk_image};
-use crate::lock_file::{LockFile, REPLACED};
+use crate::lock_file::{LockFile, REPLACED, epoch};
 use crate::machine::Machine;
 use crate::packages::PackageSet;
 use crate::place::Place;
 use crate::progress::BuildProgress;
 use crate::sources::Sources;
+use crate::steps::Steps;
 use crate::supply::Supply;
 
 /// The builder of packages' files.
@@ -82,7 +83,7 @@ pub fn build_disk(
         let toplevel = machine.toplevel(&packages)?;
         anyhow::Ok((packages, machine, toplevel))
     })?;
-    let grub = Grub::of(&packages)?;
+    let grub = Grub::of_packages(&packages)?;
     let wanted: Vec<_> = [&toplevel].into_iter().chain(grub.objects()).collect();
     let missing = wanted
         .iter()
@@ -119,24 +120,8 @@ pub fn build_disk(
     Ok(Built {
         toplevel,
         image,
-        steps: steps.taken,
+        steps: steps.taken(),
     })
-}
-
-#[derive(Default)]
-struct Steps {
-    taken: Vec<(&'static str, Duration)>,
-}
-
-impl Steps {
-    fn time<T>(&mut self, name: &'static str, step: impl FnOnce() -> Result<T>) -> Result<T> {
-        let start = Instant::now();
-        let result = step();
-        let duration = start.elapsed();
-        log::info!("{name}: {duration:.2?}");
-        self.taken.push((name, duration));
-        result
-    }
 }
 
 /// The lock file's content if it answers the request; else the packages are resolved, and the lock
@@ -182,19 +167,4 @@ pub fn realise(
     builders.limit_programs(limits);
     store.realise(derivations, &builders, &BuildProgress::new())?;
     Ok(())
-}
-
-/// The newest release's date, in seconds since 1970: the one time that a lock knows.
-fn epoch(lock: &Lock) -> Result<u32> {
-    let dates = lock.releases().iter().map(|release| {
-        parse_date(&release.date)
-            .and_then(|date| date.duration_since(UNIX_EPOCH).ok())
-            .and_then(|age| u32::try_from(age.as_secs()).ok())
-            .with_context(|| format!("the lock file has no date but '{}'", release.date))
-    });
-    let dates = dates.collect::<Result<Vec<_>>>()?;
-    dates
-        .into_iter()
-        .max()
-        .context("the lock file names no release; resolve again")
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bstr::BString;
@@ -69,6 +69,21 @@ pub enum Verb {
     /// Packages are pinned in cairn.lock beside the configuration. What the configuration newly
     /// asks for is added to it; nothing else changes.
     Build(Build),
+    /// Make an image of a configuration's system
+    ///
+    /// The image is made in the cache, once for each system; --output copies it.
+    Image(Image),
+    /// Run a configuration in a virtual machine, without making an image
+    ///
+    /// The machine has the host's store; what it writes goes to a disk of its own, which is kept.
+    /// Its serial console is on the terminal; Ctrl-A X ends it at once.
+    Vm(Vm),
+    /// Show what changes between two systems: packages, and options
+    ///
+    /// A system is a configuration's file, the number of a generation, or a path of the store. Of
+    /// two configurations the values of all options are compared, otherwise what the systems'
+    /// descriptions say.
+    Diff(Diff),
     /// Build the demo machine's disk image, and print its path
     DemoImage(DemoImage),
     /// Write this command's man pages into a folder
@@ -370,13 +385,28 @@ pub struct ConfigurationArguments {
 }
 
 impl ConfigurationArguments {
+    /// Store and cache.
+    ///
+    /// # Errors
+    /// The user's folders are not known.
+    pub fn place(&self) -> anyhow::Result<Place> {
+        Place::new(self.store.as_deref(), self.cache.as_deref())
+    }
+
     /// The configuration that the command line names.
     ///
     /// # Errors
     /// It is not there, or the user's folders are not known.
     pub fn configuration(&self) -> anyhow::Result<Configuration> {
-        let place = Place::new(self.store.as_deref(), self.cache.as_deref())?;
-        let mut configuration = Configuration::new(&self.configuration, place)?;
+        self.configuration_of(&self.configuration)
+    }
+
+    /// The configuration in `file`, with all else that the command line says.
+    ///
+    /// # Errors
+    /// It is not there, or the user's folders are not known.
+    pub fn configuration_of(&self, file: &Path) -> anyhow::Result<Configuration> {
+        let mut configuration = Configuration::new(file, self.place()?)?;
         configuration.mirror.clone_from(&self.mirror);
         configuration.lock_file.clone_from(&self.lock);
         configuration.search_path.clone_from(&self.include);
@@ -435,6 +465,70 @@ impl Build {
             named
         }
     }
+}
+
+/// `cairn image`.
+#[derive(Debug, Args)]
+pub struct Image {
+    /// What kind of image
+    #[arg(value_enum)]
+    pub format: ImageFormat,
+    /// Which configuration.
+    #[command(flatten)]
+    pub configuration: ConfigurationArguments,
+    /// Copy the image there, sparsely
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Show the image, the system and the time of each step as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A kind of image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ImageFormat {
+    /// A raw disk for BIOS and UEFI, with GRUB and a GPT
+    Disk,
+}
+
+/// `cairn vm`.
+#[derive(Debug, Args)]
+pub struct Vm {
+    /// Which configuration.
+    #[command(flatten)]
+    pub configuration: ConfigurationArguments,
+    /// The machine's disk, made if it does not exist [default: HOSTNAME.img in the working folder]
+    #[arg(long, value_name = "FILE")]
+    pub disk: Option<PathBuf>,
+    /// Forget what the machine writes to its disk
+    #[arg(long)]
+    pub discard: bool,
+    /// Add a parameter to the kernel's command line
+    #[arg(long, value_name = "WORD")]
+    pub kernel_param: Vec<String>,
+    /// Show the command that would run the machine, and do not run it
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Further arguments of QEMU
+    #[arg(last = true)]
+    pub qemu: Vec<OsString>,
+}
+
+/// `cairn diff`.
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// The system before
+    #[arg(value_name = "A")]
+    pub before: String,
+    /// The system after
+    #[arg(value_name = "B")]
+    pub after: String,
+    /// What configurations are evaluated with.
+    #[command(flatten)]
+    pub configuration: ConfigurationArguments,
+    /// Show the changes as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `cairn demo-image`.

@@ -9,6 +9,7 @@ use cairn_image_builder::BiosBoot;
 use cairn_store::{Access, Sandbox, Store};
 use cairn_store_path::StorePath;
 
+use crate::image::facts::BootLoaderFacts;
 use crate::packages::PackageSet;
 
 /// Store objects that have GRUB: tools of the build, not part of the system.
@@ -23,11 +24,23 @@ pub struct Grub {
 }
 
 impl Grub {
+    /// GRUB as the configuration has it.
+    ///
+    /// # Errors
+    /// One of its objects is not a store path.
+    pub fn of(facts: &BootLoaderFacts) -> Result<Self> {
+        Ok(Self {
+            bios: facts.bios.parse()?,
+            tools: facts.tools.parse()?,
+            uefi: facts.uefi.parse()?,
+        })
+    }
+
     /// GRUB's packages of the set, and what is made of them.
     ///
     /// # Errors
     /// One is missing.
-    pub fn of(packages: &PackageSet<'_>) -> Result<Self> {
+    pub fn of_packages(packages: &PackageSet<'_>) -> Result<Self> {
         let tools = packages.package("grub-common")?.clone();
         let variables = [
             ("tools", tools.to_string()),

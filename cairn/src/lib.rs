@@ -38,6 +38,7 @@ mod place;
 mod progress;
 pub mod service_control;
 pub mod sources;
+mod steps;
 pub mod supply;
 pub mod vm;
 

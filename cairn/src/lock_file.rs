@@ -8,9 +8,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, Result};
-use cairn_debian::{Archive, Lock, Request};
+use cairn_debian::{Archive, Lock, Request, parse_date};
 
 /// Packages that a Cairn system has something else for; nothing may pull them in.
 pub const REPLACED: [&str; 19] = [
@@ -180,4 +181,22 @@ pub fn write_atomically(file: &Path, content: &[u8]) -> Result<()> {
         fs::File::open(folder)?.sync_all()
     });
     written.with_context(|| format!("cannot write '{}'", file.display()))
+}
+
+/// The newest release's date, in seconds since 1970: the one time that a lock knows.
+///
+/// # Errors
+/// It names no release, or a date that is none.
+pub fn epoch(lock: &Lock) -> Result<u32> {
+    let dates = lock.releases().iter().map(|release| {
+        parse_date(&release.date)
+            .and_then(|date| date.duration_since(UNIX_EPOCH).ok())
+            .and_then(|age| u32::try_from(age.as_secs()).ok())
+            .with_context(|| format!("the lock file has no date but '{}'", release.date))
+    });
+    let dates = dates.collect::<Result<Vec<_>>>()?;
+    dates
+        .into_iter()
+        .max()
+        .context("the lock file names no release; resolve again")
 }

@@ -7,23 +7,30 @@ mod command;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use cairn::Place;
 use cairn::build::BuildOptions;
 use cairn::configuration::{EvaluationFailed, Found, Wanted};
 use cairn::demo;
+use cairn::diff::{self, Side};
 use cairn::evaluate;
 use cairn::format::{self, Mode};
 use cairn::options::{self, Answer, Reference};
 use cairn::service_control::{self, Format};
+use cairn::vm;
 use cairn_store::Store;
 use cairn_system::control::Request;
 use clap::{CommandFactory, Parser};
 
-use command::{Build, Command, DemoImage, Fmt, Log, ManPages, Options, Status, Verb};
+use command::{
+    Build, Command, DemoImage, Diff, Fmt, Image, ImageFormat, Log, ManPages, Options, Status, Verb,
+    Vm,
+};
 
 /// Names of this program that are a verb of it.
 const LINKS: [&str; 3] = ["halt", "poweroff", "reboot"];
@@ -48,7 +55,8 @@ fn main() -> ExitCode {
     match run(Command::parse_from(arguments()).verb) {
         Ok(code) => code,
         Err(error) => {
-            if !error.is::<evaluate::AlreadyTold>() {
+            // An error of the language has a form of its own, and was shown.
+            if !error.is::<evaluate::AlreadyTold>() && !error.is::<EvaluationFailed>() {
                 eprintln!("cairn: {}", message(&error));
             }
             ExitCode::FAILURE
@@ -102,6 +110,9 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Repl(arguments) => return Ok(evaluate::repl(&arguments.request())),
         Verb::Fmt(arguments) => return fmt(&arguments),
         Verb::Build(arguments) => return build(&arguments),
+        Verb::Image(arguments) => image(&arguments)?,
+        Verb::Vm(arguments) => return vm(&arguments),
+        Verb::Diff(arguments) => diff(&arguments)?,
         Verb::DemoImage(arguments) => demo_image(arguments)?,
         Verb::ManPages(arguments) => man_pages(&arguments)?,
     }
@@ -128,12 +139,7 @@ fn build(arguments: &Build) -> Result<ExitCode> {
         derivations: arguments.wanted(),
         facts: Vec::new(),
     };
-    let evaluated = match configuration.evaluate(&store, &wanted) {
-        Ok(evaluated) => evaluated,
-        // An error of the language has a form of its own, and was shown.
-        Err(error) if error.is::<EvaluationFailed>() => return Ok(ExitCode::FAILURE),
-        Err(error) => return Err(error),
-    };
+    let evaluated = configuration.evaluate(&store, &wanted)?;
     if arguments.dry_run {
         let missing = store.missing(&evaluated.needed())?;
         let mut names: Vec<String> = missing.iter().map(|(path, _)| path.to_string()).collect();
@@ -146,6 +152,96 @@ fn build(arguments: &Build) -> Result<ExitCode> {
     }
     print(&results(&evaluated.derivations, arguments.json)?)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn image(arguments: &Image) -> Result<()> {
+    let ImageFormat::Disk = arguments.format;
+    let built = cairn::image::build_disk(&arguments.configuration.configuration()?)?;
+    let file = match &arguments.output {
+        Some(output) => {
+            cairn::image::copy_sparse(&built.image, output)?;
+            output
+        }
+        None => &built.image,
+    };
+    if arguments.json {
+        let milliseconds = |time: &Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let steps = built.steps.iter();
+        let steps: Vec<_> = steps
+            .map(|(name, time)| serde_json::json!({"name": name, "milliseconds": milliseconds(time)}))
+            .collect();
+        return print(&format!(
+            "{}\n",
+            serde_json::json!({
+                "image": file, "toplevel": built.toplevel.to_string(), "steps": steps,
+            })
+        ));
+    }
+    print(&format!("{}\n", file.display()))
+}
+
+fn vm(arguments: &Vm) -> Result<ExitCode> {
+    let options = vm::Options {
+        disk: arguments.disk.clone(),
+        writes: if arguments.discard {
+            vm::Writes::Discarded
+        } else {
+            vm::Writes::Kept
+        },
+        kernel_params: arguments.kernel_param.clone(),
+    };
+    let mut command = vm::prepare(&arguments.configuration.configuration()?, &options)?;
+    command.args(&arguments.qemu);
+    if arguments.dry_run {
+        print(&format!("{command:?}\n"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    // QEMU takes this program's place: it has the terminal and its signals for itself.
+    let error = command.exec();
+    Err(error).with_context(|| {
+        format!(
+            "cannot run {}; install it: apt-get install qemu-system-x86",
+            vm::QEMU
+        )
+    })
+}
+
+fn diff(arguments: &Diff) -> Result<()> {
+    let (before, after) = (Side::of(&arguments.before), Side::of(&arguments.after));
+    let kind = before.kind(&after);
+    let store = Store::open(&arguments.configuration.place()?.store)?;
+    let look = |side: &Side| {
+        side.look(
+            &store,
+            |file| arguments.configuration.configuration_of(file),
+            kind,
+        )
+    };
+    let (before, after) = (look(&before)?, look(&after)?);
+    let packages = before.packages.changes(&after.packages);
+    let values = diff::changes(&before.values, &after.values);
+    if arguments.json {
+        let all = serde_json::json!({"packages": packages, "values": values});
+        return print(&format!("{all}\n"));
+    }
+    let head = match kind {
+        diff::Kind::Options => "options",
+        diff::Kind::Description => "system description",
+    };
+    print(&(section("packages", &packages) + &section(head, &values)))
+}
+
+/// A heading and a line for each change; nothing without one.
+fn section<T: std::fmt::Display>(head: &str, changes: &[T]) -> String {
+    let rows: String = changes
+        .iter()
+        .map(|change| format!("  {change}\n"))
+        .collect();
+    if rows.is_empty() {
+        String::new()
+    } else {
+        format!("{head}:\n{rows}")
+    }
 }
 
 /// `LINK` to the first, `LINK-2` to the second; they keep what they point to.

@@ -78,7 +78,10 @@ impl Side {
                 let generation = generation.with_context(|| {
                     let known = generations.iter().map(|one| one.number.to_string());
                     let known = known.collect::<Vec<_>>().join(", ");
-                    format!("there is no generation {number} in '{}'; there are: {known}", store.root().display())
+                    format!(
+                        "there is no generation {number} in '{}'; there are: {known}",
+                        store.root().display()
+                    )
                 })?;
                 built(store, &generation.path)
             }
@@ -108,7 +111,10 @@ fn look_at(store: &Store, configuration: &Configuration, kind: Kind) -> Result<S
     let evaluated = configuration.evaluate(store, &wanted)?;
     configuration.realise(store, &evaluated)?;
     let found = evaluated.derivations.first();
-    let seen = built(store, found.context("the configuration gives no system")?.path()?)?;
+    let seen = built(
+        store,
+        found.context("the configuration gives no system")?.path()?,
+    )?;
     Ok(match evaluated.facts.into_iter().next() {
         Some(values) => Seen {
             values,
@@ -122,10 +128,14 @@ fn look_at(store: &Store, configuration: &Configuration, kind: Kind) -> Result<S
 fn built(store: &Store, toplevel: &StorePath) -> Result<Seen> {
     let infos = store.closure_infos(std::slice::from_ref(toplevel))?;
     let file = store.real_path(toplevel).join("system.json");
-    let text = std::fs::read_to_string(&file)
-        .with_context(|| format!("cannot read '{}': is '{toplevel}' a system?", file.display()))?;
-    let values = serde_json::from_str(&text)
-        .with_context(|| format!("'{}' is damaged", file.display()))?;
+    let text = std::fs::read_to_string(&file).with_context(|| {
+        format!(
+            "cannot read '{}': is '{toplevel}' a system?",
+            file.display()
+        )
+    })?;
+    let values =
+        serde_json::from_str(&text).with_context(|| format!("'{}' is damaged", file.display()))?;
     Ok(Seen {
         packages: Packages::of(&infos),
         values,
@@ -137,7 +147,9 @@ fn built(store: &Store, toplevel: &StorePath) -> Result<Seen> {
 fn object(store: &Store, path: &Path) -> Result<StorePath> {
     let mut path = path.to_owned();
     for _ in 0..16 {
-        let inside = path.strip_prefix(store.root()).map(|rest| Path::new("/").join(rest));
+        let inside = path
+            .strip_prefix(store.root())
+            .map(|rest| Path::new("/").join(rest));
         let logical = inside.unwrap_or_else(|_| path.clone());
         if let Some(found) = logical.to_str().and_then(|text| text.parse().ok()) {
             return Ok(found);
@@ -165,10 +177,7 @@ mod tests {
             Side::Configuration("a/configuration.nix".into())
         );
         assert_eq!(Side::of("result"), Side::System("result".into()));
-        assert_eq!(
-            Side::of("1").kind(&Side::of("x.nix")),
-            Kind::Description
-        );
+        assert_eq!(Side::of("1").kind(&Side::of("x.nix")), Kind::Description);
         assert_eq!(Side::of("y.nix").kind(&Side::of("x.nix")), Kind::Options);
     }
 }

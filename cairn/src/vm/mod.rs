@@ -1,12 +1,13 @@
 //! A configuration in a virtual machine, without an image: QEMU is given kernel and initrd, the
 //! host's store is the guest's (9p, read-only), and a disk of its own keeps what the guest writes.
 //!
-//! [`arguments`] says what QEMU is started with; [`Disk::make`] makes the guest's disk if there is
+//! [`prepare`] goes the whole way from a configuration; [`arguments`] says what QEMU is started with; [`Disk::make`] makes the guest's disk if there is
 //! none. The part of the configuration that differs from the machine that it describes is
 //! `modules/virtualisation/vm.nix`.
 
 mod accelerator;
 mod disk;
+mod run;
 
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,7 @@ use serde::Deserialize;
 
 pub use accelerator::Accelerator;
 pub use disk::Disk;
+pub use run::{Options, prepare};
 
 /// The emulator.
 pub const QEMU: &str = "qemu-system-x86_64";

@@ -61,7 +61,13 @@ pub fn prepare(configuration: &Configuration, options: &Options) -> Result<Comma
     let (accelerator, reason) = accelerator(&configuration.place.cache)?;
     log::info!("accelerator: {accelerator}: {reason}");
     let mut command = Command::new(QEMU);
-    command.args(arguments(&facts, &system, &disk, options.writes, accelerator));
+    command.args(arguments(
+        &facts,
+        &system,
+        &disk,
+        options.writes,
+        accelerator,
+    ));
     Ok(command)
 }
 

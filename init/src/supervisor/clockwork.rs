@@ -77,11 +77,15 @@ impl Clockwork {
         local_time::read_zone();
         let wall = since_epoch();
         for entry in &mut entries {
-            let base = if entry.timer.persistent { mark_of(&entry.timer).unwrap_or_else(|| {
-                // It has never fired: that is counted from now on.
-                write_mark(&entry.timer, wall);
+            let base = if entry.timer.persistent {
+                mark_of(&entry.timer).unwrap_or_else(|| {
+                    // It has never fired: that is counted from now on.
+                    write_mark(&entry.timer, wall);
+                    wall
+                })
+            } else {
                 wall
-            }) } else { wall };
+            };
             entry.aim(base.min(wall), &Local, chance());
         }
         let alarm = make_alarm(epoll).map_err(|error| {

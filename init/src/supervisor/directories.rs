@@ -37,7 +37,11 @@ fn make_one(directory: &ServiceDirectory, owner: &Credentials) -> io::Result<()>
         .read(true)
         .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_DIRECTORY)
         .open(path)?;
-    let (uid, gid) = if directory.root { (0, 0) } else { (owner.uid, owner.gid) };
+    let (uid, gid) = if directory.root {
+        (0, 0)
+    } else {
+        (owner.uid, owner.gid)
+    };
     let metadata = file.metadata()?;
     if (metadata.uid(), metadata.gid()) != (uid, gid) {
         fchown(&file, Some(uid), Some(gid))?;

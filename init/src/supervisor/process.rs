@@ -156,7 +156,11 @@ impl Held {
         environment::add_files(&mut environment, &described.environment_files)
             .map_err(StartError::Files)?;
         self.add_facts(&mut environment, service, job);
-        let argv = if expand { environment::expand(argv, &environment) } else { argv.clone() };
+        let argv = if expand {
+            environment::expand(argv, &environment)
+        } else {
+            argv.clone()
+        };
         let credentials = if as_root {
             Credentials::default()
         } else {

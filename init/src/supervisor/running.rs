@@ -25,19 +25,31 @@ impl Supervisor {
     /// Executes `job` for `id`; an event if that failed, or if there is no reason to.
     pub(super) fn spawn(&mut self, id: Id, job: Job) -> Option<Event> {
         let service = self.services.descriptions().get(id)?;
-        let first = if service.pre_start.is_empty() { Job::Main } else { Job::PreStart(0) };
+        let first = if service.pre_start.is_empty() {
+            Job::Main
+        } else {
+            Job::PreStart(0)
+        };
         if job == first
             && let Some(why) = condition::unmet(&service.conditions)
         {
             return Some(Event::Skipped(id, why));
         }
-        let prepared = if job == first { process::prepare(service).map_err(anyhow::Error::from) } else { Ok(()) };
+        let prepared = if job == first {
+            process::prepare(service).map_err(anyhow::Error::from)
+        } else {
+            Ok(())
+        };
         match prepared.and_then(|()| self.try_spawn(id, job)) {
             Ok(()) => None,
             Err(error) => {
                 let (name, what) = (self.name(id), job.describe());
                 log::error!("cannot start the {what} of '{name}': {error:#}");
-                Some(if job.is_helper() { Event::HelperExited(id, None) } else { Event::NotExecuted(id, format!("{error:#}")) })
+                Some(if job.is_helper() {
+                    Event::HelperExited(id, None)
+                } else {
+                    Event::NotExecuted(id, format!("{error:#}"))
+                })
             }
         }
     }

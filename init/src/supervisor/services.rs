@@ -763,18 +763,20 @@ impl Services {
         };
         match next {
             Next::Stay => return false,
-            Next::Spawn => if let Some(reason) = unit.count_start(service, now) {
-                unit.fail(reason);
-                self.fallen.push(id);
-            } else {
-                unit.started_at = Some(now);
-                unit.phase = match service.kind {
-                    ServiceKind::Milestone => Phase::Up,
-                    _ if Job::PreStart(0).exists(service) => Phase::Preparing(0),
-                    _ => Phase::Starting,
-                };
-                unit.settled |= unit.phase == Phase::Up;
-            },
+            Next::Spawn => {
+                if let Some(reason) = unit.count_start(service, now) {
+                    unit.fail(reason);
+                    self.fallen.push(id);
+                } else {
+                    unit.started_at = Some(now);
+                    unit.phase = match service.kind {
+                        ServiceKind::Milestone => Phase::Up,
+                        _ if Job::PreStart(0).exists(service) => Phase::Preparing(0),
+                        _ => Phase::Starting,
+                    };
+                    unit.settled |= unit.phase == Phase::Up;
+                }
+            }
             Next::Run(job) => {
                 if job.is_helper() {
                     unit.helper = true;
