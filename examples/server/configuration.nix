@@ -1,5 +1,10 @@
 # A web server with its administrator, its data on a disk of its own, and what keeps it in order.
-{ config, lib, pkgs, ... }:
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
 {
   networking.hostName = "web";
   time.timeZone = "Europe/Berlin";

@@ -10,10 +10,7 @@ let
 in
 {
   imports = [
-    (lib.mkRenamedOptionModule
-      [ "boot" "loader" "grub" "timeout" ]
-      [ "boot" "loader" "timeout" ]
-    )
+    (lib.mkRenamedOptionModule [ "boot" "loader" "grub" "timeout" ] [ "boot" "loader" "timeout" ])
   ];
 
   options.boot.loader.grub = {
@@ -188,9 +185,9 @@ in
       message = "boot.loader.grub.device and boot.loader.grub.devices are both set; set one of them.";
     }
     {
-      assertion = lib.all (
-        device: device == "nodev" || lib.hasPrefix "/dev/" device
-      ) (lib.optional (cfg.device != "") cfg.device ++ cfg.devices);
+      assertion = lib.all (device: device == "nodev" || lib.hasPrefix "/dev/" device) (
+        lib.optional (cfg.device != "") cfg.device ++ cfg.devices
+      );
       message = "boot.loader.grub.device: write the disk's path, such as /dev/sda, or \"nodev\".";
     }
   ];

@@ -73,9 +73,9 @@ in
     };
 
     boot.initrd.supportedFilesystems = mkOption {
-      type = types.coercedTo (types.listOf types.str) (
-        names: lib.genAttrs names (_: true)
-      ) (types.attrsOf types.bool);
+      type = types.coercedTo (types.listOf types.str) (names: lib.genAttrs names (_: true)) (
+        types.attrsOf types.bool
+      );
       default = { };
       example = [ "xfs" ];
       description = ''
@@ -127,9 +127,7 @@ in
       kernelRelease = kernel.modDirVersion;
       firmware = toString config.hardware.firmware;
       hardware = if cfg.includeDefaultModules then cfg.hardware else "none";
-      modules = toString (
-        cfg.availableKernelModules
-      );
+      modules = toString (cfg.availableKernelModules);
       fileSystemTypes = toString (
         lib.attrNames (lib.filterAttrs (_: enabled: enabled) cfg.supportedFilesystems)
       );

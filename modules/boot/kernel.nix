@@ -259,9 +259,7 @@ in
 
     system.description = {
       inherit (cfg) kernelModules;
-      sysctl = lib.mapAttrs (_: sysctlText) (
-        lib.filterAttrs (_: value: value != null) cfg.kernel.sysctl
-      );
+      sysctl = lib.mapAttrs (_: sysctlText) (lib.filterAttrs (_: value: value != null) cfg.kernel.sysctl);
     };
   };
 }

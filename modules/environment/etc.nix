@@ -15,13 +15,14 @@ let
     ;
 
   # A path below /etc: no empty part, no `.` and no `..`.
-  target = types.addCheck types.str (
-    value:
-    builtins.match "[^/]+(/[^/]+)*" value != null
-    && builtins.match "(.*/)?\\.\\.?(/.*)?" value == null
-  ) // {
-    description = "path relative to /etc";
-  };
+  target =
+    types.addCheck types.str (
+      value:
+      builtins.match "[^/]+(/[^/]+)*" value != null && builtins.match "(.*/)?\\.\\.?(/.*)?" value == null
+    )
+    // {
+      description = "path relative to /etc";
+    };
 
   storeName = name: lib.replaceStrings [ "/" "@" " " ] [ "-" "-" "-" ] (lib.removePrefix "." name);
 

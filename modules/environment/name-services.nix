@@ -22,7 +22,14 @@ let
     types.int
     types.str
   ];
-  settingText = value: if value == true then "yes" else if value == false then "no" else toString value;
+  settingText =
+    value:
+    if value == true then
+      "yes"
+    else if value == false then
+      "no"
+    else
+      toString value;
 in
 {
   options = {

@@ -49,12 +49,15 @@ let
 
   # Double quotes, so that a value may name other variables, as `$HOME/bin` does.
   export =
-    name: value: ''export ${name}="${lib.replaceStrings [ "\\" "\"" "`" ] [ "\\\\" "\\\"" "\\`" ] value}"'';
+    name: value:
+    ''export ${name}="${lib.replaceStrings [ "\\" "\"" "`" ] [ "\\\\" "\\\"" "\\`" ] value}"'';
   setEnvironment = ''
     # The environment of every shell.
     export __CAIRN_ENVIRONMENT_SET=1
     ${lib.concatStringsSep "\n" (lib.mapAttrsToList export searchPaths)}
-    ${lib.concatStringsSep "\n" (lib.mapAttrsToList export (removeAttrs all (lib.attrNames searchPaths)))}
+    ${lib.concatStringsSep "\n" (
+      lib.mapAttrsToList export (removeAttrs all (lib.attrNames searchPaths))
+    )}
     ${lib.optionalString cfg.homeBinInPath ''export PATH="$HOME/bin:$PATH"''}
     ${lib.optionalString cfg.localBinInPath ''export PATH="$HOME/.local/bin:$PATH"''}
     ${cfg.extraInit}
@@ -63,12 +66,15 @@ let
   # pam_env.conf(5) has names of its own for the two variables that a value may begin with.
   pamValue =
     value:
-    lib.replaceStrings [ "\${HOME}" "$HOME" "\${USER}" "$USER" ] [
-      "@{HOME}"
-      "@{HOME}"
-      "@{PAM_USER}"
-      "@{PAM_USER}"
-    ] value;
+    lib.replaceStrings
+      [ "\${HOME}" "$HOME" "\${USER}" "$USER" ]
+      [
+        "@{HOME}"
+        "@{HOME}"
+        "@{PAM_USER}"
+        "@{PAM_USER}"
+      ]
+      value;
   pamLine = name: value: "${name} DEFAULT=\"${pamValue value}\"\n";
   pamEnvironment = lib.concatStrings (
     lib.mapAttrsToList pamLine (
@@ -85,10 +91,7 @@ let
 in
 {
   imports = [
-    (lib.mkRenamedOptionModule
-      [ "environment" "promptInit" ]
-      [ "programs" "bash" "promptInit" ]
-    )
+    (lib.mkRenamedOptionModule [ "environment" "promptInit" ] [ "programs" "bash" "promptInit" ])
   ];
 
   options = {

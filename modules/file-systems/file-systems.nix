@@ -34,11 +34,11 @@ let
     description = "non-empty string";
   };
 
-  mountPoint = types.addCheck types.str (
-    value: value == "/" || builtins.match "(/[^/]+)+" value != null
-  ) // {
-    description = "absolute path without a trailing slash";
-  };
+  mountPoint =
+    types.addCheck types.str (value: value == "/" || builtins.match "(/[^/]+)+" value != null)
+    // {
+      description = "absolute path without a trailing slash";
+    };
 
   fileSystem =
     { name, config, ... }:
@@ -219,9 +219,9 @@ in
     };
 
     boot.supportedFilesystems = mkOption {
-      type = types.coercedTo (types.listOf types.str) (
-        names: lib.genAttrs names (_: true)
-      ) (types.attrsOf types.bool);
+      type = types.coercedTo (types.listOf types.str) (names: lib.genAttrs names (_: true)) (
+        types.attrsOf types.bool
+      );
       default = { };
       example = [ "xfs" ];
       description = ''

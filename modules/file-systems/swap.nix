@@ -85,20 +85,25 @@ in
   };
 
   config = {
-    assertions = map (swap: {
-      assertion = !swap.randomEncryption;
-      message = "swapDevices: randomEncryption of '${swap.device}' is not supported yet.";
-    }) config.swapDevices
-    ++ map (swap: {
-      assertion = swap.size == null || (lib.hasPrefix "/" swap.device && !(lib.hasPrefix "/dev/" swap.device));
-      message = "swapDevices: '${swap.device}' has a size, and is no file; leave out its size.";
-    }) config.swapDevices;
+    assertions =
+      map (swap: {
+        assertion = !swap.randomEncryption;
+        message = "swapDevices: randomEncryption of '${swap.device}' is not supported yet.";
+      }) config.swapDevices
+      ++ map (swap: {
+        assertion =
+          swap.size == null || (lib.hasPrefix "/" swap.device && !(lib.hasPrefix "/dev/" swap.device));
+        message = "swapDevices: '${swap.device}' has a size, and is no file; leave out its size.";
+      }) config.swapDevices;
 
-    system.description.swapDevices = map (swap: {
-      inherit (swap) device;
-    }
-    // lib.optionalAttrs (swap.size != null) { sizeMib = swap.size; }
-    // lib.optionalAttrs (swap.priority != null) { inherit (swap) priority; }
-    // lib.optionalAttrs (swap.discardPolicy != null) { discard = swap.discardPolicy; }) config.swapDevices;
+    system.description.swapDevices = map (
+      swap:
+      {
+        inherit (swap) device;
+      }
+      // lib.optionalAttrs (swap.size != null) { sizeMib = swap.size; }
+      // lib.optionalAttrs (swap.priority != null) { inherit (swap) priority; }
+      // lib.optionalAttrs (swap.discardPolicy != null) { discard = swap.discardPolicy; }
+    ) config.swapDevices;
   };
 }

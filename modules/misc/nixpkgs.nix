@@ -9,7 +9,11 @@ let
   cfg = config.nixpkgs;
 
   platform = types.coercedTo types.raw (
-    value: if builtins.isAttrs value then value.system or (throw "nixpkgs.hostPlatform names no system") else value
+    value:
+    if builtins.isAttrs value then
+      value.system or (throw "nixpkgs.hostPlatform names no system")
+    else
+      value
   ) types.str;
 in
 {

@@ -11,11 +11,13 @@ let
     )
   );
 
-  lines = description: mkOption {
-    type = types.lines;
-    default = "";
-    inherit description;
-  };
+  lines =
+    description:
+    mkOption {
+      type = types.lines;
+      default = "";
+      inherit description;
+    };
 in
 {
   options.programs.bash = {

@@ -24,7 +24,9 @@ let
     let
       plain = lib.filterAttrs (_: value: !(builtins.isAttrs value)) settings;
       parts = lib.filterAttrs (_: builtins.isAttrs) settings;
-      block = title: values: "[${title}]\n" + lib.concatStrings (lib.concatLists (lib.mapAttrsToList line values));
+      block =
+        title: values:
+        "[${title}]\n" + lib.concatStrings (lib.concatLists (lib.mapAttrsToList line values));
     in
     lib.optionalString (plain != { }) (block name plain)
     + lib.concatStrings (lib.mapAttrsToList (part: block "${name} ${quote part}") parts);

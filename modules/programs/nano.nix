@@ -36,6 +36,7 @@ in
     environment.systemPackages = [ pkgs.nano ];
     environment.variables.EDITOR = lib.mkOverride 1100 "nano";
     environment.etc.nanorc.text =
-      lib.optionalString cfg.syntaxHighlight "include \"${pkgs.nano}/share/nano/*.nanorc\"\n" + cfg.nanorc;
+      lib.optionalString cfg.syntaxHighlight "include \"${pkgs.nano}/share/nano/*.nanorc\"\n"
+      + cfg.nanorc;
   };
 }

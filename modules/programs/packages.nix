@@ -32,21 +32,22 @@ let
   package = name: pkgs.${name};
 in
 {
-  options.programs = lib.mapAttrs (name: package: {
-    enable = mkOption {
-      type = types.bool;
-      default = false;
-      example = true;
-      description = "Whether `${name}` is there, from Debian's package `${package}`.";
+  options.programs =
+    lib.mapAttrs (name: package: {
+      enable = mkOption {
+        type = types.bool;
+        default = false;
+        example = true;
+        description = "Whether `${name}` is there, from Debian's package `${package}`.";
+      };
+    }) programs
+    // {
+      command-not-found.enable = mkOption {
+        type = types.bool;
+        default = false;
+        description = "Suggestions for commands that are not there. They are not supported.";
+      };
     };
-  }) programs
-  // {
-    command-not-found.enable = mkOption {
-      type = types.bool;
-      default = false;
-      description = "Suggestions for commands that are not there. They are not supported.";
-    };
-  };
 
   config = {
     assertions = [

@@ -96,7 +96,9 @@ in
       ${cfg.extraConfig}
       Host *
         GlobalKnownHostsFile /etc/ssh/ssh_known_hosts
-        ${lib.optionalString (cfg.forwardX11 != null) "ForwardX11 ${if cfg.forwardX11 then "yes" else "no"}"}
+        ${lib.optionalString (cfg.forwardX11 != null)
+          "ForwardX11 ${if cfg.forwardX11 then "yes" else "no"}"
+        }
     '';
     environment.etc."ssh/ssh_known_hosts" = lib.mkIf (hosts != [ ]) {
       text = lib.concatMapStrings line hosts;

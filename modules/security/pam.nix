@@ -7,7 +7,12 @@
   ...
 }:
 let
-  inherit (lib) literalExpression mkDefault mkOption types;
+  inherit (lib)
+    literalExpression
+    mkDefault
+    mkOption
+    types
+    ;
   cfg = config.security.pam;
 
   module = name: "${pkgs.libpam-modules}/lib/x86_64-linux-gnu/security/${name}.so";
@@ -25,7 +30,12 @@ let
       "${name}=${toString value}";
 
   # pam.conf(5): an argument with blanks is written in brackets.
-  quote = text: if builtins.match ".*[[:space:]].*" text == null then text else "[${lib.replaceStrings [ "]" ] [ "\\]" ] text}]";
+  quote =
+    text:
+    if builtins.match ".*[[:space:]].*" text == null then
+      text
+    else
+      "[${lib.replaceStrings [ "]" ] [ "\\]" ] text}]";
 
   rule =
     { name, ... }:
@@ -312,7 +322,7 @@ in
     services = mkOption {
       type = types.attrsOf (types.submodule service);
       default = { };
-      example = literalExpression ''{ vsftpd.unixAuth = true; }'';
+      example = literalExpression "{ vsftpd.unixAuth = true; }";
       description = ''
         The programs that ask PAM, each with the stack of modules that answers it. By default that
         checks passwords of {file}`/etc/shadow`.
@@ -365,7 +375,11 @@ in
     assertions = [
       {
         # `login` and its like run as root for somebody who is unknown yet.
-        assertion = !(lib.any (name: (cfg.services.${name}.rootOK or false)) [ "login" "sshd" ]);
+        assertion =
+          !(lib.any (name: (cfg.services.${name}.rootOK or false)) [
+            "login"
+            "sshd"
+          ]);
         message = "security.pam.services: rootOK of login or sshd would let everybody in as root.";
       }
     ];

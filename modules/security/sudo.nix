@@ -76,7 +76,9 @@ let
     };
   };
 
-  who = rule: map (user: if builtins.isInt user then "#${toString user}" else user) rule.users
+  who =
+    rule:
+    map (user: if builtins.isInt user then "#${toString user}" else user) rule.users
     ++ map (group: if builtins.isInt group then "%#${toString group}" else "%${group}") rule.groups;
   what =
     command:
@@ -89,7 +91,9 @@ let
   ruleLine =
     rule:
     lib.optionalString (who rule != [ ] && rule.commands != [ ])
-      "${lib.concatStringsSep "," (who rule)} ${rule.host}=(${rule.runAs}) ${lib.concatMapStringsSep ", " what rule.commands}\n";
+      "${lib.concatStringsSep "," (who rule)} ${rule.host}=(${rule.runAs}) ${
+        lib.concatMapStringsSep ", " what rule.commands
+      }\n";
 
   sudoers = ''
     # Who may run what as whom; see sudoers(5).

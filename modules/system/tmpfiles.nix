@@ -10,16 +10,28 @@ let
 
   # What a letter means; whether its path may be a pattern.
   kinds = {
-    d = { kind = "directory"; };
-    v = { kind = "directory"; };
-    q = { kind = "directory"; };
-    Q = { kind = "directory"; };
-    D = { kind = "emptied-directory"; };
+    d = {
+      kind = "directory";
+    };
+    v = {
+      kind = "directory";
+    };
+    q = {
+      kind = "directory";
+    };
+    Q = {
+      kind = "directory";
+    };
+    D = {
+      kind = "emptied-directory";
+    };
     e = {
       kind = "rights";
       pattern = true;
     };
-    f = { kind = "file"; };
+    f = {
+      kind = "file";
+    };
     F = {
       kind = "file";
       replace = true;
@@ -28,7 +40,9 @@ let
       kind = "write";
       pattern = true;
     };
-    L = { kind = "link"; };
+    L = {
+      kind = "link";
+    };
     r = {
       kind = "remove";
       pattern = true;
@@ -164,7 +178,13 @@ let
       refuse line "the type '${letter}' is not supported"
     else if builtins.match "[+!]*" modifiers == null then
       refuse line "its modifiers are not supported"
-    else if has "+" && !(lib.elem known.kind [ "link" "file" ]) then
+    else if
+      has "+"
+      && !(lib.elem known.kind [
+        "link"
+        "file"
+      ])
+    then
       refuse line "the modifier + is for f and L alone"
     else if known.kind == "link" && argument == null then
       refuse line "it does not say what the link points to"
@@ -285,9 +305,7 @@ in
       lib.concatMap (
         paths:
         lib.concatLists (
-          lib.mapAttrsToList (
-            path: letters: lib.mapAttrsToList (settingsRule path) letters
-          ) paths
+          lib.mapAttrsToList (path: letters: lib.mapAttrsToList (settingsRule path) letters) paths
         )
       ) (lib.attrValues config.systemd.tmpfiles.settings)
       ++ map parse config.systemd.tmpfiles.rules

@@ -61,7 +61,9 @@ let
     if failed == [ ] then
       lib.foldr (warning: result: builtins.trace "warning: ${warning}" result) toplevel config.warnings
     else
-      throw "the configuration contradicts itself:\n${lib.concatMapStrings (message: "- ${indent message}\n") failed}";
+      throw "the configuration contradicts itself:\n${
+        lib.concatMapStrings (message: "- ${indent message}\n") failed
+      }";
 in
 {
   options = {

@@ -20,11 +20,11 @@ let
   field = types.addCheck types.str (value: builtins.match "[^:\n]*" value != null) // {
     description = "string without ':' and newline";
   };
-  accountName = types.addCheck types.str (
-    value: builtins.match "[a-zA-Z_][a-zA-Z0-9_.-]{0,31}" value != null
-  ) // {
-    description = "name of a user or group";
-  };
+  accountName =
+    types.addCheck types.str (value: builtins.match "[a-zA-Z_][a-zA-Z0-9_.-]{0,31}" value != null)
+    // {
+      description = "name of a user or group";
+    };
 
   # By a path that stays when the package's own changes.
   shellPath =
@@ -46,12 +46,10 @@ let
   # and text, so that the same configuration gives the same bytes.
   hashFile =
     user: password:
-    "${
-      pkgs.build "password-hash" {
-        name = "password-hash";
-        inherit user password;
-      }
-    }";
+    "${pkgs.build "password-hash" {
+      name = "password-hash";
+      inherit user password;
+    }}";
 
   user =
     { name, config, ... }:
@@ -193,7 +191,8 @@ let
         };
         openssh.authorizedKeys.keys = mkOption {
           type = types.listOf (
-            types.addCheck types.str (key: builtins.match "[^\n]*" key != null) // {
+            types.addCheck types.str (key: builtins.match "[^\n]*" key != null)
+            // {
               description = "string of one line";
             }
           );
@@ -373,7 +372,8 @@ let
     // passwordOf user;
 
   describeGroup =
-    group: { inherit (group) name members; } // lib.optionalAttrs (group.gid != null) { inherit (group) gid; };
+    group:
+    { inherit (group) name members; } // lib.optionalAttrs (group.gid != null) { inherit (group) gid; };
 
   # What several of `entries` have in common that each should have for itself.
   sharedBy =
@@ -471,7 +471,10 @@ let
   subordinate =
     start: ranges:
     lib.concatMapStrings (
-      user: lib.concatMapStrings (range: "${user.name}:${toString range.${start}}:${toString range.count}\n") user.${ranges}
+      user:
+      lib.concatMapStrings (
+        range: "${user.name}:${toString range.${start}}:${toString range.count}\n"
+      ) user.${ranges}
     ) users;
   subuid = subordinate "startUid" "subUidRanges";
   subgid = subordinate "startGid" "subGidRanges";
