@@ -1,7 +1,11 @@
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
+use proptest::prelude::*;
 
+use super::program::{Instruction, Kind, Program};
+use super::search::{Goal, Search};
 use super::{Regex, Scratch};
 
 fn text(subject: &str, range: Option<(usize, usize)>) -> String {
@@ -281,4 +285,171 @@ fn deep_nesting_overflows_no_stack() {
         match_text(&open, "a"),
         "error: the parentheses nest too deeply"
     );
+}
+
+/// The rules without anything that makes them quick: plain backtracking.
+struct Naive<'a> {
+    program: &'a Program,
+    subject: &'a [u8],
+    goal: Goal,
+    begin: u32,
+    slots: Vec<u32>,
+    best: Option<(u32, Vec<u32>)>,
+    /// Where each loop was entered last, and how often there.
+    entered: HashMap<u32, (u32, u32)>,
+}
+
+impl Naive<'_> {
+    /// Whether the rest of the program matches from `place` on; notes the best match.
+    fn explore(&mut self, at: u32, place: u32) -> bool {
+        let byte = self.subject.get(place as usize).copied();
+        match self.program.at(at) {
+            Instruction::Byte(wanted) => byte == Some(wanted) && self.explore(at + 1, place + 1),
+            Instruction::Set(set) => {
+                byte.is_some_and(|byte| self.program.bytes(set).contains(byte))
+                    && self.explore(at + 1, place + 1)
+            }
+            Instruction::Open(group) => self.with_slot(2 * group, at, place),
+            Instruction::Close(group) => self.with_slot(2 * group + 1, at, place),
+            Instruction::LineBegin => place == 0 && self.explore(at + 1, place),
+            Instruction::LineEnd => byte.is_none() && self.explore(at + 1, place),
+            Instruction::Jump(target) => self.explore(target, place),
+            Instruction::Span { set, .. } => {
+                byte.is_some_and(|byte| self.program.bytes(set).contains(byte))
+                    && self.explore(at, place + 1)
+                    || self.explore(at + 1, place)
+            }
+            Instruction::Choose(number) => {
+                let choice = self.program.choices[number as usize];
+                match choice.kind {
+                    Kind::Longer => {
+                        let first = self.explore(choice.first, place);
+                        self.explore(choice.second, place) || first
+                    }
+                    Kind::Greedy => {
+                        self.once_more(number, choice.first, place)
+                            || self.explore(choice.second, place)
+                    }
+                }
+            }
+            Instruction::Accept => {
+                let accepted = match self.goal {
+                    Goal::Whole => byte.is_none(),
+                    Goal::Prefix => true,
+                    Goal::NotEmpty => place != self.begin,
+                };
+                if accepted && self.best.as_ref().is_none_or(|(end, _)| *end < place) {
+                    self.best = Some((place, self.slots.clone()));
+                }
+                accepted
+            }
+        }
+    }
+
+    fn with_slot(&mut self, slot: u32, at: u32, place: u32) -> bool {
+        let old = std::mem::replace(&mut self.slots[slot as usize], place);
+        let matched = self.explore(at + 1, place);
+        self.slots[slot as usize] = old;
+        matched
+    }
+
+    fn once_more(&mut self, number: u32, body: u32, place: u32) -> bool {
+        let before = self.entered.get(&number).copied().unwrap_or((u32::MAX, 0));
+        let count = if before.0 == place { before.1 } else { 0 };
+        if count == 2 {
+            return false;
+        }
+        self.entered.insert(number, (place, count + 1));
+        let matched = self.explore(body, place);
+        self.entered.insert(number, before);
+        matched
+    }
+}
+
+fn expressions() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        4 => Just("a".to_owned()),
+        4 => Just("b".to_owned()),
+        1 => Just(".".to_owned()),
+        1 => Just("[ab]".to_owned()),
+        1 => Just("[^a]".to_owned()),
+        1 => Just(String::new()),
+        1 => Just("^a".to_owned()),
+        1 => Just("b$".to_owned()),
+    ];
+    leaf.prop_recursive(4, 12, 3, |inner| {
+        let quantifier = prop::sample::select(&["*", "+", "?", "{2}", "{0,2}", "{1,}"][..]);
+        prop_oneof![
+            (inner.clone(), inner.clone()).prop_map(|(one, other)| one + &other),
+            (inner.clone(), inner.clone()).prop_map(|(one, other)| format!("({one}|{other})")),
+            (inner, quantifier).prop_map(|(one, quantifier)| format!("({one}){quantifier}")),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn searches_agree_with_plain_backtracking(
+        expression in expressions(),
+        subject in "[abc]{0,9}",
+        begin in 0u32..4,
+        goal in prop::sample::select(&[Goal::Whole, Goal::Prefix, Goal::NotEmpty][..]),
+    ) {
+        let begin = begin.min(u32::try_from(subject.len()).unwrap());
+        let program = super::parse::parse(expression.as_bytes()).unwrap();
+        let mut naive = Naive {
+            program: &program,
+            subject: subject.as_bytes(),
+            goal,
+            begin,
+            slots: vec![u32::MAX; 2 * program.groups as usize],
+            best: None,
+            entered: HashMap::new(),
+        };
+        naive.explore(0, begin);
+        let mut scratch = Scratch::default();
+        let mut search = Search::new(&program, subject.as_bytes(), &mut scratch).unwrap();
+        let end = search.run(goal, begin);
+        prop_assume!(end.is_ok());
+        prop_assert_eq!(end.unwrap(), naive.best.as_ref().map(|(end, _)| *end));
+        if let Some((_, slots)) = &naive.best {
+            for group in 0..program.groups {
+                let (start, end) = (slots[2 * group as usize], slots[2 * group as usize + 1]);
+                let expected = (end != u32::MAX).then_some((start as usize, end as usize));
+                prop_assert_eq!(search.group(group), expected, "group {}", group);
+            }
+        }
+    }
+
+    /// What was remembered during one search does not lead the next astray.
+    #[test]
+    fn matches_are_those_of_searches_that_know_nothing(
+        expression in expressions(),
+        subject in "[abc]{0,12}",
+    ) {
+        let regex = Regex::new(expression.as_bytes()).unwrap();
+        let mut scratch = Scratch::default();
+        let mut matches = regex.matches(subject.as_bytes(), &mut scratch).unwrap();
+        while let Ok(Some((start, end))) = matches.advance() {
+            let groups: Vec<_> = matches.groups().collect();
+            let mut other = Scratch::default();
+            let mut search = Search::new(&regex.0, subject.as_bytes(), &mut other).unwrap();
+            let from = u32::try_from(start).unwrap();
+            let mut fresh = search.run(Goal::Prefix, from).unwrap();
+            if fresh != u32::try_from(end).ok() {
+                fresh = search.run(Goal::NotEmpty, from).unwrap();
+            }
+            prop_assert_eq!(fresh, u32::try_from(end).ok());
+            let fresh_groups: Vec<_> = (0..regex.0.groups).map(|g| search.group(g)).collect();
+            prop_assert_eq!(groups, fresh_groups);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_an_expression_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..16)) {
+        let regex = Regex::new(&bytes);
+        prop_assert!(regex.is_ok() || regex.is_err());
+    }
 }
