@@ -317,7 +317,7 @@ impl Eval {
             report: Report {
                 trace: self.show_trace,
                 statistics: self.stats,
-                verbose: false,
+                ..Report::default()
             },
         }
     }

@@ -27,8 +27,21 @@ pub struct Options {
     pub pure: bool,
     /// Whether `|>` and `<|` are operators.
     pub pipe_operators: bool,
+    /// Whether `fromTOML` reads dates and times, as sets that say so.
+    pub toml_timestamps: bool,
+    /// What messages of expressions do.
+    pub messages: Messages,
     /// Folders whose files are a library's: short traces leave their frames out.
     pub libraries: Vec<std::path::PathBuf>,
+}
+
+/// What the builtins that tell something do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Messages {
+    /// `traceVerbose` shows its message.
+    pub verbose: bool,
+    /// `warn` is an error, so that its chain shows where the warning comes from.
+    pub warnings_are_errors: bool,
 }
 
 impl Default for Options {
@@ -38,6 +51,8 @@ impl Default for Options {
             memory_limit: 16 << 30,
             pure: false,
             pipe_operators: false,
+            toml_timestamps: false,
+            messages: Messages::default(),
             libraries: Vec::new(),
         }
     }

@@ -40,7 +40,7 @@ pub mod value;
 
 pub use coerce::{Coercion, float_as_text};
 pub use error::{ErrorKind, EvalError, Result, Traced};
-pub use evaluator::{Evaluator, Options, Statistics, with_stack};
+pub use evaluator::{Evaluator, Messages, Options, Statistics, with_stack};
 pub use parser::{Label, MAX_NESTING, ParseError, ParseOptions, comments, parse};
 pub use show::{show, show_float, show_merged, show_name, show_string};
 pub use source::{Origin, Place, Position};

@@ -139,6 +139,12 @@ fn describe<'e>(e: &mut Evaluator<'e>, attrs: &'e Attrs<'e>) -> Result<Found, Ev
     let path: StorePath = String::from_utf8_lossy(path.bytes())
         .parse()
         .map_err(|error| EvalError::eval(format!("a derivation's 'drvPath' is none: {error}")))?;
+    if !path.is_derivation() {
+        return Err(EvalError::eval(format!(
+            "store path '{}' is not a valid derivation path",
+            path.base_name()
+        )));
+    }
     let output = match attrs.get(e.intern(b"outputName")) {
         Some(output) => e.expect_plain_string(output, "a derivation's 'outputName'")?,
         None => &[],

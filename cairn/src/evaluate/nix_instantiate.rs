@@ -75,6 +75,12 @@ Evaluates files, ./default.nix by default, and prints the derivations that they 
   --option NAME VALUE    a setting; so is --NAME VALUE
 ";
 
+/// The experimental features that change what an expression means.
+pub const PIPE_OPERATORS: &str = "pipe-operators";
+
+/// Dates and times in TOML.
+pub const TOML_TIMESTAMPS: &str = "parse-toml-timestamps";
+
 /// Settings with a value, which are accepted as `--NAME VALUE`, too. Nothing here depends on them.
 const WITHOUT_EFFECT: [&str; 20] = [
     "build-users-group",
@@ -300,7 +306,7 @@ impl CommandLine {
             return Ok(());
         }
         match switch {
-            "show-trace" | "pure-eval" | "restrict-eval" | "trace-verbose" => {
+            "abort-on-warn" | "show-trace" | "pure-eval" | "restrict-eval" | "trace-verbose" => {
                 self.setting(switch, &on.into(), word)
             }
             _ if is_setting(name) => {
@@ -316,6 +322,7 @@ impl CommandLine {
         match name {
             "show-trace" => self.request.report.trace = on,
             "trace-verbose" => self.request.report.verbose = on,
+            "abort-on-warn" => self.request.report.abort_on_warning = on,
             "pure-eval" => self.request.language.pure = on,
             "restrict-eval" if on => {
                 return Err(UsageError::Unsupported(
@@ -324,10 +331,12 @@ impl CommandLine {
                 ));
             }
             "experimental-features" => {
-                self.request.language.pipe_operators = has_feature(value, "pipe-operators");
+                self.request.language.pipe_operators = has_feature(value, PIPE_OPERATORS);
+                self.request.language.toml_timestamps = has_feature(value, TOML_TIMESTAMPS);
             }
             "extra-experimental-features" => {
-                self.request.language.pipe_operators |= has_feature(value, "pipe-operators");
+                self.request.language.pipe_operators |= has_feature(value, PIPE_OPERATORS);
+                self.request.language.toml_timestamps |= has_feature(value, TOML_TIMESTAMPS);
             }
             "max-call-depth" => {
                 let number = value.to_str().ok().and_then(|text| text.parse().ok());

@@ -145,6 +145,8 @@ pub enum StoreChoice {
 pub struct Language {
     /// `|>` and `<|` are operators.
     pub pipe_operators: bool,
+    /// `fromTOML` reads dates and times.
+    pub toml_timestamps: bool,
     /// Nothing of the machine shows through.
     pub pure: bool,
     /// How many calls may be in one another.
@@ -160,6 +162,7 @@ impl Default for Language {
     fn default() -> Self {
         Self {
             pipe_operators: false,
+            toml_timestamps: false,
             pure: false,
             max_call_depth: 10_000,
             memory: DEFAULT_MEMORY,
@@ -176,6 +179,8 @@ pub struct Report {
     pub statistics: bool,
     /// `builtins.traceVerbose` shows its messages.
     pub verbose: bool,
+    /// `builtins.warn` ends the evaluation, so that it is seen what led to it.
+    pub abort_on_warning: bool,
 }
 
 impl Request {
@@ -218,7 +223,9 @@ impl Request {
             _ => return None,
         };
         let is_plain = !self.language.pure
+            && !self.language.toml_timestamps
             && !self.report.verbose
+            && !self.report.abort_on_warning
             && self.calls == Calls::Always
             && self.language.max_call_depth == Language::default().max_call_depth;
         if !is_plain {

@@ -14,10 +14,10 @@ use cairn_evaluator::io::{SearchEntry, path_of};
 use cairn_evaluator::load::Text;
 use cairn_evaluator::report::Trace;
 use cairn_evaluator::value::Value;
-use cairn_evaluator::{EvalError, Evaluator, Options, Origin, with_stack};
+use cairn_evaluator::{EvalError, Evaluator, Messages, Options, Origin, with_stack};
 
 use super::child::limit_memory;
-use super::nix_instantiate::{has_feature, store_choice};
+use super::nix_instantiate::{PIPE_OPERATORS, TOML_TIMESTAMPS, has_feature, store_choice};
 use super::objects::{Objects, Place, Realise, Writing, one_line};
 use super::request::{Argument, Input, Request, StoreChoice, Writes};
 use super::search_path::search_path;
@@ -101,7 +101,19 @@ fn options(request: &Request) -> Options {
         memory_limit: usize::try_from(request.language.memory).unwrap_or(usize::MAX),
         pure: request.language.pure,
         pipe_operators: request.language.pipe_operators
-            || configured(variable.as_bytes(), "pipe-operators"),
+            || configured(variable.as_bytes(), PIPE_OPERATORS),
+        messages: Messages {
+            verbose: request.report.verbose,
+            warnings_are_errors: request.report.abort_on_warning
+                || ["NIX_ABORT_ON_WARN", "NIX_DEBUGGER_ON_WARN"]
+                    .iter()
+                    .any(|name| {
+                        env::var(name)
+                            .is_ok_and(|value| ["1", "yes", "true"].contains(&value.as_str()))
+                    }),
+        },
+        toml_timestamps: request.language.toml_timestamps
+            || configured(variable.as_bytes(), TOML_TIMESTAMPS),
         ..Options::default()
     }
 }

@@ -1,9 +1,5 @@
 //! The cases that are known to differ, a line each: the case's name, and why.
 
-use std::path::Path;
-
-use crate::case::Case;
-
 pub struct Exceptions(Vec<(String, String)>);
 
 impl Exceptions {
@@ -24,16 +20,5 @@ impl Exceptions {
     pub fn reason(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(known, _)| known == name);
         found.map(|(_, reason)| reason.as_str())
-    }
-
-    /// Exceptions for nothing. Another release's suite may lack some.
-    pub fn unknown(&self, cases: &[Case], suite: &Path) -> Vec<&str> {
-        if crate::is_newer(suite) {
-            return Vec::new();
-        }
-        let names = self.0.iter().map(|(name, _)| name.as_str());
-        names
-            .filter(|name| cases.iter().all(|case| case.name != *name))
-            .collect()
     }
 }

@@ -53,13 +53,6 @@ fn the_language_is_the_one_that_the_suite_tests() {
             }
         }
     }
-    for name in exceptions.unknown(&cases, &suite) {
-        writeln!(
-            report,
-            "--- {name}\nin exceptions.txt, but not in the suite"
-        )
-        .unwrap();
-    }
     println!("{passed} of {} cases pass in {suite:?}", cases.len());
     assert!(report.is_empty(), "\n{report}");
 }

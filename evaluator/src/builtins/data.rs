@@ -157,6 +157,13 @@ fn toml_value<'e>(
             Err(_) => return problem("the number cannot be read"),
         },
         DeValue::Boolean(truth) => Value::Bool(*truth),
+        DeValue::Datetime(time) if e.options().toml_timestamps => {
+            let attrs = vec![
+                e.attr(b"_type", e.string(b"timestamp")),
+                e.attr(b"value", e.string(time.to_string())),
+            ];
+            e.attrs(attrs)
+        }
         DeValue::Datetime(_) => return problem("dates and times are not supported"),
         DeValue::Array(items) => {
             let mut values = Vec::with_capacity(items.len());

@@ -28,12 +28,15 @@ pub const TABLE: &[Builtin] = &[
     Builtin::new("fetchurl", 1, |e, args, _| {
         fetch(e, arg(args, 0), "fetchurl", Content::File)
     }),
+    Builtin::new("flakeRefToString", 1, |_, _, _| {
+        Err(no_flakes("flakeRefToString"))
+    }),
     Builtin::new("getFlake", 1, |_, _, _| {
-        Err(EvalError::new(
-            ErrorKind::Unsupported,
-            "flakes are not supported: 'builtins.getFlake' is not available",
-        )
-        .note("import the project's default.nix by its path instead"))
+        let error = no_flakes("getFlake");
+        Err(error.note("import the project's default.nix by its path instead"))
+    }),
+    Builtin::new("parseFlakeRef", 1, |_, _, _| {
+        Err(no_flakes("parseFlakeRef"))
     }),
     Builtin::new("outputOf", 2, |_, _, _| {
         Err(EvalError::new(
@@ -43,6 +46,13 @@ pub const TABLE: &[Builtin] = &[
         ))
     }),
 ];
+
+fn no_flakes(name: &str) -> EvalError {
+    EvalError::new(
+        ErrorKind::Unsupported,
+        format!("flakes are not supported: 'builtins.{name}' is not available"),
+    )
+}
 
 fn unsupported(name: &str) -> EvalError {
     EvalError::new(

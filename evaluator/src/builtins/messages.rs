@@ -3,7 +3,7 @@
 use bstr::BStr;
 
 use crate::builtin::{Builtin, arg};
-use crate::error::Result;
+use crate::error::{ErrorKind, EvalError, Result};
 use crate::evaluator::Evaluator;
 use crate::io::Level;
 use crate::source::Place;
@@ -23,8 +23,14 @@ pub const TABLE: &[Builtin] = &[
         Ok(e.arena_string(NIX_VERSION.as_bytes()))
     }),
     Builtin::new("trace", 2, trace),
-    // Only `--trace-verbose` would show the message, which is not even computed otherwise.
-    Builtin::new("traceVerbose", 2, |e, args, _| e.force(arg(args, 1))),
+    // The message is not even computed unless it is to be shown.
+    Builtin::new("traceVerbose", 2, |e, args, place| {
+        if e.options().messages.verbose {
+            trace(e, args, place)
+        } else {
+            e.force(arg(args, 1))
+        }
+    }),
     Builtin::new("warn", 2, warn),
 ];
 
@@ -44,5 +50,9 @@ fn warn<'e>(e: &mut Evaluator<'e>, args: &[Value<'e>], _: Place) -> Result<Value
     let what = "the first argument (the message) of 'builtins.warn'";
     let message = e.expect_string(arg(args, 0), what)?;
     e.io().message(Level::Warning, BStr::new(message.bytes()));
+    if e.options().messages.warnings_are_errors {
+        let message = "aborting to reveal the chain of what led to the warning";
+        return Err(EvalError::new(ErrorKind::Abort, message));
+    }
     e.force(arg(args, 1))
 }

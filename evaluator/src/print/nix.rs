@@ -8,7 +8,7 @@ use crate::evaluator::Evaluator;
 use crate::known;
 use crate::show::{show_float, show_name, show_string};
 use crate::string::NixString;
-use crate::value::{Closure, List, Value};
+use crate::value::{Closure, List, Slot, Value};
 
 /// How values are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,6 +150,15 @@ impl Printer {
         if !list.is_empty() && self.repeated(list) {
             return Ok(());
         }
+        self.elements(e, list, depth)
+    }
+
+    fn elements<'e>(
+        &mut self,
+        e: &mut Evaluator<'e>,
+        list: &'e List<'e>,
+        depth: usize,
+    ) -> Result<()> {
         if depth >= self.style.depth {
             self.text("[ ... ]");
             return Ok(());
@@ -157,14 +166,39 @@ impl Printer {
         let lines = self.own_lines(e, list.len(), list.get(0))?;
         self.text("[");
         self.indent += 2;
-        for item in list.iter() {
+        for slot in list.slots() {
             self.space(lines);
-            self.value(e, item, depth + 1)?;
+            self.element(e, slot, depth + 1)?;
         }
         self.indent -= 2;
         self.space(lines);
         self.text("]");
         Ok(())
+    }
+
+    /// An element of a list. Nix keeps the elements of a short list in the value itself, so that
+    /// for it the same short list in two places is two: it shows a list in itself once more.
+    fn element<'e>(
+        &mut self,
+        e: &mut Evaluator<'e>,
+        slot: &'e Slot<'e>,
+        depth: usize,
+    ) -> Result<()> {
+        let value = slot.value();
+        let value = if self.style.force {
+            e.force(value)?
+        } else {
+            value
+        };
+        match value {
+            Value::List(list) if matches!(list.len(), 1 | 2) => {
+                if self.repeated(slot) {
+                    return Ok(());
+                }
+                self.elements(e, list, depth)
+            }
+            value => self.value(e, value, depth),
+        }
     }
 
     fn attrs<'e>(
