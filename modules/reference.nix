@@ -9,7 +9,12 @@
 let
   # Nothing of a package is looked at: defaults that are packages say so in `defaultText`.
   machine = import ./. {
-    inherit configuration lib;
+    inherit lib;
+    configuration = {
+      imports = [ configuration ];
+      # What it defines is of no interest here.
+      _module.check = false;
+    };
     packages = throw "the option reference needs no packages";
   };
 
@@ -37,15 +42,15 @@ map
         readOnly
         ;
       description = lib.trim (option.description.text or option.description or "");
-      declaredBy = map declared (builtins.filter (p: p.file != lib.unknownModule) option.declarationPositions);
+      declaredBy = map declared (
+        builtins.filter (p: p.file != lib.unknownModule) option.declarationPositions
+      );
     }
     // lib.optionalAttrs (option ? default) { default = value option.default; }
     // lib.optionalAttrs (option ? example) { example = value option.example; }
   )
   (
     lib.sort (a: b: lib.compareLists lib.compare a.loc b.loc < 0) (
-      lib.filter (option: option.visible && !option.internal) (
-        lib.optionAttrSetToDocList machine.options
-      )
+      lib.filter (option: option.visible && !option.internal) (lib.optionAttrSetToDocList machine.options)
     )
   )

@@ -141,7 +141,8 @@ pub struct Options {
     /// Include the options that this configuration's own modules declare
     #[arg(long, short = 'c', value_name = "FILE")]
     pub configuration: Option<PathBuf>,
-    /// Add an entry to the search path: a folder, or NAME=PATH
+    /// Add an entry to the search path: a folder, or NAME=PATH; cairn=DIR replaces the modules in
+    /// this program
     #[arg(long, short = 'I', value_name = "ENTRY")]
     pub include: Vec<OsString>,
 }

@@ -6,6 +6,7 @@
 //! ```
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,21 @@ const LINKS: [(&str, &[&str]); 2] = [
     ("cairn", &["halt", "poweroff", "reboot"]),
     ("cairn-init", &["modprobe"]),
 ];
+
+/// Writes the modules that this program was built with into `folder`.
+///
+/// # Errors
+/// It cannot be written.
+pub fn write_modules(folder: &Path) -> io::Result<()> {
+    for (name, bytes) in MODULES {
+        let file = folder.join(name);
+        if let Some(parent) = file.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::write(file, bytes)?;
+    }
+    Ok(())
+}
 
 /// Adds such objects to a store.
 #[derive(Debug, Clone, Copy)]
@@ -50,16 +66,7 @@ impl<'a> Sources<'a> {
                 .update(&(bytes.len() as u64).to_le_bytes())
                 .update(bytes);
         }
-        self.object(&hasher.finalize(), "cairn-modules", |folder| {
-            for (name, bytes) in MODULES {
-                let file = folder.join(name);
-                if let Some(parent) = file.parent() {
-                    fs::create_dir_all(parent)?;
-                }
-                fs::write(file, bytes)?;
-            }
-            Ok(())
-        })
+        self.object(&hasher.finalize(), "cairn-modules", write_modules)
     }
 
     /// The program `name` of the folder `programs`, at `bin/NAME`, with its other names.

@@ -145,6 +145,13 @@ fn the_reference_is_whole() {
 }
 
 #[test]
+fn the_command_has_the_modules_inside() {
+    let program = Path::new(env!("CARGO_BIN_EXE_cairn"));
+    let built_in = options::evaluate(program, &Question::default()).unwrap();
+    assert_eq!(built_in, reference());
+}
+
+#[test]
 fn real_nix_gives_the_same_reference() {
     let mut theirs: Reference =
         Evaluator::Nix.json(&["reference.nix", "--arg", "configuration", "{ }"]);

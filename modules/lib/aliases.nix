@@ -32,7 +32,9 @@ rec {
         visible = false;
         type = types.raw;
         description = "Removed.";
-        apply = _: throw "The option `${showOption name}' can no longer be used since it's been removed. ${instructions}";
+        apply =
+          _:
+          throw "The option `${showOption name}' can no longer be used since it's been removed. ${instructions}";
       });
       config.assertions = [
         {
@@ -51,7 +53,11 @@ rec {
       use = lib.trace "Obsolete option `${showOption from}' is used. It was renamed to `${showOption to}'.";
     };
   mkRenamedOptionModuleWith =
-    { from, to, sinceRelease }:
+    {
+      from,
+      to,
+      sinceRelease,
+    }:
     doRename {
       inherit from to;
       visible = false;
@@ -90,9 +96,8 @@ rec {
       config = {
         warnings = lib.concatMap (
           path:
-          optional (getAttrFromPath path config != unset) "The option `${showOption path}' defined in ${
-            showFiles (getAttrFromPath path options).files
-          } has been changed to `${showOption to}', which has a different type. Please read what `${showOption to}' wants, and change your configuration."
+          optional (getAttrFromPath path config != unset)
+            "The option `${showOption path}' defined in ${showFiles (getAttrFromPath path options).files} has been changed to `${showOption to}', which has a different type. Please read what `${showOption to}' wants, and change your configuration."
         ) from;
       }
       // setAttrByPath to (
@@ -116,7 +121,8 @@ rec {
       option = getAttrFromPath from options;
       target = attrByPath to null options;
       value = attrByPath to (throw "Renaming error: option `${showOption to}' does not exist.") config;
-      forward = if withPriority then lib.mkAliasAndWrapDefsWithPriority else lib.mkAliasAndWrapDefinitions;
+      forward =
+        if withPriority then lib.mkAliasAndWrapDefsWithPriority else lib.mkAliasAndWrapDefinitions;
     in
     {
       options = setAttrByPath from (
@@ -129,9 +135,9 @@ rec {
       );
       config = mkIf condition (mkMerge [
         (optionalAttrs (options ? warnings) {
-          warnings = optional (
-            warn && option.isDefined
-          ) "The option `${showOption from}' defined in ${showFiles option.files} has been renamed to `${showOption to}'.";
+          warnings =
+            optional (warn && option.isDefined)
+              "The option `${showOption from}' defined in ${showFiles option.files} has been renamed to `${showOption to}'.";
         })
         (forward (setAttrByPath to) option)
       ]);

@@ -5,10 +5,9 @@ rec {
   assertMsg = condition: message: condition || throw message;
   assertOneOf =
     name: value: valid:
-    assertMsg (builtins.elem value valid)
-      "${name} must be one of ${lib.generators.toPretty { multiline = false; } valid}, but is ${
-        lib.generators.toPretty { multiline = false; } value
-      }";
+    assertMsg (builtins.elem value valid) "${name} must be one of ${
+      lib.generators.toPretty { multiline = false; } valid
+    }, but is ${lib.generators.toPretty { multiline = false; } value}";
   assertEachOneOf =
     name: values: valid:
     builtins.all (value: assertOneOf "each element of ${name}" value valid) values;

@@ -59,8 +59,7 @@ rec {
     path: set:
     let
       n = length path;
-      from =
-        i: x: i == n || isAttrs x && x ? ${elemAt path i} && from (i + 1) x.${elemAt path i};
+      from = i: x: i == n || isAttrs x && x ? ${elemAt path i} && from (i + 1) x.${elemAt path i};
     in
     from 0 set;
   longestValidPathPrefix =
@@ -68,8 +67,7 @@ rec {
     let
       n = length path;
       from =
-        i: x:
-        if i < n && isAttrs x && x ? ${elemAt path i} then from (i + 1) x.${elemAt path i} else i;
+        i: x: if i < n && isAttrs x && x ? ${elemAt path i} then from (i + 1) x.${elemAt path i} else i;
     in
     lib.take (from 0 set) path;
   setAttrByPath =
@@ -121,9 +119,10 @@ rec {
   # -- filter, map, fold
   filterAttrs = p: set: removeAttrs set (filter (name: !p name set.${name}) (attrNames set));
   filterAttrsRecursive =
-    p: set:
-    mapAttrs (_: v: if isAttrs v then filterAttrsRecursive p v else v) (filterAttrs p set);
-  foldlAttrs = f: init: set: foldl' (acc: name: f acc name set.${name}) init (attrNames set);
+    p: set: mapAttrs (_: v: if isAttrs v then filterAttrsRecursive p v else v) (filterAttrs p set);
+  foldlAttrs =
+    f: init: set:
+    foldl' (acc: name: f acc name set.${name}) init (attrNames set);
   foldAttrs =
     op: nul: sets:
     builtins.zipAttrsWith (_: lib.foldr op nul) sets;
@@ -219,11 +218,16 @@ rec {
             at here values
         );
     in
-    at [ ] [
-      right
-      left
-    ];
-  recursiveUpdate = recursiveUpdateUntil (_: l: r: !(isAttrs l && isAttrs r));
+    at
+      [ ]
+      [
+        right
+        left
+      ];
+  recursiveUpdate = recursiveUpdateUntil (
+    _: l: r:
+    !(isAttrs l && isAttrs r)
+  );
   matchAttrs =
     pattern: set:
     all (
@@ -246,7 +250,10 @@ rec {
 
   showAttrPath =
     path:
-    if path == [ ] then "<root attribute path>" else lib.concatMapStringsSep "." lib.escapeNixIdentifier path;
+    if path == [ ] then
+      "<root attribute path>"
+    else
+      lib.concatMapStringsSep "." lib.escapeNixIdentifier path;
 
   # -- derivations
   isDerivation = value: value.type or null == "derivation";
@@ -264,7 +271,9 @@ rec {
       };
     in
     self;
-  getOutput = name: pkg: if !(pkg ? outputSpecified) || !pkg.outputSpecified then pkg.${name} or pkg.out or pkg else pkg;
+  getOutput =
+    name: pkg:
+    if !(pkg ? outputSpecified) || !pkg.outputSpecified then pkg.${name} or pkg.out or pkg else pkg;
   getFirstOutput =
     candidates: pkg:
     let

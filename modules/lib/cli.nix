@@ -11,7 +11,8 @@ rec {
       mkOptionName ? k: if stringLength k == 1 then "-${k}" else "--${k}",
       mkBool ? k: v: lib.optional v (mkOptionName k),
       mkList ? k: v: lib.concatMap (mkOption k) v,
-      mkOption ? k: v:
+      mkOption ?
+        k: v:
         if v == null then
           [ ]
         else if optionValueSeparator == null then

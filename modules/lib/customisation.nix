@@ -2,7 +2,14 @@
 { lib }:
 
 let
-  inherit (builtins) attrNames functionArgs intersectAttrs isAttrs mapAttrs removeAttrs;
+  inherit (builtins)
+    attrNames
+    functionArgs
+    intersectAttrs
+    isAttrs
+    mapAttrs
+    removeAttrs
+    ;
 in
 rec {
   # The result of `f args`, with `override` to call `f` again with other arguments.
@@ -49,16 +56,24 @@ rec {
         // {
           inherit (drv.${name}) type outputName;
           outputSpecified = true;
-          outPath = assert condition; drv.${name}.outPath;
-          drvPath = assert condition; drv.${name}.drvPath;
+          outPath =
+            assert condition;
+            drv.${name}.outPath;
+          drvPath =
+            assert condition;
+            drv.${name}.drvPath;
         }
       );
       common = drv // named // { all = map (name: named.${name}) outputs; } // passthru;
     in
     common
     // {
-      drvPath = assert condition; drv.drvPath;
-      outPath = assert condition; drv.outPath;
+      drvPath =
+        assert condition;
+        drv.drvPath;
+      outPath =
+        assert condition;
+        drv.outPath;
     };
 
   # Calls a function, or what a file holds, with the arguments that it names.
@@ -82,9 +97,9 @@ rec {
     if missing == [ ] then
       makeOverridable f args
     else
-      throw "callPackage: nothing provides the argument ${lib.concatMapStringsSep ", " suggestion missing} of ${
-        if lib.isFunction fn then "the function" else toString fn
-      }";
+      throw "callPackage: nothing provides the argument ${
+        lib.concatMapStringsSep ", " suggestion missing
+      } of ${if lib.isFunction fn then "the function" else toString fn}";
   callPackagesWith =
     available: fn: given:
     let
@@ -93,7 +108,10 @@ rec {
       result = f args;
     in
     mapAttrs (name: _: (makeOverridable (args: (f args).${name}) args)) (
-      removeAttrs result [ "override" "overrideDerivation" ]
+      removeAttrs result [
+        "override"
+        "overrideDerivation"
+      ]
     );
   makeScope =
     newScope: f:

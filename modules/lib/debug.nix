@@ -2,10 +2,18 @@
 { lib }:
 
 let
-  inherit (builtins) deepSeq isAttrs isList mapAttrs trace;
+  inherit (builtins)
+    deepSeq
+    isAttrs
+    isList
+    mapAttrs
+    trace
+    ;
 in
 rec {
-  traceIf = condition: message: value: if condition then trace message value else value;
+  traceIf =
+    condition: message: value:
+    if condition then trace message value else value;
   traceVal = traceValFn lib.id;
   traceValFn = f: value: trace (f value) value;
   traceSeq = x: value: trace (deepSeq x x) value;
@@ -60,11 +68,17 @@ rec {
         ]
     ) (tests.tests or (builtins.filter (lib.hasPrefix "test") (builtins.attrNames tests)));
   throwTestFailures =
-    { failures, description ? "tests", ... }:
+    {
+      failures,
+      description ? "tests",
+      ...
+    }:
     if failures == [ ] then
       null
     else
-      throw "${toString (builtins.length failures)} ${description} failed:\n${lib.generators.toPretty { } failures}";
+      throw "${toString (builtins.length failures)} ${description} failed:\n${
+        lib.generators.toPretty { } failures
+      }";
   testAllTrue = expr: {
     inherit expr;
     expected = map (_: true) expr;

@@ -29,9 +29,18 @@ let
     maintainers = { };
     teams = { };
     platforms = {
-      all = [ "x86_64-linux" "aarch64-linux" ];
-      linux = [ "x86_64-linux" "aarch64-linux" ];
-      unix = [ "x86_64-linux" "aarch64-linux" ];
+      all = [
+        "x86_64-linux"
+        "aarch64-linux"
+      ];
+      linux = [
+        "x86_64-linux"
+        "aarch64-linux"
+      ];
+      unix = [
+        "x86_64-linux"
+        "aarch64-linux"
+      ];
       x86_64 = [ "x86_64-linux" ];
       aarch64 = [ "aarch64-linux" ];
       x86 = [ "x86_64-linux" ];
@@ -61,7 +70,8 @@ let
           optionDescriptionPhrase
           ;
       };
-    modules = part ./properties.nix // part ./definitions.nix // part ./aliases.nix // part ./modules.nix;
+    modules =
+      part ./properties.nix // part ./definitions.nix // part ./aliases.nix // part ./modules.nix;
   };
 
   flat = {

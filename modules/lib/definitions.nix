@@ -82,9 +82,10 @@ rec {
     loc: option: defs:
     let
       evaluated = evalDefinitions loc option defs;
-      value = builtins.addErrorContext "while evaluating the option `${showOption loc}'${diagnostics.whereDefined loc defs}:" (
-        if option ? apply then option.apply evaluated.value else evaluated.value
-      );
+      value =
+        builtins.addErrorContext
+          "while evaluating the option `${showOption loc}'${diagnostics.whereDefined loc defs}:"
+          (if option ? apply then option.apply evaluated.value else evaluated.value);
     in
     {
       config = value;
@@ -94,7 +95,11 @@ rec {
         definitions = map (def: def.value) evaluated.values;
         files = map (def: def.file) evaluated.values;
         definitionsWithLocations = map (
-          def: removeAttrs def [ "priority" "order" ]
+          def:
+          removeAttrs def [
+            "priority"
+            "order"
+          ]
         ) evaluated.values;
         __toString = _: showOption loc;
       };

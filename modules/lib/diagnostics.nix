@@ -34,7 +34,23 @@ let
   indented = text: lib.replaceStrings [ "\n" ] [ "\n    " ] text;
   bullet = text: "\n  - ${indented text}";
 
-  article = type: (if elem (builtins.substring 0 1 type) [ "a" "e" "i" "o" "u" ] then "an " else "a ") + type;
+  article =
+    type:
+    (
+      if
+        elem (builtins.substring 0 1 type) [
+          "a"
+          "e"
+          "i"
+          "o"
+          "u"
+        ]
+      then
+        "an "
+      else
+        "a "
+    )
+    + type;
   kindOf =
     value:
     let
@@ -85,7 +101,12 @@ let
         let
           third = stringLength name / 3;
         in
-        if third < 1 then 1 else if third > 4 then 4 else third;
+        if third < 1 then
+          1
+        else if third > 4 then
+          4
+        else
+          third;
       lower = lib.toLower name;
       close = filter (n: n != name && lib.levenshteinAtMost limit lower (lib.toLower n)) names;
       ranked = map (n: {
@@ -102,7 +123,13 @@ let
       let
         inner = tryEval (tree.type.getSubOptions or (_: { }) [ ]);
       in
-      if inner.success && isAttrs inner.value then removeAttrs inner.value [ "_module" "_freeformOptions" ] else { }
+      if inner.success && isAttrs inner.value then
+        removeAttrs inner.value [
+          "_module"
+          "_freeformOptions"
+        ]
+      else
+        { }
     else if isAttrs tree then
       removeAttrs tree [ "_module" ]
     else
@@ -159,10 +186,18 @@ let
       isNear = p: lib.last p == name || lib.levenshteinAtMost 1 (lib.last p) name;
       shared = p: length (filter (part: elem part path) p);
       far = p: lib.foldl' (sum: part: sum + (if elem part path then 0 else 1)) 0 p;
-      found = filter (p: isNear p && (length path == 1 || shared p > 1 || nearParents p)) (leaves [ ] options);
+      found = filter (p: isNear p && (length path == 1 || shared p > 1 || nearParents p)) (
+        leaves [ ] options
+      );
       parents = lib.init path;
       nearParents =
-        p: builtins.any (part: builtins.any (mine: stringLength mine > 3 && lib.hasInfix (lib.toLower mine) (lib.toLower part)) parents) (lib.init p);
+        p:
+        builtins.any (
+          part:
+          builtins.any (
+            mine: stringLength mine > 3 && lib.hasInfix (lib.toLower mine) (lib.toLower part)
+          ) parents
+        ) (lib.init p);
     in
     sort (a: b: shared a > shared b || shared a == shared b && far a < far b) found;
 in
@@ -173,7 +208,8 @@ rec {
   place =
     loc: def:
     let
-      position = if def ? parent && loc != [ ] then unsafeGetAttrPos (toString (lib.last loc)) def.parent else null;
+      position =
+        if def ? parent && loc != [ ] then unsafeGetAttrPos (toString (lib.last loc)) def.parent else null;
       file = toString def.file;
     in
     if position != null && (toString position.file == file || file == lib.unknownModule) then
@@ -197,8 +233,8 @@ rec {
       ""
     else
       " (defined at ${concatMapStringsSep ", " (place loc) (take 3 defs)}${
-        if length defs > 3 then ", …" else ""
-      })";
+         if length defs > 3 then ", …" else ""
+       })";
 
   showDefsAt =
     loc: defs:
@@ -285,14 +321,45 @@ rec {
   hintFor =
     type: value:
     let
-      wantsList = elem (type.name or "") [ "listOf" "nonEmptyListOf" ];
+      wantsList = elem (type.name or "") [
+        "listOf"
+        "nonEmptyListOf"
+      ];
       shown = showValue value;
     in
-    if wantsList && !isList value && shown != null && type.nestedTypes.elemType.check or (_: false) value then
+    if
+      wantsList && !isList value && shown != null && type.nestedTypes.elemType.check or (_: false) value
+    then
       "a list is written in brackets: [ ${shown} ]"
-    else if builtins.isString value && elem (type.name or "") [ "bool" "boolByOr" ] && elem value [ "true" "false" "yes" "no" ] then
-      "write ${if elem value [ "true" "yes" ] then "true" else "false"}, without quotes"
-    else if builtins.isString value && builtins.match "-?[0-9]+" value != null && type.check (lib.toIntBase10 value) then
+    else if
+      builtins.isString value
+      && elem (type.name or "") [
+        "bool"
+        "boolByOr"
+      ]
+      && elem value [
+        "true"
+        "false"
+        "yes"
+        "no"
+      ]
+    then
+      "write ${
+        if
+          elem value [
+            "true"
+            "yes"
+          ]
+        then
+          "true"
+        else
+          "false"
+      }, without quotes"
+    else if
+      builtins.isString value
+      && builtins.match "-?[0-9]+" value != null
+      && type.check (lib.toIntBase10 value)
+    then
       "write ${value}, without quotes"
     else if builtins.isInt value && type.check (toString value) then
       "write \"${toString value}\", in quotes"
@@ -314,8 +381,11 @@ rec {
     in
     "The option `${showOption loc}' has conflicting definition values; ${why}:${showDefsAt loc defs}"
     + "\nhint: remove all but one, or let one win: ${showOption loc} = lib.mkForce ${
-        if isAttrs (head defs).value || isList (head defs).value || builtins.match "-.*" winner != null then "(${winner})" else winner
-      };";
+      if isAttrs (head defs).value || isList (head defs).value || builtins.match "-.*" winner != null then
+        "(${winner})"
+      else
+        winner
+    };";
 
   missingValue =
     loc: option:
@@ -343,7 +413,8 @@ rec {
     }";
 
   readOnlySetTwice =
-    loc: defs: "The option `${showOption loc}' is read-only, but it's set multiple times:${showDefsAt loc defs}";
+    loc: defs:
+    "The option `${showOption loc}' is read-only, but it's set multiple times:${showDefsAt loc defs}";
 
   # For definitions { path; file; value; parent; } of which no option takes anything.
   unknownOptions =
@@ -356,14 +427,20 @@ rec {
           deepen =
             path: value:
             let
-              plain = tryEval (isAttrs value && !(value ? _type) && !lib.isDerivation value && length (attrNames value) == 1);
+              plain = tryEval (
+                isAttrs value && !(value ? _type) && !lib.isDerivation value && length (attrNames value) == 1
+              );
               name = head (attrNames value);
             in
-            if plain.success && plain.value then deepen (path ++ [ name ]) value.${name} else { inherit path value; };
+            if plain.success && plain.value then
+              deepen (path ++ [ name ]) value.${name}
+            else
+              { inherit path value; };
           full = deepen def.path def.value;
           suggestions = suggest options full.path;
           shown = showValue full.value;
-          text = "The option `${showOption (prefix ++ full.path)}' does not exist."
+          text =
+            "The option `${showOption (prefix ++ full.path)}' does not exist."
             + "\n  - ${place def.path def}${if shown == null then "" else ": ${indented shown}"}"
             + (
               if suggestions == [ ] then
@@ -375,9 +452,9 @@ rec {
             );
         in
         # Showing a value can fail in a way that nothing catches.
-        builtins.addErrorContext
-          "while showing the definitions of `${showOption (prefix ++ def.path)}', an option that does not exist:"
-          text;
+        builtins.addErrorContext "while showing the definitions of `${
+          showOption (prefix ++ def.path)
+        }', an option that does not exist:" text;
       count = length definitions;
     in
     concatMapStringsSep "\n" one (take 8 definitions)

@@ -12,7 +12,9 @@ rec {
   fix' =
     f:
     let
-      self = f self // { __unfix__ = f; };
+      self = f self // {
+        __unfix__ = f;
+      };
     in
     self;
   converge =

@@ -53,7 +53,9 @@ rec {
     else
       throw "generators.mkValueStringDefault: ${builtins.typeOf v} is not supported: ${toPretty { } v}";
   mkKeyValueDefault =
-    { mkValueString ? mkValueStringDefault { } }:
+    {
+      mkValueString ? mkValueStringDefault { },
+    }:
     separator: name: value:
     "${escape [ separator ] name}${separator}${mkValueString value}";
 
@@ -68,7 +70,10 @@ rec {
       line = name: value: indent + mkKeyValue name value + "\n";
       lines =
         name: value:
-        if listsAsDuplicateKeys && isList value then concatStrings (map (line name) value) else line name value;
+        if listsAsDuplicateKeys && isList value then
+          concatStrings (map (line name) value)
+        else
+          line name value;
     in
     set: concatStrings (mapAttrsToList lines set);
   toINI =
@@ -80,7 +85,8 @@ rec {
     sections:
     concatStringsSep "\n" (
       mapAttrsToList (
-        name: values: "[${mkSectionName name}]\n" + toKeyValue { inherit mkKeyValue listsAsDuplicateKeys; } values
+        name: values:
+        "[${mkSectionName name}]\n" + toKeyValue { inherit mkKeyValue listsAsDuplicateKeys; } values
       ) sections
     );
   toINIWithGlobalSection =
@@ -150,7 +156,9 @@ rec {
       mkSectionName = sectionName;
       mkKeyValue = keyValue;
     } sections;
-  toDconfINI = toINI { mkKeyValue = mkKeyValueDefault { mkValueString = v: toString (lib.gvariant.mkValue v); } "="; };
+  toDconfINI = toINI {
+    mkKeyValue = mkKeyValueDefault { mkValueString = v: toString (lib.gvariant.mkValue v); } "=";
+  };
 
   # -- whole documents
   toJSON = { }: builtins.toJSON;
@@ -212,7 +220,8 @@ rec {
       };
       newline = if multiline then "\n${inner.indent}" else " ";
       end = if multiline then "\n${indent}" else " ";
-      block = items: if items == [ ] then "{}" else "{${newline}${concatStringsSep ",${newline}" items}${end}}";
+      block =
+        items: if items == [ ] then "{}" else "{${newline}${concatStringsSep ",${newline}" items}${end}}";
       binding =
         name: v:
         if match "[a-zA-Z_][a-zA-Z0-9_]*(\\.[a-zA-Z_][a-zA-Z0-9_]*)*" name == null then
@@ -326,12 +335,22 @@ rec {
           else
             const "<unevaluated>"
         else if isAttrs v then
-          if lib.isDerivation v || v ? __functor then v else mapAttrs (name: from (if special name then depth else depth + 1)) v
+          if lib.isDerivation v || v ? __functor then
+            v
+          else
+            mapAttrs (name: from (if special name then depth else depth + 1)) v
         else if isList v then
           map (from (depth + 1)) v
         else
           v;
-      special = name: builtins.elem name [ "__functor" "__functionArgs" "__toString" "__pretty" ];
+      special =
+        name:
+        builtins.elem name [
+          "__functor"
+          "__functionArgs"
+          "__toString"
+          "__pretty"
+        ];
       const = text: text;
     in
     from 0;

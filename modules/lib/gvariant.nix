@@ -2,7 +2,13 @@
 { lib }:
 
 let
-  inherit (builtins) isBool isFloat isInt isList isString;
+  inherit (builtins)
+    isBool
+    isFloat
+    isInt
+    isList
+    isString
+    ;
 in
 rec {
   isGVariant = x: x._type or "" == "gvariant";
@@ -31,8 +37,7 @@ rec {
   mkInt32 = v: mkPrimitive "i" v // { __toString = _: toString v; };
   mkUint32 = v: mkPrimitive "u" v // { __toString = _: "uint32 ${toString v}"; };
   mkDouble = v: mkPrimitive "d" v // { __toString = _: lib.floatToString v; };
-  mkString =
-    v: mkPrimitive "s" v // { __toString = _: "'${lib.escape [ "'" "\\" ] v}'"; };
+  mkString = v: mkPrimitive "s" v // { __toString = _: "'${lib.escape [ "'" "\\" ] v}'"; };
   mkArray =
     elements:
     let

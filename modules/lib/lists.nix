@@ -63,14 +63,11 @@ rec {
     in
     upTo (length list - 1);
   # The first accumulator is forced too: nothing of a long chain is left for later.
-  foldl' =
-    op: acc:
-    builtins.seq acc (builtins.foldl' op acc);
+  foldl' = op: acc: builtins.seq acc (builtins.foldl' op acc);
   imap0 = f: list: genList (n: f n (elemAt list n)) (length list);
   imap1 = f: list: genList (n: f (n + 1) (elemAt list n)) (length list);
   ifilter0 =
-    p: list:
-    map (n: elemAt list n) (filter (n: p n (elemAt list n)) (genList (n: n) (length list)));
+    p: list: map (n: elemAt list n) (filter (n: p n (elemAt list n)) (genList (n: n) (length list)));
   concatImap = f: list: concatLists (imap1 f list);
 
   flatten = x: if isList x then concatMap flatten x else [ x ];
@@ -111,9 +108,7 @@ rec {
 
   groupBy' =
     op: nul: key: list:
-    builtins.mapAttrs (_: builtins.foldl' op nul) (
-      builtins.groupBy key list
-    );
+    builtins.mapAttrs (_: builtins.foldl' op nul) (builtins.groupBy key list);
 
   zipListsWith =
     f: a: b:
@@ -186,7 +181,8 @@ rec {
   naturalSort =
     list:
     let
-      parts = s: map (x: if isList x then lib.toIntBase10 (head x) else x) (builtins.split "(0|[1-9][0-9]*)" s);
+      parts =
+        s: map (x: if isList x then lib.toIntBase10 (head x) else x) (builtins.split "(0|[1-9][0-9]*)" s);
       keyed = map (s: {
         key = parts s;
         value = s;
@@ -239,16 +235,10 @@ rec {
 
   last =
     list:
-    if list == [ ] then
-      throw "lib.lists.last: the list is empty"
-    else
-      elemAt list (length list - 1);
+    if list == [ ] then throw "lib.lists.last: the list is empty" else elemAt list (length list - 1);
   init =
     list:
-    if list == [ ] then
-      throw "lib.lists.init: the list is empty"
-    else
-      take (length list - 1) list;
+    if list == [ ] then throw "lib.lists.init: the list is empty" else take (length list - 1) list;
 
   unique = builtins.foldl' (seen: e: if elem e seen then seen else seen ++ [ e ]) [ ];
   # For strings: linear, by way of an attribute set.

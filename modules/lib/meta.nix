@@ -38,5 +38,7 @@ rec {
     id: getLicenseFromSpdxIdOr id (throw "no licence has the SPDX identifier ${id}");
   getLicenseFromSpdxIdOr =
     id: default:
-    lib.findFirst (l: lib.toLower (l.spdxId or "") == lib.toLower id) default (builtins.attrValues lib.licenses);
+    lib.findFirst (l: lib.toLower (l.spdxId or "") == lib.toLower id) default (
+      builtins.attrValues lib.licenses
+    );
 }

@@ -96,28 +96,40 @@ rec {
         // (if check then { } else { check = mkOptionDefault false; });
       };
 
-      collected = collectModules class (toString (specialArgs.modulesPath or "")) (
-        modules ++ [ selfModule ]
-      ) (
-        {
-          inherit lib options config specialArgs extendModules;
-          _class = class;
-          _prefix = prefix;
-        }
-        // specialArgs
-      );
+      collected =
+        collectModules class (toString (specialArgs.modulesPath or "")) (modules ++ [ selfModule ])
+          (
+            {
+              inherit
+                lib
+                options
+                config
+                specialArgs
+                extendModules
+                ;
+              _class = class;
+              _prefix = prefix;
+            }
+            // specialArgs
+          );
 
       # What is imported comes before what imports it.
       ordered = lib.reverseList collected;
-      merged = mergeTree prefix (map (m: { file = m._file; inherit (m) options; }) ordered) (
-        concatMap (
-          m:
-          pushDown {
+      merged =
+        mergeTree prefix
+          (map (m: {
             file = m._file;
-            value = m.config;
-          }
-        ) ordered
-      );
+            inherit (m) options;
+          }) ordered)
+          (
+            concatMap (
+              m:
+              pushDown {
+                file = m._file;
+                value = m.config;
+              }
+            ) ordered
+          );
 
       options = merged.options;
       freeformType = merged.config._module.freeformType;
@@ -211,6 +223,8 @@ rec {
         operator = m: enabled (operator m);
       };
 
+  importedBy = file: if file == unknownModule then "" else ", which is imported by `${file}'";
+
   # A path, a function or a set as a normal module; `file` and `key` are for those without their own.
   loadModule =
     class: args: file: key: m:
@@ -231,14 +245,16 @@ rec {
     else if isPath m || isString m then
       let
         name = toString m;
-        value = addErrorContext "while loading the module `${name}', which is imported by `${file}':" (
+        value = addErrorContext "while loading the module `${name}'${importedBy file}:" (
           if builtins.substring 0 1 name == "/" then
             import m
           else
             throw "a module is named by a path, and ${builtins.toJSON name} in `${file}' is not one; write ./${name}, without quotes"
         );
       in
-      unifyModuleSyntax class name name (if isFunction value then applyModuleArgs name value args else value)
+      unifyModuleSyntax class name name (
+        if isFunction value then applyModuleArgs name value args else value
+      )
     else if isList m then
       throw "`imports' in `${file}' holds a list inside of the list; join them with ++"
     else
@@ -325,14 +341,18 @@ rec {
       provided = args.config._module.args;
       get =
         name: _:
-        addErrorContext "while evaluating the module argument `${name}' of `${file}' (an argument that decides `imports' or `options' has to be in specialArgs):" (
-          if provided ? ${name} then
-            provided.${name}
-          else
-            throw "the module `${file}' wants the argument `${name}', which nothing provides; there are: ${
-              lib.concatStringsSep ", " (filter (n: builtins.substring 0 1 n != "_") (attrNames (args // provided)))
-            }\nhint: set _module.args.${name}, or pass it in specialArgs"
-        );
+        addErrorContext
+          "while evaluating the module argument `${name}' of `${file}' (an argument that decides `imports' or `options' has to be in specialArgs):"
+          (
+            if provided ? ${name} then
+              provided.${name}
+            else
+              throw "the module `${file}' wants the argument `${name}', which nothing provides; there are: ${
+                lib.concatStringsSep ", " (
+                  filter (n: builtins.substring 0 1 n != "_") (attrNames (args // provided))
+                )
+              }\nhint: set _module.args.${name}, or pass it in specialArgs"
+          );
     in
     f (args // mapAttrs get wanted);
   applyModuleArgsIfFunction =
@@ -341,9 +361,7 @@ rec {
   applyIfFunction = applyModuleArgsIfFunction;
 
   # Imports a module from a file that is a function of static arguments first.
-  importApply =
-    file: static:
-    lib.setDefaultModuleLocation file (import file static);
+  importApply = file: static: lib.setDefaultModuleLocation file (import file static);
   setDefaultModuleLocation = file: module: {
     _file = file;
     imports = [ module ];
@@ -544,18 +562,21 @@ rec {
   mergeModules =
     prefix: modules:
     let
-      merged = mergeTree prefix (map (m: {
-        file = m._file;
-        inherit (m) options;
-      }) modules) (
-        concatMap (
-          m:
-          pushDown {
+      merged =
+        mergeTree prefix
+          (map (m: {
             file = m._file;
-            value = m.config;
-          }
-        ) modules
-      );
+            inherit (m) options;
+          }) modules)
+          (
+            concatMap (
+              m:
+              pushDown {
+                file = m._file;
+                value = m.config;
+              }
+            ) modules
+          );
     in
     {
       matchedOptions = merged.options;

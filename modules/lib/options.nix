@@ -54,8 +54,7 @@ rec {
     mkOption (
       {
         description =
-          "The ${names} package to use."
-          + (if extraDescription == "" then "" else " ${extraDescription}");
+          "The ${names} package to use." + (if extraDescription == "" then "" else " ${extraDescription}");
         type = if nullable then lib.types.nullOr lib.types.package else lib.types.package;
       }
       // (
@@ -215,15 +214,20 @@ rec {
           );
         }
         // lib.optionalAttrs (option ? defaultText || option ? default) {
-          default = builtins.addErrorContext "while evaluating the default of the option `${showOption option.loc}' (a `defaultText' would save that)" (
-            renderOptionValue (option.defaultText or option.default)
-          );
+          default =
+            builtins.addErrorContext
+              "while evaluating the default of the option `${showOption option.loc}' (a `defaultText' would save that)"
+              (renderOptionValue (option.defaultText or option.default));
         }
         // lib.optionalAttrs (option ? relatedPackages && option.relatedPackages != null) {
           inherit (option) relatedPackages;
         };
         inner = if option ? type then option.type.getSubOptions option.loc else { };
-        inside = if visible == "shallow" || visible == false || inner == { } then [ ] else optionAttrSetToDocList' [ ] inner;
+        inside =
+          if visible == "shallow" || visible == false || inner == { } then
+            [ ]
+          else
+            optionAttrSetToDocList' [ ] inner;
       in
       [ entry ] ++ inside
     ) (lib.collect isOption options);

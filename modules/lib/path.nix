@@ -2,7 +2,12 @@
 { lib }:
 
 let
-  inherit (builtins) filter isPath isString match;
+  inherit (builtins)
+    filter
+    isPath
+    isString
+    match
+    ;
 
   reason =
     value:
@@ -27,7 +32,8 @@ rec {
     else
       path + ("/" + subpath);
   hasPrefix =
-    prefix: path: prefix == path || lib.hasPrefix (toString prefix + "/") (toString path) || toString prefix == "/";
+    prefix: path:
+    prefix == path || lib.hasPrefix (toString prefix + "/") (toString path) || toString prefix == "/";
   removePrefix =
     prefix: path:
     if hasPrefix prefix path then
@@ -42,7 +48,8 @@ rec {
         throw "lib.path.subpath.normalise: not a relative path: ${reason value}"
       else
         "./" + lib.concatStringsSep "/" (subpath.components value);
-    components = value: filter (part: isString part && part != "" && part != ".") (builtins.split "/" value);
+    components =
+      value: filter (part: isString part && part != "" && part != ".") (builtins.split "/" value);
     join = parts: subpath.normalise (lib.concatStringsSep "/" ([ "." ] ++ parts));
   };
 }

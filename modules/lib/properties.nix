@@ -160,7 +160,8 @@ rec {
     else
       let
         discharged = concatMap (
-          def: builtins.addErrorContext "while evaluating definitions from `${toString def.file}':" (discharge def)
+          def:
+          builtins.addErrorContext "while evaluating definitions from `${toString def.file}':" (discharge def)
         ) defs;
         priority = def: def.priority or defaultOverridePriority;
         highestPrio = foldl' (low: def: lib.min low (priority def)) 9999 discharged;
@@ -184,7 +185,10 @@ rec {
     if value._type or "" == "merge" then
       concatMap dischargeProperties value.contents
     else if value._type or "" == "if" then
-      if checkCondition { file = lib.unknownModule; } value then dischargeProperties value.content else [ ]
+      if checkCondition { file = lib.unknownModule; } value then
+        dischargeProperties value.content
+      else
+        [ ]
     else
       [ value ];
   filterOverrides = defs: (filterOverrides' defs).values;
@@ -226,7 +230,8 @@ rec {
   # -- passing an option's definitions on to another
   mkAliasDefinitions = mkAliasAndWrapDefinitions lib.id;
   mkAliasAndWrapDefinitions =
-    wrap: option: mkAliasIfDef option (wrap (mkMerge (map mkDefinition option.definitionsWithLocations)));
+    wrap: option:
+    mkAliasIfDef option (wrap (mkMerge (map mkDefinition option.definitionsWithLocations)));
   mkAliasAndWrapDefsWithPriority =
     wrap: option:
     let

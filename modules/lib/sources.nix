@@ -13,7 +13,18 @@ rec {
       base = baseNameOf (toString name);
     in
     !(
-      (type == "directory" && elem base [ ".git" ".svn" "CVS" ".hg" ".jj" ".pijul" "_darcs" ])
+      (
+        type == "directory"
+        && elem base [
+          ".git"
+          ".svn"
+          "CVS"
+          ".hg"
+          ".jj"
+          ".pijul"
+          "_darcs"
+        ]
+      )
       || lib.hasSuffix "~" base
       || match "\\.sw[a-z]" base != null
       || match "\\..*\\.sw[a-z]" base != null
@@ -38,7 +49,13 @@ rec {
       isFiltered = src ? _isLibCleanSourceWith;
       origin = if isFiltered then src.origSrc else src;
       both = path: type: filter path type && (!isFiltered || src.filter path type);
-      name' = if name != null then name else if isFiltered then src.name else "source";
+      name' =
+        if name != null then
+          name
+        else if isFiltered then
+          src.name
+        else
+          "source";
     in
     {
       _isLibCleanSourceWith = true;
@@ -70,7 +87,8 @@ rec {
     cleanSourceWith {
       inherit src;
       filter =
-        name: type: type == "directory" || lib.any (suffix: lib.hasSuffix suffix (baseNameOf name)) suffixes;
+        name: type:
+        type == "directory" || lib.any (suffix: lib.hasSuffix suffix (baseNameOf name)) suffixes;
     };
   canCleanSource = src: src ? _isLibCleanSourceWith || !(pathHasContext (toString src));
   pathHasContext = builtins.hasContext or (lib.hasPrefix builtins.storeDir);

@@ -21,7 +21,14 @@ rec {
             pieces.${name}
               or (throw "`${name}' is named as a dependency, but there is no such piece; there are: ${toString (attrNames pieces)}");
           deps = if isAttrs piece then piece.deps or [ ] else [ ];
-          after = lib.foldl' (step (path ++ [ name ])) (state // { done = state.done // { ${name} = true; }; }) deps;
+          after = lib.foldl' (step (path ++ [ name ])) (
+            state
+            // {
+              done = state.done // {
+                ${name} = true;
+              };
+            }
+          ) deps;
         in
         if builtins.elem name path then
           throw "pieces depend on each other in a circle: ${lib.concatStringsSep " -> " (path ++ [ name ])}"

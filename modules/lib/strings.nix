@@ -197,10 +197,7 @@ rec {
   toUpper = replaceStrings lowerChars upperChars;
   toSentenceCase =
     s:
-    if s == "" then
-      ""
-    else
-      addContextFrom s (toUpper (substring 0 1 s) + toLower (substring 1 (-1) s));
+    if s == "" then "" else addContextFrom s (toUpper (substring 0 1 s) + toLower (substring 1 (-1) s));
   toCamelCase =
     s:
     let
@@ -216,11 +213,18 @@ rec {
     let
       # No character has the code 0 in a string of Nix.
       printable = stringToCharacters " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~";
-      codes = listToAttrs (imap1 (i: name: { inherit name; value = i + 31; }) printable) // {
-        "\t" = 9;
-        "\n" = 10;
-        "\r" = 13;
-      };
+      codes =
+        listToAttrs (
+          imap1 (i: name: {
+            inherit name;
+            value = i + 31;
+          }) printable
+        )
+        // {
+          "\t" = 9;
+          "\n" = 10;
+          "\r" = 13;
+        };
     in
     c: codes.${c} or (throw "charToInt: not a character of ASCII text: ${toJSON c}");
   isAscii = s: match "[\t\n\r -~]*" s != null;
@@ -267,12 +271,16 @@ rec {
   escape = list: replaceStrings list (map (c: "\\${c}") list);
   escapeC =
     list:
-    replaceStrings list (map (c: "\\x${fixedWidthString 2 "0" (toLower (lib.toHexString (charToInt c)))}") list);
+    replaceStrings list (
+      map (c: "\\x${fixedWidthString 2 "0" (toLower (lib.toHexString (charToInt c)))}") list
+    );
   escapeURL =
     let
       reserved = stringToCharacters " !\"#$%&'()*+,/:;<=>?@[\\]^`{|}";
     in
-    replaceStrings reserved (map (c: "%${fixedWidthString 2 "0" (lib.toHexString (charToInt c))}") reserved);
+    replaceStrings reserved (
+      map (c: "%${fixedWidthString 2 "0" (lib.toHexString (charToInt c))}") reserved
+    );
   escapeShellArg =
     value:
     let
@@ -288,9 +296,7 @@ rec {
       (
         if isAttrs value && !isStringLike value then
           "declare -A ${name}=(${
-            concatStringsSep " " (
-              lib.mapAttrsToList (n: v: "[${escapeShellArg n}]=${escapeShellArg v}") value
-            )
+            concatStringsSep " " (lib.mapAttrsToList (n: v: "[${escapeShellArg n}]=${escapeShellArg v}") value)
           })"
         else if isList value then
           "declare -a ${name}=(${escapeShellArgs value})"
@@ -399,8 +405,18 @@ rec {
   # -- versions and names of packages
   versionOlder = a: b: builtins.compareVersions b a == 1;
   versionAtLeast = a: b: !versionOlder a b;
-  getName = x: if isString x then (builtins.parseDrvName x).name else x.pname or (builtins.parseDrvName x.name).name;
-  getVersion = x: if isString x then (builtins.parseDrvName x).version else x.version or (builtins.parseDrvName x.name).version;
+  getName =
+    x:
+    if isString x then
+      (builtins.parseDrvName x).name
+    else
+      x.pname or (builtins.parseDrvName x.name).name;
+  getVersion =
+    x:
+    if isString x then
+      (builtins.parseDrvName x).version
+    else
+      x.version or (builtins.parseDrvName x.name).version;
   nameFromURL =
     url: separator:
     let

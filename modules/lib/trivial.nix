@@ -116,8 +116,7 @@ rec {
       unexpected = builtins.filter (x: !builtins.elem x valid) given;
       show = lib.concatMapStringsSep ", " (x: lib.generators.toPretty { multiline = false; } x);
     in
-    throwIfNot (unexpected == [ ])
-      "${what}: ${show unexpected} unexpected; valid: ${show valid}";
+    throwIfNot (unexpected == [ ]) "${what}: ${show unexpected} unexpected; valid: ${show valid}";
 
   isFunction = f: builtins.isFunction f || isAttrs f && f ? __functor && isFunction (f.__functor f);
   functionArgs =
@@ -146,18 +145,35 @@ rec {
       digits number;
   toHexString =
     number:
-    lib.concatMapStrings (digit: builtins.substring digit 1 "0123456789ABCDEF") (toBaseDigits 16 number);
+    lib.concatMapStrings (digit: builtins.substring digit 1 "0123456789ABCDEF") (
+      toBaseDigits 16 number
+    );
   fromHexString =
     text:
     let
       digits = lib.stringToCharacters (lib.toLower (lib.removePrefix "0x" text));
       value = {
-        "0" = 0; "1" = 1; "2" = 2; "3" = 3; "4" = 4; "5" = 5; "6" = 6; "7" = 7;
-        "8" = 8; "9" = 9; a = 10; b = 11; c = 12; d = 13; e = 14; f = 15;
+        "0" = 0;
+        "1" = 1;
+        "2" = 2;
+        "3" = 3;
+        "4" = 4;
+        "5" = 5;
+        "6" = 6;
+        "7" = 7;
+        "8" = 8;
+        "9" = 9;
+        a = 10;
+        b = 11;
+        c = 12;
+        d = 13;
+        e = 14;
+        f = 15;
       };
     in
     foldl' (
       sum: digit:
-      sum * 16 + (value.${digit} or (throw "fromHexString: not a hexadecimal number: ${builtins.toJSON text}"))
+      sum * 16
+      + (value.${digit} or (throw "fromHexString: not a hexadecimal number: ${builtins.toJSON text}"))
     ) 0 digits;
 }

@@ -9,6 +9,7 @@ use bstr::{BString, ByteSlice as _};
 use super::reference::Reference;
 use crate::evaluate::request::{Argument, Format, Goal, Input};
 use crate::evaluate::{Request, output_of};
+use crate::sources::write_modules;
 
 /// Whose options.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,8 +20,9 @@ pub struct Question {
     pub configuration: Option<PathBuf>,
 }
 
-/// Evaluates the modules that the search path names `<cairn>`, in a process of `program`, which is
-/// the command `cairn`. Nothing is built, and no package is needed.
+/// Evaluates the modules in this program, or those that the search path names `cairn=DIR`, in a
+/// process of `program`, which is the command `cairn`. Nothing is built, and neither a store nor a
+/// package is needed.
 ///
 /// # Errors
 /// [`AlreadyTold`](crate::evaluate::AlreadyTold) if the evaluation fails, which says why itself.
@@ -29,10 +31,20 @@ pub fn evaluate(program: &Path, question: &Question) -> Result<Reference> {
         Some(file) => Argument::String(absolute(file)?),
         None => Argument::Expression("{ }".into()),
     };
+    let mut search_path = question.search_path.clone();
+    let folder;
+    if !search_path.iter().any(|entry| entry.starts_with(b"cairn=")) {
+        folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+        write_modules(folder.path())
+            .with_context(|| format!("cannot write modules to '{}'", folder.path().display()))?;
+        let mut entry = BString::from("cairn=");
+        entry.extend_from_slice(folder.path().as_os_str().as_bytes());
+        search_path.push(entry);
+    }
     let request = Request {
         inputs: vec![Input::File("<cairn/reference.nix>".into())],
         arguments: vec![("configuration".into(), configuration)],
-        search_path: question.search_path.clone(),
+        search_path,
         goal: Goal::Value(Format::Json),
         ..Request::default()
     };

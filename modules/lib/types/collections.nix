@@ -131,7 +131,8 @@ rec {
     }:
     let
       option.type = elemType;
-      evaluateAll = loc: defs: mapAttrs (name: evalDefinitions (loc ++ [ name ]) option) (definitionsByName defs);
+      evaluateAll =
+        loc: defs: mapAttrs (name: evalDefinitions (loc ++ [ name ]) option) (definitionsByName defs);
       mergeLazy =
         loc: defs:
         mapAttrs (
@@ -147,7 +148,9 @@ rec {
     in
     makeType {
       name = if lazy then "lazyAttrsOf" else "attrsOf";
-      description = "${if lazy then "lazy attribute set" else "attribute set"} of ${describeElement elemType}";
+      description = "${
+        if lazy then "lazy attribute set" else "attribute set"
+      } of ${describeElement elemType}";
       descriptionClass = "composite";
       check = isAttrs;
       merge = if lazy then mergeLazy else mergeStrict;
@@ -231,8 +234,7 @@ rec {
                 }) defs
               )).config;
           };
-      getSubOptions =
-        prefix: mapAttrs (name: option: option // { loc = prefix ++ [ name ]; }) located;
+      getSubOptions = prefix: mapAttrs (name: option: option // { loc = prefix ++ [ name ]; }) located;
       nestedTypes = located;
       functor = defaultFunctor "attrTag" // {
         type = payload: attrTag payload.tags;
@@ -244,13 +246,15 @@ rec {
             // mapAttrs (
               name: _:
               lib.modules.mergeOptionDecls [ name ] (
-                map (options: {
-                  file = "<attrTag>";
-                  inherit options;
-                }) [
-                  a.tags.${name}
-                  b.tags.${name}
-                ]
+                map
+                  (options: {
+                    file = "<attrTag>";
+                    inherit options;
+                  })
+                  [
+                    a.tags.${name}
+                    b.tags.${name}
+                  ]
               )
             ) (builtins.intersectAttrs a.tags b.tags);
         };

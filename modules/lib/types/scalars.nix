@@ -148,12 +148,13 @@ rec {
 
   # -- strings
   str = noun "str" "string" isString { };
-  nonEmptyStr = noun "nonEmptyStr" "non-empty string" (x: isString x && match "[ \t\n]*" x == null) { };
+  nonEmptyStr = noun "nonEmptyStr" "non-empty string" (
+    x: isString x && match "[ \t\n]*" x == null
+  ) { };
   # A newline at the end is allowed, and removed.
-  singleLineStr =
-    noun "singleLineStr" "(optionally newline-terminated) single-line string"
-      (x: isString x && match "[^\n\r]*\n?" x != null)
-      { merge = loc: defs: lib.removeSuffix "\n" (mergeEqualOption loc defs); };
+  singleLineStr = noun "singleLineStr" "(optionally newline-terminated) single-line string" (
+    x: isString x && match "[^\n\r]*\n?" x != null
+  ) { merge = loc: defs: lib.removeSuffix "\n" (mergeEqualOption loc defs); };
   strMatching =
     pattern:
     noun "strMatching ${lib.escapeNixString pattern}" "string matching the pattern ${pattern}"
@@ -181,9 +182,10 @@ rec {
   lines = separatedString "\n";
   commas = separatedString ",";
   envVar = separatedString ":";
-  string = lib.warn "The type `types.string' concatenates definitions silently; use `types.str' or `types.lines'" (
-    separatedString "" // { name = "string"; }
-  );
+  string =
+    lib.warn
+      "The type `types.string' concatenates definitions silently; use `types.str' or `types.lines'"
+      (separatedString "" // { name = "string"; });
   passwdEntry =
     type:
     restricted type (s: !(lib.hasInfix ":" s || lib.hasInfix "\n" s)) {
@@ -240,9 +242,23 @@ rec {
     }:
     noun "path"
       (
-        (if absolute == null then "" else if absolute then "absolute " else "relative ")
+        (
+          if absolute == null then
+            ""
+          else if absolute then
+            "absolute "
+          else
+            "relative "
+        )
         + "path"
-        + (if inStore == null then "" else if inStore then " in the Nix store" else " not in the Nix store")
+        + (
+          if inStore == null then
+            ""
+          else if inStore then
+            " in the Nix store"
+          else
+            " not in the Nix store"
+        )
       )
       (
         x:
@@ -271,13 +287,14 @@ rec {
       if isPath value || isString value && !hasContext value then lib.toDerivation value else value;
   };
   shellPackage = restricted package (x: isDerivation x && x ? shellPath) { };
-  pkgs = restricted (types.unique { message = "a package set cannot be merged with another"; } types.attrs)
-    (x: x._type or null == "pkgs")
-    {
-      name = "pkgs";
-      descriptionClass = "noun";
-      description = "Nixpkgs package set";
-    };
+  pkgs =
+    restricted (types.unique { message = "a package set cannot be merged with another"; } types.attrs)
+      (x: x._type or null == "pkgs")
+      {
+        name = "pkgs";
+        descriptionClass = "noun";
+        description = "Nixpkgs package set";
+      };
 
   # The type of types.
   optionType = noun "optionType" "optionType" (x: isAttrs x && x._type or null == "option-type") {

@@ -68,8 +68,7 @@ rec {
       name = "submodule";
       description = if description != null then description else freeformType.description or "submodule";
       check = isModule;
-      merge =
-        loc: defs: (evaluate loc (last loc) (map asModule defs)).config;
+      merge = loc: defs: (evaluate loc (last loc) (map asModule defs)).config;
       emptyValue.value = { };
       getSubOptions =
         prefix:
@@ -103,7 +102,9 @@ rec {
                 a.specialArgs // b.specialArgs
               else
                 throw "a submodule is declared several times, with the same specialArgs: ${toString both}";
-            shorthandOnlyDefinesConfig = agreed "shorthandOnlyDefinesConfig" a.shorthandOnlyDefinesConfig b.shorthandOnlyDefinesConfig;
+            shorthandOnlyDefinesConfig =
+              agreed "shorthandOnlyDefinesConfig" a.shorthandOnlyDefinesConfig
+                b.shorthandOnlyDefinesConfig;
             description = agreed "descriptions" a.description b.description;
             class = agreed "classes" a.class b.class;
           };
