@@ -97,16 +97,8 @@ let
   nearest =
     name: names:
     let
-      limit =
-        let
-          third = stringLength name / 3;
-        in
-        if third < 1 then
-          1
-        else if third > 4 then
-          4
-        else
-          third;
+      # A third of the name may be wrong, and of short names a character or two.
+      limit = lib.max 1 (lib.min 4 ((stringLength name + 1) / 3));
       lower = lib.toLower name;
       close = filter (n: n != name && lib.levenshteinAtMost limit lower (lib.toLower n)) names;
       ranked = map (n: {
@@ -212,7 +204,9 @@ rec {
         if def ? parent && loc != [ ] then unsafeGetAttrPos (toString (lib.last loc)) def.parent else null;
       file = toString def.file;
     in
-    if position != null && (toString position.file == file || file == lib.unknownModule) then
+    if def ? list then
+      place (lib.init loc) def.list
+    else if position != null && (toString position.file == file || file == lib.unknownModule) then
       showPosition position
     else
       file;
@@ -314,9 +308,28 @@ rec {
       kinds = lib.unique (map (def: kindOf def.value) defs);
       hint = hintFor type (head defs).value;
     in
-    "The option `${showOption loc}' has a value that is not of type `${type.description}', but ${concatStringsSep " and " kinds}:${showDefsAt loc defs}"
+    "${subject loc} that is not of type `${type.description}', but ${concatStringsSep " and " kinds}:${showDefsAt loc defs}"
     + (if hint != null then "\nhint: ${hint}" else "")
-    + (if example != null then "\nexample: ${showOption loc} = ${example};" else "");
+    + (if example != null then "\nexample: ${assignment loc example}" else "");
+
+  # Elements of lists have no name of their own.
+  elementNumber =
+    loc:
+    if loc == [ ] then
+      null
+    else
+      builtins.match "\\[definition [0-9]+-entry ([0-9]+)]" (toString (lib.last loc));
+  subject =
+    loc:
+    let
+      number = elementNumber loc;
+    in
+    if number == null then
+      "The option `${showOption loc}' has a value"
+    else
+      "The option `${showOption (lib.init loc)}' has an element (number ${head number})";
+  assignment =
+    loc: value: if elementNumber loc == null then "${showOption loc} = ${value};" else value;
 
   hintFor =
     type: value:

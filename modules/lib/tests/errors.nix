@@ -45,6 +45,10 @@ let
     expr = (configOf { services.opensshd.enable = true; }).services.openssh.enable;
     messages = [ "The option `services.opensshd.enable' does not exist." "${at "unknown-option"}" "did you mean `services.openssh.enable'?" ];
   };
+  swapped-letters = {
+    expr = (configOf { services.opnessh.enable = true; }).services.openssh.enable;
+    messages = [ "did you mean `services.openssh.enable'?" ];
+  };
   unknown-option-of-another-name = {
     expr = (configOf { networking.host = "x"; }).services.openssh.enable;
     messages = [ "The option `networking.host' does not exist." ];
@@ -80,7 +84,7 @@ let
   };
   wrong-type-of-an-element = {
     expr = builtins.deepSeq (configOf { services.openssh.ports = [ 22 "x" ]; }).services.openssh.ports 0;
-    messages = [ "The option `services.openssh.ports.[definition 1-entry 2]' has a value that is not of type `16 bit unsigned integer" ": \"x\"" ];
+    messages = [ "The option `services.openssh.ports' has an element (number 2) that is not of type `16 bit unsigned integer" "${at "wrong-type-of-an-element"}" ": \"x\"" ];
   };
   list-without-brackets = {
     expr = (configOf { services.openssh.ports = 22; }).services.openssh.ports;

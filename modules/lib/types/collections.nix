@@ -51,9 +51,11 @@ let
     let
       value = elemAt def.value m;
       here = loc ++ [ "[definition ${toString (n + 1)}-entry ${toString (m + 1)}]" ];
+      # Errors say where the list stands.
       single = {
         inherit (def) file;
         inherit value;
+        list = def;
       };
       evaluated = evalDefinitions here option [ single ];
     in
