@@ -9,7 +9,9 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod effects;
 mod hostile;
+mod prompt;
 mod same;
 mod text;
 
@@ -72,4 +74,11 @@ fn objects(store: &Path) -> BTreeMap<String, Vec<u8>> {
         objects.insert(name, bytes);
     }
     objects
+}
+
+/// Store objects may not be written, so that a temporary folder with a store does not go by itself.
+fn writable(folder: &Path) {
+    let mut chmod = Command::new("chmod");
+    chmod.args(["-R", "u+w"]).arg(folder);
+    assert!(chmod.status().unwrap().success());
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::text::{Choices, derivations};
-use super::{objects, ours, run, theirs};
+use super::{objects, ours, run, theirs, writable};
 
 /// What expressions refer to.
 fn prepare(folder: &Path) {
@@ -59,13 +59,6 @@ fn check(expression: &str) -> Result<(), String> {
     };
     writable(home.path());
     result
-}
-
-/// Store objects may not be written, so that a temporary folder with a store does not go by itself.
-fn writable(folder: &Path) {
-    let mut chmod = std::process::Command::new("chmod");
-    chmod.args(["-R", "u+w"]).arg(folder);
-    assert!(chmod.status().unwrap().success());
 }
 
 #[test]

@@ -97,10 +97,11 @@ mod tests {
             "1 +",
             "/* c",
             "if true then 1",
+            "a.b or",
         ] {
             assert!(is_unfinished(text), "{text}");
         }
-        for text in ["1", "1 )", "{ a = 1 }", "x y", "<", "a.b or"] {
+        for text in ["1", "1 )", "{ a = 1 }", "x y", "<"] {
             assert!(!is_unfinished(text), "{text}");
         }
     }
