@@ -1,0 +1,184 @@
+//! The evaluator against Debian's nix-bin on random programs: the same value, or both fail.
+//!
+//! Where current Nix differs from the 2.8 that runs here, we follow current Nix; [`differs_by_age`]
+//! knows these programs by what we say about them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail as tests do"
+)]
+
+mod programs;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+
+use bumpalo::Bump;
+use cairn_evaluator::builtins::TABLES;
+use cairn_evaluator::io::MemoryIo;
+use cairn_evaluator::load::Text;
+use cairn_evaluator::print::Paths;
+use cairn_evaluator::string::ContextBuilder;
+use cairn_evaluator::{Evaluator, Options, Origin};
+use programs::program;
+use proptest::prelude::*;
+
+/// How many programs one process of Nix evaluates.
+const BATCH: usize = 60;
+
+/// How many of the programs that we say fail are tried, each in a process of its own.
+const FAILING: usize = 5;
+
+/// A value as JSON, or why there is none.
+type Outcome = Result<String, String>;
+
+fn ours(text: &str) -> Outcome {
+    cairn_evaluator::with_stack(1 << 30, || ours_here(text)).unwrap()
+}
+
+fn ours_here(text: &str) -> Outcome {
+    let arena = Bump::new();
+    let io = MemoryIo::new();
+    let mut evaluator = Evaluator::new(&arena, &io, Options::default(), TABLES);
+    let text = Text {
+        origin: Origin::String,
+        bytes: text.as_bytes(),
+        base: folder().as_os_str().as_encoded_bytes(),
+        library: false,
+    };
+    let mut json = Vec::new();
+    evaluator
+        .evaluate_text(text, None)
+        .and_then(|value| {
+            let context = &mut ContextBuilder::default();
+            evaluator.print_json(value, Paths::Copied, &mut json, context)
+        })
+        .map_err(|error| error.to_string())?;
+    Ok(String::from_utf8(json).unwrap())
+}
+
+/// Where the programs lie, for both sides.
+fn folder() -> &'static Path {
+    static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
+    FOLDER.path()
+}
+
+fn theirs(text: &str) -> Outcome {
+    let file = folder().join("program.nix");
+    std::fs::write(&file, text).unwrap();
+    let output = Command::new("nix-instantiate")
+        .args(["--eval", "--strict", "--json", "--readonly-mode"])
+        .arg(&file)
+        .stdin(Stdio::null())
+        .output()
+        .expect("nix-instantiate runs: apt-get install nix-bin");
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout)
+            .trim_end()
+            .to_owned());
+    }
+    Err(String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// Whether current Nix fails where 2.8 does not, or the other way round, and we are with current.
+fn differs_by_age(ours: &Outcome) -> bool {
+    const SAID: &[&str] = &[
+        // 2.8 wraps around.
+        "integer overflow",
+        // 2.8 writes any bytes.
+        "UTF-8",
+        // 2.8 looks at the function of `map` and the like only when there is something to map.
+        "while a function was expected",
+    ];
+    ours.as_ref()
+        .is_err_and(|error| SAID.iter().any(|said| error.contains(said)))
+}
+
+/// JSON without what depends on the version: 2.8 writes whole floats without a fraction.
+fn normal(json: &str) -> String {
+    json.replace(".0", "")
+}
+
+/// Whether one program has the same outcome on both sides; if not, both.
+fn check_one(text: &str, ours: &Outcome) -> Result<(), String> {
+    if differs_by_age(ours) {
+        return Ok(());
+    }
+    let theirs = theirs(text);
+    match (ours, &theirs) {
+        (Ok(ours), Ok(theirs)) if normal(ours) == normal(theirs) => Ok(()),
+        (Err(_), Err(_)) => Ok(()),
+        // 2.8 computes all replacements, even of what does not occur.
+        (Ok(_), Err(_)) if text.contains("replaceStrings") => Ok(()),
+        _ => Err(format!("{text}\n  ours: {ours:?}\n  theirs: {theirs:?}\n")),
+    }
+}
+
+/// A program that differs, made from as few of the choices as still make it differ.
+fn smallest(choices: &[u8], found: String) -> String {
+    let mut length = 1;
+    while length < choices.len() {
+        let text = program(&choices[..length]);
+        if let Err(smaller) = check_one(&text, &ours(&text)) {
+            return smaller;
+        }
+        length += length.div_ceil(4);
+    }
+    found
+}
+
+/// The programs of these choices whose outcomes differ.
+fn differences(all: &[Vec<u8>]) -> Vec<String> {
+    let made: Vec<(&Vec<u8>, String, Outcome)> = all
+        .iter()
+        .map(|choices| {
+            let text = program(choices);
+            let ours = ours(&text);
+            (choices, text, ours)
+        })
+        .collect();
+    let (good, bad): (Vec<_>, Vec<_>) = made.iter().partition(|(.., ours)| ours.is_ok());
+    let mut suspects: Vec<_> = bad.into_iter().take(FAILING).collect();
+    for batch in good.chunks(BATCH) {
+        let list: String = batch
+            .iter()
+            .map(|(_, text, _)| format!("({text})\n"))
+            .collect();
+        let expected = batch.iter().filter_map(|(.., ours)| ours.as_deref().ok());
+        let expected = format!("[{}]", expected.collect::<Vec<_>>().join(","));
+        let same =
+            theirs(&format!("[ {list} ]")).is_ok_and(|theirs| normal(&theirs) == normal(&expected));
+        if !same {
+            suspects.extend(batch);
+        }
+    }
+    suspects
+        .into_iter()
+        .filter_map(|(choices, text, ours)| {
+            let found = check_one(text, ours).err()?;
+            Some(smallest(choices, found))
+        })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 30,
+        // The programs are made smaller here, with far fewer runs of Nix.
+        max_shrink_iters: 0,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn values_are_the_same(
+        choices in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..120), BATCH)
+    ) {
+        let differences = differences(&choices);
+        prop_assert!(differences.is_empty(), "\n{}", differences.join("\n"));
+    }
+}
