@@ -117,6 +117,7 @@ let
     option ntp_servers
     option interface_mtu
     nohook lookup-hostname
+    nodev
     denyinterfaces ${lib.concatStringsSep " " (refused ++ virtual ++ cfg.dhcpcd.denyInterfaces)}
     ${optionalString (allowInterfaces != [ ]) "allowinterfaces ${lib.concatStringsSep " " allowInterfaces}"}
     ${optionalString (!cfg.enableIPv6 || !cfg.dhcpcd.IPv6rs) "noipv6rs"}

@@ -83,6 +83,7 @@ in
       __CAIRN_BASHRC_SOURCED=1
       if [ -z "''${__CAIRN_ENVIRONMENT_SET-}" ]; then . /etc/set-environment; fi
       if [ -z "''${__CAIRN_PROFILE_SOURCED-}" ]; then
+        :
         ${environment.shellInit}
         ${cfg.shellInit}
       fi

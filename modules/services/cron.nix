@@ -91,7 +91,6 @@ in
         process.argv = [
           "${pkgs.cron}/bin/cron"
           "-f"
-          "-P"
           "-L"
           "5"
         ];

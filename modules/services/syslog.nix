@@ -1,5 +1,5 @@
-# What programs write to `/dev/log`, and the kernel's log: kept in files of bounded size. Services'
-# own output is in `/var/log/cairn`, and the supervisor bounds it by itself.
+# What programs write to `/dev/log`, and the kernel's log: the output of a service, which the
+# supervisor keeps in files of bounded size, as that of all others.
 {
   config,
   lib,
@@ -23,22 +23,7 @@ in
         type = types.bool;
         default = true;
         example = false;
-        description = "Whether what programs write to {file}`/dev/log` is kept.";
-      };
-      file = mkOption {
-        type = types.strMatching "/.+";
-        default = "/var/log/messages";
-        description = "Where it is kept.";
-      };
-      maxSize = mkOption {
-        type = types.ints.positive;
-        default = 1024;
-        description = "Size in KiB at which the file becomes an older one.";
-      };
-      keep = mkOption {
-        type = types.ints.between 0 99;
-        default = 2;
-        description = "How many older ones are kept.";
+        description = "Whether what programs write to {file}`/dev/log` is kept: {command}`cairn log syslogd` shows it.";
       };
       remote = mkOption {
         type = types.nullOr types.str;
@@ -59,7 +44,7 @@ in
       extraConfig = mkOption {
         type = types.lines;
         default = "";
-        description = "Not supported: everything goes to one file.";
+        description = "Not supported: everything is in the log of the service `syslogd`.";
       };
       extraParams = mkOption {
         type = types.listOf types.str;
@@ -87,7 +72,7 @@ in
       }
       {
         assertion = cfg.extraConfig == "" && cfg.defaultConfig == "";
-        message = "services.syslogd.extraConfig and defaultConfig are not supported: everything goes to services.syslogd.file.";
+        message = "services.syslogd.extraConfig and defaultConfig are not supported: everything is in the log of the service syslogd.";
       }
     ];
     system.services = mkIf cfg.enable {
@@ -98,11 +83,7 @@ in
           "syslogd"
           "-n"
           "-O"
-          cfg.file
-          "-s"
-          (toString cfg.maxSize)
-          "-b"
-          (toString cfg.keep)
+          "-"
         ]
         ++ optionals (cfg.remote != null) [
           "-L"
@@ -110,10 +91,7 @@ in
           cfg.remote
         ]
         ++ cfg.extraParams;
-        process.umask = "0027";
-        before = [
-          "network-pre.target"
-        ];
+        before = [ "network-pre.target" ];
       };
       klogd = mkIf cfg.kernelLog {
         description = "The kernel's log";

@@ -125,17 +125,28 @@ impl Autoload {
         }
     }
 
+    /// A module that finds none of its devices is passed over, unless it is the last one: of several
+    /// that do the same (a checksum, in special instructions of a processor or without them) one is
+    /// enough, and the kernel itself refuses what lacks a module that it cannot do without.
     fn apply(&mut self, steps: &[Step]) -> Result<usize, ModuleError> {
         let mut fresh = 0;
-        for step in steps {
+        for (place, step) in steps.iter().enumerate() {
             if self.loaded.contains(&step.name) {
                 continue;
             }
             let start = Instant::now();
             let path = self.directory.join(&step.path);
-            if module::load(&path, self.policy.parameters(&step.name))? == Loaded::Now {
-                log::debug!("module {} loaded in {:?}", step.name, start.elapsed());
-                fresh += 1;
+            match module::load(&path, self.policy.parameters(&step.name)) {
+                Ok(Loaded::Now) => {
+                    log::debug!("module {} loaded in {:?}", step.name, start.elapsed());
+                    fresh += 1;
+                }
+                Ok(_) => {}
+                Err(error) if error.has_no_device() && place + 1 < steps.len() => {
+                    log::debug!("passed over: {error}");
+                    continue;
+                }
+                Err(error) => return Err(error),
             }
             self.loaded.insert(step.name.clone());
         }
