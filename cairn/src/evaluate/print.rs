@@ -21,12 +21,8 @@ pub fn print<'e>(
     let mut out = match format {
         Format::Nix(Depth::Shallow) => e.print(value, Style::OUTERMOST)?,
         Format::Nix(Depth::Whole) => e.print(value, Style::WHOLE)?,
-        Format::Plain(depth) => {
-            if depth == Depth::Whole {
-                e.force_deep(value)?;
-            }
-            e.print(value, Style::PLAIN)?
-        }
+        Format::Plain(Depth::Shallow) => e.print(value, Style::PLAIN)?,
+        Format::Plain(Depth::Whole) => e.print(value, Style::STRICT)?,
         Format::Json => {
             let mut out = Vec::new();
             e.print_json(value, Paths::Copied, &mut out, context)?;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::attrs::Attrs;
-use crate::error::Result;
+use crate::error::{Result, Traced as _};
 use crate::evaluator::Evaluator;
 use crate::known;
 use crate::show::{show_float, show_name, show_string};
@@ -38,6 +38,11 @@ impl Style {
         lines: false,
         depth: usize::MAX,
     };
+    /// As `nix-instantiate --eval --strict` shows values.
+    pub const STRICT: Self = Self {
+        force: true,
+        ..Self::PLAIN
+    };
     /// As `trace` shows values: in one line, nothing is computed.
     pub const SHALLOW: Self = Self {
         dialect: Dialect::Guillemets,
@@ -70,9 +75,17 @@ impl<'e> Evaluator<'e> {
             indent: 0,
             out: Vec::new(),
         };
-        printer.value(self, value, 0)?;
+        printer.value(self, value, None, 0)?;
         Ok(printer.out)
     }
+}
+
+/// Where a value lies.
+#[derive(Clone, Copy)]
+struct Place {
+    address: usize,
+    /// Whether it is computed for this place, rather than taken from a variable.
+    computed: bool,
 }
 
 struct Printer {
@@ -92,7 +105,14 @@ impl Printer {
         self.style.dialect == Dialect::Guillemets
     }
 
-    fn value<'e>(&mut self, e: &mut Evaluator<'e>, value: Value<'e>, depth: usize) -> Result<()> {
+    /// A value, and where it lies if it is in a list or set.
+    fn value<'e>(
+        &mut self,
+        e: &mut Evaluator<'e>,
+        value: Value<'e>,
+        place: Option<Place>,
+        depth: usize,
+    ) -> Result<()> {
         e.check_stack()?;
         let value = if self.style.force {
             e.force(value)?
@@ -106,7 +126,7 @@ impl Printer {
             Value::Float(number) => self.text(&show_float(number)),
             Value::String(string) => show_string(&mut self.out, string.bytes()),
             Value::Path(path) => self.out.extend_from_slice(path.bytes()),
-            Value::List(list) => self.list(e, list, depth)?,
+            Value::List(list) => self.list(e, list, place, depth)?,
             Value::Attrs(attrs) => self.attrs(e, attrs, depth)?,
             Value::Lambda(closure) if self.guillemets() => self.lambda(e, closure),
             Value::Lambda(_) => self.text("<LAMBDA>"),
@@ -137,28 +157,60 @@ impl Printer {
         Ok(())
     }
 
-    /// Whether something was shown before; then only that is said.
-    fn repeated<T>(&mut self, shown: &T) -> bool {
-        let new = self.seen.insert(std::ptr::from_ref(shown).addr());
-        if !new {
+    /// What lies in a slot of a list or set.
+    fn element<'e>(
+        &mut self,
+        e: &mut Evaluator<'e>,
+        slot: &'e Slot<'e>,
+        depth: usize,
+    ) -> Result<()> {
+        let mut origin = slot;
+        while let Value::Thunk(other) = origin.state() {
+            origin = other;
+        }
+        let place = Place {
+            address: std::ptr::from_ref(origin).addr(),
+            computed: matches!(slot.state(), Value::Suspended(_) | Value::Generated(_)),
+        };
+        self.value(e, slot.value(), Some(place), depth)
+    }
+
+    /// Says that something was shown before, if it was.
+    fn repeated(&mut self, before: bool) -> bool {
+        if before {
             self.text("«repeated»");
         }
-        !new
+        before
     }
 
-    fn list<'e>(&mut self, e: &mut Evaluator<'e>, list: &'e List<'e>, depth: usize) -> Result<()> {
-        if !list.is_empty() && self.repeated(list) {
-            return Ok(());
-        }
-        self.elements(e, list, depth)
+    /// Whether a list was shown before.
+    ///
+    /// Nix keeps a list of one or two elements where the value lies that holds it: what an
+    /// expression computes for an element is a copy, which is not the same as its original.
+    fn list_repeated(&mut self, list: &List<'_>, place: Option<Place>) -> bool {
+        let address = std::ptr::from_ref(list).addr();
+        let before = match (list.len(), place) {
+            (0, _) | (1..=2, None) => false,
+            (1..=2, Some(place)) => {
+                let place_seen = !self.seen.insert(place.address);
+                let list_seen = !place.computed && !self.seen.insert(address);
+                place_seen || list_seen
+            }
+            _ => !self.seen.insert(address),
+        };
+        self.repeated(before)
     }
 
-    fn elements<'e>(
+    fn list<'e>(
         &mut self,
         e: &mut Evaluator<'e>,
         list: &'e List<'e>,
+        place: Option<Place>,
         depth: usize,
     ) -> Result<()> {
+        if self.list_repeated(list, place) {
+            return Ok(());
+        }
         if depth >= self.style.depth {
             self.text("[ ... ]");
             return Ok(());
@@ -166,39 +218,17 @@ impl Printer {
         let lines = self.own_lines(e, list.len(), list.get(0))?;
         self.text("[");
         self.indent += 2;
-        for slot in list.slots() {
+        for (index, slot) in list.slots().iter().enumerate() {
             self.space(lines);
-            self.element(e, slot, depth + 1)?;
+            self.element(e, slot, depth + 1).while_(
+                || format!("while evaluating element {index} of a list"),
+                crate::source::Place::NONE,
+            )?;
         }
         self.indent -= 2;
         self.space(lines);
         self.text("]");
         Ok(())
-    }
-
-    /// An element of a list. Nix keeps the elements of a short list in the value itself, so that
-    /// for it the same short list in two places is two: it shows a list in itself once more.
-    fn element<'e>(
-        &mut self,
-        e: &mut Evaluator<'e>,
-        slot: &'e Slot<'e>,
-        depth: usize,
-    ) -> Result<()> {
-        let value = slot.value();
-        let value = if self.style.force {
-            e.force(value)?
-        } else {
-            value
-        };
-        match value {
-            Value::List(list) if matches!(list.len(), 1 | 2) => {
-                if self.repeated(slot) {
-                    return Ok(());
-                }
-                self.elements(e, list, depth)
-            }
-            value => self.value(e, value, depth),
-        }
     }
 
     fn attrs<'e>(
@@ -207,7 +237,10 @@ impl Printer {
         attrs: &'e Attrs<'e>,
         depth: usize,
     ) -> Result<()> {
-        if (self.guillemets() || !attrs.is_empty()) && self.repeated(attrs) {
+        let address = std::ptr::from_ref(attrs).addr();
+        let counts = self.guillemets() || !attrs.is_empty();
+        let before = counts && !self.seen.insert(address);
+        if self.repeated(before) {
             return Ok(());
         }
         if self.style.force && self.guillemets() && e.is_derivation(attrs)? {
@@ -222,11 +255,16 @@ impl Printer {
         let lines = self.own_lines(e, sorted.len(), first)?;
         self.text("{");
         self.indent += 2;
-        for (name, value) in sorted {
+        for (name, _) in sorted {
             self.space(lines);
             show_name(&mut self.out, e.name(name));
             self.text(" = ");
-            self.value(e, value, depth + 1)?;
+            let Some(slot) = attrs.slot(name) else {
+                continue;
+            };
+            if let Err(error) = self.element(e, slot, depth + 1) {
+                return Err(e.attribute_frame(error, attrs, name));
+            }
             self.text(";");
         }
         self.indent -= 2;
