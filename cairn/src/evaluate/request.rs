@@ -172,6 +172,10 @@ impl Default for Language {
 
 /// What is told on standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one switch of the command line"
+)]
 pub struct Report {
     /// Errors with their whole chain.
     pub trace: bool,

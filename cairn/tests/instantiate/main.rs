@@ -63,7 +63,7 @@ fn objects(store: &Path) -> BTreeMap<String, Vec<u8>> {
     for entry in fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
         let name = entry.file_name().into_string().unwrap();
-        if name.ends_with(".lock") || name == ".links" {
+        if name.as_bytes().ends_with(b".lock") || name == ".links" {
             continue;
         }
         let bytes = if entry.file_type().unwrap().is_file() {
