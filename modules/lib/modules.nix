@@ -6,14 +6,17 @@ let
   inherit (builtins)
     addErrorContext
     all
+    any
     attrNames
     attrValues
     catAttrs
     concatLists
     concatMap
     elem
+    elemAt
     filter
     foldl'
+    genList
     genericClosure
     head
     isAttrs
@@ -29,7 +32,6 @@ let
     ;
   inherit (lib)
     diagnostics
-    imap1
     isFunction
     isOption
     mkOption
@@ -38,42 +40,40 @@ let
     types
     unknownModule
     ;
-  inherit (lib.properties) mkIf mkMerge pushDown;
+  inherit (lib.properties) isProperty mkMerge pushDown;
   inherit (lib.definitions) evalOption;
 
   # What every evaluation declares of itself.
-  internalModule = {
-    _file = "<module system>";
-    key = "<module system>";
-    disabledModules = [ ];
-    imports = [ ];
-    config = { };
-    options._module = {
-      args = mkOption {
-        type = types.lazyAttrsOf types.raw;
-        internal = true;
-        description = "Arguments that are passed to each module, beside `config`, `options`, `lib` and the special ones.";
-      };
-      check = mkOption {
-        type = types.bool;
-        internal = true;
-        default = true;
-        description = "Whether a definition of an option that nothing declares is an error.";
-      };
-      freeformType = mkOption {
-        type = types.nullOr types.optionType;
-        internal = true;
-        default = null;
-        description = "The type of all definitions together for which no option is declared.";
-      };
-      specialArgs = mkOption {
-        type = types.raw;
-        readOnly = true;
-        internal = true;
-        description = "Arguments that can be used in `imports` too.";
-      };
+  internalOptions = {
+    args = mkOption {
+      type = types.lazyAttrsOf types.raw;
+      internal = true;
+      default = { };
+      description = "Arguments that are passed to each module, beside `config`, `options`, `lib` and the special ones.";
     };
+    check = mkOption {
+      type = types.bool;
+      internal = true;
+      default = true;
+      description = "Whether a definition of an option that nothing declares is an error.";
+    };
+    freeformType = mkOption {
+      type = types.nullOr types.optionType;
+      internal = true;
+      default = null;
+      description = "The type of all definitions together for which no option is declared.";
+    };
+    specialArgs = specialArgsOption { };
   };
+  specialArgsOption =
+    default:
+    mkOption {
+      type = types.raw;
+      readOnly = true;
+      internal = true;
+      inherit default;
+      description = "Arguments that can be used in `imports` too.";
+    };
 in
 rec {
   evalModules =
@@ -89,54 +89,70 @@ rec {
       class ? null,
     }:
     let
-      selfModule = internalModule // {
-        config._module = {
-          inherit args specialArgs;
+      collected = collectModules class (toString (specialArgs.modulesPath or "")) modules (
+        {
+          inherit
+            lib
+            options
+            config
+            specialArgs
+            extendModules
+            ;
+          _class = class;
+          _prefix = prefix;
         }
-        // (if check then { } else { check = mkOptionDefault false; });
-      };
-
-      collected =
-        collectModules class (toString (specialArgs.modulesPath or "")) (modules ++ [ selfModule ])
-          (
-            {
-              inherit
-                lib
-                options
-                config
-                specialArgs
-                extendModules
-                ;
-              _class = class;
-              _prefix = prefix;
-            }
-            // specialArgs
-          );
+        // specialArgs
+      );
 
       # What is imported comes before what imports it.
       ordered = lib.reverseList collected;
-      merged =
-        mergeTree prefix
-          (map (m: {
+      declarations = [
+        {
+          file = "<module system>";
+          options._module =
+            if specialArgs == { } then
+              internalOptions
+            else
+              internalOptions // { specialArgs = specialArgsOption specialArgs; };
+        }
+      ]
+      ++ concatMap (
+        m:
+        if m.options == { } then
+          [ ]
+        else
+          [
+            {
+              file = m._file;
+              inherit (m) options;
+            }
+          ]
+      ) ordered;
+      definitions =
+        (if args == { } then [ ] else [ (ownDefinition { inherit args; }) ])
+        ++ (if check then [ ] else [ (ownDefinition { check = mkOptionDefault false; }) ])
+        ++ concatMap (
+          m:
+          pushDown {
             file = m._file;
-            inherit (m) options;
-          }) ordered)
-          (
-            concatMap (
-              m:
-              pushDown {
-                file = m._file;
-                value = m.config;
-              }
-            ) ordered
-          );
+            value = m.config;
+          }
+        ) ordered;
+      ownDefinition = value: {
+        file = "<module system>";
+        value._module = value;
+      };
+      merged = mergeTree prefix declarations definitions;
+
+      # Most evaluations say nothing of themselves: then nothing has to be merged to know that.
+      internals = filter (d: d.value ? _module) definitions;
+      says = name: any (d: isProperty d.value._module || d.value._module ? ${name}) internals;
+      freeformType = if says "freeformType" then merged.config._module.freeformType else null;
+      isChecked = if says "check" then merged.config._module.check else true;
 
       options = merged.options;
-      freeformType = merged.config._module.freeformType;
       config =
-        if freeformType == null then
-          merged.config
-        else if merged.unmatched == [ ] then
+        if freeformType == null || merged.unmatched == [ ] then
           merged.config
         else
           lib.recursiveUpdate (freeformType.merge prefix (
@@ -147,7 +163,7 @@ rec {
           )) merged.config;
 
       unknown =
-        if config._module.check && freeformType == null && merged.unmatched != [ ] then
+        if freeformType == null && merged.unmatched != [ ] && isChecked then
           throw (
             diagnostics.unknownOptions prefix options (
               map (def: def // { path = lib.drop (length prefix) def.loc; }) merged.unmatched
@@ -193,11 +209,11 @@ rec {
       loadAll =
         file: key: imports:
         if isList imports then
-          imap1 (n: load file "${key}:anon-${toString n}") imports
+          genList (n: load file "${key}:anon-${toString (n + 1)}" (elemAt imports n)) (length imports)
         else
           throw "`imports' of the module `${file}' has to be a list, but is ${diagnostics.kindOf imports}; write imports = [ … ];";
       start = loadAll unknownModule "" modules;
-      operator = m: loadAll m._file m.key m.imports;
+      operator = m: if m.imports == [ ] then [ ] else loadAll m._file m.key m.imports;
       everything = genericClosure {
         startSet = start;
         inherit operator;
@@ -234,6 +250,8 @@ rec {
       in
       if kind == "module" then
         unifyModuleSyntax class file key m
+      else if kind == "located" then
+        loadModule class args m.file key m.module
       else if kind == "if" || kind == "override" || kind == "merge" then
         unifyModuleSyntax class file key { config = m; }
       else if kind == "configuration" then
@@ -366,6 +384,11 @@ rec {
     _file = file;
     imports = [ module ];
   };
+  # The same at less cost: for the modules of types, which are loaded for each of their values.
+  located = file: module: {
+    _type = "located";
+    inherit file module;
+  };
 
   # -- merging
 
@@ -407,7 +430,12 @@ rec {
         let
           loc = prefix ++ [ name ];
           defs = defined.${name} or [ ];
-          optionCount = foldl' (n: e: if isOption e.options then n + 1 else n) 0 entries;
+          # Usually there is one.
+          optionCount =
+            if length entries == 1 then
+              if (head entries).options._type or null == "option" then 1 else 0
+            else
+              foldl' (n: e: if isOption e.options then n + 1 else n) 0 entries;
         in
         if optionCount == 0 then
           mergeTree loc entries (concatMap pushDown defs)
@@ -424,9 +452,9 @@ rec {
         if definitions == [ ] then
           [ ]
         else
-          concatLists (catAttrs "unmatched" (attrValues nodes))
-          ++ concatLists (
-            attrValues (
+          concatLists (
+            catAttrs "unmatched" (attrValues nodes)
+            ++ attrValues (
               mapAttrs (name: map (def: def // { loc = prefix ++ [ name ]; })) (
                 removeAttrs defined (attrNames declared)
               )
@@ -525,7 +553,7 @@ rec {
     else if type.getSubModules or null == null then
       type
     else
-      type.substSubModules (map (setDefaultModuleLocation entry.file) type.getSubModules);
+      type.substSubModules (map (located entry.file) type.getSubModules);
 
   # Some declare an option where others declare a set of options. Into a submodule they can be merged.
   mixed =

@@ -71,7 +71,7 @@ rec {
   defaultOrderPriority = 1000;
   mkAfter = mkOrder 1500;
 
-  isProperty = value: isAttrs value && value ? _type && kinds ? ${value._type};
+  isProperty = value: value ? _type && kinds ? ${value._type};
 
   # The definitions of an attribute set with what stands around it moved to its attributes, so
   # that they can be looked at without deciding any condition. `source` is then the set as it was.
