@@ -215,7 +215,7 @@ impl Printer {
             self.text("[ ... ]");
             return Ok(());
         }
-        let lines = self.own_lines(e, list.len(), list.get(0))?;
+        let lines = self.own_lines(e, list.len(), || list.get(0))?;
         self.text("[");
         self.indent += 2;
         for (index, slot) in list.slots().iter().enumerate() {
@@ -250,18 +250,21 @@ impl Printer {
             self.text("{ ... }");
             return Ok(());
         }
-        let sorted = e.sorted(attrs);
-        let first = e.sorted(attrs).next().map(|(_, value)| value);
-        let lines = self.own_lines(e, sorted.len(), first)?;
+        let flat = attrs.flat(e.arena());
+        let order = flat.shape().by_name(e.symbols(), e.arena());
+        let slot = |index: &u32| flat.slots().get(*index as usize);
+        let first = || order.first().and_then(slot).map(Slot::value);
+        let lines = self.own_lines(e, order.len(), first)?;
         self.text("{");
         self.indent += 2;
-        for (name, _) in sorted {
+        for index in order {
+            let name = flat.shape().names().get(*index as usize);
+            let (Some(name), Some(slot)) = (name.copied(), slot(index)) else {
+                continue;
+            };
             self.space(lines);
             show_name(&mut self.out, e.name(name));
             self.text(" = ");
-            let Some(slot) = attrs.slot(name) else {
-                continue;
-            };
             if let Err(error) = self.element(e, slot, depth + 1) {
                 return Err(e.attribute_frame(error, attrs, name));
             }
@@ -275,17 +278,19 @@ impl Printer {
 
     /// Whether the elements of a list or set stand on lines of their own: if there are several, or
     /// the only one has elements itself.
+    ///
+    /// Looking at a slot changes what [`Printer::element`] sees, so only lines make it look.
     fn own_lines<'e>(
         &self,
         e: &mut Evaluator<'e>,
         count: usize,
-        first: Option<Value<'e>>,
+        first: impl FnOnce() -> Option<Value<'e>>,
     ) -> Result<bool> {
-        Ok(self.style.lines
-            && match (count, first) {
-                (1, Some(only)) => matches!(e.force(only)?, Value::List(_) | Value::Attrs(_)),
-                (count, _) => count > 1,
-            })
+        if !self.style.lines || count != 1 {
+            return Ok(self.style.lines && count > 1);
+        }
+        let only = e.force(first().unwrap_or(Value::Null))?;
+        Ok(matches!(only, Value::List(_) | Value::Attrs(_)))
     }
 
     fn space(&mut self, line: bool) {
