@@ -336,6 +336,7 @@ pub struct Fmt {
 
 /// Which configuration, and where its parts come from: for all verbs that evaluate one.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct ConfigurationArguments {
     /// The configuration, or a folder with a configuration.nix
     #[arg(

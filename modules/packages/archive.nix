@@ -65,7 +65,8 @@ let
         inherit meta;
         # Debian's packages that this one depends on, by name.
         inherit dependencies;
-        passthru = { inherit dependencies; };
+        # The object itself: naming its path is not noted.
+        passthru = { inherit dependencies object; };
         override = _: self;
         overrideAttrs = _: throw "pkgs.${name} is a binary package of Debian: it has no attributes to override";
       };

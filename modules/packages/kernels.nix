@@ -13,11 +13,12 @@ let
       images = builtins.filter isImage wanted.dependencies;
       image = if images == [ ] then name else builtins.head images;
       release = cut image;
+      inherit (below.${image}.passthru) object;
       self = below.${image} // {
         pname = "linux";
         # It is the package without a version that belongs into the lock.
-        outPath = builtins.seq wanted.outPath below.${image}.outPath;
-        drvPath = builtins.seq wanted.outPath below.${image}.drvPath;
+        outPath = builtins.seq wanted.outPath object.outPath;
+        drvPath = builtins.seq wanted.outPath object.drvPath;
         modDirVersion = release;
         inherit release;
         # Below its outPath.

@@ -333,20 +333,20 @@ impl Configuration {
             .file
             .renew(archive, &asked, !update)
             .with_context(|| format!("cannot lock the packages of '{}'", self.file.display()))?;
-        self.report(round, &changes);
+        report(&round.file, &changes);
         Ok(())
     }
+}
 
-    fn report(&self, round: &Round, changes: &Changes) {
-        let file = round.file.path().display();
-        match changes.0.as_slice() {
-            [] => {}
-            [only] => eprintln!("cairn: {file}: {only}"),
-            many => eprintln!("cairn: {file}: {} packages changed", many.len()),
-        }
-        for change in &changes.0 {
-            log::info!("{}: {change}", round.file.path().display());
-        }
+fn report(file: &LockFile, changes: &Changes) {
+    let path = file.path().display();
+    match changes.0.as_slice() {
+        [] => {}
+        [only] => eprintln!("cairn: {path}: {only}"),
+        many => eprintln!("cairn: {path}: {} packages changed", many.len()),
+    }
+    for change in &changes.0 {
+        log::info!("{path}: {change}");
     }
 }
 
@@ -363,18 +363,20 @@ impl Round {
         let archive = match self.archive.take() {
             Some(archive) => archive,
             None if newest => self.supply.newest()?,
-            None => match self.supply.as_locked(self.file.lock())? {
-                Some(archive) => archive,
-                None => {
-                    let archive = self.supply.newest()?;
-                    if !self.file.lock().releases().is_empty() {
-                        log::warn!("{}", Moved(&self.file, &archive));
-                    }
-                    archive
-                }
-            },
+            None => self.locked_or_newest()?,
         };
         Ok(self.archive.insert(archive))
+    }
+
+    fn locked_or_newest(&self) -> Result<Archive> {
+        if let Some(archive) = self.supply.as_locked(self.file.lock())? {
+            return Ok(archive);
+        }
+        let archive = self.supply.newest()?;
+        if !self.file.lock().releases().is_empty() {
+            log::warn!("{}", Moved(&self.file, &archive));
+        }
+        Ok(archive)
     }
 }
 
