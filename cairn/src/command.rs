@@ -84,6 +84,11 @@ pub enum Verb {
     /// two configurations the values of all options are compared, otherwise what the systems'
     /// descriptions say.
     Diff(Diff),
+    /// Run a program where a tree of packages is /usr
+    ///
+    /// For programs that know nothing of a store. `pkgs.fhs` makes such trees, and scripts that
+    /// call this.
+    Fhs(Fhs),
     /// Build the demo machine's disk image, and print its path
     DemoImage(DemoImage),
     /// Write this command's man pages into a folder
@@ -336,7 +341,10 @@ pub struct Fmt {
 
 /// Which configuration, and where its parts come from: for all verbs that evaluate one.
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 pub struct ConfigurationArguments {
     /// The configuration, or a folder with a configuration.nix
     #[arg(
@@ -467,6 +475,19 @@ impl Build {
             named
         }
     }
+}
+
+/// `cairn fhs`.
+#[derive(Debug, Args)]
+pub struct Fhs {
+    /// The tree that becomes /usr
+    pub view: PathBuf,
+    /// The program, and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<OsString>,
+    /// Root of the store, if it does not lie at /nix/store
+    #[arg(long, value_name = "DIR")]
+    pub store: Option<PathBuf>,
 }
 
 /// `cairn image`.

@@ -17,6 +17,7 @@
 //! | [`evaluate`] | expressions to values and derivations: `cairn eval`, `nix-instantiate`, `cairn repl` |
 //! | [`options`] | the option reference: `cairn options`, man page, web page |
 //! | [`format`] | files of the Nix language in the common layout: `cairn fmt` |
+//! | [`fhs`] | a program that finds packages below `/usr` |
 //! | [`service_control`] | `cairn status` and its kin, on the running system |
 
 #![forbid(unsafe_code)]
@@ -27,6 +28,7 @@ pub mod configuration;
 pub mod demo;
 pub mod diff;
 pub mod evaluate;
+pub mod fhs;
 pub mod format;
 mod grub;
 pub mod image;

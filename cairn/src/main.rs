@@ -28,8 +28,8 @@ use cairn_system::control::Request;
 use clap::{CommandFactory, Parser};
 
 use command::{
-    Build, Command, DemoImage, Diff, Fmt, Image, ImageFormat, Log, ManPages, Options, Status, Verb,
-    Vm,
+    Build, Command, DemoImage, Diff, Fhs, Fmt, Image, ImageFormat, Log, ManPages, Options, Status,
+    Verb, Vm,
 };
 
 /// Names of this program that are a verb of it.
@@ -113,6 +113,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Image(arguments) => image(&arguments)?,
         Verb::Vm(arguments) => return vm(&arguments),
         Verb::Diff(arguments) => diff(&arguments)?,
+        Verb::Fhs(arguments) => fhs(arguments)?,
         Verb::DemoImage(arguments) => demo_image(arguments)?,
         Verb::ManPages(arguments) => man_pages(&arguments)?,
     }
@@ -130,6 +131,16 @@ fn fmt(arguments: &Fmt) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Comes back only with an error.
+fn fhs(arguments: Fhs) -> Result<()> {
+    cairn::fhs::Fhs {
+        view: arguments.view,
+        store: arguments.store,
+        command: arguments.command,
+    }
+    .exec()
 }
 
 fn build(arguments: &Build) -> Result<ExitCode> {

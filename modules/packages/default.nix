@@ -28,6 +28,7 @@ let
     (import ./fetchers.nix)
     (import ./stdenv)
     (import ./trivial.nix)
+    (import ./fhs.nix)
     (import ./call-package.nix)
   ]
   ++ overlays;

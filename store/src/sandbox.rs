@@ -16,7 +16,7 @@ use std::io::{self, Write as _};
 use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Output};
 
-use cairn_sys::namespace::{Guest, Identity, Stage, Step};
+use cairn_sys::namespace::{Guest, Identity, Seclusion, Stage, Step};
 
 use crate::error::{IoError, StoreError, io_error};
 use crate::store::Store;
@@ -320,6 +320,7 @@ impl<'a> Sandbox<'a> {
             working_directory: self.working_directory.clone(),
             host_network: self.network == Network::Host,
             identity: Identity::ROOT,
+            seclusion: Seclusion::Full,
         })
     }
 

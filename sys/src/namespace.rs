@@ -64,6 +64,18 @@ pub struct Guest {
     pub host_network: bool,
     /// Who the guest takes itself for.
     pub identity: Identity,
+    /// Whether the guest is a world of its own, or sees the host's files in another order only.
+    pub seclusion: Seclusion,
+}
+
+/// How far a guest is apart from the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seclusion {
+    /// It has processes, names and message queues of its own, and ends with the caller.
+    Full,
+    /// Only its files are its own: it is a process like others. Root keeps all of its rights;
+    /// [`Guest::host_network`] does not matter.
+    Files,
 }
 
 /// What the calling user and group are called in the guest: outside, they stay who they are.
@@ -189,6 +201,7 @@ struct Prepared {
     gid_map: CString,
     host_network: bool,
     is_root: bool,
+    seclusion: Seclusion,
     report: OwnedFd,
 }
 
@@ -225,6 +238,7 @@ impl Prepared {
             gid_map: CString::new(format!("{} {gid} 1", guest.identity.gid))?,
             host_network: guest.host_network,
             is_root: uid.is_root(),
+            seclusion: guest.seclusion,
             report,
         })
     }
@@ -233,7 +247,9 @@ impl Prepared {
     fn enter(&self) -> io::Result<()> {
         self.unshare()
             .map_err(|error| self.failed(NAMESPACES, error))?;
-        Self::fork().map_err(|error| self.failed(ROOT, error))?;
+        if self.seclusion == Seclusion::Full {
+            Self::fork().map_err(|error| self.failed(ROOT, error))?;
+        }
         self.make_root().map_err(|error| self.failed(ROOT, error))?;
         for (index, call) in self.calls.iter().enumerate() {
             // Lists that long do not exist; the code would only name the wrong step.
@@ -251,10 +267,19 @@ impl Prepared {
     }
 
     fn unshare(&self) -> io::Result<()> {
-        let mut flags =
-            libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
-        if !self.host_network {
-            flags |= libc::CLONE_NEWNET;
+        let mut flags = libc::CLONE_NEWNS;
+        if self.seclusion == Seclusion::Full {
+            flags |= libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+            if !self.host_network {
+                flags |= libc::CLONE_NEWNET;
+            }
+        } else if self.is_root {
+            // In a user namespace, root could not become anybody else. In a container, it may have
+            // no choice.
+            // SAFETY: a system call without pointers; this process has one thread.
+            if unsafe { libc::unshare(flags) } == 0 {
+                return Ok(());
+            }
         }
         // SAFETY: a system call without pointers; this process has one thread.
         match check(unsafe { libc::unshare(flags | libc::CLONE_NEWUSER) }) {
@@ -315,6 +340,9 @@ impl Prepared {
             // The old root lies over the new one until it is taken away.
             check(libc::umount2(c".".as_ptr(), libc::MNT_DETACH))?;
             check(libc::chdir(self.working_directory.as_ptr()))?;
+            if self.seclusion == Seclusion::Files {
+                return Ok(());
+            }
             check(libc::sethostname(name.as_ptr(), name.count_bytes()))?;
         }
         if !self.host_network {

@@ -144,6 +144,10 @@ pub(super) fn evaluate(
     let mut entry = std::ffi::OsString::from("cairn=");
     entry.push(cairn);
     command.arg("-I").arg(entry);
+    let lock = configuration.lock_path();
+    if lock.exists() {
+        command.arg("--lock").arg(lock);
+    }
     if configuration.evaluation.trace {
         command.arg("--show-trace");
     }

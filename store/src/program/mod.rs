@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use bstr::ByteSlice as _;
 use cairn_store_path::{STORE_DIR, StorePath};
-use cairn_sys::namespace::{Guest, Identity, Step};
+use cairn_sys::namespace::{Guest, Identity, Seclusion, Step};
 
 use crate::error::{IoError, StoreError, io_error};
 use crate::job::Job;
@@ -251,6 +251,7 @@ fn guest(job: &Job<'_>, folder: &Path, environment: &Environment) -> Result<Gues
         working_directory: BUILD_FOLDER.into(),
         host_network: fixed,
         identity: BUILDER,
+        seclusion: Seclusion::Full,
     })
 }
 
