@@ -79,11 +79,14 @@ impl<'e> Evaluator<'e> {
                     arguments = later;
                 }
                 Value::Attrs(attrs) if attrs.get(known::FUNCTOR).is_some() => {
-                    self.check_stack()?;
                     let functor = attrs.get(known::FUNCTOR).unwrap_or(Value::Null);
-                    function = self
-                        .call_at(functor, &[function], place)
-                        .while_(|| "while calling a functor (an attribute set with a '__functor' attribute)".to_owned(), place)?;
+                    return self.as_call(|e| {
+                        let own = e.call_at(functor, &[function], place).while_(
+                            || "while calling the '__functor' of an attribute set".to_owned(),
+                            place,
+                        )?;
+                        e.call_at(own, arguments, place)
+                    });
                 }
                 other => {
                     return Err(EvalError::type_error(format!(
@@ -210,6 +213,7 @@ impl<'e> Evaluator<'e> {
         if self.call_depth >= self.options.max_call_depth {
             return Err(self.too_many_calls());
         }
+        self.check_stack()?;
         self.call_depth += 1;
         let result = f(self);
         self.call_depth -= 1;

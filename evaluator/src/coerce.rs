@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use cairn_store_path::Method;
 
+use crate::attrs::Attrs;
 use crate::error::{ErrorKind, EvalError, Result, Traced as _};
 use crate::evaluator::Evaluator;
 use crate::io::{IoFailure, Source, path_of};
@@ -51,18 +52,7 @@ impl<'e> Evaluator<'e> {
             Value::Path(path) if coercion.copies() => self.copy_to_store(path)?,
             Value::Path(path) => self.arena_string(path.bytes()),
             Value::Attrs(attrs) => {
-                self.check_stack()?;
-                if let Some(function) = attrs.get(known::TO_STRING) {
-                    let text = self.call(function, &[value]).while_(
-                        || "while calling the '__toString' attribute of a set".to_owned(),
-                        Place::NONE,
-                    )?;
-                    return self.coerce_to_string(text, coercion);
-                }
-                if let Some(path) = attrs.get(known::OUT_PATH) {
-                    return self.coerce_to_string(path, coercion);
-                }
-                return Err(self.cannot_coerce(value));
+                return self.as_call(|e| e.text_of_set(attrs, coercion));
             }
             Value::Null | Value::Bool(false) if coercion.everything() => self.string(b""),
             Value::Bool(true) if coercion.everything() => self.string(b"1"),
@@ -76,6 +66,26 @@ impl<'e> Evaluator<'e> {
             _ => Err(EvalError::eval(
                 "internal error: a coerced value is no string",
             )),
+        }
+    }
+
+    /// What a set with `__toString` or `outPath` stands for as a string.
+    fn text_of_set(
+        &mut self,
+        attrs: &'e Attrs<'e>,
+        coercion: Coercion,
+    ) -> Result<&'e NixString<'e>> {
+        let itself = Value::Attrs(attrs);
+        if let Some(function) = attrs.get(known::TO_STRING) {
+            let text = self.call(function, &[itself]).while_(
+                || "while calling the '__toString' attribute of a set".to_owned(),
+                Place::NONE,
+            )?;
+            return self.coerce_to_string(text, coercion);
+        }
+        match attrs.get(known::OUT_PATH) {
+            Some(path) => self.coerce_to_string(path, coercion),
+            None => Err(self.cannot_coerce(itself)),
         }
     }
 
@@ -193,7 +203,7 @@ impl<'e> Evaluator<'e> {
         format!("{}: {shown}", value.describe())
     }
 
-    fn describe_set(&self, attrs: &'e crate::attrs::Attrs<'e>) -> String {
+    fn describe_set(&self, attrs: &'e Attrs<'e>) -> String {
         let mut text = "a set".to_owned();
         let names: Vec<_> = self.sorted(attrs).map(|(name, _)| name).take(4).collect();
         if names.is_empty() {
