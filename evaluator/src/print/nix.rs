@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use crate::attrs::Attrs;
+use crate::code::Code;
 use crate::error::{Result, Traced as _};
 use crate::evaluator::Evaluator;
 use crate::known;
@@ -165,12 +166,12 @@ impl Printer {
         depth: usize,
     ) -> Result<()> {
         let mut origin = slot;
-        while let Value::Thunk(other) = origin.state() {
-            origin = other;
+        for _ in 0..VARIABLES {
+            origin = variable(origin).unwrap_or(origin);
         }
         let place = Place {
             address: std::ptr::from_ref(origin).addr(),
-            computed: matches!(slot.state(), Value::Suspended(_) | Value::Generated(_)),
+            computed: std::ptr::eq(origin, slot) && gives_a_copy(origin),
         };
         self.value(e, slot.value(), Some(place), depth)
     }
@@ -321,5 +322,30 @@ impl Printer {
         }
         let place = format!(" @ {}»", e.describe_place(closure.lambda.place));
         self.text(&place);
+    }
+}
+
+/// How many variables are followed that are defined as one another.
+const VARIABLES: usize = 16;
+
+/// Whether the computation of a slot may give a list that lies elsewhere.
+fn gives_a_copy(slot: &Slot<'_>) -> bool {
+    match slot.state() {
+        Value::Suspended(suspension) => !matches!(suspension.code, Code::List(_)),
+        Value::Generated(_) => true,
+        _ => false,
+    }
+}
+
+/// The slot of the variable whose value a slot is to have.
+fn variable<'e>(slot: &'e Slot<'e>) -> Option<&'e Slot<'e>> {
+    match slot.state() {
+        Value::Thunk(other) => Some(other),
+        Value::Suspended(suspension) => match *suspension.code {
+            Code::Local { index, .. } => suspension.environment.slot(0, index),
+            Code::Variable { depth, index, .. } => suspension.environment.slot(depth, index),
+            _ => None,
+        },
+        _ => None,
     }
 }
