@@ -71,7 +71,10 @@ fn theirs(text: &str) -> Outcome {
     let file = folder().join("program.nix");
     std::fs::write(&file, text).unwrap();
     let output = Command::new("nix-instantiate")
-        .args(["--eval", "--strict", "--json", "--readonly-mode"])
+        .args(["--eval", "--strict", "--json", "--read-write-mode"])
+        // A store of its own, in which derivations can be written.
+        .env("NIX_REMOTE", folder().join("root"))
+        .env("NIX_CONFIG", "build-users-group =")
         .arg(&file)
         .stdin(Stdio::null())
         .output()

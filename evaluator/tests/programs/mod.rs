@@ -110,6 +110,7 @@ impl Maker<'_> {
                 Type::Int => self.int(depth),
                 Type::Float => self.float(depth),
                 Type::Bool => self.bool(depth),
+                Type::String if self.choose(6) == 5 => self.with_context(depth),
                 Type::String => self.string(depth),
                 Type::Ints => self.ints(depth),
                 Type::Strings => self.strings(depth),
@@ -553,6 +554,96 @@ impl Maker<'_> {
                 self.of(Type::String, depth)
             ),
         }
+    }
+
+    /// Strings that refer to derivations and files of the store, and what is made of them.
+    fn with_context(&mut self, depth: usize) -> String {
+        let forms = if depth == 0 { 4 } else { 10 };
+        match self.choose(forms) {
+            0..=3 => {
+                let part = self.pick(&["", ".drvPath", ".outPath", ".out", ".name", ".all"]);
+                let derivation = self.derivation(depth);
+                match part {
+                    ".all" => format!("toString {derivation}.all"),
+                    _ => format!("\"${{{derivation}{part}}}\""),
+                }
+            }
+            4 => format!("builtins.toFile \"f\" {}", self.of(Type::String, depth)),
+            5 => {
+                let of = self.pick(&["getContext", "hasContext"]);
+                let string = self.with_context(depth.saturating_sub(1));
+                format!("builtins.toJSON (builtins.{of} ({string}))")
+            }
+            6 => {
+                let name = self.pick(&[
+                    "unsafeDiscardStringContext",
+                    "unsafeDiscardOutputDependency",
+                ]);
+                format!(
+                    "builtins.{name} ({})",
+                    self.with_context(depth.saturating_sub(1))
+                )
+            }
+            7 => format!("placeholder {}", self.of(Type::String, depth)),
+            8 => format!(
+                "builtins.appendContext {} (builtins.getContext ({}))",
+                self.of(Type::String, depth),
+                self.with_context(depth.saturating_sub(1))
+            ),
+            _ => {
+                let (a, b) = (
+                    self.with_context(depth.saturating_sub(1)),
+                    self.with_context(depth.saturating_sub(1)),
+                );
+                let how = self.pick(&[
+                    "builtins.substring 0 60 (a + b)",
+                    "builtins.replaceStrings [ \"/\" ] [ b ] a",
+                    "builtins.concatStringsSep a [ b b ]",
+                    "builtins.concatStringsSep a [ ]",
+                    "builtins.toJSON { inherit a; b = [ b ]; }",
+                    "builtins.head (builtins.split \"x\" a)",
+                    "baseNameOf a",
+                    "toString [ a b ]",
+                ]);
+                format!(
+                    "let a = ({a}); b = ({b}); s = ({how}); in s + builtins.toJSON (builtins.getContext s)"
+                )
+            }
+        }
+    }
+
+    fn derivation(&mut self, depth: usize) -> String {
+        let mut attrs = String::new();
+        for name in ["x", "y", "args", "passAsFile"] {
+            attrs += &match (name, self.choose(6)) {
+                (_, 0) => String::new(),
+                ("args", _) => format!("args = {}; ", self.of(Type::Strings, depth)),
+                ("passAsFile", _) => "passAsFile = [ \"x\" ]; ".to_owned(),
+                (_, 1) => format!("{name} = {}; ", self.of(Type::Int, depth)),
+                (_, 2) => format!("{name} = {}; ", self.of(Type::Bool, depth)),
+                (_, 3) => format!("{name} = {}; ", self.of(Type::Ints, depth)),
+                (_, 4) => format!("{name} = null; "),
+                (_, _) => format!(
+                    "{name} = {}; ",
+                    format_args!("({})", self.with_context(depth.saturating_sub(1)))
+                ),
+            };
+        }
+        attrs += self.pick(&[
+            "",
+            "",
+            "outputs = [ \"out\" \"dev\" ]; ",
+            "outputs = [ \"dev\" \"out\" ]; ",
+            "outputHash = \"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"; outputHashAlgo = \"sha256\"; ",
+            "outputHash = \"sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\"; outputHashMode = \"recursive\"; ",
+            "__structuredAttrs = true; ",
+            "__ignoreNulls = true; ",
+            "preferLocalBuild = true; ",
+        ]);
+        let name = self.pick(&["n", "a-1.0", "x.y_z"]);
+        format!(
+            "(derivation {{ name = \"{name}\"; system = \"x86_64-linux\"; builder = \"/bin/sh\"; {attrs}}})"
+        )
     }
 
     fn ints(&mut self, depth: usize) -> String {
