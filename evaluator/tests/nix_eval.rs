@@ -170,7 +170,7 @@ fn differences(all: &[Vec<u8>]) -> Vec<String> {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 30,
+        cases: 40,
         // The programs are made smaller here, with far fewer runs of Nix.
         max_shrink_iters: 0,
         failure_persistence: None,
@@ -179,7 +179,7 @@ proptest! {
 
     #[test]
     fn values_are_the_same(
-        choices in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..120), BATCH)
+        choices in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..400), BATCH)
     ) {
         let differences = differences(&choices);
         prop_assert!(differences.is_empty(), "\n{}", differences.join("\n"));

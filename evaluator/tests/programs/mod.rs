@@ -36,7 +36,7 @@ pub fn program(choices: &[u8]) -> String {
         scope: Vec::new(),
         names: 0,
     };
-    maker.of(Type::Data, 5)
+    maker.of(Type::Data, 7)
 }
 
 struct Maker<'c> {
