@@ -40,9 +40,13 @@ impl Evaluator<'_> {
     #[must_use]
     pub fn report(&self, error: &EvalError, trace: Trace) -> String {
         let mut text = format!("error: {}", error.message());
-        // What a library says of a user's mistake names the user's places itself.
+        // What a library says of a user's mistake names the user's places itself; and where a
+        // circle was noticed says nothing, if that is in a library.
         let is_told = trace == Trace::Short
-            && error.kind() == ErrorKind::Throw
+            && matches!(
+                error.kind(),
+                ErrorKind::Throw | ErrorKind::InfiniteRecursion
+            )
             && self.is_librarys(error.place());
         if !is_told {
             push_place(&mut text, &self.sources, error.place());

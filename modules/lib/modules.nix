@@ -133,10 +133,12 @@ rec {
         ++ (if check then [ ] else [ (ownDefinition { check = mkOptionDefault false; }) ])
         ++ concatMap (
           m:
-          pushDown {
-            file = m._file;
-            value = m.config;
-          }
+          addErrorContext
+            "while evaluating what `${m._file}' defines (which options that are cannot depend on `config': use lib.mkIf):"
+            (pushDown {
+              file = m._file;
+              value = m.config;
+            })
         ) ordered;
       ownDefinition = value: {
         file = "<module system>";
@@ -271,7 +273,12 @@ rec {
         );
       in
       unifyModuleSyntax class name name (
-        if isFunction value then applyModuleArgs name value args else value
+        if isFunction value then
+          addErrorContext
+            "while evaluating the module `${name}' (which options it defines cannot depend on `config': use lib.mkIf):"
+            (applyModuleArgs name value args)
+        else
+          value
       )
     else if isList m then
       throw "`imports' in `${file}' holds a list inside of the list; join them with ++"
@@ -325,7 +332,13 @@ rec {
           _file = name;
           key = toString (m.key or key);
           disabledModules = m.disabledModules or [ ];
-          imports = if m ? require && !hasSections then m.require ++ (m.imports or [ ]) else m.imports or [ ];
+          imports =
+            if m ? require && !hasSections then
+              m.require ++ (m.imports or [ ])
+            else if m ? imports then
+              addErrorContext "while evaluating the imports of `${name}' (they cannot depend on `config': what is imported defines it):" m.imports
+            else
+              [ ];
           options = m.options or { };
           config =
             if extra == { } then
@@ -392,6 +405,12 @@ rec {
 
   # -- merging
 
+  pushDownAt =
+    loc: def:
+    addErrorContext "while evaluating what is defined below `${showOption loc}' at ${diagnostics.place loc def} (which options that are cannot depend on `config': use lib.mkIf):" (
+      pushDown def
+    );
+
   # Declarations [ { file; options; } ] and definitions [ { file; value; } ] below `prefix` as
   # { options; config; unmatched; }: the last are definitions that nothing declares.
   mergeTree =
@@ -438,7 +457,7 @@ rec {
               foldl' (n: e: if isOption e.options then n + 1 else n) 0 entries;
         in
         if optionCount == 0 then
-          mergeTree loc entries (concatMap pushDown defs)
+          mergeTree loc entries (concatMap (pushDownAt loc) defs)
         else if optionCount == length entries then
           evalOption loc (mergeOptionDecls loc entries) defs
         else

@@ -139,6 +139,22 @@ let
     expr = (withModules [ { _module.args.extra = true; } ({ extra, ... }: { _file = "/r.nix"; imports = optional extra { }; }) ]).networking.hostName;
     messages = [ "infinite recursion" "while evaluating the module argument `extra'" "has to be in specialArgs" ];
   };
+  imports-by-config = {
+    expr = (withModules [ ({ config, ... }: { _file = "/r.nix"; imports = if config.services.openssh.enable then [ ] else [ { } ]; }) ]).networking.hostName;
+    messages = [ "infinite recursion" "while evaluating the imports of `/r.nix' (they cannot depend on `config'" ];
+  };
+  definitions-by-config = {
+    expr = (withModules [ ({ config, ... }: { _file = "/r.nix"; config = if config.services.openssh.enable then { } else { networking.hostName = "x"; }; }) ]).networking.hostName;
+    messages = [ "infinite recursion" "while evaluating what `/r.nix' defines (which options that are cannot depend on `config': use lib.mkIf)" ];
+  };
+  set-by-config = {
+    expr = (withModules [ ({ config, ... }: { _file = "/r.nix"; services = if config.services.openssh.enable then { } else { openssh.enable = true; }; }) ]).services.openssh.enable;
+    messages = [ "infinite recursion" "while evaluating what is defined below `services' at /r.nix" ];
+  };
+  two-options-in-a-circle = {
+    expr = (withModules [ ({ config, ... }: { _file = "/r.nix"; networking.hostName = toString config.services.openssh.ports; services.openssh.ports = [ (builtins.stringLength config.networking.hostName) ]; }) ]).networking.hostName;
+    messages = [ "infinite recursion" "while evaluating the option `networking.hostName' (defined at /r.nix):" "while evaluating the option `services.openssh.ports' (defined at /r.nix):" ];
+  };
   missing-argument = {
     expr = (withModules [ ({ pkgz, ... }: { networking.hostName = pkgz.x; }) ]).networking.hostName;
     messages = [ "wants the argument `pkgz', which nothing provides" "set _module.args.pkgz" ];
