@@ -107,6 +107,7 @@ impl<'e> Evaluator<'e> {
                 || format!("while evaluating element {index} of a list"),
                 Place::NONE,
             )?;
+            self.check_memory(bytes.len() + text.bytes().len())?;
             bytes.extend_from_slice(text.bytes());
             context.add(text);
             // An empty list leaves no space behind it: an old habit that names depend on.

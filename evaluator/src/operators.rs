@@ -212,12 +212,12 @@ impl<'e> Evaluator<'e> {
                 Part::Expr(code, place) => {
                     let value = self.eval(code, environment)?;
                     let string = self.coerce_to_string(value, Coercion::Copying).at(*place)?;
+                    self.check_memory(bytes.len() + string.bytes().len())?;
                     bytes.extend_from_slice(string.bytes());
                     context.add(string);
                 }
             }
         }
-        self.check_memory(bytes.len())?;
         Ok(self.string_with(bytes, context))
     }
 

@@ -21,7 +21,7 @@ const VARIABLE: &str = "CAIRN_EVALUATES_FOR";
 /// This program, however it was called.
 const ITSELF: &str = "/proc/self/exe";
 
-/// What is left to the program beside the evaluation's values: code, tables, files being read.
+/// What is left to the program beside the evaluation's values: tables, files being read.
 const SLACK: u64 = 512 << 20;
 
 /// Which of the two processes this is.
@@ -76,8 +76,8 @@ fn bind_to_parent() -> Result<()> {
     Ok(())
 }
 
-/// Limits the memory of this process to `memory` beyond what it has mapped, and some more: the
-/// evaluator watches its values itself, this is for all the rest.
+/// Limits the memory of this process to some more than twice `memory` beyond what it has mapped:
+/// the evaluator watches itself, but a text that it puts together may have taken twice its length.
 ///
 /// # Errors
 /// The limit cannot be read or set.
@@ -87,7 +87,9 @@ pub fn limit_memory(memory: u64) -> Result<()> {
         return Ok(());
     };
     let (_, hard) = getrlimit(Resource::RLIMIT_AS).context("cannot read the limit of memory")?;
-    let wanted = mapped.saturating_add(memory).saturating_add(SLACK);
+    let wanted = mapped
+        .saturating_add(memory.saturating_mul(2))
+        .saturating_add(SLACK);
     setrlimit(Resource::RLIMIT_AS, wanted.min(hard), hard).context("cannot limit the memory")
 }
 

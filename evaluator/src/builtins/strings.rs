@@ -132,10 +132,10 @@ fn concat_strings_sep<'e>(
                     Place::NONE,
                 )?,
         };
+        e.check_memory(bytes.len() + part.bytes().len())?;
         bytes.extend_from_slice(part.bytes());
         context.add(part);
     }
-    e.check_memory(bytes.len())?;
     Ok(e.string_with(bytes, context))
 }
 
@@ -216,7 +216,9 @@ fn replace_strings<'e>(e: &mut Evaluator<'e>, args: &[Value<'e>], _: Place) -> R
             continue;
         };
         replaced = true;
-        out.extend_from_slice(replacements.get(e, index, &mut context)?);
+        let replacement = replacements.get(e, index, &mut context)?;
+        e.check_memory(out.len() + replacement.len())?;
+        out.extend_from_slice(replacement);
         let length = patterns.get(index).map_or(0, |pattern| pattern.len());
         if length > 0 {
             rest = rest.get(length..).unwrap_or_default();

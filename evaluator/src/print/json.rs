@@ -33,6 +33,7 @@ impl<'e> Evaluator<'e> {
         context: &mut ContextBuilder<'e>,
     ) -> Result<()> {
         self.check_stack()?;
+        self.check_memory(out.len())?;
         match self.force(value)? {
             Value::Null => out.extend_from_slice(b"null"),
             Value::Bool(truth) => {

@@ -115,6 +115,7 @@ impl Printer {
         depth: usize,
     ) -> Result<()> {
         e.check_stack()?;
+        e.check_memory(self.out.len())?;
         let value = if self.style.force {
             e.force(value)?
         } else {

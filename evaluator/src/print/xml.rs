@@ -104,6 +104,7 @@ impl<'e> Printer<'_, 'e> {
 
     fn value(&mut self, e: &mut Evaluator<'e>, value: Value<'e>) -> Result<()> {
         e.check_stack()?;
+        e.check_memory(self.out.len())?;
         let value = if self.xml.force {
             e.force(value)?
         } else {
