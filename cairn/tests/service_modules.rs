@@ -247,6 +247,23 @@ fn a_oneshot_runs_its_commands_one_after_the_other() {
 }
 
 #[test]
+fn a_signal_that_reloads_needs_no_program() {
+    for line in ["-HUP $MAINPID", "-s HUP ${MAINPID}", "-SIGHUP $MAINPID"] {
+        let text = format!(
+            "systemd.services.a = {{ serviceConfig.ExecStart = \"/bin/a\"; \
+               serviceConfig.ExecReload = \"${{pkgs.coreutils}}/bin/kill {}\"; }};",
+            line.replace('$', "\\$")
+        );
+        let reload = machine(&text).value("config.system.services.a.reload");
+        assert_eq!(
+            reload,
+            serde_json::json!({ "commands": [], "signal": "HUP" }),
+            "{line}"
+        );
+    }
+}
+
+#[test]
 fn targets_are_waited_for_and_start_what_they_want() {
     let services = machine(
         r#"systemd.targets.custom = { wantedBy = [ "multi-user.target" ]; after = [ "network.target" ]; };

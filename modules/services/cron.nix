@@ -63,6 +63,8 @@ in
 
       environment.systemPackages = [ pkgs.cron ];
       environment.etc = {
+        # cron looks there, whether there is something or not.
+        "cron.d/.placeholder".text = "";
         crontab = {
           text = table;
           mode = "0644";

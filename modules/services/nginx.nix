@@ -562,20 +562,10 @@ in
       ];
       reload.commands = [
         [
-          nginx
-          "-t"
-          "-q"
-          "-c"
-          configuration
+          (pkgs.writeShellScript "nginx-reload" ''
+            ${nginx} -t -q -c ${configuration} && kill -HUP "$MAINPID"
+          '')
         ]
-        {
-          argv = [
-            "${pkgs.coreutils}/bin/kill"
-            "-HUP"
-            "$MAINPID"
-          ];
-          expand = true;
-        }
       ];
       stop.signal = "SIGQUIT";
       stop.killMode = "mixed";

@@ -177,7 +177,18 @@ let
     ExecStartPost = context: value: { postStart = lib.mkAfter (commands context value); };
     ExecStop = context: value: { preStop = lib.mkAfter (commands context value); };
     ExecStopPost = context: value: { postStop = lib.mkAfter (commands context value); };
-    ExecReload = context: value: { reload.commands = commands context value; };
+    ExecReload =
+      context: value:
+      let
+        all = commands context value;
+        # A signal to the main process needs no program that sends it.
+        words = lib.concatStringsSep " " (lib.head all).argv;
+        kill = builtins.match ".*/kill (-s |-n |--signal[ =]|-)(SIG)?([A-Z0-9]+) [$]([{])?MAINPID(})?" words;
+      in
+      if lib.length all == 1 && kill != null then
+        { reload.signal = lib.elemAt kill 2; }
+      else
+        { reload.commands = all; };
     ExecCondition = context: _: throw "${context.where}: not supported; use unitConfig.Condition…, or a command in ExecStartPre";
     RemainAfterExit = context: value: { staysUp = boolean context.where (last value); };
     PIDFile =
