@@ -7,7 +7,6 @@ let
     attrNames
     attrValues
     catAttrs
-    concatLists
     concatMap
     elemAt
     filter
@@ -17,12 +16,10 @@ let
     head
     intersectAttrs
     isAttrs
-    isString
     length
     listToAttrs
     mapAttrs
     removeAttrs
-    tail
     ;
 in
 rec {

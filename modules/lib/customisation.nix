@@ -4,7 +4,6 @@
 let
   inherit (builtins)
     attrNames
-    functionArgs
     intersectAttrs
     isAttrs
     mapAttrs

@@ -52,6 +52,9 @@ let
     properties = part ./properties.nix;
     definitions = part ./definitions.nix;
     diagnostics = part ./diagnostics.nix;
+    hints = part ./hints.nix;
+    loading = part ./loading.nix;
+    optionTree = part ./option-tree.nix;
     options = part ./options.nix;
     optionTypes = part ./types/option-type.nix;
     types =
@@ -71,7 +74,12 @@ let
           ;
       };
     modules =
-      part ./properties.nix // part ./definitions.nix // part ./aliases.nix // part ./modules.nix;
+      parts.properties
+      // parts.definitions
+      // parts.loading
+      // parts.optionTree
+      // part ./aliases.nix
+      // part ./modules.nix;
   };
 
   flat = {

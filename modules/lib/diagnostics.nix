@@ -5,11 +5,9 @@
 let
   inherit (builtins)
     attrNames
-    concatLists
     concatMap
     concatStringsSep
     elem
-    elemAt
     filter
     head
     isAttrs
@@ -24,12 +22,12 @@ let
   inherit (lib)
     concatMapStrings
     concatMapStringsSep
-    hasAttrByPath
     isOption
     levenshtein
     showOption
     take
     ;
+  inherit (lib.hints) exampleFor hintFor;
 
   indented = text: lib.replaceStrings [ "\n" ] [ "\n    " ] text;
   bullet = text: "\n  - ${indented text}";
@@ -241,64 +239,6 @@ rec {
     ) defs;
   showDefs = showDefsAt [ ];
 
-  # How a user may write a value of a type.
-  exampleOf =
-    let
-      byName = {
-        bool = "true";
-        boolByOr = "true";
-        int = "42";
-        float = "1.5";
-        number = "42";
-        str = "\"text\"";
-        singleLineStr = "\"text\"";
-        nonEmptyStr = "\"text\"";
-        passwdEntry = "\"text\"";
-        separatedString = "\"text\"";
-        string = "\"text\"";
-        path = "./file, or \"/absolute/path\"";
-        pathInStore = "\"\${pkgs.hello}/bin/hello\"";
-        package = "pkgs.hello";
-        attrs = "{ name = …; }";
-        submodule = "{ … }";
-        unsignedInt16 = "8080";
-        positiveInt = "42";
-        unsignedInt = "42";
-        lines = "''two lines''";
-      };
-      inner = type: exampleOf (type.nestedTypes.elemType or { });
-    in
-    type:
-    let
-      name = type.name or "";
-      element = inner type;
-    in
-    if byName ? ${name} then
-      byName.${name}
-    else if name == "enum" && type.functor.payload.values or [ ] != [ ] then
-      showValue (head type.functor.payload.values)
-    else if name == "nullOr" then
-      inner type
-    else if name == "listOf" || name == "nonEmptyListOf" then
-      if element == null then "[ … ]" else "[ ${element} ]"
-    else if name == "attrsOf" || name == "lazyAttrsOf" then
-      if element == null then "{ name = …; }" else "{ name = ${element}; }"
-    else
-      null;
-
-  # The example that the option's declaration gives, or one for its type.
-  exampleFor =
-    option:
-    let
-      given = option.example or null;
-    in
-    if given == null then
-      exampleOf (option.type or { })
-    else if isAttrs given && given ? _type && given ? text then
-      given.text
-    else
-      showValue given;
-
   # -- the errors
   wrongType =
     loc: option: defs:
@@ -330,61 +270,6 @@ rec {
       "The option `${showOption (lib.init loc)}' has an element (number ${head number})";
   assignment =
     loc: value: if elementNumber loc == null then "${showOption loc} = ${value};" else value;
-
-  hintFor =
-    type: value:
-    let
-      wantsList = elem (type.name or "") [
-        "listOf"
-        "nonEmptyListOf"
-      ];
-      shown = showValue value;
-    in
-    if
-      wantsList && !isList value && shown != null && type.nestedTypes.elemType.check or (_: false) value
-    then
-      "a list is written in brackets: [ ${shown} ]"
-    else if
-      builtins.isString value
-      && elem (type.name or "") [
-        "bool"
-        "boolByOr"
-      ]
-      && elem value [
-        "true"
-        "false"
-        "yes"
-        "no"
-      ]
-    then
-      "write ${
-        if
-          elem value [
-            "true"
-            "yes"
-          ]
-        then
-          "true"
-        else
-          "false"
-      }, without quotes"
-    else if
-      builtins.isString value
-      && builtins.match "-?[0-9]+" value != null
-      && type.check (lib.toIntBase10 value)
-    then
-      "write ${value}, without quotes"
-    else if builtins.isInt value && type.check (toString value) then
-      "write \"${toString value}\", in quotes"
-    else if type.name or "" == "enum" && builtins.isString value then
-      let
-        near = nearest value (filter builtins.isString (type.functor.payload.values or [ ]));
-      in
-      if near == [ ] then null else "did you mean \"${head near}\"?"
-    else if builtins.isFunction value then
-      "is an argument missing? A function needs its arguments before it is a value"
-    else
-      null;
 
   conflict =
     loc: defs: why:

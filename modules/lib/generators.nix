@@ -3,11 +3,8 @@
 
 let
   inherit (builtins)
-    attrNames
-    attrValues
     concatStringsSep
     filter
-    functionArgs
     isAttrs
     isBool
     isFloat

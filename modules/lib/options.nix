@@ -6,13 +6,11 @@ let
     all
     concatLists
     concatMap
-    elemAt
     filter
     foldl'
     head
     isAttrs
     isBool
-    isFunction
     isInt
     isList
     isString

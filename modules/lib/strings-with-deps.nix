@@ -2,7 +2,10 @@
 { lib }:
 
 let
-  inherit (builtins) attrNames isAttrs listToAttrs;
+  inherit (builtins)
+    attrNames
+    isAttrs
+    ;
 in
 rec {
   fullDepEntry = text: deps: { inherit text deps; };

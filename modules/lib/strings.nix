@@ -18,7 +18,6 @@ let
     isString
     length
     listToAttrs
-    mapAttrs
     match
     replaceStrings
     split
@@ -29,7 +28,10 @@ let
     typeOf
     unsafeDiscardStringContext
     ;
-  inherit (lib.lists) imap1 last range;
+  inherit (lib.lists)
+    imap1
+    last
+    ;
   inherit (lib.trivial) min;
 in
 rec {

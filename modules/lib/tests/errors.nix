@@ -102,6 +102,18 @@ let
     expr = (configOf { services.openssh.settings.permitRootLogin = "prohibit-pasword"; }).services.openssh.settings.permitRootLogin;
     messages = [ "did you mean \"prohibit-password\"?" ];
   };
+  package-in-quotes = {
+    expr = (withModules [ { options.p = mkOption { type = types.listOf types.package; }; } { p = [ "hello" ]; } ]).p;
+    messages = [ "an element (number 1) that is not of type `package'" "write pkgs.hello, without quotes" ];
+  };
+  path-in-quotes = {
+    expr = (withModules [ { options.p = mkOption { type = types.path; }; } { p = "files/x"; } ]).p;
+    messages = [ "a file beside this one is written without quotes: ./files/x" "example: p = ./file;" ];
+  };
+  neither-type = {
+    expr = (withModules [ { options.p = mkOption { type = types.either types.int types.str; }; } { p = [ ]; } ]).p;
+    messages = [ "not of type `signed integer or string', but a list" "example: p = 42;" ];
+  };
   function-for-a-value = {
     expr = (configOf { networking.hostName = x: x; }).networking.hostName;
     messages = [ "but a function" "is an argument missing?" ];

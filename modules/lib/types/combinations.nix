@@ -4,7 +4,6 @@
 let
   inherit (builtins)
     all
-    elemAt
     filter
     foldl'
     head

@@ -2,7 +2,7 @@
 { lib }:
 
 let
-  inherit (builtins) head isAttrs;
+
 in
 rec {
   isType = kind: x: (x._type or "") == kind;

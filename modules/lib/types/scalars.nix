@@ -3,7 +3,6 @@
 
 let
   inherit (builtins)
-    all
     elem
     foldl'
     hasContext
@@ -11,9 +10,7 @@ let
     isAttrs
     isBool
     isFloat
-    isFunction
     isInt
-    isList
     isPath
     isString
     length

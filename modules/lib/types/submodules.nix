@@ -4,10 +4,8 @@
 let
   inherit (builtins)
     attrNames
-    head
     intersectAttrs
     isAttrs
-    length
     ;
   inherit (lib) isFunction last;
   inherit (lib.optionTypes) defaultFunctor makeType;
