@@ -1,12 +1,14 @@
 # The demo with what tests need in it: an agent, a key for SSH, and services that misbehave when they
 # are started.
 { agent, key }:
-{ lib, pkgs, ... }:
+{ pkgs, ... }:
 let
-  idle = argv: {
-    wantedBy = lib.mkForce [ ];
-    process = { inherit argv; };
-  };
+  sleep = "${pkgs.coreutils}/bin/sleep";
+  script = text: [
+    "${pkgs.bash}/bin/bash"
+    "-c"
+    text
+  ];
 in
 {
   imports = [
@@ -15,4 +17,27 @@ in
   ];
 
   users.users.root.openssh.authorizedKeys.keys = [ key ];
+
+  system.services = {
+    # Sleeps, and is restarted whatever happens.
+    sleeper = {
+      process.argv = [
+        sleep
+        "infinity"
+      ];
+      restart.policy = "always";
+    };
+    # Ignores SIGTERM.
+    stubborn = {
+      process.argv = script "trap '' TERM; while :; do ${sleep} 1000; done";
+      stop.timeoutMs = 2000;
+      wantedAtBoot = false;
+    };
+    # Exits at once, for ever.
+    crashing = {
+      process.argv = script "echo about to fail; exit 3";
+      restart.policy = "always";
+      wantedAtBoot = false;
+    };
+  };
 }

@@ -1,19 +1,14 @@
-//! The two images: the demo's, and the tests', which is the demo with an agent, a key for SSH and
-//! services that misbehave when they are started.
+//! The images that are booted here: configurations, built by the command as people build them.
 
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
-
 use cairn::Place;
-use cairn::build::{BuildOptions, Built, Plan, build_disk};
-use cairn::demo;
-use cairn::machine::Machine;
-use cairn::packages::PackageSet;
-use cairn_system::{CopyMode, EtcEntry, Process, Restart, Service, ServiceKind, ServiceName};
+use serde::Deserialize;
 
 use crate::artefacts;
 use crate::blueprint::DirectKernel;
@@ -24,6 +19,52 @@ pub const STUBBORN: &str = "stubborn";
 pub const CRASHING: &str = "crashing";
 /// A service that sleeps, and is restarted whatever happens.
 pub const SLEEPER: &str = "sleeper";
+
+/// Root's password in the demo.
+pub const ROOT_PASSWORD: &str = "cairn";
+/// The label of the demo's root file system.
+pub const ROOT_LABEL: &str = "cairn-root";
+
+/// Where builds take things from and put them.
+#[derive(Debug, Clone)]
+pub struct BuildOptions {
+    /// Store and cache.
+    pub place: Place,
+    /// Folder of the lock files: not the checkout's, which stays as it is.
+    pub locks: PathBuf,
+    /// A mirror in place of the host's.
+    pub mirror: Option<String>,
+    /// Resolve again although there is a lock.
+    pub update: bool,
+}
+
+/// A built image, as the command tells of it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Built {
+    /// The system's toplevel, a path of the store.
+    pub toplevel: String,
+    /// The disk image.
+    pub image: PathBuf,
+    /// Each step of the build in its order.
+    pub steps: Vec<Step>,
+}
+
+/// One step of a build.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Step {
+    /// What was done.
+    pub name: String,
+    /// How long it took.
+    pub milliseconds: u64,
+}
+
+impl Step {
+    /// How long it took.
+    #[must_use]
+    pub fn took(&self) -> Duration {
+        Duration::from_millis(self.milliseconds)
+    }
+}
 
 /// The folder with `cairn`, `cairn-init` and `cairn-test-agent`: that of release builds, unless
 /// `CAIRN_PROGRAMS` names another.
@@ -39,20 +80,103 @@ pub fn programs() -> PathBuf {
     target.join("x86_64-unknown-linux-gnu/release")
 }
 
-/// Store and cache in the user's folders, the lock file in the cache.
+/// Store and cache in the user's folders, the lock files in the cache.
 ///
 /// # Errors
 /// `HOME` is not set.
 pub fn options() -> anyhow::Result<BuildOptions> {
     let place = Place::new(None, None)?;
-    let lock_file = place.cache.join("demo.lock");
     Ok(BuildOptions {
+        locks: place.cache.join("locks"),
         place,
-        lock_file,
         mirror: None,
         update: false,
-        programs: programs(),
     })
+}
+
+/// The configuration of the example called `name`.
+#[must_use]
+pub fn example(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../examples")
+        .join(name)
+        .join("configuration.nix")
+}
+
+/// The configuration that `qemu-tests/configurations/NAME.nix` makes of the tests' agent and key.
+///
+/// # Errors
+/// The file cannot be written, or `ssh-keygen` is missing.
+pub fn with_agent(name: &str) -> anyhow::Result<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configurations");
+    let source = folder.join(name).with_extension("nix");
+    let source = source
+        .canonicalize()
+        .with_context(|| format!("cannot find {}", source.display()))?;
+    let key = ssh_key()?.with_extension("pub");
+    let key = fs::read_to_string(&key).with_context(|| format!("cannot read {}", key.display()))?;
+    let agent = programs().join("cairn-test-agent");
+    let agent = agent.canonicalize().with_context(|| {
+        format!(
+            "cannot find {}; build it with `cargo build --release --package cairn-test-agent`",
+            agent.display()
+        )
+    })?;
+    let text = format!(
+        "import {} {{\n  agent = {};\n  key = {};\n}}\n",
+        string(&source.display().to_string()),
+        string(&agent.display().to_string()),
+        string(key.trim())
+    );
+    let folder = artefacts::root()?.join("configurations");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let file = folder.join(name).with_extension("nix");
+    // The same text again leaves the file alone: several tests may begin at once.
+    if fs::read_to_string(&file).ok().as_ref() != Some(&text) {
+        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(file)
+}
+
+/// A string of the Nix language; `import` takes an absolute path as one.
+fn string(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace("${", "\\${"))
+}
+
+/// The command with `verb`, and the options that every verb with a configuration takes; the lock
+/// file is the one called `name`.
+#[must_use]
+pub fn command(verb: &[&str], name: &str, file: &Path, options: &BuildOptions) -> Command {
+    let mut command = Command::new(programs().join("cairn"));
+    command.args(verb).arg("--configuration").arg(file);
+    command.arg("--store").arg(&options.place.store);
+    command.arg("--cache").arg(&options.place.cache);
+    let lock = options.locks.join(name).with_extension("lock");
+    command.arg("--lock").arg(lock);
+    if let Some(mirror) = &options.mirror {
+        command.arg("--mirror").arg(mirror);
+    }
+    if options.update {
+        command.arg("--update");
+    }
+    command
+}
+
+/// Builds the disk image of a configuration, or finds it built.
+///
+/// # Errors
+/// The command fails; it has said why on standard error.
+pub fn build(name: &str, file: &Path, options: &BuildOptions) -> anyhow::Result<Built> {
+    let mut command = command(&["image", "disk", "--json"], name, file, options);
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot run {command:?}"))?;
+    if !output.status.success() {
+        bail!("cannot build {}: {}", file.display(), output.status);
+    }
+    serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("cannot read what {command:?} wrote"))
 }
 
 /// Builds the demo's image, or finds it built.
@@ -60,7 +184,7 @@ pub fn options() -> anyhow::Result<BuildOptions> {
 /// # Errors
 /// Whatever step fails.
 pub fn build_demo(options: &BuildOptions) -> anyhow::Result<Built> {
-    demo::build(options)
+    build("demo", &example("demo"), options)
 }
 
 /// Builds the tests' image, or finds it built; its key for SSH is [`ssh_key`].
@@ -68,18 +192,7 @@ pub fn build_demo(options: &BuildOptions) -> anyhow::Result<Built> {
 /// # Errors
 /// Whatever step fails; or `ssh-keygen` is missing.
 pub fn build_test(options: &BuildOptions) -> anyhow::Result<Built> {
-    let key = ssh_key()?.with_extension("pub");
-    let key = fs::read_to_string(&key).with_context(|| format!("cannot read {}", key.display()))?;
-    let plan = Plan {
-        name: "test",
-        packages: &demo::packages(),
-        programs: &["cairn", "cairn-init", "cairn-test-agent"],
-    };
-    build_disk(options, &plan, |packages, lock| {
-        let mut machine = demo::machine(packages, lock)?;
-        add_test_parts(packages, &mut machine, &key)?;
-        Ok(machine)
-    })
+    build("test", &with_agent("test")?, options)
 }
 
 /// The kernel, initrd and command line of a built system, from the store that built it: boots the
@@ -94,7 +207,7 @@ pub fn direct_kernel(
 ) -> anyhow::Result<DirectKernel> {
     let root = &options.place.store;
     let init = format!("{}/init", built.toplevel);
-    let toplevel = root.join(built.toplevel.to_string().trim_start_matches('/'));
+    let toplevel = root.join(built.toplevel.trim_start_matches('/'));
     let inside = |name: &str| -> anyhow::Result<PathBuf> {
         let mut path = toplevel.join(name);
         // A link in the store names a path below /nix/store, which is not this host's.
@@ -120,61 +233,6 @@ pub fn direct_kernel(
         initrd: Some(inside("initrd")?),
         command_line: format!("{words} init={init} {more}"),
     })
-}
-
-fn add_test_parts(
-    packages: &PackageSet<'_>,
-    machine: &mut Machine,
-    key: &str,
-) -> anyhow::Result<()> {
-    let description = &mut machine.description;
-    description.kernel_modules.push("virtio_console".to_owned());
-    description.etc.push(EtcEntry {
-        target: "ssh/authorized_keys.d/root".to_owned(),
-        source: packages.text("authorized_keys", key)?,
-        // sshd trusts no file in a folder that a group may write to, as the store's is.
-        copy: Some(CopyMode {
-            mode: 0o444,
-            user: "root".try_into()?,
-            group: "root".try_into()?,
-        }),
-    });
-    let shell = packages.path("bash", "bin/bash")?;
-    let sleep = packages.path("coreutils", "bin/sleep")?;
-    let agent = packages.program_of_ours("cairn-test-agent")?;
-    let script = |text: String| vec![shell.clone(), "-c".to_owned(), text];
-    description.services.extend([
-        Service {
-            restart: Restart::Always,
-            ..service("test-agent", vec![agent])?
-        },
-        Service {
-            restart: Restart::Always,
-            ..service(SLEEPER, vec![sleep.clone(), "infinity".to_owned()])?
-        },
-        Service {
-            wanted_at_boot: false,
-            stop_timeout_ms: 2_000,
-            ..service(
-                STUBBORN,
-                script(format!("trap '' TERM; while :; do {sleep} 1000; done")),
-            )?
-        },
-        Service {
-            wanted_at_boot: false,
-            restart: Restart::Always,
-            ..service(CRASHING, script("echo about to fail; exit 3".to_owned()))?
-        },
-    ]);
-    Ok(())
-}
-
-fn service(name: &str, argv: Vec<String>) -> anyhow::Result<Service> {
-    let mut process = Process::new(argv);
-    process.environment = [("PATH".to_owned(), "/run/current-system/sw/bin".to_owned())].into();
-    let mut service = Service::new(ServiceName::try_from(name)?, ServiceKind::Simple, process);
-    service.description = "For tests".to_owned();
-    Ok(service)
 }
 
 /// The private key that opens test images: made once, so that the image stays the same.

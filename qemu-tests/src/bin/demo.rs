@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use cairn::build::Built;
-use cairn::demo::ROOT_PASSWORD;
+use cairn_qemu_tests::images::{Built, ROOT_PASSWORD};
 use cairn_qemu_tests::shell::Shell;
 use cairn_qemu_tests::{Blueprint, Boot, Machine, images};
 use cairn_system::boot_mark;
@@ -166,8 +165,8 @@ fn print_build(built: &Built) -> anyhow::Result<()> {
             .context("CAIRN_CARGO_MILLISECONDS is no number")?;
         print_step("cargo build", Duration::from_millis(milliseconds));
     }
-    for (name, took) in &built.steps {
-        print_step(name, *took);
+    for step in &built.steps {
+        print_step(&step.name, step.took());
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use cairn::demo::{ROOT_LABEL, ROOT_PASSWORD};
+use cairn_qemu_tests::images::{ROOT_LABEL, ROOT_PASSWORD};
 use cairn_qemu_tests::shell::Shell;
 use cairn_qemu_tests::timeline::Milestone;
 use cairn_qemu_tests::{Boot, images};

@@ -14,7 +14,7 @@ mod surface;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use cairn::build::Built;
+use cairn_qemu_tests::images::Built;
 use cairn_qemu_tests::{Blueprint, Boot, Machine, images};
 use cairn_system::boot_mark;
 

@@ -16,8 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use cairn::Place;
-use cairn::build::{BuildOptions, Built};
-use cairn::demo::ROOT_LABEL;
+use cairn_qemu_tests::images::{BuildOptions, Built, ROOT_LABEL};
 use cairn_qemu_tests::timeline::{Milestone, Timeline};
 use cairn_qemu_tests::transcript::Line;
 use cairn_qemu_tests::{Blueprint, Boot, DirectKernel, Machine, artefacts, images};
@@ -130,9 +129,9 @@ fn scratch() -> anyhow::Result<tempfile::TempDir> {
 }
 
 fn step(built: &Built, name: &str) -> anyhow::Result<Duration> {
-    let found = built.steps.iter().find(|(step, _)| *step == name);
+    let found = built.steps.iter().find(|step| step.name == name);
     found
-        .map(|(_, took)| *took)
+        .map(images::Step::took)
         .with_context(|| format!("the build has no step '{name}'"))
 }
 
