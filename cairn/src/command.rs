@@ -89,8 +89,6 @@ pub enum Verb {
     /// For programs that know nothing of a store. `pkgs.fhs` makes such trees, and scripts that
     /// call this.
     Fhs(Fhs),
-    /// Build the demo machine's disk image, and print its path
-    DemoImage(DemoImage),
     /// Write this command's man pages into a folder
     ManPages(ManPages),
 }
@@ -552,30 +550,6 @@ pub struct Diff {
     /// Show the changes as JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// `cairn demo-image`.
-#[derive(Debug, Args)]
-pub struct DemoImage {
-    /// Root of the store, whose objects lie in DIR/nix/store [default: cairn in the user's data
-    /// directory]
-    #[arg(long, value_name = "DIR")]
-    pub store: Option<PathBuf>,
-    /// Folder of downloads and images [default: cairn in the user's cache directory]
-    #[arg(long, value_name = "DIR")]
-    pub cache: Option<PathBuf>,
-    /// Take packages from this mirror instead of those of the host's apt configuration
-    #[arg(long, value_name = "URL")]
-    pub mirror: Option<String>,
-    /// Lock file with the versions of all packages [default: demo.lock in the store's root]
-    #[arg(long, value_name = "FILE")]
-    pub lock: Option<PathBuf>,
-    /// Resolve the newest versions although there is a lock file
-    #[arg(long)]
-    pub update: bool,
-    /// Copy the image there, sparsely
-    #[arg(long, short, value_name = "FILE")]
-    pub output: Option<PathBuf>,
 }
 
 /// `cairn man-pages`.

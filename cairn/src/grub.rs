@@ -10,7 +10,6 @@ use cairn_store::{Access, Sandbox, Store};
 use cairn_store_path::StorePath;
 
 use crate::image::facts::BootLoaderFacts;
-use crate::packages::PackageSet;
 
 /// Store objects that have GRUB: tools of the build, not part of the system.
 #[derive(Debug, Clone)]
@@ -33,24 +32,6 @@ impl Grub {
             bios: facts.bios.parse()?,
             tools: facts.tools.parse()?,
             uefi: facts.uefi.parse()?,
-        })
-    }
-
-    /// GRUB's packages of the set, and what is made of them.
-    ///
-    /// # Errors
-    /// One is missing.
-    pub fn of_packages(packages: &PackageSet<'_>) -> Result<Self> {
-        let tools = packages.package("grub-common")?.clone();
-        let variables = [
-            ("tools", tools.to_string()),
-            ("modules", packages.path("grub-pc-bin", "lib/grub/i386-pc")?),
-            ("serial", "1".to_owned()),
-        ];
-        Ok(Self {
-            bios: packages.derive("grub-bios", "builtin:grub-bios", &variables)?,
-            tools,
-            uefi: packages.package("grub-efi-amd64-bin")?.clone(),
         })
     }
 

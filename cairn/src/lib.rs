@@ -2,17 +2,15 @@
 //!
 //! | module | step |
 //! |---|---|
-//! | [`build`] | lock, instantiate, fetch, realise, image: the whole way |
 //! | [`sources`] | the modules and our own programs as store objects |
 //! | [`supply`] | the mirrors, and the cache of what they gave |
 //! | [`lock_file`] | which packages, in which versions |
 //! | [`configuration`] | a configuration file to what is built of it: the whole way |
-//! | [`packages`] | packages by name, and new derivations that refer to them |
-//! | [`machine`] | a machine, described through Rust |
+//! | [`packages`] | what a lock means for the store |
+//! | [`realise`] | derivations to objects of the store |
 //! | [`builders`] | what derivations name as `builtin:…` |
 //! | [`image`] | a toplevel to a disk image |
 //! | [`diff`] | what changes between two systems |
-//! | [`demo`] | the demo machine |
 //! | [`vm`] | a toplevel in QEMU, with the host's store and no image |
 //! | [`evaluate`] | expressions to values and derivations: `cairn eval`, `nix-instantiate`, `cairn repl` |
 //! | [`options`] | the option reference: `cairn options`, man page, web page |
@@ -22,10 +20,8 @@
 
 #![forbid(unsafe_code)]
 
-pub mod build;
 pub mod builders;
 pub mod configuration;
-pub mod demo;
 pub mod diff;
 pub mod evaluate;
 pub mod fhs;
@@ -33,11 +29,11 @@ pub mod format;
 mod grub;
 pub mod image;
 pub mod lock_file;
-pub mod machine;
 pub mod options;
 pub mod packages;
 mod place;
 mod progress;
+pub mod realise;
 pub mod service_control;
 pub mod sources;
 mod steps;

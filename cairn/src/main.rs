@@ -8,15 +8,12 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use cairn::Place;
-use cairn::build::BuildOptions;
 use cairn::configuration::{EvaluationFailed, Found, Wanted};
-use cairn::demo;
 use cairn::diff::{self, Side};
 use cairn::evaluate;
 use cairn::format::{self, Mode};
@@ -28,8 +25,7 @@ use cairn_system::control::Request;
 use clap::{CommandFactory, Parser};
 
 use command::{
-    Build, Command, DemoImage, Diff, Fhs, Fmt, Image, ImageFormat, Log, ManPages, Options, Status,
-    Verb, Vm,
+    Build, Command, Diff, Fhs, Fmt, Image, ImageFormat, Log, ManPages, Options, Status, Verb, Vm,
 };
 
 /// Names of this program that are a verb of it.
@@ -114,7 +110,6 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Vm(arguments) => return vm(&arguments),
         Verb::Diff(arguments) => diff(&arguments)?,
         Verb::Fhs(arguments) => fhs(arguments)?,
-        Verb::DemoImage(arguments) => demo_image(arguments)?,
         Verb::ManPages(arguments) => man_pages(&arguments)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -361,28 +356,6 @@ fn log(arguments: &Log) -> Result<()> {
     )?)
 }
 
-fn demo_image(arguments: DemoImage) -> Result<()> {
-    let place = Place::new(arguments.store.as_deref(), arguments.cache.as_deref())?;
-    let options = BuildOptions {
-        lock_file: arguments
-            .lock
-            .unwrap_or_else(|| place.store.join("demo.lock")),
-        place,
-        mirror: arguments.mirror,
-        update: arguments.update,
-        programs: own_folder()?,
-    };
-    let built = demo::build(&options)?;
-    let image = match arguments.output {
-        Some(output) => {
-            cairn::image::copy_sparse(&built.image, &output)?;
-            output
-        }
-        None => built.image,
-    };
-    print(&format!("{}\n", image.display()))
-}
-
 fn man_pages(arguments: &ManPages) -> Result<()> {
     clap_mangen::generate_to(Command::command(), &arguments.folder)
         .with_context(|| format!("cannot write man pages to '{}'", arguments.folder.display()))
@@ -394,12 +367,4 @@ fn print(text: &str) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result.context("cannot write to standard output"),
     }
-}
-
-/// Where this program lies, and its companions.
-fn own_folder() -> Result<PathBuf> {
-    let own = std::env::current_exe().context("cannot find this program's own file")?;
-    own.parent()
-        .map(PathBuf::from)
-        .context("this program has no folder")
 }

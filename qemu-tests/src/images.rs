@@ -140,7 +140,12 @@ pub fn with_agent(name: &str) -> anyhow::Result<PathBuf> {
 
 /// A string of the Nix language; `import` takes an absolute path as one.
 fn string(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace("${", "\\${"))
+    format!(
+        "\"{}\"",
+        text.replace('\\', "\\\\")
+            .replace('"', "\\\"")
+            .replace("${", "\\${")
+    )
 }
 
 /// The command with `verb`, and the options that every verb with a configuration takes; the lock

@@ -18,10 +18,10 @@ use cairn_debian::{Archive, Lock};
 use cairn_store::{Limits, Store};
 use cairn_store_path::StorePath;
 
-use crate::build::realise;
 use crate::lock_file::{Changes, LockFile, write_atomically};
 use crate::packages::{Index, Telling, packages_json};
 use crate::place::Place;
+use crate::realise::realise;
 use crate::sources::Sources;
 use crate::supply::Supply;
 

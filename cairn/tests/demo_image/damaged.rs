@@ -4,18 +4,14 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
-use cairn::builders::builders;
-use cairn::packages::PackageSet;
-use cairn_debian::{
-    FetchOptions, Fetcher, Lock, LockedPackage, Proxies, Security, Show, mirror_sources,
-};
-use cairn_store::{Quiet, RealiseError, Store};
-use cairn_store_path::{Sha256, StorePath};
+use cairn_debian::{Lock, LockedPackage};
+use cairn_store_path::Sha256;
 
 use super::full_disk::assert_tidy;
 use super::nix;
-use super::run::demo;
+use super::run::{Site, demo, error_of, programs, text_of};
 use super::scratch::Scratch;
 
 /// A small package whose only dependency is the C library.
@@ -24,14 +20,19 @@ const PACKAGE: &str = "hostname";
 /// A store and a cache with the packages that [`PACKAGE`] needs.
 struct Workshop {
     folder: Scratch,
-    store: Store,
+    site: Site,
 }
 
 impl Workshop {
     fn new() -> Self {
         let folder = Scratch::new();
-        let store = Store::open(&folder.path().join("store")).unwrap();
-        let this = Self { folder, store };
+        let site = Site {
+            configuration: demo().site.configuration.clone(),
+            store: folder.path().join("store"),
+            cache: folder.path().join("cache"),
+            lock: folder.path().join("lock"),
+        };
+        let this = Self { folder, site };
         for package in demo().lock().packages() {
             let known = downloaded(&demo().downloads(), &package.sha256);
             this.put(&package.sha256, &fs::read(known).unwrap());
@@ -39,47 +40,39 @@ impl Workshop {
         this
     }
 
-    fn cache(&self) -> PathBuf {
-        self.folder.path().join("cache")
+    fn downloads(&self) -> PathBuf {
+        self.site.cache.join("debian")
     }
 
     fn put(&self, name: &Sha256, bytes: &[u8]) {
-        let file = downloaded(&self.cache(), name);
+        let file = downloaded(&self.downloads(), name);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, bytes).unwrap();
     }
 
-    /// Builds [`PACKAGE`] as `lock` has it; gives its path in the store.
-    fn build(&self, lock: &Lock, mirror: &str) -> (StorePath, Result<(), RealiseError>) {
-        let packages = PackageSet::new(&self.store, lock).unwrap();
-        let output = packages.package(PACKAGE).unwrap().clone();
-        let derivation = packages.derivation_of(&output).unwrap();
-        let keyring = Path::new("/nonexistent");
-        let sources = mirror_sources(mirror, &Security::None, "bookworm", keyring);
-        let options = FetchOptions {
-            show: Show::Nothing,
-            threads: 1,
-            proxies: Proxies::none(),
-        };
-        let fetcher = Fetcher::new(&sources, &self.cache(), options).unwrap();
-        let builders = builders(fetcher, lock.clone());
-        let built = self.store.realise(&[derivation], &builders, &Quiet);
-        (output, built.map(drop))
+    /// Builds [`PACKAGE`] as `lock` has it.
+    fn build(&self, lock: &Lock, mirror: &str) -> Output {
+        fs::write(&self.site.lock, lock.to_text()).unwrap();
+        Command::new(programs().join("cairn"))
+            .arg("build")
+            .arg(format!("pkgs.{PACKAGE}"))
+            .args(["--no-link", "--mirror", mirror, "-c"])
+            .arg(&self.site.configuration)
+            .args(self.site.options())
+            .output()
+            .unwrap()
     }
 
-    /// Nothing of `output` is left, and the store is whole.
-    fn assert_without(&self, output: &StorePath) {
-        assert!(!self.store.is_valid(output).unwrap());
-        assert!(!self.store.real_path(output).exists());
-        assert_eq!(
-            super::full_disk::names(&self.store.state_dir().join("builds"))
-                .iter()
-                .filter(|name| Path::new(name).extension().is_some_and(|it| it == "lock"))
-                .count(),
-            1,
-            "only our own, of the store that is open"
-        );
-        nix::verifies(self.store.root());
+    /// Nothing of the package is left, and the store is whole.
+    fn assert_without(&self) {
+        let store = &self.site.store;
+        for name in super::full_disk::names(&store.join("nix/store")) {
+            let object = name.get(33..).unwrap_or_default();
+            let built = object.starts_with(PACKAGE) && !object.ends_with(".drv");
+            assert!(!built || object.ends_with(".deb"), "{name}");
+        }
+        nix::verifies(store);
+        assert_tidy(store, &nix::database(store));
     }
 }
 
@@ -108,35 +101,32 @@ fn with_file(lock: &Lock, bytes: &[u8]) -> Lock {
 fn a_package_that_is_cut_off_is_not_imported() {
     let workshop = Workshop::new();
     let good = demo().lock();
-    let whole = fs::read(downloaded(&workshop.cache(), &locked(&good).sha256)).unwrap();
+    let whole = fs::read(downloaded(&workshop.downloads(), &locked(&good).sha256)).unwrap();
     for length in [7, 100, whole.len() / 2, whole.len() - 1] {
         let cut = &whole[..length];
         let bad = with_file(&good, cut);
         workshop.put(&Sha256::of(cut), cut);
-        let (output, built) = workshop.build(&bad, "http://127.0.0.1:9");
-        let error = built.unwrap_err().to_string();
+        let error = error_of(&workshop.build(&bad, "http://127.0.0.1:9"));
         assert!(
             error.contains(PACKAGE) && error.contains("download it again"),
             "{length} bytes: {error}"
         );
-        workshop.assert_without(&output);
+        workshop.assert_without();
     }
-    let (output, built) = workshop.build(&good, "http://127.0.0.1:9");
-    built.unwrap();
-    assert!(workshop.store.is_valid(&output).unwrap());
-    let store = workshop.store.root().to_owned();
-    let folder = workshop.folder;
-    drop(workshop.store);
-    nix::verifies(&store);
-    assert_tidy(&store, &nix::database(&store));
-    drop(folder);
+    let built = text_of(&workshop.build(&good, "http://127.0.0.1:9"));
+    let store = &workshop.site.store;
+    nix::verifies(store);
+    let database = nix::database(store);
+    assert!(database.contains(built.trim_end()), "{built}");
+    assert_tidy(store, &database);
+    drop(workshop.folder);
 }
 
 #[test]
 fn a_mirror_that_serves_something_else_is_not_believed() {
     let workshop = Workshop::new();
     let lock = demo().lock();
-    let wanted = downloaded(&workshop.cache(), &locked(&lock).sha256);
+    let wanted = downloaded(&workshop.downloads(), &locked(&lock).sha256);
     let whole = fs::read(&wanted).unwrap();
     let mut other = whole.clone();
     other[whole.len() / 2] ^= 1;
@@ -150,15 +140,16 @@ fn a_mirror_that_serves_something_else_is_not_believed() {
         if let Some(bytes) = cached {
             fs::write(&wanted, bytes).unwrap();
         }
-        let (output, built) = workshop.build(&lock, &mirror);
-        let error = built.unwrap_err().to_string();
+        let error = error_of(&workshop.build(&lock, &mirror));
         assert!(error.contains(PACKAGE) && error.contains(&found), "{error}");
         assert!(!wanted.exists(), "the wrong file is still in the cache");
-        workshop.assert_without(&output);
+        workshop.assert_without();
     }
-    let (output, built) = workshop.build(&lock, &serve(whole));
-    built.unwrap();
-    assert!(workshop.store.is_valid(&output).unwrap());
+    let built = text_of(&workshop.build(&lock, &serve(whole)));
+    assert!(
+        nix::database(&workshop.site.store).contains(built.trim_end()),
+        "{built}"
+    );
 }
 
 /// A mirror that answers every request with `body`; gives its address.

@@ -2,13 +2,17 @@
 
 use std::process::Command;
 
-use cairn::demo::{ESP_LABEL, ROOT_LABEL};
 use cairn_store::Store;
 use serde_json::Value;
 
 use super::run::{demo, say};
 use super::scratch::Scratch;
 use super::{nix, partition};
+
+/// Name of the root's partition, from the configuration.
+const ROOT_LABEL: &str = "cairn-root";
+/// Name of the EFI system partition.
+const ESP_LABEL: &str = "esp";
 
 #[test]
 fn nix_verifies_the_store() {

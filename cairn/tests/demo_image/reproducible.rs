@@ -31,6 +31,7 @@ fn another_user_in_another_place_builds_the_same_bytes() {
 fn place(folder: &Path) -> Site {
     let demo = demo();
     let site = Site {
+        configuration: folder.join("my machine.nix"),
         store: folder.join("a deeper/place for/the store"),
         cache: folder.join("cache"),
         lock: folder.join("pins"),
@@ -46,6 +47,7 @@ fn place(folder: &Path) -> Site {
         .unwrap();
     }
     fs::copy(&demo.site.lock, &site.lock).unwrap();
+    fs::copy(&demo.site.configuration, &site.configuration).unwrap();
     fs::create_dir_all(folder.join("bin")).unwrap();
     for name in ["cairn", "cairn-init"] {
         fs::copy(programs().join(name), folder.join("bin").join(name)).unwrap();

@@ -1,6 +1,6 @@
 //! Running programs, above all the one under test, and the build that most tests start from.
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -37,6 +37,7 @@ fn release_folder() -> PathBuf {
 /// Where one build has everything.
 #[derive(Debug, Clone)]
 pub struct Site {
+    pub configuration: PathBuf,
     pub store: PathBuf,
     pub cache: PathBuf,
     pub lock: PathBuf,
@@ -47,6 +48,7 @@ impl Site {
     pub fn new(folder: &Path) -> Self {
         let demo = demo();
         let site = Self {
+            configuration: demo.site.configuration.clone(),
             store: folder.join("store"),
             cache: folder.join("cache"),
             lock: demo.site.lock.clone(),
@@ -57,16 +59,28 @@ impl Site {
     }
 
     /// The arguments that build the demo's image here.
-    pub fn arguments(&self) -> [&OsStr; 7] {
-        [
-            "demo-image".as_ref(),
-            "--store".as_ref(),
-            self.store.as_ref(),
-            "--cache".as_ref(),
-            self.cache.as_ref(),
-            "--lock".as_ref(),
-            self.lock.as_ref(),
-        ]
+    pub fn arguments(&self) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = ["image", "disk", "-c"].map(OsString::from).into();
+        arguments.push(self.configuration.clone().into());
+        arguments.extend(self.options());
+        arguments
+    }
+
+    /// The options that every verb with a configuration takes. A lock that is there stays as it is:
+    /// nothing is asked of the network.
+    pub fn options(&self) -> Vec<OsString> {
+        let mut options = Vec::new();
+        for (option, path) in [
+            ("--store", &self.store),
+            ("--cache", &self.cache),
+            ("--lock", &self.lock),
+        ] {
+            options.extend([option.into(), path.clone().into()]);
+        }
+        if self.lock.exists() {
+            options.push("--locked".into());
+        }
+        options
     }
 
     pub fn command(&self) -> Command {
@@ -144,6 +158,8 @@ pub fn demo() -> &'static Demo {
         in_use.lock().unwrap();
         scratch::remove(&folder);
         let site = Site {
+            configuration: Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("../examples/demo/configuration.nix"),
             store: folder.join("store"),
             cache: folder.join("cache"),
             lock: folder.join("demo.lock"),
@@ -152,7 +168,7 @@ pub fn demo() -> &'static Demo {
         let shared = Place::new(None, None).unwrap().cache;
         fs::create_dir_all(shared.join("debian")).unwrap();
         symlink(shared.join("debian"), site.cache.join("debian")).unwrap();
-        let known = shared.join("demo.lock");
+        let known = shared.join("locks/demo.lock");
         if known.exists() {
             fs::copy(known, &site.lock).unwrap();
         }
