@@ -38,7 +38,7 @@ rec {
       resolved =
         if !(option ? default) then
           given
-        else if defs == [ ] && !isProperty option.default then
+        else if defs == [ ] && (!(option.default ? _type) || !isProperty option.default) then
           {
             values = [ asDefault ];
             highestPrio = 1500;

@@ -44,35 +44,32 @@ rec {
   mergeTree =
     prefix: declarations: definitions:
     let
-      declared = zipAttrsWith (_: entries: entries) (
-        map (
-          d:
-          if isAttrs d.options && !(d.options ? _type) then
-            mapAttrs (_: options: {
-              inherit (d) file;
-              inherit options;
-              parent = d.options;
-            }) d.options
-          else
-            throw (diagnostics.notADeclaration prefix d.file d.options)
-        ) declarations
-      );
+      # An entry holds what its attribute is, and the set that it is in: nothing is computed for it.
+      declared = map (
+        d:
+        let
+          inherit (d) file;
+          parent = d.options;
+        in
+        if isAttrs parent && !(parent ? _type) then
+          mapAttrs (_: options: { inherit file options parent; }) parent
+        else
+          throw (diagnostics.notADeclaration prefix file parent)
+      ) declarations;
       defined = zipAttrsWith (_: entries: entries) (
         map (
           d:
+          let
+            inherit (d) file;
+            parent = d.source or d.value;
+          in
           if isAttrs d.value then
-            let
-              parent = d.source or d.value;
-            in
-            mapAttrs (_: value: {
-              inherit (d) file;
-              inherit value parent;
-            }) d.value
+            mapAttrs (_: value: { inherit file value parent; }) d.value
           else
-            throw (notASet prefix d declared)
+            throw (notASet prefix d nodes)
         ) definitions
       );
-      nodes = mapAttrs (
+      nodes = zipAttrsWith (
         name: entries:
         let
           loc = prefix ++ [ name ];
@@ -103,7 +100,7 @@ rec {
             catAttrs "unmatched" (attrValues nodes)
             ++ attrValues (
               mapAttrs (name: map (def: def // { loc = prefix ++ [ name ]; })) (
-                removeAttrs defined (attrNames declared)
+                removeAttrs defined (attrNames nodes)
               )
             )
           );

@@ -77,7 +77,7 @@ rec {
   # that they can be looked at without deciding any condition. `source` is then the set as it was.
   pushDown =
     def:
-    if !isProperty def.value then
+    if !(def.value ? _type) || !isProperty def.value then
       [ def ]
     else
       let
@@ -116,7 +116,7 @@ rec {
   # apart; priority and order become fields. Of nested priorities the outermost counts.
   discharge =
     def:
-    if !isProperty def.value then
+    if !(def.value ? _type) || !isProperty def.value then
       [ def ]
     else
       let
@@ -152,7 +152,7 @@ rec {
   # The definitions that count, in their order, and their priority.
   resolve =
     defs:
-    if length defs == 1 && !isProperty (head defs).value then
+    if length defs == 1 && (!((head defs).value ? _type) || !isProperty (head defs).value) then
       {
         values = defs;
         highestPrio = defaultOverridePriority;

@@ -36,12 +36,10 @@ let
       map (
         def:
         let
+          inherit (def) file;
           parent = def.value;
         in
-        mapAttrs (_: value: {
-          inherit (def) file;
-          inherit value parent;
-        }) parent
+        mapAttrs (_: value: { inherit file value parent; }) parent
       ) defs
     );
 
@@ -59,7 +57,7 @@ let
       };
       evaluated = evalDefinitions here option [ single ];
     in
-    if !isProperty value then
+    if !(value ? _type) || !isProperty value then
       [ (mergeValues here option [ single ]) ]
     else if evaluated.isDefined then
       [ evaluated.value ]
