@@ -22,9 +22,6 @@ pub struct Options {
     pub max_call_depth: u32,
     /// How many bytes the arena may have.
     pub memory_limit: usize,
-    /// No access to paths, environment and time but by content: `builtins.currentSystem` and the
-    /// like are not there.
-    pub pure: bool,
     /// Whether `|>` and `<|` are operators.
     pub pipe_operators: bool,
     /// Whether `fromTOML` reads dates and times, as sets that say so.
@@ -49,7 +46,6 @@ impl Default for Options {
         Self {
             max_call_depth: 10_000,
             memory_limit: 16 << 30,
-            pure: false,
             pipe_operators: false,
             toml_timestamps: false,
             messages: Messages::default(),

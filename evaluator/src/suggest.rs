@@ -21,7 +21,7 @@ pub fn did_you_mean<'a>(
     Some(format!("did you mean {} or {last}?", others.join(", ")))
 }
 
-/// The candidates that differ from `wanted` by few enough edits, nearest first.
+/// The candidates that differ from `wanted` by the fewest edits, if these are few enough.
 pub fn nearest<'a>(wanted: &[u8], candidates: impl Iterator<Item = &'a [u8]>) -> Vec<&'a [u8]> {
     let limit = match wanted.len() {
         0 => return Vec::new(),
@@ -36,6 +36,9 @@ pub fn nearest<'a>(wanted: &[u8], candidates: impl Iterator<Item = &'a [u8]>) ->
         .collect();
     near.sort_unstable();
     near.dedup();
+    // What is further away than the nearest would only distract from it.
+    let least = near.first().map(|(distance, _)| *distance);
+    near.retain(|(distance, _)| Some(*distance) == least);
     near.truncate(MOST);
     near.into_iter().map(|(_, name)| name).collect()
 }

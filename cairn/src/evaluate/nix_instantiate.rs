@@ -323,12 +323,10 @@ impl CommandLine {
             "show-trace" => self.request.report.trace = on,
             "trace-verbose" => self.request.report.verbose = on,
             "abort-on-warn" => self.request.report.abort_on_warning = on,
-            "pure-eval" => self.request.language.pure = on,
-            "restrict-eval" if on => {
-                return Err(UsageError::Unsupported(
-                    "restricted evaluation is not supported: 'restrict-eval' cannot be set"
-                        .to_owned(),
-                ));
+            "pure-eval" | "restrict-eval" if on => {
+                return Err(UsageError::Unsupported(format!(
+                    "evaluation without access to files is not supported: '{name}' cannot be set"
+                )));
             }
             "experimental-features" => {
                 self.request.language.pipe_operators = has_feature(value, PIPE_OPERATORS);
@@ -544,7 +542,7 @@ mod tests {
             ),
             (
                 "--restrict-eval",
-                "restricted evaluation is not supported: 'restrict-eval' cannot be set",
+                "evaluation without access to files is not supported: 'restrict-eval' cannot be set",
             ),
             (
                 "--store https://x",

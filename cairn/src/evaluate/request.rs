@@ -147,8 +147,6 @@ pub struct Language {
     pub pipe_operators: bool,
     /// `fromTOML` reads dates and times.
     pub toml_timestamps: bool,
-    /// Nothing of the machine shows through.
-    pub pure: bool,
     /// How many calls may be in one another.
     pub max_call_depth: u32,
     /// How many bytes of memory the evaluation may take.
@@ -163,7 +161,6 @@ impl Default for Language {
         Self {
             pipe_operators: false,
             toml_timestamps: false,
-            pure: false,
             max_call_depth: 10_000,
             memory: DEFAULT_MEMORY,
         }
@@ -226,8 +223,7 @@ impl Request {
             }) => ("--xml", depth),
             _ => return None,
         };
-        let is_plain = !self.language.pure
-            && !self.language.toml_timestamps
+        let is_plain = !self.language.toml_timestamps
             && !self.report.verbose
             && !self.report.abort_on_warning
             && self.calls == Calls::Always

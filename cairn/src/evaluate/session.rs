@@ -99,7 +99,6 @@ fn options(request: &Request) -> Options {
     Options {
         max_call_depth: request.language.max_call_depth,
         memory_limit: usize::try_from(request.language.memory).unwrap_or(usize::MAX),
-        pure: request.language.pure,
         pipe_operators: request.language.pipe_operators
             || configured(variable.as_bytes(), PIPE_OPERATORS),
         messages: Messages {
@@ -156,9 +155,6 @@ fn world(request: &Request, realise: Box<Realise>) -> Result<World> {
 }
 
 fn search_path_of(request: &Request) -> Vec<SearchEntry> {
-    if request.language.pure {
-        return Vec::new();
-    }
     let variable = env::var_os("NIX_PATH").map(OsStringExt::into_vec);
     search_path(&request.search_path, variable.as_deref())
 }
