@@ -375,3 +375,35 @@ fn cairns_own_evaluator_says_the_same() {
         assert!(errors.contains(part), "{errors}");
     }
 }
+
+/// Each is a module that a machine can have, as it stands.
+#[test]
+fn every_block_of_nix_in_the_documents_is_a_module() {
+    let mut documents: Vec<PathBuf> = fs::read_dir(repository().join("docs"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .collect();
+    documents.push(repository().join("README.md"));
+    documents.sort();
+    let mut blocks = 0;
+    for document in documents {
+        let text = fs::read_to_string(&document).unwrap();
+        for block in text.split("```nix\n").skip(1) {
+            let (block, _) = block.split_once("```").unwrap();
+            let module = format!(
+                "{{ lib, ... }}: {{ imports = [ (\n{block}) ]; \
+                 fileSystems.\"/\".device = lib.mkDefault \"LABEL=root\"; }}"
+            );
+            let output = Evaluation::of_text(&module).run(&[], "machine.system");
+            let errors = String::from_utf8_lossy(&output.stderr);
+            assert!(
+                output.status.success(),
+                "{}:\n{block}\n{errors}",
+                document.display()
+            );
+            blocks += 1;
+        }
+    }
+    assert!(blocks >= 5);
+}
