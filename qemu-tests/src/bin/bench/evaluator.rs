@@ -1,6 +1,7 @@
 //! The evaluator against `nix-instantiate`, on the same files: time, and the most memory that
 //! either needed.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,21 +14,25 @@ use crate::{Times, scratch};
 /// Runs of each, in turns.
 const ROUNDS: usize = 5;
 
-/// What is evaluated: a file below the repository, its arguments, and the goal: upper bounds of the
-/// ratios of time and of memory.
+/// What is evaluated, and the goal: upper bounds of the ratios of time and of memory.
 struct Workload {
     name: &'static str,
-    file: &'static str,
-    arguments: &'static [&'static str],
+    input: Input,
     time: f64,
     memory: f64,
+}
+
+enum Input {
+    /// A file below the repository, with arguments.
+    File(&'static str, &'static [&'static str]),
+    /// The demo's whole configuration, down to the name of its system.
+    Demo,
 }
 
 const fn small(name: &'static str, file: &'static str) -> Workload {
     Workload {
         name,
-        file,
-        arguments: &[],
+        input: Input::File(file, &[]),
         time: 1.0,
         memory: 1.0,
     }
@@ -45,21 +50,100 @@ const WORKLOADS: &[Workload] = &[
     small("strings, 10 MB", "qemu-tests/workloads/strings.nix"),
     Workload {
         name: "400 modules, 2000 options",
-        file: "modules/lib/tests/synthetic.nix",
-        arguments: &["--arg", "modules", "400"],
+        input: Input::File(
+            "modules/lib/tests/synthetic.nix",
+            &["--arg", "modules", "400"],
+        ),
         time: 0.5,
+        memory: 1.0,
+    },
+    Workload {
+        name: "the demo system",
+        input: Input::Demo,
+        time: 1.0,
         memory: 1.0,
     },
 ];
 
+/// Where things are.
+struct Bench {
+    repository: PathBuf,
+    /// For what is only there while this runs.
+    folder: tempfile::TempDir,
+    /// Our program under the peer's name.
+    ours: PathBuf,
+    /// What evaluates to the demo's system.
+    demo: String,
+}
+
 /// Prints a row for each workload.
 pub fn measure() -> anyhow::Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let repository = fs::canonicalize(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
+        .context("cannot find the repository")?;
     let folder = scratch()?;
     let ours = under_nix_name(folder.path())?;
+    let demo = demo(&repository, folder.path())?;
+    let bench = Bench {
+        repository,
+        folder,
+        ours,
+        demo,
+    };
     header();
-    for workload in WORKLOADS {
-        row(workload, &root, &ours)?;
+    WORKLOADS
+        .iter()
+        .try_for_each(|workload| row(workload, &bench))
+}
+
+/// An expression that is the name of the demo's system. No package is locked, so that nothing is
+/// fetched: whatever word there is in the modules is a package of the archive.
+fn demo(repository: &Path, folder: &Path) -> anyhow::Result<String> {
+    let mut words = BTreeSet::new();
+    for part in ["modules", "examples"] {
+        add_words(&repository.join(part), &mut words)?;
+    }
+    let names: BTreeMap<String, &str> = words.into_iter().map(|word| (word, "1")).collect();
+    let names_file = folder.join("names.json");
+    write(&names_file, &serde_json::to_string(&names)?)?;
+    let formats: BTreeMap<&str, u32> = cairn::builders::format_versions().collect();
+    let packages = serde_json::json!({
+        "format": 1, "system": "x86_64-linux", "formats": formats,
+        "groups": [], "packages": {}, "names": names_file
+    });
+    let packages_file = folder.join("packages.json");
+    write(&packages_file, &packages.to_string())?;
+    Ok(format!(
+        r#"let
+             program = name: builtins.unsafeDiscardStringContext (builtins.toFile name "");
+           in (import {repository}/modules {{
+             configuration = {repository}/examples/demo/configuration.nix;
+             packages = {packages};
+             programs = {{ cairn = program "cairn"; cairn-init = program "cairn-init"; }};
+           }}).system.drvPath"#,
+        repository = repository.display(),
+        packages = packages_file.display(),
+    ))
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The words in all Nix files below `path` that could be names of packages.
+fn add_words(path: &Path, words: &mut BTreeSet<String>) -> anyhow::Result<()> {
+    let failed = || format!("cannot read {}", path.display());
+    if path.is_dir() {
+        for entry in fs::read_dir(path).with_context(failed)? {
+            add_words(&entry.with_context(failed)?.path(), words)?;
+        }
+        return Ok(());
+    }
+    if path.extension().is_some_and(|extension| extension == "nix") {
+        let text = fs::read_to_string(path).with_context(failed)?;
+        let inside = |char: char| char.is_ascii_alphanumeric() || "+-_".contains(char);
+        let found = text.split(|char| !inside(char));
+        let names = found.filter(|word| word.starts_with(|char: char| char.is_ascii_lowercase()));
+        words.extend(names.map(str::to_owned));
     }
     Ok(())
 }
@@ -81,27 +165,27 @@ fn header() {
     );
 }
 
-fn row(workload: &Workload, root: &Path, ours: &Path) -> anyhow::Result<()> {
+fn row(workload: &Workload, bench: &Bench) -> anyhow::Result<()> {
     let (mut our_times, mut their_times) = (Times::default(), Times::default());
     let (mut our_memory, mut their_memory) = (0, 0);
     let mut results = Vec::new();
     for _ in 0..ROUNDS {
         for (program, times, memory) in [
-            (ours, &mut our_times, &mut our_memory),
+            (&*bench.ours, &mut our_times, &mut our_memory),
             (
                 Path::new("nix-instantiate"),
                 &mut their_times,
                 &mut their_memory,
             ),
         ] {
-            let run = Run::of(program, workload, root)?;
+            let run = Run::of(program, workload, bench)?;
             times.0.push(run.took);
             *memory = run.memory.max(*memory);
             results.push(run.result);
         }
     }
     if results.iter().any(|result| Some(result) != results.first()) {
-        bail!("{}: the evaluators disagree: {results:?}", workload.file);
+        bail!("{}: the evaluators disagree: {results:?}", workload.name);
     }
     let time = our_times.median() / their_times.median();
     #[expect(clippy::cast_precision_loss, reason = "kilobytes are few")]
@@ -133,17 +217,24 @@ struct Run {
 }
 
 impl Run {
-    fn of(program: &Path, workload: &Workload, root: &Path) -> anyhow::Result<Self> {
+    fn of(program: &Path, workload: &Workload, bench: &Bench) -> anyhow::Result<Self> {
         let usage = tempfile::NamedTempFile::new().context("cannot create a temporary file")?;
+        let mut command = Command::new("time");
+        command.args(["--format=%M", "--output"]).arg(usage.path());
+        command.arg(program).args(["--eval", "--strict"]);
+        match workload.input {
+            Input::File(file, arguments) => {
+                command.args(arguments).arg(bench.repository.join(file));
+            }
+            Input::Demo => {
+                command.args(["-E", &bench.demo]);
+            }
+        }
+        let store = bench.folder.path().join("store");
+        command.env("NIX_REMOTE", format!("local?root={}", store.display()));
+        command.stdin(Stdio::null());
         let begin = Instant::now();
-        let output = Command::new("time")
-            .args(["--format=%M", "--output"])
-            .arg(usage.path())
-            .arg(program)
-            .args(["--eval", "--strict"])
-            .args(workload.arguments)
-            .arg(root.join(workload.file))
-            .stdin(Stdio::null())
+        let output = command
             .output()
             .context("cannot run time; `cargo xtask bench` installs it")?;
         let took = begin.elapsed();
@@ -152,7 +243,7 @@ impl Run {
             bail!(
                 "{}: {}: {}",
                 program.display(),
-                workload.file,
+                workload.name,
                 complaint.trim()
             );
         }
