@@ -106,48 +106,52 @@ let
     in
     map (x: x.n) (sort (a: b: a.distance < b.distance) ranked);
 
-  # Names of what lies in a tree of options, those inside of submodules too.
-  children =
-    tree:
-    if isOption tree then
-      let
-        inner = tryEval (tree.type.getSubOptions or (_: { }) [ ]);
-      in
-      if inner.success && isAttrs inner.value then
-        removeAttrs inner.value [
-          "_module"
-          "_freeformOptions"
-        ]
-      else
-        { }
-    else if isAttrs tree then
-      removeAttrs tree [ "_module" ]
-    else
-      { };
-  child =
-    tree: name:
-    let
-      here = children tree;
-    in
-    here.${name} or here."<name>" or here."*" or null;
-
-  # Corrects one misspelt name after the other along a path.
+  # Corrects one misspelt name after the other along a path: the paths of options that it may mean.
   corrected =
     tree: path:
     if path == [ ] then
       [ [ ] ]
-    else
+    else if isOption tree then
+      correctedInside (tree.type or { }) path
+    else if isAttrs tree then
       let
         name = head path;
-        rest = builtins.tail path;
-        here = children tree;
-        exact = child tree name;
-        go = name': tree': map (p: [ name' ] ++ p) (corrected tree' rest);
+        here = removeAttrs tree [ "_module" ];
+        go = name: map (rest: [ name ] ++ rest) (corrected here.${name} (builtins.tail path));
       in
-      if exact != null then
-        go name exact
-      else
-        concatMap (name': go name' here.${name'}) (take 3 (nearest name (attrNames here)));
+      if here ? ${name} then go name else concatMap go (take 3 (nearest name (attrNames here)))
+    else
+      [ ];
+
+  # The same inside of an option of a type: elements have any name, submodules have options.
+  correctedInside =
+    type: path:
+    let
+      kind = type.name or "";
+      inner = type.nestedTypes.elemType or { };
+      options = tryEval (removeAttrs (type.getSubOptions [ ]) [ "_freeformOptions" ]);
+    in
+    if path == [ ] then
+      [ [ ] ]
+    else if
+      elem kind [
+        "attrsOf"
+        "lazyAttrsOf"
+        "listOf"
+      ]
+    then
+      map (rest: [ (head path) ] ++ rest) (correctedInside inner (builtins.tail path))
+    else if
+      elem kind [
+        "nullOr"
+        "unique"
+      ]
+    then
+      correctedInside inner path
+    else if kind == "submodule" && options.success then
+      corrected options.value path
+    else
+      [ ];
 
   isVisible = option: option.visible or true != false && !(option.internal or false);
 
@@ -168,28 +172,24 @@ let
         [ ]
     ) (attrNames (removeAttrs tree [ "_module" ]));
 
-  # Options elsewhere in the tree which end in the same name, and share most of the rest.
+  # Options elsewhere in the tree which end in the same name. The part before it that does not
+  # exist here has to be in theirs, too: all too many options are called `enable`.
   elsewhere =
     options: path:
     let
       name = lib.last path;
-      isNear = p: lib.last p == name || lib.levenshteinAtMost 1 (lib.last p) name;
-      shared = p: length (filter (part: elem part path) p);
-      far = p: lib.foldl' (sum: part: sum + (if elem part path then 0 else 1)) 0 p;
-      found = filter (p: isNear p && (length path == 1 || shared p > 1 || nearParents p)) (
-        leaves [ ] options
-      );
-      parents = lib.init path;
-      nearParents =
-        p:
-        builtins.any (
-          part:
-          builtins.any (
-            mine: stringLength mine > 3 && lib.hasInfix (lib.toLower mine) (lib.toLower part)
-          ) parents
-        ) (lib.init p);
+      known = length (lib.longestValidPathPrefix path options);
+      unknown = filter (part: stringLength part > 2) (lib.drop known (lib.init path));
+      isLike =
+        part: other:
+        lib.hasInfix (lib.toLower part) (lib.toLower other) || lib.levenshteinAtMost 1 part other;
+      isNearby = p: unknown == [ ] || builtins.any (isLike (lib.last unknown)) (lib.init p);
+      isNamedSo = p: lib.last p == name || lib.levenshteinAtMost 1 (lib.last p) name;
+      found = filter (p: isNamedSo p && isNearby p) (leaves [ ] options);
+      strange = p: length (filter (part: !(elem part path)) p);
     in
-    sort (a: b: shared a > shared b || shared a == shared b && far a < far b) found;
+    # Without anything to tell them apart, many are none.
+    if unknown == [ ] && length found > 3 then [ ] else sort (a: b: strange a < strange b) found;
 in
 rec {
   inherit kindOf showValue nearest;

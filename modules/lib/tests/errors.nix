@@ -57,6 +57,10 @@ let
     expr = (configOf { hostName = "x"; }).services.openssh.enable;
     messages = [ "The option `hostName' does not exist." "did you mean `networking.hostName'?" ];
   };
+  unknown-option-of-another-group = {
+    expr = (configOf { programs.openssh.enable = true; }).services.openssh.enable;
+    messages = [ "did you mean `services.openssh.enable'?" ];
+  };
   unknown-options-are-all-listed = {
     expr = (configOf { networking.hostname = "x"; services.openssh.port = 22; }).services.openssh.enable;
     messages = [ "did you mean `networking.hostName'?" "The option `services.openssh.port' does not exist." "did you mean `services.openssh.ports'?" ];
