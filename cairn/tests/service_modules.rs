@@ -246,6 +246,43 @@ fn a_oneshot_runs_its_commands_one_after_the_other() {
     );
 }
 
+/// What a unit names is built with the system, wherever it is named.
+#[test]
+fn a_unit_brings_along_what_it_names() {
+    let evaluation = machine(
+        r#"systemd.services.a = {
+          path = [ (pkgs.writeTextDir "bin/path-x" "") ];
+          environment.B = pkgs.writeText "x-variable" "";
+          unitConfig.ConditionPathExists = pkgs.writeText "x-condition" "";
+          serviceConfig = {
+            ExecStart = pkgs.writeShellScript "x-start" "";
+            ExecStartPre = [ "-${pkgs.writeShellScript "x-pre" ""} %n" ];
+            Environment = [ "A=${pkgs.writeText "x-assignment" ""}" ];
+            EnvironmentFile = pkgs.writeText "x-file" "";
+            WorkingDirectory = "${pkgs.writeTextDir "x-directory" ""}";
+          };
+        };"#,
+    );
+    let inputs = evaluation.value(
+        "builtins.attrNames (builtins.getContext (builtins.toJSON (builtins.filter (s: s.name == \"a\") \
+           config.system.description.services)))",
+    );
+    let mut names: Vec<&str> = (inputs.as_array().unwrap().iter())
+        .filter_map(|path| path.as_str()?.split_once("-x-").map(|(_, name)| name))
+        .collect();
+    names.sort_unstable();
+    let expected = [
+        "assignment",
+        "condition",
+        "directory",
+        "file",
+        "pre",
+        "start",
+        "variable",
+    ];
+    assert_eq!(names, expected.map(|name| format!("{name}.drv")));
+}
+
 #[test]
 fn a_signal_that_reloads_needs_no_program() {
     for line in ["-HUP $MAINPID", "-s HUP ${MAINPID}", "-SIGHUP $MAINPID"] {

@@ -107,7 +107,9 @@ let
           if parts == null then
             throw "${context.where}: '${word}' is not NAME=value"
           else
-            lib.nameValuePair (lib.head parts) (lib.elemAt parts 1)
+            lib.nameValuePair (builtins.unsafeDiscardStringContext (lib.head parts)) (
+              lib.addContextFrom (toString line) (lib.elemAt parts 1)
+            )
         ) (values.split context.where line)
       ) (list value)
     );

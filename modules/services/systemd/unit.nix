@@ -16,8 +16,9 @@ let
   };
 
   condition =
-    kind: value:
+    kind: given:
     let
+      value = toString given;
       bare = lib.removePrefix "!" (lib.removePrefix "|" value);
     in
     {

@@ -159,7 +159,8 @@ rec {
         else
           part;
     in
-    if lib.hasInfix "%" text then lib.concatStrings (map part parts) else text;
+    # What is taken apart by patterns forgets what it was made of.
+    if lib.hasInfix "%" text then lib.addContextFrom text (lib.concatStrings (map part parts)) else text;
 
   # The words of a command line: blanks part them, quotes hold them together, and a backslash stands
   # for the character after it.
@@ -229,7 +230,9 @@ rec {
       parts = match "[[:space:]]*([-@:+!|]*)(.*)" (toString line);
       prefix = lib.head parts;
       has = character: lib.hasInfix character prefix;
-      all = map (specifiers name where) (split where (lib.elemAt parts 1));
+      words = split where (lib.elemAt parts 1);
+      # Patterns forget what a text was made of: every word has all of it.
+      all = map (word: lib.addContextFrom (toString line) (specifiers name where word)) words;
       # With `@`, the second word is what the program sees as its name.
       argv = if has "@" then [ (lib.head all) ] ++ lib.drop 2 all else all;
       expand = !(has ":") && lib.any (lib.hasInfix "$") argv;
