@@ -178,16 +178,18 @@ impl ParseError {
 
 /// A line as it is shown, and which columns of it are meant.
 #[derive(Debug)]
-struct Excerpt {
-    shown: String,
+pub(crate) struct Excerpt {
+    /// The line, cut to what fits.
+    pub(crate) shown: String,
     /// Where the caret stands.
-    column: usize,
+    pub(crate) column: usize,
     /// How many carets there are; at least one.
-    width: usize,
+    pub(crate) width: usize,
 }
 
 impl Excerpt {
-    fn new(text: &[u8], span: Span) -> Self {
+    /// The line in which the span starts.
+    pub(crate) fn new(text: &[u8], span: Span) -> Self {
         let start = (span.start as usize).min(text.len());
         let end = (span.end as usize).clamp(start, text.len());
         let (before, rest) = text.split_at(start);

@@ -13,8 +13,10 @@
 //!
 //! The message stands first and the way to it is read from the inside out.
 
-use std::fmt::Write as _;
+use bstr::ByteSlice as _;
 
+use crate::Span;
+use crate::diagnostic::Excerpt;
 use crate::error::ErrorKind;
 use crate::error::{EvalError, Frame};
 use crate::evaluator::Evaluator;
@@ -31,9 +33,6 @@ pub enum Trace {
 
 /// How many steps a short trace has.
 const SHORT_TRACE: usize = 8;
-
-/// The longest part of a line that is shown.
-const SHOWN_WIDTH: usize = 100;
 
 impl Evaluator<'_> {
     /// The whole text of an error, of one or more lines, without a newline at its end.
@@ -147,71 +146,33 @@ fn push_place(text: &mut String, sources: &Sources<'_>, place: Place) {
         return;
     };
     push_line(text, &format!("at {}:", sources.describe(place.start)));
-    let start = location.offset as usize - (location.column as usize - 1);
-    for (number, line) in lines_around(source.text, start, location.line) {
-        push_excerpt(text, number, line);
-        if number == location.line {
-            push_mark(text, line, location.column as usize - 1, place.len as usize);
-        }
+    let span = Span::new(location.offset, location.offset.saturating_add(place.len));
+    if let Some(end) = line_before(source.text, location.offset - (location.column - 1)) {
+        let above = Excerpt::new(source.text, Span::at(end));
+        push_numbered(text, location.line - 1, &above.shown);
     }
-}
-
-/// The line that starts at `start` and the one before it.
-fn lines_around(source: &[u8], start: usize, number: u32) -> Vec<(u32, &[u8])> {
-    let mut lines = Vec::with_capacity(2);
-    let before = source.get(..start).unwrap_or_default();
-    if number > 1 {
-        let before = before.strip_suffix(b"\n").unwrap_or(before);
-        let from = before
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |at| at + 1);
-        let line = before.get(from..).unwrap_or_default();
-        if !line.trim_ascii().is_empty() {
-            lines.push((number - 1, line));
-        }
-    }
-    let rest = source.get(start..).unwrap_or_default();
-    let end = rest
-        .iter()
-        .position(|byte| matches!(byte, b'\n' | b'\r'))
-        .unwrap_or(rest.len());
-    lines.push((number, rest.get(..end).unwrap_or_default()));
-    lines
-}
-
-fn push_excerpt(text: &mut String, number: u32, line: &[u8]) {
-    let (line, cut) = match line.get(..SHOWN_WIDTH) {
-        Some(start) => (start, "…"),
-        None => (line, ""),
-    };
-    let line = visible(line);
-    // Writing to a string cannot fail.
-    if write!(text, "\n  {number:5}| {}{cut}", line.trim_end()).is_err() {
-        text.push('\n');
-    }
-}
-
-fn push_mark(text: &mut String, line: &[u8], column: usize, len: usize) {
-    if column > SHOWN_WIDTH {
-        return;
-    }
-    let before = visible(line.get(..column).unwrap_or(line)).chars().count();
-    let rest = line.get(column..).unwrap_or_default();
-    let marked = rest.get(..len).unwrap_or(rest);
-    let room = SHOWN_WIDTH.saturating_sub(column).max(1);
-    let carets = visible(marked).trim_end().chars().count().clamp(1, room);
+    let excerpt = Excerpt::new(source.text, span);
+    push_numbered(text, location.line, &excerpt.shown);
     text.push_str("\n       | ");
-    text.extend(std::iter::repeat_n(' ', before));
-    text.extend(std::iter::repeat_n('^', carets));
+    text.extend(std::iter::repeat_n(' ', excerpt.column));
+    text.extend(std::iter::repeat_n('^', excerpt.width));
 }
 
-/// Text as a terminal shows it: a tab is one space, control characters are replaced.
-fn visible(bytes: &[u8]) -> String {
-    let shown = |char: char| match char {
-        '\t' => ' ',
-        char if char.is_control() => '\u{fffd}',
-        char => char,
-    };
-    String::from_utf8_lossy(bytes).chars().map(shown).collect()
+/// The start of the line before the one that starts at `start`, unless it is empty.
+fn line_before(source: &[u8], start: u32) -> Option<u32> {
+    let before = source.get(..start as usize)?;
+    let before = before
+        .strip_suffix(b"\n")
+        .map(|before| before.strip_suffix(b"\r").unwrap_or(before))
+        .or_else(|| before.strip_suffix(b"\r"))?;
+    let from = before.rfind_byteset(b"\r\n").map_or(0, |at| at + 1);
+    let line = before.get(from..)?;
+    if line.trim_ascii().is_empty() {
+        return None;
+    }
+    u32::try_from(from).ok()
+}
+
+fn push_numbered(text: &mut String, number: u32, line: &str) {
+    text.push_str(format!("\n  {number:5}| {line}").trim_end());
 }

@@ -53,12 +53,29 @@ fn theirs(text: &[u8]) -> Result<Vec<u8>, String> {
 
 /// A shown tree without what depends on the version: orders, and dollars escaped without need.
 fn normal(shown: &[u8]) -> String {
-    let shown = ours(shown).unwrap_or_else(|_| shown.to_vec());
-    String::from_utf8_lossy(&shown).replace("\\$", "$")
+    let shown = String::from_utf8_lossy(shown);
+    // The start of a path with interpolation is none by itself.
+    let readable = shown.replace("/ +", " +");
+    let shown = match ours(readable.as_bytes()) {
+        Ok(shown) => String::from_utf8(shown).unwrap(),
+        Err(_) => readable,
+    };
+    let mut normal = String::new();
+    let mut rest = shown.chars();
+    while let Some(next) = rest.next() {
+        if next == '\\' && rest.as_str().starts_with('$') {
+            continue;
+        }
+        normal.push(next);
+        if next == '\\' {
+            normal.extend(rest.next());
+        }
+    }
+    normal
 }
 
-/// Whether two shown trees are the same. Nix 2.8 keeps the empty pieces of indented strings, and
-/// with them the sums that they stand in.
+/// Whether two shown trees are the same. Nix 2.8 keeps the empty pieces of indented strings, with
+/// them the sums that they stand in, and takes a name that is such a sum for a computed one.
 fn same(ours: &[u8], theirs: &[u8], text: &str) -> bool {
     let (ours, theirs) = (normal(ours), normal(theirs));
     let flat = |shown: &str| {
@@ -66,6 +83,8 @@ fn same(ours: &[u8], theirs: &[u8], text: &str) -> bool {
             .replace("\"\" + ", "")
             .replace(" + \"\"", "")
             .replace(['(', ')'], "")
+            .replace("\"${\"", "\"")
+            .replace("\"}\"", "\"")
     };
     ours == theirs || (text.contains("''") && flat(&ours) == flat(&theirs))
 }

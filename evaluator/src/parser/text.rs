@@ -82,8 +82,17 @@ impl<'a> Parser<'_, '_, 'a> {
             }
         }
         self.resume(offset);
-        let parts = self.strip(&pieces);
-        Ok(self.node(string_of(parts), opening.start))
+        let kind = match self.strip(&pieces) {
+            // `''${"a"}''` is the string itself, and so a name that is known.
+            [
+                Part::Expr(Expr {
+                    kind: kind @ ExprKind::String(_),
+                    ..
+                }),
+            ] => *kind,
+            parts => string_of(parts),
+        };
+        Ok(self.node(kind, opening.start))
     }
 
     /// The expression of a `${` at `opening`, and where its `}` ends.
