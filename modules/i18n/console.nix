@@ -17,7 +17,7 @@ let
         echo "console.keyMap: there is no ${cfg.keyMap} in Debian's package console-data" >&2
         exit 1
       fi
-      loadkeys --console /dev/tty1 --quiet "$map"
+      loadkeys -q -C /dev/tty1 "$map"
     ''}
     ${lib.optionalString (cfg.font != null) ''
       font=${
@@ -30,7 +30,7 @@ let
         echo "console.font: there is no ${cfg.font} in Debian's package console-setup-linux" >&2
         exit 1
       fi
-      setfont --console /dev/tty1 "$font"
+      setfont -C /dev/tty1 "$font"
     ''}
   '';
 in

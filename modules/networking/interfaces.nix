@@ -160,11 +160,9 @@ let
   addressText = address: "${address.address}/${toString address.prefixLength}";
 
   routeLine =
-    interface: version: route:
+    interface: route:
     lib.concatStringsSep " " (
-      [
-        "-${version} route replace"
-      ]
+      [ "route replace" ]
       ++ optional (route.type != null) route.type
       ++ [ (addressText route) ]
       ++ optional (route.via != null) "via ${route.via}"
@@ -174,9 +172,9 @@ let
     + "\n";
 
   gatewayLine =
-    version: gateway:
+    gateway:
     lib.concatStringsSep " " (
-      [ "-${version} route replace default via ${gateway.address}" ]
+      [ "route replace default via ${gateway.address}" ]
       ++ optional (gateway.interface != null) "dev ${gateway.interface}"
       ++ optional (gateway.metric != null) "metric ${toString gateway.metric}"
       ++ optional (gateway.source != null) "src ${gateway.source}"
@@ -188,21 +186,22 @@ let
     let
       name = interface.name;
       address =
-        version: address: "-${version} address replace ${addressText address} dev ${name}${optionalString (version == "6") " nodad"}\n";
+        more: address: "address replace ${addressText address} dev ${name}${more}\n";
     in
     lib.concatStrings (
       optional (interface.macAddress != null) "link set ${name} down\nlink set ${name} address ${interface.macAddress}\n"
       ++ optional (interface.mtu != null) "link set ${name} mtu ${toString interface.mtu}\n"
-      ++ map (address "4") interface.ipv4.addresses
-      ++ map (address "6") interface.ipv6.addresses
+      ++ map (address "") interface.ipv4.addresses
+      # It is there at once, without asking whether somebody else has it.
+      ++ map (address " nodad") interface.ipv6.addresses
       ++ [ "link set ${name} up\n" ]
-      ++ map (routeLine interface "4") interface.ipv4.routes
-      ++ map (routeLine interface "6") interface.ipv6.routes
+      ++ map (routeLine interface) interface.ipv4.routes
+      ++ map (routeLine interface) interface.ipv6.routes
     );
 
   gateways =
-    optional (cfg.defaultGateway != null) (gatewayLine "4" cfg.defaultGateway)
-    ++ optional (cfg.defaultGateway6 != null) (gatewayLine "6" cfg.defaultGateway6);
+    optional (cfg.defaultGateway != null) (gatewayLine cfg.defaultGateway)
+    ++ optional (cfg.defaultGateway6 != null) (gatewayLine cfg.defaultGateway6);
 
   setUp = name: description: text: after: {
     inherit description after;

@@ -1,0 +1,80 @@
+# A machine with services of every kind, an address by DHCP, and a firewall.
+{ agent, key }:
+{ pkgs, ... }:
+{
+  imports = [ (import ./agent.nix agent) ];
+
+  networking.hostName = "services";
+  boot.kernelPackages = pkgs.linuxPackages_cloud;
+  boot.initrd.hardware = "virtual-machine";
+  boot.consoles = [
+    "tty0"
+    "ttyS0,115200"
+  ];
+  boot.consoleLogLevel = 6;
+  boot.loader.grub.device = "/dev/vda";
+  boot.loader.timeout = 1;
+  fileSystems."/" = {
+    device = "LABEL=services";
+    fsType = "ext4";
+  };
+  time.timeZone = "Asia/Tokyo";
+  environment.systemPackages = [ pkgs.curl ];
+
+  services.openssh.enable = true;
+  users.users.root.openssh.authorizedKeys.keys = [ key ];
+  services.getty.autologinUser = "root";
+  services.chrony.enable = true;
+  services.cron.systemCronJobs = [ "* * * * * root echo fired >> /run/cron" ];
+  services.nginx = {
+    enable = true;
+    virtualHosts.localhost = {
+      root = pkgs.writeTextDir "index.html" "It works.\n";
+    };
+  };
+  networking.firewall.allowedTCPPorts = [ 80 ];
+
+  # Not open to others.
+  system.services.closed = {
+    process.argv = [
+      "${pkgs.busybox-static}/bin/busybox"
+      "httpd"
+      "-f"
+      "-p"
+      "8081"
+    ];
+    process.user = "nobody";
+  };
+
+  systemd.services.confined = {
+    wantedBy = [ "multi-user.target" ];
+    preStart = "id -un > $STATE_DIRECTORY/who";
+    script = "exec sleep 1000000";
+    serviceConfig = {
+      DynamicUser = true;
+      StateDirectory = "confined";
+      RuntimeDirectory = "confined";
+      AmbientCapabilities = "CAP_NET_BIND_SERVICE";
+      CapabilityBoundingSet = "CAP_NET_BIND_SERVICE";
+      NoNewPrivileges = true;
+      LimitNOFILE = 4096;
+      MemoryMax = "64M";
+      UMask = "0027";
+    };
+  };
+  systemd.services.tick = {
+    script = "date >> /run/ticks";
+    startAt = "*:*:0/5";
+    serviceConfig.Type = "oneshot";
+  };
+  systemd.services.failing = {
+    wantedBy = [ "multi-user.target" ];
+    onFailure = [ "rescue.service" ];
+    serviceConfig.Type = "oneshot";
+    script = "exit 3";
+  };
+  systemd.services.rescue = {
+    serviceConfig.Type = "oneshot";
+    script = "touch /run/rescued";
+  };
+}
