@@ -31,17 +31,16 @@ pub fn call_with<'e>(
         return Ok(value);
     };
     let mut attrs = Vec::new();
+    for formal in formals.list {
+        let name = e.name(formal.name);
+        match arguments.iter().find(|(known, _)| known == name) {
+            Some((_, value)) => attrs.push(e.attr(name, *value)),
+            None if formal.has_default() => {}
+            None => return Err(missing(&e.name_text(formal.name)).at(formal.place)),
+        }
+    }
     if formals.ellipsis {
         attrs.extend(arguments.iter().map(|(name, value)| e.attr(name, *value)));
-    } else {
-        for formal in formals.list {
-            let name = e.name(formal.name);
-            match arguments.iter().find(|(known, _)| known == name) {
-                Some((_, value)) => attrs.push(e.attr(name, *value)),
-                None if formal.has_default() => {}
-                None => return Err(missing(&e.name_text(formal.name)).at(formal.place)),
-            }
-        }
     }
     let argument = e.attrs(attrs);
     e.call(value, &[argument])

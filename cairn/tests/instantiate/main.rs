@@ -14,6 +14,7 @@ mod hostile;
 mod prompt;
 mod same;
 mod text;
+mod values;
 
 use std::collections::BTreeMap;
 use std::fs;
