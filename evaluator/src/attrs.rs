@@ -321,3 +321,83 @@ fn merge<'e>(upper: Flat<'e>, lower: Flat<'e>, arena: &'e Bump) -> Flat<'e> {
     let slots = arena.alloc_slice_fill_iter(values.into_iter().map(Slot::new));
     Flat { shape, slots }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn set<'e>(names: &[Symbol], arena: &'e Bump, first: i64) -> &'e Attrs<'e> {
+        let values: BTreeMap<Symbol, i64> = names.iter().copied().zip(first..).collect();
+        let names = arena.alloc_slice_fill_iter(values.keys().copied());
+        let positions = arena.alloc_slice_fill_copy(names.len(), Position::NONE);
+        let slots = values.values().map(|value| Slot::new(Value::Int(*value)));
+        let slots = arena.alloc_slice_fill_iter(slots.collect::<Vec<_>>());
+        arena.alloc(Attrs::new(arena.alloc(Shape::new(names, positions)), slots))
+    }
+
+    fn number(value: Value<'_>) -> i64 {
+        match value {
+            Value::Int(number) => number,
+            _ => -1,
+        }
+    }
+
+    proptest! {
+        /// Whatever is laid over one another, and whenever it is looked at in between: look-ups,
+        /// order and sizes are those of a map.
+        #[test]
+        fn layers_are_a_map(
+            updates in prop::collection::vec((prop::collection::vec(0u8..40, 0..12), any::<bool>()), 1..30)
+        ) {
+            let arena = Bump::new();
+            let symbols = SymbolTable::new(&arena);
+            let symbol = |index: u8| {
+                symbols.intern(format!("name{}", u32::from(index) * 7 % 41).as_bytes())
+            };
+            let mut attrs = set(&[], &arena, 0);
+            let mut map: BTreeMap<Vec<u8>, i64> = BTreeMap::new();
+            for ((names, looked_at), first) in updates.into_iter().zip((0i64..).step_by(100)) {
+                let names: Vec<Symbol> = names.into_iter().map(symbol).collect();
+                let upper = set(&names, &arena, first);
+                for (name, value) in upper.flat(&arena).iter() {
+                    map.insert(symbols.name(name).to_vec(), number(value));
+                }
+                attrs = attrs.update(upper, &arena);
+                if looked_at {
+                    prop_assert_eq!(attrs.flat(&arena).len(), map.len());
+                }
+                for index in 0..41 {
+                    let name = symbol(index);
+                    let found = attrs.get(name).map(number);
+                    prop_assert_eq!(found, map.get(symbols.name(name)).copied());
+                    prop_assert_eq!(attrs.position(name).is_some(), found.is_some());
+                }
+            }
+            let sorted = attrs.flat(&arena).sorted(&symbols, &arena);
+            let sorted: Vec<_> =
+                sorted.map(|(name, value)| (symbols.name(name).to_vec(), number(value))).collect();
+            prop_assert_eq!(sorted, map.into_iter().collect::<Vec<_>>());
+        }
+    }
+
+    /// A set that grows by one attribute at a time has few layers.
+    #[test]
+    fn layers_are_few() {
+        let arena = Bump::new();
+        let symbols = SymbolTable::new(&arena);
+        let mut attrs = set(&[], &arena, 0);
+        let mut most = 0;
+        for index in 0..10_000 {
+            let name = symbols.intern(index.to_string().as_bytes());
+            attrs = attrs.update(set(&[name], &arena, index), &arena);
+            let layers = std::iter::successors(Some(attrs), |attrs| attrs.below).count();
+            most = most.max(layers);
+        }
+        assert!(most <= 14, "{most} layers");
+        assert_eq!(attrs.flat(&arena).len(), 10_000);
+    }
+}

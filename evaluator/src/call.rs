@@ -222,6 +222,10 @@ impl<'e> Evaluator<'e> {
 
     #[cold]
     fn call_failed(&self, error: EvalError, lambda: &Lambda<'e>, place: Place) -> EvalError {
+        // The call itself is what failed, and its place is shown already.
+        if error.place() == place && error.frames().next().is_none() {
+            return error;
+        }
         error.frame(format!("while calling {}", self.lambda_text(lambda)), place)
     }
 
