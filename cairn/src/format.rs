@@ -265,6 +265,25 @@ mod tests {
     }
 
     #[test]
+    fn our_own_files_are_laid_out_for_good() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let mut files = Vec::new();
+        for folder in ["modules", "examples"] {
+            collect(&root.join(folder), &mut files).unwrap();
+        }
+        assert!(files.len() > 50);
+        for file in files {
+            let name = file.display().to_string();
+            let formatted = format_text(&fs::read(&file).unwrap(), &name).unwrap();
+            assert_eq!(
+                format_text(formatted.as_bytes(), &name).unwrap(),
+                formatted,
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
     fn deep_texts_need_no_more_than_the_stack() {
         let deep = |depth| "[".repeat(depth) + &"]".repeat(depth);
         format_text(deep(100).as_bytes(), "x").unwrap();

@@ -20,6 +20,7 @@ const SIMPLE: u8 = 15;
 
 /// Texts as people write them, for tests that damage them.
 pub const SAMPLES: &[&str] = &[
+    include_str!("../../../examples/demo/configuration.nix"),
     r#"{ config, pkgs, ... }:
 {
   boot.loader.grub.device = "/dev/sda";
