@@ -357,8 +357,13 @@ fn log(arguments: &Log) -> Result<()> {
 }
 
 fn man_pages(arguments: &ManPages) -> Result<()> {
-    clap_mangen::generate_to(Command::command(), &arguments.folder)
-        .with_context(|| format!("cannot write man pages to '{}'", arguments.folder.display()))
+    let folder = &arguments.folder;
+    let failed = || format!("cannot write man pages to '{}'", folder.display());
+    clap_mangen::generate_to(Command::command(), folder).with_context(failed)?;
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let reference = options::evaluate(&program, &options::Question::default())?;
+    let page = options::man_page(&reference);
+    std::fs::write(folder.join("cairn-configuration.nix.5"), page).with_context(failed)
 }
 
 /// Writes to standard output; a reader that has gone away is no error.
