@@ -15,6 +15,7 @@ let
       generators = ./generators.nix;
       modules = ./modules.nix;
       types = ./types.nix;
+      formats = ./formats.nix;
     };
 in
 {
