@@ -7,7 +7,7 @@ use crate::error::{EvalError, Result, Traced as _};
 use crate::eval::wrong_type;
 use crate::evaluator::Evaluator;
 use crate::source::Place;
-use crate::string::{ContextBuilder, canonical_path};
+use crate::string::{ContextBuilder, NixString, canonical_path};
 use crate::value::{Slot, Value};
 
 impl<'e> Evaluator<'e> {
@@ -152,20 +152,8 @@ impl<'e> Evaluator<'e> {
                 };
                 let left = self.coerce_to_string(left, coercion)?;
                 let right = self.coerce_to_string(right, coercion)?;
-                let count = left.bytes().len() + right.bytes().len();
-                self.check_memory(count)?;
-                let mut bytes = left.bytes().iter().chain(right.bytes()).copied();
-                let bytes = self
-                    .arena
-                    .alloc_slice_fill_with(count, |_| bytes.next().unwrap_or(0));
-                let mut context = ContextBuilder::new();
-                context.add(left);
-                context.add(right);
-                let context = context.finish(self.arena);
-                Ok(Value::String(
-                    self.arena
-                        .alloc(crate::string::NixString::new(bytes, context)),
-                ))
+                self.check_memory(left.len().saturating_add(right.len()))?;
+                Ok(Value::String(NixString::sum(left, right, self.arena)))
             }
         }
     }
@@ -204,6 +192,9 @@ impl<'e> Evaluator<'e> {
         text: &'e Interpolation<'e>,
         environment: &'e Environment<'e>,
     ) -> Result<Value<'e>> {
+        /// Longer strings are not copied into the result.
+        const LONG: usize = 1_024;
+        let mut whole: Option<&'e NixString<'e>> = None;
         let mut bytes = Vec::new();
         let mut context = ContextBuilder::new();
         for part in text.parts {
@@ -212,13 +203,37 @@ impl<'e> Evaluator<'e> {
                 Part::Expr(code, place) => {
                     let value = self.eval(code, environment)?;
                     let string = self.coerce_to_string(value, Coercion::Copying).at(*place)?;
-                    self.check_memory(bytes.len() + string.bytes().len())?;
-                    bytes.extend_from_slice(string.bytes());
-                    context.add(string);
+                    let before = whole.map_or(0, NixString::len) + bytes.len();
+                    self.check_memory(before.saturating_add(string.len()))?;
+                    if string.len() < LONG {
+                        bytes.extend_from_slice(string.bytes());
+                        context.add(string);
+                        continue;
+                    }
+                    let short = self.string_with(&bytes, std::mem::take(&mut context));
+                    bytes.clear();
+                    whole = self.appended(whole, short);
+                    whole = self.appended(whole, Value::String(string));
                 }
             }
         }
-        Ok(self.string_with(bytes, context))
+        let short = self.string_with(bytes, context);
+        match self.appended(whole, short) {
+            Some(whole) => Ok(Value::String(whole)),
+            None => Ok(short),
+        }
+    }
+
+    fn appended(
+        &self,
+        whole: Option<&'e NixString<'e>>,
+        part: Value<'e>,
+    ) -> Option<&'e NixString<'e>> {
+        match (whole, part) {
+            (Some(whole), Value::String(part)) => Some(NixString::sum(whole, part, self.arena)),
+            (None, Value::String(part)) => Some(part),
+            (whole, _) => whole,
+        }
     }
 
     pub(crate) fn path_interpolation(

@@ -1,10 +1,38 @@
 //! Strings, which are bytes with a context, and paths.
 
+use std::cell::Cell;
+
+use bumpalo::Bump;
+
 /// A string and the store paths that it depends on.
+///
+/// A long string that was put together from two is not copied before somebody looks at its bytes:
+/// a program that appends to one string again and again takes time and memory for what it appends.
 pub struct NixString<'e> {
-    bytes: &'e [u8],
+    text: Cell<Text<'e>>,
     context: Option<&'e Context<'e>>,
 }
+
+// As large as a slice and a reference.
+const _: () = assert!(size_of::<NixString<'_>>() == 24);
+
+#[derive(Clone, Copy)]
+enum Text<'e> {
+    Whole(&'e [u8]),
+    Sum(&'e Sum<'e>),
+}
+
+/// Two strings, one behind the other.
+struct Sum<'e> {
+    left: &'e NixString<'e>,
+    right: &'e NixString<'e>,
+    len: usize,
+    /// Where the bytes will lie.
+    arena: &'e Bump,
+}
+
+/// Below this length, copying costs less than a [`Sum`].
+const LONG: usize = 256;
 
 /// The store paths that a string depends on: sorted, without duplicates, not empty.
 pub struct Context<'e> {
@@ -40,14 +68,68 @@ impl<'e> ContextElement<'e> {
 
 impl<'e> NixString<'e> {
     pub(crate) fn new(bytes: &'e [u8], context: Option<&'e Context<'e>>) -> Self {
-        Self { bytes, context }
+        Self {
+            text: Cell::new(Text::Whole(bytes)),
+            context,
+        }
+    }
+
+    /// `left` and then `right`, with the contexts of both.
+    pub(crate) fn sum(left: &'e Self, right: &'e Self, arena: &'e Bump) -> &'e Self {
+        if right.is_empty() && !right.has_context() {
+            return left;
+        }
+        if left.is_empty() && !left.has_context() {
+            return right;
+        }
+        let mut context = ContextBuilder::new();
+        context.add(left);
+        context.add(right);
+        let context = context.finish(arena);
+        let len = left.len() + right.len();
+        let sum = Sum {
+            left,
+            right,
+            len,
+            arena,
+        };
+        let text = if len < LONG {
+            Text::Whole(sum.flatten())
+        } else {
+            Text::Sum(arena.alloc(sum))
+        };
+        let text = Cell::new(text);
+        arena.alloc(Self { text, context })
     }
 
     /// The string's bytes.
     #[inline]
     #[must_use]
     pub fn bytes(&self) -> &'e [u8] {
-        self.bytes
+        match self.text.get() {
+            Text::Whole(bytes) => bytes,
+            Text::Sum(sum) => {
+                let bytes = sum.flatten();
+                self.text.set(Text::Whole(bytes));
+                bytes
+            }
+        }
+    }
+
+    /// How many bytes there are.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self.text.get() {
+            Text::Whole(bytes) => bytes.len(),
+            Text::Sum(sum) => sum.len,
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Its context: sorted, without duplicates, mostly empty.
@@ -64,6 +146,29 @@ impl<'e> NixString<'e> {
 
     pub(crate) fn shared_context(&self) -> Option<&'e Context<'e>> {
         self.context
+    }
+}
+
+impl<'e> Sum<'e> {
+    /// Both in one piece. Sums nest deeply; they are walked without recursion.
+    fn flatten(&self) -> &'e [u8] {
+        let bytes = self.arena.alloc_slice_fill_copy(self.len, 0);
+        let mut rest = &mut *bytes;
+        let mut todo = vec![self.right, self.left];
+        while let Some(string) = todo.pop() {
+            match string.text.get() {
+                Text::Sum(sum) => todo.extend([sum.right, sum.left]),
+                Text::Whole(piece) => {
+                    let Some((to, behind)) = rest.split_at_mut_checked(piece.len()) else {
+                        debug_assert!(false, "a sum is as long as its parts");
+                        break;
+                    };
+                    to.copy_from_slice(piece);
+                    rest = behind;
+                }
+            }
+        }
+        bytes
     }
 }
 
@@ -184,5 +289,37 @@ impl<'e> ContextBuilder<'e> {
         self.elements.dedup();
         let elements = arena.alloc_slice_copy(&self.elements);
         Some(arena.alloc(Context::new(elements)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_are_their_parts_in_order() {
+        let arena = Bump::new();
+        let whole: &NixString<'_> = arena.alloc(NixString::new(b"", None));
+        let mut sum = whole;
+        let mut expected = Vec::new();
+        for number in 0..100_000 {
+            let text = number.to_string();
+            expected.extend_from_slice(text.as_bytes());
+            let part = arena.alloc(NixString::new(
+                arena.alloc_slice_copy(text.as_bytes()),
+                None,
+            ));
+            sum = NixString::sum(sum, part, &arena);
+            assert_eq!(sum.len(), expected.len());
+        }
+        let twice = NixString::sum(sum, sum, &arena);
+        assert_eq!(twice.bytes(), expected.repeat(2));
+        assert_eq!(sum.bytes(), expected);
+        let with = arena.alloc(NixString::new(
+            b"",
+            Some(arena.alloc(Context::new(arena.alloc([ContextElement::Path("/x")])))),
+        ));
+        assert!(NixString::sum(sum, with, &arena).has_context());
+        assert!(std::ptr::eq(NixString::sum(sum, whole, &arena), sum));
     }
 }

@@ -81,7 +81,7 @@ fn dir_of<'e>(e: &mut Evaluator<'e>, args: &[Value<'e>], _: Place) -> Result<Val
 fn string_length<'e>(e: &mut Evaluator<'e>, args: &[Value<'e>], _: Place) -> Result<Value<'e>> {
     let what = "the argument of 'builtins.stringLength'";
     let string = text(e, arg(args, 0), Coercion::Copying, what)?;
-    Ok(Value::Int(string.bytes().len() as i64))
+    Ok(Value::Int(string.len() as i64))
 }
 
 fn substring<'e>(e: &mut Evaluator<'e>, args: &[Value<'e>], _: Place) -> Result<Value<'e>> {
