@@ -10,6 +10,7 @@
   ./environment/name-services.nix
   ./environment/shells.nix
   ./file-systems/file-systems.nix
+  ./file-systems/grow.nix
   ./file-systems/swap.nix
   ./hardware/hardware.nix
   ./i18n/console.nix

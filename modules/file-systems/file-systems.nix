@@ -132,7 +132,8 @@ let
           type = types.bool;
           default = false;
           description = ''
-            Growing the file system to its partition's size at boot. It is not supported yet.
+            Whether the file system grows to its partition's size at boot. ext2, ext3 and ext4 can, while
+            they are mounted.
           '';
         };
         early = mkOption {
@@ -261,10 +262,6 @@ in
       {
         assertion = !fs.autoFormat;
         message = ''fileSystems."${fs.mountPoint}".autoFormat is not supported; make the file system before it is mounted.'';
-      }
-      {
-        assertion = !fs.autoResize;
-        message = ''fileSystems."${fs.mountPoint}".autoResize is not supported yet; use resize2fs.'';
       }
     ]) fileSystems;
 

@@ -6,7 +6,6 @@ let
   inherit (lib) mkOption types;
 
   switches = {
-    boot.growPartition = "use growpart and resize2fs on the running machine";
     boot.initrd.network.enable = "the initrd has no network";
     boot.initrd.systemd.enable = "the initrd has an init of its own, which needs no systemd";
     boot.isContainer = "machines alone are built";
