@@ -4,6 +4,10 @@
 //! by their number; or SRI, `<algorithm>-<base-64>`. Source: the Nix manual, "Hash"; W3C,
 //! "Subresource Integrity".
 
+use std::io;
+
+use sha2::Digest as _;
+
 use crate::hash::{base16_decode_vec, base64_decode, base64_encode};
 use crate::make::Algorithm;
 use crate::nix32;
@@ -139,6 +143,50 @@ impl ContentHash {
     #[must_use]
     pub fn to_sri(&self) -> String {
         format!("{}-{}", self.algorithm.name(), self.to_base64())
+    }
+}
+
+/// Hashes what is written to it; never fails.
+pub struct ContentHasher(State);
+
+enum State {
+    Sha256(sha2::Sha256),
+    Sha512(sha2::Sha512),
+}
+
+impl ContentHasher {
+    /// A hasher that has seen nothing; `None` for algorithms that are too weak to be relied on.
+    #[must_use]
+    pub fn new(algorithm: Algorithm) -> Option<Self> {
+        match algorithm {
+            Algorithm::Sha256 => Some(Self(State::Sha256(sha2::Sha256::default()))),
+            Algorithm::Sha512 => Some(Self(State::Sha512(sha2::Sha512::default()))),
+            Algorithm::Md5 | Algorithm::Sha1 => None,
+        }
+    }
+
+    /// The digest of everything written.
+    #[must_use]
+    pub fn finish(self) -> ContentHash {
+        let (algorithm, digest) = match self.0 {
+            State::Sha256(state) => (Algorithm::Sha256, state.finalize().to_vec()),
+            State::Sha512(state) => (Algorithm::Sha512, state.finalize().to_vec()),
+        };
+        ContentHash { algorithm, digest }
+    }
+}
+
+impl io::Write for ContentHasher {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.0 {
+            State::Sha256(state) => state.update(bytes),
+            State::Sha512(state) => state.update(bytes),
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

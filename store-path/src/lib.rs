@@ -15,7 +15,7 @@ mod make;
 pub mod nix32;
 mod path;
 
-pub use content_hash::{ContentHash, ParseContentHashError};
+pub use content_hash::{ContentHash, ContentHasher, ParseContentHashError};
 pub use derivation::Derivation;
 pub use hash::{Sha256, Sha256Writer, compress};
 pub use make::{Algorithm, FixedOutput, Method, output_name, placeholder};

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use cairn_store_path::{Algorithm, Derivation, FixedOutput, Method, Sha256Writer, StorePath};
+use cairn_store_path::{
+    Algorithm, ContentHash, ContentHasher, Derivation, FixedOutput, Method, Sha256Writer, StorePath,
+};
 
 use crate::database::Registration;
 use crate::error::{StoreError, io_error};
@@ -296,12 +298,17 @@ fn check_fixed(
     fixed: &FixedOutput,
     info: &crate::info::PathInfo,
 ) -> Result<(), RealiseError> {
-    let found = match (fixed.method(), fixed.algorithm()) {
-        (Method::Recursive, Algorithm::Sha256) => Ok(info.nar_hash.to_string()),
-        (Method::Flat, Algorithm::Sha256) => flat_sha256(place),
-        (_, other) => Ok(format!(
-            "nothing: hashes of type {} cannot be checked by this program",
-            other.name()
+    let found = match (fixed.method(), ContentHasher::new(fixed.algorithm())) {
+        (Method::Recursive, _) if fixed.algorithm() == Algorithm::Sha256 => {
+            Ok(info.nar_hash.to_string())
+        }
+        (Method::Recursive, Some(mut hasher)) => {
+            nar::write(place, &mut hasher).map(|()| named(&hasher.finish()))
+        }
+        (Method::Flat, Some(hasher)) => flat_hash(place, hasher),
+        (_, None) => Ok(format!(
+            "nothing: hashes of type {} are too weak to be relied on",
+            fixed.algorithm().name()
         )),
     };
     let expected = format!("{}:{}", fixed.algorithm().name(), fixed.base16());
@@ -329,7 +336,7 @@ fn check_fixed(
 
 /// The hash of one plain file. What a flat hash promises is its bytes, so that it must be neither
 /// a folder nor executable.
-fn flat_sha256(place: &Path) -> Result<String, NarError> {
+fn flat_hash(place: &Path, mut hasher: ContentHasher) -> Result<String, NarError> {
     let metadata = fs::symlink_metadata(place).map_err(io_error("read", place))?;
     let kind = match metadata.file_type() {
         kind if kind.is_dir() => Some("folder"),
@@ -340,8 +347,11 @@ fn flat_sha256(place: &Path) -> Result<String, NarError> {
     if let Some(kind) = kind {
         return Ok(format!("a {kind}, but a flat hash needs a plain file"));
     }
-    let mut hasher = Sha256Writer::new();
     let mut file = fs::File::open(place).map_err(io_error("open", place))?;
     io::copy(&mut file, &mut hasher).map_err(io_error("read", place))?;
-    Ok(hasher.finish().0.to_string())
+    Ok(named(&hasher.finish()))
+}
+
+fn named(hash: &ContentHash) -> String {
+    format!("{}:{}", hash.algorithm().name(), hash.to_base16())
 }

@@ -205,3 +205,30 @@ fn the_search_path() {
         "{absent}"
     );
 }
+
+#[test]
+fn fixed_outputs_are_held_to_their_hashes() {
+    let home = tempfile::tempdir().unwrap();
+    let built = |algorithm: &str, text: &str, mode: &str| {
+        value(
+            home.path(),
+            &format!(
+                "builtins.readFile (derivation {{ name = \"made\"; system = \"x86_64-linux\"; \
+                 builder = \"builtin:text\"; formatVersion = 1; text = \"{text}\"; \
+                 outputHashAlgo = \"{algorithm}\"; outputHashMode = \"{mode}\"; \
+                 outputHash = builtins.hashString \"{algorithm}\" \"right\"; }})"
+            ),
+        )
+    };
+    for algorithm in ["sha256", "sha512"] {
+        assert_eq!(built(algorithm, "right", "flat").unwrap(), "\"right\"");
+        let error = built(algorithm, "wrong", "recursive").unwrap_err();
+        assert!(
+            error.contains("made something else than promised"),
+            "{error}"
+        );
+    }
+    let error = built("sha1", "right", "flat").unwrap_err();
+    assert!(error.contains("too weak to be relied on"), "{error}");
+    writable(home.path());
+}
