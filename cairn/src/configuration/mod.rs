@@ -208,6 +208,10 @@ impl Configuration {
         let sources = Sources::new(store, &self.place.cache);
         let mut programs = BTreeMap::new();
         for name in PROGRAMS {
+            if !self.programs.join(name).exists() {
+                log::info!("there is no '{name}' in '{}'", self.programs.display());
+                continue;
+            }
             let object = sources.program(&self.programs, name)?;
             programs.insert(name.to_owned(), object.to_string());
         }

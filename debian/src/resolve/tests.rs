@@ -63,6 +63,34 @@ fn show(package: &LockedPackage) -> String {
 }
 
 #[test]
+fn known_versions_stay_as_long_as_there_are() {
+    let old = archive("aa 1 ; Depends: bb\nbb 1\ncc 1");
+    let new = archive("aa 2 ; Depends: bb\nbb 1\ncc 1\n----\nbb 2\ncc 2");
+    let request = |wanted: &[&str]| Request::parse(wanted.iter().copied()).unwrap();
+    let before = old.resolve(&request(&["aa"])).unwrap();
+    let more = request(&["aa", "cc"]);
+    let versions = |known: Option<&Lock>| {
+        let lock = new.resolve_keeping(&more, known).unwrap();
+        let packages = lock.packages().iter();
+        packages
+            .map(|package| format!("{} {}", package.name, package.version))
+            .collect::<Vec<_>>()
+    };
+    // `aa 1` is gone, `bb 1` is not, and nobody has said which `cc`.
+    assert_eq!(versions(Some(&before)), ["aa 2", "bb 1", "cc 2"]);
+    assert_eq!(versions(None), ["aa 2", "bb 2", "cc 2"]);
+}
+
+#[test]
+fn a_name_that_does_not_exist_has_near_ones() {
+    check(
+        "htop 3\natop 2\nnginx 1\nlibnginx-mod 1",
+        "htpo",
+        expect!["cannot find package htpo: the archive has none of this name; near are htop"],
+    );
+}
+
+#[test]
 fn follows_dependencies_and_takes_the_highest_version() {
     check(
         "aa 1 ; Depends: bb (>= 2), cc:any ; Recommends: dd

@@ -257,7 +257,11 @@ patchShebangs() {
           read -r interpreter arguments <<< "$arguments" || true
           ;;
       esac
-      found=$(type -P "${interpreter##*/}") || continue
+      if ! found=$(type -P "${interpreter##*/}"); then
+        # Debian's sh is a package of its own.
+        if [ "${interpreter##*/}" != sh ]; then continue; fi
+        found=$SHELL
+      fi
       nixInfoLog "$file: interpreter $found"
       if [ ! -w "$file" ]; then chmod u+w "$file"; fi
       sed -i "1s|.*|#!$found${arguments:+ $arguments}|" "$file"
