@@ -53,12 +53,12 @@ fn an_undefined_variable() {
     check(
         "let\n  food = 1;\nin\n\tfod + 1",
         &expect![[r#"
-        error: undefined variable 'fod'
-          at /etc/cairn/configuration.nix:4:2:
-              3| in
-              4|  fod + 1
-               |  ^^^
-          did you mean 'food'?"#]],
+            error: undefined variable 'fod'
+              at /etc/cairn/configuration.nix:4:2:
+                  3| in
+                  4|     fod + 1
+                   |     ^^^
+              did you mean 'food'?"#]],
     );
 }
 

@@ -3,24 +3,27 @@
 //! Names become places in environments, builtins and literals constants. A variable that nothing
 //! can define is reported here, before anything is evaluated.
 
+mod functions;
+mod operators;
+mod sets;
+
 use std::cell::Cell;
 
-use crate::ast::{self, AttrNameKind, AttrValue, Expr, ExprKind};
-use crate::attrs::{Attrs, Shape};
+use crate::ast::{self, AttrNameKind, Expr, ExprKind};
+use crate::attrs::Attrs;
 use crate::code::{
-    Assert, AttrsCode, Binary, Call, Code, Delayed, DynamicAttr, Formal, Formals, FrameLet, If,
-    Interpolation, Lambda, Let, ListCode, Operator, Parameters, Part, PathName, Select, SelectPath,
-    SetScope, Unary, WithScope, WithVariable,
+    Assert, Call, Code, Delayed, FrameLet, If, Interpolation, Let, ListCode, Part, PathName,
+    Select, SelectPath, Unary, WithScope, WithVariable,
 };
 use crate::environment::Environment;
 use crate::error::{ErrorKind, EvalError, Result, Traced as _};
 use crate::evaluator::Evaluator;
 use crate::known;
 use crate::scope::{Names, Scopes, SlotPlace};
-use crate::source::{Place, Position};
+use crate::source::Place;
 use crate::span::Span;
 use crate::symbol::Symbol;
-use crate::value::{Slot, Value};
+use crate::value::Value;
 
 /// Variables that an expression can see beside the builtins: those of `scopedImport`, or those
 /// that were defined at a prompt. They are an attribute set, innermost.
@@ -387,222 +390,6 @@ impl<'e> Lowering<'_, 'e> {
         Ok(self.slice(lowered))
     }
 
-    fn attrs(&mut self, attrs: &ast::Attrs<'_>, place: Place) -> Result<Code<'e>> {
-        let (names, positions) = self.sorted_names(attrs);
-        let shape = self.alloc(Shape::new(names, positions));
-        let scope = match (attrs.recursive, attrs.sources) {
-            (true, _) => SetScope::Recursive,
-            (false, []) => SetScope::Outer,
-            (false, _) => SetScope::Sources,
-        };
-        let result = self.set_values(attrs, names, scope);
-        if scope != SetScope::Outer {
-            self.scopes.leave();
-        }
-        let (values, dynamic) = result?;
-        if scope == SetScope::Outer
-            && dynamic.is_empty()
-            && let Some(constants) = constants(values)
-        {
-            if constants.is_empty() {
-                return Ok(self.constant(self.e.empty_attrs()));
-            }
-            let slots = constants.into_iter().map(Slot::new).collect();
-            return Ok(self.constant(Value::Attrs(
-                self.alloc(Attrs::new(shape, self.slice(slots))),
-            )));
-        }
-        let overrides = shape.index_of(known::OVERRIDES).filter(|_| attrs.recursive);
-        let overrides = overrides.and_then(|index| u32::try_from(index).ok());
-        let set = AttrsCode {
-            shape,
-            values,
-            scope,
-            dynamic,
-            overrides,
-            place,
-        };
-        Ok(Code::Attrs(self.alloc(set)))
-    }
-
-    /// Values and dynamic attributes of a set, whose scope is left in place if it has one.
-    fn set_values(
-        &mut self,
-        attrs: &ast::Attrs<'_>,
-        names: &'e [Symbol],
-        scope: SetScope,
-    ) -> Result<(&'e [Delayed<'e>], &'e [DynamicAttr<'e>])> {
-        let values = match scope {
-            SetScope::Recursive => {
-                let slots = names.len() + attrs.sources.len();
-                self.scopes.enter(Names::Sorted(names, None), slots);
-                self.bindings(attrs, names)?
-            }
-            SetScope::Outer => self.values(attrs, 0, 0, false)?,
-            SetScope::Sources => {
-                self.scopes.enter(Names::Hidden, attrs.sources.len());
-                let mut values = self.values(attrs, 0, 0, false)?.to_vec();
-                for source in attrs.sources {
-                    values.push(self.delayed(source, None, true)?);
-                }
-                self.slice(values)
-            }
-        };
-        let mut dynamic = Vec::with_capacity(attrs.dynamic.len());
-        for attr in attrs.dynamic {
-            let place = self.place(attr.span);
-            let name = self.expr(attr.name, None)?;
-            let value = self.delayed(attr.value, None, false)?;
-            dynamic.push(DynamicAttr { name, value, place });
-        }
-        Ok((values, self.slice(dynamic)))
-    }
-
-    /// The fixed names of a set in the order of their symbols, with their positions.
-    fn sorted_names(&self, attrs: &ast::Attrs<'_>) -> (&'e [Symbol], &'e [Position]) {
-        let fixed = sorted(attrs);
-        let names = fixed.iter().map(|attr| attr.name).collect();
-        let positions = fixed
-            .iter()
-            .map(|attr| self.place(attr.span).start)
-            .collect();
-        (self.slice(names), self.slice(positions))
-    }
-
-    /// Values of bindings that see each other, then their sources. Their scope is the innermost.
-    fn bindings(
-        &mut self,
-        attrs: &ast::Attrs<'_>,
-        names: &'e [Symbol],
-    ) -> Result<&'e [Delayed<'e>]> {
-        let count = u32::try_from(names.len()).unwrap_or(u32::MAX);
-        let first_source = self.scopes.innermost_first().saturating_add(count);
-        let mut values = self.values(attrs, first_source, 1, true)?.to_vec();
-        for source in attrs.sources {
-            values.push(self.delayed(source, None, true)?);
-        }
-        Ok(self.slice(values))
-    }
-
-    /// The fixed attributes' values in the order of the names. `inherited` is how many scopes
-    /// further out `inherit x` looks.
-    fn values(
-        &mut self,
-        attrs: &ast::Attrs<'_>,
-        first_source: u32,
-        inherited: usize,
-        same_scope: bool,
-    ) -> Result<&'e [Delayed<'e>]> {
-        let mut values = Vec::with_capacity(attrs.fixed.len());
-        for attr in sorted(attrs) {
-            let place = self.place(attr.span);
-            values.push(match attr.value {
-                AttrValue::Expr(expr) => self.delayed(expr, Some(attr.name), same_scope)?,
-                AttrValue::Inherited => {
-                    let code = self.variable_from(attr.name, place, inherited)?;
-                    self.delay(code, same_scope)
-                }
-                AttrValue::InheritedFrom(source) => {
-                    let subject = Code::Local {
-                        index: first_source.saturating_add(source),
-                        position: place.start,
-                    };
-                    let select = Select {
-                        subject,
-                        name: attr.name,
-                        place,
-                        cache: Cell::new(None),
-                    };
-                    Delayed::Suspend(self.alloc(Code::Select(self.alloc(select))))
-                }
-            });
-        }
-        Ok(self.slice(values))
-    }
-
-    fn lambda(
-        &mut self,
-        lambda: &ast::Lambda<'_>,
-        name: Option<Symbol>,
-        place: Place,
-    ) -> Result<&'e Lambda<'e>> {
-        let Some(formals) = lambda.formals else {
-            return self.plain_lambda(lambda, name, place);
-        };
-        let whole = lambda.argument.map(|argument| argument.symbol);
-        let mut list: Vec<&ast::Formal<'_>> = formals.list.iter().collect();
-        list.sort_by_key(|formal| formal.name.symbol);
-        let names = self.slice(list.iter().map(|formal| formal.name.symbol).collect());
-        let slots = names.len() + usize::from(whole.is_some());
-        self.scopes.enter(Names::Sorted(names, whole), slots);
-        let (list, body) = self.formals_and_body(&list, lambda.body)?;
-        let slots = self.scopes.leave();
-        let formals = self.alloc(Formals {
-            list,
-            ellipsis: formals.ellipsis,
-            whole,
-        });
-        let parameters = Parameters::Formals(formals);
-        Ok(self.alloc(Lambda {
-            parameters,
-            body,
-            slots,
-            name,
-            place,
-        }))
-    }
-
-    fn formals_and_body(
-        &mut self,
-        list: &[&ast::Formal<'_>],
-        body: &Expr<'_>,
-    ) -> Result<(&'e [Formal<'e>], Code<'e>)> {
-        let mut formals = Vec::with_capacity(list.len());
-        for formal in list {
-            let name = formal.name.symbol;
-            let default = formal
-                .default
-                .map(|default| self.delayed(default, Some(name), true))
-                .transpose()?;
-            formals.push(Formal {
-                name,
-                place: self.place(formal.name.span),
-                default,
-            });
-        }
-        let body = self.body(body)?;
-        Ok((self.slice(formals), body))
-    }
-
-    /// `x: y: body` is one function of two arguments: nothing happens between them.
-    fn plain_lambda(
-        &mut self,
-        lambda: &ast::Lambda<'_>,
-        name: Option<Symbol>,
-        place: Place,
-    ) -> Result<&'e Lambda<'e>> {
-        let mut names = Vec::new();
-        let mut innermost = lambda;
-        let body = loop {
-            names.extend(innermost.argument.map(|argument| argument.symbol));
-            match innermost.body.kind {
-                ExprKind::Lambda(next) if next.formals.is_none() => innermost = next,
-                _ => break innermost.body,
-            }
-        };
-        let names = self.slice(names);
-        self.scopes.enter(Names::Plain(names), names.len());
-        let body = self.body(body)?;
-        let slots = self.scopes.leave();
-        Ok(self.alloc(Lambda {
-            parameters: Parameters::Plain(names),
-            body,
-            slots,
-            name,
-            place,
-        }))
-    }
-
     fn select(
         &mut self,
         subject: &Expr<'_>,
@@ -660,110 +447,6 @@ impl<'e> Lowering<'_, 'e> {
         }
         Ok(self.slice(names))
     }
-
-    fn negate(&mut self, operand: &Expr<'_>, place: Place) -> Result<Code<'e>> {
-        let right_place = self.place(operand.span);
-        let operand = self.expr(operand, None)?;
-        if !self.scopes.binds(known::SUB) {
-            if let Code::Constant(Value::Int(number)) = operand
-                && let Some(negative) = number.checked_neg()
-            {
-                return Ok(self.constant(Value::Int(negative)));
-            }
-            let left = self.constant(Value::Int(0));
-            return Ok(Code::Binary(self.alloc(Binary {
-                operator: Operator::Subtract,
-                left,
-                right: operand,
-                place,
-                left_place: place,
-                right_place,
-            })));
-        }
-        let function = self.variable(known::SUB, place)?;
-        let operand = self.delay(operand, false);
-        let arguments = self.slice(vec![Delayed::Constant(Value::Int(0)), operand]);
-        Ok(Code::Call(self.alloc(Call {
-            function,
-            arguments,
-            place,
-        })))
-    }
-
-    fn binary(
-        &mut self,
-        operator: ast::Operator,
-        operator_place: Place,
-        left: &Expr<'_>,
-        right: &Expr<'_>,
-        place: Place,
-    ) -> Result<Code<'e>> {
-        let (lowered, variable, swapped, negated) = meaning(operator);
-        let (left_place, right_place) = (self.place(left.span), self.place(right.span));
-        if let Some(variable) = variable
-            && self.scopes.binds(variable)
-        {
-            let function = self.variable(variable, operator_place)?;
-            let (first, second) = if swapped {
-                (right, left)
-            } else {
-                (left, right)
-            };
-            let first = self.delayed(first, None, false)?;
-            let second = self.delayed(second, None, false)?;
-            let arguments = self.slice(vec![first, second]);
-            let call = Code::Call(self.alloc(Call {
-                function,
-                arguments,
-                place,
-            }));
-            if negated {
-                return Ok(Code::Not(self.alloc(Unary {
-                    operand: call,
-                    place,
-                })));
-            }
-            return Ok(call);
-        }
-        let left = self.expr(left, None)?;
-        let right = self.expr(right, None)?;
-        Ok(Code::Binary(self.alloc(Binary {
-            operator: lowered,
-            left,
-            right,
-            place: operator_place,
-            left_place,
-            right_place,
-        })))
-    }
-}
-
-/// What an operator is: itself, or a call of a variable with the operands swapped, and negated.
-fn meaning(operator: ast::Operator) -> (Operator, Option<Symbol>, bool, bool) {
-    let less = Some(known::LESS_THAN);
-    match operator {
-        ast::Operator::Implies => (Operator::Implies, None, false, false),
-        ast::Operator::Or => (Operator::Or, None, false, false),
-        ast::Operator::And => (Operator::And, None, false, false),
-        ast::Operator::Equal => (Operator::Equal, None, false, false),
-        ast::Operator::NotEqual => (Operator::NotEqual, None, false, false),
-        ast::Operator::Less => (Operator::Less, less, false, false),
-        ast::Operator::LessOrEqual => (Operator::LessOrEqual, less, true, true),
-        ast::Operator::Greater => (Operator::Greater, less, true, false),
-        ast::Operator::GreaterOrEqual => (Operator::GreaterOrEqual, less, false, true),
-        ast::Operator::Update => (Operator::Update, None, false, false),
-        ast::Operator::Add => (Operator::Add, None, false, false),
-        ast::Operator::Subtract => (Operator::Subtract, Some(known::SUB), false, false),
-        ast::Operator::Multiply => (Operator::Multiply, Some(known::MUL), false, false),
-        ast::Operator::Divide => (Operator::Divide, Some(known::DIV), false, false),
-        ast::Operator::Concatenate => (Operator::Concatenate, None, false, false),
-    }
-}
-
-fn sorted<'a, 'b>(attrs: &'b ast::Attrs<'a>) -> Vec<&'b ast::Attr<'a>> {
-    let mut fixed: Vec<_> = attrs.fixed.iter().collect();
-    fixed.sort_by_key(|attr| attr.name);
-    fixed
 }
 
 /// The values, if all of them are known.
@@ -776,7 +459,7 @@ fn constants<'e>(delayed: &[Delayed<'e>]) -> Option<Vec<Value<'e>>> {
 }
 
 /// An attribute of a set that is known, if it is known itself.
-fn known_attribute<'e>(code: Code<'e>, name: Symbol) -> Option<Value<'e>> {
+fn known_attribute(code: Code<'_>, name: Symbol) -> Option<Value<'_>> {
     let Code::Constant(Value::Attrs(attrs)) = code else {
         return None;
     };
