@@ -103,7 +103,9 @@ impl FileType {
 pub enum Level {
     /// `builtins.trace`; the text is written behind `trace: `.
     Trace,
-    /// `builtins.warn` and warnings of the evaluator.
+    /// `builtins.warn`; the text is written behind `evaluation warning: `.
+    Warned,
+    /// Warnings of the evaluator.
     Warning,
 }
 

@@ -92,18 +92,20 @@ rec {
 
   # Warnings go to standard error. NIX_ABORT_ON_WARN makes them errors, to find where they come from.
   warn =
-    let
-      abortOnWarn = builtins.elem (getEnv "NIX_ABORT_ON_WARN") [
-        "1"
-        "true"
-        "yes"
-      ];
-    in
-    message: value:
-    if abortOnWarn then
-      throw "evaluation warning: ${message} (NIX_ABORT_ON_WARN is set)"
-    else
-      trace "evaluation warning: ${message}" value;
+    builtins.warn or (
+      let
+        abortOnWarn = builtins.elem (getEnv "NIX_ABORT_ON_WARN") [
+          "1"
+          "true"
+          "yes"
+        ];
+      in
+      message: value:
+      if abortOnWarn then
+        throw "evaluation warning: ${message} (NIX_ABORT_ON_WARN is set)"
+      else
+        trace "evaluation warning: ${message}" value
+    );
   warnIf = condition: message: if condition then warn message else id;
   warnIfNot = condition: message: if condition then id else warn message;
   throwIf = condition: message: if condition then throw message else id;

@@ -170,6 +170,7 @@ impl Io for World {
     fn message(&self, level: Level, text: &BStr) {
         match level {
             Level::Trace => Self::message_line("trace", text),
+            Level::Warned => Self::message_line("evaluation warning", text),
             Level::Warning => Self::message_line("warning", text),
         }
     }

@@ -49,7 +49,7 @@ fn trace<'e>(e: &mut Evaluator<'e>, args: &[Value<'e>], _: Place) -> Result<Valu
 fn warn<'e>(e: &mut Evaluator<'e>, args: &[Value<'e>], _: Place) -> Result<Value<'e>> {
     let what = "the first argument (the message) of 'builtins.warn'";
     let message = e.expect_string(arg(args, 0), what)?;
-    e.io().message(Level::Warning, BStr::new(message.bytes()));
+    e.io().message(Level::Warned, BStr::new(message.bytes()));
     if e.options().messages.warnings_are_errors {
         let message = "aborting to reveal the chain of what led to the warning";
         return Err(EvalError::new(ErrorKind::Abort, message));
