@@ -342,8 +342,9 @@ let
       ${lib.concatStrings (lib.mapAttrsToList upstreamText cfg.upstreams)}
       ${optionalString cfg.statusPage ''
         server {
-        listen 127.0.0.1:80;
-        ${optionalString config.networking.enableIPv6 "listen [::1]:80;"}
+        ${concatMapStrings (
+          addr: "listen ${addr}:${toString cfg.defaultHTTPListenPort};\n"
+        ) cfg.defaultListenAddresses}
         server_name localhost;
         location /nginx_status {
         stub_status on;

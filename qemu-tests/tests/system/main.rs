@@ -7,6 +7,7 @@
 
 mod boots;
 mod endings;
+mod network;
 mod services;
 mod ssh;
 mod surface;

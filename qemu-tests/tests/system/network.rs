@@ -21,7 +21,11 @@ fn machine() -> anyhow::Result<&'static Machine> {
 }
 
 fn start() -> anyhow::Result<Machine> {
-    let built = images::build("services", &images::with_agent("services")?, &images::options()?)?;
+    let built = images::build(
+        "services",
+        &images::with_agent("services")?,
+        &images::options()?,
+    )?;
     let machine = Blueprint::new("services", Boot::Bios)
         .disk(&built.image)
         .memory_mib(768)
@@ -40,8 +44,13 @@ fn start() -> anyhow::Result<Machine> {
 fn check(name: &str, script: &str, expected: &str) -> anyhow::Result<()> {
     machine()?.check(name, |machine| {
         let script = format!("{UNTIL}{script}");
-        let output = machine.agent().run_within(&script, Duration::from_mins(3))?;
-        ensure!(output.success() && output.stdout.trim() == expected, "{output:?}");
+        let output = machine
+            .agent()
+            .run_within(&script, Duration::from_mins(3))?;
+        ensure!(
+            output.success() && output.stdout.trim() == expected,
+            "{output:?}"
+        );
         Ok(())
     })
 }
@@ -116,7 +125,9 @@ fn clocks_bring_about_what_they_should() -> anyhow::Result<()> {
 #[test]
 fn somebody_is_logged_in_on_the_console() -> anyhow::Result<()> {
     machine()?.check("autologin", |machine| {
-        machine.console().send_line("echo logged''in as $(id -un)")?;
+        machine
+            .console()
+            .send_line("echo logged''in as $(id -un)")?;
         machine.console().wait_for("loggedin as root")
     })
 }
