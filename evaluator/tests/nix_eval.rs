@@ -21,7 +21,7 @@ use bumpalo::Bump;
 use cairn_evaluator::builtins::TABLES;
 use cairn_evaluator::io::MemoryIo;
 use cairn_evaluator::load::Text;
-use cairn_evaluator::print::Paths;
+use cairn_evaluator::print::{Paths, Style};
 use cairn_evaluator::string::ContextBuilder;
 use cairn_evaluator::{Evaluator, Options, Origin};
 use programs::program;
@@ -33,14 +33,21 @@ const BATCH: usize = 60;
 /// How many of the programs that we say fail are tried, each in a process of its own.
 const FAILING: usize = 5;
 
-/// A value as JSON, or why there is none.
-type Outcome = Result<String, String>;
-
-fn ours(text: &str) -> Outcome {
-    cairn_evaluator::with_stack(1 << 30, || ours_here(text)).unwrap()
+/// How values are compared.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    Json,
+    Nix,
 }
 
-fn ours_here(text: &str) -> Outcome {
+/// A value as text, or why there is none.
+type Outcome = Result<String, String>;
+
+fn ours(text: &str, form: Form) -> Outcome {
+    cairn_evaluator::with_stack(1 << 30, || ours_here(text, form)).unwrap()
+}
+
+fn ours_here(text: &str, form: Form) -> Outcome {
     let arena = Bump::new();
     let io = MemoryIo::new();
     let mut evaluator = Evaluator::new(&arena, &io, Options::default(), TABLES);
@@ -50,15 +57,22 @@ fn ours_here(text: &str) -> Outcome {
         base: folder().as_os_str().as_encoded_bytes(),
         library: false,
     };
-    let mut json = Vec::new();
-    evaluator
-        .evaluate_text(text, None)
-        .and_then(|value| {
-            let context = &mut ContextBuilder::default();
-            evaluator.print_json(value, Paths::Copied, &mut json, context)
-        })
-        .map_err(|error| error.to_string())?;
-    Ok(String::from_utf8(json).unwrap())
+    let shown = evaluator.evaluate_text(text, None).and_then(|value| {
+        let mut shown = Vec::new();
+        match form {
+            Form::Json => {
+                let context = &mut ContextBuilder::default();
+                evaluator.print_json(value, Paths::Copied, &mut shown, context)?;
+            }
+            Form::Nix => {
+                let value = evaluator.force_deep(value)?;
+                shown = evaluator.print(value, Style::PLAIN)?;
+            }
+        }
+        Ok(shown)
+    });
+    let shown = shown.map_err(|error| error.to_string())?;
+    Ok(String::from_utf8_lossy(&shown).into_owned())
 }
 
 /// Where the programs lie, for both sides.
@@ -67,11 +81,15 @@ fn folder() -> &'static Path {
     FOLDER.path()
 }
 
-fn theirs(text: &str) -> Outcome {
+fn theirs(text: &str, form: Form) -> Outcome {
     let file = folder().join("program.nix");
     std::fs::write(&file, text).unwrap();
     let output = Command::new("nix-instantiate")
-        .args(["--eval", "--strict", "--json", "--read-write-mode"])
+        .args(["--eval", "--strict", "--read-write-mode"])
+        .args(match form {
+            Form::Json => &["--json"][..],
+            Form::Nix => &[],
+        })
         // A store of its own, in which derivations can be written.
         .env("NIX_REMOTE", folder().join("root"))
         .env("NIX_CONFIG", "build-users-group =")
@@ -107,11 +125,11 @@ fn normal(json: &str) -> String {
 }
 
 /// Whether one program has the same outcome on both sides; if not, both.
-fn check_one(text: &str, ours: &Outcome) -> Result<(), String> {
+fn check_one(text: &str, ours: &Outcome, form: Form) -> Result<(), String> {
     if differs_by_age(ours) {
         return Ok(());
     }
-    let theirs = theirs(text);
+    let theirs = theirs(text, form);
     match (ours, &theirs) {
         (Ok(ours), Ok(theirs)) if normal(ours) == normal(theirs) => Ok(()),
         (Err(_), Err(_)) => Ok(()),
@@ -122,11 +140,11 @@ fn check_one(text: &str, ours: &Outcome) -> Result<(), String> {
 }
 
 /// A program that differs, made from as few of the choices as still make it differ.
-fn smallest(choices: &[u8], found: String) -> String {
+fn smallest(choices: &[u8], found: String, form: Form) -> String {
     let mut length = 1;
     while length < choices.len() {
         let text = program(&choices[..length]);
-        if let Err(smaller) = check_one(&text, &ours(&text)) {
+        if let Err(smaller) = check_one(&text, &ours(&text, form), form) {
             return smaller;
         }
         length += length.div_ceil(4);
@@ -135,12 +153,12 @@ fn smallest(choices: &[u8], found: String) -> String {
 }
 
 /// The programs of these choices whose outcomes differ.
-fn differences(all: &[Vec<u8>]) -> Vec<String> {
+fn differences(all: &[Vec<u8>], form: Form) -> Vec<String> {
     let made: Vec<(&Vec<u8>, String, Outcome)> = all
         .iter()
         .map(|choices| {
             let text = program(choices);
-            let ours = ours(&text);
+            let ours = ours(&text, form);
             (choices, text, ours)
         })
         .collect();
@@ -152,9 +170,13 @@ fn differences(all: &[Vec<u8>]) -> Vec<String> {
             .map(|(_, text, _)| format!("({text})\n"))
             .collect();
         let expected = batch.iter().filter_map(|(.., ours)| ours.as_deref().ok());
-        let expected = format!("[{}]", expected.collect::<Vec<_>>().join(","));
-        let same =
-            theirs(&format!("[ {list} ]")).is_ok_and(|theirs| normal(&theirs) == normal(&expected));
+        let expected: Vec<_> = expected.collect();
+        let expected = match form {
+            Form::Json => format!("[{}]", expected.join(",")),
+            Form::Nix => format!("[ {} ]", expected.join(" ")),
+        };
+        let same = theirs(&format!("[ {list} ]"), form)
+            .is_ok_and(|theirs| normal(&theirs) == normal(&expected));
         if !same {
             suspects.extend(batch);
         }
@@ -162,8 +184,8 @@ fn differences(all: &[Vec<u8>]) -> Vec<String> {
     suspects
         .into_iter()
         .filter_map(|(choices, text, ours)| {
-            let found = check_one(text, ours).err()?;
-            Some(smallest(choices, found))
+            let found = check_one(text, ours, form).err()?;
+            Some(smallest(choices, found, form))
         })
         .collect()
 }
@@ -179,9 +201,10 @@ proptest! {
 
     #[test]
     fn values_are_the_same(
-        choices in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..400), BATCH)
+        choices in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..400), BATCH),
+        form in prop::sample::select(vec![Form::Json, Form::Nix]),
     ) {
-        let differences = differences(&choices);
+        let differences = differences(&choices, form);
         prop_assert!(differences.is_empty(), "\n{}", differences.join("\n"));
     }
 }
