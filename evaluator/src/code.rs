@@ -1,7 +1,7 @@
-//! Lowered code: what [`crate::resolve`] makes of the syntax tree and [`crate::eval`] walks.
+//! Lowered code: what [`crate::resolve`] makes of the syntax tree and `eval` walks.
 //!
-//! Variables are (depth, index) pairs into [`Environment`](crate::environment::Environment)s,
-//! builtins and literals are constants, and everything that is evaluated later is a [`Delayed`],
+//! Variables are (depth, index) pairs into `Environment`s,
+//! builtins and literals are constants, and everything that is evaluated later is a `Delayed`,
 //! which says how to make its slot: a thunk only where one is needed.
 
 use std::cell::Cell;

@@ -8,7 +8,7 @@ use crate::eval::wrong_type;
 use crate::evaluator::Evaluator;
 use crate::source::Place;
 use crate::string::{ContextBuilder, NixString, canonical_path};
-use crate::value::{Slot, Value};
+use crate::value::{List, Slot, Value};
 
 impl<'e> Evaluator<'e> {
     pub(crate) fn binary(
@@ -87,9 +87,7 @@ impl<'e> Evaluator<'e> {
                 (_, other) => Err(operand(other, "a set", binary, binary.right_place)),
             },
             Operator::Concatenate => match (left, right) {
-                (Value::List(left), Value::List(right)) => {
-                    self.concatenate(left.slots(), right.slots())
-                }
+                (Value::List(left), Value::List(right)) => self.concatenate(left, right),
                 (_, other) => Err(operand(other, "a list", binary, binary.right_place)),
             },
             Operator::And | Operator::Or | Operator::Implies => {
@@ -99,20 +97,10 @@ impl<'e> Evaluator<'e> {
         result.at(binary.place)
     }
 
-    fn concatenate(&self, left: &'e [Slot<'e>], right: &'e [Slot<'e>]) -> Result<Value<'e>> {
-        if left.is_empty() {
-            return Ok(self.slice(right));
-        }
-        if right.is_empty() {
-            return Ok(self.slice(left));
-        }
-        let count = left.len() + right.len();
-        self.check_memory(count * size_of::<Slot<'_>>())?;
-        let mut all = left.iter().chain(right).map(Slot::value);
-        let slots = self
-            .arena
-            .alloc_slice_fill_with(count, |_| Slot::new(all.next().unwrap_or(Value::Null)));
-        Ok(self.slice(slots))
+    fn concatenate(&self, left: &'e List<'e>, right: &'e List<'e>) -> Result<Value<'e>> {
+        let count = left.len().saturating_add(right.len());
+        self.check_memory(count.saturating_mul(size_of::<Slot<'_>>()))?;
+        Ok(Value::List(List::sum(left, right, self.arena)))
     }
 
     /// `left + right` of forced values, where the left one decides what addition means.

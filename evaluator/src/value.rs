@@ -9,6 +9,8 @@
 
 use std::cell::Cell;
 
+use bumpalo::Bump;
+
 use crate::attrs::Attrs;
 use crate::builtin::PartialCall;
 use crate::code::{Code, Lambda};
@@ -99,42 +101,122 @@ impl<'e> Slot<'e> {
 }
 
 /// The elements of a list, each possibly a computation.
+///
+/// A long list that was put together from two is not copied before somebody looks at its elements.
 pub struct List<'e> {
-    slots: &'e [Slot<'e>],
+    elements: Cell<Elements<'e>>,
 }
+
+#[derive(Clone, Copy)]
+enum Elements<'e> {
+    Whole(&'e [Slot<'e>]),
+    Sum(&'e Sum<'e>),
+}
+
+/// Two lists, one behind the other.
+struct Sum<'e> {
+    left: &'e List<'e>,
+    right: &'e List<'e>,
+    len: usize,
+    /// Where the elements will lie.
+    arena: &'e Bump,
+}
+
+/// Below this length, copying costs less than a [`Sum`].
+const LONG: usize = 32;
 
 impl<'e> List<'e> {
     pub(crate) fn new(slots: &'e [Slot<'e>]) -> Self {
-        Self { slots }
+        Self {
+            elements: Cell::new(Elements::Whole(slots)),
+        }
+    }
+
+    /// `left` and then `right`.
+    pub(crate) fn sum(left: &'e Self, right: &'e Self, arena: &'e Bump) -> &'e Self {
+        if right.is_empty() {
+            return left;
+        }
+        if left.is_empty() {
+            return right;
+        }
+        let len = left.len() + right.len();
+        let sum = Sum {
+            left,
+            right,
+            len,
+            arena,
+        };
+        let elements = if len < LONG {
+            Elements::Whole(sum.flatten())
+        } else {
+            Elements::Sum(arena.alloc(sum))
+        };
+        let elements = Cell::new(elements);
+        arena.alloc(Self { elements })
     }
 
     /// How many elements there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.slots.len()
+        match self.elements.get() {
+            Elements::Whole(slots) => slots.len(),
+            Elements::Sum(sum) => sum.len,
+        }
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.len() == 0
     }
 
     /// The element at `index`, unforced.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<Value<'e>> {
-        self.slots.get(index).map(Slot::value)
+        self.slots().get(index).map(Slot::value)
     }
 
     /// All elements, unforced.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = Value<'e>> + ExactSizeIterator + use<'e> {
-        self.slots.iter().map(Slot::value)
+        self.slots().iter().map(Slot::value)
     }
 
     /// The slots themselves, for lists that share them (`tail`, slices).
+    #[inline]
     #[must_use]
     pub fn slots(&self) -> &'e [Slot<'e>] {
-        self.slots
+        match self.elements.get() {
+            Elements::Whole(slots) => slots,
+            Elements::Sum(sum) => {
+                let slots = sum.flatten();
+                self.elements.set(Elements::Whole(slots));
+                slots
+            }
+        }
+    }
+}
+
+impl<'e> Sum<'e> {
+    /// Both in one piece. Sums nest deeply; they are walked without recursion.
+    fn flatten(&self) -> &'e [Slot<'e>] {
+        let mut todo = vec![self.right, self.left];
+        let mut piece: std::slice::Iter<'e, Slot<'e>> = [].iter();
+        self.arena.alloc_slice_fill_with(self.len, |_| {
+            loop {
+                if let Some(slot) = piece.next() {
+                    return Slot::new(slot.value());
+                }
+                match todo.pop().map(|list| list.elements.get()) {
+                    Some(Elements::Whole(slots)) => piece = slots.iter(),
+                    Some(Elements::Sum(sum)) => todo.extend([sum.right, sum.left]),
+                    None => {
+                        debug_assert!(false, "a sum is as long as its parts");
+                        return Slot::new(Value::Null);
+                    }
+                }
+            }
+        })
     }
 }
 
