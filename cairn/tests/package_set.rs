@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use cairn::packages::{Telling, packages_json};
+use cairn::packages::{Index, Telling, packages_json};
 use cairn_debian::{Lock, LockedPackage, MultiArch, Request};
 use cairn_store_path::Sha256;
 use expect_test::expect;
@@ -132,4 +132,95 @@ fn texts_refer_to_packages() {
         r#"(pkgs.writeText "unit" "run ${pkgs.ssh-server}/bin/sshd\n").outPath"#,
     );
     expect!["/nix/store/j49v0m9qal3jn73jsgk71cjybcw2f4rs-unit"].assert_eq(text.as_str().unwrap());
+}
+
+/// What `nix-instantiate`, real or ours, says of `file`.
+fn instantiate(mut command: Command, file: &Path) -> serde_json::Value {
+    let output = command
+        .args(["--readonly-mode", "--eval", "--strict", "--json"])
+        .arg(file)
+        .output()
+        .expect("nix-instantiate is missing; install it with: apt-get install nix-bin");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Everything that makes derivations, once.
+const EVERYTHING: &str = r#"
+let
+  pkgs = import MODULES { packages = PACKAGES; programs.cairn = "/nix/store/00000000000000000000000000000000-cairn"; overlays = [ overlay ]; };
+  overlay = final: prev: { more = prev.mkDerivation { name = "more"; src = final.coreutils; }; };
+in
+builtins.mapAttrs (_: value: [ value.drvPath value.outPath value.name ]) {
+  text = pkgs.writeText "a" "text of ${pkgs.coreutils}";
+  dir = pkgs.writeTextDir "etc/x.conf" "x";
+  script = pkgs.writeShellScriptBin "run" "echo \"$1\"";
+  application = pkgs.writeShellApplication { name = "app"; runtimeInputs = [ pkgs.sed ]; text = "sed"; };
+  run = pkgs.runCommand "run" { list = [ pkgs.sed "b" ]; yes = true; } "mkdir $out";
+  join = pkgs.symlinkJoin { name = "join"; paths = [ pkgs.coreutils [ pkgs.sed ] ]; };
+  changed = pkgs.symlinkJoin { name = "join"; paths = [ pkgs.sed ]; postBuild = "touch $out/x"; };
+  env = pkgs.buildEnv { name = "env"; paths = [ pkgs.sed ]; pathsToLink = [ "/bin" ]; };
+  farm = pkgs.linkFarm "farm" [ { name = "a"; path = pkgs.sed; } ];
+  concat = pkgs.concatText "both" [ pkgs.sed pkgs.grep ];
+  fetched = pkgs.fetchurl { url = "mirror://debian/x_1.tar.gz"; sha256 = "0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73"; };
+  make = pkgs.stdenv.mkDerivation (final: { pname = "x"; version = "1"; outputs = [ "out" "dev" ]; flag = final.version; buildInputs = [ pkgs.zlib1g-dev ]; });
+  changedMake = (pkgs.mkDerivation { name = "x"; value = 1; }).overrideAttrs (old: { value = old.value + 1; });
+  structured = pkgs.stdenvNoCC.mkDerivation { name = "s"; __structuredAttrs = true; a.b = [ 1 true null "x" ]; };
+  called = (pkgs.callPackage ({ mkDerivation, sed, extra ? "none" }: mkDerivation { name = "called"; inherit sed extra; }) { }).override { extra = "some"; };
+  overlaid = pkgs.more;
+  fhs = pkgs.fhs { name = "view"; packages = [ pkgs.sed ]; };
+  together = pkgs.openssh;
+  kernel = pkgs.linuxPackages.kernel;
+}
+"#;
+
+#[test]
+fn everything_is_the_same_in_real_nix() {
+    let folder = tempfile::tempdir().unwrap();
+    let packages = folder.path().join("packages.json");
+    let names = folder.path().join("names.json");
+    let index = Index {
+        names: &names,
+        descriptions: &names,
+    };
+    // What is not locked stands as a placeholder.
+    let all = [
+        "bash",
+        "grep",
+        "sed",
+        "gawk",
+        "tar",
+        "gzip",
+        "bzip2",
+        "xz-utils",
+        "patch",
+        "findutils",
+        "diffutils",
+        "make",
+        "gcc",
+        "g++",
+        "cpp",
+        "binutils",
+        "libc6-dev",
+        "zlib1g-dev",
+        "openssh-client",
+        "openssh-server",
+        "openssh-sftp-server",
+        "linux-image-amd64",
+    ];
+    let listed: BTreeMap<&str, &str> = all.map(|name| (name, "1.0")).into();
+    std::fs::write(&names, serde_json::to_vec(&listed).unwrap()).unwrap();
+    let text = packages_json(&lock(), Some(&index), Telling::Nothing);
+    std::fs::write(&packages, text).unwrap();
+    let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../modules/packages");
+    let file = folder.path().join("everything.nix");
+    let text = EVERYTHING
+        .replace("MODULES", &modules.display().to_string())
+        .replace("PACKAGES", &packages.display().to_string());
+    std::fs::write(&file, text).unwrap();
+    let theirs = instantiate(Command::new("nix-instantiate"), &file);
+    let mut own = Command::new(env!("CARGO_BIN_EXE_cairn"));
+    std::os::unix::process::CommandExt::arg0(&mut own, "nix-instantiate");
+    assert_eq!(instantiate(own, &file), theirs);
 }
