@@ -1,5 +1,10 @@
 # What is mounted where.
-{ config, lib, ... }:
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
 let
   inherit (lib)
     literalExpression
@@ -192,6 +197,20 @@ let
   sorted = lib.toposort mountsBefore (lib.attrValues config.fileSystems);
   fileSystems = sorted.result or (lib.attrValues config.fileSystems);
 
+  # What mounts, makes and checks them; e2fsprogs and dosfstools are everywhere.
+  tools = {
+    btrfs = "btrfs-progs";
+    cifs = "cifs-utils";
+    exfat = "exfatprogs";
+    f2fs = "f2fs-tools";
+    nfs = "nfs-common";
+    nfs4 = "nfs-common";
+    ntfs = "ntfs-3g";
+    ntfs3 = "ntfs-3g";
+    xfs = "xfsprogs";
+  };
+  supported = lib.attrNames (lib.filterAttrs (_: enabled: enabled) config.boot.supportedFilesystems);
+
   # fstab(5) separates by blanks.
   escape = lib.replaceStrings [ " " "\t" ] [ "\\040" "\\011" ];
   fstabLine =
@@ -227,7 +246,8 @@ in
       example = [ "xfs" ];
       description = ''
         Types of file systems that the machine shall be able to mount, beside those that
-        {option}`fileSystems` has. The kernel loads their modules when they are mounted.
+        {option}`fileSystems` has. The kernel loads their modules when they are mounted, and the
+        programs that make and check them are there.
       '';
     };
 
@@ -248,6 +268,10 @@ in
           Set fileSystems."/".device to the device that has it, such as "/dev/sda1".'';
       }
       {
+        assertion = !(lib.elem "zfs" supported);
+        message = "boot.supportedFilesystems: zfs is not part of the kernel, and is not supported.";
+      }
+      {
         assertion = sorted ? result;
         message =
           "fileSystems: each of these would have to be mounted before the next: "
@@ -264,6 +288,10 @@ in
         message = ''fileSystems."${fs.mountPoint}".autoFormat is not supported; make the file system before it is mounted.'';
       }
     ]) fileSystems;
+
+    environment.systemPackages = map (type: pkgs.${tools.${type}}) (
+      lib.filter (type: tools ? ${type}) supported
+    );
 
     boot.supportedFilesystems = lib.genAttrs (map (fs: fs.fsType) fileSystems) (_: mkDefault true);
 
