@@ -8,7 +8,9 @@
     clippy::panic,
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "helpers of tests fail as tests do"
+    clippy::format_push_string,
+    clippy::format_collect,
+    reason = "helpers of tests fail as tests do, and need not be quick"
 )]
 
 mod source_text;

@@ -5,7 +5,9 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "helpers of tests fail as tests do"
+    clippy::format_push_string,
+    clippy::format_collect,
+    reason = "helpers of tests fail as tests do, and need not be quick"
 )]
 
 mod source_text;
@@ -14,7 +16,51 @@ use bumpalo::Bump;
 use cairn_evaluator::diagnostic::{NamedSource, Style, line_and_column};
 use cairn_evaluator::{ParseError, ParseOptions, SymbolTable, parse, show};
 use proptest::prelude::*;
-use source_text::{SAMPLES, Written, expression, tokens};
+use source_text::{Written, expression, tokens};
+
+/// Texts as people write them, for tests that damage them.
+const SAMPLES: &[&str] = &[
+    include_str!("../../examples/demo/configuration.nix"),
+    r#"{ config, pkgs, ... }:
+{
+  boot.loader.grub.device = "/dev/sda";
+  fileSystems."/".device = "/dev/sda1";
+  services.sshd.enable = true;
+}
+"#,
+    r#"# A comment.
+{ lib, pkgs ? import <nixpkgs> { }, ... }@args:
+let
+  inherit (lib) mkIf types;
+  inherit args;
+  port = 80 + 8000;
+  name = "web-${toString port}";
+in
+{
+  imports = [
+    ./hardware.nix
+    (./. + "/x.nix")
+  ];
+
+  options.a."b c".${name} = lib.mkOption {
+    type = types.nullOr types.int;
+    default = if port > 80 && port != 8080 then null else -1;
+  };
+
+  /* A longer
+     comment. */
+  config = mkIf (args ? port) rec {
+    script = ''
+      echo "''${HOME}" ${name}
+        exit $?
+    '';
+    list = map (x: x * 2) [ 1 2.5 "three" ] ++ [ { a = 1; } ];
+    total = assert list != [ ]; with lib; foldl' (a: b: a + b) 0 list;
+    both = { a.b = 1; } // { a.c = args.port or 22; };
+  };
+}
+"#,
+];
 
 /// The tree of a text as `--parse` shows it.
 fn shown(text: &[u8]) -> Result<String, ParseError> {

@@ -3,7 +3,8 @@
 #![allow(
     clippy::panic,
     clippy::unwrap_used,
-    reason = "helpers of tests fail as tests do"
+    clippy::too_many_lines,
+    reason = "helpers of tests fail as tests do, and tables are long"
 )]
 
 use bumpalo::Bump;

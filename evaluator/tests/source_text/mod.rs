@@ -18,50 +18,6 @@ const APPLICATION: u8 = 13;
 const SELECTION: u8 = 14;
 const SIMPLE: u8 = 15;
 
-/// Texts as people write them, for tests that damage them.
-pub const SAMPLES: &[&str] = &[
-    include_str!("../../../examples/demo/configuration.nix"),
-    r#"{ config, pkgs, ... }:
-{
-  boot.loader.grub.device = "/dev/sda";
-  fileSystems."/".device = "/dev/sda1";
-  services.sshd.enable = true;
-}
-"#,
-    r#"# A comment.
-{ lib, pkgs ? import <nixpkgs> { }, ... }@args:
-let
-  inherit (lib) mkIf types;
-  inherit args;
-  port = 80 + 8000;
-  name = "web-${toString port}";
-in
-{
-  imports = [
-    ./hardware.nix
-    (./. + "/x.nix")
-  ];
-
-  options.a."b c".${name} = lib.mkOption {
-    type = types.nullOr types.int;
-    default = if port > 80 && port != 8080 then null else -1;
-  };
-
-  /* A longer
-     comment. */
-  config = mkIf (args ? port) rec {
-    script = ''
-      echo "''${HOME}" ${name}
-        exit $?
-    '';
-    list = map (x: x * 2) [ 1 2.5 "three" ] ++ [ { a = 1; } ];
-    total = assert list != [ ]; with lib; foldl' (a: b: a + b) 0 list;
-    both = { a.b = 1; } // { a.c = args.port or 22; };
-  };
-}
-"#,
-];
-
 /// Any expression.
 pub fn expression() -> impl Strategy<Value = Written> {
     leaf().prop_recursive(6, 60, 4, |inner| {
