@@ -1,0 +1,7 @@
+//! Configurations of the examples, from the file to what somebody outside of the machine sees.
+
+#![cfg(test)]
+
+mod minimal;
+mod server;
+mod vm;
