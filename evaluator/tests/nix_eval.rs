@@ -210,3 +210,13 @@ proptest! {
         prop_assert!(differences.is_empty(), "\n{}", differences.join("\n"));
     }
 }
+
+/// Programs around what a compiler of scopes, calls and laziness can get wrong, one a line.
+#[test]
+fn chosen_programs_have_the_same_outcome() {
+    let programs = include_str!("programs/chosen.txt").lines();
+    let wrong: String = programs
+        .filter_map(|text| check_one(text, &ours(text, Form::Nix), Form::Nix).err())
+        .collect();
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
