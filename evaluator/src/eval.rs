@@ -1,18 +1,12 @@
 //! Evaluation of lowered code: a walk over the tree that gives forced values.
 
-use crate::attrs::{Attr, Attrs};
 use crate::builtin::PartialCall;
 use crate::call::builtin_failed;
-use crate::code::{
-    AttrsCode, Call, Code, Delayed, FrameLet, If, Lambda, Parameters, PathName, Select, SelectPath,
-    SetScope, WithScope, WithVariable,
-};
+use crate::code::{Call, Code, Delayed, FrameLet, If, Lambda, Parameters, WithScope, WithVariable};
 use crate::environment::Environment;
 use crate::error::{ErrorKind, EvalError, Result, Traced as _};
 use crate::evaluator::Evaluator;
-use crate::known;
 use crate::source::{Place, Position};
-use crate::symbol::Symbol;
 use crate::value::{Closure, Slot, Suspension, Value};
 
 impl<'e> Evaluator<'e> {
@@ -178,7 +172,11 @@ impl<'e> Evaluator<'e> {
     }
 
     /// Like [`Evaluator::delay`], for values that stand in no slot of their own.
-    fn delay_apart(&self, delayed: Delayed<'e>, environment: &'e Environment<'e>) -> Value<'e> {
+    pub(crate) fn delay_apart(
+        &self,
+        delayed: Delayed<'e>,
+        environment: &'e Environment<'e>,
+    ) -> Value<'e> {
         match self.delay(delayed, environment) {
             state @ Value::Suspended(_) => Value::Thunk(self.arena.alloc(Slot::new(state))),
             value => value,
@@ -199,7 +197,11 @@ impl<'e> Evaluator<'e> {
     }
 
     /// A new innermost scope whose variables see each other.
-    fn scope(&self, values: &'e [Delayed<'e>], outer: &'e Environment<'e>) -> &'e Environment<'e> {
+    pub(crate) fn scope(
+        &self,
+        values: &'e [Delayed<'e>],
+        outer: &'e Environment<'e>,
+    ) -> &'e Environment<'e> {
         let slots: &'e [Slot<'e>] = self
             .arena
             .alloc_slice_fill_with(values.len(), |_| Slot::new(Value::Blackhole));
@@ -369,250 +371,6 @@ impl<'e> Evaluator<'e> {
         }
         let arguments = arguments.get(..call.arguments.len()).ok_or_else(no_slot)?;
         self.call_builtin(partial, arguments, call.place)
-    }
-
-    fn select(
-        &mut self,
-        select: &'e Select<'e>,
-        environment: &'e Environment<'e>,
-    ) -> Result<Value<'e>> {
-        let subject = self.eval(&select.subject, environment)?;
-        let Value::Attrs(attrs) = subject else {
-            return Err(self.not_a_set(subject, select.name, select.place));
-        };
-        let slot = if let Some((shape, slots)) = attrs.single_layer() {
-            match select.cache.get() {
-                Some((cached, index)) if std::ptr::eq(cached, shape) => slots.get(index as usize),
-                _ => shape.index_of(select.name).and_then(|index| {
-                    select
-                        .cache
-                        .set(u32::try_from(index).ok().map(|index| (shape, index)));
-                    slots.get(index)
-                }),
-            }
-        } else {
-            attrs.slot(select.name)
-        };
-        let Some(slot) = slot else {
-            return Err(self.missing_attribute(attrs, select.name).at(select.place));
-        };
-        let mut result = self.force_slot(slot);
-        if result.is_err() {
-            result = result
-                .map_err(|error| self.attribute_frame(error.at(select.place), attrs, select.name));
-        }
-        result
-    }
-
-    #[cold]
-    fn not_a_set(&self, subject: Value<'e>, name: Symbol, place: Place) -> EvalError {
-        EvalError::type_error(format!(
-            "value is {} while a set was expected",
-            subject.describe()
-        ))
-        .at(place)
-        .frame(
-            format!("while selecting the attribute '{}'", self.name_text(name)),
-            place,
-        )
-    }
-
-    /// `None` if an attribute is missing and there is a default.
-    fn select_path(
-        &mut self,
-        select: &'e SelectPath<'e>,
-        environment: &'e Environment<'e>,
-    ) -> Result<Option<Value<'e>>> {
-        let mut value = self.eval(&select.subject, environment)?;
-        for step in select.path {
-            let name = self.path_name(step, environment)?;
-            let Value::Attrs(attrs) = value else {
-                if select.default.is_some() {
-                    return Ok(None);
-                }
-                return Err(self.not_a_set(value, name, step.place()));
-            };
-            let Some(slot) = attrs.slot(name) else {
-                if select.default.is_some() {
-                    return Ok(None);
-                }
-                return Err(self.missing_attribute(attrs, name).at(step.place()));
-            };
-            value = self
-                .force_slot(slot)
-                .map_err(|error| self.attribute_frame(error.at(step.place()), attrs, name))?;
-        }
-        Ok(Some(value))
-    }
-
-    fn has_attr(
-        &mut self,
-        path: &'e SelectPath<'e>,
-        environment: &'e Environment<'e>,
-    ) -> Result<Value<'e>> {
-        let mut value = self.eval(&path.subject, environment)?;
-        let mut steps = path.path.iter().peekable();
-        while let Some(step) = steps.next() {
-            let name = self.path_name(step, environment)?;
-            let Value::Attrs(attrs) = value else {
-                return Ok(Value::Bool(false));
-            };
-            let Some(slot) = attrs.slot(name) else {
-                return Ok(Value::Bool(false));
-            };
-            if steps.peek().is_some() {
-                value = self.force_slot(slot)?;
-            }
-        }
-        Ok(Value::Bool(true))
-    }
-
-    fn path_name(
-        &mut self,
-        name: &'e PathName<'e>,
-        environment: &'e Environment<'e>,
-    ) -> Result<Symbol> {
-        match name {
-            PathName::Fixed(name, _) => Ok(*name),
-            PathName::Dynamic(code, place) => {
-                let value = self.eval(code, environment)?;
-                let name = self
-                    .expect_plain_string(value, "an attribute name")
-                    .map_err(|error| error.at(*place))?;
-                Ok(self.intern(name))
-            }
-        }
-    }
-
-    fn set(
-        &mut self,
-        set: &'e AttrsCode<'e>,
-        environment: &'e Environment<'e>,
-    ) -> Result<Value<'e>> {
-        let count = set.shape.names().len();
-        let (inner, slots): (&'e Environment<'e>, &'e [Slot<'e>]) = match set.scope {
-            SetScope::Outer => {
-                let slots = set
-                    .values
-                    .iter()
-                    .map(|value| Slot::new(self.delay(*value, environment)));
-                (environment, self.arena.alloc_slice_fill_iter(slots))
-            }
-            SetScope::Recursive => {
-                let inner = self.scope(set.values, environment);
-                (inner, inner.slots.get(..count).unwrap_or_default())
-            }
-            SetScope::Sources => {
-                let (values, sources) = set.values.split_at_checked(count).ok_or_else(no_slot)?;
-                let inner = self.scope(sources, environment);
-                let slots = values
-                    .iter()
-                    .map(|value| Slot::new(self.delay(*value, inner)));
-                (inner, self.arena.alloc_slice_fill_iter(slots))
-            }
-        };
-        let mut attrs: &'e Attrs<'e> = self.arena.alloc(Attrs::new(set.shape, slots));
-        if let Some(index) = set.overrides {
-            attrs = self.overridden(set, attrs, inner, index)?;
-        }
-        if set.dynamic.is_empty() {
-            return Ok(Value::Attrs(attrs));
-        }
-        self.with_dynamic(set, attrs, inner)
-    }
-
-    /// `rec { __overrides = …; }`: its attributes replace those of the set, for the set's own
-    /// expressions too.
-    #[cold]
-    fn overridden(
-        &mut self,
-        set: &'e AttrsCode<'e>,
-        attrs: &'e Attrs<'e>,
-        inner: &'e Environment<'e>,
-        index: u32,
-    ) -> Result<&'e Attrs<'e>> {
-        let overrides = inner.value(0, index).ok_or_else(no_slot)?;
-        let overrides = self
-            .expect_attrs(overrides, "the '__overrides' attribute")
-            .map_err(|error| error.at(set.place))?;
-        for (name, value) in overrides.flat(self.arena).iter() {
-            if let Some(index) = set.shape.index_of(name)
-                && let Some(slot) = inner.slots.get(index)
-            {
-                slot.set(value);
-            }
-        }
-        Ok(attrs.update(overrides, self.arena))
-    }
-
-    fn with_dynamic(
-        &mut self,
-        set: &'e AttrsCode<'e>,
-        attrs: &'e Attrs<'e>,
-        inner: &'e Environment<'e>,
-    ) -> Result<Value<'e>> {
-        let mut all: Vec<Attr<'e>> = attrs.flat(self.arena).entries().collect();
-        let fixed = all.len();
-        for attr in set.dynamic {
-            let name = match self.eval(&attr.name, inner).at(attr.place)? {
-                Value::Null => continue,
-                value => self
-                    .expect_plain_string(value, "the name of a dynamic attribute")
-                    .at(attr.place)?,
-            };
-            let name = self.intern(name);
-            let twice = attrs.position(name).or_else(|| {
-                let earlier = all.iter().skip(fixed);
-                earlier
-                    .rev()
-                    .find(|other| other.name == name)
-                    .map(|other| other.position)
-            });
-            if let Some(first) = twice {
-                return Err(EvalError::eval(format!(
-                    "dynamic attribute '{}' already defined at {}",
-                    self.name_text(name),
-                    self.sources.describe(first)
-                ))
-                .at(attr.place));
-            }
-            let value = self.delay_apart(attr.value, inner);
-            all.push(Attr {
-                name,
-                position: attr.place.start,
-                value,
-            });
-        }
-        Ok(self.attrs(all))
-    }
-
-    /// A place as `unsafeGetAttrPos` and `__curPos` give it: null, or a set of file, line, column.
-    #[must_use]
-    pub fn position_value(&self, position: Position) -> Value<'e> {
-        let Some(location) = self.sources.locate(position) else {
-            return Value::Null;
-        };
-        let Some(file) = self.sources.file(position) else {
-            return Value::Null;
-        };
-        let file = self.string(file);
-        self.attrs(vec![
-            Attr {
-                name: known::FILE,
-                position: Position::NONE,
-                value: file,
-            },
-            Attr {
-                name: known::LINE,
-                position: Position::NONE,
-                value: Value::Int(location.line.into()),
-            },
-            Attr {
-                name: known::COLUMN,
-                position: Position::NONE,
-                value: Value::Int(location.column.into()),
-            },
-        ])
     }
 }
 

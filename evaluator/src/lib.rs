@@ -31,6 +31,8 @@ pub mod print;
 pub mod report;
 pub mod resolve;
 mod scope;
+mod select;
+mod sets;
 mod show;
 pub mod source;
 mod span;
