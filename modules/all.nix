@@ -38,6 +38,7 @@
   ./security/wrappers.nix
   ./services/chrony.nix
   ./services/cron.nix
+  ./services/fstrim.nix
   ./services/getty.nix
   ./services/nginx.nix
   ./services/openssh.nix

@@ -142,6 +142,9 @@ rec {
     ++ optional (sockets != [ ]) (
       fail "${option}: it needs ${lib.concatStringsSep ", " sockets}; socket activation is not supported yet: let the service listen by itself"
     )
+    ++ optional (unit.confinement.enable or false) (
+      fail "${option}.confinement is not supported; use pkgs.fhs for a root of its own"
+    )
     ++ optional (unit.onSuccess != [ ]) (fail "${option}.onSuccess is not supported; use after and wants of the other service")
     ++ optional (unit.upholds != [ ]) (fail "${option}.upholds is not supported; use wants, and restart in the other service");
 
