@@ -78,7 +78,7 @@ impl<'a> Parser<'_, '_, 'a> {
         let path = self.attr_path("an attribute name")?;
         let span = Span::new(start, self.previous_end);
         if !self.accept(Token::Assign) {
-            return Err(self.no_assignment());
+            return Err(self.no_assignment(start));
         }
         // A path of n names is n - 1 sets around the value.
         let levels = u32::try_from(path.len()).unwrap_or(u32::MAX);
@@ -87,8 +87,9 @@ impl<'a> Parser<'_, '_, 'a> {
         self.define(set, path, span, value)
     }
 
-    fn no_assignment(&self) -> Failure {
+    fn no_assignment(&self, start: u32) -> Failure {
         let failure = self.unexpected("'.' or '=' after an attribute name");
+        let failure = self.suggest(failure, start, "inherit");
         match self.current.token {
             Token::Colon => failure.hint("definitions are written with '=': name = value;"),
             Token::Equal => failure.hint("'==' compares; definitions are written with one '='"),

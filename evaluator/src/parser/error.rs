@@ -4,7 +4,8 @@ use bstr::{BStr, ByteSlice};
 
 use super::Parser;
 use crate::Span;
-use crate::lexer::Token;
+use crate::lexer::{Lexeme, Token};
+use crate::suggest::nearest;
 
 /// Why a text is no expression: the first thing that is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -145,6 +146,26 @@ impl Parser<'_, '_, '_> {
             shown.push('…');
         }
         shown
+    }
+
+    /// Asks whether a name between `from` and the current token is a misspelt keyword.
+    pub(super) fn suggest(&self, failure: Failure, from: u32, keyword: &'static str) -> Failure {
+        let mut found = None;
+        let mut offset = from;
+        while offset < self.current.span.start {
+            let Lexeme { token, span } = self.lexer.token(offset);
+            let text = self.lexer.text(span);
+            if token == Token::Identifier
+                && !nearest(text, std::iter::once(keyword.as_bytes())).is_empty()
+            {
+                found = Some(span);
+            }
+            offset = span.end.max(offset + 1);
+        }
+        match found {
+            Some(span) => failure.label(span, format!("did you mean '{keyword}'?")),
+            None => failure,
+        }
     }
 
     /// Names the bracket that is still open where the text ends or another kind is closed.

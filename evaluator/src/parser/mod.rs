@@ -152,9 +152,13 @@ impl<'s, 'e, 'a> Parser<'s, 'e, 'a> {
         let expr = self.expr()?;
         match self.current.token {
             Token::End => Ok(expr),
-            Token::Semicolon => Err(self
-                .unexpected("the end of the text")
-                .hint("a text is one expression; definitions stand in { … } or let … in")),
+            Token::Semicolon => {
+                let failure = self
+                    .unexpected("the end of the text")
+                    .hint("a text is one expression; definitions stand in { … } or let … in");
+                let failure = self.suggest(failure, 0, "assert");
+                Err(self.suggest(failure, 0, "with"))
+            }
             _ => Err(self.unexpected("an operator or the end of the text")),
         }
     }
@@ -313,10 +317,13 @@ impl<'s, 'e, 'a> Parser<'s, 'e, 'a> {
         let label = |failure: Failure| failure.label(start, "of this 'if'");
         let condition = self.expr()?;
         self.expect(Token::Then, "'then' after the condition")
-            .map_err(label)?;
+            .map_err(|failure| self.suggest(label(failure), start.end, "then"))?;
+        let branch = self.previous_end;
         let then = self.expr()?;
-        self.expect(Token::Else, "'else'")
-            .map_err(|failure| label(failure).hint("an 'if' always needs its 'else'"))?;
+        self.expect(Token::Else, "'else'").map_err(|failure| {
+            let failure = label(failure).hint("an 'if' always needs its 'else'");
+            self.suggest(failure, branch, "else")
+        })?;
         let otherwise = self.expr()?;
         let kind = ExprKind::If {
             condition,
