@@ -84,7 +84,11 @@ fn folder() -> &'static Path {
 }
 
 fn theirs(text: &str, form: Form) -> Outcome {
-    let file = folder().join("program.nix");
+    // Tests run side by side.
+    let file = tempfile::Builder::new()
+        .suffix(".nix")
+        .tempfile_in(folder())
+        .unwrap();
     std::fs::write(&file, text).unwrap();
     let output = Command::new("nix-instantiate")
         .args(["--eval", "--strict", "--read-write-mode"])
@@ -95,7 +99,7 @@ fn theirs(text: &str, form: Form) -> Outcome {
         // A store of its own, in which derivations can be written.
         .env("NIX_REMOTE", folder().join("root"))
         .env("NIX_CONFIG", "build-users-group =")
-        .arg(&file)
+        .arg(file.path())
         .stdin(Stdio::null())
         .output()
         .expect("nix-instantiate runs: apt-get install nix-bin");
