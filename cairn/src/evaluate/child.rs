@@ -100,6 +100,21 @@ pub fn limit_memory(memory: u64) -> Result<()> {
     setrlimit(Resource::RLIMIT_AS, wanted.min(hard), hard).context("cannot limit the memory")
 }
 
+/// Allows this process as many open files as it may have, up to `wanted`; returns how many.
+pub(super) fn allow_open_files(wanted: u64) -> u64 {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return 0;
+    };
+    let wanted = wanted.clamp(soft.min(hard), hard);
+    match setrlimit(Resource::RLIMIT_NOFILE, wanted, hard) {
+        Ok(()) => wanted,
+        Err(error) => {
+            log::debug!("no more than {soft} files can be open: {error}");
+            soft
+        }
+    }
+}
+
 /// The size of this process's address space.
 fn mapped_bytes() -> Option<u64> {
     status_field("VmSize:")

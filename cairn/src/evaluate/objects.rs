@@ -13,10 +13,15 @@ use cairn_evaluator::io::{Content, Fetch, IoFailure, IoResult, Source};
 use cairn_store::{Store, Text, hash_source, nar};
 use cairn_store_path::{Derivation, FixedOutput, Method, STORE_DIR, StorePath};
 
+use super::child::allow_open_files;
 use super::fetch::Downloads;
 
-/// How many texts are written at once. Each keeps a lock file open.
-const BATCH: usize = 400;
+/// How many texts are written at once, at most: one wait for the disk serves them all. Each keeps
+/// a lock file open meanwhile.
+const BATCH: u64 = 4000;
+
+/// Files that are left to everything else.
+const OTHER_FILES: u64 = 256;
 
 /// Whether an evaluation writes what it names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +50,7 @@ pub struct Objects {
     writing: Writing,
     realise: Box<Realise>,
     store: OnceCell<Store>,
+    batch: OnceCell<usize>,
     downloads: Downloads,
     pending: RefCell<Pending>,
     sources: RefCell<HashMap<(PathBuf, String, Method), StorePath>>,
@@ -66,6 +72,7 @@ impl Objects {
             writing,
             realise,
             store: OnceCell::new(),
+            batch: OnceCell::new(),
             downloads: Downloads::default(),
             pending: RefCell::default(),
             sources: RefCell::default(),
@@ -95,7 +102,7 @@ impl Objects {
     pub fn flush(&self) -> anyhow::Result<()> {
         let mut pending = self.pending.borrow_mut();
         while !pending.queue.is_empty() {
-            let count = pending.queue.len().min(BATCH);
+            let count = pending.queue.len().min(self.batch());
             let batch: Vec<Text> = pending
                 .queue
                 .iter()
@@ -110,6 +117,15 @@ impl Objects {
             }
         }
         Ok(())
+    }
+
+    /// How many texts are written at once.
+    fn batch(&self) -> usize {
+        *self.batch.get_or_init(|| {
+            let files = allow_open_files(BATCH + OTHER_FILES);
+            let batch = files.saturating_sub(OTHER_FILES).clamp(64, BATCH);
+            usize::try_from(batch).unwrap_or(64)
+        })
     }
 
     /// The store, if it is there already; an evaluation that does not write makes none.
@@ -177,7 +193,7 @@ impl Objects {
             return Ok(());
         }
         pending.queue.push(path);
-        if pending.queue.len() < BATCH {
+        if pending.queue.len() < self.batch() {
             return Ok(());
         }
         drop(pending);
