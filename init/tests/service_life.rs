@@ -258,7 +258,7 @@ fn parts_stop_with_the_whole_and_sessions_outlive_the_main_process() {
         script("part", SLEEP, r#""partOf":["whole"]"#),
         script(
             "server",
-            "sleep 1000002 & exec sleep 1000000",
+            "sleep 1000002 & echo up; exec sleep 1000000",
             r#""killMode":"main""#,
         ),
     ];
@@ -282,8 +282,10 @@ fn parts_stop_with_the_whole_and_sessions_outlive_the_main_process() {
             name: name("whole"),
         },
     );
-    assert_eq!(machine.service("part").state, ServiceState::Stopped);
-    machine.wait_for("server", ServiceState::Up);
+    machine.wait_for("part", ServiceState::Stopped);
+    machine.wait_until("it has a session", |machine| {
+        machine.log("server").contains("up")
+    });
     do_it(
         &machine,
         &Request::Stop {
