@@ -141,10 +141,10 @@ fn path() -> OsString {
 }
 
 fn mount_point() -> Result<PathBuf> {
-    let found = MOUNT_POINTS.iter().map(PathBuf::from);
-    found
-        .filter(|folder| folder.is_dir() && !folder.is_symlink())
-        .next()
+    MOUNT_POINTS
+        .iter()
+        .map(PathBuf::from)
+        .find(|folder| folder.is_dir() && !folder.is_symlink())
         .with_context(|| format!("there is none of the folders {}", MOUNT_POINTS.join(", ")))
 }
 
