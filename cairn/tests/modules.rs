@@ -258,6 +258,11 @@ fn what_contradicts_itself_is_refused_with_the_way_out() {
         "systemd.tmpfiles.rules = [ \"d relative\" ];",
         "systemd.tmpfiles.rules = [ \"d /srv rwx\" ];",
         "systemd.tmpfiles.rules = [ \"L /srv/link\" ];",
+        "systemd.tmpfiles.rules = [ \"d /srv ~0755\" ];",
+        "systemd.tmpfiles.rules = [ \"d /srv/%m\" ];",
+        "systemd.tmpfiles.rules = [ \"d /srv - 1000\" ];",
+        "systemd.tmpfiles.rules = [ \"d /srv/*\" ];",
+        "systemd.tmpfiles.settings.x.\"/srv\".\"1\" = { };",
         "boot.extraModprobeConfig = \"install x /bin/true\";",
         "boot.loader.grub = { device = \"/dev/sda\"; devices = [ \"/dev/sdb\" ]; };",
         "security.pam.services.login.rootOK = true;",
@@ -326,6 +331,26 @@ fn what_contradicts_itself_is_refused_with_the_way_out() {
         systemd.tmpfiles.rules: 'L /srv/link': it does not say what the link points to.
         The types d D e f F L r R w z Z are known, with the modifiers + and !.
 
+        systemd.tmpfiles.rules = [ "d /srv ~0755" ];
+        systemd.tmpfiles.rules: 'd /srv ~0755': '~0755' is no mode; write it in octal, such as 0755.
+        The types d D e f F L r R w z Z are known, with the modifiers + and !.
+
+        systemd.tmpfiles.rules = [ "d /srv/%m" ];
+        systemd.tmpfiles.rules: 'd /srv/%m': specifiers such as %m are not supported.
+        The types d D e f F L r R w z Z are known, with the modifiers + and !.
+
+        systemd.tmpfiles.rules = [ "d /srv - 1000" ];
+        systemd.tmpfiles.rules: 'd /srv - 1000': '1000' is a number; name the user or group.
+        The types d D e f F L r R w z Z are known, with the modifiers + and !.
+
+        systemd.tmpfiles.rules = [ "d /srv/*" ];
+        systemd.tmpfiles.rules: 'd /srv/*': a pattern does not say what to make.
+        The types d D e f F L r R w z Z are known, with the modifiers + and !.
+
+        systemd.tmpfiles.settings.x."/srv"."1" = { };
+        systemd.tmpfiles.rules: '1 /srv': '1' is no type.
+        The types d D e f F L r R w z Z are known, with the modifiers + and !.
+
         boot.extraModprobeConfig = "install x /bin/true";
         boot.extraModprobeConfig: 'install x /bin/true' is not supported.
         Lines `options MODULE PARAMETER=VALUE …` and `blacklist MODULE` are: they become kernel
@@ -376,7 +401,42 @@ fn cairns_own_evaluator_says_the_same() {
     }
 }
 
-/// Each is a module that a machine can have, as it stands.
+#[test]
+fn rules_about_paths_are_read() {
+    let evaluation = Evaluation::of_text(
+        r##"{ lib, ... }: {
+          fileSystems."/".device = "LABEL=root";
+          systemd.tmpfiles.rules = lib.mkForce [
+            ""
+            "# a remark"
+            "d /srv/queue 0750 root users 10d"
+            "d	'/srv/with blank'"
+            "f+ /srv/file 644 0 0 - two\nlines 100%%"
+            "L+ /opt/tool - - - - /run/current-system/sw/bin/tool"
+            "r! /tmp/.X*-lock"
+            "x /tmp/kept"
+          ];
+          systemd.tmpfiles.settings."10-x"."/srv/set".d = { mode = "0700"; user = "nobody"; };
+        }"##,
+    );
+    let rules = evaluation.value("config.system.description.paths");
+    let lines: Vec<String> = rules
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rule| format!("{rule}\n"))
+        .collect();
+    expect![[r#"
+        {"atBootOnly":false,"kind":"directory","mode":"0700","path":"/srv/set","replace":false,"user":"nobody"}
+        {"atBootOnly":false,"group":"users","kind":"directory","mode":"0750","path":"/srv/queue","replace":false,"user":"root"}
+        {"atBootOnly":false,"kind":"directory","path":"/srv/with blank","replace":false}
+        {"argument":"two\nlines 100%","atBootOnly":false,"group":"root","kind":"file","mode":"644","path":"/srv/file","replace":true,"user":"root"}
+        {"argument":"/run/current-system/sw/bin/tool","atBootOnly":false,"kind":"link","path":"/opt/tool","replace":true}
+        {"atBootOnly":true,"kind":"remove","path":"/tmp/.X*-lock","replace":false}
+    "#]].assert_eq(&lines.concat());
+}
+
+/// Each is a module that a machine can have, or what stands inside of one.
 #[test]
 fn every_block_of_nix_in_the_documents_is_a_module() {
     let mut documents: Vec<PathBuf> = fs::read_dir(repository().join("docs"))
@@ -391,6 +451,12 @@ fn every_block_of_nix_in_the_documents_is_a_module() {
         let text = fs::read_to_string(&document).unwrap();
         for block in text.split("```nix\n").skip(1) {
             let (block, _) = block.split_once("```").unwrap();
+            let inside = block.trim_end().ends_with(';');
+            let block = if inside {
+                format!("{{ config, lib, pkgs, ... }}: {{\n{block}}}")
+            } else {
+                block.to_owned()
+            };
             let module = format!(
                 "{{ lib, ... }}: {{ imports = [ (\n{block}) ]; \
                  fileSystems.\"/\".device = lib.mkDefault \"LABEL=root\"; }}"

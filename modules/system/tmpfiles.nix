@@ -85,6 +85,8 @@ let
         inherit (rest) rest;
       };
 
+  letterAndModifiers = "([a-zA-Z])([-!+=~^$?]*)";
+
   trim = text: lib.head (builtins.match "[[:space:]]*(.*[^[:space:]]|)[[:space:]]*" text);
   unquote =
     text:
@@ -109,9 +111,11 @@ let
           value = if lib.length parts.fields > index then lib.elemAt parts.fields index else "-";
         in
         if value == "-" then null else value;
-      type = builtins.match "([a-zA-Z])([-!+=~^$?]*)" (lib.head parts.fields);
+      type = builtins.match letterAndModifiers (lib.head parts.fields);
     in
-    if type == null then
+    if parts.fields == [ ] || lib.hasPrefix "#" (lib.head parts.fields) then
+      null
+    else if type == null then
       refuse line "it does not begin with a type"
     else
       rule {
@@ -122,7 +126,6 @@ let
         mode = field 2;
         user = field 3;
         group = field 4;
-        age = field 5;
         argument = if parts.rest == "" || parts.rest == "-" then null else unquote parts.rest;
       };
 
@@ -149,6 +152,14 @@ let
     else
       lib.replaceStrings [ "%%" ] [ "%" ] text;
 
+  # What is written may span lines.
+  unescape =
+    kind: text:
+    if kind == "file" || kind == "write" then
+      lib.replaceStrings [ "\\n" "\\t" "\\\\" ] [ "\n" "\t" "\\" ] text
+    else
+      text;
+
   isPattern = path: builtins.match ".*[*?[].*" path != null;
   isPath =
     path: builtins.match "(/[^/]+)+" path != null && builtins.match ".*/\\.\\.?(/.*)?" path == null;
@@ -163,12 +174,10 @@ let
       mode,
       user,
       group,
-      age,
       argument,
     }:
     let
       known = kinds.${letter};
-      modeDigits = builtins.match "[~:]?([0-7]{3,4})" mode;
       has = modifier: lib.hasInfix modifier modifiers;
       plain = if path == null then null else specifiers line (lib.removeSuffix "/" path);
     in
@@ -192,9 +201,9 @@ let
       refuse line "it has no absolute path"
     else if isPattern plain && !(known.pattern or false) then
       refuse line "a pattern does not say what to make"
-    else if mode != null && modeDigits == null then
+    else if mode != null && builtins.match "[0-7]{3,4}" mode == null then
       refuse line "'${mode}' is no mode; write it in octal, such as 0755"
-    else if lib.elem known.kind [ "write" ] && argument == null then
+    else if known.kind == "write" && argument == null then
       refuse line "it does not say what to write"
     else
       {
@@ -203,28 +212,33 @@ let
         replace = (known.replace or false) || has "+";
         atBootOnly = has "!";
       }
-      // lib.optionalAttrs (mode != null) { mode = lib.head modeDigits; }
+      // lib.optionalAttrs (mode != null) { inherit mode; }
       // lib.optionalAttrs (user != null) { user = account line user; }
       // lib.optionalAttrs (group != null) { group = account line group; }
-      // lib.optionalAttrs (argument != null) { argument = specifiers line argument; };
+      // lib.optionalAttrs (argument != null) {
+        argument = unescape known.kind (specifiers line argument);
+      };
 
   settingsRule =
     path: letter: setting:
     let
-      type = builtins.match "([a-zA-Z])([-!+=~^$?]*)" letter;
+      line = "${letter} ${path}";
+      type = builtins.match letterAndModifiers letter;
       orNull = value: if value == "-" || value == "" then null else value;
     in
-    rule {
-      line = "${letter} ${path}";
-      letter = lib.head type;
-      modifiers = lib.elemAt type 1;
-      inherit path;
-      mode = orNull setting.mode;
-      user = orNull setting.user;
-      group = orNull setting.group;
-      age = orNull setting.age;
-      argument = orNull setting.argument;
-    };
+    if type == null then
+      refuse line "'${letter}' is no type"
+    else
+      rule {
+        inherit line;
+        letter = lib.head type;
+        modifiers = lib.elemAt type 1;
+        inherit path;
+        mode = orNull setting.mode;
+        user = orNull setting.user;
+        group = orNull setting.group;
+        argument = orNull setting.argument;
+      };
 
   setting = types.submodule {
     options =
