@@ -24,7 +24,7 @@ let
         if lib.hasPrefix "/" cfg.font then
           lib.escapeShellArg cfg.font
         else
-          ''$(find -L ${pkgs.console-setup-linux}/share/consolefonts -name ${lib.escapeShellArg "${cfg.font}.psf*"} | head -n 1)''
+          "$(find -L ${pkgs.console-setup-linux}/share/consolefonts -name ${lib.escapeShellArg "${cfg.font}.psf*"} | head -n 1)"
       }
       if [ -z "$font" ]; then
         echo "console.font: there is no ${cfg.font} in Debian's package console-setup-linux" >&2

@@ -20,14 +20,23 @@ let
     let
       parts = builtins.match "([A-Za-z_]+)(\\.([A-Za-z0-9-]+))?(@[a-z]+)?(/([A-Za-z0-9_-]+))?" locale;
       part = lib.elemAt parts;
-      charset = if part 5 != null then part 5 else if part 2 != null then part 2 else "UTF-8";
+      charset =
+        if part 5 != null then
+          part 5
+        else if part 2 != null then
+          part 2
+        else
+          "UTF-8";
     in
     if parts == null then
       throw "i18n: '${locale}' is no locale; examples are en_US.UTF-8, de_DE@euro/ISO-8859-15"
     else
       {
         source = part 0 + lib.optionalString (part 3 != null) (part 3);
-        name = part 0 + lib.optionalString (part 1 != null) (part 1) + lib.optionalString (part 3 != null) (part 3);
+        name =
+          part 0
+          + lib.optionalString (part 1 != null) (part 1)
+          + lib.optionalString (part 3 != null) (part 3);
         charmap = if lib.toLower charset == "utf8" then "UTF-8" else charset;
       };
 
@@ -40,31 +49,36 @@ let
   ];
 
   wanted = lib.unique (
-    lib.filter (locale: !(lib.elem (lib.head (lib.splitString "/" locale)) builtin)) cfg.supportedLocales
+    lib.filter (
+      locale: !(lib.elem (lib.head (lib.splitString "/" locale)) builtin)
+    ) cfg.supportedLocales
   );
 
-  locales = pkgs.runCommand "locales" {
-    nativeBuildInputs = [
-      pkgs.libc-bin
-      pkgs.gzip
-    ];
-    I18NPATH = "${pkgs.locales}/share/i18n";
-  } (
-    "mkdir -p $out/lib/locale\n"
-    + lib.concatMapStrings (
-      locale:
-      let
-        it = parse locale;
-      in
-      ''
-        if ! [ -e $I18NPATH/locales/${it.source} ]; then
-          echo "i18n.supportedLocales: there is no locale '${it.source}' in Debian's package locales" >&2
-          exit 1
-        fi
-        localedef --no-archive --force -i ${it.source} -f ${it.charmap} $out/lib/locale/${it.name} || [ $? = 1 ]
-      ''
-    ) wanted
-  );
+  locales =
+    pkgs.runCommand "locales"
+      {
+        nativeBuildInputs = [
+          pkgs.libc-bin
+          pkgs.gzip
+        ];
+        I18NPATH = "${pkgs.locales}/share/i18n";
+      }
+      (
+        "mkdir -p $out/lib/locale\n"
+        + lib.concatMapStrings (
+          locale:
+          let
+            it = parse locale;
+          in
+          ''
+            if ! [ -e $I18NPATH/locales/${it.source} ]; then
+              echo "i18n.supportedLocales: there is no locale '${it.source}' in Debian's package locales" >&2
+              exit 1
+            fi
+            localedef --no-archive --force -i ${it.source} -f ${it.charmap} $out/lib/locale/${it.name} || [ $? = 1 ]
+          ''
+        ) wanted
+      );
 in
 {
   options.i18n = {
@@ -77,14 +91,18 @@ in
     extraLocaleSettings = mkOption {
       type = types.attrsOf types.str;
       default = { };
-      example = { LC_TIME = "en_DK.UTF-8"; };
+      example = {
+        LC_TIME = "en_DK.UTF-8";
+      };
       description = "Parts of that which are different, by variable.";
     };
     supportedLocales = mkOption {
       type = types.listOf types.str;
       default = lib.unique (
         map (locale: "${locale}/UTF-8") (
-          lib.filter (locale: !(lib.hasInfix "@" locale)) ([ cfg.defaultLocale ] ++ lib.attrValues cfg.extraLocaleSettings ++ cfg.extraLocales)
+          lib.filter (locale: !(lib.hasInfix "@" locale)) (
+            [ cfg.defaultLocale ] ++ lib.attrValues cfg.extraLocaleSettings ++ cfg.extraLocales
+          )
         )
       );
       defaultText = literalExpression "the locales that are set";
@@ -112,6 +130,8 @@ in
     environment.systemPackages = mkIf (wanted != [ ]) [ cfg.glibcLocales ];
     environment.etc."locale.conf".text =
       "LANG=${cfg.defaultLocale}\n"
-      + lib.concatStrings (lib.mapAttrsToList (name: value: "${name}=${value}\n") cfg.extraLocaleSettings);
+      + lib.concatStrings (
+        lib.mapAttrsToList (name: value: "${name}=${value}\n") cfg.extraLocaleSettings
+      );
   };
 }

@@ -17,9 +17,13 @@ let
   interfaces = lib.attrValues cfg.interfaces;
 
   isFixed = interface: interface.ipv4.addresses != [ ];
-  asks = interface: interface.useDHCP == true || (interface.useDHCP == null && cfg.useDHCP && !(isFixed interface));
+  asks =
+    interface:
+    interface.useDHCP == true || (interface.useDHCP == null && cfg.useDHCP && !(isFixed interface));
   refused = map (interface: interface.name) (lib.filter (interface: !(asks interface)) interfaces);
-  allowed = map (interface: interface.name) (lib.filter (interface: interface.useDHCP == true) interfaces);
+  allowed = map (interface: interface.name) (
+    lib.filter (interface: interface.useDHCP == true) interfaces
+  );
   enabled = cfg.dhcpcd.enable && (cfg.useDHCP || allowed != [ ]);
 
   # Interfaces that others make, and that have no network of their own behind them.
@@ -119,11 +123,19 @@ let
     nohook lookup-hostname
     nodev
     denyinterfaces ${lib.concatStringsSep " " (refused ++ virtual ++ cfg.dhcpcd.denyInterfaces)}
-    ${optionalString (allowInterfaces != [ ]) "allowinterfaces ${lib.concatStringsSep " " allowInterfaces}"}
+    ${optionalString (
+      allowInterfaces != [ ]
+    ) "allowinterfaces ${lib.concatStringsSep " " allowInterfaces}"}
     ${optionalString (!cfg.enableIPv6 || !cfg.dhcpcd.IPv6rs) "noipv6rs"}
     ${optionalString (!cfg.enableIPv6) "noipv6"}
-    ${optionalString (lib.elem cfg.dhcpcd.wait [ "ipv4" "both" ]) "waitip 4"}
-    ${optionalString (lib.elem cfg.dhcpcd.wait [ "ipv6" "both" ]) "waitip 6"}
+    ${optionalString (lib.elem cfg.dhcpcd.wait [
+      "ipv4"
+      "both"
+    ]) "waitip 4"}
+    ${optionalString (lib.elem cfg.dhcpcd.wait [
+      "ipv6"
+      "both"
+    ]) "waitip 6"}
     ${optionalString (cfg.dhcpcd.wait == "if-carrier-up") "noipv4ll"}
     ${optionalString (!cfg.dhcpcd.setHostname) "nohook hostname"}
     ${cfg.dhcpcd.extraConfig}

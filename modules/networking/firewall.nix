@@ -82,17 +82,21 @@ let
     let
       where = optionalString (interface != null) ''iifname "${interface}" '';
       rule =
-        protocol: items: optionalString (items != [ ]) "    ${where}${protocol} dport ${set items} accept\n";
+        protocol: items:
+        optionalString (items != [ ]) "    ${where}${protocol} dport ${set items} accept\n";
     in
     rule "tcp" (portSet open.allowedTCPPorts open.allowedTCPPortRanges)
     + rule "udp" (portSet open.allowedUDPPorts open.allowedUDPPortRanges);
 
   indent =
-    text: concatMapStrings (line: optionalString (line != "") "    ${line}\n") (lib.splitString "\n" text);
+    text:
+    concatMapStrings (line: optionalString (line != "") "    ${line}\n") (lib.splitString "\n" text);
 
   table = ''
     chain reverse-path {
-      type filter hook prerouting priority mangle + 10; policy ${if cfg.checkReversePath == false then "accept" else "drop"};
+      type filter hook prerouting priority mangle + 10; policy ${
+        if cfg.checkReversePath == false then "accept" else "drop"
+      };
   ''
   + optionalString (cfg.checkReversePath != false) ''
     meta nfproto ipv4 udp sport . udp dport { 67 . 68, 68 . 67 } accept comment "DHCP"
@@ -132,8 +136,8 @@ let
     + "accept\n"
   )
   + ''
-      icmpv6 type != { nd-redirect, 139 } accept comment "RFC 4890, 4.4"
-      ip6 daddr fe80::/64 udp dport 546 accept comment "DHCPv6"
+    icmpv6 type != { nd-redirect, 139 } accept comment "RFC 4890, 4.4"
+    ip6 daddr fe80::/64 udp dport 546 accept comment "DHCPv6"
   ''
   + indent cfg.extraInputRules
   + ''
@@ -240,7 +244,9 @@ in
       example = literalExpression "{ eth1.allowedTCPPorts = [ 5432 ]; }";
       description = "Ports that are open on one interface alone.";
     };
-    trustedInterfaces = list (types.listOf types.str) [ "br0" ] "Interfaces from which everything is let in.";
+    trustedInterfaces = list (types.listOf types.str) [
+      "br0"
+    ] "Interfaces from which everything is let in.";
     allowPing = flag true "Whether the machine answers to pings.";
     pingLimit = mkOption {
       type = types.nullOr types.str;

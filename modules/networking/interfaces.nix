@@ -51,7 +51,9 @@ let
         options = mkOption {
           type = types.attrsOf types.str;
           default = { };
-          example = { metric = "100"; };
+          example = {
+            metric = "100";
+          };
           description = "Further words of {manpage}`ip-route(8)`.";
         };
         type = mkOption {
@@ -185,11 +187,12 @@ let
     interface:
     let
       name = interface.name;
-      address =
-        more: address: "address replace ${addressText address} dev ${name}${more}\n";
+      address = more: address: "address replace ${addressText address} dev ${name}${more}\n";
     in
     lib.concatStrings (
-      optional (interface.macAddress != null) "link set ${name} down\nlink set ${name} address ${interface.macAddress}\n"
+      optional (
+        interface.macAddress != null
+      ) "link set ${name} down\nlink set ${name} address ${interface.macAddress}\n"
       ++ optional (interface.mtu != null) "link set ${name} mtu ${toString interface.mtu}\n"
       ++ map (address "") interface.ipv4.addresses
       # It is there at once, without asking whether somebody else has it.
@@ -218,13 +221,16 @@ let
 
   # What it takes to send something with a fixed address: devices come by themselves.
   configured = lib.filter (
-    interface: isFixed interface || interface.macAddress != null || interface.mtu != null || interface.ipv4.routes != [ ] || interface.ipv6.routes != [ ]
+    interface:
+    isFixed interface
+    || interface.macAddress != null
+    || interface.mtu != null
+    || interface.ipv4.routes != [ ]
+    || interface.ipv6.routes != [ ]
   ) interfaces;
   serviceName = interface: "network-${lib.replaceStrings [ "@" ] [ "-" ] interface.name}";
 
-  hostNames = lib.unique (
-    optional (cfg.domain != null) cfg.fqdn ++ [ cfg.hostName ]
-  );
+  hostNames = lib.unique (optional (cfg.domain != null) cfg.fqdn ++ [ cfg.hostName ]);
   hostLines = lib.concatStrings (
     lib.mapAttrsToList (
       address: names: optionalString (names != [ ]) "${address} ${lib.concatStringsSep " " names}\n"
@@ -274,7 +280,12 @@ in
     hosts = mkOption {
       type = types.attrsOf (types.listOf types.str);
       default = { };
-      example = { "192.0.2.20" = [ "db.example.org" "db" ]; };
+      example = {
+        "192.0.2.20" = [
+          "db.example.org"
+          "db"
+        ];
+      };
       description = "Names of hosts by their address, for {file}`/etc/hosts`.";
     };
     extraHosts = mkOption {
@@ -312,7 +323,9 @@ in
       "127.0.0.2" = hostNames;
     };
     environment.etc.hosts.text =
-      hostLines + cfg.extraHosts + lib.concatMapStrings (file: builtins.readFile file + "\n") cfg.hostFiles;
+      hostLines
+      + cfg.extraHosts
+      + lib.concatMapStrings (file: builtins.readFile file + "\n") cfg.hostFiles;
 
     boot.kernel.sysctl = lib.mkMerge [
       (mkIf (!cfg.enableIPv6) {
@@ -334,12 +347,18 @@ in
     ];
 
     system.services = lib.mkMerge [
-      { network-loopback = setUp "network-loopback" "Loopback interface" "link set lo up\n" [ "network-pre.target" ]; }
+      {
+        network-loopback = setUp "network-loopback" "Loopback interface" "link set lo up\n" [
+          "network-pre.target"
+        ];
+      }
       (lib.listToAttrs (
         map (
           interface:
           lib.nameValuePair (serviceName interface) (
-            setUp (serviceName interface) "Network interface ${interface.name}" (batch interface) [ "network-pre.target" ]
+            setUp (serviceName interface) "Network interface ${interface.name}" (batch interface) [
+              "network-pre.target"
+            ]
           )
         ) configured
       ))

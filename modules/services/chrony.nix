@@ -17,12 +17,12 @@ let
 
   configuration = pkgs.writeText "chrony.conf" ''
     ${lib.concatMapStrings (server: "${cfg.serverKind} ${server} ${cfg.serverOption}\n") cfg.servers}
-    ${lib.optionalString (cfg.initstepslew.enabled && cfg.servers != [ ])
-      "initstepslew ${toString cfg.initstepslew.threshold} ${lib.concatStringsSep " " cfg.servers}"
-    }
-    ${lib.optionalString (cfg.makestep.enable && !cfg.initstepslew.enabled)
-      "makestep ${toString cfg.makestep.threshold} ${toString cfg.makestep.limit}"
-    }
+    ${lib.optionalString (
+      cfg.initstepslew.enabled && cfg.servers != [ ]
+    ) "initstepslew ${toString cfg.initstepslew.threshold} ${lib.concatStringsSep " " cfg.servers}"}
+    ${lib.optionalString (
+      cfg.makestep.enable && !cfg.initstepslew.enabled
+    ) "makestep ${toString cfg.makestep.threshold} ${toString cfg.makestep.limit}"}
     driftfile ${cfg.directory}/chrony.drift
     keyfile ${cfg.directory}/chrony.keys
     dumpdir ${cfg.directory}

@@ -25,7 +25,8 @@ let
   # Five times (or one word that stands for them), a user, a command.
   isJob =
     job:
-    builtins.match "[[:space:]]*(#.*|[A-Za-z_]+[[:space:]]*=.*|@[a-z]+[[:space:]]+[^[:space:]]+[[:space:]]+.+|([^[:space:]]+[[:space:]]+){6}.+)?" job != null;
+    builtins.match "[[:space:]]*(#.*|[A-Za-z_]+[[:space:]]*=.*|@[a-z]+[[:space:]]+[^[:space:]]+[[:space:]]+.+|([^[:space:]]+[[:space:]]+){6}.+)?" job
+    != null;
 in
 {
   options.services.cron = {
@@ -54,7 +55,11 @@ in
   };
 
   config = lib.mkMerge [
-    { services.cron.enable = mkIf (cfg.systemCronJobs != [ ] || cfg.cronFiles != [ ]) (lib.mkDefault true); }
+    {
+      services.cron.enable = mkIf (cfg.systemCronJobs != [ ] || cfg.cronFiles != [ ]) (
+        lib.mkDefault true
+      );
+    }
     (mkIf cfg.enable {
       assertions = map (job: {
         assertion = isJob job;

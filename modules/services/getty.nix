@@ -29,7 +29,9 @@ let
   speed =
     name:
     let
-      own = lib.findFirst (console: terminal console == name && lib.hasInfix "," console) null config.boot.consoles;
+      own = lib.findFirst (
+        console: terminal console == name && lib.hasInfix "," console
+      ) null config.boot.consoles;
       digits = if own == null then null else builtins.match "[^,]*,([0-9]+).*" own;
       first = if digits == null then [ ] else digits;
     in

@@ -190,9 +190,15 @@ let
         # Headers that are set here take the place of all that are set further out.
         + optionalString where.recommendedProxySettings proxyHeaders
       )
-    }${optionalString (where.uwsgiPass != null) "include ${pkgs.nginx-common}/etc/nginx/uwsgi_params;\nuwsgi_pass ${where.uwsgiPass};\n"}${
+    }${
+      optionalString (
+        where.uwsgiPass != null
+      ) "include ${pkgs.nginx-common}/etc/nginx/uwsgi_params;\nuwsgi_pass ${where.uwsgiPass};\n"
+    }${
       lib.concatStrings (
-        lib.mapAttrsToList (name: value: ''fastcgi_param ${name} "${toString value}";${"\n"}'') where.fastcgiParams
+        lib.mapAttrsToList (
+          name: value: ''fastcgi_param ${name} "${toString value}";${"\n"}''
+        ) where.fastcgiParams
       )
     }${authText where}${where.extraConfig}
     }
@@ -208,7 +214,8 @@ let
     + lib.concatMapStrings (word: " ${word}") listen.extraParameters
     + ";\n";
 
-  addresses = host: if host.listenAddresses != [ ] then host.listenAddresses else cfg.defaultListenAddresses;
+  addresses =
+    host: if host.listenAddresses != [ ] then host.listenAddresses else cfg.defaultListenAddresses;
   listenOn =
     host: port: ssl:
     map (addr: {
@@ -223,9 +230,14 @@ let
     if host.listen != [ ] then
       host.listen
     else
-      lib.optionals (!host.onlySSL && !host.forceSSL) (plain host) ++ lib.optionals (hasTls host) (tls host);
+      lib.optionals (!host.onlySSL && !host.forceSSL) (plain host)
+      ++ lib.optionals (hasTls host) (tls host);
 
-  nameText = host: "server_name ${toString (optional (host.serverName != null) host.serverName ++ host.serverAliases)};\n";
+  nameText =
+    host:
+    "server_name ${
+      toString (optional (host.serverName != null) host.serverName ++ host.serverAliases)
+    };\n";
 
   hostText =
     host:
@@ -254,7 +266,9 @@ let
       }${set "root" host.root}${authText host}${
         optionalString (host.globalRedirect != null) ''
           location / {
-          return ${toString host.redirectCode} ${if isTls then "https" else "http"}://${host.globalRedirect}$request_uri;
+          return ${toString host.redirectCode} ${
+            if isTls then "https" else "http"
+          }://${host.globalRedirect}$request_uri;
           }
         ''
       }${concatMapStrings (entry: locationText entry.name entry.value) ordered}${host.extraConfig}
@@ -263,18 +277,21 @@ let
 
   upstreamText = name: upstream: ''
     upstream ${name} {
-    ${lib.concatStrings (
-      lib.mapAttrsToList (
-        server: parameters:
-        "server ${server}${
-          lib.concatStrings (
-            lib.mapAttrsToList (
-              key: value: if value == true then " ${key}" else optionalString (value != false) " ${key}=${toString value}"
-            ) parameters
-          )
-        };\n"
-      ) upstream.servers
-    )}${upstream.extraConfig}
+    ${
+      lib.concatStrings (
+        lib.mapAttrsToList (
+          server: parameters:
+          "server ${server}${
+            lib.concatStrings (
+              lib.mapAttrsToList (
+                key: value:
+                if value == true then " ${key}" else optionalString (value != false) " ${key}=${toString value}"
+              ) parameters
+            )
+          };\n"
+        ) upstream.servers
+      )
+    }${upstream.extraConfig}
     }
   '';
 
@@ -303,7 +320,11 @@ let
       fastcgi_temp_path /var/cache/nginx/fastcgi;
       uwsgi_temp_path /var/cache/nginx/uwsgi;
       scgi_temp_path /var/cache/nginx/scgi;
-      ${optionalString (cfg.resolver.addresses != [ ]) "resolver ${toString cfg.resolver.addresses}${optionalString (cfg.resolver.valid != "") " valid=${cfg.resolver.valid}"}${optionalString (!cfg.resolver.ipv6) " ipv6=off"};"}
+      ${optionalString (cfg.resolver.addresses != [ ])
+        "resolver ${toString cfg.resolver.addresses}${
+          optionalString (cfg.resolver.valid != "") " valid=${cfg.resolver.valid}"
+        }${optionalString (!cfg.resolver.ipv6) " ipv6=off"};"
+      }
       ${optionalString cfg.recommendedOptimisation ''
         sendfile on;
         tcp_nopush on;
@@ -367,9 +388,9 @@ let
   # Empty lines say nothing.
   tidy =
     text:
-    lib.concatMapStrings (line: optionalString (builtins.match "[[:space:]]*" line == null) "${line}\n") (
-      lib.splitString "\n" text
-    );
+    lib.concatMapStrings (
+      line: optionalString (builtins.match "[[:space:]]*" line == null) "${line}\n"
+    ) (lib.splitString "\n" text);
   configuration = pkgs.writeText "nginx.conf" (tidy generated);
   nginx = "${cfg.package}/bin/nginx";
 in
@@ -410,7 +431,15 @@ in
         types.submodule {
           options = {
             servers = mkOption {
-              type = types.attrsOf (types.attrsOf (types.oneOf [ types.bool types.int types.str ]));
+              type = types.attrsOf (
+                types.attrsOf (
+                  types.oneOf [
+                    types.bool
+                    types.int
+                    types.str
+                  ]
+                )
+              );
               default = { };
               description = "Servers, each with parameters.";
             };
@@ -510,7 +539,12 @@ in
             message = "${name}: certificates by ACME are not supported yet; set sslCertificate and sslCertificateKey.";
           }
           {
-            assertion = lib.count (set: set) [ host.addSSL host.onlySSL host.forceSSL ] <= 1;
+            assertion =
+              lib.count (set: set) [
+                host.addSSL
+                host.onlySSL
+                host.forceSSL
+              ] <= 1;
             message = "${name}: set one of addSSL, onlySSL and forceSSL.";
           }
           {
@@ -518,11 +552,14 @@ in
             message = "${name}: with TLS it needs sslCertificate and sslCertificateKey.";
           }
           {
-            assertion = host.basicAuth == { } && lib.all (where: where.basicAuth == { }) (lib.attrValues host.locations);
+            assertion =
+              host.basicAuth == { } && lib.all (where: where.basicAuth == { }) (lib.attrValues host.locations);
             message = "${name}: basicAuth would put passwords into the store; use basicAuthFile.";
           }
           {
-            assertion = lib.all (where: where.root == null || where.alias == null) (lib.attrValues host.locations);
+            assertion = lib.all (where: where.root == null || where.alias == null) (
+              lib.attrValues host.locations
+            );
             message = "${name}: a location has either root or alias.";
           }
         ]

@@ -22,7 +22,14 @@ let
     types.str
     types.path
   ];
-  valueText = value: if value == true then "yes" else if value == false then "no" else toString value;
+  valueText =
+    value:
+    if value == true then
+      "yes"
+    else if value == false then
+      "no"
+    else
+      toString value;
 
   # Keywords whose lists are one word, and those whose lists are words.
   commaLists = [
@@ -38,9 +45,7 @@ let
     key: value:
     if builtins.isList value then
       lib.optionalString (value != [ ]) (
-        "${key} ${
-          lib.concatMapStringsSep (if lib.elem key commaLists then "," else " ") valueText value
-        }\n"
+        "${key} ${lib.concatMapStringsSep (if lib.elem key commaLists then "," else " ") valueText value}\n"
       )
     else
       "${key} ${valueText value}\n";
@@ -50,7 +55,11 @@ let
   listen =
     address:
     let
-      host = if lib.hasInfix ":" address.addr && !(lib.hasPrefix "[" address.addr) then "[${address.addr}]" else address.addr;
+      host =
+        if lib.hasInfix ":" address.addr && !(lib.hasPrefix "[" address.addr) then
+          "[${address.addr}]"
+        else
+          address.addr;
     in
     "ListenAddress ${host}${lib.optionalString (address.port != null) ":${toString address.port}"}\n";
 
@@ -65,7 +74,9 @@ let
       AuthorizedKeysCommandUser ${cfg.authorizedKeysCommandUser}
     '')
     (lib.optionalString (cfg.banner != null) "Banner ${pkgs.writeText "ssh-banner" cfg.banner}\n")
-    (lib.optionalString cfg.allowSFTP "Subsystem sftp ${toString ([ cfg.sftpServerExecutable ] ++ cfg.sftpFlags)}\n")
+    (lib.optionalString cfg.allowSFTP "Subsystem sftp ${
+      toString ([ cfg.sftpServerExecutable ] ++ cfg.sftpFlags)
+    }\n")
     # Commands without a login shell find programs too.
     "SetEnv PATH=/run/wrappers/bin:/run/current-system/sw/bin\n"
     (lib.concatStrings (lib.mapAttrsToList settingLine settings))
@@ -76,7 +87,10 @@ let
   makeKey =
     key:
     let
-      option = flag: name: lib.optionalString (key.${name} or null != null) " ${flag} ${lib.escapeShellArg (toString key.${name})}";
+      option =
+        flag: name:
+        lib.optionalString (key.${name} or null != null)
+          " ${flag} ${lib.escapeShellArg (toString key.${name})}";
     in
     ''
       key=${lib.escapeShellArg key.path}
@@ -84,28 +98,89 @@ let
         mkdir -p "$(dirname "$key")"
         rm -f "$key.new" "$key.new.pub"
         ssh-keygen -q -t ${lib.escapeShellArg key.type}${option "-b" "bits"}${option "-a" "rounds"} -N "" \
-          -C ${if key.comment or null != null then lib.escapeShellArg key.comment else ''"root@$(cat /proc/sys/kernel/hostname)"''} -f "$key.new"
+          -C ${
+            if key.comment or null != null then
+              lib.escapeShellArg key.comment
+            else
+              ''"root@$(cat /proc/sys/kernel/hostname)"''
+          } -f "$key.new"
         sync "$key.new" "$key.new.pub"
         mv "$key.new.pub" "$key.pub"
         mv "$key.new" "$key"
       fi
     '';
 
-  renamed = name: lib.mkRenamedOptionModule [ "services" "openssh" name ];
+  renamed =
+    name:
+    lib.mkRenamedOptionModule [
+      "services"
+      "openssh"
+      name
+    ];
 in
 {
   imports = [
     (lib.mkAliasOptionModule [ "services" "sshd" "enable" ] [ "services" "openssh" "enable" ])
-    (renamed "permitRootLogin" [ "services" "openssh" "settings" "PermitRootLogin" ])
-    (renamed "passwordAuthentication" [ "services" "openssh" "settings" "PasswordAuthentication" ])
-    (renamed "kbdInteractiveAuthentication" [ "services" "openssh" "settings" "KbdInteractiveAuthentication" ])
-    (renamed "forwardX11" [ "services" "openssh" "settings" "X11Forwarding" ])
-    (renamed "gatewayPorts" [ "services" "openssh" "settings" "GatewayPorts" ])
-    (renamed "useDns" [ "services" "openssh" "settings" "UseDns" ])
-    (renamed "logLevel" [ "services" "openssh" "settings" "LogLevel" ])
-    (renamed "ciphers" [ "services" "openssh" "settings" "Ciphers" ])
-    (renamed "macs" [ "services" "openssh" "settings" "Macs" ])
-    (renamed "kexAlgorithms" [ "services" "openssh" "settings" "KexAlgorithms" ])
+    (renamed "permitRootLogin" [
+      "services"
+      "openssh"
+      "settings"
+      "PermitRootLogin"
+    ])
+    (renamed "passwordAuthentication" [
+      "services"
+      "openssh"
+      "settings"
+      "PasswordAuthentication"
+    ])
+    (renamed "kbdInteractiveAuthentication" [
+      "services"
+      "openssh"
+      "settings"
+      "KbdInteractiveAuthentication"
+    ])
+    (renamed "forwardX11" [
+      "services"
+      "openssh"
+      "settings"
+      "X11Forwarding"
+    ])
+    (renamed "gatewayPorts" [
+      "services"
+      "openssh"
+      "settings"
+      "GatewayPorts"
+    ])
+    (renamed "useDns" [
+      "services"
+      "openssh"
+      "settings"
+      "UseDns"
+    ])
+    (renamed "logLevel" [
+      "services"
+      "openssh"
+      "settings"
+      "LogLevel"
+    ])
+    (renamed "ciphers" [
+      "services"
+      "openssh"
+      "settings"
+      "Ciphers"
+    ])
+    (renamed "macs" [
+      "services"
+      "openssh"
+      "settings"
+      "Macs"
+    ])
+    (renamed "kexAlgorithms" [
+      "services"
+      "openssh"
+      "settings"
+      "KexAlgorithms"
+    ])
   ];
 
   options.services.openssh = {

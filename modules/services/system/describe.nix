@@ -126,7 +126,11 @@ in
   postStop = map command service.postStop;
   conditions = map condition service.conditions;
   directories = map directory service.directories;
-  startLimit = if service.restart.limit == null then null else { inherit (service.restart.limit) burst intervalMs; };
+  startLimit =
+    if service.restart.limit == null then
+      null
+    else
+      { inherit (service.restart.limit) burst intervalMs; };
 }
 // filterAttrs (key: value: value != defaults.${key}) {
   inherit (service) staysUp;

@@ -45,17 +45,20 @@ let
   );
   commands = list command;
 
-  limit = types.coercedTo types.int (bound: {
-    soft = bound;
-    hard = bound;
-  }) (
-    types.submodule {
-      options = {
-        soft = nullable types.ints.unsigned "In force until the process raises it; `null` is no bound.";
-        hard = nullable types.ints.unsigned "Up to where the process may raise it; `null` is no bound.";
-      };
-    }
-  );
+  limit =
+    types.coercedTo types.int
+      (bound: {
+        soft = bound;
+        hard = bound;
+      })
+      (
+        types.submodule {
+          options = {
+            soft = nullable types.ints.unsigned "In force until the process raises it; `null` is no bound.";
+            hard = nullable types.ints.unsigned "Up to where the process may raise it; `null` is no bound.";
+          };
+        }
+      );
 
   mode = types.strMatching "0?[0-7]{3,4}";
 
@@ -190,7 +193,15 @@ in
       argv = list string "Program and arguments; there is no shell in between.";
       expand = flag false "Whether `$NAME` and `\${NAME}` in arguments stand for variables of the environment.";
       environment = mkOption {
-        type = types.attrsOf (types.nullOr (types.coercedTo (types.oneOf [ types.path types.package types.int ]) toString types.str));
+        type = types.attrsOf (
+          types.nullOr (
+            types.coercedTo (types.oneOf [
+              types.path
+              types.package
+              types.int
+            ]) toString types.str
+          )
+        );
         default = { };
         description = "The environment; nothing is inherited. `null` takes a variable away.";
       };
@@ -218,11 +229,15 @@ in
       limits = mkOption {
         type = types.attrsOf limit;
         default = { };
-        example = { nofile = 65536; };
+        example = {
+          nofile = 65536;
+        };
         description = "Bounds of resources by their names in {manpage}`setrlimit(2)`, in small letters.";
       };
       nice = nullable (types.ints.between (-20) 19) "-20 is first in line, 19 last.";
-      oomScoreAdjust = nullable (types.ints.between (-1000) 1000) "How likely it is killed when memory is short.";
+      oomScoreAdjust = nullable (types.ints.between (
+        -1000
+      ) 1000) "How likely it is killed when memory is short.";
       ambientCapabilities = list types.str "Capabilities that it has although its user is not root.";
       boundingCapabilities = nullable (types.listOf types.str) "The only capabilities that it can ever have.";
       noNewPrivileges = flag false "Whether it gets no rights from setuid programs.";
@@ -252,7 +267,9 @@ in
     cgroup = mkOption {
       type = types.attrsOf types.str;
       default = { };
-      example = { "memory.max" = "1G"; };
+      example = {
+        "memory.max" = "1G";
+      };
       description = "Files of its control group and what is written there.";
     };
 

@@ -57,7 +57,9 @@ let
   # A service that only groups others has nothing to execute.
   isRun =
     entry:
-    entry.service.process.argv != [ ] || entry.service.kind == "milestone" || entry.service.services == { };
+    entry.service.process.argv != [ ]
+    || entry.service.kind == "milestone"
+    || entry.service.services == { };
 
   all = flatten "" config.system.services;
   run = lib.filter isRun all;
@@ -66,9 +68,7 @@ let
   reversed =
     field:
     lib.foldAttrs (name: names: [ name ] ++ names) [ ] (
-      lib.concatMap (
-        entry: map (other: { ${other} = entry.name; }) entry.service.${field}
-      ) run
+      lib.concatMap (entry: map (other: { ${other} = entry.name; }) entry.service.${field}) run
     );
   before = reversed "before";
   wantedBy = reversed "wantedBy";
@@ -117,7 +117,8 @@ let
 
   # The option under which somebody has described it.
   optionOf =
-    name: if config.systemd.services ? ${name} then "systemd.services.${name}" else "system.services.${name}";
+    name:
+    if config.systemd.services ? ${name} then "systemd.services.${name}" else "system.services.${name}";
 
   problems =
     entry:
@@ -126,20 +127,23 @@ let
       option = optionOf name;
       missing = lib.filter (other: !(lib.elem other names)) (service.requires ++ service.partOf);
     in
-    lib.optional (service.process.argv == [ ] && service.kind != "milestone" && service.services == { }) {
-      assertion = false;
-      message = "${option}: there is nothing to execute; set ${
-        if lib.hasPrefix "systemd." option then "script or serviceConfig.ExecStart" else "process.argv"
-      }.";
-    }
+    lib.optional (service.process.argv == [ ] && service.kind != "milestone" && service.services == { })
+      {
+        assertion = false;
+        message = "${option}: there is nothing to execute; set ${
+          if lib.hasPrefix "systemd." option then "script or serviceConfig.ExecStart" else "process.argv"
+        }.";
+      }
     ++ map (other: {
       assertion = false;
       message = "${option}: it needs the service '${other}', which is not defined${suggest other}";
     }) missing
-    ++ lib.optional (service.process.argv != [ ] && !(lib.hasPrefix "/" (lib.head service.process.argv))) {
-      assertion = false;
-      message = "system.services.${name}.process.argv: '${lib.head service.process.argv}' is no absolute path; name the program of a package, such as \"\${pkgs.bash}/bin/bash\".";
-    };
+    ++
+      lib.optional (service.process.argv != [ ] && !(lib.hasPrefix "/" (lib.head service.process.argv)))
+        {
+          assertion = false;
+          message = "system.services.${name}.process.argv: '${lib.head service.process.argv}' is no absolute path; name the program of a package, such as \"\${pkgs.bash}/bin/bash\".";
+        };
 in
 {
   options.system.services = mkOption {

@@ -32,7 +32,8 @@ let
     let
       key = toString (last value);
     in
-    table.${key} or (throw "${context.where}: '${key}' is not supported; known are ${lib.concatStringsSep ", " (lib.attrNames table)}");
+    table.${key}
+      or (throw "${context.where}: '${key}' is not supported; known are ${lib.concatStringsSep ", " (lib.attrNames table)}");
 
   process = set: { process = set; };
 
@@ -66,7 +67,9 @@ let
     context: value:
     let
       # `name:link` makes a link too, which is left out.
-      names = map (word: lib.head (lib.splitString ":" (specifiers context.name context.where word))) (wordsOf value);
+      names = map (word: lib.head (lib.splitString ":" (specifiers context.name context.where word))) (
+        wordsOf value
+      );
       paths = map (name: "${root}/${name}") names;
       mode = toString (context.config.${modeKey} or "0755");
       preserve = toString (context.config.RuntimeDirectoryPreserve or "no");
@@ -172,7 +175,9 @@ let
       if type == "dbus" then
         throw "${context.where}: 'dbus' is not supported; use notify or simple"
       else
-        { kind = pick context table value; }
+        {
+          kind = pick context table value;
+        }
         // lib.optionalAttrs (type == "notify-reload") { reload.signal = lib.mkDefault "SIGHUP"; };
     ExecStart = _: _: { }; # with Type, in unit.nix
     ExecStartPre = context: value: { preStart = lib.mkAfter (commands context value); };
@@ -191,28 +196,31 @@ let
         { reload.signal = lib.elemAt kill 2; }
       else
         { reload.commands = all; };
-    ExecCondition = context: _: throw "${context.where}: not supported; use unitConfig.Condition…, or a command in ExecStartPre";
+    ExecCondition =
+      context: _:
+      throw "${context.where}: not supported; use unitConfig.Condition…, or a command in ExecStartPre";
     RemainAfterExit = context: value: { staysUp = boolean context.where (last value); };
     PIDFile =
       context: value:
       let
         path = text context value;
       in
-      { pidFile = if lib.hasPrefix "/" path then path else "/run/${path}"; };
+      {
+        pidFile = if lib.hasPrefix "/" path then path else "/run/${path}";
+      };
     GuessMainPID = _: _: { };
 
-    Restart =
-      context: value: {
-        restart.policy = pick context {
-          no = "never";
-          always = "always";
-          on-failure = "on-failure";
-          on-abnormal = "on-abnormal";
-          on-watchdog = "on-abnormal";
-          on-abort = "on-abnormal";
-          on-success = "on-success";
-        } value;
-      };
+    Restart = context: value: {
+      restart.policy = pick context {
+        no = "never";
+        always = "always";
+        on-failure = "on-failure";
+        on-abnormal = "on-abnormal";
+        on-watchdog = "on-abnormal";
+        on-abort = "on-abnormal";
+        on-success = "on-success";
+      } value;
+    };
     RestartSec =
       context: value:
       let
@@ -263,26 +271,32 @@ let
       else
         process { workingDirectory = path; };
     Environment = context: value: process { environment = assignments context value; };
-    EnvironmentFile = context: value: process {
-      environmentFiles = map (
-        path:
-        let
-          whole = specifiers context.name context.where (toString path);
-        in
-        {
-          path = lib.removePrefix "-" whole;
-          optional = lib.hasPrefix "-" whole;
-        }
-      ) (list value);
-    };
-    PassEnvironment = context: _: throw "${context.where}: not supported: services inherit nothing; set environment";
+    EnvironmentFile =
+      context: value:
+      process {
+        environmentFiles = map (
+          path:
+          let
+            whole = specifiers context.name context.where (toString path);
+          in
+          {
+            path = lib.removePrefix "-" whole;
+            optional = lib.hasPrefix "-" whole;
+          }
+        ) (list value);
+      };
+    PassEnvironment =
+      context: _: throw "${context.where}: not supported: services inherit nothing; set environment";
     TTYPath = context: value: process { tty = text context value; };
     StandardInput =
       context: value:
       let
         word = text context value;
       in
-      if lib.hasPrefix "tty" word || word == "null" then { } else throw "${context.where}: '${word}' is not supported; input is /dev/null";
+      if lib.hasPrefix "tty" word || word == "null" then
+        { }
+      else
+        throw "${context.where}: '${word}' is not supported; input is /dev/null";
     StandardOutput = output;
     StandardError = output;
 
@@ -303,7 +317,9 @@ let
     NoNewPrivileges = context: value: process { noNewPrivileges = boolean context.where (last value); };
 
     # The kernel knows no endless number of files: this is as many as it allows by default.
-    LimitNOFILE = limit "nofile" (where: value: if value == "infinity" then 1048576 else integer where value);
+    LimitNOFILE = limit "nofile" (
+      where: value: if value == "infinity" then 1048576 else integer where value
+    );
     LimitNPROC = limit "nproc" count;
     LimitCORE = limit "core" bytes;
     LimitMEMLOCK = limit "memlock" bytes;
@@ -520,5 +536,10 @@ let
   };
 in
 {
-  inherit supported ignored refused commands;
+  inherit
+    supported
+    ignored
+    refused
+    commands
+    ;
 }

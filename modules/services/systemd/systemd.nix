@@ -116,12 +116,26 @@ let
           description = "The unit's name.";
         };
         environment = mkOption {
-          type = types.attrsOf (types.nullOr (types.oneOf [ types.str types.path types.package types.int ]));
+          type = types.attrsOf (
+            types.nullOr (
+              types.oneOf [
+                types.str
+                types.path
+                types.package
+                types.int
+              ]
+            )
+          );
           default = { };
           description = "Variables of its processes; `null` takes one away.";
         };
         path = mkOption {
-          type = types.listOf (types.oneOf [ types.package types.str ]);
+          type = types.listOf (
+            types.oneOf [
+              types.package
+              types.str
+            ]
+          );
           default = [ ];
           description = "Packages whose programs its processes find.";
         };
@@ -247,63 +261,67 @@ let
     assertion = false;
     inherit message;
   };
-  refusals = lib.concatMap (
-    entry:
-    map (
-      name: fail "systemd.${entry.option}.${name}: systemd.${entry.option} is not supported: ${entry.instead}."
-    ) (lib.attrNames entry.value)
-  ) [
-    {
-      option = "sockets";
-      value = cfg.sockets;
-      instead = "a service listens by itself";
-    }
-    {
-      option = "paths";
-      value = cfg.paths;
-      instead = "use a timer";
-    }
-    {
-      option = "automounts";
-      value = cfg.automounts;
-      instead = "use fileSystems";
-    }
-    {
-      option = "slices";
-      value = cfg.slices;
-      instead = "set limits for each service";
-    }
-    {
-      option = "user.services";
-      value = cfg.user.services;
-      instead = "services of users are not there yet; run it as systemd.services with a user";
-    }
-    {
-      option = "user.timers";
-      value = cfg.user.timers;
-      instead = "services of users are not there yet";
-    }
-    {
-      option = "user.sockets";
-      value = cfg.user.sockets;
-      instead = "services of users are not there yet";
-    }
-    {
-      option = "units";
-      value = cfg.units;
-      instead = "use systemd.services";
-    }
-    {
-      option = "generators";
-      value = cfg.generators;
-      instead = "there are no generators";
-    }
-    {
-      option = "network.networks";
-      value = cfg.network.networks;
-      instead = "use networking.interfaces";
-    }
-  ];
+  refusals =
+    lib.concatMap
+      (
+        entry:
+        map (
+          name:
+          fail "systemd.${entry.option}.${name}: systemd.${entry.option} is not supported: ${entry.instead}."
+        ) (lib.attrNames entry.value)
+      )
+      [
+        {
+          option = "sockets";
+          value = cfg.sockets;
+          instead = "a service listens by itself";
+        }
+        {
+          option = "paths";
+          value = cfg.paths;
+          instead = "use a timer";
+        }
+        {
+          option = "automounts";
+          value = cfg.automounts;
+          instead = "use fileSystems";
+        }
+        {
+          option = "slices";
+          value = cfg.slices;
+          instead = "set limits for each service";
+        }
+        {
+          option = "user.services";
+          value = cfg.user.services;
+          instead = "services of users are not there yet; run it as systemd.services with a user";
+        }
+        {
+          option = "user.timers";
+          value = cfg.user.timers;
+          instead = "services of users are not there yet";
+        }
+        {
+          option = "user.sockets";
+          value = cfg.user.sockets;
+          instead = "services of users are not there yet";
+        }
+        {
+          option = "units";
+          value = cfg.units;
+          instead = "use systemd.services";
+        }
+        {
+          option = "generators";
+          value = cfg.generators;
+          instead = "there are no generators";
+        }
+        {
+          option = "network.networks";
+          value = cfg.network.networks;
+          instead = "use networking.interfaces";
+        }
+      ];
 
   dynamicUsers = lib.unique (
     lib.filter (user: user != null) (lib.mapAttrsToList unit.dynamicUser services)
@@ -339,7 +357,8 @@ in
     automounts = mkOption {
       type = types.unspecified;
       default = { };
-      apply = value: if builtins.isList value then lib.optionalAttrs (value != [ ]) { list = value; } else value;
+      apply =
+        value: if builtins.isList value then lib.optionalAttrs (value != [ ]) { list = value; } else value;
       description = "Not supported: use {option}`fileSystems`.";
     };
     slices = refused "slices" "set limits for each service";
@@ -413,7 +432,9 @@ in
       lib.concatLists (lib.mapAttrsToList unit.problems services)
       ++ lib.concatMap (entry: timer.problems entry.name entry.unit.timerConfig) timersFor
       ++ refusals
-      ++ optional (cfg.package != null) (fail "systemd.package is not supported: there is no systemd here.")
+      ++ optional (cfg.package != null) (
+        fail "systemd.package is not supported: there is no systemd here."
+      )
       ++ optional cfg.network.enable (
         fail "systemd.network.enable is not supported: use networking.interfaces and networking.useDHCP."
       )

@@ -77,7 +77,12 @@ let
   ];
 
   target = lib.removeSuffix ".target";
-  canonical = name: let bare = target name; in "${same.${bare} or bare}.target";
+  canonical =
+    name:
+    let
+      bare = target name;
+    in
+    "${same.${bare} or bare}.target";
 in
 {
   inherit milestones;
@@ -97,11 +102,9 @@ in
   isBoot =
     name:
     lib.hasSuffix ".target" name
-    && (
-      lib.elem (target name) reached
-      || milestones ? ${same.${target name} or (target name)}
-    );
+    && (lib.elem (target name) reached || milestones ? ${same.${target name} or (target name)});
 
   # A service's name without the unit's ending; a target keeps its own.
-  plain = name: if lib.hasSuffix ".target" name then canonical name else lib.removeSuffix ".service" name;
+  plain =
+    name: if lib.hasSuffix ".target" name then canonical name else lib.removeSuffix ".service" name;
 }

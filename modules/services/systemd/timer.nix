@@ -4,7 +4,12 @@
 { lib }:
 let
   values = import ./values.nix { inherit lib; };
-  inherit (values) boolean last list milliseconds;
+  inherit (values)
+    boolean
+    last
+    list
+    milliseconds
+    ;
 
   ignored = [
     "AccuracySec"
@@ -23,7 +28,14 @@ let
     OnUnitActiveSec = "afterStartMs";
     OnUnitInactiveSec = "afterStopMs";
   };
-  known = ignored ++ lib.attrNames spans ++ [ "OnCalendar" "Persistent" "RandomizedDelaySec" ];
+  known =
+    ignored
+    ++ lib.attrNames spans
+    ++ [
+      "OnCalendar"
+      "Persistent"
+      "RandomizedDelaySec"
+    ];
   setKeys = lib.filterAttrs (_: value: value != null);
 in
 {

@@ -83,11 +83,9 @@ let
   setKeys = lib.filterAttrs (_: value: value != null);
 
   # A command of ours that a text of the configuration becomes.
-  script =
-    name: part: text:
-    [
-      "${pkgs.writeShellScript "unit-script-${lib.replaceStrings [ "@" ":" "\\" ] [ "-" "-" "-" ] name}-${part}" "set -e\n${text}"}"
-    ];
+  script = name: part: text: [
+    "${pkgs.writeShellScript "unit-script-${lib.replaceStrings [ "@" ":" "\\" ] [ "-" "-" "-" ] name}-${part}" "set -e\n${text}"}"
+  ];
 in
 rec {
   # What is wrong with the unit, as assertions.
@@ -145,13 +143,21 @@ rec {
     ++ optional (unit.confinement.enable or false) (
       fail "${option}.confinement is not supported; use pkgs.fhs for a root of its own"
     )
-    ++ optional (unit.onSuccess != [ ]) (fail "${option}.onSuccess is not supported; use after and wants of the other service")
-    ++ optional (unit.upholds != [ ]) (fail "${option}.upholds is not supported; use wants, and restart in the other service");
+    ++ optional (unit.onSuccess != [ ]) (
+      fail "${option}.onSuccess is not supported; use after and wants of the other service"
+    )
+    ++ optional (unit.upholds != [ ]) (
+      fail "${option}.upholds is not supported; use wants, and restart in the other service"
+    );
 
   # Whether the unit asks for a user of its own that nobody has described.
   dynamicUser =
     name: unit:
-    if values.boolean "systemd.services.${name}.serviceConfig.DynamicUser" (unit.serviceConfig.DynamicUser or false) then
+    if
+      values.boolean "systemd.services.${name}.serviceConfig.DynamicUser" (
+        unit.serviceConfig.DynamicUser or false
+      )
+    then
       toString (unit.serviceConfig.User or (lib.head (lib.splitString "@" name)))
     else
       null;
@@ -159,7 +165,9 @@ rec {
   # Whether it is a service by itself, and does not only change one that a module has described.
   isWhole =
     unit:
-    unit.script != "" || unit.serviceConfig ? ExecStart || unit.serviceConfig ? Type && toString (values.last unit.serviceConfig.Type) == "oneshot";
+    unit.script != ""
+    || unit.serviceConfig ? ExecStart
+    || unit.serviceConfig ? Type && toString (values.last unit.serviceConfig.Type) == "oneshot";
 
   # Definitions of `system.services.<name>`, to be merged.
   translate =
@@ -218,17 +226,21 @@ rec {
         else
           main;
 
-      user = toString (values.last (config.User or (if dynamic then lib.head (lib.splitString "@" name) else "")));
+      user = toString (
+        values.last (config.User or (if dynamic then lib.head (lib.splitString "@" name) else ""))
+      );
       dynamic = values.boolean option (config.DynamicUser or false);
 
       commandOf =
-        part: text: optional (text != "") {
+        part: text:
+        optional (text != "") {
           argv = script name part text;
         };
 
       limits = unit.unitConfig.StartLimitBurst or unit.startLimitBurst;
       interval =
-        unit.unitConfig.StartLimitIntervalSec or unit.unitConfig.StartLimitInterval or unit.startLimitIntervalSec;
+        unit.unitConfig.StartLimitIntervalSec or unit.unitConfig.StartLimitInterval
+          or unit.startLimitIntervalSec;
       intervalMs = values.milliseconds "${option}.startLimitIntervalSec" interval;
       environment = lib.mapAttrs (_: toString) (setKeys unit.environment);
     in

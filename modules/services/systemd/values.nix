@@ -4,7 +4,12 @@
 # systemd.service(5) "Command lines".
 { lib }:
 let
-  inherit (builtins) isBool isInt isList match;
+  inherit (builtins)
+    isBool
+    isInt
+    isList
+    match
+    ;
 
   units = {
     us = 0.001;
@@ -37,7 +42,14 @@ let
     years = 31557600000;
   };
 
-  number = text: lib.toInt (let rest = match "0*([0-9]+)" text; in lib.head rest);
+  number =
+    text:
+    lib.toInt (
+      let
+        rest = match "0*([0-9]+)" text;
+      in
+      lib.head rest
+    );
 
   span =
     where: text: sum:
@@ -124,7 +136,11 @@ rec {
       lib.foldl' (all: item: if item == "" then [ ] else all ++ [ item ]) [ ] (lib.toList value);
 
   # A list of words, over all values.
-  wordsOf = value: lib.concatMap (item: lib.filter (word: word != "") (lib.splitString " " (toString item))) (list value);
+  wordsOf =
+    value:
+    lib.concatMap (item: lib.filter (word: word != "") (lib.splitString " " (toString item))) (
+      list value
+    );
 
   # The last value of those that may stand alone.
   last = value: if isList value then lib.last value else value;
@@ -160,7 +176,10 @@ rec {
           part;
     in
     # What is taken apart by patterns forgets what it was made of.
-    if lib.hasInfix "%" text then lib.addContextFrom text (lib.concatStrings (map part parts)) else text;
+    if lib.hasInfix "%" text then
+      lib.addContextFrom text (lib.concatStrings (map part parts))
+    else
+      text;
 
   # The words of a command line: blanks part them, quotes hold them together, and a backslash stands
   # for the character after it.
