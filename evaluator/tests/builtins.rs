@@ -301,6 +301,35 @@ fn strings() {
     );
 }
 
+/// What is put together piece by piece is copied late; nobody may see that.
+#[test]
+fn long_strings_and_lists() {
+    check(
+        r#"
+        builtins.hashString "md5" (builtins.foldl' (a: x: a + "x${toString x}") "" (builtins.genList (x: x) 3000))
+        builtins.hashString "md5" (builtins.foldl' (a: x: "${toString x}y${a}x${a}" ) "" (builtins.genList (x: x) 14))
+        builtins.hashString "md5" (builtins.toJSON (builtins.foldl' (a: x: a ++ [ x (x + 1) ]) [ ] (builtins.genList (x: x) 3000)))
+        builtins.hashString "md5" (builtins.toJSON (builtins.foldl' (a: x: [ x ] ++ a ++ a) [ ] (builtins.genList (x: x) 12)))
+        let l = builtins.genList (x: x) 60 ++ [ (throw "not needed") ]; in [ (builtins.elemAt l 59) (builtins.length (builtins.tail (l ++ l))) ]
+        builtins.stringLength (builtins.foldl' (a: x: a + a) "x" (builtins.genList (x: x) 60))
+        "#,
+        expect![[r#"
+            builtins.hashString "md5" (builtins.foldl' (a: x: a + "x${toString x}") "" (builtins.genList (x: x) 3000))
+              "1153e87b094019c20dfd2ae4b703be07"
+            builtins.hashString "md5" (builtins.foldl' (a: x: "${toString x}y${a}x${a}" ) "" (builtins.genList (x: x) 14))
+              "e2afd2e110bb4da2f6fc650f562f0811"
+            builtins.hashString "md5" (builtins.toJSON (builtins.foldl' (a: x: a ++ [ x (x + 1) ]) [ ] (builtins.genList (x: x) 3000)))
+              "7cc55602193aea66fc9b0b4d2b843727"
+            builtins.hashString "md5" (builtins.toJSON (builtins.foldl' (a: x: [ x ] ++ a ++ a) [ ] (builtins.genList (x: x) 12)))
+              "94e91e74f82f90d4a5d84c976c45d3b7"
+            let l = builtins.genList (x: x) 60 ++ [ (throw "not needed") ]; in [ (builtins.elemAt l 59) (builtins.length (builtins.tail (l ++ l))) ]
+              [ 59 121 ]
+            builtins.stringLength (builtins.foldl' (a: x: a + a) "x" (builtins.genList (x: x) 60))
+              error: out of memory: the evaluation needs more than its limit of 16384 MiB
+        "#]],
+    );
+}
+
 #[test]
 fn patterns() {
     check(

@@ -741,7 +741,9 @@ fn literals() {
 
 #[test]
 fn misspelt_keywords() {
-    check("if a thne b else c", &expect![[r#"
+    check(
+        "if a thne b else c",
+        &expect![[r#"
         error: unexpected 'else', expected 'then' after the condition
           at configuration.nix:1:13:
              1 | if a thne b else c
@@ -754,8 +756,11 @@ fn misspelt_keywords() {
           at configuration.nix:1:6:
              1 | if a thne b else c
                |      ^^^^
-    "#]]);
-    check("if a then b esle c", &expect![[r#"
+    "#]],
+    );
+    check(
+        "if a then b esle c",
+        &expect![[r#"
         error: unexpected end of the text, expected 'else'
           at configuration.nix:1:19:
              1 | if a then b esle c
@@ -769,8 +774,11 @@ fn misspelt_keywords() {
              1 | if a then b esle c
                |             ^^^^
           hint: an 'if' always needs its 'else'
-    "#]]);
-    check("{ inherti (a) b; }", &expect![[r#"
+    "#]],
+    );
+    check(
+        "{ inherti (a) b; }",
+        &expect![[r#"
         error: unexpected '(', expected '.' or '=' after an attribute name
           at configuration.nix:1:11:
              1 | { inherti (a) b; }
@@ -779,8 +787,11 @@ fn misspelt_keywords() {
           at configuration.nix:1:3:
              1 | { inherti (a) b; }
                |   ^^^^^^^
-    "#]]);
-    check("{ inherits a; }", &expect![[r#"
+    "#]],
+    );
+    check(
+        "{ inherits a; }",
+        &expect![[r#"
         error: unexpected 'a', expected '.' or '=' after an attribute name
           at configuration.nix:1:12:
              1 | { inherits a; }
@@ -790,8 +801,11 @@ fn misspelt_keywords() {
              1 | { inherits a; }
                |   ^^^^^^^^
           hint: a name with blanks in it stands in "quotes"
-    "#]]);
-    check("wiht lib; a", &expect![[r#"
+    "#]],
+    );
+    check(
+        "wiht lib; a",
+        &expect![[r#"
         error: unexpected ';', expected the end of the text
           at configuration.nix:1:9:
              1 | wiht lib; a
@@ -801,5 +815,6 @@ fn misspelt_keywords() {
              1 | wiht lib; a
                | ^^^^
           hint: a text is one expression; definitions stand in { … } or let … in
-    "#]]);
+    "#]],
+    );
 }
