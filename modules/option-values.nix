@@ -22,9 +22,23 @@ let
     in
     if result.success then result.value else "<not defined>";
 
-  show =
-    value:
-    if isFunction value then
+  # About a configuration, not of it.
+  aside = [
+    "_module"
+    "assertions"
+    "warnings"
+  ];
+
+  # Deeper than any option is, so that a value that has itself in it comes to an end.
+  depth = 16;
+
+  show = showAt depth;
+
+  showAt =
+    left: value:
+    if left == 0 then
+      "<too deep>"
+    else if isFunction value then
       "<function>"
     else if isAttrs value then
       if value.type or null == "derivation" then
@@ -32,9 +46,9 @@ let
       else if value ? __functor then
         "<function>"
       else
-        mapAttrs (_: show) value
+        mapAttrs (_: showAt (left - 1)) (removeAttrs value aside)
     else if isList value then
-      map show value
+      map (showAt (left - 1)) value
     else if isPath value then
       toString value
     else if isString value then
@@ -42,12 +56,26 @@ let
     else
       value;
 
+  # What nobody sets, and what is no data: the package set itself, the modules of a variant. What
+  # shows only itself in the reference is a whole machine of its own.
   shown =
     option:
     let
-      internal = tryEval ((option.internal or false) || (option.visible or true) == false);
+      hidden = tryEval (
+        (option.internal or false)
+        || builtins.elem (option.visible or true) [
+          false
+          "shallow"
+        ]
+        || builtins.elem (option.type.name or "") [
+          "raw"
+          "unspecified"
+          "deferredModule"
+          "pkgs"
+        ]
+      );
     in
-    !(internal.success && internal.value);
+    !(hidden.success && hidden.value);
 
   go =
     prefix: set:
@@ -62,7 +90,7 @@ let
           go (prefix ++ [ name ]) option
         else
           [ ]
-      ) (removeAttrs set [ "_module" ])
+      ) (removeAttrs set aside)
     );
 in
 lib.listToAttrs (go [ ] options)

@@ -57,7 +57,8 @@ fn compare(
         .collect();
     for name in names {
         let path = match path {
-            "" => quoted(name),
+            // The outermost names are attribute paths already.
+            "" => name.to_owned(),
             path => format!("{path}.{}", quoted(name)),
         };
         let (before, after) = (value(&before_children, name), value(&after_children, name));
