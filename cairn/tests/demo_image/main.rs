@@ -14,6 +14,7 @@
 #![cfg(test)]
 
 mod damaged;
+mod differences;
 mod full_disk;
 mod killed;
 mod namespace;

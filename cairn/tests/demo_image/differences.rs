@@ -1,0 +1,36 @@
+//! `cairn diff`: what a change of the configuration changes.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use super::run::{demo, programs, text_of};
+use super::scratch::Scratch;
+
+#[test]
+fn an_option_that_differs_is_named() {
+    let demo = demo();
+    let folder = Scratch::new();
+    let other = folder.path().join("configuration.nix");
+    let text = format!(
+        "{{ lib, ... }}: {{\n  imports = [ {} ];\n  boot.loader.timeout = lib.mkForce 7;\n}}\n",
+        demo.site.configuration.canonicalize().unwrap().display()
+    );
+    fs::write(&other, text).unwrap();
+    let output = Command::new(programs().join("cairn"))
+        .args(["diff", "--json"])
+        .arg(&demo.site.configuration)
+        .arg(&other)
+        .args(demo.site.options())
+        .output()
+        .unwrap();
+    let changes: Value = serde_json::from_str(&text_of(&output)).unwrap();
+    assert_eq!(
+        changes,
+        json!({
+            "packages": [],
+            "values": [{"path": "boot.loader.timeout", "before": 1, "after": 7}],
+        })
+    );
+}
