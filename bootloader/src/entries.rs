@@ -152,12 +152,13 @@ fn newest_entries(newest: &Generation, name: &str) -> String {
     );
     let mut text = menu_entry("", &title, "newest", &newest.entry);
     for (specialisation, entry) in &newest.specialisations {
-        text += &menu_entry(
-            "",
-            &format!("{title}, specialisation {specialisation}"),
-            &format!("newest-{specialisation}"),
-            entry,
+        // Its name comes early: the menu cuts titles off at 70 characters or so.
+        let title = format!(
+            "{name}, specialisation {specialisation}, generation {} ({})",
+            newest.number,
+            entry.label()
         );
+        text += &menu_entry("", &title, &format!("newest-{specialisation}"), entry);
     }
     text
 }
@@ -176,12 +177,13 @@ fn all_entries(sorted: &[&Generation], name: &str) -> String {
         let id = format!("generation-{}", generation.number);
         text += &menu_entry("  ", &title, &id, &generation.entry);
         for (specialisation, entry) in &generation.specialisations {
-            text += &menu_entry(
-                "  ",
-                &format!("{title}, specialisation {specialisation}"),
-                &format!("{id}-{specialisation}"),
-                entry,
+            let title = format!(
+                "{}, specialisation {specialisation}, {}, {}",
+                generation.number,
+                utc(generation.date),
+                entry.label()
             );
+            text += &menu_entry("  ", &title, &format!("{id}-{specialisation}"), entry);
         }
     }
     text + "}\n"
@@ -272,31 +274,31 @@ mod tests {
             &generations,
             &Options::default(),
             &expect![[r#"
-            set timeout=5
-            set default='newest'
-            menuentry 'Cairn, generation 10 (new)' --id 'newest' {
-              linux '/boot/kernels/k-vmlinuz' 'init=/nix/store/t/init' 'quiet' 'console=ttyS0,115200'
-              initrd '/boot/kernels/k-initrd'
-            }
-            menuentry 'Cairn, generation 10 (new), specialisation debug' --id 'newest-debug' {
-              linux '/boot/kernels/debug-vmlinuz' 'init=/nix/store/t/init' 'special'
-              initrd '/boot/kernels/debug-initrd'
-            }
-            submenu 'Cairn, all generations' --id 'all' {
-              menuentry '10, 2026-12-02 08:30 UTC, Linux 6.1.0, new' --id 'generation-10' {
-                linux '/boot/kernels/k-vmlinuz' 'init=/nix/store/t/init' 'quiet' 'console=ttyS0,115200'
-                initrd '/boot/kernels/k-initrd'
-              }
-              menuentry '10, 2026-12-02 08:30 UTC, Linux 6.1.0, new, specialisation debug' --id 'generation-10-debug' {
-                linux '/boot/kernels/debug-vmlinuz' 'init=/nix/store/t/init' 'special'
-                initrd '/boot/kernels/debug-initrd'
-              }
-              menuentry '9, 2026-12-01 08:30 UTC, Linux 6.1.0, old' --id 'generation-9' {
-                linux '/boot/kernels/k-vmlinuz' 'init=/nix/store/t/init' 'quiet'
-                initrd '/boot/kernels/k-initrd'
-              }
-            }
-        "#]],
+                set timeout=5
+                set default='newest'
+                menuentry 'Cairn, generation 10 (new)' --id 'newest' {
+                  linux '/boot/kernels/k-vmlinuz' 'init=/nix/store/t/init' 'quiet' 'console=ttyS0,115200'
+                  initrd '/boot/kernels/k-initrd'
+                }
+                menuentry 'Cairn, specialisation debug, generation 10 (new)' --id 'newest-debug' {
+                  linux '/boot/kernels/debug-vmlinuz' 'init=/nix/store/t/init' 'special'
+                  initrd '/boot/kernels/debug-initrd'
+                }
+                submenu 'Cairn, all generations' --id 'all' {
+                  menuentry '10, 2026-12-02 08:30 UTC, Linux 6.1.0, new' --id 'generation-10' {
+                    linux '/boot/kernels/k-vmlinuz' 'init=/nix/store/t/init' 'quiet' 'console=ttyS0,115200'
+                    initrd '/boot/kernels/k-initrd'
+                  }
+                  menuentry '10, specialisation debug, 2026-12-02 08:30 UTC, new' --id 'generation-10-debug' {
+                    linux '/boot/kernels/debug-vmlinuz' 'init=/nix/store/t/init' 'special'
+                    initrd '/boot/kernels/debug-initrd'
+                  }
+                  menuentry '9, 2026-12-01 08:30 UTC, Linux 6.1.0, old' --id 'generation-9' {
+                    linux '/boot/kernels/k-vmlinuz' 'init=/nix/store/t/init' 'quiet'
+                    initrd '/boot/kernels/k-initrd'
+                  }
+                }
+            "#]],
         );
     }
 
@@ -376,27 +378,27 @@ mod tests {
             &generations,
             &Options::default(),
             &expect![[r#"
-            set timeout=5
-            set default='newest'
-            menuentry 'Cairn, generation 1 (it'\''s ${x} $(y) "z" } ; {?}?[2J)' --id 'newest' {
-              linux '/boot/kernels/k-vmlinuz' 'init=/nix/store/t/init' 'a=$b' 'c={;}' 'd=e f' '#g'
-              initrd '/boot/kernels/k-initrd'
-            }
-            menuentry 'Cairn, generation 1 (it'\''s ${x} $(y) "z" } ; {?}?[2J), specialisation '\'' --id '\''newest' --id 'newest-'\'' --id '\''newest' {
-              linux '/boot/kernels/'\'' --id '\''newest-vmlinuz' 'init=/nix/store/t/init' 'special'
-              initrd '/boot/kernels/'\'' --id '\''newest-initrd'
-            }
-            submenu 'Cairn, all generations' --id 'all' {
-              menuentry '1, 2026-11-23 08:30 UTC, Linux 6.1.0, it'\''s ${x} $(y) "z" } ; {?}?[2J' --id 'generation-1' {
-                linux '/boot/kernels/k-vmlinuz' 'init=/nix/store/t/init' 'a=$b' 'c={;}' 'd=e f' '#g'
-                initrd '/boot/kernels/k-initrd'
-              }
-              menuentry '1, 2026-11-23 08:30 UTC, Linux 6.1.0, it'\''s ${x} $(y) "z" } ; {?}?[2J, specialisation '\'' --id '\''newest' --id 'generation-1-'\'' --id '\''newest' {
-                linux '/boot/kernels/'\'' --id '\''newest-vmlinuz' 'init=/nix/store/t/init' 'special'
-                initrd '/boot/kernels/'\'' --id '\''newest-initrd'
-              }
-            }
-        "#]],
+                set timeout=5
+                set default='newest'
+                menuentry 'Cairn, generation 1 (it'\''s ${x} $(y) "z" } ; {?}?[2J)' --id 'newest' {
+                  linux '/boot/kernels/k-vmlinuz' 'init=/nix/store/t/init' 'a=$b' 'c={;}' 'd=e f' '#g'
+                  initrd '/boot/kernels/k-initrd'
+                }
+                menuentry 'Cairn, specialisation '\'' --id '\''newest, generation 1 (it'\''s ${x} $(y) "z" } ; {?}?[2J)' --id 'newest-'\'' --id '\''newest' {
+                  linux '/boot/kernels/'\'' --id '\''newest-vmlinuz' 'init=/nix/store/t/init' 'special'
+                  initrd '/boot/kernels/'\'' --id '\''newest-initrd'
+                }
+                submenu 'Cairn, all generations' --id 'all' {
+                  menuentry '1, 2026-11-23 08:30 UTC, Linux 6.1.0, it'\''s ${x} $(y) "z" } ; {?}?[2J' --id 'generation-1' {
+                    linux '/boot/kernels/k-vmlinuz' 'init=/nix/store/t/init' 'a=$b' 'c={;}' 'd=e f' '#g'
+                    initrd '/boot/kernels/k-initrd'
+                  }
+                  menuentry '1, specialisation '\'' --id '\''newest, 2026-11-23 08:30 UTC, it'\''s ${x} $(y) "z" } ; {?}?[2J' --id 'generation-1-'\'' --id '\''newest' {
+                    linux '/boot/kernels/'\'' --id '\''newest-vmlinuz' 'init=/nix/store/t/init' 'special'
+                    initrd '/boot/kernels/'\'' --id '\''newest-initrd'
+                  }
+                }
+            "#]],
         );
     }
 }
