@@ -14,7 +14,7 @@
 //! | [`vm`] | a toplevel in QEMU, with the host's store and no image |
 //! | [`evaluate`] | expressions to values and derivations: `cairn eval`, `nix-instantiate`, `cairn repl` |
 //! | [`options`] | the option reference: `cairn options`, man page, web page |
-//! | [`format`] | files of the Nix language in the common layout: `cairn fmt` |
+//! | [`mod@format`] | files of the Nix language in the common layout: `cairn fmt` |
 //! | [`fhs`] | a program that finds packages below `/usr` |
 //! | [`service_control`] | `cairn status` and its kin, on the running system |
 

@@ -239,15 +239,11 @@ fn diff(arguments: &Diff) -> Result<()> {
 
 /// A heading and a line for each change; nothing without one.
 fn section<T: std::fmt::Display>(head: &str, changes: &[T]) -> String {
-    let rows: String = changes
-        .iter()
-        .map(|change| format!("  {change}\n"))
-        .collect();
-    if rows.is_empty() {
-        String::new()
-    } else {
-        format!("{head}:\n{rows}")
+    if changes.is_empty() {
+        return String::new();
     }
+    let rows: Vec<_> = changes.iter().map(|change| format!("  {change}")).collect();
+    format!("{head}:\n{}\n", rows.join("\n"))
 }
 
 /// `LINK` to the first, `LINK-2` to the second; they keep what they point to.

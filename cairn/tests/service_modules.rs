@@ -51,6 +51,7 @@ fn shorten(value: Value) -> Value {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one table of inputs and outputs")]
 #[test]
 fn a_unit_becomes_a_service() {
     check(
@@ -401,6 +402,7 @@ fn a_services_description_is_one_that_the_supervisor_takes() {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one table of inputs and outputs")]
 #[test]
 fn what_cannot_be_had_is_refused_with_the_way_out() {
     let table = [

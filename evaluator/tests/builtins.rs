@@ -35,12 +35,12 @@ fn evaluated(text: &str, show: Show) -> String {
 }
 
 fn with_notes(error: &EvalError) -> String {
-    let notes: String = error
+    let notes: Vec<_> = error
         .notes()
         .iter()
         .map(|note| format!(" ({note})"))
         .collect();
-    format!("error: {error}{notes}")
+    format!("error: {error}{}", notes.concat())
 }
 
 fn strictly<'e>(e: &mut Evaluator<'e>, value: Value<'e>) -> Result<Vec<u8>> {
@@ -50,12 +50,16 @@ fn strictly<'e>(e: &mut Evaluator<'e>, value: Value<'e>) -> Result<Vec<u8>> {
 
 fn check_as(show: Show, texts: &str, expected: &Expect) {
     let lines = texts.lines().map(str::trim).filter(|line| !line.is_empty());
-    let out: String = lines
+    let out: Vec<_> = lines
         .map(|line| format!("{line}\n  {}\n", evaluated(line, show)))
         .collect();
-    expected.assert_eq(&out);
+    expected.assert_eq(&out.concat());
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "an expectation stands at the end of each call, as it is written"
+)]
 fn check(texts: &str, expected: Expect) {
     check_as(strictly, texts, &expected);
 }

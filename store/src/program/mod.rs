@@ -12,7 +12,7 @@
 //! ```
 //!
 //! It takes itself for user 1000. It has no network, unless its output is fixed: then what it
-//! makes is known before, wherever it comes from. Variables are those of Nix ([`environment`]).
+//! makes is known before, wherever it comes from. Variables are those of Nix ([`mod@environment`]).
 //! What it writes goes to a log file ([`log_file`]), whose end is part of the error if it fails.
 //!
 //! Sources: the chapter on derivations of Nix's manual; `namespace` in `cairn-sys`.
