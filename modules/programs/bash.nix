@@ -104,6 +104,9 @@ in
       if [ -r /etc/bashrc.local ]; then . /etc/bashrc.local; fi
     '';
 
+    # Where Debian's bash looks when it is interactive, but no login shell.
+    environment.etc."bash.bashrc".source = config.environment.etc.bashrc.source;
+
     environment.etc.bash_logout = lib.mkIf (cfg.logout != "") { text = cfg.logout; };
   };
 }
