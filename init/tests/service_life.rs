@@ -115,9 +115,11 @@ fn a_command_that_fails_is_the_services_failure() {
 
 #[test]
 fn a_service_is_up_when_it_says_so() {
-    let says = "sleep 0.3; python3 -c 'import socket, os\n\
+    // The process that says it stays: whose message it is shows from where its sender runs.
+    let says = "sleep 0.3; exec python3 -c 'import socket, os, time\n\
         s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n\
-        s.sendto(b\"STATUS=fine\\nREADY=1\", os.environ[\"NOTIFY_SOCKET\"])'; exec sleep 1000000";
+        s.sendto(b\"STATUS=fine\\nREADY=1\", os.environ[\"NOTIFY_SOCKET\"])\n\
+        time.sleep(1000000)'";
     let services = [
         script("a", says, r#""kind":"notify""#),
         script(

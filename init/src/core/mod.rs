@@ -199,6 +199,8 @@ impl Core {
             if self.supervisor.has_pid(pid) {
                 self.supervisor_ended(exit);
             } else {
+                // What the supervisor has said of it before its end counts.
+                self.receive();
                 self.kept.exited(pid, exit);
             }
         }
