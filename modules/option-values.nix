@@ -77,6 +77,20 @@ let
     in
     !(hidden.success && hidden.value);
 
+  # A package that nobody has chosen need not be known: the lock does not have it unless it is used.
+  unchosen =
+    option:
+    let
+      packages = [
+        "package"
+        "shellPackage"
+      ];
+      type = option.type or { };
+      element = type.nestedTypes.elemType or { };
+    in
+    option.highestPrio >= 1500
+    && (builtins.elem (type.name or "") packages || builtins.elem (element.name or "") packages);
+
   go =
     prefix: set:
     lib.concatLists (
@@ -84,7 +98,9 @@ let
         name: option:
         if lib.isOption option then
           lib.optional (shown option && option.isDefined) (
-            lib.nameValuePair (lib.showOption (prefix ++ [ name ])) (attempt (show option.value))
+            lib.nameValuePair (lib.showOption (prefix ++ [ name ])) (
+              if unchosen option then "<default>" else attempt (show option.value)
+            )
           )
         else if isAttrs option then
           go (prefix ++ [ name ]) option

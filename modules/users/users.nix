@@ -584,7 +584,12 @@ in
     environment.etc = mkMerge [
       (lib.listToAttrs (
         map (
-          user: lib.nameValuePair "ssh/authorized_keys.d/${user.name}" { text = authorizedKeys user; }
+          user:
+          lib.nameValuePair "ssh/authorized_keys.d/${user.name}" {
+            text = authorizedKeys user;
+            # A copy: sshd trusts no file in a folder that a group may write to, as the store's is.
+            mode = "0444";
+          }
         ) keyFiles
       ))
       (lib.listToAttrs (

@@ -113,6 +113,8 @@ const PROCESSES: &[(&str, &str, &str)] = &[
     ("agetty", "supervisor", "login on tty1"),
     ("agetty", "supervisor", "login on ttyS0"),
     ("sshd", "supervisor", "the SSH server"),
+    ("busybox", "supervisor", "the system log"),
+    ("busybox", "supervisor", "the kernel's messages for it"),
     ("sleep", "supervisor", "the tests' sleeper"),
     (
         "cairn-test-agen",
