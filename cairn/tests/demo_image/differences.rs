@@ -18,11 +18,19 @@ fn an_option_that_differs_is_named() {
         demo.site.configuration.canonicalize().unwrap().display()
     );
     fs::write(&other, text).unwrap();
+    // With the names of the whole archive: defaults of options are packages that no lock has.
+    let lock = folder.path().join("lock");
+    fs::copy(&demo.site.lock, &lock).unwrap();
     let output = Command::new(programs().join("cairn"))
         .args(["diff", "--json"])
         .arg(&demo.site.configuration)
         .arg(&other)
-        .args(demo.site.options())
+        .arg("--store")
+        .arg(&demo.site.store)
+        .arg("--cache")
+        .arg(&demo.site.cache)
+        .arg("--lock")
+        .arg(&lock)
         .output()
         .unwrap();
     let changes: Value = serde_json::from_str(&text_of(&output)).unwrap();
