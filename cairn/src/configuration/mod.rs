@@ -134,6 +134,24 @@ impl Found {
 }
 
 impl Evaluated {
+    /// The system, where one was asked for.
+    ///
+    /// # Errors
+    /// Nothing was to be built.
+    pub fn toplevel(&self) -> Result<&StorePath> {
+        let found = self.derivations.first();
+        found.context("the configuration gives no system")?.path()
+    }
+
+    /// The data that was asked for at `path`, the only one.
+    ///
+    /// # Errors
+    /// It is not of the shape that this program knows.
+    pub fn fact<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T> {
+        let value = self.facts.first().cloned().unwrap_or_default();
+        serde_json::from_value(value).with_context(|| format!("cannot use {path} of these modules"))
+    }
+
     /// Everything that has to be built.
     #[must_use]
     pub fn needed(&self) -> Vec<StorePath> {

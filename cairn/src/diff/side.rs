@@ -110,11 +110,7 @@ fn look_at(store: &Store, configuration: &Configuration, kind: Kind) -> Result<S
     };
     let evaluated = configuration.evaluate(store, &wanted)?;
     configuration.realise(store, &evaluated)?;
-    let found = evaluated.derivations.first();
-    let seen = built(
-        store,
-        found.context("the configuration gives no system")?.path()?,
-    )?;
+    let seen = built(store, evaluated.toplevel()?)?;
     Ok(match evaluated.facts.into_iter().next() {
         Some(values) => Seen {
             values,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use cairn_store::Store;
 use cairn_store_path::StorePath;
 
@@ -42,11 +42,8 @@ pub fn build_disk(configuration: &Configuration) -> Result<Built> {
         facts: vec![FACTS.parse()?],
     };
     let evaluated = steps.time("evaluate", || configuration.evaluate(&store, &wanted))?;
-    let found = evaluated.derivations.first();
-    let toplevel = found.context("the configuration gives no system")?.path()?;
-    let facts = evaluated.facts.first().cloned().unwrap_or_default();
-    let facts: Facts = serde_json::from_value(facts)
-        .with_context(|| format!("cannot use {FACTS} of these modules"))?;
+    let toplevel = evaluated.toplevel()?;
+    let facts: Facts = evaluated.fact(FACTS)?;
     ensure!(
         facts.boot_loader.enable,
         "cannot make a disk that boots without a boot loader; set boot.loader.grub.enable"

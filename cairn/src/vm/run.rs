@@ -42,11 +42,8 @@ pub fn prepare(configuration: &Configuration, options: &Options) -> Result<Comma
         facts: vec![FACTS.parse()?],
     };
     let evaluated = configuration.evaluate(&store, &wanted)?;
-    let found = evaluated.derivations.first();
-    let toplevel = found.context("the configuration gives no system")?.path()?;
-    let facts = evaluated.facts.first().cloned().unwrap_or_default();
-    let facts: Facts = serde_json::from_value(facts)
-        .with_context(|| format!("cannot use {FACTS} of these modules"))?;
+    let toplevel = evaluated.toplevel()?;
+    let facts: Facts = evaluated.fact(FACTS)?;
     configuration.realise(&store, &evaluated)?;
 
     let system = system(&store, toplevel, &options.kernel_params)?;
