@@ -15,7 +15,7 @@
 
 mod programs;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
@@ -87,8 +87,14 @@ fn folder() -> &'static Path {
     FOLDER.path()
 }
 
+/// A store in which derivations can be written. Each test has one: when two processes create a
+/// database at once, Nix 2.8 gives up at times, saying that it is busy.
+fn store() -> PathBuf {
+    let test = std::thread::current();
+    folder().join(test.name().unwrap_or("unnamed"))
+}
+
 fn theirs(text: &str, form: Form) -> Outcome {
-    // Tests run side by side.
     let file = tempfile::Builder::new()
         .suffix(".nix")
         .tempfile_in(folder())
@@ -100,8 +106,7 @@ fn theirs(text: &str, form: Form) -> Outcome {
             Form::Json => &["--json"][..],
             Form::Nix => &[],
         })
-        // A store of its own, in which derivations can be written.
-        .env("NIX_REMOTE", folder().join("root"))
+        .env("NIX_REMOTE", store())
         .env("NIX_CONFIG", "build-users-group =")
         .arg(file.path())
         .stdin(Stdio::null())

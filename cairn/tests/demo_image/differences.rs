@@ -25,8 +25,9 @@ fn an_option_that_differs_is_named() {
         .args(["diff", "--json"])
         .arg(&demo.site.configuration)
         .arg(&other)
+        // A store of its own: other tests compare all that is registered in the demo's.
         .arg("--store")
-        .arg(&demo.site.store)
+        .arg(folder.path().join("store"))
         .arg("--cache")
         .arg(&demo.site.cache)
         .arg("--lock")
