@@ -82,7 +82,7 @@ impl Store {
     ) -> Result<StorePath, StoreError> {
         let fixed = hash_source(from, method, keep)?;
         let path = fixed.store_path(name)?;
-        let _lock = PathLock::acquire(&self.real_path(&path))?;
+        let _lock = PathLock::acquire(&self.writable_path(&path))?;
         if self.is_present(&path)? {
             return Ok(path);
         }
@@ -136,7 +136,7 @@ impl Store {
             if self.is_present(&text.path)? {
                 continue;
             }
-            locks.push(PathLock::acquire(&self.real_path(&text.path))?);
+            locks.push(PathLock::acquire(&self.writable_path(&text.path))?);
             if self.is_present(&text.path)? {
                 continue;
             }

@@ -144,7 +144,7 @@ fn lock_outputs(store: &Store, derivation: &Derivation) -> Result<Vec<PathLock>,
     let paths: BTreeSet<&StorePath> = derivation.outputs.values().map(|out| &out.path).collect();
     paths
         .into_iter()
-        .map(|path| PathLock::acquire(&store.real_path(path)))
+        .map(|path| PathLock::acquire(&store.writable_path(path)))
         .collect::<Result<_, _>>()
         .map_err(|error| StoreError::from(error).into())
 }

@@ -11,7 +11,7 @@ use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
 
-use crate::error::io_error;
+use crate::error::{IoError, io_error};
 use crate::nar::{MAX_DEPTH, NarError, sorted_names, special_kind};
 use crate::tree::set_mode;
 
@@ -96,7 +96,7 @@ fn remove_attributes(path: &Path, mode: u32) -> Result<(), NarError> {
 const KERNELS_OWN: [&str; 3] = ["security.selinux", "security.csm", "system.nfs4_acl"];
 
 /// Sets access and modification time of `path` itself, not of what a link points to.
-pub(crate) fn set_mtime(path: &Path) -> Result<(), NarError> {
+pub(crate) fn set_mtime(path: &Path) -> Result<(), IoError> {
     let time = TimeSpec::new(MTIME, 0);
     utimensat(
         AT_FDCWD,
@@ -105,5 +105,5 @@ pub(crate) fn set_mtime(path: &Path) -> Result<(), NarError> {
         &time,
         UtimensatFlags::NoFollowSymlink,
     )
-    .map_err(|error| io_error("set the time of", path)(std::io::Error::from(error)).into())
+    .map_err(|error| io_error("set the time of", path)(std::io::Error::from(error)))
 }

@@ -38,6 +38,7 @@ mod schedule;
 mod store;
 mod tree;
 mod workspace;
+mod writable;
 
 pub use add::{Text, hash_source};
 pub use error::{IoError, StoreError};

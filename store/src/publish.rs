@@ -13,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use cairn_store_path::StorePath;
 
 use crate::database::Registration;
-use crate::error::{StoreError, io_error};
+use crate::error::{IoError, StoreError, io_error};
 use crate::info::PathInfo;
 use crate::store::Store;
 use crate::{canonical, tree};
@@ -48,7 +48,7 @@ impl Store {
         for object in batch {
             self.put_in_place(&object.tree, &object.registration.info.path)?;
         }
-        tree::sync_file(&self.store_dir())?;
+        tree::sync_file(self.writable_dir())?;
         let registrations: Vec<Registration> = batch
             .iter()
             .map(|object| object.registration.clone())
@@ -64,7 +64,7 @@ impl Store {
             if !matches!(self.is_valid(path), Ok(false)) {
                 continue;
             }
-            if let Err(error) = tree::remove(&self.real_path(path)) {
+            if let Err(error) = tree::remove(&self.writable_path(path)) {
                 log::warn!("{path} is left behind, unregistered: {error}");
             }
         }
@@ -105,23 +105,59 @@ impl Store {
     }
 
     fn put_in_place(&self, from: &Path, path: &StorePath) -> Result<(), StoreError> {
-        let to = self.real_path(path);
+        let from = self.movable(from);
+        let to = self.writable_path(path);
         // Not registered, or registered but lost: in both cases it must make room.
         tree::remove(&to)?;
-        let is_folder = fs::symlink_metadata(from)
-            .map_err(io_error("read", from))?
-            .is_dir();
-        if !is_folder {
-            fs::rename(from, &to).map_err(io_error("create", &to))?;
-            return Ok(());
+        match place(&from, &to) {
+            Err(error) if error.source.kind() == io::ErrorKind::CrossesDevices => {
+                self.carry_over(&from, &to, path)
+            }
+            other => Ok(other?),
         }
-        // Moving a folder to another one changes its `..`: that needs write permission on it.
-        tree::set_mode(from, 0o755)?;
-        fs::rename(from, &to).map_err(io_error("create", &to))?;
-        tree::set_mode(&to, 0o555)?;
-        canonical::set_mtime(&to)?;
-        Ok(())
     }
+
+    /// Brings an object into a store that is a file system of its own: a copy of it waits in the
+    /// store, under a name that is no object's, until it is on the disk.
+    fn carry_over(&self, from: &Path, to: &Path, path: &StorePath) -> Result<(), StoreError> {
+        let copy = self.writable_dir().join(unfinished_name(path));
+        tree::remove(&copy)?;
+        let placed = (|| {
+            tree::copy(from, &copy, &|_| true, 0)?;
+            canonical::canonicalise(&copy)?;
+            tree::sync(&copy)?;
+            place(&copy, to)?;
+            Ok(())
+        })();
+        if placed.is_err() {
+            tree::remove(&copy)?;
+        }
+        placed
+    }
+}
+
+/// What a copy of `path` is called until it is whole: `.new-<object>`. Whoever holds the lock of the
+/// object may write and remove it.
+pub(crate) fn unfinished_name(path: &StorePath) -> String {
+    format!("{UNFINISHED}{}", path.base_name())
+}
+
+/// How names of unfinished copies begin.
+pub(crate) const UNFINISHED: &str = ".new-";
+
+/// Renames the canonical tree `from` to `to`, where nothing is.
+fn place(from: &Path, to: &Path) -> Result<(), IoError> {
+    let is_folder = fs::symlink_metadata(from)
+        .map_err(io_error("read", from))?
+        .is_dir();
+    if !is_folder {
+        return fs::rename(from, to).map_err(io_error("create", to));
+    }
+    // Moving a folder to another one changes its `..`: that needs write permission on it.
+    tree::set_mode(from, 0o755)?;
+    fs::rename(from, to).map_err(io_error("create", to))?;
+    tree::set_mode(to, 0o555)?;
+    canonical::set_mtime(to)
 }
 
 /// An unsigned object registered now.

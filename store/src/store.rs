@@ -11,6 +11,7 @@ use crate::database::{Database, SCHEMA_VERSION};
 use crate::error::{StoreError, io_error};
 use crate::info::PathInfo;
 use crate::workspace::{Workspace, remove_abandoned};
+use crate::writable::Writable;
 use crate::{closure, tree};
 
 /// A store. It can be shared between threads, and between processes that each open it.
@@ -19,6 +20,7 @@ pub struct Store {
     root: PathBuf,
     pub(crate) database: Database,
     workspace: Mutex<Option<Arc<Workspace>>>,
+    writable: Writable,
     /// Held shared as long as the store is open; Nix changes the schema only when nobody has it.
     _big_lock: File,
 }
@@ -35,6 +37,9 @@ const FOLDERS: [&str; 6] = [
 
 impl Store {
     /// Opens the store at `root`, and makes it if there is none. Removes what killed builds left.
+    ///
+    /// Root can write the store of the running system, too, which all others see read-only: see
+    /// the module `writable`.
     ///
     /// # Errors
     /// A folder or the database cannot be made or has another format.
@@ -54,10 +59,12 @@ impl Store {
         let big_lock = open_lock(&state.join("db/big-lock"))?;
         let database = open_database(&state.join("db"))?;
         remove_abandoned(&state.join("builds"))?;
+        let writable = Writable::open(&root.join("nix"))?;
         Ok(Self {
             root,
             database,
             workspace: Mutex::new(None),
+            writable,
             _big_lock: big_lock,
         })
     }
@@ -84,6 +91,22 @@ impl Store {
     #[must_use]
     pub fn real_path(&self, path: &StorePath) -> PathBuf {
         self.store_dir().join(path.base_name())
+    }
+
+    /// The folder of objects as this process may write it: names below it are for changes alone,
+    /// and no other process knows them.
+    pub(crate) fn writable_dir(&self) -> &Path {
+        self.writable.store()
+    }
+
+    /// Where the files of `path` can be changed.
+    pub(crate) fn writable_path(&self, path: &StorePath) -> PathBuf {
+        self.writable_dir().join(path.base_name())
+    }
+
+    /// A name of something in the workspace that can be renamed into the store.
+    pub(crate) fn movable(&self, path: &Path) -> PathBuf {
+        self.writable.name_of(path)
     }
 
     /// Where `/nix/store/<object>/<rest>` is. Links on the way are not followed.

@@ -51,6 +51,91 @@ fn generations_count_up_and_the_profile_points_to_the_last_one_set() {
 }
 
 #[test]
+fn a_generation_is_added_chosen_and_removed_in_steps_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let text = |text: &str| {
+        store
+            .add_text("t", text.as_bytes(), &BTreeSet::new())
+            .unwrap()
+    };
+    let listed = || -> Vec<(u64, bool)> {
+        let generations = store.generations("system").unwrap();
+        let seen = generations.iter();
+        seen.map(|entry| (entry.number, entry.current)).collect()
+    };
+    let (one, two) = (text("1"), text("2"));
+    for (path, number) in [(&one, 1), (&one, 1), (&two, 2), (&two, 2), (&one, 3)] {
+        let added = store.add_generation("system", path).unwrap();
+        assert_eq!(
+            (added.number, &added.path, added.current),
+            (number, path, false)
+        );
+    }
+    assert_eq!(listed(), [(1, false), (2, false), (3, false)]);
+    for _ in 0..2 {
+        store.set_current("system", 2).unwrap();
+        assert_eq!(listed(), [(1, false), (2, true), (3, false)]);
+    }
+    let error = store.set_current("system", 9).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "there is no generation 9 of 'system'; there are 1, 2, 3"
+    );
+    let error = store.set_current("other", 1).unwrap_err().to_string();
+    assert_eq!(error, "there is no generation 1 of 'other'; there are none");
+
+    let error = store.remove_generations("system", &[1, 2]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot remove generation 2 of 'system': the profile points to it"
+    );
+    assert_eq!(listed().len(), 3, "none was removed");
+    let removed = store.remove_generations("system", &[1, 7, 3]).unwrap();
+    let removed: Vec<u64> = removed.iter().map(|entry| entry.number).collect();
+    assert_eq!(removed, [1, 3]);
+    assert_eq!(listed(), [(2, true)]);
+    assert_eq!(store.add_generation("system", &one).unwrap().number, 3);
+
+    // Neither the number of the current one, nor one below a higher one.
+    let profiles = store.state_dir().join("profiles");
+    fs::remove_file(profiles.join("system-2-link")).unwrap();
+    fs::remove_file(profiles.join("system-3-link")).unwrap();
+    assert_eq!(store.add_generation("system", &one).unwrap().number, 3);
+    assert!(store.remove_generations("system", &[2]).is_err());
+}
+
+#[test]
+fn what_a_killed_process_left_of_a_profile_goes_and_other_links_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let one = store.add_text("t", b"1", &BTreeSet::new()).unwrap();
+    let profiles = store.state_dir().join("profiles");
+    let names = [
+        "system-4-link.tmp-77-0",
+        "system.tmp-77-1",
+        "system-x-link.tmp-77-2",
+        "other.tmp-77-3",
+    ];
+    for name in names {
+        std::os::unix::fs::symlink(one.to_path_buf(), profiles.join(name)).unwrap();
+    }
+    store.set_profile("system", &one).unwrap();
+    let mut left: Vec<_> = fs::read_dir(&profiles)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    let kept = [
+        "other.tmp-77-3",
+        "system",
+        "system-1-link",
+        "system-x-link.tmp-77-2",
+    ];
+    assert_eq!(left, kept, "the lock's file is gone, too");
+}
+
+#[test]
 fn roots_stay_below_their_folder_and_are_replaced_in_one_step() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();

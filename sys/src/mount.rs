@@ -3,7 +3,10 @@
 //! `mount(2)` does one thing a call: a bind mount takes its flags in a second call, and propagation
 //! is set in a third. [`mount`] makes the calls that one line of fstab needs.
 
+use std::ffi::CString;
 use std::io;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -150,6 +153,50 @@ pub fn bind_on_itself(directory: &Path, options: &[&str]) -> Result<(), MountErr
     let mut options = MountOptions::parse(options);
     options.bind = Bind::Directory;
     mount(&directory.to_string_lossy(), directory, "none", &options)
+}
+
+/// A view of `directory` for this process alone: what the file system has there, writable, without
+/// what is mounted below it. The mounts that others see stay as they are. The view is reached through
+/// `/proc/self/fd/<number>/…`, by every thread, and is gone when it is closed.
+///
+/// `rename(2)` works between any two places in one view. Needs `CAP_SYS_ADMIN` in the user namespace
+/// that the mounts belong to. Source: `open_tree(2)`, `mount_setattr(2)`.
+///
+/// # Errors
+/// The kernel's: no privilege, no such directory, or Linux before 5.12.
+pub fn writable_view(directory: &Path) -> io::Result<OwnedFd> {
+    let path = CString::new(directory.as_os_str().as_bytes())?;
+    let flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC;
+    // SAFETY: the string ends with a zero byte; the kernel gives a new descriptor or -1.
+    let number =
+        unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) };
+    let number = i32::try_from(number).unwrap_or(-1);
+    if number < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor was just made, and nobody else owns it.
+    let view = unsafe { OwnedFd::from_raw_fd(number) };
+    let attributes = libc::mount_attr {
+        attr_set: 0,
+        attr_clr: libc::MOUNT_ATTR_RDONLY,
+        propagation: 0,
+        userns_fd: 0,
+    };
+    // SAFETY: the structure has the kernel's layout and the size that is passed.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            view.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH,
+            &raw const attributes,
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    match done {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(view),
+    }
 }
 
 /// Moves a mount, and all below it, to another directory.
