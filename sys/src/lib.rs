@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 pub mod cgroup;
+pub mod checkpoint;
 pub mod console;
 pub mod input;
 pub mod kmsg;

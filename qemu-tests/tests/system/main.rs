@@ -35,7 +35,7 @@ fn blueprint(name: &str, boot: Boot) -> anyhow::Result<Blueprint> {
     Ok(Blueprint::new(name, boot)
         .disk(&built()?.image)
         .memory_mib(768)
-        .deadline(Duration::from_mins(4))
+        .deadline(Duration::from_mins(12))
         .ssh())
 }
 
