@@ -1,6 +1,7 @@
 # Every module of a system.
 [
   ./boot/grub.nix
+  ./boot/health.nix
   ./boot/initrd.nix
   ./boot/kernel.nix
   ./boot/loader.nix

@@ -16,10 +16,12 @@
 //! | [`options`] | the option reference: `cairn options`, man page, web page |
 //! | [`mod@format`] | files of the Nix language in the common layout: `cairn fmt` |
 //! | [`fhs`] | a program that finds packages below `/usr` |
+//! | [`assessment`] | whether the generation that was booted is good: `cairn assess` |
 //! | [`service_control`] | `cairn status` and its kin, on the running system |
 
 #![forbid(unsafe_code)]
 
+pub mod assessment;
 pub mod builders;
 pub mod configuration;
 pub mod diff;

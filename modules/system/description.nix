@@ -68,6 +68,7 @@ in
         directories = entries "Directories that activation makes.";
         services = entries "Services.";
         timers = entries "What starts services at given times.";
+        health = entries "Health checks.";
       };
     };
   };

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::file_system::FileSystem;
+use crate::health::{self, HealthCheck};
 use crate::name::{HostName, UserName};
 use crate::order;
 use crate::parse::{ParseError, V1, parse};
@@ -63,6 +64,9 @@ pub struct SystemDescription {
     /// What starts services at given times.
     #[serde(default)]
     pub timers: Vec<Timer>,
+    /// What has to work before this generation counts as good.
+    #[serde(default)]
+    pub health: Vec<HealthCheck>,
 }
 
 /// One entry below `/etc`.
@@ -256,6 +260,11 @@ impl SystemDescription {
                     unknown.name, unknown.service
                 ))
             })
+            .or_else(|| {
+                let names = self.health.iter().map(|check| check.name.as_str());
+                twice("health check", names)
+            })
+            .or_else(|| health::contradiction(&self.health, &self.services))
     }
 }
 

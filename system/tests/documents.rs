@@ -144,6 +144,39 @@ fn bootspec_ignores_unknown_keys() {
     assert!(bootspec.specialisations.is_empty());
 }
 
+#[test]
+fn health_checks_are_oneshots_with_a_timeout() {
+    let with = |more: &str| {
+        SYSTEM.replacen(
+            r#""services": [{"#,
+            &format!(
+                r#""health": [{{ "name": "web", "service": "health-web", "need": "required" }}],
+                "services": [{more} {{"#
+            ),
+            1,
+        )
+    };
+    let check = |more: &str, expected: &Expect| {
+        let text = match SystemDescription::parse(&with(more)) {
+            Ok(description) => format!("{:?}", description.health),
+            Err(error) => error.to_string(),
+        };
+        expected.assert_eq(&text);
+    };
+    let service = |fields: &str| {
+        format!(
+            r#"{{ "name": "health-web", "process": {{ "argv": ["/x"] }}, "wantedAtBoot": false, {fields} }},"#
+        )
+    };
+    check("", &expect!["cannot use system.json: health check 'web' is the service 'health-web', which is not defined"]);
+    check(&service(r#""kind": "simple""#), &expect!["cannot use system.json: health check 'web' is the service 'health-web', which is no oneshot"]);
+    check(&service(r#""kind": "oneshot""#), &expect!["cannot use system.json: health check 'web' is the service 'health-web', which has no start timeout, and could hang for ever"]);
+    check(
+        &service(r#""kind": "oneshot", "startTimeoutMs": 1000"#),
+        &expect![[r#"[HealthCheck { name: ServiceName("web"), service: ServiceName("health-web"), need: Required }]"#]],
+    );
+}
+
 proptest! {
     #[test]
     fn arbitrary_text_is_refused(text in ".{0,200}") {
