@@ -355,6 +355,7 @@ mod tests {
             restarts: 0,
             last_exit: None,
             reason: None,
+            standing: cairn_system::Standing::default(),
         }
     }
 

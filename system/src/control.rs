@@ -3,11 +3,19 @@
 //! One request a connection: a line of JSON, answered by a line of JSON.
 //! The socket is [`SOCKET`]; what a caller may do is decided by its credentials (`SO_PEERCRED`):
 //! everybody may ask for [`Request::Status`], only root may ask for anything else.
+//!
+//! A switch to another generation is [`Request::PrepareSwitch`], the generation's activation,
+//! [`Request::Switch`], [`Request::Settle`]. One that is given up between the first two is undone by
+//! a [`Request::Switch`] to the generation that runs.
+//!
+//! Who asks and who answers may be of two generations. So a request with an unknown field is
+//! refused, lest it be half obeyed, but what an answer has beyond what is known here is passed over.
 
 use serde::{Deserialize, Serialize};
 
 use crate::name::ServiceName;
 use crate::parse::{ParseError, parse};
+use crate::service_changes::Standing;
 
 /// Path of the control socket on a running system.
 pub const SOCKET: &str = "/run/cairn/control";
@@ -48,6 +56,27 @@ pub enum Request {
         /// The service.
         name: ServiceName,
     },
+    /// Stop what a switch to this generation stops before the generation is activated; answered
+    /// when that is down. What of it belongs to the new generation too is started by the
+    /// [`Request::Switch`] that follows.
+    PrepareSwitch {
+        /// The generation: a store path.
+        toplevel: String,
+    },
+    /// Take this generation over, which is active: services that it does not change keep their
+    /// processes. Answered [`Response::Done`] when the generation's own supervisor is about to be
+    /// executed; what [`Request::PrepareSwitch`] would do and has not been asked for is done first.
+    /// What came of it is the answer to [`Request::Settle`], and the toplevel of
+    /// [`Response::Status`].
+    Switch {
+        /// The generation: a store path.
+        toplevel: String,
+    },
+    /// Answered with [`Response::Settled`] when nothing is on its way any more: the boot, or a
+    /// switch, is done. That may take as long as a service may take to start; a service that is
+    /// restarted again and again does not delay it. No answer at all (an end of the connection) is
+    /// a switch that has just happened: ask again.
+    Settle,
     /// Stop everything and switch the machine off.
     PowerOff,
     /// Stop everything and start the machine again.
@@ -58,7 +87,7 @@ pub enum Request {
 
 /// The supervisor's answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "response", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(tag = "response", rename_all = "kebab-case")]
 pub enum Response {
     /// To [`Request::Status`].
     Status {
@@ -69,6 +98,11 @@ pub enum Response {
     },
     /// It is done; or, for a shutdown, it has begun.
     Done,
+    /// To [`Request::Settle`].
+    Settled {
+        /// Services that are wanted and not up: failed for good, tried again, or waiting for such.
+        failed: Vec<ServiceStatus>,
+    },
     /// It could not be done.
     Failed {
         /// Why, and what to do.
@@ -78,7 +112,7 @@ pub enum Response {
 
 /// One service, as the supervisor sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct ServiceStatus {
     /// Its name.
     pub name: ServiceName,
@@ -100,6 +134,9 @@ pub struct ServiceStatus {
     /// Why it failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What a switch goes by.
+    #[serde(default)]
+    pub standing: Standing,
 }
 
 /// What a service is doing.
@@ -163,6 +200,11 @@ mod tests {
             &expect![[r#"Restart { name: ServiceName("sshd") }"#]],
         );
         check(r#"{"request":"power-off"}"#, &expect!["PowerOff"]);
+        check(
+            r#"{"request":"prepare-switch","toplevel":"/nix/store/x"}"#,
+            &expect![[r#"PrepareSwitch { toplevel: "/nix/store/x" }"#]],
+        );
+        check(r#"{"request":"settle"}"#, &expect!["Settle"]);
     }
 
     #[test]
@@ -194,11 +236,14 @@ mod tests {
                 restarts: 2,
                 last_exit: Some("signal 9".to_owned()),
                 reason: None,
+                standing: Standing::Up,
             }],
         };
         let line = serde_json::to_string(&response).unwrap();
-        expect![[r#"{"response":"status","toplevel":"/nix/store/x","services":[{"name":"sshd","description":"","state":"backoff","ageMs":1,"restarts":2,"lastExit":"signal 9"}]}"#]]
+        expect![[r#"{"response":"status","toplevel":"/nix/store/x","services":[{"name":"sshd","description":"","state":"backoff","ageMs":1,"restarts":2,"lastExit":"signal 9","standing":"up"}]}"#]]
             .assert_eq(&line);
         assert_eq!(Response::parse(&line).unwrap(), response);
+        let later = line.replace("\"restarts\"", "\"unheardOf\":[1],\"restarts\"");
+        assert_eq!(Response::parse(&later).unwrap(), response);
     }
 }

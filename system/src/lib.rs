@@ -23,6 +23,7 @@ mod parse;
 mod path_rule;
 mod process;
 mod service;
+mod service_changes;
 mod signal;
 mod stage1;
 mod swap;
@@ -40,9 +41,10 @@ pub use parse::{ParseError, V1};
 pub use path_rule::{PathKind, PathRule};
 pub use process::{Command, EnvironmentFile, Limit, Process, Resource, WorkingDirectory};
 pub use service::{
-    Condition, ConditionKind, KillMode, Reload, Restart, Service, ServiceDirectory, ServiceKind,
-    StartLimit,
+    Condition, ConditionKind, KillMode, OnChange, Reload, Restart, Service, ServiceDirectory,
+    ServiceKind, StartLimit,
 };
+pub use service_changes::{Cause, ServiceAction, ServiceChange, ServiceChanges, Standing};
 pub use signal::{Signal, UnknownSignal};
 pub use stage1::Stage1;
 pub use swap::{Discard, SwapDevice};

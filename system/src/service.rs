@@ -102,6 +102,15 @@ pub struct Service {
     /// Which of its processes are asked and killed.
     #[serde(default)]
     pub kill_mode: KillMode,
+    /// What a switch to a generation in which it is another does to it while it is up.
+    #[serde(default)]
+    pub on_change: OnChange,
+    /// A digest of what it depends on without naming it: another value is another service.
+    #[serde(default)]
+    pub restart_trigger: Option<String>,
+    /// A digest of what it reads again when it is reloaded: another value reloads it.
+    #[serde(default)]
+    pub reload_trigger: Option<String>,
 }
 
 impl Service {
@@ -139,6 +148,9 @@ impl Service {
             stop_timeout_ms: Self::default_stop_timeout_ms(),
             stop_signal: Signal::TERM,
             kill_mode: KillMode::All,
+            on_change: OnChange::default(),
+            restart_trigger: None,
+            reload_trigger: None,
         }
     }
 
@@ -228,6 +240,21 @@ pub enum KillMode {
     Mixed,
     /// The main one is asked and killed; others live on.
     Main,
+}
+
+/// What a switch does to a service that is up and that the new generation describes otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnChange {
+    /// It is stopped before the new generation is activated, and started after.
+    #[default]
+    StopAndStart,
+    /// It is restarted when the new generation is active.
+    Restart,
+    /// It is reloaded when the new generation is active; one that cannot be is restarted.
+    Reload,
+    /// Its processes go on as they are.
+    Keep,
 }
 
 /// What makes a service read its configuration again.

@@ -49,8 +49,18 @@ struct Connection {
     input: Vec<u8>,
     output: Vec<u8>,
     written: usize,
-    waits_for: Option<Id>,
-    deadline: Ms,
+    waits_for: Option<Wait>,
+    /// When it is closed; none while it waits for as long as it likes.
+    deadline: Option<Ms>,
+}
+
+/// What an answer waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// This service has settled.
+    Service(Id),
+    /// All services have.
+    Everything,
 }
 
 impl Server {
@@ -107,7 +117,7 @@ impl Server {
                         output: Vec::new(),
                         written: 0,
                         waits_for: None,
-                        deadline: now.saturating_add(PATIENCE_MS),
+                        deadline: Some(now.saturating_add(PATIENCE_MS)),
                     });
                 }
                 Ok(Some(place))
@@ -153,16 +163,20 @@ impl Server {
         }
     }
 
-    /// Notes that the answer comes when service `id` has settled.
-    pub fn wait_for(&mut self, place: usize, id: Id, now: Ms) {
+    /// Notes that the answer comes later. One about a service is not waited for for ever; all
+    /// others are until the client goes away.
+    pub fn wait_for(&mut self, place: usize, wait: Wait, now: Ms) {
         if let Some(Some(connection)) = self.connections.get_mut(place) {
-            connection.waits_for = Some(id);
-            connection.deadline = now.saturating_add(ANSWER_MS);
+            connection.waits_for = Some(wait);
+            connection.deadline = match wait {
+                Wait::Service(_) => Some(now.saturating_add(ANSWER_MS)),
+                Wait::Everything => None,
+            };
         }
     }
 
-    /// Who waits for which service.
-    pub fn waiting(&self) -> Vec<(usize, Id)> {
+    /// Who waits for what.
+    pub fn waiting(&self) -> Vec<(usize, Wait)> {
         self.connections
             .iter()
             .enumerate()
@@ -180,7 +194,7 @@ impl Server {
                 line.push(b'\n');
                 connection.output = line;
                 connection.waits_for = None;
-                connection.deadline = now.saturating_add(PATIENCE_MS);
+                connection.deadline = Some(now.saturating_add(PATIENCE_MS));
                 self.write(place);
             }
             Err(error) => {
@@ -223,7 +237,8 @@ impl Server {
 
     /// When [`Server::expire`] is due.
     pub fn next_deadline(&self) -> Option<Ms> {
-        self.connections.iter().flatten().map(|c| c.deadline).min()
+        let connections = self.connections.iter().flatten();
+        connections.filter_map(|c| c.deadline).min()
     }
 
     /// Closes those that were too slow; those that wait for a service are told so.
@@ -232,7 +247,7 @@ impl Server {
             let Some(Some(connection)) = self.connections.get(place) else {
                 continue;
             };
-            if connection.deadline > now {
+            if connection.deadline.is_none_or(|at| at > now) {
                 continue;
             }
             if connection.waits_for.is_some() {

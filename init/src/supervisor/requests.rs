@@ -9,10 +9,11 @@ use nix::sys::epoll::EpollFlags;
 use crate::clock::{Ms, now};
 
 use super::Supervisor;
-use super::control::{Asked, Server};
+use super::control::{Asked, Server, Wait};
 use super::graph::Id;
 use super::services::{Event, Phase};
 use super::source::{Source, watch};
+use super::unit::Unit;
 
 impl Supervisor {
     pub(super) fn accept(&mut self) {
@@ -61,6 +62,16 @@ impl Supervisor {
             Request::Stop { name } => self.ask(place, name.as_str(), Event::Stop, time),
             Request::Restart { name } => self.ask(place, name.as_str(), Event::Restart, time),
             Request::Reload { name } => self.ask(place, name.as_str(), Event::Reload, time),
+            Request::PrepareSwitch { .. } | Request::Switch { .. } => {
+                let reason = "this supervisor cannot switch yet; reboot".to_owned();
+                self.respond(place, &Response::Failed { reason }, time);
+            }
+            Request::Settle => {
+                if let Some(server) = &mut self.server {
+                    server.wait_for(place, Wait::Everything, time);
+                }
+                self.answer_waiting();
+            }
             Request::PowerOff => self.obey_ending(place, Ending::PowerOff, time),
             Request::Reboot => self.obey_ending(place, Ending::Reboot, time),
             Request::Halt => self.obey_ending(place, Ending::Halt, time),
@@ -88,7 +99,7 @@ impl Supervisor {
             }
             Some(id) => {
                 if let Some(server) = &mut self.server {
-                    server.wait_for(place, id, time);
+                    server.wait_for(place, Wait::Service(id), time);
                 }
                 return self.step(event(id));
             }
@@ -117,12 +128,31 @@ impl Supervisor {
             .as_ref()
             .map(Server::waiting)
             .unwrap_or_default();
-        for (place, id) in waiting {
-            if self.services.is_settled(id) {
-                let response = self.outcome(id);
-                self.respond(place, &response, time);
-            }
+        for (place, wait) in waiting {
+            let response = match wait {
+                Wait::Service(id) if self.services.is_settled(id) => self.outcome(id),
+                Wait::Everything => match self.settled(time) {
+                    Some(response) => response,
+                    None => continue,
+                },
+                Wait::Service(_) => continue,
+            };
+            self.respond(place, &response, time);
         }
+    }
+
+    /// What [`Request::Settle`] is answered with, once it can be.
+    fn settled(&self, time: Ms) -> Option<Response> {
+        if self.services.is_shutting_down() {
+            let reason = "the system is shutting down".to_owned();
+            return Some(Response::Failed { reason });
+        }
+        let failed = self.services.units().iter().map(Unit::is_failed);
+        self.services.has_settled().then(|| Response::Settled {
+            failed: (self.statuses(time).zip(failed))
+                .filter_map(|(status, failed)| failed.then_some(status))
+                .collect(),
+        })
     }
 
     /// What a request about a settled service is answered with.
@@ -152,13 +182,19 @@ impl Supervisor {
     }
 
     fn status(&self, time: Ms) -> Response {
-        let services = self
-            .services
+        Response::Status {
+            toplevel: self.toplevel.clone(),
+            services: self.statuses(time).collect(),
+        }
+    }
+
+    fn statuses(&self, time: Ms) -> impl Iterator<Item = ServiceStatus> {
+        self.services
             .descriptions()
             .iter()
             .zip(self.services.units())
             .zip(&self.held)
-            .map(|((service, unit), held)| ServiceStatus {
+            .map(move |((service, unit), held)| ServiceStatus {
                 name: service.name.clone(),
                 description: service.description.clone(),
                 state: unit.state(),
@@ -170,11 +206,7 @@ impl Supervisor {
                     Phase::Failed(reason) => Some(reason.clone()),
                     _ => unit.note.clone(),
                 },
+                standing: unit.standing(),
             })
-            .collect();
-        Response::Status {
-            toplevel: self.toplevel.clone(),
-            services,
-        }
     }
 }

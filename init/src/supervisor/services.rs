@@ -12,7 +12,7 @@ use cairn_system::{Reload, Service, ServiceKind};
 
 use super::graph::{self, Id, Node};
 pub use super::job::Job;
-use super::unit::{End, Goal, listed};
+use super::unit::{End, Goal, StoppedBy, listed};
 pub use super::unit::{Ms, Phase, Unit, Verdict};
 
 /// How long after SIGKILL a process is waited for, in milliseconds: it hangs in the kernel then.
@@ -203,6 +203,11 @@ impl Services {
         })
     }
 
+    /// Whether nothing is on its way any more: the boot, or a switch, is done.
+    pub fn has_settled(&self) -> bool {
+        self.boot != Boot::Before && (0..self.units.len()).all(|id| self.is_settled(id))
+    }
+
     /// The services that keep a shutdown waiting.
     pub fn still_stopping(&self) -> impl Iterator<Item = Id> {
         self.units
@@ -242,7 +247,7 @@ impl Services {
                 }
             }
             Event::Start(id) => self.want(id),
-            Event::Stop(id) => self.unwant(id, Goal::Down),
+            Event::Stop(id) => self.stop_by_hand(id),
             Event::Restart(id) => {
                 self.unwant(id, Goal::Again);
                 self.want(id);
@@ -314,13 +319,7 @@ impl Services {
 
     /// Wants it down, and those that are up and require it; with [`Goal::Again`], all up after.
     fn unwant(&mut self, id: Id, goal: Goal) {
-        let mut queue = vec![id];
-        let mut seen = vec![false; self.units.len()];
-        while let Some(id) = queue.pop() {
-            let Some(seen @ false) = seen.get_mut(id) else {
-                continue;
-            };
-            *seen = true;
+        for id in self.followers(id) {
             if let Some(unit) = self.units.get_mut(id) {
                 // A shutdown's goal is not to be changed any more.
                 let again = goal == Goal::Again && unit.goal != Goal::Down;
@@ -330,10 +329,36 @@ impl Services {
                     Goal::Down
                 };
             }
+        }
+    }
+
+    /// It, and those that require it or are part of it, and so on.
+    fn followers(&self, id: Id) -> Vec<Id> {
+        let mut found = Vec::new();
+        let mut queue = vec![id];
+        let mut seen = vec![false; self.units.len()];
+        while let Some(id) = queue.pop() {
+            let Some(seen @ false) = seen.get_mut(id) else {
+                continue;
+            };
+            *seen = true;
+            found.push(id);
             if let Some(node) = self.nodes.get(id) {
                 queue.extend(&node.required_by);
             }
         }
+        found
+    }
+
+    fn stop_by_hand(&mut self, id: Id) {
+        for other in self.followers(id) {
+            if let Some(unit) = self.units.get_mut(other)
+                && (other == id || unit.goal != Goal::Down)
+            {
+                unit.stopped_by = Some(StoppedBy::Hand);
+            }
+        }
+        self.unwant(id, Goal::Down);
     }
 
     fn pair(&mut self, id: Id) -> Option<(&Service, &mut Unit)> {

@@ -2,7 +2,7 @@
 
 use cairn_sys::process::Exit;
 use cairn_system::control::ServiceState;
-use cairn_system::{Restart, Service, ServiceKind};
+use cairn_system::{Restart, Service, ServiceKind, Standing};
 
 /// Milliseconds of `CLOCK_MONOTONIC`.
 pub type Ms = u64;
@@ -128,6 +128,17 @@ pub struct Unit {
     pub ended_at: Option<Ms>,
     /// What is worth knowing of its present state, such as a reload that failed.
     pub note: Option<String>,
+    /// Who has stopped it, if somebody has since it was last wanted.
+    pub stopped_by: Option<StoppedBy>,
+}
+
+/// Who wants a service down that others may want up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoppedBy {
+    /// Somebody, by hand.
+    Hand,
+    /// A switch to another generation, which starts it again.
+    Switch,
 }
 
 impl Default for Unit {
@@ -148,6 +159,7 @@ impl Default for Unit {
             window_starts: 0,
             ended_at: None,
             note: None,
+            stopped_by: None,
         }
     }
 }
@@ -170,6 +182,17 @@ impl Unit {
         }
     }
 
+    /// Where it stands as far as a switch is concerned.
+    pub fn standing(&self) -> Standing {
+        match (self.stopped_by, &self.phase) {
+            (Some(StoppedBy::Switch), _) => Standing::Held,
+            (Some(StoppedBy::Hand), _) => Standing::Stopped,
+            (None, Phase::Stopped | Phase::Done) => Standing::Idle,
+            (None, Phase::Failed(_)) => Standing::Failed,
+            (None, _) => Standing::Up,
+        }
+    }
+
     /// Whether there is something to stop.
     pub fn is_alive(&self) -> bool {
         self.phase.is_up() || self.phase.is_on_its_way() || self.phase.is_ending()
@@ -183,6 +206,7 @@ impl Unit {
 
     /// Somebody wants it up.
     pub fn want(&mut self) {
+        self.stopped_by = None;
         match self.phase {
             Phase::Stopped | Phase::Done | Phase::Failed(_) => {
                 self.goal = Goal::Up;
