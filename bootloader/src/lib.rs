@@ -5,11 +5,14 @@
 //! | [`Generation`] | one build of the system as the menu shows it |
 //! | [`entries()`] | generations to the text of a GRUB menu |
 //! | [`Slot`] | where that text is kept so that a torn write never boots |
+//! | [`EntryId`] | what names an entry in the menu, in GRUB's environment and to the kernel |
+//! | [`BootState`] | what boots next, in GRUB's environment block |
 //! | [`boot_file_name`] | kernels and initrds in `/boot`, named by their content |
 //! | [`CoreImage`] | GRUB's own image, and how it is made |
 //! | [`patch_boot_sector`], [`patch_core_image`] | what binds GRUB's images to their place on a BIOS disk |
 //!
-//! Everything computes text and bytes from data; the one function with an effect is [`write_slot`].
+//! Everything computes text and bytes from data; the functions with an effect are [`write_slot`] and
+//! [`BootState::write`].
 //!
 //! Invariant: no clock, no environment: the same generations give the same bytes.
 
@@ -17,9 +20,11 @@
 
 mod boot_file;
 mod boot_sector;
+mod boot_state;
 mod core_image;
 mod date;
 mod entries;
+mod entry_id;
 mod generation;
 mod quote;
 mod slot;
@@ -28,8 +33,10 @@ mod stub;
 
 pub use boot_file::{BootFileKind, BootFilePlan, boot_file_name, plan_boot_files};
 pub use boot_sector::{BootSectorError, patch_boot_sector, patch_core_image};
+pub use boot_state::{BootState, BootStateError, Damage, Trial, Unfit};
 pub use core_image::{CoreImage, Platform};
 pub use entries::{DefaultEntry, ExtraPlace, Options, Serial, Timeout, entries};
+pub use entry_id::{EntryId, EntryIdError};
 pub use generation::{BootFiles, Entry, EntryError, Generation};
 pub use slot::{Sequence, Slot, Slots, SlotsExhausted, next_slot};
 pub use slot_file::{SlotFiles, WriteSlotError, write_slot};
