@@ -8,7 +8,7 @@ use cairn_system::SystemDescription;
 use crate::accounts::Accounts;
 use crate::kernel::Kernel;
 use crate::plan::{Failure, Gathered, ids};
-use crate::root::{Kind, Rights, Root, Touched, bytes};
+use crate::root::{Kind, Listed, Rights, Root, Touched, bytes, is_temporary};
 use crate::step::Step;
 
 /// Directories of every system, parents first; all of root's.
@@ -48,11 +48,43 @@ const LINKS: &[(&str, &str)] = &[
     ("/nix/var/nix/gcroots/booted-system", "/run/booted-system"),
 ];
 
+/// Folders in which an interrupted run may have left something; `/etc` is looked at as a whole.
+const MAKING_PLACES: &[&str] = &[
+    "/",
+    "/bin",
+    "/nix/var/nix/gcroots",
+    "/run",
+    "/run/wrappers",
+    "/usr/bin",
+    "/var",
+    "/var/lib/nixos",
+];
+
 const MACHINE_ID: &str = "/etc/machine-id";
 
 pub(crate) fn plan_directories(root: &Root, gathered: &mut Gathered) {
     for (path, mode) in DIRECTORIES {
         gathered.take(directory(root, Path::new(path), Rights::root(*mode)));
+    }
+}
+
+/// Removes what an interrupted run was making.
+pub(crate) fn plan_leftovers(root: &Root, gathered: &mut Gathered) {
+    for folder in MAKING_PLACES {
+        let listing = root.list(Path::new(folder)).map_err(Failure::from);
+        gathered.take(listing.map(|listing| {
+            let left = listing.into_iter().filter(|(name, _)| is_temporary(name));
+            left.map(|(name, found)| remove_leftover(Path::new(folder).join(name), &found))
+                .collect()
+        }));
+    }
+}
+
+/// A directory in the making is empty; one that is not is somebody else's, and stays.
+pub(crate) fn remove_leftover(path: PathBuf, found: &Listed) -> Step {
+    match found {
+        Listed::Directory => Step::RemoveDirectory { path },
+        _ => Step::RemoveFile { path },
     }
 }
 

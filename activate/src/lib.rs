@@ -2,12 +2,13 @@
 //!
 //! [`plan()`] compares what the toplevel's `system.json` describes with what the root directory
 //! holds, and gives the [`Plan`]: the list of [`Step`]s that lead there, one line each when
-//! printed. [`Plan::apply`] takes them. Both work on any root directory: the running system's, an
+//! printed (links of a folder are one step, and a line each). [`Plan::apply`] takes them. Both work on any root directory: the running system's, an
 //! image tree's, a test's. A second run plans nothing.
 //!
 //! What fails is reported and left out; the rest goes on. Nothing is half-written: each file is
 //! finished and synced under a temporary name first. In doubt about a deletion, nothing is
-//! deleted: what is not Cairn's and stands in the way is kept as `<name>.before-cairn`.
+//! deleted: what is not Cairn's and stands in the way of an entry of `/etc` stays and is reported;
+//! what stands in the way of the few paths that every system has is kept as `<name>.before-cairn`.
 //!
 //! Invariant: nothing is evaluated here, and the store is only read.
 
@@ -33,6 +34,7 @@ use cairn_system::{ParseError, SystemDescription};
 
 pub use accounts::{AccountsError, AccountsUpdate};
 pub use capability::{Capabilities, UnknownCapability};
+pub use etc::{Content, EtcSwitch, Placed};
 pub use kernel::{Kernel, NoKernel, RunningKernel, Setting};
 pub use plan::{Failure, Plan, plan};
 pub use root::{FileError, Rights};

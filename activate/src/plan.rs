@@ -1,11 +1,12 @@
 //! The plan: which steps lead from what is there to what is described, and taking them.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cairn_system::SystemDescription;
 
 use crate::accounts::{self, Accounts};
+use crate::etc::Others;
 use crate::kernel::{Kernel, Setting};
 use crate::root::{FileError, Root, Touched, bytes};
 use crate::step::Step;
@@ -67,6 +68,7 @@ pub fn plan(
 ) -> Result<Plan, ActivateError> {
     let root = Root::new(root);
     let mut gathered = Gathered::default();
+    base::plan_leftovers(&root, &mut gathered);
     base::plan_directories(&root, &mut gathered);
     let accounts = accounts::plan(&root, description, &mut gathered)?;
     base::plan_described(&root, description, &accounts, &mut gathered);
@@ -137,19 +139,42 @@ impl Plan {
     /// Returns what failed, problems of planning included.
     #[must_use]
     pub fn apply(&self, root: &Path, kernel: &dyn Kernel) -> Vec<Failure> {
-        let root = Root::new(root);
-        let mut touched = Touched::default();
+        self.apply_to(&Root::new(root), kernel, &mut Touched::default())
+    }
+
+    /// As [`Plan::apply`], but stops after so many changes of the tree, as a machine that loses
+    /// power does: what is left then is what the next activation must cope with.
+    ///
+    /// Returns whether everything was done.
+    #[must_use]
+    pub fn apply_interrupted(&self, root: &Path, kernel: &dyn Kernel, effects: usize) -> bool {
+        let mut touched = Touched::limited(effects);
+        let failures = self.apply_to(&Root::new(root), kernel, &mut touched);
+        failures.is_empty() && !touched.is_over()
+    }
+
+    fn apply_to(&self, root: &Root, kernel: &dyn Kernel, touched: &mut Touched) -> Vec<Failure> {
         let mut failures = self.problems.clone();
         let mut accounts_failed = false;
         for step in &self.steps {
-            log::info!("{step}");
+            if touched.is_over() {
+                break;
+            }
+            for line in step.log_lines() {
+                log::info!("{line}");
+            }
+            let others = if accounts_failed {
+                Others::Refused
+            } else {
+                Others::Allowed
+            };
             let taken = if accounts_failed && step.needs_accounts() {
                 // The planned id might be somebody else's.
                 Err(Failure::new(format!(
                     "cannot {step}: users and groups could not be written"
                 )))
             } else {
-                take(step, &root, kernel, &mut touched)
+                take(step, root, kernel, others, touched)
             };
             if let Err(failure) = taken {
                 accounts_failed |= matches!(step, Step::Accounts(_));
@@ -173,13 +198,17 @@ fn take(
     step: &Step,
     root: &Root,
     kernel: &dyn Kernel,
+    others: Others,
     touched: &mut Touched,
 ) -> Result<(), Failure> {
     match step {
         Step::MakeDirectory { path, rights } => root.make_directory(path, *rights, touched)?,
-        Step::SetRights { path, rights } => root.set_rights(path, *rights)?,
-        Step::SetRightsOfAny { path, rights } => root.set_rights_of_any(path, *rights)?,
+        Step::SetRights { path, rights } => root.set_rights(path, *rights, touched)?,
+        Step::SetRightsOfAny { path, rights } => root.set_rights_of_any(path, *rights, touched)?,
         Step::Link { path, target } => root.link(path, target, touched)?,
+        Step::MakeLinks { folder, links } => root.make_links(folder, links, touched)?,
+        Step::RemoveLinks { folder, names } => root.remove_links(folder, names, touched)?,
+        Step::SwitchEtc(switch) => etc::apply(root, switch, others, touched)?,
         Step::Write {
             path,
             content,
@@ -199,7 +228,7 @@ fn take(
         Step::RemoveFile { path } => root.remove_file(path, touched)?,
         Step::RemoveDirectory { path } => root.remove_directory(path, touched)?,
         Step::RemoveTree { path } => root.remove_tree(path, touched)?,
-        Step::WriteInto { path, content } => root.write_into(path, content)?,
+        Step::WriteInto { path, content } => root.write_into(path, content, touched)?,
         Step::MachineId { path } => base::write_machine_id(root, path, kernel, touched)?,
         Step::Accounts(update) => accounts::apply(root, update, touched)?,
         Step::Wrappers {
@@ -227,9 +256,4 @@ pub(crate) fn ids(accounts: &Accounts, user: &str, group: &str) -> Result<(u32, 
         ))
     })?;
     Ok((uid, gid))
-}
-
-/// `/` and the given relative path.
-pub(crate) fn absolute(relative: &str) -> PathBuf {
-    Path::new("/").join(relative)
 }

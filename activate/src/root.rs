@@ -6,8 +6,8 @@
 //! Invariant: a file is replaced by `rename` of a finished, synced temporary in the same folder,
 //! so that readers, and a machine that loses power, see the old file or the new one.
 
-use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{
@@ -38,6 +38,10 @@ impl Rights {
             gid: 0,
         }
     }
+
+    pub(crate) fn is_root(self) -> bool {
+        (self.uid, self.gid) == (0, 0)
+    }
 }
 
 impl std::fmt::Display for Rights {
@@ -63,6 +67,24 @@ pub(crate) enum Kind {
     Directory(Rights),
     File(Rights),
     Other,
+}
+
+/// What a folder has under a name, without rights: reading many is quick.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Listed {
+    Directory,
+    File,
+    Link(PathBuf),
+    Other,
+}
+
+/// When a file's content reaches the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// Before the call returns.
+    Now,
+    /// By [`Root::sync_file_system`].
+    Later,
 }
 
 /// A root directory.
@@ -247,6 +269,37 @@ impl Root {
         Ok(names)
     }
 
+    /// What the directory at `path` holds, sorted; nothing if it is absent.
+    pub(crate) fn list(&self, path: &Path) -> Result<Vec<(OsString, Listed)>, FileError> {
+        let place = self.resolve(path)?;
+        let entries = match fs::read_dir(&place) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(failed("list", &place)(error)),
+        };
+        let mut listing = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(failed("list", &place))?;
+            let name = entry.file_name();
+            let kind = entry
+                .file_type()
+                .map_err(failed("examine", &entry.path()))?;
+            let listed = if kind.is_symlink() {
+                let link = place.join(&name);
+                Listed::Link(fs::read_link(&link).map_err(failed("read link", &link))?)
+            } else if kind.is_dir() {
+                Listed::Directory
+            } else if kind.is_file() {
+                Listed::File
+            } else {
+                Listed::Other
+            };
+            listing.push((name, listed));
+        }
+        listing.sort_by(|one, other| one.0.cmp(&other.0));
+        Ok(listing)
+    }
+
     /// Makes the link, replacing what is there unless it is a directory.
     pub(crate) fn link(
         &self,
@@ -254,13 +307,97 @@ impl Root {
         target: &Path,
         touched: &mut Touched,
     ) -> Result<(), FileError> {
-        let place = self.place(path)?;
-        let temporary = temporary_beside(&place);
+        self.prepare_link(path, target, touched)?;
+        self.publish(path, touched)
+    }
+
+    /// Makes links in one folder, by name and target, where there is nothing yet.
+    pub(crate) fn make_links(
+        &self,
+        folder: &Path,
+        links: &[(OsString, PathBuf)],
+        touched: &mut Touched,
+    ) -> Result<(), FileError> {
+        let folder = self.resolve(folder)?;
+        for (name, target) in links {
+            let place = folder.join(name);
+            touched.begin(&place)?;
+            symlink(target, &place).map_err(failed("create", &place))?;
+            touched.note(&place);
+        }
+        Ok(())
+    }
+
+    /// Removes links in one folder; what is no link any more stays.
+    pub(crate) fn remove_links(
+        &self,
+        folder: &Path,
+        names: &[OsString],
+        touched: &mut Touched,
+    ) -> Result<(), FileError> {
+        let folder = self.resolve(folder)?;
+        for name in names {
+            let place = folder.join(name);
+            if fs::symlink_metadata(&place).is_ok_and(|found| found.is_symlink()) {
+                touched.begin(&place)?;
+                remove_if_there(&place)?;
+                touched.note(&place);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the link under a temporary name, for [`Root::publish`].
+    pub(crate) fn prepare_link(
+        &self,
+        path: &Path,
+        target: &Path,
+        touched: &mut Touched,
+    ) -> Result<(), FileError> {
+        let temporary = temporary_beside(&self.place(path)?);
+        touched.begin(&temporary)?;
         remove_if_there(&temporary)?;
-        symlink(target, &temporary).map_err(failed("create", &temporary))?;
-        rename_over(&temporary, &place)?;
+        symlink(target, &temporary).map_err(failed("create", &temporary))
+    }
+
+    /// Writes a file under a temporary name, for [`Root::publish`].
+    pub(crate) fn prepare_file(
+        &self,
+        path: &Path,
+        rights: Rights,
+        durability: Durability,
+        touched: &mut Touched,
+        write_content: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> Result<(), FileError> {
+        let temporary = temporary_beside(&self.place(path)?);
+        touched.begin(&temporary)?;
+        remove_if_there(&temporary)?;
+        let written = self.write_temporary(&temporary, rights, durability, write_content);
+        if written.is_err() {
+            remove_if_there(&temporary)?;
+        }
+        written
+    }
+
+    /// Gives what has been prepared its name, replacing what is there unless it is a directory.
+    pub(crate) fn publish(&self, path: &Path, touched: &mut Touched) -> Result<(), FileError> {
+        let place = self.place(path)?;
+        touched.begin(&place)?;
+        rename_over(&temporary_beside(&place), &place)?;
         touched.note(&place);
         Ok(())
+    }
+
+    /// Makes everything on the file system of `path` durable.
+    pub(crate) fn sync_file_system(
+        &self,
+        path: &Path,
+        touched: &mut Touched,
+    ) -> Result<(), FileError> {
+        let place = self.resolve(path)?;
+        touched.begin(&place)?;
+        let folder = File::open(&place).map_err(failed("open", &place))?;
+        nix::unistd::syncfs(&folder).map_err(|errno| failed("sync", &place)(errno.into()))
     }
 
     /// Writes a file with `write_content`, replacing what is there unless it is a directory. Owner and mode
@@ -272,23 +409,15 @@ impl Root {
         touched: &mut Touched,
         write_content: impl FnOnce(&mut File) -> io::Result<()>,
     ) -> Result<(), FileError> {
-        let place = self.place(path)?;
-        let temporary = temporary_beside(&place);
-        remove_if_there(&temporary)?;
-        let written = self.write_temporary(&temporary, rights, write_content);
-        if let Err(error) = written {
-            remove_if_there(&temporary)?;
-            return Err(error);
-        }
-        rename_over(&temporary, &place)?;
-        touched.note(&place);
-        Ok(())
+        self.prepare_file(path, rights, Durability::Now, touched, write_content)?;
+        self.publish(path, touched)
     }
 
     fn write_temporary(
         &self,
         temporary: &Path,
         rights: Rights,
+        durability: Durability,
         write_content: impl FnOnce(&mut File) -> io::Result<()>,
     ) -> Result<(), FileError> {
         let mut file = OpenOptions::new()
@@ -306,7 +435,10 @@ impl Root {
         write_content(&mut file).map_err(failed("write", temporary))?;
         file.set_permissions(Permissions::from_mode(rights.mode))
             .map_err(failed("change mode of", temporary))?;
-        file.sync_all().map_err(failed("sync", temporary))
+        match durability {
+            Durability::Now => file.sync_all().map_err(failed("sync", temporary)),
+            Durability::Later => Ok(()),
+        }
     }
 
     /// Makes one directory whose parent exists.
@@ -318,6 +450,7 @@ impl Root {
     ) -> Result<(), FileError> {
         let place = self.place(path)?;
         let temporary = temporary_beside(&place);
+        touched.begin(&temporary)?;
         if fs::symlink_metadata(&temporary).is_ok() {
             // Left by an interrupted run; it is empty unless someone else uses that name.
             fs::remove_dir(&temporary).map_err(failed("remove", &temporary))?;
@@ -327,20 +460,31 @@ impl Root {
             .create(&temporary)
             .map_err(failed("create", &temporary))?;
         self.set_rights_of(&temporary, rights)?;
-        rename_over(&temporary, &place)?;
-        touched.note(&place);
-        Ok(())
+        self.publish(path, touched)
     }
 
     /// Sets mode and owner of an existing directory; a link in its place is refused.
-    pub(crate) fn set_rights(&self, path: &Path, rights: Rights) -> Result<(), FileError> {
-        self.set_rights_of(&self.place(path)?, rights)
+    pub(crate) fn set_rights(
+        &self,
+        path: &Path,
+        rights: Rights,
+        touched: &mut Touched,
+    ) -> Result<(), FileError> {
+        let place = self.place(path)?;
+        touched.begin(&place)?;
+        self.set_rights_of(&place, rights)
     }
 
     /// Sets mode and owner of a file or directory; a link in its place is refused, and so is a file
     /// that has a second name, which may be somebody else's.
-    pub(crate) fn set_rights_of_any(&self, path: &Path, rights: Rights) -> Result<(), FileError> {
+    pub(crate) fn set_rights_of_any(
+        &self,
+        path: &Path,
+        rights: Rights,
+        touched: &mut Touched,
+    ) -> Result<(), FileError> {
         let place = self.place(path)?;
+        touched.begin(&place)?;
         // A device or pipe must not wait for its other end.
         let file = OpenOptions::new()
             .read(true)
@@ -387,6 +531,7 @@ impl Root {
         touched: &mut Touched,
     ) -> Result<(), FileError> {
         let (place, to) = (self.place(path)?, self.place(to)?);
+        touched.begin(&place)?;
         if fs::symlink_metadata(&to).is_ok() {
             let taken = io::Error::from(io::ErrorKind::AlreadyExists);
             return Err(failed("move something to", &to)(taken));
@@ -399,6 +544,7 @@ impl Root {
     /// Removes a file or link.
     pub(crate) fn remove_file(&self, path: &Path, touched: &mut Touched) -> Result<(), FileError> {
         let place = self.place(path)?;
+        touched.begin(&place)?;
         remove_if_there(&place)?;
         touched.note(&place);
         Ok(())
@@ -408,6 +554,7 @@ impl Root {
     /// another file system.
     pub(crate) fn remove_tree(&self, path: &Path, touched: &mut Touched) -> Result<(), FileError> {
         let place = self.place(path)?;
+        touched.begin(&place)?;
         match fs::symlink_metadata(&place) {
             Ok(metadata) if metadata.is_dir() => {
                 check_one_file_system(&place, parent_device(&place)?)?;
@@ -420,8 +567,14 @@ impl Root {
     }
 
     /// Writes into the file at `path`, which must be there; links are followed.
-    pub(crate) fn write_into(&self, path: &Path, content: &[u8]) -> Result<(), FileError> {
+    pub(crate) fn write_into(
+        &self,
+        path: &Path,
+        content: &[u8],
+        touched: &mut Touched,
+    ) -> Result<(), FileError> {
         let place = self.resolve(path)?;
+        touched.begin(&place)?;
         OpenOptions::new()
             .write(true)
             .truncate(true)
@@ -437,30 +590,92 @@ impl Root {
         touched: &mut Touched,
     ) -> Result<(), FileError> {
         let place = self.place(path)?;
+        touched.begin(&place)?;
         fs::remove_dir(&place).map_err(failed("remove", &place))?;
         touched.note(&place);
         Ok(())
     }
 }
 
-/// Folders whose entries changed, to be synced together.
+/// More files or folders of one file system than these are made durable all at once: each one's own
+/// sync may be a commit of the journal, while a sync of the whole waits for what others write too.
+pub(crate) const SYNCED_ONE_BY_ONE: usize = 32;
+
+/// Folders whose entries changed, to be synced together; and how many more effects there may be.
 #[derive(Debug, Default)]
-pub(crate) struct Touched(BTreeSet<PathBuf>);
+pub(crate) struct Touched {
+    folders: BTreeSet<PathBuf>,
+    /// Unlimited if absent.
+    effects_left: Option<usize>,
+}
 
 impl Touched {
+    /// No more than `effects` changes: then everything fails, as if the machine had lost power.
+    pub(crate) fn limited(effects: usize) -> Self {
+        Self {
+            folders: BTreeSet::new(),
+            effects_left: Some(effects),
+        }
+    }
+
+    /// Whether the limit has been met.
+    pub(crate) fn is_over(&self) -> bool {
+        self.effects_left == Some(0)
+    }
+
+    /// To be called before each change.
+    fn begin(&mut self, place: &Path) -> Result<(), FileError> {
+        match &mut self.effects_left {
+            Some(0) => Err(failed("change", place)(io::Error::other("interrupted"))),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
     fn note(&mut self, place: &Path) {
-        if let Some(parent) = place.parent() {
-            self.0.insert(parent.to_owned());
+        // Most often the same folder again: no copy of its name then.
+        if let Some(parent) = place
+            .parent()
+            .filter(|parent| !self.folders.contains(*parent))
+        {
+            self.folders.insert(parent.to_owned());
         }
     }
 
     /// Makes the names in the folders durable. A folder that has been removed since is skipped.
     pub(crate) fn sync(&mut self) -> Result<(), FileError> {
-        for folder in std::mem::take(&mut self.0) {
-            match File::open(&folder) {
-                Ok(file) => file.sync_all().map_err(failed("sync", &folder))?,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(failed("open", &folder)(error)),
+        let mut by_device = BTreeMap::<u64, Vec<(PathBuf, File)>>::new();
+        let mut whole = BTreeSet::new();
+        for place in std::mem::take(&mut self.folders) {
+            let folder = match File::open(&place) {
+                Ok(folder) => folder,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(failed("open", &place)(error)),
+            };
+            let metadata = folder.metadata().map_err(failed("examine", &place))?;
+            let device = metadata.dev();
+            if whole.contains(&device) {
+                continue;
+            }
+            let folders = by_device.entry(device).or_default();
+            folders.push((place, folder));
+            if folders.len() > SYNCED_ONE_BY_ONE {
+                whole.insert(device);
+            }
+        }
+        for (device, mut folders) in by_device {
+            if whole.contains(&device) {
+                if let Some((place, folder)) = folders.pop() {
+                    nix::unistd::syncfs(&folder)
+                        .map_err(|errno| failed("sync", &place)(errno.into()))?;
+                }
+                continue;
+            }
+            for (place, folder) in folders {
+                folder.sync_all().map_err(failed("sync", &place))?;
             }
         }
         Ok(())
@@ -480,12 +695,20 @@ fn components_reversed(path: &Path) -> Vec<OsString> {
     parts
 }
 
+const TEMPORARY: &str = ".cairn-tmp";
+
 /// One fixed name for each path: what an interrupted run leaves is replaced by the next.
 fn temporary_beside(place: &Path) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(place.file_name().unwrap_or_default());
-    name.push(".cairn-tmp");
+    name.push(TEMPORARY);
     place.with_file_name(name)
+}
+
+/// Whether the name is one that only files in the making have.
+pub(crate) fn is_temporary(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.starts_with(b".") && name.ends_with(TEMPORARY.as_bytes())
 }
 
 fn rename_over(temporary: &Path, place: &Path) -> Result<(), FileError> {

@@ -1,9 +1,11 @@
 //! One step of activation: what is planned, printed and done.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
 use crate::accounts::AccountsUpdate;
+use crate::etc::EtcSwitch;
 use crate::kernel::Setting;
 use crate::root::Rights;
 use crate::wrappers::WrapperProgram;
@@ -39,6 +41,22 @@ pub enum Step {
         /// What it says.
         target: PathBuf,
     },
+    /// Links in one folder where there is nothing yet.
+    MakeLinks {
+        /// The folder.
+        folder: PathBuf,
+        /// Names and what they say.
+        links: Vec<(OsString, PathBuf)>,
+    },
+    /// Links of earlier generations in one folder.
+    RemoveLinks {
+        /// The folder.
+        folder: PathBuf,
+        /// Their names.
+        names: Vec<OsString>,
+    },
+    /// `/etc` becomes another generation's.
+    SwitchEtc(EtcSwitch),
     /// A small file with the given content, made or replaced in one rename.
     Write {
         /// Where.
@@ -114,7 +132,7 @@ pub enum Step {
 impl Step {
     /// Whether it gives something to a user or group other than the superuser's.
     pub(crate) fn needs_accounts(&self) -> bool {
-        let others = |rights: &Rights| (rights.uid, rights.gid) != (0, 0);
+        let others = |rights: &Rights| !rights.is_root();
         match self {
             Self::MakeDirectory { rights, .. }
             | Self::SetRights { rights, .. }
@@ -125,6 +143,25 @@ impl Step {
                 programs.iter().any(|program| others(&program.rights))
             }
             _ => false,
+        }
+    }
+}
+
+/// Steps with more lines than these are logged in short.
+const LOGGED_LINES: usize = 8;
+
+impl Step {
+    /// The lines that are logged: a log has no room for thousands of links.
+    pub(crate) fn log_lines(&self) -> Vec<String> {
+        let (what, folder, count) = match self {
+            Self::MakeLinks { folder, links } => ("make", folder, links.len()),
+            Self::RemoveLinks { folder, names } => ("remove", folder, names.len()),
+            _ => return self.to_string().lines().map(str::to_owned).collect(),
+        };
+        if count > LOGGED_LINES {
+            vec![format!("{what} {count} links in {}", folder.display())]
+        } else {
+            self.to_string().lines().map(str::to_owned).collect()
         }
     }
 }
@@ -141,6 +178,14 @@ impl fmt::Display for Step {
             Self::Link { path, target } => {
                 write!(f, "link {} -> {}", path.display(), target.display())
             }
+            Self::MakeLinks { folder, links } => lines(f, links, |f, (name, target)| {
+                let (path, target) = (folder.join(name), target.display());
+                write!(f, "link {} -> {target}", path.display())
+            }),
+            Self::RemoveLinks { folder, names } => lines(f, names, |f, name| {
+                write!(f, "remove {}", folder.join(name).display())
+            }),
+            Self::SwitchEtc(switch) => write!(f, "{switch}"),
             Self::Write { path, rights, .. } => write!(f, "write {} {rights}", path.display()),
             Self::Copy {
                 path,
@@ -172,4 +217,18 @@ impl fmt::Display for Step {
             Self::Set { setting, value } => write!(f, "set {setting} to '{value}'"),
         }
     }
+}
+
+/// One line each, without an end of the last.
+fn lines<T>(
+    f: &mut fmt::Formatter<'_>,
+    items: &[T],
+    write: impl Fn(&mut fmt::Formatter<'_>, &T) -> fmt::Result,
+) -> fmt::Result {
+    items.iter().enumerate().try_for_each(|(index, item)| {
+        if index > 0 {
+            f.write_str("\n")?;
+        }
+        write(f, item)
+    })
 }

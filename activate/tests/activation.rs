@@ -12,146 +12,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cairn_activate::{Kernel, Mode, NoKernel, Outcome, Setting, run};
-use cairn_system::{SystemDescription, UserName};
+use cairn_system::UserName;
 use expect_test::{Expect, expect};
+use machine::{Machine, ONE, TWO, description, generations_of_all_kinds};
 
-/// A root with generations in its store.
-struct Machine {
-    root: tempfile::TempDir,
-}
-
-const ONE: &str = "/nix/store/00000000000000000000000000000001-system";
-const TWO: &str = "/nix/store/00000000000000000000000000000002-system";
-
-/// A description of little: `root` and `alice`, a shell, two `/etc` entries.
-fn description() -> SystemDescription {
-    SystemDescription::parse(
-        r#"{
-  "version": 1, "label": "test", "hostName": "box", "fileSystems": [], "services": [],
-  "users": [
-    { "name": "root", "uid": 0, "isSystemUser": true, "group": "root", "home": "/root",
-      "shell": "/bin/sh", "initialHashedPassword": "$6$root" },
-    { "name": "alice", "isSystemUser": false, "group": "users", "extraGroups": ["wheel"],
-      "description": "Alice", "home": "/home/alice", "createHome": true, "shell": "/bin/sh",
-      "hashedPassword": "$6$alice" },
-    { "name": "sshd", "isSystemUser": true, "group": "sshd", "home": "/var/empty",
-      "shell": "/bin/false" }
-  ],
-  "groups": [
-    { "name": "root", "gid": 0 }, { "name": "wheel", "gid": 1 }, { "name": "shadow", "gid": 42 },
-    { "name": "users", "gid": 100 }, { "name": "sshd" }
-  ],
-  "binSh": "/nix/store/b-bash/bin/sh", "usrBinEnv": "/nix/store/c-coreutils/bin/env",
-  "etc": [
-    { "target": "hosts", "source": "/nix/store/e-files/hosts" },
-    { "target": "ssh/sshd_config", "source": "/nix/store/e-files/sshd_config" },
-    { "target": "sudoers", "source": "/nix/store/e-files/sudoers",
-      "copy": { "mode": "0440", "user": "root", "group": "root" } }
-  ],
-  "directories": [
-    { "path": "/var/lib/private/sshd", "mode": "0750", "user": "sshd", "group": "sshd" }
-  ],
-  "wrappers": [
-    { "name": "su", "source": "/nix/store/s-shadow/bin/su", "mode": "4511", "user": "root",
-      "group": "root" }
-  ]
-}"#,
-    )
-    .unwrap()
-}
-
-impl Machine {
-    fn new() -> Self {
-        let machine = Self {
-            root: tempfile::tempdir().unwrap(),
-        };
-        for (path, content) in [
-            ("/nix/store/e-files/hosts", "127.0.0.1 localhost\n"),
-            ("/nix/store/e-files/sshd_config", "Port 22\n"),
-            ("/nix/store/e-files/sudoers", "root ALL=(ALL) ALL\n"),
-            ("/nix/store/s-shadow/bin/su", "\x7fELF su"),
-        ] {
-            machine.write(path, content);
-        }
-        machine
-    }
-
-    fn path(&self, path: &str) -> PathBuf {
-        self.root.path().join(path.trim_start_matches('/'))
-    }
-
-    fn write(&self, path: &str, content: &str) {
-        let path = self.path(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    }
-
-    fn read(&self, path: &str) -> String {
-        fs::read_to_string(self.path(path)).unwrap()
-    }
-
-    fn link(&self, path: &str) -> String {
-        let target = fs::read_link(self.path(path)).unwrap();
-        target.to_str().unwrap().to_owned()
-    }
-
-    fn mode(&self, path: &str) -> u32 {
-        let metadata = fs::symlink_metadata(self.path(path)).unwrap();
-        metadata.permissions().mode() & 0o7777
-    }
-
-    fn exists(&self, path: &str) -> bool {
-        fs::symlink_metadata(self.path(path)).is_ok()
-    }
-
-    /// Installs a generation: its description and its `etc` tree.
-    fn install(&self, toplevel: &str, description: &SystemDescription) {
-        let text = serde_json::to_string(description).unwrap();
-        self.write(&format!("{toplevel}/system.json"), &text);
-        for entry in &description.etc {
-            let link = self.path(&format!("{toplevel}/etc/{}", entry.target));
-            fs::create_dir_all(link.parent().unwrap()).unwrap();
-            if fs::symlink_metadata(&link).is_err() {
-                symlink(&entry.source, &link).unwrap();
-            }
-        }
-    }
-
-    fn run(&self, toplevel: &str) -> Outcome {
-        run(
-            self.root.path(),
-            Path::new(toplevel),
-            Mode::Apply,
-            &NoKernel,
-        )
-        .unwrap()
-    }
-
-    /// Activates and checks that nothing fails and that a second run plans nothing.
-    fn activate(&self, toplevel: &str) -> String {
-        let outcome = self.run(toplevel);
-        assert_eq!(outcome.failures, []);
-        let again = self.run(toplevel);
-        assert_eq!(again.plan.to_string(), "");
-        assert_eq!(again.failures, []);
-        assert_no_temporaries(self.root.path());
-        outcome.plan.to_string()
-    }
-}
-
-fn assert_no_temporaries(folder: &Path) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let entry = entry.unwrap();
-        let name = entry.file_name().to_string_lossy().into_owned();
-        assert!(!name.ends_with(".cairn-tmp"), "{name} is left");
-        if entry.file_type().unwrap().is_dir() {
-            assert_no_temporaries(&entry.path());
-        }
-    }
-}
+mod machine;
 
 /// What failed, one a line.
 fn failures(outcome: &Outcome) -> String {
@@ -178,52 +46,52 @@ fn a_fresh_root() {
     check(
         &plan,
         &expect![[r#"
-        make directory /bin 0755 0:0
-        make directory /etc 0755 0:0
-        make directory /home 0755 0:0
-        make directory /nix/var 0755 0:0
-        make directory /nix/var/nix 0755 0:0
-        make directory /nix/var/nix/gcroots 0755 0:0
-        make directory /nix/var/nix/profiles 0755 0:0
-        make directory /root 0700 0:0
-        make directory /run 0755 0:0
-        make directory /run/lock 0755 0:0
-        make directory /run/wrappers 0755 0:0
-        make directory /tmp 1777 0:0
-        make directory /usr 0755 0:0
-        make directory /usr/bin 0755 0:0
-        make directory /var 0755 0:0
-        make directory /var/cache 0755 0:0
-        make directory /var/empty 0555 0:0
-        make directory /var/lib 0755 0:0
-        make directory /var/lib/nixos 0755 0:0
-        make directory /var/log 0755 0:0
-        make directory /var/spool 0755 0:0
-        make directory /var/tmp 1777 0:0
-        write /var/lib/nixos/uid-map /var/lib/nixos/gid-map /etc/group /etc/gshadow /etc/passwd /etc/shadow /var/lib/nixos/declarative-groups /var/lib/nixos/declarative-users: add group 'root' (0), add group 'wheel' (1), add group 'shadow' (42), add group 'users' (100), add group 'sshd' (999), add user 'root' (0), add user 'alice' (1000), add user 'sshd' (999)
-        make directory /home/alice 0700 1000:100
-        make directory /var/lib/private 0755 0:0
-        make directory /var/lib/private/sshd 0750 999:999
-        link /etc/static -> /nix/store/00000000000000000000000000000001-system/etc
-        link /etc/hosts -> /etc/static/hosts
-        make directory /etc/ssh 0755 0:0
-        link /etc/ssh/sshd_config -> /etc/static/ssh/sshd_config
-        copy /etc/sudoers from /nix/store/e-files/sudoers 0440 0:0
-        write /etc/.clean 0644 0:0
-        link /var/run -> /run
-        link /var/lock -> /run/lock
-        link /etc/mtab -> /proc/mounts
-        link /nix/var/nix/gcroots/profiles -> /nix/var/nix/profiles
-        link /nix/var/nix/gcroots/current-system -> /run/current-system
-        link /nix/var/nix/gcroots/booted-system -> /run/booted-system
-        link /bin/sh -> /nix/store/b-bash/bin/sh
-        link /usr/bin/env -> /nix/store/c-coreutils/bin/env
-        write /etc/NIXOS 0644 0:0
-        write /etc/machine-id with a new identity
-        install wrappers in /run/wrappers/wrappers.0: su (4511 0:0)
-        link /run/current-system -> /nix/store/00000000000000000000000000000001-system
-        link /run/booted-system -> /nix/store/00000000000000000000000000000001-system
-    "#]],
+            make directory /bin 0755 0:0
+            make directory /etc 0755 0:0
+            make directory /home 0755 0:0
+            make directory /nix/var 0755 0:0
+            make directory /nix/var/nix 0755 0:0
+            make directory /nix/var/nix/gcroots 0755 0:0
+            make directory /nix/var/nix/profiles 0755 0:0
+            make directory /root 0700 0:0
+            make directory /run 0755 0:0
+            make directory /run/lock 0755 0:0
+            make directory /run/wrappers 0755 0:0
+            make directory /tmp 1777 0:0
+            make directory /usr 0755 0:0
+            make directory /usr/bin 0755 0:0
+            make directory /var 0755 0:0
+            make directory /var/cache 0755 0:0
+            make directory /var/empty 0555 0:0
+            make directory /var/lib 0755 0:0
+            make directory /var/lib/nixos 0755 0:0
+            make directory /var/log 0755 0:0
+            make directory /var/spool 0755 0:0
+            make directory /var/tmp 1777 0:0
+            write /var/lib/nixos/uid-map /var/lib/nixos/gid-map /etc/group /etc/gshadow /etc/passwd /etc/shadow /var/lib/nixos/declarative-groups /var/lib/nixos/declarative-users: add group 'root' (0), add group 'wheel' (1), add group 'shadow' (42), add group 'users' (100), add group 'sshd' (999), add user 'root' (0), add user 'alice' (1000), add user 'sshd' (999)
+            make directory /home/alice 0700 1000:100
+            make directory /var/lib/private 0755 0:0
+            make directory /var/lib/private/sshd 0750 999:999
+            write /etc/.clean 0644 0:0
+            make directory /etc/ssh 0755 0:0
+            link /etc/hosts -> /etc/static/hosts
+            link /etc/ssh/sshd_config -> /etc/static/ssh/sshd_config
+            link /etc/static -> /nix/store/00000000000000000000000000000001-system/etc
+            copy /etc/sudoers from /nix/store/e-files/sudoers 0440 0:0
+            link /var/run -> /run
+            link /var/lock -> /run/lock
+            link /etc/mtab -> /proc/mounts
+            link /nix/var/nix/gcroots/profiles -> /nix/var/nix/profiles
+            link /nix/var/nix/gcroots/current-system -> /run/current-system
+            link /nix/var/nix/gcroots/booted-system -> /run/booted-system
+            link /bin/sh -> /nix/store/b-bash/bin/sh
+            link /usr/bin/env -> /nix/store/c-coreutils/bin/env
+            write /etc/NIXOS 0644 0:0
+            write /etc/machine-id with a new identity
+            install wrappers in /run/wrappers/wrappers.0: su (4511 0:0)
+            link /run/current-system -> /nix/store/00000000000000000000000000000001-system
+            link /run/booted-system -> /nix/store/00000000000000000000000000000001-system
+        "#]],
     );
 }
 
@@ -307,6 +175,7 @@ fn the_next_generation() {
         target: "ssh".to_owned(),
         source: "/nix/store/e-files".to_owned(),
         copy: None,
+        direct: false,
     });
     two.users.retain(|user| user.name.as_str() != "sshd");
     two.groups.retain(|group| group.name.as_str() != "sshd");
@@ -334,22 +203,22 @@ fn the_next_generation() {
     check(
         &machine.activate(ONE),
         &expect![[r#"
-        write /etc/group /etc/gshadow /etc/passwd /etc/shadow /var/lib/nixos/declarative-groups /var/lib/nixos/declarative-users: add group 'sshd' (999), add user 'sshd' (999)
-        link /etc/static -> /nix/store/00000000000000000000000000000001-system/etc
-        remove /etc/ssh
-        make directory /etc/ssh 0755 0:0
-        link /etc/ssh/sshd_config -> /etc/static/ssh/sshd_config
-        copy /etc/sudoers from /nix/store/e-files/sudoers 0440 0:0
-        write /etc/.clean 0644 0:0
-        install wrappers in /run/wrappers/wrappers.0: su (4511 0:0)
-        link /run/current-system -> /nix/store/00000000000000000000000000000001-system
-    "#]],
+            write /etc/group /etc/gshadow /etc/passwd /etc/shadow /var/lib/nixos/declarative-groups /var/lib/nixos/declarative-users: add group 'sshd' (999), add user 'sshd' (999)
+            write /etc/.clean 0644 0:0
+            link /etc/static -> /nix/store/00000000000000000000000000000001-system/etc
+            copy /etc/sudoers from /nix/store/e-files/sudoers 0440 0:0
+            remove /etc/ssh
+            make directory /etc/ssh 0755 0:0
+            link /etc/ssh/sshd_config -> /etc/static/ssh/sshd_config
+            install wrappers in /run/wrappers/wrappers.0: su (4511 0:0)
+            link /run/current-system -> /nix/store/00000000000000000000000000000001-system
+        "#]],
     );
     assert!(machine.read("/etc/passwd").contains("sshd:x:999:999:"));
 }
 
 #[test]
-fn what_is_not_ours_is_kept() {
+fn what_is_not_ours_is_never_touched() {
     let machine = Machine::new();
     machine.write("/etc/hosts", "mine\n");
     machine.write("/etc/sudoers", "mine too\n");
@@ -357,17 +226,29 @@ fn what_is_not_ours_is_kept() {
     machine.write("/etc/other", "other\n");
     symlink("/dev/null", machine.path("/etc/ssh/sshd_config")).unwrap();
     machine.install(ONE, &description());
-    machine.activate(ONE);
-    assert_eq!(machine.read("/etc/hosts.before-cairn"), "mine\n");
-    assert_eq!(machine.read("/etc/sudoers.before-cairn"), "mine too\n");
-    assert_eq!(
-        machine.link("/etc/ssh/sshd_config.before-cairn"),
-        "/dev/null"
+    let outcome = machine.run(ONE);
+    check(
+        &failures(&outcome),
+        &expect![[r#"
+            cannot make /etc/hosts: '/etc/hosts' is in the way and not Cairn's; move it away, and activate again
+            cannot make /etc/ssh/sshd_config: '/etc/ssh/sshd_config' is in the way and not Cairn's; move it away, and activate again
+            cannot make /etc/sudoers: '/etc/sudoers' is in the way and not Cairn's; move it away, and activate again
+        "#]],
     );
+    assert_eq!(machine.read("/etc/hosts"), "mine\n");
+    assert_eq!(machine.read("/etc/sudoers"), "mine too\n");
+    assert_eq!(machine.link("/etc/ssh/sshd_config"), "/dev/null");
+    // The rest is there, and what is in the way does not become ours by that.
+    assert_eq!(machine.link("/run/current-system"), ONE);
+    assert!(!machine.exists("/etc/.clean"));
+    for path in ["/etc/hosts", "/etc/sudoers", "/etc/ssh/sshd_config"] {
+        fs::remove_file(machine.path(path)).unwrap();
+    }
+    machine.activate(ONE);
     assert_eq!(machine.read("/etc/ssh/ssh_host_key"), "secret\n");
     assert_eq!(machine.read("/etc/other"), "other\n");
 
-    // A copy that was changed by hand and is no longer described stays.
+    // A copy that was changed by hand and is no longer described stays, and is the user's then.
     let sudoers = machine.path("/etc/sudoers");
     fs::set_permissions(&sudoers, fs::Permissions::from_mode(0o640)).unwrap();
     fs::write(&sudoers, "changed\n").unwrap();
@@ -376,20 +257,80 @@ fn what_is_not_ours_is_kept() {
     machine.install(TWO, &two);
     machine.activate(TWO);
     assert_eq!(machine.read("/etc/sudoers"), "changed\n");
-
-    // A second file in the way has no name left to be kept under: reported, the rest goes on.
-    fs::remove_file(machine.path("/etc/hosts")).unwrap();
-    machine.write("/etc/hosts", "mine again\n");
-    let outcome = machine.run(ONE);
     check(
-        &failures(&outcome),
+        &failures(&machine.run(ONE)),
         &expect![[r#"
-            cannot make /etc/hosts: cannot replace '/etc/hosts', which is not Cairn's: '/etc/hosts.before-cairn' is taken; remove one of them
-            cannot make /etc/sudoers: cannot replace '/etc/sudoers', which is not Cairn's: '/etc/sudoers.before-cairn' is taken; remove one of them
+            cannot make /etc/sudoers: '/etc/sudoers' is in the way and not Cairn's; move it away, and activate again
         "#]],
     );
-    assert_eq!(machine.read("/etc/hosts"), "mine again\n");
-    assert_eq!(machine.link("/run/current-system"), ONE);
+    assert_eq!(machine.read("/etc/sudoers"), "changed\n");
+}
+
+#[test]
+fn entries_change_their_kind() {
+    let machine = Machine::new();
+    let (one, two) = generations_of_all_kinds();
+    machine.install(ONE, &one);
+    machine.install(TWO, &two);
+    machine.activate(ONE);
+    check(
+        &machine.activate(TWO),
+        &expect![[r#"
+            write /etc/group /etc/gshadow /etc/passwd /etc/shadow /var/lib/nixos/declarative-users: change group 'wheel', remove user 'alice'
+            write /etc/.clean 0644 0:0
+            remove /etc/copy-folder
+            remove /etc/direct-folder
+            remove /etc/folder-copy/below
+            remove /etc/gone
+            link /etc/copy-link -> /etc/static/copy-link
+            link /etc/direct-link -> /etc/static/direct-link
+            link /etc/static -> /nix/store/00000000000000000000000000000002-system/etc
+            copy /etc/link-copy from /nix/store/e-files/sudoers 0600 0:0
+            link /etc/link-direct -> /nix/store/e-files/sudoers
+            remove /etc/link-folder
+            make directory /etc/copy-folder 0755 0:0
+            make directory /etc/direct-folder 0755 0:0
+            make directory /etc/link-folder 0755 0:0
+            make directory /etc/link-folder/deep 0755 0:0
+            link /etc/copy-folder/below -> /etc/static/copy-folder/below
+            link /etc/link-folder/deep/er -> /nix/store/e-files/sudoers
+            copy /etc/direct-folder/below from /nix/store/e-files/sudoers 0600 0:0
+            remove directory /etc/folder-copy
+            copy /etc/folder-copy from /nix/store/e-files/sudoers 0600 0:0
+            write /etc/.clean 0644 0:0
+            install wrappers in /run/wrappers/wrappers.1:
+            link /run/current-system -> /nix/store/00000000000000000000000000000002-system
+        "#]],
+    );
+    check(
+        &machine.activate(ONE),
+        &expect![[r#"
+        write /etc/group /etc/gshadow /etc/passwd /etc/shadow /var/lib/nixos/declarative-users: change group 'wheel', add user 'alice' (1000)
+        write /etc/.clean 0644 0:0
+        remove /etc/direct-folder/below
+        remove /etc/folder-copy
+        remove /etc/link-folder/deep/er
+        link /etc/link-copy -> /etc/static/link-copy
+        link /etc/link-direct -> /etc/static/link-direct
+        link /etc/static -> /nix/store/00000000000000000000000000000001-system/etc
+        copy /etc/copy-link from /nix/store/e-files/hosts 0600 0:0
+        link /etc/direct-link -> /nix/store/e-files/hosts
+        link /etc/gone -> /nix/store/e-files/hosts
+        remove /etc/copy-folder/below
+        make directory /etc/folder-copy 0755 0:0
+        remove directory /etc/copy-folder
+        copy /etc/copy-folder from /nix/store/e-files/hosts 0600 0:0
+        remove directory /etc/direct-folder
+        link /etc/direct-folder -> /nix/store/e-files/hosts
+        copy /etc/folder-copy/below from /nix/store/e-files/hosts 0600 0:0
+        remove directory /etc/link-folder/deep
+        remove directory /etc/link-folder
+        link /etc/link-folder -> /etc/static/link-folder
+        write /etc/.clean 0644 0:0
+        install wrappers in /run/wrappers/wrappers.0: su (4511 0:0)
+        link /run/current-system -> /nix/store/00000000000000000000000000000001-system
+    "#]],
+    );
 }
 
 #[test]
@@ -417,6 +358,7 @@ fn bad_entries_fail_alone() {
         target: target.to_owned(),
         source: source.to_owned(),
         copy: None,
+        direct: false,
     };
     one.etc
         .push(entry("../outside", "/nix/store/e-files/hosts"));
@@ -448,8 +390,8 @@ fn bad_entries_fail_alone() {
             cannot make directory '/var/lib/private/sshd': there is no user 'sshd'; define users.users.sshd
             cannot make /etc/../outside: not a plain path relative to /etc
             cannot make /etc/passwd: activation itself makes this file
-            cannot make /etc/hosts/below: '/etc/hosts' is an entry itself, and cannot hold others
             cannot make /etc/gone: there is no group 'nobodies'; define users.groups.nobodies
+            cannot make /etc/hosts/below: '/etc/hosts' is an entry itself, and cannot hold others
             cannot make wrapper 'su': 'cap_fly' is not a capability; see capabilities(7), names are like cap_net_raw
         "#]],
     );

@@ -63,7 +63,9 @@ let
           default = "symlink";
           example = "0440";
           description = ''
-            `symlink`, or permission bits in octal: then the file is copied, and not linked to.
+            `symlink`, a link through {file}`/etc/static` that changes at one moment with all others;
+            `direct-symlink`, a link to the source itself, for programs that look at what a link says;
+            or permission bits in octal: then the file is copied, and not linked to.
           '';
         };
         user = mkOption {
@@ -104,7 +106,8 @@ let
       copy = {
         inherit (entry) mode user group;
       };
-    };
+    }
+    // lib.optionalAttrs (entry.mode == "direct-symlink") { direct = true; };
 in
 {
   options = {
@@ -123,6 +126,23 @@ in
       '';
     };
 
+    system.etc.overlay.enable = mkOption {
+      type = types.bool;
+      default = false;
+      description = ''
+        Whether {file}`/etc` is a mount over the system's files. It is not supported: the links of
+        {file}`/etc` change at one moment as they are.
+      '';
+    };
+
+    system.etc.overlay.mutable = mkOption {
+      type = types.bool;
+      default = true;
+      description = ''
+        Whether such a mount may be written to. It is not supported, and has no effect.
+      '';
+    };
+
     system.build.etc = mkOption {
       type = types.package;
       internal = true;
@@ -132,10 +152,19 @@ in
   };
 
   config = {
-    assertions = map (entry: {
-      assertion = entry.uid == null && entry.gid == null;
-      message = ''environment.etc."${entry.target}": uid and gid are not supported; name user and group.'';
-    }) entries;
+    assertions =
+      map (entry: {
+        assertion = entry.uid == null && entry.gid == null;
+        message = ''environment.etc."${entry.target}": uid and gid are not supported; name user and group.'';
+      }) entries
+      ++ [
+        {
+          assertion = !config.system.etc.overlay.enable;
+          message = ''
+            system.etc.overlay.enable is not supported: leave it off. What environment.etc says changes
+            at one moment without it, and what is there by hand is never touched.'';
+        }
+      ];
     system.description.etc = map describe entries;
     system.build.etc = pkgs.build "etc" {
       name = "etc";

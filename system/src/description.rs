@@ -80,6 +80,9 @@ pub struct EtcEntry {
     /// A copy with these rights instead of a link through `/etc/static`.
     #[serde(default)]
     pub copy: Option<CopyMode>,
+    /// A link to the source itself and not through `/etc/static`.
+    #[serde(default)]
+    pub direct: bool,
 }
 
 /// Rights of a copied `/etc` file.
