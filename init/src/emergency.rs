@@ -26,6 +26,9 @@ const HASTY_SHELLS: u32 = 3;
 /// Used until the description is read.
 const DEFAULT_DELAY: Duration = Duration::from_secs(30);
 
+/// The longest delay of a boot on trial: the report is kept where the disk can be written.
+const TRIAL_DELAY: Duration = Duration::from_secs(5);
+
 /// What is allowed and wanted after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
@@ -35,6 +38,8 @@ pub struct Policy {
     pub panic: bool,
     /// Time between the report and the restart.
     pub delay: Duration,
+    /// The boot is on trial: the restart leads to the last good generation.
+    pub trial: bool,
 }
 
 impl Default for Policy {
@@ -43,6 +48,21 @@ impl Default for Policy {
             shell: false,
             panic: false,
             delay: DEFAULT_DELAY,
+            trial: false,
+        }
+    }
+}
+
+impl Policy {
+    /// The same for a boot on trial, where nobody needs to be there: a shell only if the command
+    /// line asks for one, and no long delay.
+    #[must_use]
+    pub fn on_trial(self, shell_on_fail: bool) -> Self {
+        Self {
+            shell: shell_on_fail,
+            delay: self.delay.min(TRIAL_DELAY),
+            trial: true,
+            ..self
         }
     }
 }
@@ -139,7 +159,9 @@ fn why_no_shell(policy: Policy, shells: &Shells) -> String {
     if policy.panic {
         return "boot.panic_on_fail is set".to_owned();
     }
-    let why = if !policy.shell {
+    let why = if !policy.shell && policy.trial {
+        "the generation is on trial, and boot.shell_on_fail is not on the kernel's command line"
+    } else if !policy.shell {
         shells.forbidden
     } else if shells.program().is_none() {
         shells.missing
@@ -194,11 +216,27 @@ pub fn leave(policy: Policy) -> ! {
     if policy.panic {
         panic_kernel();
     }
+    if policy.trial {
+        keep_log_in_firmware();
+        tell(&[
+            "the last good generation is started after the restart, or this one tried again"
+                .to_owned(),
+        ]);
+    }
     if !policy.delay.is_zero() {
         tell(&[format!("restart in {} s", policy.delay.as_secs())]);
         std::thread::sleep(policy.delay);
     }
     restart()
+}
+
+/// Asks the kernel to keep its log over the restart, in the memory that some firmware has for it
+/// (`pstore`): it does so after a panic anyway.
+pub fn keep_log_in_firmware() {
+    const PARAMETER: &str = "/sys/module/printk/parameters/always_kmsg_dump";
+    if let Err(error) = fs::write(PARAMETER, "Y") {
+        log::debug!("the firmware does not keep the log: cannot write {PARAMETER}: {error}");
+    }
 }
 
 fn panic_kernel() {
@@ -228,6 +266,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_trial_has_a_shell_only_by_order_and_no_long_delay() {
+        let allowed = Policy {
+            shell: true,
+            ..Policy::default()
+        };
+        let on_trial = allowed.on_trial(false);
+        assert!(on_trial.trial && !on_trial.shell);
+        assert_eq!(on_trial.delay, Duration::from_secs(5));
+        assert!(Policy::default().on_trial(true).shell);
+    }
+
+    #[test]
     fn the_reason_for_no_shell() {
         let shells = |program: &str| Shells {
             programs: vec!["/nonexistent/sh".into(), program.into()],
@@ -239,6 +289,7 @@ mod tests {
             shell,
             panic,
             delay: Duration::ZERO,
+            trial: false,
         };
         for (policy, program, why) in [
             (policy(true, true), "/", "boot.panic_on_fail is set"),
@@ -252,6 +303,12 @@ mod tests {
                 policy(true, false),
                 "/",
                 "no emergency shell: the console gives it no input",
+            ),
+            (
+                policy(true, false).on_trial(false),
+                "/",
+                "no emergency shell: the generation is on trial, and boot.shell_on_fail is not on \
+                 the kernel's command line",
             ),
         ] {
             assert_eq!(why_no_shell(policy, &shells(program)), why);

@@ -6,6 +6,7 @@
 //! | `/nix/store/<toplevel>/init` | stage 2, which ends by executing core |
 //! | `…/cairn-core` | core: PID 1 of the running system |
 //! | `…/cairn-supervisor` | the supervisor, core's child |
+//! | `@cairn-guard` | restarts the machine when a boot on trial hangs; stage 1's child |
 //! | `…/modprobe` | loads modules for the kernel, for devices that come, and for people |
 //! | `<toplevel>/activate` | activation of the toplevel that it lies in; `--dry-run` prints the plan |
 //!
@@ -17,12 +18,14 @@ mod autoload;
 mod clock;
 mod core;
 mod emergency;
+mod guard;
 mod modprobe;
 mod probe;
 mod role;
 mod stage1;
 mod stage2;
 mod supervisor;
+mod trial_report;
 
 use std::process::ExitCode;
 
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Ok(Role::Core { toplevel }) => core::run(&toplevel),
         Ok(Role::Supervisor { toplevel }) => supervisor::run(&toplevel),
         Ok(Role::Activate { toplevel, mode }) => stage2::activation::run(&toplevel, mode),
+        Ok(Role::Guard) => guard::run(),
         Ok(Role::Modprobe { arguments }) => modprobe::run(&arguments),
         Err(usage) => {
             eprintln!("cairn-init: {usage}");

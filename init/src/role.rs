@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 /// Where toplevels live; anything else named `init` is not stage 2.
 const STORE: &str = "/nix/store";
 
+/// The guard's name. The `@` spares it when the initrd's processes are ended.
+pub const GUARD: &str = "@cairn-guard";
+
 /// One of the programs in this binary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Role {
@@ -26,6 +29,8 @@ pub enum Role {
         /// The generation whose `system.json` says what to run.
         toplevel: PathBuf,
     },
+    /// What restarts a machine whose boot is on trial and hangs.
+    Guard,
     /// What loads modules.
     Modprobe {
         /// Options, names and aliases.
@@ -47,6 +52,7 @@ impl Role {
         match self {
             Self::Stage1 | Self::Stage2 { .. } | Self::Core { .. } => c"init",
             Self::Supervisor { .. } => c"supervisor",
+            Self::Guard => c"@guard",
             Self::Modprobe { .. } => c"modprobe",
             Self::Activate { .. } => c"activate",
         }
@@ -93,6 +99,7 @@ pub fn of(arguments: &[OsString]) -> Result<Role, UsageError> {
         Some("init") if path.starts_with(STORE) => parent(path)
             .map(|toplevel| Role::Stage2 { toplevel })
             .ok_or_else(|| unknown(name)),
+        Some(GUARD) => Ok(Role::Guard),
         Some("modprobe") => Ok(Role::Modprobe {
             arguments: rest.to_vec(),
         }),
@@ -156,6 +163,7 @@ mod tests {
             (&["/nix/store/abc-x/init"], c"init"),
             (&["cairn-core", "/x"], c"init"),
             (&["cairn-supervisor", "/x"], c"supervisor"),
+            (&["@cairn-guard"], c"@guard"),
             (&["/sbin/modprobe", "-q"], c"modprobe"),
             (&["/x/activate"], c"activate"),
         ] {

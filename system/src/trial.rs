@@ -28,3 +28,43 @@ pub const JUDGED: &str = "/run/cairn/trial-judged";
 
 /// The file of problems, absolute; a line each.
 pub const PROBLEMS: &str = "/run/cairn/boot-problems";
+
+/// The folder of what is known of booted entries, below the root.
+pub const BOOTS: &str = "var/lib/cairn/boots";
+
+/// The file in [`BOOTS`] in which a trial that ends before it is judged leaves its last words: a
+/// line with the reason, then the end of the log. None if no entry is called so: what comes from
+/// the kernel's command line must not lead out of the folder.
+#[must_use]
+pub fn report_file(entry: &str) -> Option<String> {
+    is_entry(entry).then(|| format!("{entry}.report"))
+}
+
+/// Whether this can be the id of a boot entry, and be part of a file's name: a number, and maybe
+/// the name of a specialisation after a hyphen.
+#[must_use]
+pub fn is_entry(text: &str) -> bool {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let rest = text.get(digits..).unwrap_or_default();
+    digits > 0
+        && text.len() <= 200
+        && (rest.is_empty() || (rest.starts_with('-') && rest.len() > 1))
+        && !rest.contains(['/', '\0', '\n'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_names_of_files() {
+        for good in ["1", "13-debug", "13-..", "7-a b"] {
+            assert_eq!(report_file(good), Some(format!("{good}.report")));
+        }
+        for bad in [
+            "", "debug", "..", "-1", "13-", "13/x", "13-../x", "13-\0", "13debug",
+        ] {
+            assert_eq!(report_file(bad), None, "{bad}");
+        }
+    }
+}

@@ -168,12 +168,29 @@ fn health_checks_are_oneshots_with_a_timeout() {
             r#"{{ "name": "health-web", "process": {{ "argv": ["/x"] }}, "wantedAtBoot": false, {fields} }},"#
         )
     };
-    check("", &expect!["cannot use system.json: health check 'web' is the service 'health-web', which is not defined"]);
-    check(&service(r#""kind": "simple""#), &expect!["cannot use system.json: health check 'web' is the service 'health-web', which is no oneshot"]);
-    check(&service(r#""kind": "oneshot""#), &expect!["cannot use system.json: health check 'web' is the service 'health-web', which has no start timeout, and could hang for ever"]);
+    check(
+        "",
+        &expect![
+            "cannot use system.json: health check 'web' is the service 'health-web', which is not defined"
+        ],
+    );
+    check(
+        &service(r#""kind": "simple""#),
+        &expect![
+            "cannot use system.json: health check 'web' is the service 'health-web', which is no oneshot"
+        ],
+    );
+    check(
+        &service(r#""kind": "oneshot""#),
+        &expect![
+            "cannot use system.json: health check 'web' is the service 'health-web', which has no start timeout, and could hang for ever"
+        ],
+    );
     check(
         &service(r#""kind": "oneshot", "startTimeoutMs": 1000"#),
-        &expect![[r#"[HealthCheck { name: ServiceName("web"), service: ServiceName("health-web"), need: Required }]"#]],
+        &expect![[
+            r#"[HealthCheck { name: ServiceName("web"), service: ServiceName("health-web"), need: Required }]"#
+        ]],
     );
 }
 

@@ -37,6 +37,12 @@ pub const VIRTUAL_MACHINE: &[&str] = &[
     "uhci_hcd",
     "usb_storage",
     "uas",
+    // Watchdogs, and what keeps the log of a trial that fails.
+    "i6300esb",
+    "iTCO_wdt",
+    "wdat_wdt",
+    "softdog",
+    "efi_pstore",
 ];
 
 /// What a machine of any make may boot from: a stick, a disc, a disk.
@@ -133,6 +139,14 @@ pub const ANY_HARDWARE: &[&str] = &[
     "surface_aggregator",
     "surface_hid",
     "surface_kbd",
+    // Watchdogs, and what keeps the log of a trial that fails.
+    "iTCO_wdt",
+    "sp5100_tco",
+    "wdat_wdt",
+    "hpwdt",
+    "i6300esb",
+    "softdog",
+    "efi_pstore",
     // Hypervisors.
     "virtio_pci",
     "virtio_mmio",

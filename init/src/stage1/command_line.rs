@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use cairn_system::Device;
+use cairn_system::{Device, trial};
 
 /// One word: `key` or `key=value`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +83,17 @@ pub enum Breakpoint {
     Mounts,
 }
 
+/// A boot on trial: nobody may be there, and the last good generation is a restart away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trial {
+    /// The boot entry: a generation's number, maybe with a specialisation: `13-debug`.
+    pub entry: String,
+    /// From the kernel's start until it must have been judged.
+    pub timeout: Duration,
+    /// Whether a watchdog may be armed.
+    pub watchdog: bool,
+}
+
 /// What the command line asks of stage 1.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Orders {
@@ -106,6 +117,8 @@ pub struct Orders {
     pub trace: bool,
     /// `boot.debug1…`.
     pub breakpoint: Option<Breakpoint>,
+    /// `cairn.trial=`, and what belongs to it.
+    pub trial: Option<Trial>,
     /// Words that were not understood, as warnings.
     pub warnings: Vec<String>,
 }
@@ -118,7 +131,29 @@ impl Orders {
         for word in words {
             orders.obey(word);
         }
+        orders.trial = orders.read_trial(words);
         orders
+    }
+
+    fn read_trial(&mut self, words: &[Word]) -> Option<Trial> {
+        let last = |key: &str| words.iter().rev().find(|word| word.key == key);
+        let value = |key: &str| last(key)?.value.as_deref();
+        let entry = value(trial::TRIAL_PARAMETER).filter(|entry| !entry.is_empty())?;
+        let seconds = match last(trial::TIMEOUT_PARAMETER) {
+            None => trial::DEFAULT_TIMEOUT_SECONDS,
+            Some(word) => match word.value.as_deref().unwrap_or_default().parse() {
+                Ok(seconds) => seconds,
+                Err(_) => {
+                    self.misunderstood(word, "a number of seconds");
+                    trial::DEFAULT_TIMEOUT_SECONDS
+                }
+            },
+        };
+        Some(Trial {
+            entry: entry.to_owned(),
+            timeout: Duration::from_secs(seconds.into()),
+            watchdog: value(trial::WATCHDOG_PARAMETER) != Some("0"),
+        })
     }
 
     fn obey(&mut self, word: &Word) {
@@ -238,13 +273,36 @@ mod tests {
     }
 
     #[test]
+    fn a_trial_has_a_time() {
+        let check = |line: &str, expected: &Expect| {
+            expected.assert_eq(&format!("{:?}", orders(line).trial));
+        };
+        check("cairn.generation=13", &expect!["None"]);
+        check("cairn.trial=", &expect!["None"]);
+        check(
+            "cairn.trial=13-debug",
+            &expect![[r#"Some(Trial { entry: "13-debug", timeout: 300s, watchdog: true })"#]],
+        );
+        check(
+            "cairn.trial_timeout=60 cairn.trial=13 cairn.trial_watchdog=0",
+            &expect![[r#"Some(Trial { entry: "13", timeout: 60s, watchdog: false })"#]],
+        );
+        check(
+            "cairn.trial=13 cairn.trial_timeout=-1",
+            &expect![[r#"Some(Trial { entry: "13", timeout: 300s, watchdog: true })"#]],
+        );
+    }
+
+    #[test]
     fn what_is_not_understood_is_said() {
-        let orders = orders("root=gpt-auto rootdelay=x root=WWN=5");
+        let orders =
+            orders("root=gpt-auto rootdelay=x root=WWN=5 cairn.trial=1 cairn.trial_timeout=soon");
         assert_eq!(orders.root, None);
         expect![[r#"
             root=gpt-auto is ignored: LABEL=, UUID=, PARTLABEL=, PARTUUID= or a path in /dev is known
             rootdelay=x is ignored: it is not a number of seconds
-            root= is ignored: 'WWN=5' is not a device; LABEL=, UUID=, PARTLABEL=, PARTUUID= or a path are known"#]]
+            root= is ignored: 'WWN=5' is not a device; LABEL=, UUID=, PARTLABEL=, PARTUUID= or a path are known
+            cairn.trial_timeout=soon is ignored: it is not a number of seconds"#]]
         .assert_eq(&orders.warnings.join("\n"));
     }
 

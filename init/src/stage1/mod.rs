@@ -7,10 +7,11 @@
 //! ```
 //!
 //! A failure at any point ends in a report, then in a shell or a restart (`emergency`).
-//! Everything waits on events, with a deadline.
+//! Everything waits on events, with a deadline. A boot on trial has a `guard` besides.
 //!
 //! Invariants: PID 1 does not panic, does not exit, and waits for no machine without a deadline;
-//! nothing is written to a device but by `fsck` and by the file systems that are mounted.
+//! nothing is written to a device but by `fsck`, by the file systems that are mounted, and, when a
+//! trial fails, the report to a root that is mounted.
 
 mod api_mounts;
 mod block;
@@ -33,9 +34,11 @@ use log::LevelFilter;
 
 use crate::autoload::{Autoload, directory_of_running_kernel};
 use crate::emergency::{self, Policy, Shell, Shells};
+use crate::guard;
 use crate::modprobe;
+use crate::trial_report;
 
-use command_line::{Breakpoint, Orders, words};
+use command_line::{Breakpoint, Orders, Trial, words};
 use failure::Stage1Error;
 use hardware::Hardware;
 use mounts::Outcome;
@@ -67,6 +70,7 @@ pub fn run() -> ! {
     for warning in &orders.warnings {
         log::warn!("{warning}");
     }
+    guard_trial(&orders);
     let mut hasty = 0;
     loop {
         let mut attempt = Attempt {
@@ -79,6 +83,7 @@ pub fn run() -> ! {
         };
         let blocks = attempt.hardware.iter().flat_map(Hardware::blocks);
         emergency::tell(&failure::report(&error, blocks));
+        keep_report(&orders, &error);
         emergency::after_failure(attempt.policy, &shells(), &mut hasty);
     }
 }
@@ -95,14 +100,47 @@ pub fn orders() -> Orders {
     }
 }
 
+/// A boot on trial has a guard, unless a human is expected.
+fn guard_trial(orders: &Orders) {
+    if orders.trial.is_none() {
+        return;
+    }
+    emergency::set_policy(policy(None, orders));
+    if orders.shell_on_fail {
+        log::warn!("a shell may be opened: nobody guards this trial");
+    } else if let Err(error) = guard::start() {
+        log::error!("nobody guards this trial: {error}");
+    }
+}
+
+/// Keeps the report of a failed trial, if the new root is there to keep it.
+fn keep_report(orders: &Orders, error: &Stage1Error) {
+    let Some(trial) = &orders.trial else { return };
+    let root = Path::new(ROOT);
+    // After the change of the root, it is this one.
+    let root = if mounts::is_mounted(root).unwrap_or(false) {
+        root
+    } else if Path::new("/nix/store").is_dir() {
+        Path::new("/")
+    } else {
+        return log::info!("no report is kept: there is no root");
+    };
+    trial_report::keep(root, &trial.entry, &format!("stage 1: {error}"));
+}
+
 fn policy(stage1: Option<&Stage1>, orders: &Orders) -> Policy {
     let default = Policy::default();
-    Policy {
+    let policy = Policy {
         shell: orders.shell_on_fail || stage1.is_some_and(|stage1| stage1.emergency_access),
         panic: orders.panic_on_fail,
         delay: stage1.map_or(default.delay, |stage1| {
             Duration::from_secs(stage1.reboot_delay_seconds.into())
         }),
+        ..default
+    };
+    match orders.trial {
+        Some(_) => policy.on_trial(orders.shell_on_fail),
+        None => policy,
     }
 }
 
@@ -138,6 +176,9 @@ impl Attempt {
         let autoload = Autoload::open(&directory, modprobe::policy())?;
         let hardware = Hardware::start(autoload, &stage1.kernel_modules)?;
         let hardware = self.hardware.insert(hardware);
+        if let Some(trial) = &orders.trial {
+            load_for_trial(trial, &mut hardware.autoload);
+        }
         log::info!("devices and modules took {:?}", start.elapsed());
 
         let root = Path::new(ROOT);
@@ -160,6 +201,22 @@ impl Attempt {
             hardware.waited()
         );
         Err(hand_over(root, orders, start))
+    }
+}
+
+/// The kernel's own watchdog, where the hardware has none, and what keeps the log in firmware. Both
+/// help when they are there; neither is needed.
+fn load_for_trial(trial: &Trial, autoload: &mut Autoload) {
+    let has_watchdog =
+        fs::read_dir("/sys/class/watchdog").is_ok_and(|mut all| all.next().is_some());
+    let softdog = (trial.watchdog && !has_watchdog).then_some("softdog");
+    let firmware = Path::new("/sys/firmware/efi")
+        .exists()
+        .then_some("efi_pstore");
+    for module in softdog.into_iter().chain(firmware) {
+        if let Err(error) = autoload.load(module) {
+            log::info!("for the trial: {error}");
+        }
     }
 }
 

@@ -279,7 +279,10 @@ fn path_text(path: &Path) -> String {
 }
 
 /// Whether something is mounted on `target`: after a shell, stage 1 begins anew.
-fn is_mounted(target: &Path) -> Result<bool, Stage1Error> {
+///
+/// # Errors
+/// The kernel's list cannot be read.
+pub fn is_mounted(target: &Path) -> Result<bool, Stage1Error> {
     const MOUNTS: &str = "/proc/self/mountinfo";
     let text = fs::read_to_string(MOUNTS).map_err(|source| Stage1Error::Read {
         path: MOUNTS.into(),

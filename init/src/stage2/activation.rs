@@ -6,10 +6,12 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use cairn_activate::{EXIT_FAILED, Mode, RunningKernel};
-use cairn_sys::kmsg::{self, Priority};
+use cairn_sys::kmsg;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::role::ActivationMode;
+
+use super::problem;
 
 /// How long activation may take at boot, in milliseconds.
 const DEADLINE_MS: u16 = 60_000;
@@ -56,7 +58,7 @@ pub fn run(toplevel: &Path, mode: ActivationMode) -> ExitCode {
 /// Runs the activation of `toplevel` in a child and waits for it, at most a minute. The boot goes
 /// on whatever comes of it: an old /etc is better than no login.
 pub fn run_as_child(toplevel: &Path) {
-    let loud = |text: String| kmsg::write(Priority::Error, &format!("cairn: {text}"));
+    let loud = |text: String| problem::note(&text);
     let child = Command::new("/proc/self/exe")
         .arg0(toplevel.join("activate"))
         .env_clear()

@@ -11,6 +11,7 @@
 
 pub mod activation;
 mod api_mounts;
+mod problem;
 pub mod random_seed;
 mod swap;
 mod sysctl;
@@ -34,6 +35,7 @@ use crate::modprobe;
 use crate::stage1::command_line::Orders;
 use crate::stage1::hardware::Hardware;
 use crate::stage1::{self, mounts};
+use crate::trial_report;
 
 /// How long a device of a file system that is not needed early is waited for.
 const DEVICE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -58,7 +60,7 @@ pub fn run(toplevel: &Path) -> ! {
     let description = description_or_emergency(toplevel, &orders);
     prepare(toplevel, &description);
     kmsg::write(Priority::Notice, boot_mark::SERVICES_STARTED);
-    execute_core(toplevel)
+    execute_core(toplevel, &orders)
 }
 
 fn prepare(toplevel: &Path, description: &SystemDescription) {
@@ -78,19 +80,31 @@ fn prepare(toplevel: &Path, description: &SystemDescription) {
 /// Without a description there is nothing to start: a shell if that is allowed, and another try
 /// when it ends; else a restart, which lets the boot loader take an older generation.
 fn description_or_emergency(toplevel: &Path, orders: &Orders) -> SystemDescription {
+    let policy = policy(orders);
+    emergency::set_policy(policy);
+    let mut hasty = 0;
+    loop {
+        let error = match read_description(toplevel) {
+            Ok(description) => return description,
+            Err(error) => error,
+        };
+        emergency::tell(&report(toplevel, &error));
+        if let Some(trial) = &orders.trial {
+            trial_report::keep(Path::new("/"), &trial.entry, &format!("stage 2: {error}"));
+        }
+        emergency::after_failure(policy, &shells(toplevel), &mut hasty);
+    }
+}
+
+fn policy(orders: &Orders) -> Policy {
     let policy = Policy {
         shell: orders.shell_on_fail,
         panic: orders.panic_on_fail,
         ..Policy::default()
     };
-    emergency::set_policy(policy);
-    let mut hasty = 0;
-    loop {
-        match read_description(toplevel) {
-            Ok(description) => return description,
-            Err(error) => emergency::tell(&report(toplevel, &error)),
-        }
-        emergency::after_failure(policy, &shells(toplevel), &mut hasty);
+    match orders.trial {
+        Some(_) => policy.on_trial(orders.shell_on_fail),
+        None => policy,
     }
 }
 
@@ -191,7 +205,10 @@ fn mount_others(description: &SystemDescription, hardware: Option<&mut Hardware>
         .collect();
     let Some(hardware) = hardware.filter(|_| !others.is_empty()) else {
         for file_system in &others {
-            log::error!("{} is not mounted", file_system.mount_point.as_str());
+            problem::note(&format!(
+                "{} is not mounted",
+                file_system.mount_point.as_str()
+            ));
         }
         return;
     };
@@ -208,9 +225,9 @@ fn mount_others(description: &SystemDescription, hardware: Option<&mut Hardware>
         match mounts::apply(&mount, root, hardware, DEVICE_TIMEOUT) {
             Ok(mounts::Outcome::Mounted) => {}
             Ok(mounts::Outcome::Restart) => {
-                log::error!("{} was repaired and wants a reboot", mount.target);
+                problem::note(&format!("{} was repaired and wants a reboot", mount.target));
             }
-            Err(error) => log::error!("{error}"),
+            Err(error) => problem::note(&error.to_string()),
         }
     }
 }
@@ -226,7 +243,7 @@ fn note_booted_system(toplevel: &Path) {
 }
 
 /// A fresh program: core's memory is not to hold what stage 2 needed.
-fn execute_core(toplevel: &Path) -> ! {
+fn execute_core(toplevel: &Path, orders: &Orders) -> ! {
     loop {
         let error = Command::new("/proc/self/exe")
             .arg0("cairn-core")
@@ -237,6 +254,9 @@ fn execute_core(toplevel: &Path) -> ! {
             Priority::Critical,
             &format!("cairn: cannot execute core: {error}; trying again in 10 s"),
         );
+        if orders.trial.is_some() {
+            emergency::leave(policy(orders));
+        }
         std::thread::sleep(Duration::from_secs(10));
     }
 }
