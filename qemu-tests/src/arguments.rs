@@ -1,6 +1,8 @@
 //! QEMU's arguments for a [`Blueprint`].
 
-use crate::blueprint::{Blueprint, Boot, Parts};
+use std::path::Path;
+
+use crate::blueprint::{Attached, Blueprint, Boot, Parts};
 
 impl Blueprint {
     /// QEMU's arguments, without the sockets.
@@ -33,15 +35,10 @@ impl Blueprint {
                 add(&["-initrd", &initrd.display().to_string()]);
             }
         }
-        for (index, (disk, (path, snapshot))) in self.disks.iter().zip(&parts.disks).enumerate() {
-            // A file name with a comma doubles it.
-            let path = path.display().to_string().replace(',', ",,");
-            let drive = format!(
-                "file={path},format=raw,if=none,id=disk{index},snapshot={snapshot},\
-                 cache=unsafe,discard=unmap"
-            );
-            add(&["-drive", &drive]);
-            for device in disk.bus.devices(index) {
+        for (index, (disk, attached)) in self.disks.iter().zip(&parts.disks).enumerate() {
+            let [option, drive] = drive(index, attached);
+            add(&[&option, &drive]);
+            for device in disk.bus.devices(index, disk.writes) {
                 add(&["-device", &device]);
             }
         }
@@ -60,14 +57,39 @@ impl Blueprint {
     }
 }
 
+/// The backend of a disk. A file name with a comma doubles it. Nothing is flushed to the host's
+/// medium: it is gone with the machine, or of no use if the host fails.
+fn drive(index: usize, attached: &Attached) -> [String; 2] {
+    let name = |path: &Path| path.display().to_string().replace(',', ",,");
+    let file = name(&attached.file);
+    if let Some(log) = &attached.log {
+        let log = name(log);
+        return [
+            "-blockdev".to_owned(),
+            format!(
+                "driver=blklogwrites,node-name=disk{index},log-sector-size=512,\
+                 file.driver=file,file.filename={file},file.cache.no-flush=on,\
+                 log.driver=file,log.filename={log},log.cache.no-flush=on"
+            ),
+        ];
+    }
+    let snapshot = if attached.snapshot { "on" } else { "off" };
+    [
+        "-drive".to_owned(),
+        format!(
+            "file={file},format=raw,if=none,id=disk{index},snapshot={snapshot},\
+             cache=unsafe,discard=unmap"
+        ),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
-    use std::path::{Path, PathBuf};
-
     use expect_test::expect;
 
     use super::*;
     use crate::blueprint::DirectKernel;
+    use crate::disk::{Bus, Writes};
     use crate::firmware::Ovmf;
     use cairn::vm::Accelerator;
 
@@ -78,7 +100,7 @@ mod tests {
             .ssh();
         let parts = Parts {
             accelerator: Accelerator::Tcg,
-            disks: vec![(PathBuf::from("a,b.img"), "on")],
+            disks: vec![Attached::discarding(Path::new("a,b.img"))],
             ovmf: Some(Ovmf {
                 code: "code.fd".into(),
                 variables: "variables.fd".into(),
@@ -119,6 +141,21 @@ mod tests {
             -device
             virtio-rng-pci"#]]
         .assert_eq(&blueprint.arguments(&parts).join("\n"));
+    }
+
+    #[test]
+    fn a_disk_whose_writes_are_recorded() {
+        let attached = Attached {
+            file: "copy.img".into(),
+            snapshot: false,
+            log: Some("disk-0.writes".into()),
+        };
+        expect!["-blockdev driver=blklogwrites,node-name=disk0,log-sector-size=512,file.driver=file,file.filename=copy.img,file.cache.no-flush=on,log.driver=file,log.filename=disk-0.writes,log.cache.no-flush=on"]
+            .assert_eq(&drive(0, &attached).join(" "));
+        assert_eq!(
+            Bus::VirtioBlk.devices(0, Writes::Recorded),
+            ["virtio-blk-pci,drive=disk0,bootindex=1,discard=off,write-zeroes=off"]
+        );
     }
 
     #[test]

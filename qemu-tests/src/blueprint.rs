@@ -163,7 +163,7 @@ impl Blueprint {
             process,
             accelerator,
             ssh_port: parts.ssh_port,
-            disks: parts.disks.into_iter().map(|(path, _)| path).collect(),
+            disks: parts.disks,
             deadline,
             folder,
             name: self.name,
@@ -205,11 +205,18 @@ impl Blueprint {
                 bail!("cannot attach {}: it does not exist", disk.image.display());
             }
             disks.push(match disk.writes {
-                Writes::Discarded => (disk.image.clone(), "on"),
-                Writes::Copied => {
-                    let copy = scratch.join(format!("disk-{index}.img"));
-                    copy_sparsely(&disk.image, &copy)?;
-                    (copy, "off")
+                Writes::Discarded => Attached::discarding(&disk.image),
+                Writes::Copied | Writes::Recorded => {
+                    let file = scratch.join(format!("disk-{index}.img"));
+                    copy_sparsely(&disk.image, &file)?;
+                    Attached {
+                        file,
+                        snapshot: false,
+                        log: match disk.writes {
+                            Writes::Recorded => Some(empty_file(scratch, index)?),
+                            Writes::Copied | Writes::Discarded => None,
+                        },
+                    }
                 }
             });
         }
@@ -242,10 +249,37 @@ pub struct Interactive {
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) accelerator: Accelerator,
-    /// Each disk's file, and QEMU's word for whether writes are discarded.
-    pub(crate) disks: Vec<(PathBuf, &'static str)>,
+    pub(crate) disks: Vec<Attached>,
     pub(crate) ovmf: Option<Ovmf>,
     pub(crate) ssh_port: Option<u16>,
+}
+
+/// A disk's files.
+#[derive(Debug)]
+pub(crate) struct Attached {
+    /// What is read, and written.
+    pub(crate) file: PathBuf,
+    /// Whether writes go to an overlay that QEMU drops.
+    pub(crate) snapshot: bool,
+    /// Where writes are logged.
+    pub(crate) log: Option<PathBuf>,
+}
+
+impl Attached {
+    pub(crate) fn discarding(image: &Path) -> Self {
+        Self {
+            file: image.to_owned(),
+            snapshot: true,
+            log: None,
+        }
+    }
+}
+
+/// QEMU opens a log that is there.
+fn empty_file(folder: &Path, index: usize) -> anyhow::Result<PathBuf> {
+    let log = folder.join(format!("disk-{index}.writes"));
+    File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
+    Ok(log)
 }
 
 /// A port that was free a moment ago: QEMU has no way to choose one itself.

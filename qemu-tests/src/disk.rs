@@ -23,6 +23,9 @@ pub enum Writes {
     Discarded,
     /// To a sparse copy, which can be looked at when the machine has ended: [`crate::Machine::disk`].
     Copied,
+    /// To a sparse copy, and each in its order to a log: [`crate::Machine::write_log`]. The disk takes no
+    /// discards and no zeros without content, so that the log has every byte.
+    Recorded,
 }
 
 /// How a disk is attached.
@@ -43,9 +46,12 @@ pub enum Bus {
 impl Bus {
     /// The devices that attach the drive `disk<index>`, the first disk being the one to boot. A
     /// direct kernel takes boot index 0 for itself.
-    pub(crate) fn devices(self, index: usize) -> Vec<String> {
+    pub(crate) fn devices(self, index: usize, writes: Writes) -> Vec<String> {
         let boot_index = index + 1;
-        let drive = format!("drive=disk{index},bootindex={boot_index}");
+        let mut drive = format!("drive=disk{index},bootindex={boot_index}");
+        if writes == Writes::Recorded && self == Self::VirtioBlk {
+            drive += ",discard=off,write-zeroes=off";
+        }
         let controller = |kind: &str| format!("{kind},id=bus{index}");
         match self {
             Self::VirtioBlk => vec![format!("virtio-blk-pci,{drive}")],

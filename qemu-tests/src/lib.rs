@@ -21,6 +21,7 @@ pub mod disk;
 pub mod firmware;
 pub mod images;
 pub mod machine;
+pub mod power_cut;
 mod process;
 pub mod qmp;
 pub mod shell;

@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use serde_json::json;
 
 use crate::agent::Agent;
+use crate::blueprint::Attached;
 use crate::console::Console;
 use crate::process::Process;
 use crate::qmp::Qmp;
@@ -25,7 +26,7 @@ pub struct Machine {
     pub(crate) process: Process,
     pub(crate) accelerator: Accelerator,
     pub(crate) ssh_port: Option<u16>,
-    pub(crate) disks: Vec<PathBuf>,
+    pub(crate) disks: Vec<Attached>,
     pub(crate) deadline: Instant,
     pub(crate) folder: PathBuf,
 }
@@ -64,7 +65,14 @@ impl Machine {
     /// The file behind a disk: its copy, or the image itself if writes are discarded.
     #[must_use]
     pub fn disk(&self, index: usize) -> Option<&Path> {
-        self.disks.get(index).map(PathBuf::as_path)
+        self.disks.get(index).map(|disk| disk.file.as_path())
+    }
+
+    /// The log of a disk whose writes are recorded; what it has is read with
+    /// [`crate::power_cut::write_log`] when the machine has ended.
+    #[must_use]
+    pub fn write_log(&self, index: usize) -> Option<&Path> {
+        self.disks.get(index).and_then(|disk| disk.log.as_deref())
     }
 
     /// Where its logs are.
@@ -178,12 +186,12 @@ impl Drop for Machine {
         if std::thread::panicking() {
             eprintln!("{}: {}", self.name, self.keep_evidence());
         }
-        for copy in self
-            .disks
-            .iter()
-            .filter(|disk| disk.starts_with(&self.folder))
-        {
-            if let Err(error) = fs::remove_file(copy) {
+        let files = self.disks.iter().flat_map(|disk| [Some(&disk.file), disk.log.as_ref()]);
+        for copy in files.flatten().filter(|file| file.starts_with(&self.folder)) {
+            // Whoever wanted to keep one has moved it.
+            if let Err(error) = fs::remove_file(copy)
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
                 eprintln!("cannot remove {}: {error}", copy.display());
             }
         }

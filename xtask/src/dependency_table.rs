@@ -54,7 +54,13 @@ const TABLE: &[(&str, &[&str])] = &[
     ),
     (
         "cairn-qemu-tests",
-        &["cairn", "cairn-system", "cairn-test-agent"],
+        &[
+            "cairn",
+            "cairn-bootloader",
+            "cairn-store-path",
+            "cairn-system",
+            "cairn-test-agent",
+        ],
     ),
     ("cairn-test-agent", &[]),
     ("xtask", &[]),
