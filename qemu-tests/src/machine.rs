@@ -186,8 +186,14 @@ impl Drop for Machine {
         if std::thread::panicking() {
             eprintln!("{}: {}", self.name, self.keep_evidence());
         }
-        let files = self.disks.iter().flat_map(|disk| [Some(&disk.file), disk.log.as_ref()]);
-        for copy in files.flatten().filter(|file| file.starts_with(&self.folder)) {
+        let files = self
+            .disks
+            .iter()
+            .flat_map(|disk| [Some(&disk.file), disk.log.as_ref()]);
+        for copy in files
+            .flatten()
+            .filter(|file| file.starts_with(&self.folder))
+        {
             // Whoever wanted to keep one has moved it.
             if let Err(error) = fs::remove_file(copy)
                 && error.kind() != std::io::ErrorKind::NotFound

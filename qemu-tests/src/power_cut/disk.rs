@@ -135,7 +135,11 @@ impl<'a> Disk<'a> {
     /// The sectors that differ from the image's, or may.
     #[must_use]
     pub fn changed(&self) -> Vec<u64> {
-        let mut sectors: Vec<u64> = self.layers.iter().flat_map(|layer| layer.sectors()).collect();
+        let mut sectors: Vec<u64> = self
+            .layers
+            .iter()
+            .flat_map(|layer| layer.sectors())
+            .collect();
         sectors.sort_unstable();
         sectors.dedup();
         sectors
@@ -210,7 +214,10 @@ mod tests {
         below.insert(2, Source::Log(0));
         above.insert(2, Source::Log(512));
         let disk = Disk::new(&image, &log, vec![&below]);
-        assert_eq!(read(&disk, 0, 4 * 512), [[b'i'; 512], [b'a'; 512], [b'a'; 512], [b'i'; 512]].concat());
+        assert_eq!(
+            read(&disk, 0, 4 * 512),
+            [[b'i'; 512], [b'a'; 512], [b'a'; 512], [b'i'; 512]].concat()
+        );
         let disk = disk.with(&above);
         assert_eq!(read(&disk, 1022, 4), b"aabb");
         assert_eq!(read(&disk, 1534, 4), b"bbii");
@@ -230,7 +237,11 @@ mod tests {
         let print = |layer: &Layer, sectors| plain.with(layer).fingerprint(&sectors).unwrap();
         assert_eq!(print(&other, 2..4), 0);
         assert_ne!(print(&other, 0..2), 0);
-        assert_eq!(print(&same, 0..2), 0, "the image's own content, written again");
+        assert_eq!(
+            print(&same, 0..2),
+            0,
+            "the image's own content, written again"
+        );
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::disk::ReadAt;
 const MAGIC: u16 = 0xef53;
 const SUPERBLOCK: u64 = 1024;
 
-/// Features that change how things are read: filetype, recover, extents, 64bit, flex_bg, csum_seed.
+/// Features that change how things are read: filetype, recover, extents, 64bit, `flex_bg`, `csum_seed`.
 const KNOWN_FEATURES: u32 = 0x2 | 0x4 | 0x40 | 0x80 | 0x200 | 0x2000;
 const FEATURE_64BIT: u32 = 0x80;
 
@@ -133,7 +133,11 @@ impl<D: ReadAt> Ext4<D> {
         }
         let log_size = u32_at(&block, 0x18);
         let wide = features & FEATURE_64BIT != 0;
-        let high = if wide { u64::from(u32_at(&block, 0x150)) } else { 0 };
+        let high = if wide {
+            u64::from(u32_at(&block, 0x150))
+        } else {
+            0
+        };
         let this = Self {
             disk,
             start,
@@ -141,7 +145,11 @@ impl<D: ReadAt> Ext4<D> {
             blocks: u64::from(u32_at(&block, 0x4)) | high << 32,
             inodes_per_group: u32_at(&block, 0x28),
             inode_size: u64::from(u16_at(&block, 0x58)),
-            descriptor_size: if wide { u64::from(u16_at(&block, 0xfe)) } else { 32 },
+            descriptor_size: if wide {
+                u64::from(u16_at(&block, 0xfe))
+            } else {
+                32
+            },
         };
         let sane = (1024..=65536).contains(&this.block_size)
             && this.inodes_per_group > 0
@@ -213,8 +221,13 @@ impl<D: ReadAt> Ext4<D> {
         let mut bytes = [0; 64];
         let wide = self.descriptor_size >= 64;
         let length = if wide { 64 } else { 32 };
-        self.disk.read_at(place, bytes.get_mut(..length).unwrap_or_default())?;
-        let high = if wide { u64::from(u32_at(&bytes, 0x28)) } else { 0 };
+        self.disk
+            .read_at(place, bytes.get_mut(..length).unwrap_or_default())?;
+        let high = if wide {
+            u64::from(u32_at(&bytes, 0x28))
+        } else {
+            0
+        };
         Ok(u64::from(u32_at(&bytes, 0x8)) | high << 32)
     }
 
@@ -271,7 +284,9 @@ impl<D: ReadAt> Ext4<D> {
     pub fn block_map(&self, inode: &Inode) -> Result<Vec<u64>> {
         let mut blocks = Vec::new();
         for extent in self.extents(inode)? {
-            let first = extent.physical.ok_or_else(|| damaged("an unwritten block"))?;
+            let first = extent
+                .physical
+                .ok_or_else(|| damaged("an unwritten block"))?;
             if blocks.len() as u64 != extent.logical {
                 return Err(damaged("a hole"));
             }
@@ -293,7 +308,10 @@ impl<D: ReadAt> Ext4<D> {
         let mut buffer = vec![0; 128 << 10];
         let mut done = 0;
         for extent in self.extents(inode)? {
-            let begin = extent.logical.saturating_mul(self.block_size).min(inode.size);
+            let begin = extent
+                .logical
+                .saturating_mul(self.block_size)
+                .min(inode.size);
             let end = extent.logical + extent.length;
             let end = end.saturating_mul(self.block_size).min(inode.size);
             if begin < done {
@@ -359,7 +377,10 @@ impl<D: ReadAt> Ext4<D> {
     /// It is none, or is damaged.
     pub fn entries(&self, directory: &Inode) -> Result<Vec<(Vec<u8>, u32)>> {
         if directory.kind() != FileKind::Directory {
-            return Err(damaged(format!("inode {} is no directory", directory.number)));
+            return Err(damaged(format!(
+                "inode {} is no directory",
+                directory.number
+            )));
         }
         let content = self.content(directory, MAX_DIRECTORY)?;
         let mut entries = Vec::new();
@@ -372,7 +393,10 @@ impl<D: ReadAt> Ext4<D> {
                 return Err(damaged(format!("directory {} ends", directory.number)));
             };
             if length < 8 + name_length {
-                return Err(damaged(format!("directory {} has a bad entry", directory.number)));
+                return Err(damaged(format!(
+                    "directory {} has a bad entry",
+                    directory.number
+                )));
             }
             let number = u32_at(rest, 0);
             if number != 0 && name != b"." && name != b".." {
@@ -418,7 +442,9 @@ impl<D: ReadAt> Ext4<D> {
         let missing = || Ext4Error::NotFound(path.to_owned());
         // The way that is still to be gone, the next name last.
         let names = |path: &str| -> Vec<String> {
-            let names = path.split('/').filter(|name| !name.is_empty() && *name != ".");
+            let names = path
+                .split('/')
+                .filter(|name| !name.is_empty() && *name != ".");
             names.rev().map(str::to_owned).collect()
         };
         let mut way = names(path);

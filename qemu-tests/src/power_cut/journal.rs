@@ -81,7 +81,9 @@ pub fn replay(disk: &Disk<'_>, start: u64) -> Result<Replay, Ext4Error> {
     let blocks = system.block_map(&system.inode(JOURNAL)?)?;
     let block_size = usize::try_from(system.block_size()).unwrap_or_default();
     let read = |blocks: &[u64], index: u32| -> Result<Vec<u8>, Ext4Error> {
-        let block = usize::try_from(index).ok().and_then(|index| blocks.get(index));
+        let block = usize::try_from(index)
+            .ok()
+            .and_then(|index| blocks.get(index));
         let block = block.ok_or_else(|| damaged("a block beyond its end"))?;
         let mut bytes = vec![0; block_size];
         disk.read_at(system.place(*block)?, &mut bytes)?;
@@ -102,10 +104,20 @@ pub fn replay(disk: &Disk<'_>, start: u64) -> Result<Replay, Ext4Error> {
         }
         let copy = read(&journal.blocks, tag.copy)?;
         if !journal.is_right(tag, &copy) {
-            return Err(damaged(format!("the copy of block {} is damaged", tag.target)));
+            return Err(damaged(format!(
+                "the copy of block {} is damaged",
+                tag.target
+            )));
         }
-        let from = journal.blocks.get(tag.copy as usize).copied().unwrap_or_default();
-        let (from, to) = (system.place(from)? / SECTOR, system.place(tag.target)? / SECTOR);
+        let from = journal
+            .blocks
+            .get(tag.copy as usize)
+            .copied()
+            .unwrap_or_default();
+        let (from, to) = (
+            system.place(from)? / SECTOR,
+            system.place(tag.target)? / SECTOR,
+        );
         for sector in 0..system.block_size() / SECTOR {
             let hidden = (tag.escaped && sector == 0).then_some(MAGIC.to_be_bytes());
             disk.copy_sector(from + sector, hidden, &mut layer, to + sector);
@@ -143,7 +155,11 @@ impl Journal {
             && this.first > 0
             && this.first < this.end
             && this.end as usize <= this.blocks.len();
-        if sane { Ok(this) } else { Err(damaged("its superblock")) }
+        if sane {
+            Ok(this)
+        } else {
+            Err(damaged("its superblock"))
+        }
     }
 
     fn has_checksums(&self) -> bool {
@@ -151,7 +167,11 @@ impl Journal {
     }
 
     fn after(&self, index: u32) -> u32 {
-        if index + 1 >= self.end { self.first } else { index + 1 }
+        if index + 1 >= self.end {
+            self.first
+        } else {
+            index + 1
+        }
     }
 
     /// Goes from transaction to transaction until one is not whole.
@@ -223,14 +243,22 @@ impl Journal {
         while place + size <= end {
             let low = u64::from(be32(block, place));
             let (flags, high, checksum) = if third {
-                (be32(block, place + 4), be32(block, place + 8), be32(block, place + 12))
+                (
+                    be32(block, place + 4),
+                    be32(block, place + 8),
+                    be32(block, place + 12),
+                )
             } else {
                 // Without a third version there are 16 bits for each.
                 let word = be32(block, place + 4);
                 (word & 0xffff, be32(block, place + 8), word >> 16)
             };
             tags.push(Tag {
-                target: if wide { low | u64::from(high) << 32 } else { low },
+                target: if wide {
+                    low | u64::from(high) << 32
+                } else {
+                    low
+                },
                 copy: 0,
                 escaped: flags & ESCAPED != 0,
                 checksum,

@@ -114,8 +114,7 @@ impl WriteLog {
         let mut place = unit;
         for index in 0..count {
             let wrong = |what| WriteLogError::Entry { index, what };
-            let header =
-                read_header(log, place, length)?.ok_or_else(|| wrong("the log ends"))?;
+            let header = read_header(log, place, length)?.ok_or_else(|| wrong("the log ends"))?;
             let entry = entry(header, place, unit).map_err(wrong)?;
             if entry.end > length {
                 return Err(wrong("the log ends"));
@@ -176,7 +175,10 @@ fn entry(header: [u64; 4], place: u64, unit: u64) -> Result<Entry, &'static str>
     let scale = unit / SECTOR;
     let scaled = |number: u64| number.checked_mul(scale).ok_or("a sector beyond any disk");
     let (sector, sectors) = (scaled(sector)?, scaled(sectors)?);
-    if sector.checked_add(sectors).is_none_or(|end| end > u64::MAX / SECTOR) {
+    if sector
+        .checked_add(sectors)
+        .is_none_or(|end| end > u64::MAX / SECTOR)
+    {
         return Err("a sector beyond any disk");
     }
     Ok(Entry {
