@@ -7,14 +7,19 @@ use std::time::Duration;
 
 use bstr::BString;
 use cairn::Place;
-use cairn::configuration::{AttributePath, Configuration, Limited, Locking};
+use cairn::configuration::{AttributePath, Configuration, DEFAULT_FILE, Limited, Locking};
 use cairn::evaluate::Request;
 use cairn::evaluate::request::{
     Argument, Calls, Depth, Format, Goal, Input, Language, Report, StoreChoice, Writes,
 };
+use cairn::switch::{Action, Existing, Source, Target, Wish};
 use cairn_store::Limits;
+use cairn_store_path::StorePath;
 use cairn_system::ServiceName;
 use clap::{Args, Parser, Subcommand};
+
+/// The configuration of the machine itself.
+const MACHINE_FILE: &str = "/etc/nixos/configuration.nix";
 
 /// Builds Cairn systems, and operates the one that runs
 #[derive(Debug, Parser)]
@@ -78,6 +83,24 @@ pub enum Verb {
     /// The machine has the host's store; what it writes goes to a disk of its own, which is kept.
     /// Its serial console is on the terminal; Ctrl-A X ends it at once.
     Vm(Vm),
+    /// Build a configuration's system, run it, and make it what boots
+    ///
+    /// Services whose definition has changed are stopped, restarted or reloaded; the others go on. If
+    /// something fails, the machine goes back to the system that ran before, and boots it. What
+    /// boots from now on is on trial at its next boot: if it does not come up, the machine returns to
+    /// the last generation that did.
+    Switch(Switch),
+    /// Build a configuration's system and make it what boots; the running system stays as it is
+    Boot(Switch),
+    /// Build a configuration's system and run it until the next boot
+    Test(Switch),
+    /// Show what `cairn switch` would do, and do nothing of it
+    DryRun(Switch),
+    /// Go back to the generation before the current one: `cairn switch --rollback`
+    Rollback,
+    /// Go on with a change as a process of its own; `cairn switch` calls it
+    #[command(hide = true)]
+    ApplySwitch(ApplySwitch),
     /// Show what changes between two systems: packages, and options
     ///
     /// A system is a configuration's file, the number of a generation, or a path of the store. Of
@@ -344,14 +367,10 @@ pub struct Fmt {
     reason = "each is a switch of the command line"
 )]
 pub struct ConfigurationArguments {
-    /// The configuration, or a folder with a configuration.nix
-    #[arg(
-        long = "configuration",
-        short = 'c',
-        value_name = "FILE",
-        default_value = "configuration.nix"
-    )]
-    pub configuration: PathBuf,
+    /// The configuration, or a folder with a configuration.nix [default: configuration.nix in the
+    /// working folder; of the running system: `NIXOS_CONFIG`, or /etc/nixos/configuration.nix]
+    #[arg(long = "configuration", short = 'c', value_name = "FILE")]
+    pub configuration: Option<PathBuf>,
     /// Root of the store, whose objects lie in DIR/nix/store [default: cairn in the user's data
     /// directory]
     #[arg(long, value_name = "DIR")]
@@ -366,7 +385,7 @@ pub struct ConfigurationArguments {
     #[arg(long, value_name = "FILE")]
     pub lock: Option<PathBuf>,
     /// Take the newest versions of all packages into the lock file
-    #[arg(long, conflicts_with = "locked")]
+    #[arg(long, visible_alias = "upgrade", conflicts_with = "locked")]
     pub update: bool,
     /// Fail if the lock file lacks a package, instead of adding it
     #[arg(long)]
@@ -406,7 +425,20 @@ impl ConfigurationArguments {
     /// # Errors
     /// It is not there, or the user's folders are not known.
     pub fn configuration(&self) -> anyhow::Result<Configuration> {
-        self.configuration_of(&self.configuration)
+        let file = self.configuration.as_deref();
+        self.configuration_of(file.unwrap_or(Path::new(DEFAULT_FILE)))
+    }
+
+    /// The configuration that the command line names, or else that of the machine itself.
+    ///
+    /// # Errors
+    /// It is not there, or the user's folders are not known.
+    pub fn own_configuration(&self) -> anyhow::Result<Configuration> {
+        if let Some(file) = &self.configuration {
+            return self.configuration_of(file);
+        }
+        let named = std::env::var_os("NIXOS_CONFIG").map(PathBuf::from);
+        self.configuration_of(&named.unwrap_or_else(|| MACHINE_FILE.into()))
     }
 
     /// The configuration in `file`, with all else that the command line says.
@@ -533,6 +565,72 @@ pub struct Vm {
     /// Further arguments of QEMU
     #[arg(last = true)]
     pub qemu: Vec<OsString>,
+}
+
+/// `cairn switch`, `boot`, `test`, `dry-run`.
+#[derive(Debug, Args)]
+pub struct Switch {
+    /// Which configuration.
+    #[command(flatten)]
+    pub configuration: ConfigurationArguments,
+    /// Take the generation before the current one, and build nothing
+    #[arg(long, conflicts_with_all = ["to", "configuration", "update"])]
+    pub rollback: bool,
+    /// Take this generation, and build nothing
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["configuration", "update"])]
+    pub to: Option<u64>,
+    /// Take this variant of the system
+    #[arg(long, value_name = "NAME")]
+    pub specialisation: Option<String>,
+    /// Show what would be done as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Switch {
+    /// What the command line asks for.
+    ///
+    /// # Errors
+    /// The configuration is not there, or the user's folders are not known.
+    pub fn wish(&self) -> anyhow::Result<Wish> {
+        let source = match (self.rollback, self.to) {
+            (true, _) => Source::Existing(Existing::Previous),
+            (false, Some(number)) => Source::Existing(Existing::Number(number)),
+            (false, None) => Source::Configuration(self.configuration.own_configuration()?.into()),
+        };
+        Ok(Wish {
+            source,
+            specialisation: self.specialisation.clone(),
+        })
+    }
+}
+
+/// `cairn apply-switch`.
+#[derive(Debug, Args)]
+pub struct ApplySwitch {
+    /// How far it goes
+    #[arg(long, value_enum)]
+    pub action: Action,
+    /// The generation's toplevel
+    #[arg(long)]
+    pub toplevel: StorePath,
+    /// Its number, if it has one already
+    #[arg(long)]
+    pub number: Option<u64>,
+    /// A variant of it
+    #[arg(long)]
+    pub specialisation: Option<String>,
+}
+
+impl ApplySwitch {
+    /// What the change leads to.
+    pub fn target(&self) -> Target {
+        Target {
+            toplevel: self.toplevel.clone(),
+            number: self.number,
+            specialisation: self.specialisation.clone(),
+        }
+    }
 }
 
 /// `cairn diff`.

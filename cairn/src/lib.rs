@@ -40,7 +40,8 @@ pub mod service_control;
 pub mod sources;
 mod steps;
 pub mod supply;
+pub mod switch;
 pub mod vm;
 
 pub use grub::Grub;
-pub use place::Place;
+pub use place::{Place, is_system};

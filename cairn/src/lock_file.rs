@@ -90,6 +90,12 @@ impl LockFile {
         self.exists
     }
 
+    /// Whether it has been written before.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        !self.lock.releases().is_empty()
+    }
+
     /// The lock.
     #[must_use]
     pub fn lock(&self) -> &Lock {

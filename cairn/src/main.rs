@@ -19,13 +19,16 @@ use cairn::evaluate;
 use cairn::format::{self, Mode};
 use cairn::options::{self, Answer, Reference};
 use cairn::service_control::{self, Format};
+use cairn::switch::rebuild::{self, RebuildError};
+use cairn::switch::{self, Action, Wish};
 use cairn::vm;
 use cairn_store::Store;
 use cairn_system::control::Request;
 use clap::{CommandFactory, Parser};
 
 use command::{
-    Build, Command, Diff, Fhs, Fmt, Image, ImageFormat, Log, ManPages, Options, Status, Verb, Vm,
+    Build, Command, Diff, Fhs, Fmt, Image, ImageFormat, Log, ManPages, Options, Status, Switch,
+    Verb, Vm,
 };
 
 /// Names of this program that are a verb of it.
@@ -48,7 +51,14 @@ fn main() -> ExitCode {
     if is_called(NIX_INSTANTIATE) {
         return evaluate::nix_instantiate(std::env::args_os().skip(1));
     }
-    match run(Command::parse_from(arguments()).verb) {
+    let arguments = match arguments() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            eprintln!("{}: {error}", rebuild::NAME);
+            return ExitCode::FAILURE;
+        }
+    };
+    match run(Command::parse_from(arguments).verb) {
         Ok(code) => code,
         Err(error) => {
             // An error of the language has a form of its own, and was shown.
@@ -66,8 +76,12 @@ fn is_called(name: &str) -> bool {
     Path::new(&called).file_name() == Some(OsStr::new(name))
 }
 
-/// The arguments, with the verb put in where the program's name is one.
-fn arguments() -> Vec<OsString> {
+/// The arguments, with the verb put in where the program's name is one, and in this command's words.
+fn arguments() -> Result<Vec<OsString>, RebuildError> {
+    if is_called(rebuild::NAME) {
+        let words = rebuild::translate(std::env::args_os().skip(1))?;
+        return Ok(std::iter::once("cairn".into()).chain(words).collect());
+    }
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
     let name = arguments
         .first()
@@ -76,7 +90,7 @@ fn arguments() -> Vec<OsString> {
     if let Some(verb) = name.filter(|name| LINKS.iter().any(|link| name == link)) {
         arguments.insert(1, verb);
     }
-    arguments
+    Ok(arguments)
 }
 
 /// The error and its causes, each once: some errors say their cause themselves.
@@ -111,8 +125,25 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Diff(arguments) => diff(&arguments)?,
         Verb::Fhs(arguments) => fhs(arguments)?,
         Verb::ManPages(arguments) => man_pages(&arguments)?,
+        Verb::Switch(arguments) => return arguments.wish()?.grant(Action::Switch),
+        Verb::Boot(arguments) => return arguments.wish()?.grant(Action::Boot),
+        Verb::Test(arguments) => return arguments.wish()?.grant(Action::Test),
+        Verb::DryRun(arguments) => dry_run(&arguments)?,
+        Verb::Rollback => return Wish::rollback().grant(Action::Switch),
+        Verb::ApplySwitch(arguments) => {
+            switch::detached::detach();
+            return switch::apply::apply(Path::new("/"), arguments.action, &arguments.target());
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn dry_run(arguments: &Switch) -> Result<()> {
+    let preview = arguments.wish()?.preview(Action::Switch)?;
+    if arguments.json {
+        return print(&(serde_json::to_string(&preview)? + "\n"));
+    }
+    print(&preview.to_string())
 }
 
 fn fmt(arguments: &Fmt) -> Result<ExitCode> {

@@ -16,21 +16,31 @@ pub struct Place {
 
 impl Place {
     /// `store`, or `cairn` in the user's data directory; the cache is `cairn` in the user's cache
-    /// directory (XDG Base Directory Specification).
+    /// directory (XDG Base Directory Specification). For the superuser of a running Cairn system they
+    /// are the system's own: `/`, and `/var/cache/cairn`.
     ///
     /// # Errors
     /// Neither the folder nor `HOME` is given.
     pub fn new(store: Option<&Path>, cache: Option<&Path>) -> Result<Self> {
-        let folder = |given: Option<&Path>, variable: &str, fallback: &str| match given {
-            Some(folder) => std::path::absolute(folder)
-                .with_context(|| format!("cannot find the folder '{}'", folder.display())),
-            None => Ok(user_folder(variable, fallback)?.join("cairn")),
-        };
+        let own = is_system() && nix::unistd::geteuid().is_root();
+        let folder =
+            |given: Option<&Path>, system: &str, variable: &str, fallback: &str| match given {
+                Some(folder) => std::path::absolute(folder)
+                    .with_context(|| format!("cannot find the folder '{}'", folder.display())),
+                None if own => Ok(PathBuf::from(system)),
+                None => Ok(user_folder(variable, fallback)?.join("cairn")),
+            };
         Ok(Self {
-            store: folder(store, "XDG_DATA_HOME", ".local/share")?,
-            cache: folder(cache, "XDG_CACHE_HOME", ".cache")?,
+            store: folder(store, "/", "XDG_DATA_HOME", ".local/share")?,
+            cache: folder(cache, "/var/cache/cairn", "XDG_CACHE_HOME", ".cache")?,
         })
     }
+}
+
+/// Whether this machine runs a Cairn system.
+#[must_use]
+pub fn is_system() -> bool {
+    Path::new("/run/current-system/system.json").exists()
 }
 
 fn user_folder(variable: &str, fallback: &str) -> Result<PathBuf> {

@@ -13,6 +13,9 @@ use crate::supply::Supply;
 /// The builder of packages' files.
 const FETCH_DEB: &str = "builtin:fetch-deb";
 
+/// Builders that fetch.
+const FETCHING: [&str; 2] = [FETCH_DEB, "builtin:fetchurl"];
+
 /// Builds what is missing of `derivations`, which are in the store; packages of the lock that are
 /// needed for that are fetched first, several at a time.
 ///
@@ -37,7 +40,16 @@ pub fn realise(
     if !debs.is_empty() {
         supply.fetch(&debs)?;
     }
-    let mut builders = builders(supply.fetcher()?, lock.clone());
+    // A machine without sources of packages builds what needs none.
+    let fetches = missing
+        .iter()
+        .any(|(_, derivation)| FETCHING.iter().any(|name| derivation.builder == *name));
+    let fetcher = if fetches {
+        supply.fetcher()?
+    } else {
+        supply.idle_fetcher()?
+    };
+    let mut builders = builders(fetcher, lock.clone());
     builders.limit_programs(limits);
     store.realise(derivations, &builders, &BuildProgress::new())?;
     Ok(())

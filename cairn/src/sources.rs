@@ -21,7 +21,7 @@ const MODULES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/modules.rs
 
 /// Other names under which our programs do other things.
 const LINKS: [(&str, &[&str]); 2] = [
-    ("cairn", &["halt", "poweroff", "reboot"]),
+    ("cairn", &["halt", "nixos-rebuild", "poweroff", "reboot"]),
     ("cairn-init", &["modprobe"]),
 ];
 
@@ -69,12 +69,15 @@ impl<'a> Sources<'a> {
         self.object(&hasher.finalize(), "cairn-modules", write_modules)
     }
 
-    /// The program `name` of the folder `programs`, at `bin/NAME`, with its other names.
+    /// The program `name`, which is `file`, at `bin/NAME`, with its other names. One that lies in an
+    /// object of the store is that object.
     ///
     /// # Errors
     /// It is not there, or the store or the cache cannot be written.
-    pub fn program(&self, programs: &Path, name: &str) -> Result<StorePath> {
-        let file = programs.join(name);
+    pub fn program(&self, file: &Path, name: &str) -> Result<StorePath> {
+        if let Some(object) = self.object_of(file)? {
+            return Ok(object);
+        }
         let taking = || {
             format!(
                 "cannot take '{}' into the store; build it with `cargo build --release`",
@@ -82,7 +85,7 @@ impl<'a> Sources<'a> {
             )
         };
         // As long as nobody has written to it, it has not changed.
-        let metadata = fs::metadata(&file).with_context(taking)?;
+        let metadata = fs::metadata(file).with_context(taking)?;
         let mut hasher = blake3::Hasher::new_derive_key("cairn 2026-11 program");
         hasher
             .update(file.as_os_str().as_encoded_bytes())
@@ -102,13 +105,27 @@ impl<'a> Sources<'a> {
         self.object(&hasher.finalize(), &object_name, |folder| {
             let bin = folder.join("bin");
             fs::create_dir(&bin)?;
-            fs::copy(&file, bin.join(name))?;
+            fs::copy(file, bin.join(name))?;
             let others = LINKS.iter().filter(|(program, _)| *program == name);
             others
                 .flat_map(|(_, links)| *links)
                 .try_for_each(|link| std::os::unix::fs::symlink(name, bin.join(link)))
         })
         .with_context(taking)
+    }
+
+    /// The object of this very store that has `file`, if one has.
+    fn object_of(&self, file: &Path) -> Result<Option<StorePath>> {
+        let Ok(real) = fs::canonicalize(file) else {
+            return Ok(None);
+        };
+        let inside = real.strip_prefix(self.store.store_dir()).ok();
+        let name = inside.and_then(|inside| inside.iter().next()?.to_str());
+        let object = name.and_then(|name| StorePath::from_base_name(name).ok());
+        match object {
+            Some(object) if self.store.is_valid(&object)? => Ok(Some(object)),
+            _ => Ok(None),
+        }
     }
 
     /// The object that has the key, made by `fill` if it is not known or not there.

@@ -50,6 +50,14 @@ impl Supply {
         )?)
     }
 
+    /// A fetcher for builds that fetch nothing: it knows no mirrors.
+    ///
+    /// # Errors
+    /// The cache cannot be made.
+    pub fn idle_fetcher(&self) -> Result<Fetcher> {
+        Ok(Fetcher::new(&[], &self.cache, FetchOptions::of_host())?)
+    }
+
     /// Fetches what the cache does not have of `packages`, several at a time, with a progress bar.
     ///
     /// # Errors

@@ -39,6 +39,9 @@ pub const LOCK_FILE: &str = "cairn.lock";
 /// Programs that a configuration may take in, from the folder of this one.
 const PROGRAMS: [&str; 2] = ["cairn", "cairn-init"];
 
+/// Where the programs of a running Cairn system are.
+const SYSTEM_PROGRAMS: &str = "/run/current-system/sw/bin";
+
 /// How often packages are locked before it is taken that it never ends: each time, what was locked
 /// made the configuration ask for more.
 const ROUNDS: usize = 8;
@@ -73,8 +76,8 @@ pub struct Configuration {
     /// Entries of the search path; `cairn=DIR` names the modules to be used instead of those in
     /// this program.
     pub search_path: Vec<std::ffi::OsString>,
-    /// The folder of `cairn` and `cairn-init` for the machine.
-    pub programs: PathBuf,
+    /// Folders of `cairn` and `cairn-init` for the machine; the first that has one counts.
+    pub programs: Vec<PathBuf>,
     /// Limits of the evaluation, and what it shows.
     pub evaluation: Limited,
     /// Limits of builders that are programs.
@@ -191,7 +194,8 @@ impl Configuration {
             lock_file: None,
             locking: Locking::default(),
             search_path: Vec::new(),
-            programs: programs.to_owned(),
+            // On a Cairn system each program is an object of its own.
+            programs: vec![programs.to_owned(), SYSTEM_PROGRAMS.into()],
             evaluation: Limited::default(),
             limits: Limits::default(),
         })
@@ -226,11 +230,12 @@ impl Configuration {
         let sources = Sources::new(store, &self.place.cache);
         let mut programs = BTreeMap::new();
         for name in PROGRAMS {
-            if !self.programs.join(name).exists() {
-                log::info!("there is no '{name}' in '{}'", self.programs.display());
+            let files = self.programs.iter().map(|folder| folder.join(name));
+            let Some(file) = files.into_iter().find(|file| file.exists()) else {
+                log::info!("there is no '{name}' beside this program");
                 continue;
-            }
-            let object = sources.program(&self.programs, name)?;
+            };
+            let object = sources.program(&file, name)?;
             programs.insert(name.to_owned(), object.to_string());
         }
         let mut job = Job {
@@ -248,8 +253,10 @@ impl Configuration {
         };
         // The first evaluation of a new configuration names placeholders only.
         let mut update = self.locking == Locking::Update;
+        // What is locked is enough, more often than not: the archive is asked when it is not.
+        let mut frugal = self.locking == Locking::Extend && locking.file.is_locked();
         for _ in 0..ROUNDS {
-            let listing = self.listing(&mut locking)?;
+            let listing = self.listing(&mut locking, frugal)?;
             job.packages = self.write_packages(locking.file.lock(), listing.as_ref())?;
             let outcome = evaluate(self, store, &cairn, &job)?;
             let missing = locking.file.missing(&outcome.asked);
@@ -257,12 +264,17 @@ impl Configuration {
                 outcome.show_messages();
                 return evaluated.read(locking.file.into_lock());
             }
+            if missing.is_empty() && frugal && listing.is_none() && outcome.evaluated.is_none() {
+                frugal = false;
+                continue;
+            }
             if missing.is_empty() && outcome.evaluated.is_none() {
                 outcome.show_messages();
                 return Err(EvaluationFailed.into());
             }
             self.renew(&mut locking, &outcome, wanted, update)?;
             update = false;
+            frugal = false;
         }
         bail!(
             "the packages of '{}' cannot be locked: each time, it asks for others",
@@ -288,9 +300,9 @@ impl Configuration {
         self.search_path.iter().find_map(entry)
     }
 
-    /// All packages that there are; asks the mirrors only if nobody knows. Without the right to
-    /// change the lock, those that are locked are enough.
-    fn listing(&self, round: &mut Round) -> Result<Option<Listing>> {
+    /// All packages that there are; asks the mirrors only if nobody knows. To a `frugal` evaluation,
+    /// and without the right to change the lock, those that are locked are enough.
+    fn listing(&self, round: &mut Round, frugal: bool) -> Result<Option<Listing>> {
         let cache = self.place.cache.join("index");
         let releases = round.file.lock().releases();
         if !releases.is_empty()
@@ -298,7 +310,7 @@ impl Configuration {
         {
             return Ok(Some(listing));
         }
-        if self.locking == Locking::Refuse {
+        if frugal || self.locking == Locking::Refuse {
             return Ok(None);
         }
         let releases = releases.to_vec();

@@ -1,0 +1,154 @@
+//! The order of a change: nothing that boots or runs goes before its successor is on the disk.
+//!
+//! ```text
+//! profile link -> kernel and initrd -> boot entries -> services and activation -> what boots next
+//!                                                            | failure
+//!                                                            v
+//!                                              the old generation again; what boots stays
+//! ```
+//!
+//! Invariant: until the last step the machine boots what it booted before, whatever happens.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use cairn_bootloader::EntryId;
+use indicatif::HumanBytes;
+
+use super::action::Action;
+use super::commit::{commit, next_state};
+use super::live::{LiveError, go_live};
+use super::machine::Machine;
+use super::menu::{PROFILE, read_bootspec};
+use super::tale::Tale;
+use super::target::Target;
+
+/// Where the log of the last change is: `cairn log switch` shows it.
+const LOG: &str = "var/log/cairn/switch.log";
+
+/// Boots that an entry has to prove itself.
+const TRIES: u8 = 2;
+
+/// Changes the system at `root`; what happens is told on standard error and in the log.
+///
+/// # Errors
+/// The change was not begun, or was cut off by an error of the machine. A change that failed and was
+/// taken back is an exit code.
+pub fn apply(root: &Path, action: Action, target: &Target) -> Result<ExitCode> {
+    let mut tale = Tale::new(&root.join(LOG));
+    let changed = Machine::open(root).and_then(|machine| {
+        let change = Change {
+            machine: &machine,
+            tale: &mut tale,
+            action,
+            target,
+        };
+        change.run()
+    });
+    if let Err(error) = &changed {
+        tale.note(&format!("cairn: {error:#}"));
+    }
+    changed
+}
+
+struct Change<'a> {
+    machine: &'a Machine,
+    tale: &'a mut Tale,
+    action: Action,
+    target: &'a Target,
+}
+
+impl Change<'_> {
+    fn run(mut self) -> Result<ExitCode> {
+        let prepared = if self.action.is_kept() {
+            Some(self.prepare()?)
+        } else {
+            None
+        };
+        if self.action.is_live() {
+            let live = self.target.live(&self.machine.store)?;
+            if let Err(error) = self.change_live(&live) {
+                self.tale.say(&match prepared {
+                    Some((number, _)) => format!(
+                        "cairn: generation {number} stays in the boot menu, and does not boot by itself"
+                    ),
+                    None => "cairn: what boots is as before".to_owned(),
+                });
+                return Ok(ExitCode::from(error.exit_status()));
+            }
+        }
+        if let Some((number, entry)) = prepared {
+            self.commit(number, &entry)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// The generation's link, and all that it needs to boot; nothing boots it by itself yet.
+    fn prepare(&mut self) -> Result<(u64, EntryId)> {
+        let machine = self.machine;
+        let toplevel = &self.target.toplevel;
+        let number = match self.target.number {
+            Some(number) => number,
+            None => machine.store.add_generation(PROFILE, toplevel)?.number,
+        };
+        let entry = self.target.boot_entry(self.action, number)?;
+        let bootspec = read_bootspec(&machine.store, toplevel)?;
+        for mut menu in machine.menus(&bootspec, Some(number))? {
+            for (name, file) in &menu.missing {
+                self.tale
+                    .say(&format!("/boot/{name}: {}", HumanBytes(file.size)));
+            }
+            menu.write()?;
+        }
+        Ok((number, entry))
+    }
+
+    /// Makes `new` the running system, or the old one again.
+    fn change_live(&mut self, new: &Path) -> Result<(), LiveError> {
+        let old = self.machine.running();
+        let Err(error) = go_live(new, self.tale) else {
+            return Ok(());
+        };
+        self.tale.say(&format!("cairn: {error}"));
+        match old.filter(|old| old != new) {
+            None => self
+                .tale
+                .say("cairn: there is no other system to go back to"),
+            Some(old) => {
+                self.tale.say(&format!("going back to {}", old.display()));
+                if let Err(second) = go_live(&old, self.tale) {
+                    self.tale.say(&format!(
+                        "cairn: going back failed too: {second}; restart the machine: it boots the \
+                         old system"
+                    ));
+                }
+            }
+        }
+        Err(error)
+    }
+
+    /// Makes the entry what boots.
+    fn commit(&mut self, number: u64, entry: &EntryId) -> Result<()> {
+        let machine = self.machine;
+        let before = machine.boot_state()?;
+        let standing = machine.standing(entry)?;
+        let tries = TRIES;
+        let state = next_state(&before, entry, standing, tries);
+        let folders = machine.boot_folders();
+        commit(&machine.store, &folders, number, &state)?;
+        self.tale.say(&match &state.trial {
+            Some(trial) if trial.entry == *entry => format!(
+                "generation {entry} boots next, on trial: it has {} tries to come up",
+                trial.tries
+            ),
+            _ => format!("generation {entry} boots"),
+        });
+        let bootspec = read_bootspec(&machine.store, &self.target.toplevel)?;
+        for mut menu in machine.menus(&bootspec, None)? {
+            menu.write()?;
+            menu.remove_unneeded()?;
+        }
+        Ok(())
+    }
+}

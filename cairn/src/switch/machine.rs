@@ -1,0 +1,184 @@
+//! The machine whose generation changes: its store, its boot folders, and what it says of itself.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use cairn_bootloader::{BootState, EntryId, Options};
+use cairn_store::{Generation, Store};
+use cairn_system::Bootspec;
+
+use crate::assessment::{Outcome, Verdict};
+
+use super::boot_folder::BootFolder;
+use super::commit::Standing;
+use super::menu::{MenuPlan, PROFILE, read_bootspec};
+
+/// The link to the running generation, below the root.
+const CURRENT: &str = "run/current-system";
+
+/// The link to the generation that booted.
+const BOOTED: &str = "run/booted-system";
+
+/// A machine, seen from the root of its file system.
+#[derive(Debug)]
+pub struct Machine {
+    root: PathBuf,
+    /// Its store.
+    pub store: Store,
+}
+
+impl Machine {
+    /// The machine whose file systems are at `root`.
+    ///
+    /// # Errors
+    /// Its store cannot be opened.
+    pub fn open(root: &Path) -> Result<Self> {
+        Ok(Self {
+            root: root.to_owned(),
+            store: Store::open(root)?,
+        })
+    }
+
+    /// A path of it, as this process sees it.
+    #[must_use]
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.root.join(relative)
+    }
+
+    /// Every folder that it boots from, the first one to be read.
+    #[must_use]
+    pub fn boot_folders(&self) -> Vec<BootFolder> {
+        vec![BootFolder::of(&self.root)]
+    }
+
+    /// The toplevel that runs; none where nothing was ever activated.
+    #[must_use]
+    pub fn running(&self) -> Option<PathBuf> {
+        fs::read_link(self.path(CURRENT)).ok()
+    }
+
+    /// The generations of its profile, lowest first.
+    ///
+    /// # Errors
+    /// The profile cannot be read.
+    pub fn generations(&self) -> Result<Vec<Generation>> {
+        Ok(self.store.generations(PROFILE)?)
+    }
+
+    /// The number of the generation that booted, if it is one: of several with the same system the
+    /// profile's current one, else the newest.
+    ///
+    /// # Errors
+    /// The profile cannot be read.
+    pub fn booted(&self) -> Result<Option<u64>> {
+        let Ok(booted) = fs::read_link(self.path(BOOTED)) else {
+            return Ok(None);
+        };
+        let generations = self.generations()?;
+        let same = generations.iter().filter(|one| self.has(one, &booted));
+        let best = same.max_by_key(|one| (one.current, one.number));
+        Ok(best.map(|one| one.number))
+    }
+
+    /// Whether `toplevel` is the generation's, or that of one of its variants.
+    fn has(&self, generation: &Generation, toplevel: &Path) -> bool {
+        if generation.path.to_path_buf() == toplevel {
+            return true;
+        }
+        read_bootspec(&self.store, &generation.path).is_ok_and(|bootspec| {
+            let mut variants = bootspec.specialisations.values();
+            variants.any(|variant| Path::new(&variant.v1.toplevel) == toplevel)
+        })
+    }
+
+    /// What is known of an entry: whether this very system was found good when it booted as it.
+    ///
+    /// # Errors
+    /// The profile cannot be read.
+    pub fn standing(&self, entry: &EntryId) -> Result<Standing> {
+        let generations = self.generations()?;
+        let generation = generations.iter().find(|one| one.number == entry.number());
+        let generation = generation.with_context(|| format!("there is no generation {entry}"))?;
+        let toplevel = generation.path.to_string();
+        let verdict = Verdict::of(&self.root, &entry.to_string(), &toplevel);
+        Ok(match verdict {
+            Ok(Some(verdict)) if verdict.outcome == Outcome::Good => Standing::Good,
+            Ok(_) => Standing::Unproven,
+            Err(error) => {
+                log::warn!("{error}; the entry has to prove itself again");
+                Standing::Unproven
+            }
+        })
+    }
+
+    /// What boots next. A damaged state says nothing: what has booted is known to be good then, as
+    /// far as anything is.
+    ///
+    /// # Errors
+    /// The profile or the boot folder cannot be read.
+    pub fn boot_state(&self) -> Result<BootState> {
+        let folders = self.boot_folders();
+        let folder = folders.first().context("the machine boots from nowhere")?;
+        let mut state = match BootState::read(&folder.grub) {
+            Ok(state) => state,
+            Err(error) => {
+                log::warn!("{error}; it is made anew");
+                BootState::default()
+            }
+        };
+        if state.good.is_none() {
+            state.good = self.booted()?.map(EntryId::generation);
+        }
+        Ok(state)
+    }
+
+    /// The menu of this machine, written with the wishes of `bootspec`, for each boot folder.
+    /// `newcomer` is a generation that is not known to boot.
+    ///
+    /// # Errors
+    /// The profile or `/boot` cannot be read.
+    pub fn menus(&self, bootspec: &Bootspec, newcomer: Option<u64>) -> Result<Vec<MenuPlan>> {
+        let state = self.boot_state()?;
+        let options = menu_options(bootspec, &state);
+        let numbers = self.shown(bootspec, &state, newcomer)?;
+        let folders = self.boot_folders();
+        let plans = folders
+            .iter()
+            .map(|folder| MenuPlan::new(&self.store, folder, &numbers, newcomer, &options));
+        plans.collect()
+    }
+
+    /// The generations that the menu shows: the newest ones, and those that must not go.
+    fn shown(
+        &self,
+        bootspec: &Bootspec,
+        state: &BootState,
+        newcomer: Option<u64>,
+    ) -> Result<BTreeSet<u64>> {
+        let generations = self.generations()?;
+        let limit = configuration_limit(bootspec);
+        let newest = generations.iter().rev().take(limit).map(|one| one.number);
+        let current = generations.iter().filter(|one| one.current);
+        let entries = [
+            state.good.as_ref(),
+            state.trial.as_ref().map(|trial| &trial.entry),
+            state.once.as_ref(),
+        ];
+        Ok(newest
+            .chain(current.map(|one| one.number))
+            .chain(entries.into_iter().flatten().map(EntryId::number))
+            .chain(self.booted()?)
+            .chain(newcomer)
+            .collect())
+    }
+}
+
+fn configuration_limit(_: &Bootspec) -> usize {
+    100
+}
+
+fn menu_options(_: &Bootspec, _: &BootState) -> Options {
+    Options::default()
+}

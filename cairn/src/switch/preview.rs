@@ -1,0 +1,122 @@
+//! What a change would do, computed the way that the change computes it.
+
+use std::fmt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+use cairn_system::control::{Request, Response};
+use cairn_system::{Service, ServiceChanges, ServiceName, Standing, SystemDescription};
+use indicatif::HumanBytes;
+use serde::Serialize;
+
+use super::action::Action;
+use super::machine::Machine;
+use super::menu::read_bootspec;
+use super::target::Target;
+use crate::service_control::{ControlError, ask};
+
+/// The steps of a change, as lines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Preview {
+    /// The system that it leads to.
+    pub toplevel: String,
+    /// Files that `/boot` gets, with their sizes.
+    pub boot_files: Vec<String>,
+    /// What becomes of services.
+    pub services: Vec<String>,
+    /// What activation does.
+    pub activation: Vec<String>,
+}
+
+impl Preview {
+    /// What `action` would do with `target` on `machine`.
+    ///
+    /// # Errors
+    /// Something that it depends on cannot be read.
+    pub fn new(machine: &Machine, action: Action, target: &Target) -> Result<Self> {
+        let live = target.live(&machine.store)?;
+        let mut preview = Self {
+            toplevel: live.display().to_string(),
+            boot_files: Vec::new(),
+            services: Vec::new(),
+            activation: Vec::new(),
+        };
+        if action.is_kept() {
+            preview.boot_files = boot_files(machine, target)?;
+        }
+        if action.is_live() {
+            preview.services = services(machine, &live)?;
+            preview.activation = activation(&live)?;
+        }
+        Ok(preview)
+    }
+}
+
+impl fmt::Display for Preview {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.toplevel)?;
+        for (head, lines) in [
+            ("would be copied", &self.boot_files),
+            ("services", &self.services),
+            ("activation", &self.activation),
+        ] {
+            if !lines.is_empty() {
+                writeln!(f, "{head}:")?;
+                lines.iter().try_for_each(|line| writeln!(f, "  {line}"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The menu of a generation that does not exist yet is not known; its files are.
+fn boot_files(machine: &Machine, target: &Target) -> Result<Vec<String>> {
+    let bootspec = read_bootspec(&machine.store, &target.toplevel)?;
+    let mut lines = Vec::new();
+    for folder in machine.boot_folders() {
+        let missing = super::menu::missing_files(&machine.store, &folder, &bootspec)?;
+        let line = |(name, size)| format!("/boot/{name}: {}", HumanBytes(size));
+        lines.extend(missing.into_iter().map(line));
+    }
+    Ok(lines)
+}
+
+/// What the supervisor would do to services; what runs without one has none.
+fn services(machine: &Machine, live: &Path) -> Result<Vec<String>> {
+    let running = match ask(&Request::Status) {
+        Ok(Response::Status { services, .. }) => services,
+        Ok(_) => return Err(ControlError::OtherAnswer.into()),
+        Err(error) => return Err(error.into()),
+    };
+    let before = match machine.running() {
+        Some(toplevel) => described(&toplevel)?,
+        None => Vec::new(),
+    };
+    let standing = |name: &ServiceName| {
+        let found = running.iter().find(|service| service.name == *name);
+        found.map_or(Standing::Idle, |service| service.standing)
+    };
+    let changes = ServiceChanges::between(&before, &described(live)?, standing);
+    Ok(changes.to_string().lines().map(str::to_owned).collect())
+}
+
+fn described(toplevel: &Path) -> Result<Vec<Service>> {
+    let path = toplevel.join("system.json");
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read '{}'", path.display()))?;
+    Ok(SystemDescription::parse(&text)?.services)
+}
+
+fn activation(live: &Path) -> Result<Vec<String>> {
+    let program = live.join("activate");
+    let output = Command::new(&program)
+        .arg("--dry-run")
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot run '{}'", program.display()))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(text.lines().map(str::to_owned).collect())
+}

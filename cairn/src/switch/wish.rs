@@ -1,0 +1,113 @@
+//! What the operator wants, from the words to the child that does it.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail, ensure};
+use cairn_store::Store;
+
+use super::action::Action;
+use super::detached;
+use super::lock::SwitchLock;
+use super::machine::Machine;
+use super::preview::Preview;
+use super::target::{Existing, Target};
+use crate::configuration::{AttributePath, Configuration, Wanted};
+use crate::place::is_system;
+
+/// The root of the machine that is changed.
+const ROOT: &str = "/";
+
+/// Where the system comes from.
+#[derive(Debug)]
+pub enum Source {
+    /// It is built.
+    Configuration(Box<Configuration>),
+    /// It is there.
+    Existing(Existing),
+}
+
+/// What is wanted of the machine.
+#[derive(Debug)]
+pub struct Wish {
+    /// Where the system comes from.
+    pub source: Source,
+    /// A variant of it.
+    pub specialisation: Option<String>,
+}
+
+impl Wish {
+    /// The generation before the current one.
+    #[must_use]
+    pub fn rollback() -> Self {
+        Self {
+            source: Source::Existing(Existing::Previous),
+            specialisation: None,
+        }
+    }
+
+    /// Does it, in a child that outlives this process.
+    ///
+    /// # Errors
+    /// Nothing was changed; the error says why. What failed later is the exit code, and was told.
+    pub fn grant(&self, action: Action) -> Result<ExitCode> {
+        ensure_system()?;
+        let lock = SwitchLock::take(Path::new(ROOT), &format!("cairn {}", action.word()))?;
+        let target = self.target()?;
+        let status = detached::run(&lock, &target.words(action))?;
+        Ok(match status.code() {
+            Some(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
+            None => bail!("the change was cut off: {status}; see cairn log switch"),
+        })
+    }
+
+    /// What doing it would do; builds the system, and changes nothing else.
+    ///
+    /// # Errors
+    /// It cannot be built, or the machine cannot be read.
+    pub fn preview(&self, action: Action) -> Result<Preview> {
+        ensure_system()?;
+        let target = self.target()?;
+        Preview::new(&Machine::open(Path::new(ROOT))?, action, &target)
+    }
+
+    /// The system, built and whole.
+    fn target(&self) -> Result<Target> {
+        let store = Store::open(Path::new(ROOT))?;
+        let target = match &self.source {
+            Source::Configuration(configuration) => build(configuration, &store)?,
+            Source::Existing(which) => Target::existing(&store, *which)?,
+        };
+        match &self.specialisation {
+            Some(name) => target.specialised(&store, name),
+            None => Ok(target),
+        }
+    }
+}
+
+fn build(configuration: &Configuration, store: &Store) -> Result<Target> {
+    let wanted = Wanted {
+        derivations: vec![AttributePath::system()],
+        facts: Vec::new(),
+    };
+    let evaluated = configuration.evaluate(store, &wanted)?;
+    configuration.realise(store, &evaluated)?;
+    Ok(Target {
+        toplevel: evaluated.toplevel()?.clone(),
+        number: None,
+        specialisation: None,
+    })
+}
+
+fn ensure_system() -> Result<()> {
+    ensure!(
+        is_system(),
+        "cannot change the generation of this machine: it runs no Cairn system; \
+         cairn build and cairn image work anywhere"
+    );
+    ensure!(
+        nix::unistd::geteuid().is_root(),
+        "cannot change the generation of this machine: only root may"
+    );
+    Ok(())
+}
