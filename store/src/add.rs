@@ -82,6 +82,7 @@ impl Store {
     ) -> Result<StorePath, StoreError> {
         let fixed = hash_source(from, method, keep)?;
         let path = fixed.store_path(name)?;
+        self.keep([&path])?;
         let _lock = PathLock::acquire(&self.writable_path(&path))?;
         if self.is_present(&path)? {
             return Ok(path);
@@ -129,6 +130,7 @@ impl Store {
         // Sorted, so that two processes take the locks in the same order.
         texts.sort_by(|one, other| one.path.cmp(&other.path));
         texts.dedup_by(|one, other| one.path == other.path);
+        self.keep(texts.iter().map(|text| &text.path))?;
         let mut locks = Vec::new();
         let mut batch = Vec::new();
         let mut written = Ok(());

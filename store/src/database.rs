@@ -13,6 +13,7 @@ use std::time::Duration;
 use cairn_store_path::StorePath;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
+use crate::collect::Liveness;
 use crate::error::StoreError;
 use crate::info::PathInfo;
 
@@ -234,6 +235,82 @@ impl Database {
         read().map_err(self.failed("query"))
     }
 
+    /// All objects, what they refer to, and the derivations that made them and are there.
+    pub(crate) fn liveness(&self) -> Result<Liveness, StoreError> {
+        let connection = self.lock();
+        let pairs = |sql: &str| -> rusqlite::Result<Vec<(String, String)>> {
+            connection
+                .prepare_cached(sql)?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        };
+        let read = || {
+            // One moment for all three.
+            connection.execute_batch("begin")?;
+            let all = (
+                pairs("select path, '' from ValidPaths")?,
+                pairs(
+                    "select f.path, t.path from Refs \
+                     join ValidPaths f on referrer = f.id join ValidPaths t on reference = t.id",
+                )?,
+                pairs(
+                    "select o.path, d.path from DerivationOutputs \
+                     join ValidPaths o on o.path = DerivationOutputs.path \
+                     join ValidPaths d on d.id = drv where o.deriver = d.path",
+                )?,
+            );
+            Ok(all)
+        };
+        let result = read();
+        let ended = connection.execute_batch("rollback");
+        let (paths, references, derivers) = result.map_err(self.failed("query"))?;
+        ended.map_err(self.failed("query"))?;
+        drop(connection);
+        let edge = |(from, to): &(String, String)| {
+            Ok::<_, StoreError>((self.store_path(from)?, self.store_path(to)?))
+        };
+        let edges =
+            |rows: &[(String, String)]| rows.iter().map(edge).collect::<Result<Vec<_>, _>>();
+        let paths = paths.iter().map(|(path, _)| self.store_path(path));
+        Ok(Liveness::new(
+            paths.collect::<Result<_, _>>()?,
+            edges(&references)?,
+            edges(&derivers)?,
+        ))
+    }
+
+    /// Removes objects, all but those that another object refers to, and what these refer to.
+    /// Returns what was removed; that is on the disk.
+    pub(crate) fn unregister(
+        &self,
+        mut paths: BTreeSet<StorePath>,
+    ) -> Result<BTreeSet<StorePath>, StoreError> {
+        let mut connection = self.lock();
+        let mut write = || -> rusqlite::Result<()> {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            while let Some(needed) = referred_from_elsewhere(&transaction, &paths)? {
+                paths.remove(&needed);
+            }
+            for path in &paths {
+                transaction
+                    .prepare_cached(
+                        "delete from Refs where referrer = \
+                         (select id from ValidPaths where path = ?1)",
+                    )?
+                    .execute([path.to_string()])?;
+            }
+            for path in &paths {
+                transaction
+                    .prepare_cached("delete from ValidPaths where path = ?1")?
+                    .execute([path.to_string()])?;
+            }
+            transaction.commit()
+        };
+        write().map_err(self.failed("write"))?;
+        Ok(paths)
+    }
+
     /// Registers objects, all or none. The objects that they refer to must be valid or among them.
     pub(crate) fn register(&self, objects: &[Registration]) -> Result<(), StoreError> {
         let mut connection = self.lock();
@@ -250,6 +327,26 @@ impl Database {
         };
         write().map_err(self.failed("write"))
     }
+}
+
+/// One of `paths` that an object refers to which is not among them.
+fn referred_from_elsewhere(
+    transaction: &Transaction<'_>,
+    paths: &BTreeSet<StorePath>,
+) -> rusqlite::Result<Option<StorePath>> {
+    let names: BTreeSet<String> = paths.iter().map(ToString::to_string).collect();
+    let mut referrers = transaction.prepare_cached(
+        "select path from Refs join ValidPaths on referrer = id \
+         where reference = (select id from ValidPaths where path = ?1)",
+    )?;
+    for path in paths {
+        for referrer in referrers.query_map([path.to_string()], |row| row.get::<_, String>(0))? {
+            if !names.contains(&referrer?) {
+                return Ok(Some(path.clone()));
+            }
+        }
+    }
+    Ok(None)
 }
 
 struct Row {

@@ -79,6 +79,7 @@ impl Store {
     /// `path` is not valid, or the links cannot be written.
     pub fn set_profile(&self, name: &str, path: &StorePath) -> Result<Generation, ProfileError> {
         let profile = self.lock_profile(name)?;
+        self.keep([path])?;
         self.info(path)?;
         let generations = self.generations(name)?;
         let current = generations.iter().find(|generation| generation.current);
@@ -101,6 +102,7 @@ impl Store {
     /// `path` is not valid, or the link cannot be written.
     pub fn add_generation(&self, name: &str, path: &StorePath) -> Result<Generation, ProfileError> {
         let profile = self.lock_profile(name)?;
+        self.keep([path])?;
         self.info(path)?;
         let generations = self.generations(name)?;
         let newest = generations.last();

@@ -18,6 +18,7 @@ impl Store {
     /// # Errors
     /// `path` is not valid, `name` leads elsewhere, or the link cannot be written.
     pub fn add_root(&self, name: &str, path: &StorePath) -> Result<PathBuf, StoreError> {
+        self.keep([path])?;
         self.info(path)?;
         let roots = self.state_dir().join("gcroots");
         let link = roots.join(name);
@@ -40,6 +41,7 @@ impl Store {
     /// # Errors
     /// `path` is not valid, something that is no link is in the way, or a link cannot be written.
     pub fn add_indirect_root(&self, link: &Path, path: &StorePath) -> Result<(), StoreError> {
+        self.keep([path])?;
         self.info(path)?;
         let link = std::path::absolute(link).map_err(io_error("find", link))?;
         if fs::symlink_metadata(&link).is_ok_and(|metadata| !metadata.is_symlink()) {

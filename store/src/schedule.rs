@@ -43,7 +43,9 @@ impl Plan {
             if plan.derivations.contains_key(&path) {
                 continue;
             }
+            store.keep([&path])?;
             let derivation = store.read_derivation(&path)?;
+            store.keep(derivation.outputs.values().map(|output| &output.path))?;
             if all_present(store, &derivation)? {
                 plan.cached.push(path.clone());
             } else {

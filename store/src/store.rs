@@ -10,6 +10,7 @@ use cairn_store_path::{Derivation, StorePath};
 use crate::database::{Database, SCHEMA_VERSION};
 use crate::error::{StoreError, io_error};
 use crate::info::PathInfo;
+use crate::temp_roots::{self, TempRoots};
 use crate::workspace::{Workspace, remove_abandoned};
 use crate::writable::Writable;
 use crate::{closure, tree};
@@ -21,8 +22,16 @@ pub struct Store {
     pub(crate) database: Database,
     workspace: Mutex<Option<Arc<Workspace>>>,
     writable: Writable,
+    temp_roots: TempRoots,
     /// Held shared as long as the store is open; Nix changes the schema only when nobody has it.
     _big_lock: File,
+}
+
+/// No garbage collection begins as long as this is there.
+#[derive(Debug)]
+#[must_use]
+pub struct Held {
+    _lock: File,
 }
 
 /// What `ROOT/nix/var/nix` has, and `ROOT/nix/store` itself.
@@ -65,6 +74,7 @@ impl Store {
             database,
             workspace: Mutex::new(None),
             writable,
+            temp_roots: TempRoots::new(state),
             _big_lock: big_lock,
         })
     }
@@ -91,6 +101,30 @@ impl Store {
     #[must_use]
     pub fn real_path(&self, path: &StorePath) -> PathBuf {
         self.store_dir().join(path.base_name())
+    }
+
+    /// Keeps `paths` from garbage collections as long as this store is open, and all that they refer
+    /// to. A path that is found valid after that stays so.
+    ///
+    /// # Errors
+    /// They cannot be written down.
+    pub fn keep<'a>(
+        &self,
+        paths: impl IntoIterator<Item = &'a StorePath>,
+    ) -> Result<(), StoreError> {
+        Ok(self.temp_roots.keep(paths)?)
+    }
+
+    /// Lets no garbage collection begin until the result is dropped, and waits for the end of one
+    /// that is running: for what other processes add and this one is to [`keep`](Self::keep).
+    ///
+    /// # Errors
+    /// The lock cannot be taken.
+    pub fn hold_collections(&self) -> Result<Held, StoreError> {
+        let lock = temp_roots::open_gc_lock(&self.state_dir())?;
+        let path = self.state_dir().join(temp_roots::GC_LOCK);
+        lock.lock_shared().map_err(io_error("lock", path))?;
+        Ok(Held { _lock: lock })
     }
 
     /// The folder of objects as this process may write it: names below it are for changes alone,
