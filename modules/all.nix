@@ -48,6 +48,7 @@
   ./services/systemd/systemd.nix
   ./services/udev.nix
   ./system/activation.nix
+  ./system/archive.nix
   ./system/assertions.nix
   ./system/description.nix
   ./system/meta.nix

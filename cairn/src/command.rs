@@ -13,6 +13,7 @@ use cairn::evaluate::request::{
     Argument, Calls, Depth, Format, Goal, Input, Language, Report, StoreChoice, Writes,
 };
 use cairn::switch::{Action, Existing, Source, Target, Wish};
+use cairn_bootloader::EntryId;
 use cairn_store::Limits;
 use cairn_store_path::StorePath;
 use cairn_system::ServiceName;
@@ -55,7 +56,7 @@ pub enum Verb {
     /// Stop everything and switch the machine off
     Poweroff,
     /// Stop everything and start the machine again
-    Reboot,
+    Reboot(Reboot),
     /// Stop everything and leave the machine standing
     Halt,
     /// Show what a configuration.nix can set
@@ -122,6 +123,14 @@ pub struct Named {
     /// The service's name
     #[arg(value_parser = service_name)]
     pub name: ServiceName,
+}
+
+/// `cairn reboot`.
+#[derive(Debug, Args)]
+pub struct Reboot {
+    /// Boot this generation, this once: a number, or 12-NAME for a variant of it
+    #[arg(long, value_name = "GENERATION")]
+    pub to: Option<EntryId>,
 }
 
 /// `cairn status`.

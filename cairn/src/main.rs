@@ -27,8 +27,8 @@ use cairn_system::control::Request;
 use clap::{CommandFactory, Parser};
 
 use command::{
-    Build, Command, Diff, Fhs, Fmt, Image, ImageFormat, Log, ManPages, Options, Status, Switch,
-    Verb, Vm,
+    Build, Command, Diff, Fhs, Fmt, Image, ImageFormat, Log, ManPages, Options, Reboot, Status,
+    Switch, Verb, Vm,
 };
 
 /// Names of this program that are a verb of it.
@@ -113,7 +113,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Reload(named) => service_control::command(&Request::Reload { name: named.name })?,
         Verb::Restart(named) => service_control::command(&Request::Restart { name: named.name })?,
         Verb::Poweroff => service_control::command(&Request::PowerOff)?,
-        Verb::Reboot => service_control::command(&Request::Reboot)?,
+        Verb::Reboot(arguments) => reboot(arguments)?,
         Verb::Halt => service_control::command(&Request::Halt)?,
         Verb::Options(arguments) => return options(&arguments),
         Verb::Eval(arguments) => return Ok(evaluate::eval(&arguments.request())),
@@ -136,6 +136,13 @@ fn run(verb: Verb) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn reboot(arguments: Reboot) -> Result<()> {
+    if let Some(entry) = arguments.to {
+        switch::boot_once(entry)?;
+    }
+    Ok(service_control::command(&Request::Reboot)?)
 }
 
 fn dry_run(arguments: &Switch) -> Result<()> {

@@ -41,10 +41,10 @@ pub fn realise(
         supply.fetch(&debs)?;
     }
     // A machine without sources of packages builds what needs none.
-    let fetches = missing
+    let downloads = missing
         .iter()
         .any(|(_, derivation)| FETCHING.iter().any(|name| derivation.builder == *name));
-    let fetcher = if fetches {
+    let fetcher = if downloads {
         supply.fetcher()?
     } else {
         supply.idle_fetcher()?

@@ -195,13 +195,16 @@ mod tests {
         let sources = Sources::new(&store, folder.path());
         let file = folder.path().join("cairn");
         fs::write(&file, "one").unwrap();
-        let one = sources.program(folder.path(), "cairn").unwrap();
+        let one = sources.program(&file, "cairn").unwrap();
         assert!(store.real_path(&one).join("bin/reboot").is_symlink());
-        assert_eq!(sources.program(folder.path(), "cairn").unwrap(), one);
+        assert_eq!(sources.program(&file, "cairn").unwrap(), one);
         fs::write(&file, "other").unwrap();
-        assert_ne!(sources.program(folder.path(), "cairn").unwrap(), one);
+        assert_ne!(sources.program(&file, "cairn").unwrap(), one);
+        // What lies in an object of the store is that object.
+        let inside = store.real_path(&one).join("bin/cairn");
+        assert_eq!(sources.program(&inside, "cairn").unwrap(), one);
         let message = sources
-            .program(folder.path(), "none")
+            .program(&folder.path().join("none"), "none")
             .unwrap_err()
             .to_string();
         assert!(message.contains("cargo build --release"), "{message}");

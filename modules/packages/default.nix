@@ -18,7 +18,11 @@ let
   layers = [
     (_: _: {
       inherit lib config overlays;
-      cairnFacts = { inherit packages programs; };
+      cairnFacts = {
+        inherit packages programs;
+        # Nothing is locked before the first evaluation of a new configuration.
+        codename = if facts.codename or null == null then "stable" else facts.codename;
+      };
     })
     (import ./archive.nix { inherit facts; })
     (import ./builders.nix { inherit facts programs; })

@@ -5,4 +5,5 @@
   environment.defaultPackages = lib.mkDefault [ ];
   programs.nano.enable = lib.mkDefault false;
   security.sudo.enable = lib.mkDefault false;
+  system.archive.enable = lib.mkDefault false;
 }

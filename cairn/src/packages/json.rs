@@ -7,6 +7,7 @@
 //! ```text
 //! format    1
 //! system    platform of all derivations
+//! codename  Debian's release that the lock is of, or null
 //! formats   format version of each builder, by its whole name
 //! groups    [ { name, debs = [ package ], inputs = [ place in this list ] } ]
 //! packages  by name: { version, group, file, sha256, dependencies, description, homepage }
@@ -72,6 +73,7 @@ pub fn packages_json(lock: &Lock, index: Option<&Index<'_>>, telling: Telling) -
     json!({
         "format": FORMAT,
         "system": SYSTEM,
+        "codename": lock.releases().first().map(|release| &release.codename),
         "formats": builders::format_versions().collect::<BTreeMap<_, _>>(),
         "groups": listed,
         "packages": packages,

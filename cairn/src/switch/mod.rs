@@ -34,4 +34,4 @@ pub use boot_folder::BootFolder;
 pub use machine::Machine;
 pub use preview::Preview;
 pub use target::{Existing, Target};
-pub use wish::{Source, Wish};
+pub use wish::{Source, Wish, boot_once};

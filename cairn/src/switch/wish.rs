@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use cairn_bootloader::EntryId;
 use cairn_store::Store;
 
 use super::action::Action;
+use super::commit::write_state;
 use super::detached;
 use super::lock::SwitchLock;
 use super::machine::Machine;
@@ -83,6 +85,31 @@ impl Wish {
             None => Ok(target),
         }
     }
+}
+
+/// Makes `entry` what the next boot boots, and no other.
+///
+/// # Errors
+/// There is no such entry, or the boot folder cannot be written.
+pub fn boot_once(entry: EntryId) -> Result<()> {
+    ensure_system()?;
+    let _lock = SwitchLock::take(Path::new(ROOT), "cairn reboot --to")?;
+    let machine = Machine::open(Path::new(ROOT))?;
+    let generations = machine.generations()?;
+    let found = generations.iter().find(|one| one.number == entry.number());
+    let found = found.with_context(|| {
+        format!(
+            "there is no generation {}; see cairn generations",
+            entry.number()
+        )
+    })?;
+    let target = Target::existing(&machine.store, Existing::Number(found.number))?;
+    if let Some(variant) = entry.specialisation() {
+        target.specialised(&machine.store, variant)?;
+    }
+    let mut state = machine.boot_state()?;
+    state.once = Some(entry);
+    write_state(&machine.boot_folders(), &state)
 }
 
 fn build(configuration: &Configuration, store: &Store) -> Result<Target> {
