@@ -1,6 +1,7 @@
 //! Whether objects still are what was registered: their archives are hashed again, on all cores.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -60,8 +61,24 @@ impl Store {
     /// # Errors
     /// A path is not valid, or the database cannot be read.
     pub fn verify_closure(&self, path: &StorePath) -> Result<Vec<Damage>, StoreError> {
+        self.verify_beyond(path, &[])
+    }
+
+    /// As [`Store::verify_closure`], without what the objects `trusted` refer to, or they themselves.
+    ///
+    /// # Errors
+    /// A path is not valid, or the database cannot be read.
+    pub fn verify_beyond(
+        &self,
+        path: &StorePath,
+        trusted: &[StorePath],
+    ) -> Result<Vec<Damage>, StoreError> {
         self.keep([path])?;
         let mut infos = self.closure_infos(std::slice::from_ref(path))?;
+        if !trusted.is_empty() {
+            let trusted: BTreeSet<StorePath> = self.closure(trusted)?.into_iter().collect();
+            infos.retain(|info| !trusted.contains(&info.path));
+        }
         // The big ones first, so that no core is left with one at the end.
         infos.sort_by_key(|info| Reverse(info.nar_size));
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);

@@ -12,15 +12,16 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use cairn_bootloader::EntryId;
+use cairn_system::Bootspec;
 use indicatif::HumanBytes;
 
 use super::action::Action;
 use super::commit::{commit, next_state};
 use super::live::{LiveError, go_live};
-use super::machine::Machine;
-use super::menu::{PROFILE, read_bootspec};
+use super::machine::{Machine, Showing};
+use super::menu::{MenuPlan, PROFILE, read_bootspec};
 use super::tale::Tale;
 use super::target::Target;
 
@@ -43,6 +44,7 @@ pub fn apply(root: &Path, action: Action, target: &Target) -> Result<ExitCode> {
             tale: &mut tale,
             action,
             target,
+            showing: Showing::Newest,
         };
         change.run()
     });
@@ -57,6 +59,7 @@ struct Change<'a> {
     tale: &'a mut Tale,
     action: Action,
     target: &'a Target,
+    showing: Showing,
 }
 
 impl Change<'_> {
@@ -94,7 +97,8 @@ impl Change<'_> {
         };
         let entry = self.target.boot_entry(self.action, number)?;
         let bootspec = read_bootspec(&machine.store, toplevel)?;
-        for mut menu in machine.menus(&bootspec, Some(number))? {
+        self.make_room(&bootspec, number)?;
+        for mut menu in machine.menus(&bootspec, Some(number), self.showing)? {
             for (name, file) in &menu.missing {
                 self.tale
                     .say(&format!("/boot/{name}: {}", HumanBytes(file.size)));
@@ -102,6 +106,45 @@ impl Change<'_> {
             menu.write()?;
         }
         Ok((number, entry))
+    }
+
+    /// Frees space in `/boot` if the newcomer's files need it: first of files that no generation needs,
+    /// then of generations that are neither booted, current, good nor on trial; these lose their
+    /// place in the menu, and can still be switched to.
+    fn make_room(&mut self, bootspec: &Bootspec, newcomer: u64) -> Result<()> {
+        let machine = self.machine;
+        let lacks = |showing| -> Result<Option<MenuPlan>> {
+            for menu in machine.menus(bootspec, Some(newcomer), showing)? {
+                if menu.lacks_room()? {
+                    return Ok(Some(menu));
+                }
+            }
+            Ok(None)
+        };
+        let Some(menu) = lacks(Showing::Newest)? else {
+            return Ok(());
+        };
+        menu.remove_unneeded()?;
+        if lacks(Showing::Newest)?.is_none() {
+            return Ok(());
+        }
+        self.tale
+            .say("/boot is full: old generations leave the boot menu");
+        self.showing = Showing::Needed;
+        for mut menu in machine.menus(bootspec, None, Showing::Needed)? {
+            menu.write()?;
+            menu.remove_unneeded()?;
+        }
+        match lacks(Showing::Needed)? {
+            None => Ok(()),
+            Some(menu) => bail!(
+                "cannot boot generation {newcomer}: its kernel and initrd need {} in '{}', which has \
+                 {} free; make room there",
+                HumanBytes(menu.size()),
+                menu.folder().boot.display(),
+                HumanBytes(menu.room()?)
+            ),
+        }
     }
 
     /// Makes `new` the running system, or the old one again.
@@ -145,7 +188,7 @@ impl Change<'_> {
             _ => format!("generation {entry} boots"),
         });
         let bootspec = read_bootspec(&machine.store, &self.target.toplevel)?;
-        for mut menu in machine.menus(&bootspec, None)? {
+        for mut menu in machine.menus(&bootspec, None, self.showing)? {
             menu.write()?;
             menu.remove_unneeded()?;
         }

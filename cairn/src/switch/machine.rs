@@ -21,6 +21,15 @@ const CURRENT: &str = "run/current-system";
 /// The link to the generation that booted.
 const BOOTED: &str = "run/booted-system";
 
+/// Which generations a menu shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Showing {
+    /// As many of the newest as the configuration says, and those that must not go.
+    Newest,
+    /// Those alone that must not go.
+    Needed,
+}
+
 /// A machine, seen from the root of its file system.
 #[derive(Debug)]
 pub struct Machine {
@@ -56,7 +65,13 @@ impl Machine {
     /// The toplevel that runs; none where nothing was ever activated.
     #[must_use]
     pub fn running(&self) -> Option<PathBuf> {
-        fs::read_link(self.path(CURRENT)).ok()
+        Self::running_at(&self.root)
+    }
+
+    /// The toplevel that runs on the machine at `root`.
+    #[must_use]
+    pub fn running_at(root: &Path) -> Option<PathBuf> {
+        fs::read_link(root.join(CURRENT)).ok()
     }
 
     /// The generations of its profile, lowest first.
@@ -135,14 +150,24 @@ impl Machine {
     }
 
     /// The menu of this machine, written with the wishes of `bootspec`, for each boot folder.
-    /// `newcomer` is a generation that is not known to boot.
+    /// `newcomer` is a generation that is not known to boot; of the others, those are shown that
+    /// `showing` says.
     ///
     /// # Errors
     /// The profile or `/boot` cannot be read.
-    pub fn menus(&self, bootspec: &Bootspec, newcomer: Option<u64>) -> Result<Vec<MenuPlan>> {
+    pub fn menus(
+        &self,
+        bootspec: &Bootspec,
+        newcomer: Option<u64>,
+        showing: Showing,
+    ) -> Result<Vec<MenuPlan>> {
+        let limit = match showing {
+            Showing::Newest => configuration_limit(bootspec),
+            Showing::Needed => 0,
+        };
         let state = self.boot_state()?;
         let options = menu_options(bootspec, &state);
-        let numbers = self.shown(bootspec, &state, newcomer)?;
+        let numbers = self.shown(&state, newcomer, limit)?;
         let folders = self.boot_folders();
         let plans = folders
             .iter()
@@ -150,15 +175,14 @@ impl Machine {
         plans.collect()
     }
 
-    /// The generations that the menu shows: the newest ones, and those that must not go.
+    /// The generations that a menu shows: so many of the newest, and those that must not go.
     fn shown(
         &self,
-        bootspec: &Bootspec,
         state: &BootState,
         newcomer: Option<u64>,
+        limit: usize,
     ) -> Result<BTreeSet<u64>> {
         let generations = self.generations()?;
-        let limit = configuration_limit(bootspec);
         let newest = generations.iter().rev().take(limit).map(|one| one.number);
         let current = generations.iter().filter(|one| one.current);
         let entries = [

@@ -12,7 +12,7 @@ use cairn_bootloader::{
     BootFileKind, BootFiles, Generation, Options, SlotFiles, Slots, entries, next_slot,
     plan_boot_files, write_slot,
 };
-use cairn_store::Store;
+use cairn_store::{Space, Store};
 use cairn_store_path::StorePath;
 use cairn_sys::checkpoint::checkpoint;
 use cairn_system::Bootspec;
@@ -22,6 +22,9 @@ use super::boot_folder::BootFolder;
 
 /// The profile whose generations boot.
 pub const PROFILE: &str = "system";
+
+/// Bytes of a boot folder that stay free for menus, names and the file system's own.
+const RESERVE: u64 = 2 << 20;
 
 /// A menu that is to be written.
 #[derive(Debug)]
@@ -100,6 +103,28 @@ impl MenuPlan {
     #[must_use]
     pub fn size(&self) -> u64 {
         self.missing.values().map(|file| file.size).sum()
+    }
+
+    /// Bytes that the boot folder can still take.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub fn room(&self) -> Result<u64> {
+        Ok(Space::of(&self.folder.boot)?.bytes)
+    }
+
+    /// Whether [`MenuPlan::write`] would fill the boot folder.
+    ///
+    /// # Errors
+    /// The folder is not there.
+    pub fn lacks_room(&self) -> Result<bool> {
+        Ok(!self.missing.is_empty() && self.size().saturating_add(RESERVE) > self.room()?)
+    }
+
+    /// The folder that it is for.
+    #[must_use]
+    pub fn folder(&self) -> &BootFolder {
+        &self.folder
     }
 
     /// Copies what is missing and writes the menu, each on the disk as the boot loader reads it before

@@ -31,7 +31,7 @@ mod wish;
 
 pub use action::Action;
 pub use boot_folder::BootFolder;
-pub use machine::Machine;
+pub use machine::{Machine, Showing};
 pub use preview::Preview;
 pub use target::{Existing, Target};
 pub use wish::{Source, Wish, boot_once};

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 use cairn_bootloader::EntryId;
 use cairn_store::Store;
+use cairn_store_path::StorePath;
 
 use super::action::Action;
 use super::commit::write_state;
@@ -80,6 +81,7 @@ impl Wish {
             Source::Configuration(configuration) => build(configuration, &store)?,
             Source::Existing(which) => Target::existing(&store, *which)?,
         };
+        verify(&store, &target)?;
         match &self.specialisation {
             Some(name) => target.specialised(&store, name),
             None => Ok(target),
@@ -110,6 +112,28 @@ pub fn boot_once(entry: EntryId) -> Result<()> {
     let mut state = machine.boot_state()?;
     state.once = Some(entry);
     write_state(&machine.boot_folders(), &state)
+}
+
+/// What the running system does not share with the new one is as it was registered: the next boot is
+/// no time to find out.
+fn verify(store: &Store, target: &Target) -> Result<()> {
+    let running = Machine::running_at(Path::new(ROOT));
+    let running = running.and_then(|path| path.to_str()?.parse::<StorePath>().ok());
+    let trusted = match running {
+        Some(path) if store.is_valid(&path)? => vec![path],
+        _ => Vec::new(),
+    };
+    let damaged = store.verify_beyond(&target.toplevel, &trusted)?;
+    if damaged.is_empty() {
+        return Ok(());
+    }
+    let damaged: Vec<String> = damaged.iter().map(ToString::to_string).collect();
+    bail!(
+        "cannot use {}: the store is damaged: {}; restore it from a backup, or delete the \
+         generations that need it, run cairn gc, and build again",
+        target.toplevel,
+        damaged.join("; ")
+    )
 }
 
 fn build(configuration: &Configuration, store: &Store) -> Result<Target> {
