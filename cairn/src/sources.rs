@@ -122,6 +122,7 @@ impl<'a> Sources<'a> {
         let inside = real.strip_prefix(self.store.store_dir()).ok();
         let name = inside.and_then(|inside| inside.iter().next()?.to_str());
         let object = name.and_then(|name| StorePath::from_base_name(name).ok());
+        self.store.keep(&object)?;
         match object {
             Some(object) if self.store.is_valid(&object)? => Ok(Some(object)),
             _ => Ok(None),
@@ -136,7 +137,9 @@ impl<'a> Sources<'a> {
         fill: impl FnOnce(&Path) -> std::io::Result<()>,
     ) -> Result<StorePath> {
         let note = self.note(key);
-        if let Some(path) = known(&note)
+        let noted = known(&note);
+        self.store.keep(&noted)?;
+        if let Some(path) = noted
             && self.store.is_valid(&path)?
         {
             return Ok(path);

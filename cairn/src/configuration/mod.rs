@@ -222,6 +222,8 @@ impl Configuration {
     /// # Errors
     /// [`EvaluationFailed`]; packages that cannot be had together; a lock that must not change.
     pub fn evaluate(&self, store: &Store, wanted: &Wanted) -> Result<Evaluated> {
+        // Another process writes the derivations; this one can keep them when it knows their names.
+        let _held = store.hold_collections()?;
         let mut locking = Round {
             file: LockFile::read(&self.lock_path())?,
             supply: self.supply(),
@@ -262,7 +264,9 @@ impl Configuration {
             let missing = locking.file.missing(&outcome.asked);
             if let (true, Some(evaluated)) = (missing.is_empty() && !update, &outcome.evaluated) {
                 outcome.show_messages();
-                return evaluated.read(locking.file.into_lock());
+                let evaluated = evaluated.read(locking.file.into_lock())?;
+                store.keep(&evaluated.needed())?;
+                return Ok(evaluated);
             }
             if missing.is_empty() && frugal && listing.is_none() && outcome.evaluated.is_none() {
                 frugal = false;

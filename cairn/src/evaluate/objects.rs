@@ -263,7 +263,10 @@ impl Objects {
             return Ok(true);
         }
         match self.existing()? {
-            Some(store) => store.is_valid(path).map_err(whole),
+            Some(store) => {
+                store.keep([path]).map_err(whole)?;
+                store.is_valid(path).map_err(whole)
+            }
             None => Ok(false),
         }
     }

@@ -56,7 +56,9 @@ impl Wish {
     pub fn grant(&self, action: Action) -> Result<ExitCode> {
         ensure_system()?;
         let lock = SwitchLock::take(Path::new(ROOT), &format!("cairn {}", action.word()))?;
-        let target = self.target()?;
+        // Open until the child has ended: the system is no generation yet, and must not be collected.
+        let store = Store::open(Path::new(ROOT))?;
+        let target = self.target(&store)?;
         let status = detached::run(&lock, &target.words(action))?;
         Ok(match status.code() {
             Some(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
@@ -70,20 +72,20 @@ impl Wish {
     /// It cannot be built, or the machine cannot be read.
     pub fn preview(&self, action: Action) -> Result<Preview> {
         ensure_system()?;
-        let target = self.target()?;
-        Preview::new(&Machine::open(Path::new(ROOT))?, action, &target)
+        let machine = Machine::open(Path::new(ROOT))?;
+        let target = self.target(&machine.store)?;
+        Preview::new(&machine, action, &target)
     }
 
     /// The system, built and whole.
-    fn target(&self) -> Result<Target> {
-        let store = Store::open(Path::new(ROOT))?;
+    fn target(&self, store: &Store) -> Result<Target> {
         let target = match &self.source {
-            Source::Configuration(configuration) => build(configuration, &store)?,
-            Source::Existing(which) => Target::existing(&store, *which)?,
+            Source::Configuration(configuration) => build(configuration, store)?,
+            Source::Existing(which) => Target::existing(store, *which)?,
         };
         verify(&store, &target)?;
         match &self.specialisation {
-            Some(name) => target.specialised(&store, name),
+            Some(name) => target.specialised(store, name),
             None => Ok(target),
         }
     }
