@@ -166,12 +166,43 @@ impl Machine {
             Showing::Needed => 0,
         };
         let state = self.boot_state()?;
-        let options = menu_options(bootspec, &state);
         let numbers = self.shown(&state, newcomer, limit)?;
+        self.menus_of(bootspec, &state, &numbers, newcomer)
+    }
+
+    /// Writes the menu without the generations `gone`, which may be removed from the profile then; the
+    /// files that they alone need are removed. Generations that must not go are shown all the same.
+    ///
+    /// # Errors
+    /// The profile cannot be read, or `/boot` cannot be written.
+    pub fn write_menus_without(&self, gone: &BTreeSet<u64>) -> Result<()> {
+        let generations = self.generations()?;
+        let current = generations.iter().find(|one| one.current);
+        let current = current.context("the profile has no current generation")?;
+        let bootspec = read_bootspec(&self.store, &current.path)?;
+        let state = self.boot_state()?;
+        let mut numbers = self.shown(&state, None, configuration_limit(&bootspec))?;
+        let needed = self.shown(&state, None, 0)?;
+        numbers.retain(|number| needed.contains(number) || !gone.contains(number));
+        for mut menu in self.menus_of(&bootspec, &state, &numbers, None)? {
+            menu.write()?;
+            menu.remove_unneeded()?;
+        }
+        Ok(())
+    }
+
+    fn menus_of(
+        &self,
+        bootspec: &Bootspec,
+        state: &BootState,
+        numbers: &BTreeSet<u64>,
+        newcomer: Option<u64>,
+    ) -> Result<Vec<MenuPlan>> {
+        let options = menu_options(bootspec, state);
         let folders = self.boot_folders();
         let plans = folders
             .iter()
-            .map(|folder| MenuPlan::new(&self.store, folder, &numbers, newcomer, &options));
+            .map(|folder| MenuPlan::new(&self.store, folder, numbers, newcomer, &options));
         plans.collect()
     }
 
