@@ -19,6 +19,7 @@ mod base;
 mod capability;
 mod etc;
 mod kernel;
+pub mod live;
 mod path_rule;
 mod pattern;
 mod plan;

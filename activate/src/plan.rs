@@ -25,7 +25,9 @@ pub struct Plan {
 pub struct Failure(String);
 
 impl Failure {
-    pub(crate) fn new(message: impl fmt::Display) -> Self {
+    /// A failure that is described by `message`.
+    #[must_use]
+    pub fn new(message: impl fmt::Display) -> Self {
         Self(message.to_string())
     }
 }

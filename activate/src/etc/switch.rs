@@ -101,12 +101,12 @@ impl fmt::Display for EtcSwitch {
             .tree
             .iter()
             .map(|tree| format!("link {STATIC} -> {}", tree.display()));
-        let lines: Vec<_> = removed
+        let all: Vec<_> = removed
             .chain(shown(links))
             .chain(tree)
             .chain(shown(others))
             .collect();
-        f.write_str(&lines.join("\n"))
+        f.write_str(&all.join("\n"))
     }
 }
 
