@@ -59,10 +59,15 @@ impl Role {
     }
 }
 
-/// Whether activation only says what it would do.
+/// What stage 2 says to activation.
+pub const BOOT_OPTION: &str = "--boot";
+
+/// When activation runs, and whether it only says what it would do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ActivationMode {
-    /// Change the system.
+    /// The machine comes up: files and users alone.
+    Boot,
+    /// The machine is up: what else differs between the generations is changed as well.
     Apply,
     /// Print the plan and change nothing.
     DryRun,
@@ -82,7 +87,7 @@ pub enum UsageError {
     /// Core and supervisor take a toplevel.
     #[error("usage: {0} TOPLEVEL")]
     NoToplevel(&'static str),
-    /// Activation takes `--dry-run` or nothing.
+    /// Activation takes `--dry-run`, stage 2's `--boot`, or nothing.
     #[error("usage: <toplevel>/activate [--dry-run]")]
     Activate,
 }
@@ -110,17 +115,13 @@ pub fn of(arguments: &[OsString]) -> Result<Role, UsageError> {
             .map(|toplevel| Role::Supervisor { toplevel }),
         Some("activate") => {
             let toplevel = parent(path).ok_or_else(|| unknown(name))?;
-            match rest {
-                [] => Ok(Role::Activate {
-                    toplevel,
-                    mode: ActivationMode::Apply,
-                }),
-                [option] if option == "--dry-run" => Ok(Role::Activate {
-                    toplevel,
-                    mode: ActivationMode::DryRun,
-                }),
-                _ => Err(UsageError::Activate),
-            }
+            let mode = match rest {
+                [] => ActivationMode::Apply,
+                [option] if option == "--dry-run" => ActivationMode::DryRun,
+                [option] if option == BOOT_OPTION => ActivationMode::Boot,
+                _ => return Err(UsageError::Activate),
+            };
+            Ok(Role::Activate { toplevel, mode })
         }
         _ => Err(unknown(name)),
     }
@@ -194,6 +195,10 @@ mod tests {
         check(
             &["/nix/store/abc-x/activate", "--dry-run"],
             &expect![[r#"Activate { toplevel: "/nix/store/abc-x", mode: DryRun }"#]],
+        );
+        check(
+            &["/nix/store/abc-x/activate", "--boot"],
+            &expect![[r#"Activate { toplevel: "/nix/store/abc-x", mode: Boot }"#]],
         );
         check(
             &["/nix/store/abc-x/activate", "--force"],

@@ -62,7 +62,11 @@ impl BootParts {
             .into_iter()
             .filter(|(_, old, new)| old != new)
             .map(|(what, old, new)| {
-                format!("{what}: {} is running, {} is new", old.display(), new.display())
+                format!(
+                    "{what}: {} is running, {} is new",
+                    old.display(),
+                    new.display()
+                )
             })
             .collect();
         if self.parameters != next.parameters {

@@ -77,9 +77,10 @@ pub trait Machine {
             Ok(()) => Ok(()),
             // Not mounted any more.
             Err(error) if error.errno() == Errno::EINVAL => Ok(()),
-            Err(error) if error.errno() == Errno::EBUSY => {
-                Err(Busy(format!("{} is in use, and stays mounted", point.as_str())))
-            }
+            Err(error) if error.errno() == Errno::EBUSY => Err(Busy(format!(
+                "{} is in use, and stays mounted",
+                point.as_str()
+            ))),
             Err(error) => Err(Busy(format!("{error}; it stays mounted"))),
         }
     }

@@ -31,7 +31,7 @@ pub use machine::{Busy, Machine};
 pub use options::Remount;
 pub use run::{LiveOutcome, run_live};
 pub use running::Running;
-pub use sysctls::{file_of as sysctl_file, write as write_sysctl};
+pub use sysctls::{file_of as sysctl_file, remember as remember_sysctls, write as write_sysctl};
 
 /// One change of the running machine.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use crate::plan::{Failure, plan};
 use crate::root::{Kind, Rights, Root, Touched};
 use crate::{ActivateError, Mode, Plan, read_description};
 
+use super::sysctls::remember;
 use super::{BootParts, Busy, LiveChanges, LiveStep, Machine, Running};
 
 const CURRENT: &str = "/run/current-system";
@@ -30,6 +31,20 @@ pub struct LiveOutcome {
     pub failures: Vec<Failure>,
     /// What waits for a reboot, found by planning and by trying.
     pub reboot: Vec<String>,
+}
+
+impl LiveOutcome {
+    /// The plan, one step a line, in the order in which the steps are taken.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let lines = |steps: &[LiveStep]| {
+            let mut lines: Vec<String> = steps.iter().map(ToString::to_string).collect();
+            lines.push(String::new());
+            lines.join("\n")
+        };
+        let (first, last) = (lines(&self.changes.first), lines(&self.changes.last));
+        format!("{first}{}{last}", self.plan)
+    }
 }
 
 /// Activates `toplevel` in the tree at `root` on a machine that is up and has another generation:
@@ -57,6 +72,11 @@ pub fn run_live(
     let plan = plan(root, toplevel, &after, kernel)?;
     if mode == Mode::Apply {
         failures.extend(plan.apply(root, kernel));
+        failures.extend(
+            remember(root, after.sysctl.keys())
+                .map_err(Failure::from)
+                .err(),
+        );
         take(&changes.last, machine, &mut reboot, &mut failures);
         failures.extend(finish(root).err());
     } else {
@@ -99,8 +119,11 @@ fn changes(
     before: &[SystemDescription],
     after: &SystemDescription,
 ) -> Result<LiveChanges, ActivateError> {
-    let keys = before.iter().chain([after]).flat_map(|one| one.sysctl.keys());
-    let running = Running::read(&root.join("proc"), keys)?;
+    let keys = before
+        .iter()
+        .chain([after])
+        .flat_map(|one| one.sysctl.keys());
+    let running = Running::read(root, keys)?;
     let is_booted = Root::new(root).kind(Path::new(BOOTED))? != Kind::Absent;
     let booted = is_booted
         .then(|| BootParts::read(root, Path::new(BOOTED)))

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::root::FileError;
 
-use super::sysctls;
+use super::sysctls::{self, Defaults};
 
 /// A machine's mounts, swap spaces, modules and sysctls.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,23 +18,26 @@ pub struct Running {
     swaps: BTreeSet<String>,
     modules: BTreeSet<String>,
     sysctls: BTreeMap<String, String>,
+    defaults: Defaults,
 }
 
 impl Running {
-    /// Reads it below `proc`; of the sysctls those in `keys`, as far as they can be read.
+    /// Reads it in the tree at `root`; of the sysctls those in `keys`, as far as they can be read.
     ///
     /// # Errors
     /// The list of mounts cannot be read. A kernel may have no swap and no modules.
     pub fn read<'a>(
-        proc: &Path,
+        root: &Path,
         keys: impl Iterator<Item = &'a String>,
     ) -> Result<Self, FileError> {
+        let proc = root.join("proc");
         let sysctls = keys.filter_map(|key| {
             let file = proc.join("sys").join(sysctls::file_of(key)?);
             Some((key.clone(), fs::read_to_string(file).ok()?))
         });
         Ok(Self {
             sysctls: sysctls.collect(),
+            defaults: sysctls::defaults(root)?,
             ..Self::parse(
                 &read(proc.join("self/mountinfo"))?,
                 &read_if_there(proc.join("swaps"))?,
@@ -51,6 +54,7 @@ impl Running {
             swaps: fields(swaps, 0, 1),
             modules: fields(modules, 0, 0),
             sysctls: BTreeMap::new(),
+            defaults: Defaults::new(),
         }
     }
 
@@ -71,10 +75,22 @@ impl Running {
         self.sysctls.get(key).map(String::as_str)
     }
 
+    /// What a sysctl was before anything set it.
+    pub(super) fn default(&self, key: &str) -> Option<&str> {
+        self.defaults.get(key).map(String::as_str)
+    }
+
     /// As if the sysctl had been read.
     #[must_use]
     pub fn with_sysctl(mut self, key: &str, value: &str) -> Self {
         self.sysctls.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// As if the sysctl had once had this value.
+    #[must_use]
+    pub fn with_default(mut self, key: &str, value: &str) -> Self {
+        self.defaults.insert(key.to_owned(), value.to_owned());
         self
     }
 }
@@ -113,11 +129,9 @@ fn unescape(field: &str) -> String {
         ("\\012", "\n"),
         ("\\134", "\\"),
     ];
-    codes
-        .iter()
-        .fold(field.to_owned(), |text, (code, plain)| {
-            text.replace(code, plain)
-        })
+    codes.iter().fold(field.to_owned(), |text, (code, plain)| {
+        text.replace(code, plain)
+    })
 }
 
 #[cfg(test)]
@@ -142,7 +156,7 @@ mod tests {
     #[test]
     fn this_machine() {
         let keys = ["kernel.ostype".to_owned(), "no.such".to_owned()];
-        let running = Running::read(Path::new("/proc"), keys.iter()).unwrap();
+        let running = Running::read(Path::new("/"), keys.iter()).unwrap();
         assert!(running.is_mounted("/"));
         assert_eq!(running.sysctl("kernel.ostype"), Some("Linux\n"));
         assert_eq!(running.sysctl("no.such"), None);

@@ -28,7 +28,10 @@ pub(super) fn plan(
         }
     }
     for old in old_devices(before) {
-        let is_gone = after.swap_devices.iter().all(|new| new.device != old.device);
+        let is_gone = after
+            .swap_devices
+            .iter()
+            .all(|new| new.device != old.device);
         let step = LiveStep::SwapOff(old.clone());
         if is_gone && !is_surely_unused(old, running) && !off.contains(&step) {
             off.push(step);

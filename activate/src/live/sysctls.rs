@@ -4,12 +4,15 @@
 //! Source: `sysctl.d(5)`: dots separate, and a slash stands for a dot in a name; a key whose first
 //! separator is a slash is a path as it is.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use cairn_system::SystemDescription;
 
 use crate::plan::Failure;
+use crate::root::{FileError, Kind, Rights, Root, Touched, bytes};
 
 use super::{LiveChanges, LiveStep, Running};
 
@@ -38,11 +41,18 @@ pub(super) fn plan(
     gone.sort();
     gone.dedup();
     for key in gone {
-        if let Some(now) = running.sysctl(key) {
-            changes.reboot.push(format!(
+        match (running.sysctl(key), running.default(key)) {
+            (Some(now), Some(default)) if !same(now, default) => {
+                changes.last.push(LiveStep::SetSysctl {
+                    key: key.clone(),
+                    value: default.trim_end().to_owned(),
+                });
+            }
+            (Some(now), None) => changes.reboot.push(format!(
                 "{key} is no longer described, and keeps '{}'",
                 now.trim_end()
-            ));
+            )),
+            _ => {}
         }
     }
 }
@@ -51,6 +61,59 @@ pub(super) fn plan(
 fn same(one: &str, other: &str) -> bool {
     one.split_ascii_whitespace()
         .eq(other.split_ascii_whitespace())
+}
+
+/// What sysctls were before the first generation set them, in this boot: a JSON object.
+const DEFAULTS: &str = "/run/cairn/sysctl-defaults";
+
+pub(super) type Defaults = BTreeMap<String, String>;
+
+/// What is known of the kernel's own values in the tree at `root`; nothing if the file is damaged.
+pub(super) fn defaults(root: &Path) -> Result<Defaults, FileError> {
+    let bytes = Root::new(root).read_if_there(Path::new(DEFAULTS))?;
+    Ok(serde_json::from_slice(&bytes.unwrap_or_default()).unwrap_or_default())
+}
+
+/// Notes the present values of `keys` in the tree at `root`, unless they are known. To be called
+/// before they are set: a generation without them goes back to these.
+///
+/// # Errors
+/// The note cannot be read or written.
+pub fn remember<'a>(root: &Path, keys: impl Iterator<Item = &'a String>) -> Result<(), FileError> {
+    let mut all = defaults(root)?;
+    let known = all.len();
+    for key in keys
+        .filter(|key| !all.contains_key(*key))
+        .collect::<Vec<_>>()
+    {
+        // What cannot be read has no value to go back to.
+        let place = file_of(key).map(|file| root.join("proc/sys").join(file));
+        if let Some(Ok(value)) = place.map(fs::read_to_string) {
+            all.insert(key.clone(), value.trim_end().to_owned());
+        }
+    }
+    if all.len() == known {
+        return Ok(());
+    }
+    let text = serde_json::to_string(&all).map_err(|error| FileError {
+        verb: "write",
+        path: DEFAULTS.into(),
+        source: io::Error::other(error),
+    })?;
+    let root = Root::new(root);
+    let file = Path::new(DEFAULTS);
+    let mut touched = Touched::default();
+    if let Some(folder) = file.parent()
+        && root.kind(folder)? == Kind::Absent
+    {
+        root.make_directory(folder, Rights::root(0o755), &mut touched)?;
+    }
+    root.write(
+        file,
+        Rights::root(0o644),
+        &mut touched,
+        bytes(text.as_bytes()),
+    )
 }
 
 /// Sets one below `root`, which is `/proc/sys`.

@@ -2,57 +2,76 @@
 
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use cairn_activate::{EXIT_FAILED, Mode, RunningKernel};
+use anyhow::Context;
+use cairn_activate::live::run_live;
+use cairn_activate::{EXIT_FAILED, Failure, Mode, RunningKernel};
 use cairn_sys::kmsg;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::role::ActivationMode;
+use crate::role::{ActivationMode, BOOT_OPTION};
 
+use super::live::{LiveMachine, enter_machine};
 use super::problem;
 
 /// How long activation may take at boot, in milliseconds.
 const DEADLINE_MS: u16 = 60_000;
 
-/// Activates `toplevel` on the running system, or prints what that would do.
+/// Activates `toplevel` on the machine, or prints what that would do. What waits for a reboot is
+/// printed in the end.
 pub fn run(toplevel: &Path, mode: ActivationMode) -> ExitCode {
     kmsg::install("activate", log::LevelFilter::Info);
-    let mode = match mode {
-        ActivationMode::Apply => Mode::Apply,
-        ActivationMode::DryRun => Mode::DryRun,
+    let done = match mode {
+        ActivationMode::Boot => at_boot(toplevel),
+        ActivationMode::Apply => live(toplevel, Mode::Apply),
+        ActivationMode::DryRun => live(toplevel, Mode::DryRun),
     };
-    // Called as /run/current-system/activate, that link must not come to name itself.
-    let toplevel = match toplevel.canonicalize() {
-        Ok(toplevel) => toplevel,
-        Err(error) => {
-            let text = format!("cannot resolve {}: {error}", toplevel.display());
-            log::error!("{text}");
-            eprintln!("{text}");
-            return ExitCode::from(EXIT_FAILED);
-        }
-    };
-    match cairn_activate::run(Path::new("/"), &toplevel, mode, &RunningKernel) {
-        Ok(outcome) => {
-            if mode == Mode::DryRun {
-                print!("{}", outcome.plan);
-            }
-            for failure in &outcome.failures {
+    match done {
+        Ok(failures) if failures.is_empty() => ExitCode::SUCCESS,
+        Ok(failures) => {
+            for failure in failures {
                 eprintln!("{failure}");
             }
-            if outcome.failures.is_empty() {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::from(EXIT_FAILED)
-            }
+            ExitCode::from(EXIT_FAILED)
         }
         Err(error) => {
-            log::error!("{error}");
-            eprintln!("{error}");
+            log::error!("{error:#}");
+            eprintln!("{error:#}");
             ExitCode::from(EXIT_FAILED)
         }
     }
+}
+
+/// Stage 2 has mounted and loaded everything, and sets sysctls afterwards.
+fn at_boot(toplevel: &Path) -> anyhow::Result<Vec<Failure>> {
+    let toplevel = canonical(toplevel)?;
+    let root = Path::new("/");
+    let outcome = cairn_activate::run(root, &toplevel, Mode::Apply, &RunningKernel)?;
+    Ok(outcome.failures)
+}
+
+fn live(toplevel: &Path, mode: Mode) -> anyhow::Result<Vec<Failure>> {
+    enter_machine().map_err(anyhow::Error::msg)?;
+    let toplevel = canonical(toplevel)?;
+    let mut machine = LiveMachine::default();
+    let root = Path::new("/");
+    let outcome = run_live(root, &toplevel, mode, &RunningKernel, &mut machine)?;
+    if mode == Mode::DryRun {
+        print!("{}", outcome.to_text());
+    }
+    for line in &outcome.reboot {
+        println!("needs a reboot: {line}");
+    }
+    Ok(outcome.failures)
+}
+
+/// Called as `/run/current-system/activate`, that link must not come to name itself.
+fn canonical(toplevel: &Path) -> anyhow::Result<PathBuf> {
+    toplevel
+        .canonicalize()
+        .with_context(|| format!("cannot resolve {}", toplevel.display()))
 }
 
 /// Runs the activation of `toplevel` in a child and waits for it, at most a minute. The boot goes
@@ -61,6 +80,7 @@ pub fn run_as_child(toplevel: &Path) {
     let loud = |text: String| problem::note(&text);
     let child = Command::new("/proc/self/exe")
         .arg0(toplevel.join("activate"))
+        .arg(BOOT_OPTION)
         .env_clear()
         .spawn();
     let mut child = match child {

@@ -11,10 +11,10 @@
 
 pub mod activation;
 mod api_mounts;
+mod live;
 mod problem;
 pub mod random_seed;
 mod swap;
-mod sysctl;
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -22,6 +22,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use cairn_activate::live::{remember_sysctls, write_sysctl};
 use cairn_sys::console::{self, CONSOLE};
 use cairn_sys::kmsg::{self, Priority};
 use cairn_sys::mount;
@@ -74,7 +75,7 @@ fn prepare(toplevel: &Path, description: &SystemDescription) {
     drop(hardware);
     random_seed::renew(Path::new("/"));
     activation::run_as_child(toplevel);
-    sysctl::apply(Path::new("/proc/sys"), &description.sysctl);
+    set_sysctls(description);
 }
 
 /// Without a description there is nothing to start: a shell if that is allowed, and another try
@@ -212,22 +213,48 @@ fn mount_others(description: &SystemDescription, hardware: Option<&mut Hardware>
         }
         return;
     };
+    for problem in mount_all(others, hardware, DEVICE_TIMEOUT) {
+        problem::note(&problem);
+    }
+}
+
+/// Mounts file systems, each after the one that it lies in; returns what went wrong.
+fn mount_all(
+    file_systems: Vec<FileSystem>,
+    hardware: &mut Hardware,
+    timeout: Duration,
+) -> Vec<String> {
     let plan = Stage1 {
         version: V1,
-        file_systems: others,
+        file_systems,
         kernel_modules: Vec::new(),
         emergency_access: false,
         device_timeout_seconds: 0,
         reboot_delay_seconds: 0,
     };
     let root = Path::new("/");
-    for mount in mounts::plan(&plan, &Orders::default(), root) {
-        match mounts::apply(&mount, root, hardware, DEVICE_TIMEOUT) {
-            Ok(mounts::Outcome::Mounted) => {}
-            Ok(mounts::Outcome::Restart) => {
-                problem::note(&format!("{} was repaired and wants a reboot", mount.target));
-            }
-            Err(error) => problem::note(&error.to_string()),
+    let mounts = mounts::plan(&plan, &Orders::default(), root);
+    mounts
+        .iter()
+        .filter_map(
+            |mount| match mounts::apply(mount, root, hardware, timeout) {
+                Ok(mounts::Outcome::Mounted) => None,
+                Ok(mounts::Outcome::Restart) => {
+                    Some(format!("{} was repaired and wants a reboot", mount.target))
+                }
+                Err(error) => Some(error.to_string()),
+            },
+        )
+        .collect()
+}
+
+fn set_sysctls(description: &SystemDescription) {
+    if let Err(error) = remember_sysctls(Path::new("/"), description.sysctl.keys()) {
+        log::error!("{error}; a later generation does not know the kernel's own values");
+    }
+    for (key, value) in &description.sysctl {
+        if let Err(failure) = write_sysctl(Path::new("/proc/sys"), key, value) {
+            log::error!("{failure}");
         }
     }
 }

@@ -16,6 +16,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use cairn_sys::{random, swap};
 use cairn_system::{Device, Discard, SwapDevice};
@@ -31,13 +32,21 @@ const SIGNATURE: &[u8] = b"SWAPSPACE2";
 /// Takes all of them into use; what fails is logged.
 pub fn enable(devices: &[SwapDevice], mut hardware: Option<&mut Hardware>) {
     for device in devices {
-        if let Err(error) = enable_one(device, hardware.as_deref_mut()) {
+        if let Err(error) = enable_one(device, hardware.as_deref_mut(), DEVICE_TIMEOUT) {
             log::error!("cannot swap to {}: {error:#}", device.device);
         }
     }
 }
 
-fn enable_one(device: &SwapDevice, hardware: Option<&mut Hardware>) -> anyhow::Result<()> {
+/// Takes one into use; its device is waited for.
+///
+/// # Errors
+/// It is not there, or cannot be used.
+pub fn enable_one(
+    device: &SwapDevice,
+    hardware: Option<&mut Hardware>,
+    timeout: Duration,
+) -> anyhow::Result<()> {
     let node = match &device.device {
         Device::Path(path) if !path.starts_with("/dev/") => {
             let path = PathBuf::from(path);
@@ -49,7 +58,7 @@ fn enable_one(device: &SwapDevice, hardware: Option<&mut Hardware>) -> anyhow::R
         other => {
             let hardware = hardware.ok_or_else(|| anyhow::anyhow!("no device was looked for"))?;
             hardware
-                .wait_for(other, "swap", DEVICE_TIMEOUT)
+                .wait_for(other, "swap", timeout)
                 .map_err(|_| anyhow::anyhow!("there is no such device; check swapDevices"))?
                 .node
         }
