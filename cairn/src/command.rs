@@ -102,6 +102,9 @@ pub enum Verb {
     /// Go on with a change as a process of its own; `cairn switch` calls it
     #[command(hide = true)]
     ApplySwitch(ApplySwitch),
+    /// Find out whether the generation that was booted is good; the service boot-assessment calls it
+    #[command(hide = true)]
+    Assess(Assess),
     /// Show what changes between two systems: packages, and options
     ///
     /// A system is a configuration's file, the number of a generation, or a path of the store. Of
@@ -514,6 +517,14 @@ impl Build {
             named
         }
     }
+}
+
+/// `cairn assess`.
+#[derive(Debug, Args)]
+pub struct Assess {
+    /// For how long services must have been up without a restart of one
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub stable_seconds: u32,
 }
 
 /// `cairn fhs`.

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use cairn::assessment;
 use cairn::configuration::{EvaluationFailed, Found, Wanted};
 use cairn::diff::{self, Side};
 use cairn::evaluate;
@@ -130,6 +131,10 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Test(arguments) => return arguments.wish()?.grant(Action::Test),
         Verb::DryRun(arguments) => dry_run(&arguments)?,
         Verb::Rollback => return Wish::rollback().grant(Action::Switch),
+        Verb::Assess(arguments) => {
+            let stable = Duration::from_secs(arguments.stable_seconds.into());
+            assessment::assess(Path::new("/"), stable)?;
+        }
         Verb::ApplySwitch(arguments) => {
             switch::detached::detach();
             return switch::apply::apply(Path::new("/"), arguments.action, &arguments.target());

@@ -16,6 +16,8 @@ use cairn_system::control::{
     LOG_DIRECTORY, RESPONSE_BYTES, Request, Response, SOCKET, ServiceState, ServiceStatus,
 };
 
+use crate::assessment::NOTE;
+
 /// How long an answer may take: longer than the supervisor lets a service take.
 const PATIENCE: Duration = Duration::from_secs(130);
 
@@ -60,16 +62,24 @@ pub enum ControlError {
 /// # Errors
 /// It cannot be reached, or it says that it could not do it.
 pub fn ask(request: &Request) -> Result<Response, ControlError> {
+    ask_within(request, PATIENCE)
+}
+
+/// As [`ask`], with another patience for the answer; some of it there must be.
+///
+/// # Errors
+/// As [`ask`].
+pub fn ask_within(request: &Request, patience: Duration) -> Result<Response, ControlError> {
     let stream = UnixStream::connect(SOCKET).map_err(ControlError::Connect)?;
-    let answer = exchange(stream, request).map_err(ControlError::Talk)?;
+    let answer = exchange(stream, request, patience).map_err(ControlError::Talk)?;
     match Response::parse(&answer).map_err(ControlError::Answer)? {
         Response::Failed { reason } => Err(ControlError::Failed(reason)),
         response => Ok(response),
     }
 }
 
-fn exchange(mut stream: UnixStream, request: &Request) -> io::Result<String> {
-    stream.set_read_timeout(Some(PATIENCE))?;
+fn exchange(mut stream: UnixStream, request: &Request, patience: Duration) -> io::Result<String> {
+    stream.set_read_timeout(Some(patience))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     stream.write_all(&line)?;
@@ -130,9 +140,15 @@ pub fn status(name: Option<&ServiceName>, format: Format) -> Result<(String, boo
             let log = read_log(name, 10).unwrap_or_default();
             render_service(service, &log)
         }
-        (Format::Text, ..) => render_status(&toplevel, &chosen),
+        (Format::Text, ..) => boot_note() + &render_status(&toplevel, &chosen),
     };
     Ok((text, well))
+}
+
+/// What the assessment of this boot has to say to people: a line, or nothing.
+fn boot_note() -> String {
+    // Mostly there is none.
+    std::fs::read_to_string(Path::new("/").join(NOTE)).unwrap_or_default()
 }
 
 /// All services as a table.

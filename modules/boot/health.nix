@@ -136,7 +136,21 @@ in
       lib.optional (trial.timeout != 300) "cairn.trial_timeout=${toString trial.timeout}"
       ++ lib.optional (!trial.watchdog) "cairn.trial_watchdog=0";
 
-    system.services = lib.mapAttrs' (name: check: lib.nameValuePair "health-${name}" (service name check)) cfg.checks;
+    system.services = {
+      # Nothing waits for it, and it ends when it has judged.
+      boot-assessment = {
+        description = "Judge of the generation that was booted";
+        process.argv = [
+          "${pkgs.cairn}/bin/cairn"
+          "assess"
+          "--stable-seconds"
+          (toString cfg.stableSeconds)
+        ];
+        process.environment.PATH = "/run/current-system/sw/bin";
+        restart.policy = "never";
+      };
+    }
+    // lib.mapAttrs' (name: check: lib.nameValuePair "health-${name}" (service name check)) cfg.checks;
 
     system.description.health = lib.mapAttrsToList (name: check: {
       inherit name;

@@ -1,0 +1,212 @@
+//! The machine that is assessed: what it has booted, and what boots next.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use cairn_bootloader::{BootState, EntryId};
+use cairn_store::Store;
+use cairn_sys::kmsg::Priority;
+use cairn_system::{SystemDescription, trial};
+
+use crate::switch;
+use crate::switch::lock::{LockError, SwitchLock};
+use crate::switch::machine::Showing;
+use crate::switch::menu::{PROFILE, read_bootspec};
+use crate::switch::{BootFolder, commit};
+
+use super::boot::Running;
+
+/// How long somebody else may hold the lock; a trial has to be judged in time.
+const LOCK_SECONDS: u32 = 15;
+
+/// A note for people about the last trial, below the root; until the next boot.
+pub const NOTE: &str = "run/cairn/boot-note";
+
+/// A machine, seen from the root of its file system.
+#[derive(Debug, Clone, Copy)]
+pub struct Machine<'a> {
+    /// Where its root is.
+    pub root: &'a Path,
+    /// What reaches whoever looks at the machine.
+    pub console: fn(Priority, &str),
+}
+
+impl Machine<'_> {
+    fn path(&self, relative: &str) -> PathBuf {
+        self.root.join(relative.trim_start_matches('/'))
+    }
+
+    /// The kernel's command line.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn command_line(&self) -> Result<String> {
+        let path = self.path("proc/cmdline");
+        let line = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(String::from_utf8_lossy(&line).into_owned())
+    }
+
+    /// Says something that should be seen.
+    pub fn tell(&self, text: &str) {
+        (self.console)(Priority::Error, &format!("cairn: {text}"));
+    }
+
+    /// What boots next. What is damaged says nothing: it is written anew when something is known.
+    #[must_use]
+    pub fn boot_state(&self) -> BootState {
+        BootState::read(&BootFolder::of(self.root).grub).unwrap_or_else(|error| {
+            log::warn!("{error}");
+            BootState::default()
+        })
+    }
+
+    /// Changes what boots next.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn change_boot_state(&self, change: impl FnOnce(&mut BootState)) -> Result<()> {
+        let _lock = self.lock();
+        // Read again: services take their time, and an operator may have been at work.
+        let mut state = self.boot_state();
+        change(&mut state);
+        let folders = switch::Machine::open(self.root)?.boot_folders();
+        commit::write_state(&folders, &state)
+    }
+
+    /// The lock of everything that changes generations. What has to be written is a few bytes, and
+    /// has to be written in time: it is not waited for longer than that.
+    fn lock(&self) -> Option<SwitchLock> {
+        for _ in 0..LOCK_SECONDS {
+            match SwitchLock::take(self.root, "cairn assess") {
+                Ok(lock) => return Some(lock),
+                Err(LockError::Held { .. }) => std::thread::sleep(Duration::from_secs(1)),
+                Err(error) => {
+                    log::warn!("{error}");
+                    return None;
+                }
+            }
+        }
+        log::warn!("going on although somebody changes the system");
+        None
+    }
+
+    /// Writes the boot menu anew, which shows what is good.
+    ///
+    /// # Errors
+    /// It cannot be written; the present one boots the same.
+    pub fn rewrite_menu(&self, entry: &EntryId) -> Result<()> {
+        let _lock = self.lock();
+        let machine = switch::Machine::open(self.root)?;
+        let generations = machine.generations()?;
+        let generation = generations.iter().find(|one| one.number == entry.number());
+        let generation = generation.with_context(|| format!("there is no generation {entry}"))?;
+        let bootspec = read_bootspec(&machine.store, &generation.path)?;
+        for mut menu in machine.menus(&bootspec, None, Showing::Newest)? {
+            menu.write()?;
+        }
+        Ok(())
+    }
+
+    /// The system of a generation: where its link in the profile leads.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn generation(&self, number: u64) -> Result<String> {
+        let link = self.path(&format!("nix/var/nix/profiles/{PROFILE}-{number}-link"));
+        let target =
+            fs::read_link(&link).with_context(|| format!("cannot read {}", link.display()))?;
+        Ok(target.to_string_lossy().into_owned())
+    }
+
+    /// The system that an entry boots: that of its generation, or of its specialisation.
+    fn toplevel(&self, entry: &EntryId) -> Result<PathBuf> {
+        let system = self.generation(entry.number())?;
+        let Some(name) = entry.specialisation() else {
+            return Ok(system.into());
+        };
+        let link = self.path(&system).join("specialisation").join(name);
+        fs::read_link(&link).with_context(|| format!("cannot read {}", link.display()))
+    }
+
+    /// Whether what runs is what `entry` is.
+    ///
+    /// # Errors
+    /// The links of `/run` cannot be read.
+    pub fn running(&self, entry: &EntryId) -> Result<Running> {
+        let read = |name: &str| {
+            let link = self.path(name);
+            fs::read_link(&link).with_context(|| format!("cannot read {}", link.display()))
+        };
+        let booted = read("run/booted-system")?;
+        if read("run/current-system")? != booted {
+            return Ok(Running::Switched);
+        }
+        Ok(match self.toplevel(entry) {
+            Ok(toplevel) if toplevel == booted => Running::Booted,
+            Ok(_) => Running::Unknown,
+            Err(error) => {
+                log::warn!("{error:#}");
+                Running::Unknown
+            }
+        })
+    }
+
+    /// What the running system has to be like.
+    ///
+    /// # Errors
+    /// Its description cannot be read.
+    pub fn description(&self) -> Result<SystemDescription> {
+        let booted = fs::read_link(self.path("run/booted-system"))
+            .context("cannot read /run/booted-system")?;
+        let path = self.path(&booted.to_string_lossy()).join("system.json");
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(SystemDescription::parse(&text)?)
+    }
+
+    /// Makes the generation of `entry` the profile's current one.
+    ///
+    /// # Errors
+    /// It is not there, or the link cannot be written.
+    pub fn set_profile(&self, entry: &EntryId) -> Result<()> {
+        Ok(Store::open(self.root)?.set_current(PROFILE, entry.number())?)
+    }
+
+    /// Generations above `number`, newest first.
+    ///
+    /// # Errors
+    /// The profile cannot be read.
+    pub fn newer_than(&self, number: u64) -> Result<Vec<u64>> {
+        let generations = Store::open(self.root)?.generations(PROFILE)?;
+        let newer = generations.iter().rev().map(|one| one.number);
+        Ok(newer.take_while(|other| *other > number).collect())
+    }
+
+    /// Tells the guard that its work is done.
+    ///
+    /// # Errors
+    /// The file cannot be made; the guard will restart the machine.
+    pub fn dismiss_guard(&self, why: &str) -> Result<()> {
+        self.write(trial::JUDGED, why)
+    }
+
+    /// Leaves a note for people, until the next boot.
+    ///
+    /// # Errors
+    /// The file cannot be made.
+    pub fn note(&self, text: &str) -> Result<()> {
+        self.write(NOTE, text)
+    }
+
+    fn write(&self, file: &str, text: &str) -> Result<()> {
+        let path = self.path(file);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make {}", folder.display()))?;
+        }
+        fs::write(&path, format!("{text}\n"))
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+}
