@@ -7,6 +7,7 @@
 //! Invariant: whatever is on the disk, a question ends with an answer or an error.
 
 use std::io;
+use std::sync::Arc;
 
 use super::disk::ReadAt;
 
@@ -22,6 +23,8 @@ const EXTENT_MAGIC: u16 = 0xf30a;
 /// An extent with a length above was allocated and not written.
 const UNWRITTEN: u32 = 32768;
 const MAX_DEPTH: u16 = 5;
+/// More than any disk here has.
+const MAX_GROUPS: u32 = 1 << 16;
 
 /// The inode of `/`.
 pub const ROOT: u32 = 2;
@@ -62,7 +65,8 @@ pub struct Ext4<D> {
     blocks: u64,
     inodes_per_group: u32,
     inode_size: u64,
-    descriptor_size: u64,
+    /// Where the inodes of each group begin: that never changes.
+    tables: Arc<[u64]>,
 }
 
 /// What a file is.
@@ -138,27 +142,41 @@ impl<D: ReadAt> Ext4<D> {
         } else {
             0
         };
-        let this = Self {
+        let descriptor_size = if wide { u64::from(u16_at(&block, 0xfe)) } else { 32 };
+        let mut this = Self {
             disk,
             start,
             block_size: 1024_u64.checked_shl(log_size).unwrap_or_default(),
             blocks: u64::from(u32_at(&block, 0x4)) | high << 32,
             inodes_per_group: u32_at(&block, 0x28),
             inode_size: u64::from(u16_at(&block, 0x58)),
-            descriptor_size: if wide {
-                u64::from(u16_at(&block, 0xfe))
-            } else {
-                32
-            },
+            tables: Arc::default(),
         };
         let sane = (1024..=65536).contains(&this.block_size)
             && this.inodes_per_group > 0
             && (128..=4096).contains(&this.inode_size)
-            && (32..=1024).contains(&this.descriptor_size);
-        if !sane {
+            && (32..=1024).contains(&descriptor_size);
+        let groups = u32_at(&block, 0).div_ceil(this.inodes_per_group.max(1));
+        if !sane || groups > MAX_GROUPS {
             return Err(damaged("the superblock"));
         }
+        let tables = (0..u64::from(groups)).map(|group| this.inode_table(group, descriptor_size));
+        this.tables = tables.collect::<Result<_>>()?;
         Ok(this)
+    }
+
+    /// The same file system, its blocks read from another disk.
+    #[must_use]
+    pub fn on<Other>(&self, disk: Other) -> Ext4<Other> {
+        Ext4 {
+            disk,
+            start: self.start,
+            block_size: self.block_size,
+            blocks: self.blocks,
+            inodes_per_group: self.inodes_per_group,
+            inode_size: self.inode_size,
+            tables: Arc::clone(&self.tables),
+        }
     }
 
     /// What it reads from.
@@ -196,7 +214,8 @@ impl<D: ReadAt> Ext4<D> {
     pub fn inode(&self, number: u32) -> Result<Inode> {
         let index = number.checked_sub(1).ok_or_else(|| damaged("inode 0"))?;
         let (group, index) = (index / self.inodes_per_group, index % self.inodes_per_group);
-        let table = self.inode_table(u64::from(group))?;
+        let table = self.tables.get(group as usize);
+        let table = table.ok_or_else(|| damaged(format!("there is no inode {number}")))?;
         let mut bytes = [0; 128];
         let within = u64::from(index) * self.inode_size;
         let place = self.place(table + within / self.block_size)? + within % self.block_size;
@@ -213,22 +232,17 @@ impl<D: ReadAt> Ext4<D> {
         })
     }
 
-    fn inode_table(&self, group: u64) -> Result<u64> {
+    fn inode_table(&self, group: u64, descriptor_size: u64) -> Result<u64> {
         // The table of groups follows the superblock's block.
         let first = if self.block_size == 1024 { 2 } else { 1 };
-        let offset = group * self.descriptor_size;
+        let offset = group * descriptor_size;
         let place = self.place(first + offset / self.block_size)? + offset % self.block_size;
         let mut bytes = [0; 64];
-        let wide = self.descriptor_size >= 64;
-        let length = if wide { 64 } else { 32 };
-        self.disk
-            .read_at(place, bytes.get_mut(..length).unwrap_or_default())?;
-        let high = if wide {
-            u64::from(u32_at(&bytes, 0x28))
-        } else {
-            0
-        };
-        Ok(u64::from(u32_at(&bytes, 0x8)) | high << 32)
+        let length = if descriptor_size >= 64 { 64 } else { 32 };
+        let wanted = bytes.get_mut(..length).unwrap_or_default();
+        self.disk.read_at(place, wanted)?;
+        let high = if length == 64 { u32_at(&bytes, 0x28) } else { 0 };
+        Ok(u64::from(u32_at(&bytes, 0x8)) | u64::from(high) << 32)
     }
 
     fn extents(&self, inode: &Inode) -> Result<Vec<Extent>> {

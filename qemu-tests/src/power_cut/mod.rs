@@ -5,6 +5,8 @@ pub mod cut;
 pub mod disk;
 pub mod ext4;
 pub mod journal;
+pub mod judge;
+pub mod memo;
 pub mod write_log;
 
 mod random;
