@@ -142,7 +142,11 @@ impl<D: ReadAt> Ext4<D> {
         } else {
             0
         };
-        let descriptor_size = if wide { u64::from(u16_at(&block, 0xfe)) } else { 32 };
+        let descriptor_size = if wide {
+            u64::from(u16_at(&block, 0xfe))
+        } else {
+            32
+        };
         let mut this = Self {
             disk,
             start,
@@ -241,7 +245,11 @@ impl<D: ReadAt> Ext4<D> {
         let length = if descriptor_size >= 64 { 64 } else { 32 };
         let wanted = bytes.get_mut(..length).unwrap_or_default();
         self.disk.read_at(place, wanted)?;
-        let high = if length == 64 { u32_at(&bytes, 0x28) } else { 0 };
+        let high = if length == 64 {
+            u32_at(&bytes, 0x28)
+        } else {
+            0
+        };
         Ok(u64::from(u32_at(&bytes, 0x8)) | u64::from(high) << 32)
     }
 

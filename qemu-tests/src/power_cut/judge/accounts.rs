@@ -3,11 +3,7 @@
 use anyhow::{Context as _, ensure};
 
 /// A file of `/etc`, and how many fields its lines have.
-pub const FILES: [(&str, usize); 3] = [
-    ("/etc/passwd", 7),
-    ("/etc/group", 4),
-    ("/etc/shadow", 9),
-];
+pub const FILES: [(&str, usize); 3] = [("/etc/passwd", 7), ("/etc/group", 4), ("/etc/shadow", 9)];
 
 /// Checks that every line has its fields, and that there is root.
 ///
@@ -19,9 +15,15 @@ pub fn check(content: &[u8], fields: usize) -> anyhow::Result<()> {
     ensure!(text.ends_with('\n'), "its last line is cut off");
     for line in text.lines() {
         let found = line.split(':').count();
-        ensure!(found == fields, "the line {line:?} has {found} fields and not {fields}");
+        ensure!(
+            found == fields,
+            "the line {line:?} has {found} fields and not {fields}"
+        );
     }
-    ensure!(text.lines().any(|line| line.starts_with("root:")), "it has no root");
+    ensure!(
+        text.lines().any(|line| line.starts_with("root:")),
+        "it has no root"
+    );
     Ok(())
 }
 
@@ -48,6 +50,15 @@ mod tests {
         ]
         .map(say)
         .concat();
-        expect![""].assert_eq(&said);
+        expect![[r#"
+            good
+            its last line is cut off
+            its last line is cut off
+            the line "bin:x:1" has 3 fields and not 4
+            it has NUL bytes
+            it has no root
+            it is no text
+        "#]]
+        .assert_eq(&said);
     }
 }

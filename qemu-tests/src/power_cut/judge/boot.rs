@@ -86,7 +86,11 @@ fn choose(state: &BootState, text: &str, menu: &[MenuEntry]) -> Option<MenuEntry
 /// It has not, or cannot be read.
 pub fn boot_file<D: ReadAt>(system: &Ext4<D>, path: &str) -> anyhow::Result<()> {
     let inode = system.find(path)?;
-    ensure!(inode.size <= MAX_BOOT_FILE, "{path} has {} bytes", inode.size);
+    ensure!(
+        inode.size <= MAX_BOOT_FILE,
+        "{path} has {} bytes",
+        inode.size
+    );
     let mut hasher = blake3::Hasher::new();
     system.read_pieces(&inode, &mut |piece| {
         hasher.update(piece);

@@ -118,7 +118,19 @@ menuentry 'Memory test' {
   linux16 /memtest
 }
 ";
-        expect![""].assert_debug_eq(&parse(text));
+        expect![[r#"
+            [
+                MenuEntry {
+                    id: "generation-13-debug",
+                    kernel: "/boot/kernels/k-vmlinuz",
+                    initrd: Some(
+                        "/boot/kernels/k-initrd",
+                    ),
+                    toplevel: "/nix/store/t",
+                },
+            ]
+        "#]]
+        .assert_debug_eq(&parse(text));
         assert_eq!(variable(text, "cairn_good").as_deref(), Some("12"));
         assert_eq!(variable(text, "cairn_next"), None);
         let id = parse(text)[0].entry_id().unwrap();

@@ -193,7 +193,10 @@ impl Judge {
             .collect();
         self.store(&system, &menus, &mut sight)?;
         let profile = profile(&system, &menus, &mut sight);
-        let etc = sight.take(ProblemKind::Etc, system.read_link("/etc/static").map_err(text));
+        let etc = sight.take(
+            ProblemKind::Etc,
+            system.read_link("/etc/static").map_err(text),
+        );
         let accounts = accounts(&system, &mut sight);
         if let (Some(boots), Some(profile), Some(etc), Some(accounts)) =
             (boots, profile, etc, accounts)
@@ -221,7 +224,10 @@ impl Judge {
         let named = |error| format!("{how}: {error}");
         let booting = sight.take(ProblemKind::Menu, booting.map_err(named));
         for entry in booting.iter().flat_map(|booting| &booting.menu) {
-            for path in [Some(&entry.kernel), entry.initrd.as_ref()].into_iter().flatten() {
+            for path in [Some(&entry.kernel), entry.initrd.as_ref()]
+                .into_iter()
+                .flatten()
+            {
                 let right = self.boot_files.get(path.clone(), system.disk(), |disk| {
                     boot::boot_file(&system.on(disk), path).map_err(text)
                 })?;
@@ -239,7 +245,9 @@ impl Judge {
         sight: &mut Sight,
     ) -> io::Result<()> {
         let registry = self.registry.get((), system.disk(), |disk| {
-            object::registry(&system.on(disk)).map(Arc::new).map_err(text)
+            object::registry(&system.on(disk))
+                .map(Arc::new)
+                .map_err(text)
         })?;
         let names = system
             .find("/nix/store")
@@ -254,7 +262,12 @@ impl Judge {
         let mut paths = BTreeSet::new();
         for entry in menus {
             let closure = object::closure(&registry, &entry.toplevel).map_err(text);
-            paths.extend(sight.take(ProblemKind::Store, closure).into_iter().flatten());
+            paths.extend(
+                sight
+                    .take(ProblemKind::Store, closure)
+                    .into_iter()
+                    .flatten(),
+            );
         }
         for path in paths {
             let Some(object) = registry.get(path) else {
@@ -288,14 +301,18 @@ fn profile(
     menus: &[&MenuEntry],
     sight: &mut Sight,
 ) -> Option<(String, String)> {
-    let link = |name: &str| system.read_link(&format!("{PROFILES}/{name}")).map_err(text);
+    let link = |name: &str| {
+        system
+            .read_link(&format!("{PROFILES}/{name}"))
+            .map_err(text)
+    };
     let wanted: BTreeSet<(u64, &str)> = menus
         .iter()
         .filter_map(|entry| {
             let id = entry.entry_id()?;
             // Specialisations are parts of their generation.
             let whole = id.specialisation().is_none();
-            whole.then_some((id.generation(), entry.toplevel.as_str()))
+            whole.then_some((id.number(), entry.toplevel.as_str()))
         })
         .collect();
     for (number, toplevel) in wanted {
@@ -311,17 +328,20 @@ fn profile(
     Some((current, target))
 }
 
-fn accounts(
-    system: &Ext4<Disk<'_>>,
-    sight: &mut Sight,
-) -> Option<BTreeMap<&'static str, Vec<u8>>> {
+fn accounts(system: &Ext4<Disk<'_>>, sight: &mut Sight) -> Option<BTreeMap<&'static str, Vec<u8>>> {
     let mut all = BTreeMap::new();
     for (path, fields) in accounts::FILES {
         let content = system.read(path, MAX_ACCOUNTS).map_err(text);
-        let content = sight.take(ProblemKind::Etc, content.map_err(|error| format!("{path}: {error}")));
+        let content = sight.take(
+            ProblemKind::Etc,
+            content.map_err(|error| format!("{path}: {error}")),
+        );
         if let Some(content) = content {
             let good = accounts::check(&content, fields);
-            sight.take(ProblemKind::Etc, good.map_err(|error| format!("{path}: {error:#}")));
+            sight.take(
+                ProblemKind::Etc,
+                good.map_err(|error| format!("{path}: {error:#}")),
+            );
             all.insert(path, content);
         }
     }
@@ -335,7 +355,10 @@ pub fn compare(sight: &mut Sight, before: &State, after: &State, when: When) {
     };
     let toplevels = [&before.boots.toplevel, &after.boots.toplevel];
     if !toplevels.contains(&&state.boots.toplevel) {
-        let what = format!("boots {}, which is neither old nor new", state.boots.toplevel);
+        let what = format!(
+            "boots {}, which is neither old nor new",
+            state.boots.toplevel
+        );
         sight.add(ProblemKind::HalfSwitched, what);
     }
     if ![&before.profile, &after.profile].contains(&&state.profile) {
@@ -343,7 +366,10 @@ pub fn compare(sight: &mut Sight, before: &State, after: &State, when: When) {
         sight.add(ProblemKind::HalfSwitched, what);
     }
     if ![&before.etc, &after.etc].contains(&&state.etc) {
-        sight.add(ProblemKind::HalfSwitched, format!("/etc/static leads to {}", state.etc));
+        sight.add(
+            ProblemKind::HalfSwitched,
+            format!("/etc/static leads to {}", state.etc),
+        );
     }
     for (path, content) in &state.accounts {
         let known = [before, after].map(|state| state.accounts.get(path));
@@ -360,7 +386,10 @@ pub fn compare(sight: &mut Sight, before: &State, after: &State, when: When) {
             ("the user database", state.accounts == after.accounts),
         ];
         for (what, _) in same.into_iter().filter(|(_, same)| !same) {
-            sight.add(ProblemKind::Lost, format!("{what} is not as the command had said"));
+            sight.add(
+                ProblemKind::Lost,
+                format!("{what} is not as the command had said"),
+            );
         }
     }
 }
