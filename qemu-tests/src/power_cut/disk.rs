@@ -49,7 +49,7 @@ pub struct Layer {
 
 /// A sector's content: as a source has it, but for its first bytes if the journal had to hide them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Content {
+pub(crate) struct Content {
     source: Source,
     head: Option<[u8; 4]>,
 }
@@ -130,6 +130,12 @@ impl<'a> Disk<'a> {
             *first = head;
         }
         Ok(())
+    }
+
+    /// What is above the image, by sector.
+    pub(crate) fn contents(&self) -> BTreeMap<u64, Content> {
+        let layers = self.layers.iter();
+        layers.flat_map(|layer| layer.sectors.clone()).collect()
     }
 
     /// The sectors that differ from the image's, or may.

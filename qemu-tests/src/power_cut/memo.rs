@@ -144,10 +144,10 @@ mod tests {
         let mut asked = 0;
         let mut ask = |layer: &Layer| {
             let disk = Disk::new(&image, &log, vec![layer]);
-            memo.get("third", &disk, |mut disk: &Watched<'_>| {
+            memo.get("third", &disk, |disk: &Watched<'_>| {
                 asked += 1;
                 let mut byte = [0];
-                ReadAt::read_at(&mut disk, 1024, &mut byte).unwrap();
+                ReadAt::read_at(&disk, 1024, &mut byte).unwrap();
                 char::from(byte[0])
             })
             .unwrap()

@@ -7,6 +7,9 @@ pub mod ext4;
 pub mod journal;
 pub mod judge;
 pub mod memo;
+pub mod oracle;
+pub mod recording;
+pub mod working_copy;
 pub mod write_log;
 
 mod random;

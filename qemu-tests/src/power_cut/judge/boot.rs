@@ -21,10 +21,10 @@ const MAX_BOOT_FILE: u64 = 1 << 30;
 /// What boots.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Booting {
+    /// The entry that boots if nobody presses a key.
+    pub chosen: MenuEntry,
     /// Every entry of the newest whole menu.
     pub menu: Vec<MenuEntry>,
-    /// The one that boots if nobody presses a key.
-    pub chosen: MenuEntry,
 }
 
 /// Reads all of it, by the rules of `grub.cfg` and of the menu.

@@ -1,0 +1,172 @@
+//! What programs of the field say of a cut disk: e2fsck of its file system, GRUB's own code of `/boot`.
+//!
+//! They also hold our two readers to account: what [`super::journal`] recovers must be what e2fsck
+//! recovers, and what [`super::ext4`] reads of the raw disk must be what GRUB reads.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
+
+use super::disk::{Disk, ReadAt};
+use super::ext4::{Ext4, Ext4Error};
+use super::working_copy::WorkingCopy;
+
+/// Files that decide what boots and who may log in.
+const FILES: [&str; 9] = [
+    "/boot/grub/grub.cfg",
+    "/boot/grub/grubenv",
+    "/boot/grub/entries-a.cfg",
+    "/boot/grub/entries-a.sum",
+    "/boot/grub/entries-b.cfg",
+    "/boot/grub/entries-b.sum",
+    "/etc/passwd",
+    "/etc/group",
+    "/etc/shadow",
+];
+
+/// How many of [`FILES`] are for GRUB.
+const FOR_GRUB: usize = 6;
+
+/// Links that say which system it is.
+const LINKS: [&str; 2] = ["/nix/var/nix/profiles/system", "/etc/static"];
+
+/// More than any of the files has.
+const LIMIT: u64 = 16 << 20;
+
+/// Has e2fsck recover the file system of `copy`, which is a partition at `disk`'s state, and takes
+/// back what it did. Gives what it found wrong beyond a journal to replay and files to forget that
+/// had no name any more, and where it recovered something else than `recovered`.
+///
+/// # Errors
+/// The programs cannot be run.
+pub fn e2fsck(
+    copy: &WorkingCopy,
+    recovered: &Ext4<Disk<'_>>,
+) -> anyhow::Result<Vec<String>> {
+    let undo = copy.path().with_extension("undo");
+    if undo.exists() {
+        fs::remove_file(&undo).with_context(|| format!("cannot remove {}", undo.display()))?;
+    }
+    let output = Command::new("e2fsck")
+        .args(["-f", "-y", "-z"])
+        .args([&undo, copy.path()])
+        .output()
+        .context("cannot run e2fsck; install it: apt-get install e2fsprogs")?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut problems = complaints(&said);
+    if !matches!(output.status.code(), Some(0 | 1)) {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        problems.push(format!("e2fsck ended with {}: {errors}{said}", output.status));
+    }
+    match Ext4::open(copy.file(), 0) {
+        Ok(theirs) => problems.extend(differences(recovered, &theirs)),
+        Err(error) => problems.push(error.to_string()),
+    }
+    take_back(copy, &undo)?;
+    Ok(problems)
+}
+
+/// Undoes e2fsck's writes; it has written nothing if there is no file of them.
+fn take_back(copy: &WorkingCopy, undo: &std::path::Path) -> anyhow::Result<()> {
+    if !undo.exists() {
+        return Ok(());
+    }
+    let output = Command::new("e2undo")
+        .args([undo, copy.path()])
+        .output()
+        .context("cannot run e2undo; install it: apt-get install e2fsprogs")?;
+    if !output.status.success() {
+        bail!(
+            "cannot take back what e2fsck did to {}: {}",
+            copy.path().display(),
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    fs::remove_file(undo).with_context(|| format!("cannot remove {}", undo.display()))
+}
+
+/// What e2fsck asked leave to repair: all that a journal does not explain.
+fn complaints(said: &str) -> Vec<String> {
+    let mut complaints = Vec::new();
+    let mut before = "";
+    for line in said.lines() {
+        if let Some(question) = line.strip_suffix("? yes") {
+            complaints.push(format!("e2fsck: {before} {question}").replace("  ", " "));
+        }
+        before = line;
+    }
+    complaints
+}
+
+fn differences<D: ReadAt, E: ReadAt>(ours: &Ext4<D>, theirs: &Ext4<E>) -> Vec<String> {
+    let files = FILES.iter().filter_map(|path| {
+        let same = answer(ours.read(path, LIMIT)) == answer(theirs.read(path, LIMIT));
+        (!same).then(|| format!("e2fsck recovers another {path}"))
+    });
+    let links = LINKS.iter().filter_map(|path| {
+        let same = answer(ours.read_link(path)) == answer(theirs.read_link(path));
+        (!same).then(|| format!("e2fsck recovers another {path}"))
+    });
+    files.chain(links).collect()
+}
+
+/// A content, or why there is none.
+fn answer<T>(result: Result<T, Ext4Error>) -> Result<T, String> {
+    result.map_err(|error| error.to_string())
+}
+
+/// Whether GRUB reads of `copy`, which is a partition, what our reader does of `raw`; and that of
+/// the file `large`, too.
+///
+/// # Errors
+/// The program cannot be run.
+pub fn grub(
+    copy: &WorkingCopy,
+    raw: &Ext4<Disk<'_>>,
+    large: &str,
+) -> anyhow::Result<Vec<String>> {
+    let mut problems = Vec::new();
+    for path in FILES.iter().take(FOR_GRUB).copied().chain([large]) {
+        let output = Command::new("grub-fstest")
+            .arg(copy.path())
+            .args(["cat", &format!("(loop0){path}")])
+            .output()
+            .context("cannot run grub-fstest; install it: apt-get install grub-common")?;
+        let theirs = output.status.success().then_some(output.stdout);
+        let ours = raw.read(path, 1 << 30).ok();
+        if ours != theirs {
+            let length = |content: &Option<Vec<u8>>| content.as_ref().map(Vec::len);
+            problems.push(format!(
+                "GRUB reads {:?} bytes of {path}, and not the {:?} of ours",
+                length(&theirs),
+                length(&ours)
+            ));
+        }
+    }
+    Ok(problems)
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn what_e2fsck_repairs_is_told_apart_from_what_it_recovers() {
+        let said = "\
+root: recovering journal
+Clearing orphaned inode 2001 (uid=0, gid=0, mode=0100644, size=5)
+Pass 1: Checking inodes, blocks, and sizes
+Pass 2: Checking directory structure
+Entry 'grub.cfg' in /boot/grub (14) has deleted/unused inode 17.  Clear? yes
+
+Block bitmap differences:  -11143
+Fix? yes
+
+root: ***** FILE SYSTEM WAS MODIFIED *****
+";
+        expect![""].assert_eq(&complaints(said).join("\n"));
+    }
+}

@@ -1,0 +1,195 @@
+//! A machine's disk while commands run on it: the image that it began with, the log of all writes,
+//! and where in the log each command began and was done.
+
+use std::fs::{self, File};
+use std::io::BufReader;
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, ensure};
+
+use super::cut::{Cut, Medium, Survivors};
+use super::disk::{Disk, ReadAt as _};
+use super::write_log::{SECTOR, WriteLog};
+use crate::Machine;
+
+/// Bytes that are compared at once.
+const PIECE: u64 = 1 << 20;
+
+/// A command that was recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What it was.
+    pub name: String,
+    /// The entries of the log from before it began to when all of it was on the disk.
+    pub entries: Range<usize>,
+    /// How many entries there were when it said that it was done.
+    pub done: usize,
+}
+
+/// Watches a machine whose first disk is recorded.
+#[derive(Debug)]
+pub struct Recorder<'a> {
+    machine: &'a Machine,
+    log: PathBuf,
+    /// Name, and the log's length at begin, when it was done, and when all was written.
+    steps: Vec<(String, [u64; 3])>,
+}
+
+impl<'a> Recorder<'a> {
+    /// Watches the machine.
+    ///
+    /// # Errors
+    /// Its first disk is not recorded.
+    pub fn new(machine: &'a Machine) -> anyhow::Result<Self> {
+        let log = machine.write_log(0);
+        let log = log.context("cannot record: the first disk's writes are not logged")?;
+        Ok(Self {
+            machine,
+            log: log.to_owned(),
+            steps: Vec::new(),
+        })
+    }
+
+    /// Runs `command` as a step. What was written before it is on the disk when it begins, so that
+    /// 'before' is a state that a cut can have.
+    ///
+    /// # Errors
+    /// The command's.
+    pub fn step(
+        &mut self,
+        name: &str,
+        command: impl FnOnce(&Machine) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let begin = self.synced()?;
+        self.machine.check(name, command)?;
+        let done = self.length()?;
+        let end = self.synced()?;
+        self.steps.push((name.to_owned(), [begin, done, end]));
+        Ok(())
+    }
+
+    fn synced(&self) -> anyhow::Result<u64> {
+        self.machine.agent().succeed("sync")?;
+        self.length()
+    }
+
+    fn length(&self) -> anyhow::Result<u64> {
+        let metadata = fs::metadata(&self.log);
+        Ok(metadata
+            .with_context(|| format!("cannot look at {}", self.log.display()))?
+            .len())
+    }
+
+    /// Takes the log away from the machine, which must have ended, into `folder`. The image is what
+    /// its disk began as.
+    ///
+    /// # Errors
+    /// The log cannot be moved or read, or it is not what has happened to the disk.
+    pub fn finish(self, image: &Path, folder: &Path) -> anyhow::Result<Recording> {
+        let log = folder.join("writes.log");
+        fs::rename(&self.log, &log)
+            .with_context(|| format!("cannot move {} to {}", self.log.display(), log.display()))?;
+        let recording = Recording::open(image, &log, self.steps)?;
+        let disk = self.machine.disk(0).context("the machine has no disk")?;
+        let disk = File::open(disk).with_context(|| format!("cannot open {}", disk.display()))?;
+        recording.ends_as(&disk)?;
+        Ok(recording)
+    }
+}
+
+/// All that is known of a disk's way.
+#[derive(Debug)]
+pub struct Recording {
+    /// What it began as.
+    pub image: File,
+    /// The log's file.
+    pub content: File,
+    /// The log.
+    pub log: WriteLog,
+    /// Its commands, in their order.
+    pub steps: Vec<Step>,
+}
+
+impl Recording {
+    fn open(image: &Path, log: &Path, steps: Vec<(String, [u64; 3])>) -> anyhow::Result<Self> {
+        let open = |path: &Path| {
+            File::open(path).with_context(|| format!("cannot open {}", path.display()))
+        };
+        let (image, content) = (open(image)?, open(log)?);
+        let parsed = WriteLog::parse(&mut BufReader::new(&content))
+            .with_context(|| log.display().to_string())?;
+        let step = |(name, lengths): (String, [u64; 3])| {
+            let [begin, done, end] = lengths.map(|length| parsed.entries_before(length));
+            Step {
+                name,
+                entries: begin..end,
+                done,
+            }
+        };
+        let steps = steps.into_iter().map(step).collect();
+        Ok(Self {
+            image,
+            content,
+            log: parsed,
+            steps,
+        })
+    }
+
+    /// Checks that all writes together make of the image what `disk` is: the log has lost nothing.
+    fn ends_as(&self, disk: &File) -> anyhow::Result<()> {
+        let end = Cut {
+            after: self.log.entries.len(),
+            survivors: Survivors::All,
+        };
+        let mut medium = Medium::new(&self.log);
+        let (sure, rest) = medium.cut(&end);
+        let replayed = Disk::new(&self.image, &self.content, vec![sure, &rest]);
+        let length = self.length()?;
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        let mut place = 0;
+        while place < length {
+            let piece = usize::try_from((length - place).min(PIECE))?;
+            ours.resize(piece, 0);
+            theirs.resize(piece, 0);
+            replayed.read_at(place, &mut ours)?;
+            disk.read_exact_at(&mut theirs, place)?;
+            if ours != theirs {
+                let same = ours.iter().zip(&theirs).take_while(|(one, other)| one == other);
+                let sector = (place + same.count() as u64) / SECTOR;
+                anyhow::bail!("cannot use the log of writes: it has another sector {sector} than the disk");
+            }
+            place += PIECE;
+        }
+        Ok(())
+    }
+
+    /// Bytes of the disk.
+    ///
+    /// # Errors
+    /// The image cannot be looked at.
+    pub fn length(&self) -> anyhow::Result<u64> {
+        Ok(self.image.metadata().context("cannot look at the image")?.len())
+    }
+
+    /// Which bytes of the disk its first partition has: the root file system.
+    ///
+    /// # Errors
+    /// It has no GUID partition table.
+    pub fn root(&self) -> anyhow::Result<Range<u64>> {
+        // The header has the place of the entries; the first of them is the first partition.
+        let mut header = [0; 92];
+        self.image.read_exact_at(&mut header, SECTOR)?;
+        ensure!(header.starts_with(b"EFI PART"), "the disk has no partition table");
+        let word = |bytes: &[u8], place: usize| {
+            let word = bytes.get(place..).and_then(<[u8]>::first_chunk);
+            word.copied().map_or(0, u64::from_le_bytes)
+        };
+        let mut entry = [0; 128];
+        self.image.read_exact_at(&mut entry, word(&header, 72) * SECTOR)?;
+        let (first, last) = (word(&entry, 32), word(&entry, 40));
+        ensure!(0 < first && first <= last, "the disk has no first partition");
+        Ok(first * SECTOR..(last + 1) * SECTOR)
+    }
+}
