@@ -88,6 +88,13 @@ impl Blueprint {
         self
     }
 
+    /// Leaves all disks out that were added so far.
+    #[must_use]
+    pub fn without_disks(mut self) -> Self {
+        self.disks.clear();
+        self
+    }
+
     /// Sets the memory, in MiB.
     #[must_use]
     pub fn memory_mib(mut self, memory_mib: u32) -> Self {

@@ -24,6 +24,12 @@ pub trait ReadAt {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
 }
 
+impl<T: ReadAt> ReadAt for &T {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        (**self).read_at(offset, buffer)
+    }
+}
+
 impl ReadAt for File {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         self.read_exact_at(buffer, offset)
@@ -138,19 +144,6 @@ impl<'a> Disk<'a> {
         layers.flat_map(|layer| layer.sectors.clone()).collect()
     }
 
-    /// The sectors that differ from the image's, or may.
-    #[must_use]
-    pub fn changed(&self) -> Vec<u64> {
-        let mut sectors: Vec<u64> = self
-            .layers
-            .iter()
-            .flat_map(|layer| layer.sectors())
-            .collect();
-        sectors.sort_unstable();
-        sectors.dedup();
-        sectors
-    }
-
     /// What tells the content of these sectors from another: 0 if it is the image's.
     ///
     /// # Errors
@@ -228,7 +221,7 @@ mod tests {
         assert_eq!(read(&disk, 1022, 4), b"aabb");
         assert_eq!(read(&disk, 1534, 4), b"bbii");
         assert_eq!(read(&disk, 3, 2), b"ii");
-        assert_eq!(disk.changed(), [1, 2]);
+        assert_eq!(disk.contents().into_keys().collect::<Vec<_>>(), [1, 2]);
         assert!(disk.read_at(4 * 512 - 1, &mut [0; 2]).is_err());
     }
 

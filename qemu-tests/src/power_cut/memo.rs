@@ -25,7 +25,7 @@ pub struct Watched<'a> {
     reads: RefCell<Vec<Range<u64>>>,
 }
 
-impl ReadAt for &Watched<'_> {
+impl ReadAt for Watched<'_> {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         let end = offset.saturating_add(buffer.len() as u64);
         let sectors = offset / SECTOR..end.div_ceil(SECTOR);
@@ -147,7 +147,7 @@ mod tests {
             memo.get("third", &disk, |disk: &Watched<'_>| {
                 asked += 1;
                 let mut byte = [0];
-                ReadAt::read_at(&disk, 1024, &mut byte).unwrap();
+                disk.read_at(1024, &mut byte).unwrap();
                 char::from(byte[0])
             })
             .unwrap()

@@ -40,10 +40,7 @@ const LIMIT: u64 = 16 << 20;
 ///
 /// # Errors
 /// The programs cannot be run.
-pub fn e2fsck(
-    copy: &WorkingCopy,
-    recovered: &Ext4<Disk<'_>>,
-) -> anyhow::Result<Vec<String>> {
+pub fn e2fsck(copy: &WorkingCopy, recovered: &Ext4<Disk<'_>>) -> anyhow::Result<Vec<String>> {
     let undo = copy.path().with_extension("undo");
     if undo.exists() {
         fs::remove_file(&undo).with_context(|| format!("cannot remove {}", undo.display()))?;
@@ -57,7 +54,10 @@ pub fn e2fsck(
     let mut problems = complaints(&said);
     if !matches!(output.status.code(), Some(0 | 1)) {
         let errors = String::from_utf8_lossy(&output.stderr);
-        problems.push(format!("e2fsck ended with {}: {errors}{said}", output.status));
+        problems.push(format!(
+            "e2fsck ended with {}: {errors}{said}",
+            output.status
+        ));
     }
     match Ext4::open(copy.file(), 0) {
         Ok(theirs) => problems.extend(differences(recovered, &theirs)),
@@ -121,11 +121,7 @@ fn answer<T>(result: Result<T, Ext4Error>) -> Result<T, String> {
 ///
 /// # Errors
 /// The program cannot be run.
-pub fn grub(
-    copy: &WorkingCopy,
-    raw: &Ext4<Disk<'_>>,
-    large: &str,
-) -> anyhow::Result<Vec<String>> {
+pub fn grub(copy: &WorkingCopy, raw: &Ext4<Disk<'_>>, large: &str) -> anyhow::Result<Vec<String>> {
     let mut problems = Vec::new();
     for path in FILES.iter().take(FOR_GRUB).copied().chain([large]) {
         let output = Command::new("grub-fstest")
@@ -167,6 +163,8 @@ Fix? yes
 
 root: ***** FILE SYSTEM WAS MODIFIED *****
 ";
-        expect![""].assert_eq(&complaints(said).join("\n"));
+        expect![[r#"
+            e2fsck: Pass 2: Checking directory structure Entry 'grub.cfg' in /boot/grub (14) has deleted/unused inode 17. Clear
+            e2fsck: Block bitmap differences: -11143 Fix"#]].assert_eq(&complaints(said).join("\n"));
     }
 }

@@ -156,9 +156,14 @@ impl Recording {
             replayed.read_at(place, &mut ours)?;
             disk.read_exact_at(&mut theirs, place)?;
             if ours != theirs {
-                let same = ours.iter().zip(&theirs).take_while(|(one, other)| one == other);
+                let same = ours
+                    .iter()
+                    .zip(&theirs)
+                    .take_while(|(one, other)| one == other);
                 let sector = (place + same.count() as u64) / SECTOR;
-                anyhow::bail!("cannot use the log of writes: it has another sector {sector} than the disk");
+                anyhow::bail!(
+                    "cannot use the log of writes: it has another sector {sector} than the disk"
+                );
             }
             place += PIECE;
         }
@@ -170,7 +175,11 @@ impl Recording {
     /// # Errors
     /// The image cannot be looked at.
     pub fn length(&self) -> anyhow::Result<u64> {
-        Ok(self.image.metadata().context("cannot look at the image")?.len())
+        Ok(self
+            .image
+            .metadata()
+            .context("cannot look at the image")?
+            .len())
     }
 
     /// Which bytes of the disk its first partition has: the root file system.
@@ -181,15 +190,22 @@ impl Recording {
         // The header has the place of the entries; the first of them is the first partition.
         let mut header = [0; 92];
         self.image.read_exact_at(&mut header, SECTOR)?;
-        ensure!(header.starts_with(b"EFI PART"), "the disk has no partition table");
+        ensure!(
+            header.starts_with(b"EFI PART"),
+            "the disk has no partition table"
+        );
         let word = |bytes: &[u8], place: usize| {
             let word = bytes.get(place..).and_then(<[u8]>::first_chunk);
             word.copied().map_or(0, u64::from_le_bytes)
         };
         let mut entry = [0; 128];
-        self.image.read_exact_at(&mut entry, word(&header, 72) * SECTOR)?;
+        self.image
+            .read_exact_at(&mut entry, word(&header, 72) * SECTOR)?;
         let (first, last) = (word(&entry, 32), word(&entry, 40));
-        ensure!(0 < first && first <= last, "the disk has no first partition");
+        ensure!(
+            0 < first && first <= last,
+            "the disk has no first partition"
+        );
         Ok(first * SECTOR..(last + 1) * SECTOR)
     }
 }

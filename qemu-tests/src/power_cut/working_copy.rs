@@ -71,7 +71,9 @@ impl WorkingCopy {
         let known = &self.contents;
         // What is above the image no more, and what is there now and was not.
         let gone = known.keys().filter(|sector| !wanted.contains_key(sector));
-        let new = wanted.iter().filter(|(sector, content)| known.get(sector) != Some(content));
+        let new = wanted
+            .iter()
+            .filter(|(sector, content)| known.get(sector) != Some(content));
         for sector in gone.chain(new.map(|(sector, _)| sector)) {
             let place = sector * SECTOR;
             if !self.part.contains(&place) {

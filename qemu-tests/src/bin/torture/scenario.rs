@@ -1,0 +1,101 @@
+//! What the machine does while its disk is recorded.
+
+use std::path::Path;
+use std::time::Duration;
+
+use cairn_qemu_tests::guest;
+use cairn_qemu_tests::power_cut::recording::{Recorder, Recording};
+use cairn_qemu_tests::{Boot, Bus, Disk, Machine, Writes};
+
+use crate::arguments::Length;
+
+/// An emulated machine that evaluates and builds several times.
+const DEADLINE: Duration = Duration::from_mins(30);
+
+/// For the machine to sync and power off.
+const POWER_OFF: Duration = Duration::from_mins(1);
+
+/// A command of the operator, with the configuration that is there before.
+struct Act {
+    name: &'static str,
+    change: Option<&'static str>,
+    script: &'static str,
+}
+
+/// The new generation has another initrd, so `/boot` gets a file; a user, so the database changes;
+/// a service and a file in `/etc`.
+const SWITCH: Act = Act {
+    name: "cairn switch",
+    change: Some(
+        r#"{
+          system.nixos.label = "second";
+          environment.etc."news".text = "second";
+          boot.initrd.kernelModules = [ "loop" ];
+          users.users.alice = { isNormalUser = true; uid = 1000; };
+          system.services.greeter = {
+            process.argv = [ "${pkgs.coreutils}/bin/sleep" "infinity" ];
+          };
+        }"#,
+    ),
+    script: "cairn switch",
+};
+
+const MORE: [Act; 3] = [
+    Act {
+        name: "cairn rollback",
+        change: None,
+        script: "cairn rollback",
+    },
+    Act {
+        name: "cairn boot",
+        change: Some(
+            r#"{
+              system.nixos.label = "third";
+              environment.etc."news".text = "third";
+              users.users.bob = { isNormalUser = true; uid = 1001; };
+            }"#,
+        ),
+        script: "cairn boot",
+    },
+    Act {
+        name: "delete and collect",
+        change: None,
+        script: "cairn delete-generations 2 && cairn gc",
+    },
+];
+
+/// Boots the machine of generations, has it do everything, and powers it off.
+pub fn record(length: Length, folder: &Path) -> anyhow::Result<Recording> {
+    let image = guest::built()?.image.clone();
+    let machine = guest::blueprint("torture-machine", Boot::Bios)?
+        .deadline(DEADLINE)
+        .without_disks()
+        .any_disk(Disk {
+            image: image.clone(),
+            writes: Writes::Recorded,
+            bus: Bus::VirtioBlk,
+        })
+        .start()?;
+    machine.check("boot", guest::up)?;
+    machine.check("its configuration", guest::give_configuration)?;
+    let mut recorder = Recorder::new(&machine)?;
+    let more: &[Act] = match length {
+        Length::Short => &[],
+        Length::Long => &MORE,
+    };
+    for act in [&SWITCH].into_iter().chain(more) {
+        if let Some(change) = act.change {
+            guest::configure(&machine, change)?;
+        }
+        recorder.step(act.name, |machine| run(machine, act.script))?;
+    }
+    machine.agent().run("cairn poweroff")?;
+    machine.wait_for_power_off(POWER_OFF)?;
+    recorder.finish(&image, folder)
+}
+
+fn run(machine: &Machine, script: &str) -> anyhow::Result<()> {
+    let said = guest::run(machine, script)?;
+    eprint!("{said}");
+    Ok(())
+}
