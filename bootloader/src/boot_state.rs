@@ -142,6 +142,15 @@ pub enum Unfit {
 }
 
 impl BootState {
+    /// The state in which `entry` is good and nothing else is said.
+    #[must_use]
+    pub fn of_good(entry: EntryId) -> Self {
+        Self {
+            good: Some(entry),
+            ..Self::default()
+        }
+    }
+
     /// Reads the bytes of an environment block.
     ///
     /// # Errors

@@ -27,9 +27,10 @@ impl Platform {
     /// `/boot/grub` holds no modules.
     #[must_use]
     pub fn modules(self) -> Vec<&'static str> {
-        const COMMON: [&str; 35] = [
+        const COMMON: [&str; 39] = [
             "boot",
             "cat",
+            "chain",
             "configfile",
             "date",
             "echo",
@@ -37,6 +38,7 @@ impl Platform {
             "fat",
             "font",
             "gcry_sha256",
+            "gcry_sha512",
             "gfxterm",
             "gzio",
             "halt",
@@ -50,6 +52,8 @@ impl Platform {
             "normal",
             "part_gpt",
             "part_msdos",
+            "password",
+            "password_pbkdf2",
             "probe",
             "reboot",
             "regexp",
@@ -65,7 +69,7 @@ impl Platform {
             "all_video",
         ];
         let own: &[_] = match self {
-            Self::Bios => &["biosdisk"],
+            Self::Bios => &["biosdisk", "linux16"],
             Self::Uefi => &["efi_gop", "efifwsetup", "lsefi"],
         };
         COMMON.iter().chain(own).copied().collect()
@@ -114,7 +118,7 @@ mod tests {
             platform: Platform::Bios,
             early_config: String::new(),
         };
-        expect!["-O i386-pc -d /lib/grub/i386-pc -c /early.cfg -p /boot/grub -o /core.img boot cat configfile date echo ext2 fat font gcry_sha256 gfxterm gzio halt hashsum help keystatus linux loadenv ls minicmd normal part_gpt part_msdos probe reboot regexp search search_fs_file search_fs_uuid search_label serial sleep terminal test true all_video biosdisk"].assert_eq(
+        expect!["-O i386-pc -d /lib/grub/i386-pc -c /early.cfg -p /boot/grub -o /core.img boot cat chain configfile date echo ext2 fat font gcry_sha256 gcry_sha512 gfxterm gzio halt hashsum help keystatus linux loadenv ls minicmd normal part_gpt part_msdos password password_pbkdf2 probe reboot regexp search search_fs_file search_fs_uuid search_label serial sleep terminal test true all_video biosdisk linux16"].assert_eq(
             &image
                 .args("/lib/grub/i386-pc", "/early.cfg", "/core.img")
                 .join(" "),

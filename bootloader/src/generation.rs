@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 
 use cairn_system::Bootspec;
 
+use crate::entry_id::{EntryId, EntryIdError};
+use crate::trial::{DAMAGED, UNCOUNTED, trial_parameter};
+
 /// The longest command line that x86 Linux takes, with its final NUL (`COMMAND_LINE_SIZE`).
 const COMMAND_LINE_SIZE: usize = 2048;
 
@@ -32,6 +35,7 @@ pub struct Generation {
 /// What one menu entry boots.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
+    id: EntryId,
     label: String,
     files: BootFiles,
     arguments: Vec<String>,
@@ -71,6 +75,9 @@ pub enum EntryError {
         /// Length in bytes, as GRUB writes it.
         length: usize,
     },
+    /// A specialisation's name is too long.
+    #[error(transparent)]
+    Id(#[from] EntryIdError),
     /// A specialisation has no files in /boot.
     #[error("cannot boot the specialisation '{name}': no kernel was placed in /boot for it")]
     NoFiles {
@@ -100,48 +107,74 @@ impl Generation {
                 let files = specialisation_files
                     .get(name)
                     .ok_or_else(|| EntryError::NoFiles { name: name.clone() })?;
-                Ok((name.clone(), Entry::new(bootspec, files.clone())?))
+                let id = EntryId::new(number, Some(name))?;
+                Ok((name.clone(), Entry::new(id, bootspec, files.clone())?))
             })
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<_, EntryError>>()?;
         Ok(Self {
             number,
             date,
             kernel_version: kernel_version.into(),
-            entry: Entry::new(bootspec, files)?,
+            entry: Entry::new(EntryId::generation(number), bootspec, files)?,
             specialisations,
         })
     }
 }
 
 impl Entry {
-    /// How the system of `bootspec` boots with `files`.
+    /// How the system of `bootspec` boots with `files`, as the entry `id`.
     ///
     /// # Errors
     /// See [`EntryError`].
-    pub fn new(bootspec: &Bootspec, files: BootFiles) -> Result<Self, EntryError> {
+    pub fn new(id: EntryId, bootspec: &Bootspec, files: BootFiles) -> Result<Self, EntryError> {
         let line = std::iter::once(format!("init={}", bootspec.v1.init))
             .chain(bootspec.v1.kernel_params.iter().cloned())
+            .chain([format!("cairn.generation={id}")])
             .collect::<Vec<_>>()
             .join(" ");
-        let arguments = split_command_line(&line)?;
-        // GRUB puts `BOOT_IMAGE=<kernel> ` in front, and quotes around arguments with blanks.
-        let length = "BOOT_IMAGE= ".len()
-            + files.kernel.len()
-            + arguments
-                .iter()
-                .map(|argument| argument.len() + 1 + 2 * usize::from(argument.contains(' ')))
-                .sum::<usize>();
+        let entry = Self {
+            arguments: split_command_line(&line)?,
+            label: bootspec.v1.label.clone(),
+            id,
+            files,
+        };
+        // What the menu adds to it on trial, or as the one that is fallen back to.
+        let trial = trial_parameter(&entry.id);
+        let length = [trial.as_str(), DAMAGED, UNCOUNTED]
+            .map(|added| entry.line_length(&[added]))
+            .into_iter()
+            .max()
+            .unwrap_or_default();
         if length >= COMMAND_LINE_SIZE {
             return Err(EntryError::TooLong {
-                label: bootspec.v1.label.clone(),
+                label: entry.label,
                 length,
             });
         }
-        Ok(Self {
-            label: bootspec.v1.label.clone(),
-            files,
-            arguments,
-        })
+        Ok(entry)
+    }
+
+    /// The length of the kernel's command line, in bytes, with further arguments.
+    fn line_length(&self, further: &[&str]) -> usize {
+        // GRUB puts `BOOT_IMAGE=<kernel> ` in front, and quotes around arguments with blanks.
+        let arguments = self.arguments.iter().map(String::as_str);
+        "BOOT_IMAGE= ".len()
+            + self.files.kernel.len()
+            + arguments
+                .chain(further.iter().copied())
+                .map(|argument| argument.len() + 1 + 2 * usize::from(argument.contains(' ')))
+                .sum::<usize>()
+    }
+
+    /// Whether the kernel takes these arguments besides.
+    pub(crate) fn has_room_for(&self, further: &[&str]) -> bool {
+        self.line_length(further) < COMMAND_LINE_SIZE
+    }
+
+    /// What names it.
+    #[must_use]
+    pub fn id(&self) -> &EntryId {
+        &self.id
     }
 
     /// What the menu shows.
@@ -268,10 +301,10 @@ mod tests {
 
     #[test]
     fn a_line_that_the_kernel_would_cut_is_refused() {
-        let bare = "BOOT_IMAGE=/boot/k init=/i ".len();
+        let bare = "BOOT_IMAGE=/boot/k init=/i  cairn.generation=1 cairn.fallback=uncounted".len();
         let params = |length: usize| spec(&format!("\"{}\"", "x".repeat(length)), "");
-        Entry::new(&params(2046 - bare), files()).unwrap();
-        let error = Entry::new(&params(2047 - bare), files()).unwrap_err();
+        Entry::new(EntryId::generation(1), &params(2046 - bare), files()).unwrap();
+        let error = Entry::new(EntryId::generation(1), &params(2047 - bare), files()).unwrap_err();
         assert_eq!(
             error.to_string(),
             "cannot boot 'l': its kernel command line has 2048 bytes, and Linux takes 2047; \

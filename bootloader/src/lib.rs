@@ -3,7 +3,7 @@
 //! | noun | what it is |
 //! |---|---|
 //! | [`Generation`] | one build of the system as the menu shows it |
-//! | [`entries()`] | generations to the text of a GRUB menu |
+//! | [`entries()`] | generations to the text of a GRUB menu, which decides what boots |
 //! | [`Slot`] | where that text is kept so that a torn write never boots |
 //! | [`EntryId`] | what names an entry in the menu, in GRUB's environment and to the kernel |
 //! | [`BootState`] | what boots next, in GRUB's environment block |
@@ -23,21 +23,24 @@ mod boot_sector;
 mod boot_state;
 mod core_image;
 mod date;
-mod entries;
 mod entry_id;
 mod generation;
+mod menu;
+mod options;
 mod quote;
 mod slot;
 mod slot_file;
 mod stub;
+mod trial;
 
-pub use boot_file::{BootFileKind, BootFilePlan, boot_file_name, plan_boot_files};
+pub use boot_file::{BootFileKind, BootFilePlan, boot_file_name, checksum_file, plan_boot_files};
 pub use boot_sector::{BootSectorError, patch_boot_sector, patch_core_image};
 pub use boot_state::{BootState, BootStateError, Damage, Trial, Unfit};
 pub use core_image::{CoreImage, Platform};
-pub use entries::{DefaultEntry, ExtraPlace, Options, Serial, Timeout, entries};
 pub use entry_id::{EntryId, EntryIdError};
 pub use generation::{BootFiles, Entry, EntryError, Generation};
+pub use menu::{Menu, entries};
+pub use options::{DefaultEntry, ExtraPlace, Options, Serial, Timeout};
 pub use slot::{Sequence, Slot, Slots, SlotsExhausted, next_slot};
 pub use slot_file::{SlotFiles, WriteSlotError, write_slot};
 pub use stub::{GRUB_DIRECTORY, GRUBENV, Root, STUB, early_config};

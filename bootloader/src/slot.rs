@@ -31,6 +31,18 @@ impl Slot {
         format!("entries-{}.cfg", self.letter())
     }
 
+    /// The name in GRUB's directory of the file with the entries of all generations.
+    #[must_use]
+    pub fn generations_name(self) -> String {
+        format!("generations-{}.cfg", self.letter())
+    }
+
+    /// The name of that file's checksum.
+    #[must_use]
+    pub fn generations_checksum_name(self) -> String {
+        format!("generations-{}.sum", self.letter())
+    }
+
     /// Its checksum's name in GRUB's directory.
     #[must_use]
     pub fn checksum_name(self) -> String {

@@ -1,6 +1,8 @@
-//! The two files of a slot, and what makes them whole.
+//! The files of a slot, and what makes them whole.
 //!
 //! ```text
+//! generations-a.cfg   all generations: read when somebody asks for them
+//! generations-a.sum   <SHA-256 of generations-a.cfg>  generations-a.cfg
 //! entries-a.cfg   set cairn_seq=12           head
 //!                 function cairn_menu_a {    the menu; nothing of it runs while the file is read
 //!                   ...
@@ -11,7 +13,9 @@
 //!
 //! A file cut short lacks its end; one that is torn in the middle (pages lost, or left from an
 //! older menu) does not have the checksum. GRUB's `hashsum` reads `entries-a.sum`; a GRUB without
-//! that module (Debian's signed one) has the end alone to go by.
+//! that module (Debian's signed one) has the end alone to go by. The generations are on the disk before
+//! the menu that leads to them; they are in a file of their own since GRUB would take long to read
+//! many of them at each boot.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -19,31 +23,40 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::boot_file::sha256_line;
+use crate::menu::Menu;
 use crate::slot::{Sequence, Slot, Slots};
 
-/// The content of a slot's two files.
+/// The content of a slot's files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SlotFiles {
     slot: Slot,
+    generations: String,
+    generations_checksum: String,
     entries: String,
     checksum: String,
 }
 
 impl SlotFiles {
-    /// Files of `slot` with the menu `entries`, the `sequence`th one.
+    /// Files of `slot` with `menu`, the `sequence`th one.
     #[must_use]
-    pub fn new(slot: Slot, sequence: Sequence, entries: &str) -> Self {
+    pub fn new(slot: Slot, sequence: Sequence, menu: &Menu) -> Self {
         let number = sequence.get();
         let entries = format!(
             "# The boot menu, written by cairn: changes here are lost.\n\
              set cairn_seq={number}\n\
-             function cairn_menu_{} {{\n{entries}}}\n\
+             function cairn_menu_{} {{\n{}}}\n\
              set cairn_end={number}\n",
-            slot.letter()
+            slot.letter(),
+            menu.text
         );
-        let checksum = checksum_line(slot, entries.as_bytes());
+        let checksum = checksum_line(&slot.entries_name(), entries.as_bytes());
+        let generations = menu.generations.clone();
+        let generations_checksum = checksum_line(&slot.generations_name(), generations.as_bytes());
         Self {
             slot,
+            generations,
+            generations_checksum,
             entries,
             checksum,
         }
@@ -51,20 +64,21 @@ impl SlotFiles {
 
     /// Name and content of each file in GRUB's directory, in the order of writing.
     #[must_use]
-    pub fn files(&self) -> [(String, &str); 2] {
+    pub fn files(&self) -> [(String, &str); 4] {
         [
+            (self.slot.generations_name(), &self.generations),
+            (
+                self.slot.generations_checksum_name(),
+                &self.generations_checksum,
+            ),
             (self.slot.entries_name(), &self.entries),
             (self.slot.checksum_name(), &self.checksum),
         ]
     }
 }
 
-fn checksum_line(slot: Slot, entries: &[u8]) -> String {
-    let hex: Vec<_> = Sha256::digest(entries)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("{}  {}\n", hex.concat(), slot.entries_name())
+fn checksum_line(name: &str, content: &[u8]) -> String {
+    sha256_line(&Sha256::digest(content), name)
 }
 
 impl Slots {
@@ -99,7 +113,7 @@ fn read_if_there(path: &Path) -> Result<Vec<u8>, WriteSlotError> {
 
 /// The sequence number of the slot with these files, if they are whole.
 pub(crate) fn sequence_if_whole(slot: Slot, entries: &[u8], checksum: &[u8]) -> Option<Sequence> {
-    if checksum != checksum_line(slot, entries).as_bytes() {
+    if checksum != checksum_line(&slot.entries_name(), entries).as_bytes() {
         return None;
     }
     let text = std::str::from_utf8(entries).ok()?;
@@ -158,8 +172,15 @@ mod tests {
     use super::*;
     use expect_test::expect;
 
+    fn menu(text: &str) -> Menu {
+        Menu {
+            text: text.to_owned(),
+            generations: "true\n".to_owned(),
+        }
+    }
+
     fn slot(slot: Slot, number: u32, entries: &str) -> SlotFiles {
-        SlotFiles::new(slot, Sequence::new(number).unwrap(), entries)
+        SlotFiles::new(slot, Sequence::new(number).unwrap(), &menu(entries))
     }
 
     #[test]
@@ -170,6 +191,10 @@ mod tests {
             .map(|(name, text)| format!("== {name}\n{text}"))
             .concat();
         expect![[r#"
+            == generations-b.cfg
+            true
+            == generations-b.sum
+            a17fcf0a2f50e2d495e4f90ce263410edc183add6c62699a2facbccf60410f74  generations-b.cfg
             == entries-b.cfg
             # The boot menu, written by cairn: changes here are lost.
             set cairn_seq=12
@@ -186,7 +211,7 @@ mod tests {
     #[test]
     fn nothing_torn_is_whole() {
         let files = slot(Slot::A, 12, "menuentry 'x' {\n  true\n}\n");
-        let [(_, entries), (_, checksum)] = files.files();
+        let [_, _, (_, entries), (_, checksum)] = files.files();
         let whole = |entries: &[u8], checksum: &[u8]| {
             sequence_if_whole(Slot::A, entries, checksum).map(Sequence::get)
         };
@@ -213,7 +238,7 @@ mod tests {
             let slots = Slots::read(directory).unwrap();
             let (slot, sequence) = crate::next_slot(&slots).unwrap();
             assert_eq!((slot, sequence.get()), wanted);
-            write_slot(directory, &SlotFiles::new(slot, sequence, "true\n")).unwrap();
+            write_slot(directory, &SlotFiles::new(slot, sequence, &menu("true\n"))).unwrap();
             let now = Slots::read(directory).unwrap();
             assert_eq!(now.newest(), Some((slot, sequence)));
         }
@@ -222,13 +247,13 @@ mod tests {
         let slots = Slots::read(directory).unwrap();
         assert_eq!(slots.newest().map(|(slot, _)| slot), Some(Slot::B));
         assert_eq!(crate::next_slot(&slots).unwrap().0, Slot::A);
-        assert_eq!(fs::read_dir(directory).unwrap().count(), 4);
+        assert_eq!(fs::read_dir(directory).unwrap().count(), 8);
     }
 
     #[test]
     fn failures_name_the_file() {
         let files = slot(Slot::A, 1, "");
         let error = write_slot(Path::new("/nonexistent"), &files).unwrap_err();
-        expect!["cannot write '/nonexistent/entries-a.cfg' of the boot menu: No such file or directory (os error 2)"].assert_eq(&error.to_string());
+        expect!["cannot write '/nonexistent/generations-a.cfg' of the boot menu: No such file or directory (os error 2)"].assert_eq(&error.to_string());
     }
 }

@@ -1,11 +1,11 @@
 //! `grub.cfg`, which never changes, and the configuration inside GRUB's core image.
 
-use crate::entries::Serial;
+use crate::options::Serial;
 
 /// GRUB's directory on the root file system.
 pub const GRUB_DIRECTORY: &str = "/boot/grub";
 
-/// GRUB's environment block: 1024 bytes, reserved for counting boots.
+/// GRUB's environment block: what boots next, see [`crate::BootState`].
 pub const GRUBENV: &str = "/boot/grub/grubenv";
 
 /// The text of `grub.cfg`. It chooses the newest slot that is whole (see [`crate::Slots::newest`])

@@ -19,7 +19,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cairn_bootloader::{
-    BootFiles, CoreImage, Generation, Options, Platform, Root, STUB, Sequence, Serial, Slot,
+    BootFiles, CoreImage, Generation, Menu, Options, Platform, Root, STUB, Sequence, Serial, Slot,
     SlotFiles, early_config, entries,
 };
 use cairn_image_builder::{
@@ -205,10 +205,13 @@ fn probe(number: u32) -> String {
 }
 
 fn slot(slot: Slot, number: u32) -> [(String, Vec<u8>); 2] {
-    let files = SlotFiles::new(slot, Sequence::new(number).unwrap(), &probe(number));
-    files
-        .files()
-        .map(|(name, text)| (name, text.as_bytes().to_vec()))
+    let menu = Menu {
+        text: probe(number),
+        generations: String::new(),
+    };
+    let files = SlotFiles::new(slot, Sequence::new(number).unwrap(), &menu);
+    let [_, _, entries, checksum] = files.files();
+    [entries, checksum].map(|(name, text)| (name, text.as_bytes().to_vec()))
 }
 
 /// What the stub must do with slots A (number 6) and B (number 7) when B is torn in some way.

@@ -2,11 +2,45 @@
 {
   config,
   lib,
+  pkgs,
   ...
 }:
 let
   inherit (lib) mkOption types;
   cfg = config.boot.loader.grub;
+  memtest = pkgs."memtest86+";
+
+  # The first serial port shows the menu where the kernel has a console on it.
+  serial = lib.any (lib.hasPrefix "console=ttyS0") config.boot.kernelParams;
+
+  user = {
+    options = {
+      hashedPassword = mkOption {
+        type = types.nullOr types.str;
+        default = null;
+        example = "grub.pbkdf2.sha512.10000.674DFFDEF76E13EA...2CC972B102CF4355";
+        description = ''
+          The hash of the password, as {command}`grub-mkpasswd-pbkdf2` prints it.
+        '';
+      };
+
+      password = mkOption {
+        type = types.nullOr types.str;
+        default = null;
+        example = "Pa$$w0rd!";
+        description = ''
+          The password in clear. It is then readable in the store and in {file}`/boot`: better give
+          {option}`boot.loader.grub.users.<name>.hashedPassword`.
+        '';
+      };
+    };
+  };
+  passwordOf =
+    user:
+    if user.hashedPassword != null then
+      { hashedPassword = user.hashedPassword; }
+    else
+      { password = user.password; };
 in
 {
   imports = [
@@ -67,10 +101,12 @@ in
       type = types.either types.ints.unsigned types.str;
       default = 0;
       apply = toString;
-      example = 1;
+      example = "saved";
       description = ''
-        The entry that is started by itself: its place in the menu, from 0. Entry 0 is always the
-        current default generation.
+        The entry that is started by itself. `0` is the default generation, or one that is on trial
+        to become it, wherever they are in the menu. `"saved"` is the entry that was chosen last,
+        until there is a new default generation. Anything else is an entry's place in the menu
+        (counted from 0), its id or its title; then no generation is tried by itself.
       '';
     };
 
@@ -101,6 +137,63 @@ in
       example = "set color_normal=light-blue/black";
       description = ''
         GRUB commands that are run before the menu.
+      '';
+    };
+
+    debugEntry = mkOption {
+      type = types.bool;
+      default = true;
+      description = ''
+        Whether the menu has an entry that boots the default generation with more messages, and
+        opens a shell if the boot fails.
+      '';
+    };
+
+    memtest86.enable = mkOption {
+      type = types.bool;
+      default = false;
+      description = ''
+        Whether the menu has the memory test Memtest86+.
+      '';
+    };
+
+    memtest86.params = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      example = [ "console=ttyS0,115200" ];
+      description = ''
+        Parameters for Memtest86+. Where the menu is shown on the first serial port, the test is too.
+      '';
+    };
+
+    users = mkOption {
+      type = types.attrsOf (types.submodule user);
+      default = { };
+      example = {
+        root.hashedPassword = "grub.pbkdf2.sha512.10000.674DFFDEF76E13EA...2CC972B102CF4355";
+      };
+      description = ''
+        Who may edit entries, use the shell of GRUB, and boot older generations, by name. Where there
+        is somebody, others can boot the default generation and its specialisations alone.
+      '';
+    };
+
+    mirroredBoots = mkOption {
+      type = types.listOf (
+        types.submodule {
+          options.path = mkOption {
+            type = types.path;
+            example = "/mirror/boot";
+            description = "The folder: one called `boot` in the root of a file system.";
+          };
+        }
+      );
+      default = [ ];
+      example = [ { path = "/mirror/boot"; } ];
+      description = ''
+        Further folders, each on another disk, that get the kernels, the menu and the state of the
+        boot loader that {file}`/boot` gets, so that the machine boots from any of the disks. GRUB
+        itself must be on the disk, as an image has it.
       '';
     };
 
@@ -171,7 +264,58 @@ in
     };
   };
 
+  options.system.build.bootMenu = mkOption {
+    type = types.raw;
+    internal = true;
+    readOnly = true;
+    description = "What the menu is written from, in `boot.json`; `null` without a menu.";
+  };
+
+  config.system.build.bootMenu =
+    if cfg.enable then
+      {
+        inherit serial;
+        inherit (config.boot.loader) timeout trial;
+        inherit (cfg)
+          default
+          extraConfig
+          extraEntries
+          configurationLimit
+          debugEntry
+          ;
+        name = config.system.nixos.distroName;
+        kernelRelease = config.system.build.kernel.modDirVersion;
+        extraEntriesFirst = cfg.extraEntriesBeforeNixOS;
+        users = lib.mapAttrs (_: passwordOf) cfg.users;
+        mirrors = map (mirror: toString mirror.path) cfg.mirroredBoots;
+      }
+      // lib.optionalAttrs cfg.memtest86.enable {
+        memtest = {
+          bios = "${memtest}/boot/memtest86+x64.bin";
+          uefi = "${memtest}/boot/memtest86+x64.efi";
+          inherit (cfg.memtest86) params;
+        };
+      }
+    else
+      null;
+
   config.assertions = lib.optionals cfg.enable [
+    {
+      assertion = lib.all (user: (user.hashedPassword == null) != (user.password == null)) (
+        lib.attrValues cfg.users
+      );
+      message = "boot.loader.grub.users: each user has either hashedPassword or password.";
+    }
+    {
+      assertion = lib.all (user: user.hashedPassword == null || lib.hasPrefix "grub.pbkdf2." user.hashedPassword) (
+        lib.attrValues cfg.users
+      );
+      message = "boot.loader.grub.users: a hashedPassword begins with grub.pbkdf2.; grub-mkpasswd-pbkdf2 prints one.";
+    }
+    {
+      assertion = lib.all (mirror: lib.hasSuffix "/boot" (toString mirror.path)) cfg.mirroredBoots;
+      message = "boot.loader.grub.mirroredBoots: GRUB looks for /boot in the root of a file system; choose a path that ends in /boot.";
+    }
     {
       assertion = !cfg.useOSProber;
       message = "boot.loader.grub.useOSProber is not supported; name other systems in boot.loader.grub.extraEntries.";

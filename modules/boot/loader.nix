@@ -14,6 +14,28 @@ in
       '';
     };
 
+    trial.tries = mkOption {
+      type = types.ints.between 0 9;
+      default = 2;
+      example = 1;
+      description = ''
+        How often a generation that has become the default is booted before it has shown that it is
+        good. GRUB counts the boots down; when none is left, and nobody chooses otherwise, it boots
+        the last generation that was good. Good is one whose services have come up and whose
+        {option}`boot.health.checks` pass. With 0 a new default counts as good at once.
+      '';
+    };
+
+    trial.timeout = mkOption {
+      type = types.ints.positive;
+      default = 300;
+      example = 900;
+      description = ''
+        How many seconds a generation on trial has, from the start of its kernel, to show that it is
+        good. After that the machine boots again.
+      '';
+    };
+
     systemd-boot.enable = mkOption {
       type = types.bool;
       default = false;

@@ -8,9 +8,8 @@
 let
   inherit (lib) mkOption types;
   grub = config.boot.loader.grub;
-
-  # The first serial port shows the menu where the kernel has a console on it.
-  serial = lib.any (lib.hasPrefix "console=ttyS0") config.boot.kernelParams;
+  menu = config.system.build.bootMenu;
+  serial = menu != null && menu.serial;
 in
 {
   options = {
@@ -43,15 +42,7 @@ in
     );
     bootLoader = {
       inherit serial;
-      inherit (grub)
-        enable
-        default
-        extraConfig
-        extraEntries
-        ;
-      extraEntriesFirst = grub.extraEntriesBeforeNixOS;
-      inherit (config.boot.loader) timeout;
-      name = config.system.nixos.distroName;
+      inherit (grub) enable;
       bios = pkgs.build "grub-bios" {
         name = "grub-bios";
         tools = pkgs.grub-common;

@@ -46,6 +46,9 @@ let
       sw = "${config.system.path}";
       description = builtins.toJSON config.system.build.description;
     }
+    // lib.optionalAttrs (config.system.build.bootMenu != null) {
+      menu = builtins.toJSON config.system.build.bootMenu;
+    }
     // lib.optionalAttrs (specialisations != { }) {
       specialisations = builtins.toJSON specialisations;
     }

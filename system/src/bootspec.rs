@@ -1,6 +1,8 @@
 //! `boot.json`: what a boot loader needs to know of one generation.
 //!
-//! Source: NixOS RFC 125, bootspec v1. Unknown keys are ignored, as it demands.
+//! Source: NixOS RFC 125, bootspec v1. Unknown keys are ignored, as it demands. The extension
+//! `org.cairn.menu.v1` has what a boot menu needs beside, so that a machine writes its menu without
+//! evaluating anything.
 
 use std::collections::BTreeMap;
 
@@ -17,6 +19,88 @@ pub struct Bootspec {
     /// Name of each specialisation, and its own document.
     #[serde(rename = "org.nixos.specialisation.v1", default)]
     pub specialisations: BTreeMap<String, Bootspec>,
+    /// How the menu behaves that has this generation as its default.
+    #[serde(
+        rename = "org.cairn.menu.v1",
+        skip_serializing_if = "Option::is_none",
+        default
+    )]
+    pub menu: Option<MenuV1>,
+}
+
+/// The part `org.cairn.menu.v1`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MenuV1 {
+    /// What titles begin with.
+    pub name: String,
+    /// The version of the generation's kernel, `6.1.0-42-amd64`.
+    pub kernel_release: String,
+    /// `boot.loader.timeout`, in seconds; absent to wait for ever.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub timeout: Option<u32>,
+    /// Whether the first serial port shows the menu too.
+    #[serde(default)]
+    pub serial: bool,
+    /// `boot.loader.grub.default`: `0` is the default generation, `saved` what was chosen last,
+    /// anything else an entry's place in the menu, its id or title.
+    pub default: String,
+    /// `boot.loader.grub.extraConfig`.
+    #[serde(default)]
+    pub extra_config: String,
+    /// `boot.loader.grub.extraEntries`.
+    #[serde(default)]
+    pub extra_entries: String,
+    /// `boot.loader.grub.extraEntriesBeforeNixOS`.
+    #[serde(default)]
+    pub extra_entries_first: bool,
+    /// `boot.loader.grub.configurationLimit`: at most so many generations are listed.
+    pub configuration_limit: u32,
+    /// `boot.loader.grub.debugEntry`: whether an entry says more and opens a shell on failure.
+    #[serde(default)]
+    pub debug_entry: bool,
+    /// `boot.loader.grub.users`: who may do more than boot the default, by name.
+    #[serde(default)]
+    pub users: BTreeMap<String, MenuUser>,
+    /// `boot.loader.grub.memtest86`, if it is enabled.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub memtest: Option<Memtest>,
+    /// `boot.loader.grub.mirroredBoots`: further folders that get what `/boot` gets.
+    #[serde(default)]
+    pub mirrors: Vec<String>,
+    /// `boot.loader.trial`.
+    pub trial: TrialV1,
+}
+
+/// Somebody who may edit entries, use GRUB's shell and boot any entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum MenuUser {
+    /// As `grub-mkpasswd-pbkdf2` writes it.
+    HashedPassword(String),
+    /// In clear.
+    Password(String),
+}
+
+/// The memory test, for each firmware.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memtest {
+    /// Absolute path in the store of the program that a BIOS starts, as a kernel.
+    pub bios: String,
+    /// Absolute path in the store of the UEFI application.
+    pub uefi: String,
+    /// What it is told on its command line.
+    #[serde(default)]
+    pub params: Vec<String>,
+}
+
+/// How a new default entry is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrialV1 {
+    /// How often it is booted before the last known good entry is; 0 tries nothing.
+    pub tries: u8,
+    /// How many seconds it has to show that it is good.
+    pub timeout: u32,
 }
 
 /// The part `org.nixos.bootspec.v1`. All paths are absolute and in the store.

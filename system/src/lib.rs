@@ -31,7 +31,7 @@ mod timer;
 pub mod trial;
 mod user;
 
-pub use bootspec::{Bootspec, BootspecV1};
+pub use bootspec::{Bootspec, BootspecV1, Memtest, MenuUser, MenuV1, TrialV1};
 pub use calendar::{Calendar, CalendarError, Civil};
 pub use description::{CopyMode, Directory, EtcEntry, SystemDescription, Wrapper};
 pub use file_system::{Device, FileSystem, MountPoint};

@@ -13,6 +13,7 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
+use cairn_bootloader::EntryId;
 use cairn_store::Job;
 use cairn_system::{Bootspec, BootspecV1, SystemDescription};
 
@@ -86,6 +87,10 @@ fn bootspec(
             .iter()
             .map(|(name, toplevel)| Ok((name.clone(), bootspec_of(job, toplevel)?)))
             .collect::<Result<_, Box<dyn Error + Send + Sync>>>()?,
+        menu: match job.env_if_set("menu")? {
+            Some(text) => Some(serde_json::from_str(text)?),
+            None => None,
+        },
     })
 }
 
@@ -95,10 +100,16 @@ fn specialisations(
 ) -> Result<BTreeMap<String, String>, Box<dyn Error + Send + Sync>> {
     let text = job.env_if_set("specialisations")?.unwrap_or("{}");
     let specialisations: BTreeMap<String, String> = serde_json::from_str(text)?;
-    match specialisations.keys().find(|name| !is_file_name(name)) {
-        Some(name) => Err(format!("specialisation.\"{name}\": not a file's name").into()),
-        None => Ok(specialisations),
+    for name in specialisations.keys() {
+        if !is_file_name(name) {
+            return Err(format!("specialisation.\"{name}\": not a file's name").into());
+        }
+        // Better here than when some later generation cannot have a boot entry.
+        EntryId::new(u64::MAX, Some(name)).map_err(|_| {
+            format!("specialisation.\"{name}\": too long for a boot entry; give it a shorter name")
+        })?;
     }
+    Ok(specialisations)
 }
 
 fn is_file_name(name: &str) -> bool {

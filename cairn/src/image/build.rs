@@ -57,7 +57,7 @@ pub fn build_disk(configuration: &Configuration) -> Result<Built> {
             toplevel,
             grub: &grub,
             placement: &placement,
-            menu: &facts.boot_loader.menu(),
+            serial: facts.boot_loader.serial(),
             free_space: facts.free_space,
             epoch: epoch(&evaluated.lock)?,
         };

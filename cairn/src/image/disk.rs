@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use cairn_bootloader::{
-    BootFileKind, BootFiles, GRUB_DIRECTORY, Generation, Options, STUB, Sequence, Slot, SlotFiles,
-    boot_file_name, entries,
+    BootFileKind, BootFiles, BootState, GRUB_DIRECTORY, GRUBENV, Generation, Options, STUB,
+    Sequence, Serial, Slot, SlotFiles, boot_file_name, checksum_file, entries,
 };
 use cairn_image_builder::{Content, Disk, Identifiers, Manifest, Node, plan, write};
 use cairn_store::{Store, write_database};
 use cairn_store_path::StorePath;
-use cairn_system::Bootspec;
+use cairn_system::{Bootspec, Memtest, MenuV1};
 
 use super::placement::Placement;
 use crate::grub::Grub;
 
 /// Raised with each change that gives other bytes for the same toplevel.
-const FORMAT_VERSION: u32 = 4;
+const FORMAT_VERSION: u32 = 5;
 
 /// What the names of images begin with while they are written.
 const UNFINISHED_PREFIX: &str = ".cairn-image-";
@@ -51,8 +51,8 @@ pub struct DiskImage<'a> {
     pub grub: &'a Grub,
     /// What the disk must bear.
     pub placement: &'a Placement,
-    /// How the boot menu behaves.
-    pub menu: &'a Options,
+    /// The port that GRUB writes to before it has read its menu.
+    pub serial: Option<Serial>,
     /// MiB left free in the root file system.
     pub free_space: u64,
     /// The time that the image and its generation bear, in seconds since 1970.
@@ -132,7 +132,7 @@ impl DiskImage<'_> {
             hasher.update(path.base_name().as_bytes()).update(b"\n");
         }
         hasher
-            .update(format!("{:?}\n{:?}\n", self.placement, self.menu).as_bytes())
+            .update(format!("{:?}\n{:?}\n", self.placement, self.serial).as_bytes())
             .update(&self.free_space.to_le_bytes())
             .update(&self.epoch.to_le_bytes())
             .update(&FORMAT_VERSION.to_le_bytes());
@@ -149,9 +149,7 @@ impl DiskImage<'_> {
         let root = self.root()?;
         let boot = self.grub.bios_boot(self.store)?;
         let root_uuid = identifiers.root_file_system.to_string();
-        let esp = esp(self
-            .grub
-            .uefi_image(self.store, &root_uuid, self.menu.serial)?)?;
+        let esp = esp(self.grub.uefi_image(self.store, &root_uuid, self.serial)?)?;
         let disk = Disk {
             root: &root,
             esp: &esp,
@@ -226,19 +224,43 @@ impl DiskImage<'_> {
             .iter()
             .map(|(name, other)| Ok((name.clone(), self.add_boot_files(root, other)?)))
             .collect::<Result<_>>()?;
-        let kernel = &bootspec.v1.kernel;
-        let release = kernel.rsplit("vmlinuz-").next().unwrap_or("?");
+        let menu = bootspec.menu.as_ref().with_context(|| {
+            format!(
+                "'{}' has no boot menu; set boot.loader.grub.enable",
+                self.toplevel
+            )
+        })?;
         let date = i64::from(self.epoch);
+        let release = &menu.kernel_release;
         let generation = Generation::new(1, date, release, &bootspec, files, &specialisations)?;
-        let menu = entries(&[generation], self.menu);
-        let slot = SlotFiles::new(Slot::A, Sequence::FIRST, &menu);
+        let good = generation.entry.id().clone();
+        let options = Options {
+            good: Some(good.clone()),
+            memtest: self.add_memtest(root, menu)?,
+            ..Options::of(menu)
+        };
+        let slot = SlotFiles::new(Slot::A, Sequence::FIRST, &entries(&[generation], &options));
         let grub = Path::new(GRUB_DIRECTORY.trim_start_matches('/'));
-        let text = |text: &str| Node::new(0o600, Content::Bytes(text.as_bytes().to_vec()));
-        root.insert(grub.join("grub.cfg"), text(STUB))?;
+        let file = |bytes: &[u8]| Node::new(0o600, Content::Bytes(bytes.to_vec()));
+        root.insert(grub.join("grub.cfg"), file(STUB.as_bytes()))?;
         for (name, content) in slot.files() {
-            root.insert(grub.join(name), text(content))?;
+            root.insert(grub.join(name), file(content.as_bytes()))?;
         }
+        let state = BootState::of_good(good);
+        root.insert(GRUBENV.trim_start_matches('/'), file(&state.to_bytes()?))?;
         Ok(())
+    }
+
+    /// The memory test, at the paths at which GRUB sees it.
+    fn add_memtest(&self, root: &mut Manifest, menu: &MenuV1) -> Result<Option<Memtest>> {
+        let Some(memtest) = &menu.memtest else {
+            return Ok(None);
+        };
+        Ok(Some(Memtest {
+            bios: self.add_boot_file(root, &memtest.bios, BootFileKind::Program)?,
+            uefi: self.add_boot_file(root, &memtest.uefi, BootFileKind::Program)?,
+            params: memtest.params.clone(),
+        }))
     }
 
     fn add_boot_files(&self, root: &mut Manifest, bootspec: &Bootspec) -> Result<BootFiles> {
@@ -269,6 +291,9 @@ impl DiskImage<'_> {
         // Specialisations share most of them.
         if root.get(&place).is_none() {
             root.insert(place, Node::new(0o444, content))?;
+            let (sum_name, sum) = checksum_file(&name, &mut bytes.as_slice())?;
+            let sum = Node::new(0o444, Content::Bytes(sum.into_bytes()));
+            root.insert(Path::new("boot").join(sum_name), sum)?;
         }
         Ok(format!("/boot/{name}"))
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cairn_bootloader::{DefaultEntry, ExtraPlace, Options, Serial, Timeout};
+use cairn_bootloader::Serial;
 use cairn_system::Device;
 use serde::Deserialize;
 
@@ -38,20 +38,8 @@ pub struct FileSystemFacts {
 pub struct BootLoaderFacts {
     /// `boot.loader.grub.enable`.
     pub enable: bool,
-    /// `boot.loader.timeout`, in seconds; absent to wait for ever.
-    pub timeout: Option<u32>,
     /// Whether the first serial port shows the menu too.
     pub serial: bool,
-    /// What titles begin with.
-    pub name: String,
-    /// `boot.loader.grub.default`: the entry's place in the menu, its id or title.
-    pub default: String,
-    /// `boot.loader.grub.extraConfig`.
-    pub extra_config: String,
-    /// `boot.loader.grub.extraEntries`.
-    pub extra_entries: String,
-    /// `boot.loader.grub.extraEntriesBeforeNixOS`.
-    pub extra_entries_first: bool,
     /// The object with `boot.img` and `core.img` for a BIOS.
     pub bios: String,
     /// The object with `bin/grub-mkimage`.
@@ -61,24 +49,6 @@ pub struct BootLoaderFacts {
 }
 
 impl BootLoaderFacts {
-    /// The menu's options.
-    #[must_use]
-    pub fn menu(&self) -> Options {
-        Options {
-            name: self.name.clone(),
-            timeout: self.timeout.map_or(Timeout::Never, Timeout::Seconds),
-            serial: self.serial(),
-            default: DefaultEntry::Entry(self.default.clone()),
-            extra_config: self.extra_config.clone(),
-            extra_entries: self.extra_entries.clone(),
-            extra_place: if self.extra_entries_first {
-                ExtraPlace::First
-            } else {
-                ExtraPlace::Last
-            },
-        }
-    }
-
     /// The serial port that GRUB uses.
     #[must_use]
     pub fn serial(&self) -> Option<Serial> {

@@ -1,0 +1,445 @@
+//! The boot menu: generations to GRUB's text.
+//!
+//! ```text
+//! generation 12               the last known good one, and its specialisations
+//! generation 13, on trial     if there is one
+//! generation 9, this once     if that was asked for, or another one than above is good or saved
+//! all generations             in a file of its own, read when the submenu is entered
+//! …
+//! ```
+//!
+//! What boots is decided when the menu is run, by the boot state in GRUB's environment block, and
+//! not when its text is written: `cairn_once` first, then the entry on trial while it has tries
+//! left, then what was saved, then `cairn_good`. The text has what is needed where the block is
+//! damaged or older than the text: nothing of it boots what was not known to be good.
+//!
+//! Ids never change with the order, so that a default chosen by id means the same after an update.
+
+use std::cmp::Reverse;
+
+use crate::date::utc;
+use crate::entry_id::EntryId;
+use crate::generation::{Entry, Generation};
+use crate::options::{DefaultEntry, ExtraPlace, Options, user_commands};
+use crate::quote::{quote, quote_title};
+use crate::trial::{trial_choice, trial_entry};
+
+/// The text of a boot menu.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Menu {
+    /// What is run before the menu is shown.
+    pub text: String,
+    /// The entries of all generations.
+    pub generations: String,
+}
+
+/// The menu for `generations`, in whatever order they come.
+#[must_use]
+pub fn entries(generations: &[Generation], options: &Options) -> Menu {
+    let mut sorted: Vec<_> = generations.iter().collect();
+    sorted.sort_by_key(|generation| Reverse(generation.number));
+    let cast = Cast::new(&sorted, options);
+    let body = match &cast {
+        Some(cast) => cast.state() + &cast.choice() + &cast.top() + &cast.rest(),
+        None => "echo 'There is no generation to boot.'\n".to_owned(),
+    };
+    let extra = whole_lines(&options.extra_entries);
+    let (first, last) = match options.extra_place {
+        ExtraPlace::First => (extra, String::new()),
+        ExtraPlace::Last => (String::new(), extra),
+    };
+    let head = [
+        options
+            .serial
+            .map(crate::Serial::commands)
+            .unwrap_or_default(),
+        user_commands(&options.users),
+        options.timeout.commands(),
+        whole_lines(&options.extra_config),
+    ]
+    .concat();
+    let listed: Vec<_> = match &cast {
+        Some(cast) => cast.listed(&sorted).collect(),
+        None => Vec::new(),
+    };
+    Menu {
+        text: format!("{head}{first}{body}{last}"),
+        generations: generation_entries(&listed, options),
+    }
+}
+
+/// `text` with a newline at its end, unless it is empty.
+fn whole_lines(text: &str) -> String {
+    let mut text = text.to_owned();
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text
+}
+
+/// Who plays which part.
+pub(crate) struct Cast<'a> {
+    pub(crate) options: &'a Options,
+    pub(crate) good: Part<'a>,
+    pub(crate) trial: Option<Part<'a>>,
+}
+
+/// An entry, and the generation that it is of.
+pub(crate) struct Part<'a> {
+    pub(crate) id: EntryId,
+    pub(crate) generation: &'a Generation,
+    pub(crate) entry: &'a Entry,
+}
+
+impl<'a> Part<'a> {
+    /// The entry `id`, if it is among `generations`.
+    fn find(generations: &[&'a Generation], id: &EntryId) -> Option<Self> {
+        let generation = generations
+            .iter()
+            .find(|generation| generation.number == id.number())?;
+        let entry = match id.specialisation() {
+            None => &generation.entry,
+            Some(name) => generation.specialisations.get(name)?,
+        };
+        Some(Self {
+            id: id.clone(),
+            generation,
+            entry,
+        })
+    }
+}
+
+impl<'a> Cast<'a> {
+    fn new(sorted: &[&'a Generation], options: &'a Options) -> Option<Self> {
+        let find = |id: &Option<EntryId>| Part::find(sorted, id.as_ref()?);
+        let trial = find(&options.trial);
+        let tried = trial.as_ref().map(|trial| trial.generation.number);
+        let newest = || {
+            let untried = sorted.iter().find(|other| Some(other.number) != tried);
+            let newest = untried.or(sorted.first())?;
+            Part::find(sorted, newest.entry.id())
+        };
+        let good = find(&options.good).or_else(newest)?;
+        Some(Self {
+            options,
+            trial: trial.filter(|trial| trial.id != good.id),
+            good,
+        })
+    }
+
+    /// The newest generations up to the limit, and those that play a part.
+    fn listed(&self, sorted: &[&'a Generation]) -> impl Iterator<Item = &'a Generation> {
+        let limit = self.options.configuration_limit;
+        let parts = [Some(&self.good), self.trial.as_ref()]
+            .map(|part| part.map(|part| part.generation.number));
+        sorted
+            .iter()
+            .enumerate()
+            .filter(move |(index, other)| *index < limit || parts.contains(&Some(other.number)))
+            .map(|(_, generation)| *generation)
+    }
+
+    /// Reads the boot state.
+    fn state(&self) -> String {
+        let good = quote(&self.good.id.to_string());
+        format!(
+            "set cairn_good={good}\n\
+             set cairn_trial=\nset cairn_tries=\nset cairn_once=\nset cairn_saved=\n\
+             load_env cairn_good cairn_trial cairn_tries cairn_once cairn_saved\n\
+             if [ -z \"$cairn_good\" ]; then\n  set cairn_good={good}\nfi\n"
+        )
+    }
+
+    /// Decides what boots: sets `default` and `fallback`, and `cairn_pick` to the entry that has to
+    /// be looked up among all generations.
+    fn choice(&self) -> String {
+        let good = quote(&self.good.id.to_string());
+        let good_id = quote(&self.good.id.menu_id());
+        let mut text = format!(
+            "set cairn_pick=\nset cairn_why=\nset default={good_id}\n\
+             if [ -n \"$cairn_once\" ]; then\n  \
+               set cairn_pick=\"$cairn_once\"\n  \
+               set cairn_title=', this once'\n  \
+               set cairn_once=\n  \
+               if save_env cairn_once; then\n    \
+                 set cairn_once=kept\n    \
+                 load_env cairn_once\n  \
+               else\n    \
+                 set cairn_once=kept\n  \
+               fi\n  \
+               if [ -n \"$cairn_once\" ]; then\n    \
+                 echo 'Booting another generation once: the disk still has it to be done. Not done.'\n    \
+                 set cairn_pick=\n  \
+               fi\nfi\n"
+        );
+        let mut otherwise = String::new();
+        match &self.options.default {
+            DefaultEntry::Entry(default) => {
+                otherwise = format!("  set default={}\n", quote(default));
+            }
+            DefaultEntry::Saved | DefaultEntry::Good => {
+                let mut keyword = "if";
+                if let Some(trial) = &self.trial {
+                    otherwise += &trial_choice(&trial.id);
+                    keyword = "elif";
+                }
+                if self.options.default == DefaultEntry::Saved {
+                    otherwise += &format!(
+                        "  {keyword} regexp '^[0-9]+(-.*)?$' \"$cairn_saved\"; then\n    \
+                           set cairn_pick=\"$cairn_saved\"\n    \
+                           set cairn_title=', chosen last'\n  \
+                         elif [ -n \"$cairn_saved\" ]; then\n    \
+                           set default=\"$cairn_saved\"\n"
+                    );
+                    keyword = "elif";
+                }
+                otherwise += &format!(
+                    "  {keyword} [ \"$cairn_good\" != {good} ]; then\n    \
+                       set cairn_pick=\"$cairn_good\"\n    \
+                       set cairn_title=\n  \
+                     fi\n"
+                );
+            }
+        }
+        text += &format!(
+            "if [ -z \"$cairn_pick\" ]; then\n{otherwise}fi\n\
+             if [ -n \"$cairn_pick\" ]; then\n  set default=picked\nfi\n\
+             if [ \"$default\" != {good_id} -a \"$timeout\" != -1 ]; then\n  \
+               set fallback={good_id}\nfi\n"
+        );
+        text
+    }
+
+    /// The entries that are seen first.
+    fn top(&self) -> String {
+        let good = self.top_entries(&self.good, "$cairn_why");
+        let picked = self.picked();
+        let Some(trial) = &self.trial else {
+            return good + &picked;
+        };
+        let same = trial.generation.number == self.good.generation.number;
+        let blessed = if same {
+            good.clone()
+        } else {
+            self.top_entries(trial, "") + &good
+        };
+        format!(
+            "if [ \"$cairn_good\" = {} ]; then\n{}else\n{}{}fi\n{picked}",
+            quote(&trial.id.to_string()),
+            indented(&blessed),
+            indented(&good),
+            indented(&trial_entry(self, trial)),
+        )
+    }
+
+    /// The generation of `part` and its specialisations; `last` is an argument of the entry that
+    /// `part` is.
+    fn top_entries(&self, part: &Part<'_>, last: &str) -> String {
+        let Generation {
+            number,
+            entry,
+            specialisations,
+            ..
+        } = part.generation;
+        let name = &self.options.name;
+        let line = |entry: &Entry, title: &str| {
+            let last = if *entry.id() == part.id { last } else { "" };
+            let saving = self.saving(if *entry.id() == self.good.id {
+                None
+            } else {
+                Some(entry.id())
+            });
+            menu_entry(
+                title,
+                &entry.id().menu_id(),
+                &saving,
+                &loading(entry, &[], last),
+            )
+        };
+        let title = format!("{name}, generation {number} ({})", entry.label());
+        let mut text = line(entry, &title);
+        for (specialisation, entry) in specialisations {
+            // Its name comes early: the menu cuts titles off at 70 characters or so.
+            let title = format!(
+                "{name}, specialisation {specialisation}, generation {number} ({})",
+                entry.label()
+            );
+            text += &line(entry, &title);
+        }
+        text
+    }
+
+    /// Where the choice is to be kept: keeps `id`, or that it is what boots anyway.
+    fn saving(&self, id: Option<&EntryId>) -> String {
+        if self.options.default != DefaultEntry::Saved {
+            return String::new();
+        }
+        let value = id.map(|id| quote(&id.to_string())).unwrap_or_default();
+        format!("  set cairn_saved={value}\n  save_env cairn_saved\n")
+    }
+
+    /// A submenu with the one entry that was picked, and the good one in case there is none such.
+    fn picked(&self) -> String {
+        let name = quote_title(&format!("{}, generation ", self.options.name));
+        let good = indented(&menu_entry(
+            &format!("{}, generation {}", self.options.name, self.good.id),
+            &self.good.id.menu_id(),
+            "",
+            &loading(self.good.entry, &[], ""),
+        ));
+        format!(
+            "if [ -n \"$cairn_pick\" ]; then\n  \
+               export cairn_pick cairn_slot\n  \
+               submenu {name}\"$cairn_pick$cairn_title\" --id picked --unrestricted {{\n    \
+                 set fallback={good_id}\n    \
+                 source \"$prefix/generations-$cairn_slot.cfg\"\n{}  \
+               }}\nfi\n",
+            indented(&good),
+            good_id = self.good.id.menu_id(),
+        )
+    }
+
+    /// All generations, and what is none.
+    fn rest(&self) -> String {
+        let name = &self.options.name;
+        let all = quote_title(&format!("{name}, all generations"));
+        let mut text = format!(
+            "export cairn_slot cairn_hashsum\n\
+             submenu {all} --id all {{\n  \
+               set cairn_pick=\n  \
+               if [ \"$cairn_hashsum\" = yes ]; then\n    \
+                 hashsum --hash sha256 --check \"$prefix/generations-$cairn_slot.sum\" --prefix \"$prefix\"\n  \
+               fi\n  \
+               source \"$prefix/generations-$cairn_slot.cfg\"\n}}\n"
+        );
+        if self.options.debug_entry {
+            const MORE: [&str; 3] = ["boot.shell_on_fail", "boot.trace", "loglevel=7"];
+            if self.good.entry.has_room_for(&MORE) {
+                let title = format!(
+                    "{name}, generation {}, with messages and a shell on failure",
+                    self.good.id
+                );
+                text += &restricted_entry(
+                    &title,
+                    "debug",
+                    &loading(self.good.entry, &MORE.map(str::to_owned), ""),
+                );
+            }
+        }
+        text + &self.memtest()
+    }
+
+    fn memtest(&self) -> String {
+        let Some(memtest) = &self.options.memtest else {
+            return String::new();
+        };
+        let mut params = memtest.params.clone();
+        if let Some(serial) = self.options.serial
+            && !params.iter().any(|param| param.starts_with("console="))
+        {
+            params.push(format!("console=ttyS{},{}", serial.unit, serial.speed));
+        }
+        let words = |program: &String| {
+            let words: Vec<_> = std::iter::once(program)
+                .chain(&params)
+                .map(|word| quote(word))
+                .collect();
+            words.join(" ")
+        };
+        format!(
+            "menuentry 'Memory test' --id memtest --unrestricted {{\n  \
+               if [ \"$grub_platform\" = efi ]; then\n    \
+                 linux {}\n  \
+               else\n    \
+                 linux {}\n  \
+               fi\n}}\n",
+            words(&memtest.uefi),
+            words(&memtest.bios)
+        )
+    }
+}
+
+/// The entries of `generations` in a file of their own; if an entry was picked, that one alone.
+fn generation_entries(generations: &[&Generation], options: &Options) -> String {
+    let saves = options.default == DefaultEntry::Saved;
+    let mut text = String::new();
+    let mut add = |entry: &Entry, title: &str| {
+        let id = quote(&entry.id().to_string());
+        let saving = if saves {
+            format!(
+                "  if [ -z \"$cairn_pick\" ]; then\n    \
+                   set cairn_saved={id}\n    save_env cairn_saved\n  fi\n"
+            )
+        } else {
+            String::new()
+        };
+        text += &format!("if [ -z \"$cairn_pick\" -o \"$cairn_pick\" = {id} ]; then\n");
+        text += &menu_entry(
+            title,
+            &entry.id().menu_id(),
+            &saving,
+            &loading(entry, &[], ""),
+        );
+        text += "fi\n";
+    };
+    for generation in generations {
+        let (number, date) = (generation.number, utc(generation.date));
+        let title = format!(
+            "{number}, {date}, Linux {}, {}",
+            generation.kernel_version,
+            generation.entry.label()
+        );
+        add(&generation.entry, &title);
+        for (specialisation, entry) in &generation.specialisations {
+            let title = format!(
+                "{number}, specialisation {specialisation}, {date}, {}",
+                entry.label()
+            );
+            add(entry, &title);
+        }
+    }
+    text
+}
+
+/// An entry that everybody may boot.
+fn menu_entry(title: &str, id: &str, saving: &str, loading: &str) -> String {
+    let title = quote_title(title);
+    format!("menuentry {title} --id {id} --unrestricted {{\n{saving}{loading}}}\n")
+}
+
+/// An entry for those who have a password, where there is one.
+fn restricted_entry(title: &str, id: &str, loading: &str) -> String {
+    let title = quote_title(title);
+    format!("menuentry {title} --id {id} {{\n{loading}}}\n")
+}
+
+/// GRUB's commands that load `entry` with further arguments; `last` is a variable of GRUB that is
+/// left out if it is empty.
+pub(crate) fn loading(entry: &Entry, further: &[String], last: &str) -> String {
+    let mut line = String::from("  linux");
+    for word in std::iter::once(&entry.files().kernel)
+        .chain(entry.arguments())
+        .chain(further)
+    {
+        line.push(' ');
+        line += &quote(word);
+    }
+    if !last.is_empty() {
+        line.push(' ');
+        line += last;
+    }
+    line.push('\n');
+    if let Some(initrd) = &entry.files().initrd {
+        line += &format!("  initrd {}\n", quote(initrd));
+    }
+    line
+}
+
+/// `text` one step to the right. Words of it have no newlines.
+pub(crate) fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}\n")).collect()
+}
+
+#[cfg(test)]
+#[path = "menu_tests.rs"]
+mod tests;
