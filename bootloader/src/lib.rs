@@ -21,6 +21,7 @@
 mod boot_file;
 mod boot_sector;
 mod boot_state;
+mod choice;
 mod core_image;
 mod date;
 mod entry_id;

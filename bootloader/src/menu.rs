@@ -17,12 +17,13 @@
 
 use std::cmp::Reverse;
 
+use crate::choice::choice;
 use crate::date::utc;
 use crate::entry_id::EntryId;
 use crate::generation::{Entry, Generation};
 use crate::options::{DefaultEntry, ExtraPlace, Options, user_commands};
 use crate::quote::{quote, quote_title};
-use crate::trial::{trial_choice, trial_entry};
+use crate::trial::trial_entry;
 
 /// The text of a boot menu.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub fn entries(generations: &[Generation], options: &Options) -> Menu {
     sorted.sort_by_key(|generation| Reverse(generation.number));
     let cast = Cast::new(&sorted, options);
     let body = match &cast {
-        Some(cast) => cast.state() + &cast.choice() + &cast.top() + &cast.rest(),
+        Some(cast) => choice(cast) + &cast.top() + &cast.rest(),
         None => "echo 'There is no generation to boot.'\n".to_owned(),
     };
     let extra = whole_lines(&options.extra_entries);
@@ -139,77 +140,6 @@ impl<'a> Cast<'a> {
             .map(|(_, generation)| *generation)
     }
 
-    /// Reads the boot state.
-    fn state(&self) -> String {
-        let good = quote(&self.good.id.to_string());
-        format!(
-            "set cairn_good={good}\n\
-             set cairn_trial=\nset cairn_tries=\nset cairn_once=\nset cairn_saved=\n\
-             load_env cairn_good cairn_trial cairn_tries cairn_once cairn_saved\n\
-             if [ -z \"$cairn_good\" ]; then\n  set cairn_good={good}\nfi\n"
-        )
-    }
-
-    /// Decides what boots: sets `default` and `fallback`, and `cairn_pick` to the entry that has to
-    /// be looked up among all generations.
-    fn choice(&self) -> String {
-        let good = quote(&self.good.id.to_string());
-        let good_id = quote(&self.good.id.menu_id());
-        let mut text = format!(
-            "set cairn_pick=\nset cairn_why=\nset default={good_id}\n\
-             if [ -n \"$cairn_once\" ]; then\n  \
-               set cairn_pick=\"$cairn_once\"\n  \
-               set cairn_title=', this once'\n  \
-               set cairn_once=\n  \
-               if save_env cairn_once; then\n    \
-                 set cairn_once=kept\n    \
-                 load_env cairn_once\n  \
-               else\n    \
-                 set cairn_once=kept\n  \
-               fi\n  \
-               if [ -n \"$cairn_once\" ]; then\n    \
-                 echo 'Booting another generation once: the disk still has it to be done. Not done.'\n    \
-                 set cairn_pick=\n  \
-               fi\nfi\n"
-        );
-        let mut otherwise = String::new();
-        match &self.options.default {
-            DefaultEntry::Entry(default) => {
-                otherwise = format!("  set default={}\n", quote(default));
-            }
-            DefaultEntry::Saved | DefaultEntry::Good => {
-                let mut keyword = "if";
-                if let Some(trial) = &self.trial {
-                    otherwise += &trial_choice(&trial.id);
-                    keyword = "elif";
-                }
-                if self.options.default == DefaultEntry::Saved {
-                    otherwise += &format!(
-                        "  {keyword} regexp '^[0-9]+(-.*)?$' \"$cairn_saved\"; then\n    \
-                           set cairn_pick=\"$cairn_saved\"\n    \
-                           set cairn_title=', chosen last'\n  \
-                         elif [ -n \"$cairn_saved\" ]; then\n    \
-                           set default=\"$cairn_saved\"\n"
-                    );
-                    keyword = "elif";
-                }
-                otherwise += &format!(
-                    "  {keyword} [ \"$cairn_good\" != {good} ]; then\n    \
-                       set cairn_pick=\"$cairn_good\"\n    \
-                       set cairn_title=\n  \
-                     fi\n"
-                );
-            }
-        }
-        text += &format!(
-            "if [ -z \"$cairn_pick\" ]; then\n{otherwise}fi\n\
-             if [ -n \"$cairn_pick\" ]; then\n  set default=picked\nfi\n\
-             if [ \"$default\" != {good_id} -a \"$timeout\" != -1 ]; then\n  \
-               set fallback={good_id}\nfi\n"
-        );
-        text
-    }
-
     /// The entries that are seen first.
     fn top(&self) -> String {
         let good = self.top_entries(&self.good, "$cairn_why");
@@ -303,7 +233,7 @@ impl<'a> Cast<'a> {
     fn rest(&self) -> String {
         let name = &self.options.name;
         let all = quote_title(&format!("{name}, all generations"));
-        let mut text = format!(
+        let text = format!(
             "export cairn_slot cairn_hashsum\n\
              submenu {all} --id all {{\n  \
                set cairn_pick=\n  \
@@ -312,21 +242,20 @@ impl<'a> Cast<'a> {
                fi\n  \
                source \"$prefix/generations-$cairn_slot.cfg\"\n}}\n"
         );
-        if self.options.debug_entry {
-            const MORE: [&str; 3] = ["boot.shell_on_fail", "boot.trace", "loglevel=7"];
-            if self.good.entry.has_room_for(&MORE) {
-                let title = format!(
-                    "{name}, generation {}, with messages and a shell on failure",
-                    self.good.id
-                );
-                text += &restricted_entry(
-                    &title,
-                    "debug",
-                    &loading(self.good.entry, &MORE.map(str::to_owned), ""),
-                );
-            }
+        text + &self.debug() + &self.memtest()
+    }
+
+    /// The good entry, with messages and a way in where it stops.
+    fn debug(&self) -> String {
+        const MORE: [&str; 3] = ["boot.shell_on_fail", "boot.trace", "loglevel=7"];
+        let Part { id, entry, .. } = &self.good;
+        if !self.options.debug_entry || !entry.has_room_for(&MORE) {
+            return String::new();
         }
-        text + &self.memtest()
+        let name = &self.options.name;
+        let title = format!("{name}, generation {id}, with messages and a shell on failure");
+        let loading = loading(entry, &MORE.map(str::to_owned), "");
+        restricted_entry(&title, "debug", &loading)
     }
 
     fn memtest(&self) -> String {
@@ -363,25 +292,6 @@ impl<'a> Cast<'a> {
 fn generation_entries(generations: &[&Generation], options: &Options) -> String {
     let saves = options.default == DefaultEntry::Saved;
     let mut text = String::new();
-    let mut add = |entry: &Entry, title: &str| {
-        let id = quote(&entry.id().to_string());
-        let saving = if saves {
-            format!(
-                "  if [ -z \"$cairn_pick\" ]; then\n    \
-                   set cairn_saved={id}\n    save_env cairn_saved\n  fi\n"
-            )
-        } else {
-            String::new()
-        };
-        text += &format!("if [ -z \"$cairn_pick\" -o \"$cairn_pick\" = {id} ]; then\n");
-        text += &menu_entry(
-            title,
-            &entry.id().menu_id(),
-            &saving,
-            &loading(entry, &[], ""),
-        );
-        text += "fi\n";
-    };
     for generation in generations {
         let (number, date) = (generation.number, utc(generation.date));
         let title = format!(
@@ -389,16 +299,35 @@ fn generation_entries(generations: &[&Generation], options: &Options) -> String 
             generation.kernel_version,
             generation.entry.label()
         );
-        add(&generation.entry, &title);
+        text += &listed_entry(&generation.entry, &title, saves);
         for (specialisation, entry) in &generation.specialisations {
             let title = format!(
                 "{number}, specialisation {specialisation}, {date}, {}",
                 entry.label()
             );
-            add(entry, &title);
+            text += &listed_entry(entry, &title, saves);
         }
     }
     text
+}
+
+fn listed_entry(entry: &Entry, title: &str, saves: bool) -> String {
+    let id = quote(&entry.id().to_string());
+    let saving = if saves {
+        format!(
+            "  if [ -z \"$cairn_pick\" ]; then\n    \
+               set cairn_saved={id}\n    save_env cairn_saved\n  fi\n"
+        )
+    } else {
+        String::new()
+    };
+    let entry = menu_entry(
+        title,
+        &entry.id().menu_id(),
+        &saving,
+        &loading(entry, &[], ""),
+    );
+    format!("if [ -z \"$cairn_pick\" -o \"$cairn_pick\" = {id} ]; then\n{entry}fi\n")
 }
 
 /// An entry that everybody may boot.
@@ -416,28 +345,25 @@ fn restricted_entry(title: &str, id: &str, loading: &str) -> String {
 /// GRUB's commands that load `entry` with further arguments; `last` is a variable of GRUB that is
 /// left out if it is empty.
 pub(crate) fn loading(entry: &Entry, further: &[String], last: &str) -> String {
-    let mut line = String::from("  linux");
-    for word in std::iter::once(&entry.files().kernel)
+    let words: Vec<_> = std::iter::once(&entry.files().kernel)
         .chain(entry.arguments())
         .chain(further)
-    {
-        line.push(' ');
-        line += &quote(word);
-    }
-    if !last.is_empty() {
-        line.push(' ');
-        line += last;
-    }
-    line.push('\n');
-    if let Some(initrd) = &entry.files().initrd {
-        line += &format!("  initrd {}\n", quote(initrd));
-    }
-    line
+        .map(|word| quote(word))
+        .chain((!last.is_empty()).then(|| last.to_owned()))
+        .collect();
+    let initrd = entry.files().initrd.as_ref();
+    let initrd = initrd.map(|initrd| format!("  initrd {}\n", quote(initrd)));
+    format!(
+        "  linux {}\n{}",
+        words.join(" "),
+        initrd.unwrap_or_default()
+    )
 }
 
 /// `text` one step to the right. Words of it have no newlines.
 pub(crate) fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("  {line}\n")).collect()
+    let lines: Vec<_> = text.lines().map(|line| format!("  {line}\n")).collect();
+    lines.concat()
 }
 
 #[cfg(test)]

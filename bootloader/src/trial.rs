@@ -30,7 +30,7 @@ pub(crate) fn trial_parameter(id: &EntryId) -> String {
 pub(crate) fn trial_choice(id: &EntryId) -> String {
     let (text, good) = (quote(&id.to_string()), id.menu_id());
     format!(
-        "  if [ \"$cairn_good\" = {text} ]; then\n    \
+        "if [ \"$cairn_good\" = {text} ]; then\n    \
              set default={good}\n  \
            elif [ \"$cairn_trial\" = {text} -a \"$cairn_tries\" -gt 0 ]; then\n    \
              set default=trial\n"
@@ -42,13 +42,14 @@ pub(crate) fn trial_entry(cast: &Cast<'_>, trial: &Part<'_>) -> String {
     let id = quote(&trial.id.to_string());
     let name = quote_title(&format!("{}, generation {}, ", cast.options.name, trial.id));
     let label = quote_title(&format!(" ({})", trial.entry.label()));
-    let counting: String = (1..=9)
+    let counting: Vec<_> = (1..=9)
         .map(|tries| {
             let keyword = if tries == 1 { "if" } else { "elif" };
             let left = tries - 1;
             format!("  {keyword} [ \"$cairn_tries\" = {tries} ]; then\n    set cairn_left={left}\n")
         })
         .collect();
+    let counting = counting.concat();
     let checking = checking(trial.entry);
     let loading = loading(trial.entry, &[trial_parameter(&trial.id)], "");
     format!(
@@ -91,12 +92,12 @@ pub(crate) fn trial_entry(cast: &Cast<'_>, trial: &Part<'_>) -> String {
 /// not be better at the next try: none are left then.
 fn checking(entry: &Entry) -> String {
     let files = std::iter::once(&entry.files().kernel).chain(&entry.files().initrd);
-    let mut text = "    set cairn_go=sound\n".to_owned();
-    for file in files {
-        let (folder, _) = file.rsplit_once('/').unwrap_or_default();
-        let (folder, sum, file) = (quote(folder), quote(&checksum_name(file)), quote(file));
-        text += &format!(
-            "    if [ ! -s {file} ]; then\n      \
+    let compared: Vec<_> = files
+        .map(|file| {
+            let (folder, _) = file.rsplit_once('/').unwrap_or_default();
+            let (folder, sum, file) = (quote(folder), quote(&checksum_name(file)), quote(file));
+            format!(
+                "    if [ ! -s {file} ]; then\n      \
                    set cairn_go=damaged\n    \
                  elif [ \"$cairn_hashsum\" = yes -a -s {sum} ]; then\n      \
                    if hashsum --hash sha256 --check {sum} --prefix {folder}; then\n        \
@@ -105,10 +106,12 @@ fn checking(entry: &Entry) -> String {
                      set cairn_go=damaged\n      \
                    fi\n    \
                  fi\n"
-        );
-    }
-    text + &format!(
-        "    if [ $cairn_go = damaged ]; then\n      \
+            )
+        })
+        .collect();
+    let compared = compared.concat();
+    format!(
+        "    set cairn_go=sound\n{compared}    if [ $cairn_go = damaged ]; then\n      \
                echo 'Not booted: its kernel or initrd is damaged.'\n      \
                set cairn_go={DAMAGED}\n      \
                set cairn_tries=0\n      \

@@ -3,6 +3,7 @@
 //! ```text
 //! /boot/kernels/<BLAKE3>-vmlinuz     never written over
 //! /boot/kernels/<BLAKE3>-initrd
+//! /boot/kernels/<name>.sha256        for GRUB, which compares before it tries an entry
 //! /boot/kernels/names.json           store path -> name: nothing is read twice to know its name
 //! ```
 //!
@@ -15,7 +16,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use cairn_bootloader::{BootFileKind, boot_file_name};
+use cairn_bootloader::{BootFileKind, boot_file_name, checksum_file};
 use serde::{Deserialize, Serialize};
 
 use crate::lock_file::write_atomically;
@@ -161,6 +162,10 @@ pub fn copy(boot: &Path, files: &BTreeMap<String, Wanted>) -> Result<()> {
                 place.display()
             )
         })?;
+        let (sum_name, sum) = File::open(source)
+            .and_then(|mut source| checksum_file(name, &mut source))
+            .with_context(|| format!("cannot read '{}'", source.display()))?;
+        write_atomically(&boot.join(sum_name), sum.as_bytes())?;
     }
     Ok(())
 }
@@ -252,7 +257,7 @@ mod tests {
         assert_eq!(missing(&boot, &wanted, &all).unwrap(), BTreeMap::new());
         assert_eq!(
             present(&boot).unwrap(),
-            BTreeSet::from([kernel.name.clone()])
+            BTreeSet::from([kernel.name.clone(), format!("{}.sha256", kernel.name)])
         );
 
         fs::write(boot.join(&kernel.name), "a colonel").unwrap();

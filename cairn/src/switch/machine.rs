@@ -198,7 +198,7 @@ impl Machine {
         numbers: &BTreeSet<u64>,
         newcomer: Option<u64>,
     ) -> Result<Vec<MenuPlan>> {
-        let options = menu_options(bootspec, state);
+        let options = menu_options(bootspec, state, newcomer);
         let folders = self.boot_folders();
         let plans = folders
             .iter()
@@ -230,10 +230,23 @@ impl Machine {
     }
 }
 
-fn configuration_limit(_: &Bootspec) -> usize {
-    100
+fn configuration_limit(bootspec: &Bootspec) -> usize {
+    let limit = bootspec.menu.as_ref().map(|menu| menu.configuration_limit);
+    limit.map_or(usize::MAX, |limit| {
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    })
 }
 
-fn menu_options(_: &Bootspec, _: &BootState) -> Options {
-    Options::default()
+/// What the menu does. The newcomer may be put on trial before the menu is written again.
+fn menu_options(bootspec: &Bootspec, state: &BootState, newcomer: Option<u64>) -> Options {
+    let menu = bootspec.menu.as_ref();
+    let trial = state.trial.as_ref().map(|trial| trial.entry.clone());
+    Options {
+        good: state.good.clone(),
+        trial: newcomer.map(EntryId::generation).or(trial),
+        memtest: menu.and_then(|menu| menu.memtest.clone()),
+        // Which generations are shown was decided already.
+        configuration_limit: usize::MAX,
+        ..menu.map(Options::of).unwrap_or_default()
+    }
 }

@@ -9,13 +9,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use cairn_bootloader::{
-    BootFileKind, BootFiles, Generation, Options, SlotFiles, Slots, entries, next_slot,
+    BootFileKind, BootFiles, Generation, Menu, Options, SlotFiles, Slots, entries, next_slot,
     plan_boot_files, write_slot,
 };
 use cairn_store::{Space, Store};
 use cairn_store_path::StorePath;
 use cairn_sys::checkpoint::checkpoint;
-use cairn_system::Bootspec;
+use cairn_system::{Bootspec, Memtest};
 
 use super::boot_files::{self, Names, Wanted};
 use super::boot_folder::BootFolder;
@@ -30,7 +30,7 @@ const RESERVE: u64 = 2 << 20;
 #[derive(Debug)]
 pub struct MenuPlan {
     folder: BootFolder,
-    text: String,
+    menu: Menu,
     /// Files that are missing in `/boot`, or damaged there.
     pub missing: BTreeMap<String, Wanted>,
     /// Files that nothing will need.
@@ -81,6 +81,10 @@ impl MenuPlan {
                 ),
             }
         }
+        let options = Options {
+            memtest: gathering.memtest(options.memtest.as_ref())?,
+            ..options.clone()
+        };
         let Gathering {
             names,
             files,
@@ -91,7 +95,7 @@ impl MenuPlan {
         let plan = plan_boot_files(files, &boot_files::present(&folder.boot)?);
         Ok(Self {
             folder: folder.clone(),
-            text: entries(&generations, options),
+            menu: entries(&generations, &options),
             missing,
             unneeded: plan.remove,
             names,
@@ -144,7 +148,7 @@ impl MenuPlan {
             return Ok(());
         }
         let (slot, sequence) = next_slot(&slots)?;
-        write_slot(&folder.grub, &SlotFiles::new(slot, sequence, &self.text))?;
+        write_slot(&folder.grub, &SlotFiles::new(slot, sequence, &self.menu))?;
         written(&folder.grub)
     }
 
@@ -153,7 +157,7 @@ impl MenuPlan {
         let Some((slot, sequence)) = slots.newest() else {
             return false;
         };
-        let files = SlotFiles::new(slot, sequence, &self.text);
+        let files = SlotFiles::new(slot, sequence, &self.menu);
         files.files().into_iter().all(|(name, content)| {
             fs::read(self.folder.grub.join(name)).is_ok_and(|bytes| bytes == content.as_bytes())
         })
@@ -210,6 +214,18 @@ impl Gathering<'_> {
             None => None,
         };
         Ok(BootFiles { kernel, initrd })
+    }
+
+    /// The memory test, from the store's paths to those at which GRUB sees it.
+    fn memtest(&mut self, memtest: Option<&Memtest>) -> Result<Option<Memtest>> {
+        let Some(Memtest { bios, uefi, params }) = memtest else {
+            return Ok(None);
+        };
+        Ok(Some(Memtest {
+            bios: self.file(bios, BootFileKind::Program)?,
+            uefi: self.file(uefi, BootFileKind::Program)?,
+            params: params.clone(),
+        }))
     }
 
     fn file(&mut self, source: &str, kind: BootFileKind) -> Result<String> {
