@@ -417,7 +417,8 @@ fn sysctls_go_back() {
         unmount /data
         mount /data
         kernel.sysrq = 0
-    "#]].assert_eq(&go(&machine, ONE, Mode::Apply, None));
+    "#]]
+    .assert_eq(&go(&machine, ONE, Mode::Apply, None));
 }
 
 #[test]
