@@ -18,6 +18,7 @@ mod autoload;
 mod clock;
 mod core;
 mod emergency;
+mod generation;
 mod guard;
 mod modprobe;
 mod probe;
@@ -44,7 +45,10 @@ fn main() -> ExitCode {
     match role {
         Ok(Role::Stage1) => stage1::run(),
         Ok(Role::Stage2 { toplevel }) => stage2::run(&toplevel),
-        Ok(Role::Core { toplevel }) => core::run(&toplevel),
+        Ok(Role::Core {
+            toplevel,
+            beginning,
+        }) => core::run(&toplevel, beginning),
         Ok(Role::Supervisor { toplevel }) => supervisor::run(&toplevel),
         Ok(Role::Activate { toplevel, mode }) => stage2::activation::run(&toplevel, mode),
         Ok(Role::Guard) => guard::run(),

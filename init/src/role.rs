@@ -3,6 +3,8 @@
 use std::ffi::{CStr, OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use crate::core::{Beginning, HANDOVER};
+
 /// Where toplevels live; anything else named `init` is not stage 2.
 const STORE: &str = "/nix/store";
 
@@ -23,6 +25,8 @@ pub enum Role {
     Core {
         /// The generation whose services the supervisor runs.
         toplevel: PathBuf,
+        /// What there is already.
+        beginning: Beginning,
     },
     /// The services' parent.
     Supervisor {
@@ -109,7 +113,16 @@ pub fn of(arguments: &[OsString]) -> Result<Role, UsageError> {
             arguments: rest.to_vec(),
         }),
         Some("cairn-core") => {
-            toplevel_argument("cairn-core", rest).map(|toplevel| Role::Core { toplevel })
+            let (rest, beginning) = match rest {
+                [toplevel, word] if word == HANDOVER => {
+                    (std::slice::from_ref(toplevel), Beginning::Handover)
+                }
+                _ => (rest, Beginning::Boot),
+            };
+            toplevel_argument("cairn-core", rest).map(|toplevel| Role::Core {
+                toplevel,
+                beginning,
+            })
         }
         Some("cairn-supervisor") => toplevel_argument("cairn-supervisor", rest)
             .map(|toplevel| Role::Supervisor { toplevel }),
@@ -186,7 +199,11 @@ mod tests {
         );
         check(
             &["cairn-core", "/nix/store/abc-x"],
-            &expect![[r#"Core { toplevel: "/nix/store/abc-x" }"#]],
+            &expect![[r#"Core { toplevel: "/nix/store/abc-x", beginning: Boot }"#]],
+        );
+        check(
+            &["cairn-core", "/nix/store/abc-x", "handover"],
+            &expect![[r#"Core { toplevel: "/nix/store/abc-x", beginning: Handover }"#]],
         );
         check(
             &["cairn-supervisor", "relative"],

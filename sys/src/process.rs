@@ -293,6 +293,22 @@ impl Prepared {
         let (pid, pidfd) = started?;
         Ok(Started { pid, pidfd, report })
     }
+
+    /// Executes it in this process's own place: program, arguments and environment count, the rest
+    /// stays as it is. Allocates nothing. Returns only with the reason why it could not be done.
+    #[must_use]
+    pub fn execute(&self) -> io::Error {
+        // SAFETY: the pointers are to strings that end in NUL, in arrays that end in a null pointer,
+        // all of which `self` owns.
+        unsafe {
+            libc::execve(
+                self.program.as_ptr(),
+                self.argv.pointers.as_ptr(),
+                self.environment.pointers.as_ptr(),
+            );
+        }
+        io::Error::last_os_error()
+    }
 }
 
 /// Reads the report of [`Started::report`], without waiting.
@@ -663,6 +679,18 @@ pub fn reap_any() -> Option<(u32, Exit)> {
 pub fn reap_pidfd(pidfd: BorrowedFd<'_>) -> io::Result<Option<Exit>> {
     let id = u32::try_from(pidfd.as_raw_fd()).unwrap_or(0);
     Ok(reap(libc::P_PIDFD, id)?.map(|(_, exit)| exit))
+}
+
+/// Whether the process behind `pidfd` is a child of ours, dead or alive.
+#[must_use]
+pub fn is_child(pidfd: BorrowedFd<'_>) -> bool {
+    let id = u32::try_from(pidfd.as_raw_fd()).unwrap_or(0);
+    // SAFETY: an all-zero siginfo_t is valid, and the kernel fills it in.
+    unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        libc::waitid(libc::P_PIDFD, id, &raw mut info, flags) == 0
+    }
 }
 
 /// Whether this process has any child, dead or alive.

@@ -14,24 +14,29 @@ pub const SLOTS: usize = 8192;
 /// Everything that is kept.
 #[derive(Debug)]
 pub struct Kept {
-    state: Option<OwnedFd>,
-    notifications: Option<OwnedFd>,
-    slots: Vec<Slot>,
+    pub(super) state: Option<OwnedFd>,
+    pub(super) notifications: Option<OwnedFd>,
+    pub(super) control: Option<OwnedFd>,
+    pub(super) slots: Vec<Slot>,
 }
 
+/// What is kept of one service.
 #[derive(Debug, Default)]
-struct Slot {
-    log: Option<OwnedFd>,
-    process: Option<OwnedFd>,
-    pid: u32,
-    exit: Option<Exit>,
-    told: bool,
+pub struct Slot {
+    pub(super) log: Option<OwnedFd>,
+    pub(super) process: Option<OwnedFd>,
+    pub(super) pid: u32,
+    pub(super) exit: Option<Exit>,
+    pub(super) told: bool,
 }
 
-/// How far the answer to a hello has got: one position is the state, the socket of notifications, or
-/// one part of one slot.
+/// How far the answer to a hello has got: one position is the state, one of the sockets, or one part
+/// of one slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cursor(usize);
+pub struct Cursor(pub(super) usize);
+
+/// Positions before the first slot's.
+const SINGLE: usize = 3;
 
 impl Kept {
     /// An empty table: the one allocation.
@@ -39,6 +44,7 @@ impl Kept {
         Self {
             state: None,
             notifications: None,
+            control: None,
             slots: Vec::with_capacity(SLOTS),
         }
     }
@@ -48,6 +54,7 @@ impl Kept {
         match place {
             Place::State => self.state = Some(descriptor),
             Place::Notifications => self.notifications = Some(descriptor),
+            Place::Control => self.control = Some(descriptor),
             Place::Log { slot } => match self.slot(slot) {
                 Some(slot) => slot.log = Some(descriptor),
                 None => return false,
@@ -70,6 +77,7 @@ impl Kept {
         match place {
             Place::State => self.state = None,
             Place::Notifications => self.notifications = None,
+            Place::Control => self.control = None,
             Place::Log { slot } => {
                 if let Some(slot) = self.slot(slot) {
                     slot.log = None;
@@ -127,8 +135,9 @@ impl Kept {
     pub fn next(&self, mut cursor: Cursor) -> Option<(Message, BorrowedFd<'_>, Cursor)> {
         loop {
             let behind = Cursor(cursor.0 + 1);
-            let (place, descriptor) = match (cursor.0, cursor.0.checked_sub(2)) {
+            let (place, descriptor) = match (cursor.0, cursor.0.checked_sub(SINGLE)) {
                 (0, _) => (Place::State, self.state.as_ref()),
+                (1, _) => (Place::Control, self.control.as_ref()),
                 (_, None) => (Place::Notifications, self.notifications.as_ref()),
                 (_, Some(part)) => {
                     let number = part / 2;
@@ -152,7 +161,7 @@ impl Kept {
         }
     }
 
-    fn slot(&mut self, number: u32) -> Option<&mut Slot> {
+    pub(super) fn slot(&mut self, number: u32) -> Option<&mut Slot> {
         let number = usize::try_from(number).ok().filter(|n| *n < SLOTS)?;
         while self.slots.len() <= number {
             self.slots.push(Slot::default());

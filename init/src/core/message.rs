@@ -6,7 +6,9 @@
 //!        ending
 //! ```
 //! Numbers are in the machine's order; both ends are the same program, or two generations of it,
-//! which is why a kind, once given, keeps its number.
+//! which is why a kind, once given, keeps its number. Each end passes over a kind that it does not
+//! know. [`Message::Hello`] and [`Message::KeptAll`] carry the [`VERSION`] of their senders (0 in
+//! place of 1, in the oldest), so that an end can tell what the other one passes over.
 
 use cairn_sys::process::Exit;
 use cairn_sys::reboot::Ending;
@@ -14,17 +16,26 @@ use cairn_sys::reboot::Ending;
 /// Bytes of a message.
 pub const BYTES: usize = 16;
 
+/// What an end understands: 2 has [`Message::Renew`] and [`Place::Control`] beyond 1.
+pub const VERSION: u32 = 2;
+
 /// One message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Message {
     /// Supervisor: I am here; send what you keep.
-    Hello,
+    Hello {
+        /// Its [`VERSION`].
+        version: u32,
+    },
     /// Either way: this descriptor is kept under that place.
     Keep(Place),
     /// Supervisor: forget what is kept under that place.
     Drop(Place),
     /// Core: that was all; sent after each [`Message::Hello`].
-    KeptAll,
+    KeptAll {
+        /// Its [`VERSION`].
+        version: u32,
+    },
     /// Core: a kept process, which had lost its parent, has ended.
     Exited {
         /// Its slot.
@@ -38,6 +49,11 @@ pub enum Message {
     Ending(Ending),
     /// Supervisor: all services have stopped; do the rest.
     Finish(Ending),
+    /// Supervisor: execute the program of the generation that runs, which is mine and not yours.
+    Renew {
+        /// The newest handover that the program can read, see `handover`.
+        handover: u32,
+    },
 }
 
 /// Where a descriptor is kept.
@@ -59,13 +75,15 @@ pub enum Place {
     },
     /// The socket on which services say that they are ready.
     Notifications,
+    /// The socket on which the supervisor is asked.
+    Control,
 }
 
 impl Message {
     /// The bytes of this message.
     pub fn encode(self) -> [u8; BYTES] {
         let (kind, part, slot, pid, exit) = match self {
-            Self::Hello => (1, 0, 0, 0, None),
+            Self::Hello { version } => (1, 0, version, 0, None),
             Self::Keep(place) => {
                 let (part, slot, pid) = place.encode();
                 (2, part, slot, pid, None)
@@ -74,10 +92,11 @@ impl Message {
                 let (part, slot, pid) = place.encode();
                 (3, part, slot, pid, None)
             }
-            Self::KeptAll => (4, 0, 0, 0, None),
+            Self::KeptAll { version } => (4, 0, version, 0, None),
             Self::Exited { slot, pid, exit } => (5, 0, slot, pid, Some(exit)),
             Self::Ending(ending) => (6, encode_ending(ending), 0, 0, None),
             Self::Finish(ending) => (7, encode_ending(ending), 0, 0, None),
+            Self::Renew { handover } => (8, 0, handover, 0, None),
         };
         let (exit_kind, value) = match exit {
             None => (0, 0),
@@ -116,10 +135,10 @@ impl Message {
         let pid = u32::from_ne_bytes([p0, p1, p2, p3]);
         let value = i32::from_ne_bytes([v0, v1, v2, v3]);
         Some(match kind {
-            1 => Self::Hello,
+            1 => Self::Hello { version: slot },
             2 => Self::Keep(Place::decode(part, slot, pid)?),
             3 => Self::Drop(Place::decode(part, slot, pid)?),
-            4 => Self::KeptAll,
+            4 => Self::KeptAll { version: slot },
             5 => Self::Exited {
                 slot,
                 pid,
@@ -131,6 +150,7 @@ impl Message {
             },
             6 => Self::Ending(decode_ending(part)?),
             7 => Self::Finish(decode_ending(part)?),
+            8 => Self::Renew { handover: slot },
             _ => return None,
         })
     }
@@ -143,6 +163,7 @@ impl Place {
             Self::Log { slot } => (2, slot, 0),
             Self::Process { slot, pid } => (3, slot, pid),
             Self::Notifications => (4, 0, 0),
+            Self::Control => (5, 0, 0),
         }
     }
 
@@ -152,12 +173,14 @@ impl Place {
             2 => Some(Self::Log { slot }),
             3 => Some(Self::Process { slot, pid }),
             4 => Some(Self::Notifications),
+            5 => Some(Self::Control),
             _ => None,
         }
     }
 }
 
-fn encode_ending(ending: Ending) -> u8 {
+/// An ending's number.
+pub fn encode_ending(ending: Ending) -> u8 {
     match ending {
         Ending::PowerOff => 1,
         Ending::Reboot => 2,
@@ -165,7 +188,8 @@ fn encode_ending(ending: Ending) -> u8 {
     }
 }
 
-fn decode_ending(number: u8) -> Option<Ending> {
+/// Undoes it.
+pub fn decode_ending(number: u8) -> Option<Ending> {
     match number {
         1 => Some(Ending::PowerOff),
         2 => Some(Ending::Reboot),
@@ -182,12 +206,14 @@ mod tests {
     #[test]
     fn messages_survive_the_wire() {
         let messages = [
-            Message::Hello,
+            Message::Hello { version: VERSION },
+            Message::Renew { handover: 3 },
+            Message::Keep(Place::Control),
             Message::Keep(Place::State),
             Message::Keep(Place::Notifications),
             Message::Keep(Place::Process { slot: 7, pid: 42 }),
             Message::Drop(Place::Log { slot: u32::MAX }),
-            Message::KeptAll,
+            Message::KeptAll { version: 1 },
             Message::Exited {
                 slot: 1,
                 pid: 2,

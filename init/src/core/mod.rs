@@ -5,29 +5,43 @@
 //!
 //! Invariants: it never exits, never panics, never waits for anything but its own poll, and obeys
 //! nobody but its signals and its one child.
+//!
+//! When a generation with another program takes over, core executes that in its own place: it stays
+//! PID 1 and everybody's last parent, keeps the descriptors, and its signals wait, blocked, for the
+//! program that comes (`handover`). The supervisor has executed the same program before, so that it
+//! is known to run here.
 
 pub mod ending;
+pub mod handover;
 mod kept;
 pub mod message;
 mod signal_table;
 mod supervisor;
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use cairn_sys::kmsg::{self, Priority};
-use cairn_sys::process::{self, Exit};
+use cairn_sys::process::{self, Credentials, Exit, Prepared};
 use cairn_sys::reboot::{self, Ending};
 use cairn_sys::seqpacket;
 use cairn_sys::signal::{self, Signals};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::clock::{Ms, now};
-use kept::{Cursor, Kept};
+use crate::generation;
+use handover::Estate;
+use kept::Kept;
+pub use kept::SLOTS;
 use message::Message;
-use supervisor::Supervisor;
+use supervisor::{Life, Supervisor};
+
+/// The last argument of a core that takes over from another one.
+pub const HANDOVER: &str = "handover";
 
 /// Descriptors that core may keep: three a service, and some.
 const OPEN_FILES: u64 = 65_536;
@@ -35,11 +49,24 @@ const OPEN_FILES: u64 = 65_536;
 /// How long the supervisor may be silent while it stops services, in milliseconds.
 const SILENCE_MS: Ms = 30_000;
 
+/// What there is when core begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beginning {
+    /// Nothing: the machine boots.
+    Boot,
+    /// What another generation's core has left, see [`handover`].
+    Handover,
+}
+
 /// Runs as PID 1 for the generation at `toplevel`; never returns.
-pub fn run(toplevel: &Path) -> ! {
+pub fn run(toplevel: &Path, beginning: Beginning) -> ! {
     install_panic_hook();
     kmsg::install("cairn-core", log::LevelFilter::Info);
     signal::catch_faults();
+    let estate = match beginning {
+        Beginning::Boot => Estate::new(),
+        Beginning::Handover => inherit(),
+    };
     let mut retry = false;
     loop {
         if retry {
@@ -47,12 +74,36 @@ pub fn run(toplevel: &Path) -> ! {
         }
         retry = true;
         match Core::new(toplevel) {
-            Ok(mut core) => core.live(),
-            // Nothing of the system runs yet: tell it, and try again for ever.
+            Ok(mut core) => {
+                core.estate = estate;
+                core.live()
+            }
+            // Nobody else would start the system: tell it, and try again for ever.
             Err(error) => kmsg::write(
                 Priority::Critical,
                 &format!("cairn: PID 1 cannot start: {error}"),
             ),
+        }
+    }
+}
+
+/// What the predecessor has left on standard input, or if that cannot be read, nothing.
+fn inherit() -> Estate {
+    let file = seqpacket::inherited(0).map(File::from);
+    match file.and_then(|file| handover::read(&file)) {
+        Ok(estate) => {
+            kmsg::write(
+                Priority::Notice,
+                "cairn: PID 1 is this generation's program",
+            );
+            estate
+        }
+        Err(error) => {
+            kmsg::write(
+                Priority::Critical,
+                &format!("cairn: PID 1 cannot go on where it was: {error}"),
+            );
+            Estate::new()
         }
     }
 }
@@ -71,12 +122,11 @@ fn install_panic_hook() {
 struct Core {
     signals: Signals,
     supervisor: Supervisor,
-    link: Option<OwnedFd>,
-    kept: Kept,
-    /// Where the answer to the supervisor's hello stands.
-    answering: Option<Cursor>,
-    /// The wanted ending, and when the supervisor has been silent for too long.
-    ending: Option<(Ending, Ms)>,
+    /// What is executed in our place when another generation takes over.
+    successor: Prepared,
+    /// That is to be done, for a program that reads handovers up to this version.
+    renewal: Option<u32>,
+    estate: Estate,
 }
 
 impl Core {
@@ -86,13 +136,15 @@ impl Core {
         if let Err(error) = reboot::take_ctrl_alt_del() {
             log::info!("Ctrl-Alt-Del stays with the kernel: {error}");
         }
+        let argv = ["cairn-core", generation::LINK, HANDOVER].map(OsStr::new);
+        let successor = Prepared::new(argv, [], Credentials::default(), open_files)?
+            .program(OsStr::from_bytes(generation::PROGRAM.to_bytes()))?;
         Ok(Self {
             signals,
             supervisor: Supervisor::new(toplevel, open_files, console()?)?,
-            link: None,
-            kept: Kept::new(),
-            answering: None,
-            ending: None,
+            successor,
+            renewal: None,
+            estate: Estate::new(),
         })
     }
 
@@ -107,7 +159,11 @@ impl Core {
             // SIGCHLD is merged by the kernel, and may have been taken before: look each time.
             self.reap();
             self.receive();
-            if let Some((ending, deadline)) = self.ending
+            // Here, where no end of a process that was reaped is in anybody's hands.
+            if let Some(handover) = self.renewal.take() {
+                self.renew(handover);
+            }
+            if let Some((ending, deadline)) = self.estate.ending
                 && now() >= deadline
             {
                 kmsg::write(
@@ -120,25 +176,34 @@ impl Core {
     }
 
     fn start_supervisor(&mut self) {
-        if self.ending.is_some() || !self.supervisor.is_due(now()) {
+        let time = now();
+        let estate = &mut self.estate;
+        if estate.ending.is_some() || estate.life.due().is_none_or(|at| at > time) {
             return;
         }
-        self.answering = None;
-        match self.supervisor.start(now()) {
-            Ok(link) => self.link = Some(link),
-            Err(error) => log::error!("cannot start the supervisor: {error}; trying again"),
+        estate.answering = None;
+        match self.supervisor.start(estate.life.failures()) {
+            Ok((link, started)) => {
+                estate.link = Some(link);
+                estate.life.started(started.pid, time);
+            }
+            Err(error) => {
+                estate.life.ended(time);
+                log::error!("cannot start the supervisor: {error}; trying again");
+            }
         }
     }
 
     fn wait(&self) {
+        let estate = &self.estate;
         let more =
-            self.link.is_some() && (self.answering.is_some() || self.kept.untold().is_some());
+            estate.link.is_some() && (estate.answering.is_some() || estate.kept.untold().is_some());
         let mut events = PollFlags::POLLIN;
         events.set(PollFlags::POLLOUT, more);
         let signals = PollFd::new(self.signals.as_fd(), PollFlags::POLLIN);
         let deadlines = [
-            self.supervisor.due(),
-            self.ending.map(|(_, deadline)| deadline),
+            estate.life.due(),
+            estate.ending.map(|(_, deadline)| deadline),
         ];
         let timeout = deadlines
             .into_iter()
@@ -148,7 +213,7 @@ impl Core {
         let timeout = timeout.map_or(PollTimeout::NONE, |ms| {
             PollTimeout::from(u16::try_from(ms).unwrap_or(u16::MAX))
         });
-        let result = match &self.link {
+        let result = match &estate.link {
             Some(link) => poll(&mut [signals, PollFd::new(link.as_fd(), events)], timeout),
             None => poll(&mut [signals], timeout),
         };
@@ -175,12 +240,13 @@ impl Core {
 
     /// Asks the supervisor to stop everything; the first ending asked for stays.
     fn want(&mut self, ending: Ending) {
-        if self.ending.is_some() {
+        if self.estate.ending.is_some() {
             return;
         }
-        self.ending = Some((ending, now().saturating_add(SILENCE_MS)));
+        self.estate.ending = Some((ending, now().saturating_add(SILENCE_MS)));
         let message = Message::Ending(ending).encode();
         let sent = self
+            .estate
             .link
             .as_ref()
             .map(|link| seqpacket::send(link.as_fd(), &message, None));
@@ -196,12 +262,12 @@ impl Core {
 
     fn reap(&mut self) {
         while let Some((pid, exit)) = process::reap_any() {
-            if self.supervisor.has_pid(pid) {
+            if self.estate.life.pid() == Some(pid) {
                 self.supervisor_ended(exit);
             } else {
                 // What the supervisor has said of it before its end counts.
                 self.receive();
-                self.kept.exited(pid, exit);
+                self.estate.kept.exited(pid, exit);
             }
         }
     }
@@ -209,45 +275,52 @@ impl Core {
     fn supervisor_ended(&mut self, exit: Exit) {
         // What it sent before its end counts.
         self.receive();
-        self.link = None;
-        self.answering = None;
-        self.supervisor.ended(now());
+        self.estate.link = None;
+        self.estate.answering = None;
+        self.estate.life.ended(now());
         log::error!("the supervisor ended with {exit}; services go on");
-        if let Some((ending, _)) = self.ending {
+        if let Some((ending, _)) = self.estate.ending {
             ending::end(ending);
         }
     }
 
     /// Sends what the supervisor lacks, as far as its queue has room.
     fn send(&mut self) {
-        let Some(link) = &self.link else { return };
-        while let Some(cursor) = self.answering {
-            let (message, descriptor, next) = match self.kept.next(cursor) {
+        let Some(link) = &self.estate.link else {
+            return;
+        };
+        while let Some(cursor) = self.estate.answering {
+            let (message, descriptor, next) = match self.estate.kept.next(cursor) {
                 Some((message, descriptor, next)) => (message, Some(descriptor), Some(next)),
-                None => (Message::KeptAll, None, None),
+                None => {
+                    let version = message::VERSION;
+                    (Message::KeptAll { version }, None, None)
+                }
             };
             if seqpacket::send(link.as_fd(), &message.encode(), descriptor).is_err() {
                 return; // full: poll says when there is room; gone: so does poll
             }
-            self.answering = next;
+            self.estate.answering = next;
         }
-        while let Some(message) = self.kept.untold() {
+        while let Some(message) = self.estate.kept.untold() {
             if seqpacket::send(link.as_fd(), &message.encode(), None).is_err() {
                 return; // as above
             }
-            self.kept.told(message);
+            self.estate.kept.told(message);
         }
     }
 
     fn receive(&mut self) {
         let mut buffer = [0; message::BYTES];
         loop {
-            let Some(link) = &self.link else { return };
+            let Some(link) = &self.estate.link else {
+                return;
+            };
             match seqpacket::receive(link.as_fd(), &mut buffer) {
                 Ok((0, _)) => {
                     // It ended, which SIGCHLD tells; or closed its side, which it never does.
-                    self.link = None;
-                    self.supervisor.kill();
+                    self.estate.link = None;
+                    self.estate.life.kill();
                 }
                 Ok((length, descriptor)) => {
                     let message = buffer.get(..length).and_then(Message::decode);
@@ -257,30 +330,81 @@ impl Core {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     log::error!("cannot hear the supervisor: {error}");
-                    self.link = None;
-                    self.supervisor.kill();
+                    self.estate.link = None;
+                    self.estate.life.kill();
                 }
             }
         }
     }
 
+    /// Executes the program of the generation that runs, in our place; goes on if that fails.
+    fn renew(&mut self, handover: u32) {
+        if self.estate.ending.is_some() {
+            return;
+        }
+        if handover < handover::VERSION {
+            log::warn!(
+                "this generation's program is too old to take PID 1 over: it stays until the next boot"
+            );
+            return;
+        }
+        let error = match self.hand_over() {
+            Ok(error) | Err(error) => error,
+        };
+        log::error!("cannot execute the generation's program: {error}; going on as before");
+        if let Err(error) = handover::pass_on(&self.estate, false).and_then(|()| close_input()) {
+            // Children get none of them all the same: see `Prepared::start`.
+            log::error!("cannot take descriptors back: {error}");
+        }
+    }
+
+    /// Returns only with the reason why it could not be done.
+    fn hand_over(&self) -> io::Result<io::Error> {
+        let file = handover::write(&self.estate)?;
+        handover::pass_on(&self.estate, true)?;
+        nix::unistd::dup2_stdin(&file)?;
+        Ok(self.successor.execute())
+    }
+
     fn obey(&mut self, message: Option<Message>, descriptor: Option<OwnedFd>) {
         match (message, descriptor) {
-            (Some(Message::Hello), _) => self.answering = Some(self.kept.start()),
+            (Some(Message::Hello { .. }), _) => {
+                self.estate.answering = Some(self.estate.kept.start());
+            }
             (Some(Message::Keep(place)), Some(descriptor)) => {
-                if !self.kept.keep(place, descriptor) {
+                if !self.estate.kept.keep(place, descriptor) {
                     log::error!("cannot keep {place:?}: the table is full");
                 }
             }
-            (Some(Message::Drop(place)), _) => self.kept.drop(place),
+            (Some(Message::Drop(place)), _) => self.estate.kept.drop(place),
             (Some(Message::Ending(ending)), _) => {
-                let ending = self.ending.map_or(ending, |(first, _)| first);
-                self.ending = Some((ending, now().saturating_add(SILENCE_MS)));
+                let ending = self.estate.ending.map_or(ending, |(first, _)| first);
+                self.estate.ending = Some((ending, now().saturating_add(SILENCE_MS)));
             }
             (Some(Message::Finish(ending)), _) => ending::end(ending),
+            (Some(Message::Renew { handover }), _) => self.renewal = Some(handover),
             (message, _) => log::error!("the supervisor said what makes no sense: {message:?}"),
         }
     }
+}
+
+impl Estate {
+    /// Nothing kept, and a supervisor to be started.
+    fn new() -> Self {
+        Self {
+            link: None,
+            kept: Kept::new(),
+            answering: None,
+            ending: None,
+            life: Life::new(),
+        }
+    }
+}
+
+/// Standard input is nothing again.
+fn close_input() -> io::Result<()> {
+    nix::unistd::dup2_stdin(File::open("/dev/null")?)?;
+    Ok(())
 }
 
 /// Where the supervisor's own standard streams go.

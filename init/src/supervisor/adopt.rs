@@ -2,25 +2,31 @@
 //!
 //! A service goes on if core has its process. One that was about to be started when the predecessor
 //! was killed is killed and started anew: nobody knows how far it had got. A command that ran beside
-//! a service's process (after its start, before its stop) is killed and run again. A service that this
-//! generation does not have is killed.
+//! a service's process (after its start, before its stop) goes on too where the predecessor has
+//! executed this program in its own place; if it was killed, the command is killed and run again. A
+//! service that this generation does not have is killed, if it is not down yet.
 
-use std::collections::BTreeMap;
-use std::fs::File;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use anyhow::Context;
 use cairn_sys::cgroup::Cgroup;
-use cairn_sys::process::{memory_file, pipe};
+use cairn_sys::pidfd;
+use cairn_sys::process::{self, pipe};
 use cairn_system::control::LOG_DIRECTORY;
-use cairn_system::{Service, ServiceKind};
+use cairn_system::{Service, ServiceKind, Timer};
 
+use super::description;
 use super::journal::Journal;
-use super::link::Link;
-use super::process::{Held, Main, Pipe, cgroup_root};
-use super::record::{self, Record};
-use super::services::{Event, Phase, Services};
+use super::link::{Inheritance, Link};
+use super::plan;
+use super::process::{Held, Helper, Main, Pipe, cgroup_root};
+use super::record::Record;
+use super::services::{Event, Goal, Phase, Restored, Services};
+use super::state::{Content, Header, State};
 use crate::clock::now;
 use crate::core::message::{Message, Place};
 
@@ -28,87 +34,137 @@ use crate::core::message::{Message, Place};
 pub struct Adopted {
     /// The state machine.
     pub services: Services,
+    /// What starts services at given times.
+    pub timers: Vec<Timer>,
     /// What is held of each service.
     pub held: Vec<Held>,
     /// The state file; core has it too.
-    pub state: File,
+    pub state: State,
     /// What core said meanwhile.
     pub messages: Vec<Message>,
+    /// The version of what core understands.
+    pub core: u32,
     /// The socket of notifications, if a predecessor had one.
     pub notifications: Option<OwnedFd>,
+    /// The control socket, if a predecessor had one.
+    pub control: Option<OwnedFd>,
     /// The first event.
     pub first: Event,
 }
 
-/// Asks core for what it keeps, and takes it over.
+/// What comes of it.
+pub enum Adoption {
+    /// This supervisor runs the services.
+    Done(Box<Adopted>),
+    /// Only this generation's supervisor can, for this reason.
+    GoBack {
+        /// The generation, which has run them last.
+        toplevel: String,
+        /// The reason.
+        reason: String,
+    },
+}
+
+/// Asks core for what it keeps, and takes it over for the generation at `toplevel`.
 ///
 /// # Errors
-/// Core does not answer, or no descriptor is left.
-pub fn adopt(link: &Link, services: &[Service]) -> anyhow::Result<Adopted> {
-    let (inheritance, messages) = link.inherit().context("cannot ask core what it keeps")?;
-    let mut estate = Estate::default();
-    for (place, descriptor) in inheritance {
-        match place {
-            Place::State => estate.state = Some(File::from(descriptor)),
-            Place::Notifications => estate.notifications = Some(descriptor),
-            Place::Log { slot } => {
-                estate.logs.insert(slot, descriptor);
-            }
-            Place::Process { slot, pid } => {
-                estate.processes.insert(slot, (pid, descriptor));
-            }
+/// Core does not answer, no descriptor is left, or what it keeps cannot be understood. Services are
+/// as they were then.
+pub fn adopt(link: &Link, toplevel: &str) -> anyhow::Result<Adoption> {
+    let Inheritance {
+        kept,
+        messages,
+        core,
+    } = link.inherit().context("cannot ask core what it keeps")?;
+    let mut estate = Estate::of(kept);
+    let state = match estate.state.take() {
+        Some(file) => State::adopted(file),
+        None => {
+            let state = State::new().context("cannot make the state file")?;
+            link.send(Message::Keep(Place::State), Some(state.as_fd()))?;
+            state
         }
-    }
-    let records = match &estate.state {
-        Some(state) => record::read_all(state).context("cannot read the state")?,
-        None => Vec::new(),
     };
-    let mut machine = Services::new(services.to_vec());
-    if records.iter().all(Option::is_none) {
-        let held = (0..)
-            .zip(services)
-            .map(|(slot, service)| hold(slot, service))
-            .collect();
-        let state = memory_file(c"cairn-state").context("cannot make the state file")?;
-        link.send(Message::Keep(Place::State), Some(state.as_fd()))?;
-        return Ok(Adopted {
-            services: machine,
-            held,
-            state,
-            messages,
-            notifications: estate.notifications,
-            first: Event::Boot,
-        });
-    }
-    let state = estate.state.take().context("there is no state")?;
-    let slots = slots(services, &records);
-    let mut held = Vec::with_capacity(services.len());
-    for (id, (service, slot)) in services.iter().zip(slots).enumerate() {
-        let mut holding = hold(slot, service);
-        let number = usize::try_from(slot).unwrap_or(usize::MAX);
-        if let Some(Some(record)) = records.get(number) {
-            let mut restored = record.restored.clone();
-            holding.adopted();
-            take_over(&mut holding, &mut estate, service, &mut restored)?;
-            if record.helper != 0 {
-                holding.kill_lost_helper(service, record.helper);
-            }
-            machine.restore(id, restored);
+    let content = state.content().context("cannot read the state")?;
+    let (header, records) = match content {
+        Content::Later(toplevel) => {
+            let reason = "its program is too old to read the state of the present one".to_owned();
+            return Ok(Adoption::GoBack { toplevel, reason });
         }
-        held.push(holding);
-    }
-    drop_leftovers(link, &estate, services, &records)?;
-    machine.resume(now());
-    let adopted = held.iter().filter(|held| held.main.is_some()).count();
-    log::info!("{adopted} services are taken over");
-    Ok(Adopted {
+        Content::Nothing => (Header::default(), Vec::new()),
+        Content::Known(header) => (header, state.records()?),
+    };
+    let (machine, timers, held, first) = if records.iter().all(Option::is_none) {
+        begin(&state, toplevel)?
+    } else {
+        let description = match description::read(Path::new(toplevel)) {
+            Ok(description) => description,
+            Err(error) if header.toplevel == toplevel => return Err(error),
+            Err(error) => return Ok(go_back(header, &error)),
+        };
+        if header.toplevel != toplevel && header.plan.as_deref() != Some(toplevel) {
+            let before = match description::read(Path::new(&header.toplevel)) {
+                Ok(before) => before.services,
+                Err(error) => return Ok(go_back(header, &error)),
+            };
+            let after = (toplevel, description.services.as_slice());
+            plan::plan(&state, &header, &before, after).context("cannot plan the switch")?;
+        } else if header.plan.as_deref().is_some_and(|plan| plan != toplevel) {
+            plan::withdraw(&state, &header, &description.services)
+                .context("cannot take the plan of a switch back")?;
+        }
+        let heir = Heir {
+            link,
+            state: &state,
+            services: &description.services,
+        };
+        let (mut machine, held) = heir.restore(&mut estate)?;
+        machine.resume(header.booted, now());
+        state.write_header(&Header {
+            toplevel: toplevel.to_owned(),
+            plan: None,
+            ..header
+        })?;
+        let adopted = held.iter().filter(|held| held.main.is_some()).count();
+        log::info!("{adopted} services are taken over");
+        (machine, description.timers, held, Event::Switched)
+    };
+    Ok(Adoption::Done(Box::new(Adopted {
         services: machine,
+        timers,
         held,
         state,
         messages,
+        core,
         notifications: estate.notifications,
-        first: Event::Tick,
-    })
+        control: estate.control,
+        first,
+    })))
+}
+
+fn go_back(header: Header, error: &anyhow::Error) -> Adoption {
+    Adoption::GoBack {
+        toplevel: header.toplevel,
+        reason: format!("{error:#}"),
+    }
+}
+
+/// Nothing runs yet.
+fn begin(
+    state: &State,
+    toplevel: &str,
+) -> anyhow::Result<(Services, Vec<Timer>, Vec<Held>, Event)> {
+    let description = description::read_or_nothing(Path::new(toplevel));
+    let held = (0..)
+        .zip(&description.services)
+        .map(|(slot, service)| hold(slot, service))
+        .collect();
+    state.write_header(&Header {
+        toplevel: toplevel.to_owned(),
+        ..Header::default()
+    })?;
+    let machine = Services::new(description.services);
+    Ok((machine, description.timers, held, Event::Boot))
 }
 
 /// What core kept.
@@ -116,8 +172,29 @@ pub fn adopt(link: &Link, services: &[Service]) -> anyhow::Result<Adopted> {
 struct Estate {
     state: Option<File>,
     notifications: Option<OwnedFd>,
+    control: Option<OwnedFd>,
     logs: BTreeMap<u32, OwnedFd>,
     processes: BTreeMap<u32, (u32, OwnedFd)>,
+}
+
+impl Estate {
+    fn of(kept: Vec<(Place, OwnedFd)>) -> Self {
+        let mut estate = Self::default();
+        for (place, descriptor) in kept {
+            match place {
+                Place::State => estate.state = Some(File::from(descriptor)),
+                Place::Notifications => estate.notifications = Some(descriptor),
+                Place::Control => estate.control = Some(descriptor),
+                Place::Log { slot } => {
+                    estate.logs.insert(slot, descriptor);
+                }
+                Place::Process { slot, pid } => {
+                    estate.processes.insert(slot, (pid, descriptor));
+                }
+            }
+        }
+        estate
+    }
 }
 
 fn hold(slot: u32, service: &Service) -> Held {
@@ -131,23 +208,102 @@ fn slots(services: &[Service], records: &[Option<Record>]) -> Vec<u32> {
         .zip(records)
         .filter_map(|(slot, record)| Some((record.as_ref()?.name.as_str(), slot)))
         .collect();
-    let used = u32::try_from(records.len()).unwrap_or(u32::MAX);
-    let mut fresh = used..;
+    let used: BTreeSet<u32> = old.values().copied().collect();
+    let mut free = (0..).filter(|slot| !used.contains(slot));
     services
         .iter()
         .map(|service| match old.get(service.name.as_str()) {
             Some(slot) => *slot,
-            None => fresh.next().unwrap_or(u32::MAX),
+            None => free.next().unwrap_or(u32::MAX),
         })
         .collect()
+}
+
+/// A supervisor that takes over.
+struct Heir<'a> {
+    link: &'a Link,
+    state: &'a State,
+    services: &'a [Service],
+}
+
+impl Heir<'_> {
+    fn restore(&self, estate: &mut Estate) -> anyhow::Result<(Services, Vec<Held>)> {
+        let records = self.state.records().context("cannot read the state")?;
+        let mut machine = Services::new(self.services.to_vec());
+        let mut held = Vec::with_capacity(self.services.len());
+        for (id, (service, slot)) in (self.services.iter())
+            .zip(slots(self.services, &records))
+            .enumerate()
+        {
+            let mut holding = hold(slot, service);
+            let number = usize::try_from(slot).unwrap_or(usize::MAX);
+            if let Some(Some(record)) = records.get(number) {
+                holding.adopted();
+                let restored = take_over(&mut holding, estate, service, record)?;
+                machine.restore(id, restored);
+            }
+            held.push(holding);
+        }
+        self.drop_leftovers(estate, &records)?;
+        Ok((machine, held))
+    }
+
+    /// Kills what no service of this generation accounts for, and lets core forget it.
+    fn drop_leftovers(&self, estate: &Estate, records: &[Option<Record>]) -> anyhow::Result<()> {
+        let names: BTreeSet<&str> = (self.services.iter())
+            .map(|service| service.name.as_str())
+            .collect();
+        for (slot, record) in (0..).zip(records) {
+            let Some(record) = record else { continue };
+            if !names.contains(record.name.as_str()) {
+                forget(record);
+                self.state.clear(slot)?;
+            }
+        }
+        for slot in estate.logs.keys() {
+            let place = Place::Log { slot: *slot };
+            self.link.send(Message::Drop(place), None)?;
+        }
+        for (slot, (pid, _)) in &estate.processes {
+            let place = Place::Process {
+                slot: *slot,
+                pid: *pid,
+            };
+            self.link.send(Message::Drop(place), None)?;
+        }
+        Ok(())
+    }
+}
+
+/// A service that there is no more: usually it is down, and only its cgroup is left.
+fn forget(record: &Record) {
+    let path = cgroup_root().join(&record.name);
+    let phase = &record.restored.phase;
+    if phase.is_up() || phase.is_on_its_way() || phase.is_ending() {
+        log::info!("'{}' is not in this generation: it is killed", record.name);
+        if let Err(error) = Cgroup::create(&path).and_then(|cgroup| cgroup.kill()) {
+            log::error!("cannot kill '{}': {error}", record.name);
+        }
+    }
+    match fs::remove_dir(&path) {
+        // What it has left running, as its kind of stop allows, goes on.
+        Err(error)
+            if error.kind() != io::ErrorKind::NotFound
+                && error.kind() != io::ErrorKind::ResourceBusy =>
+        {
+            log::warn!("cannot remove {}: {error}", path.display());
+        }
+        _ => {}
+    }
 }
 
 fn take_over(
     held: &mut Held,
     estate: &mut Estate,
     service: &Service,
-    restored: &mut super::services::Restored,
-) -> anyhow::Result<()> {
+    record: &Record,
+) -> anyhow::Result<Restored> {
+    let mut restored = record.restored.clone();
     if let Some(reader) = estate.logs.remove(&held.slot) {
         let writer = reopen_for_writing(&reader).or_else(|error| {
             // Its present process keeps the old pipe; the next one gets a pipe that works.
@@ -159,6 +315,7 @@ fn take_over(
     if restored.phase != Phase::Stopped {
         held.ensure_cgroup(service);
     }
+    restored.helper = adopt_helper(held, service, record.helper);
     let process = estate.processes.remove(&held.slot);
     match process.filter(|_| restored.running) {
         Some((pid, pidfd)) => {
@@ -171,10 +328,15 @@ fn take_over(
             if restored.phase == Phase::Starting && service.kind == ServiceKind::Simple {
                 // Its report is lost. Had it not been executed, its end will say so.
                 restored.phase = if service.post_start.is_empty() {
+                    restored.settled = true;
                     Phase::Up
                 } else {
                     Phase::Finishing(0)
                 };
+            }
+            if matches!(restored.phase, Phase::Stopping(_)) {
+                // Whether it has been asked is not known; twice does no harm.
+                held.terminate(service);
             }
         }
         None if restored.running => {
@@ -186,48 +348,33 @@ fn take_over(
                 Phase::Cleaning(command, until) => Phase::Cleaning(command, until),
                 _ => Phase::Waiting,
             };
+            restored.settled &= restored.phase != Phase::Waiting || restored.goal != Goal::Up;
         }
         None => {}
     }
-    Ok(())
+    Ok(restored)
+}
+
+/// Whether the command beside the main process goes on: as our child, it does.
+fn adopt_helper(held: &mut Held, service: &Service, helper: u32) -> bool {
+    if helper == 0 {
+        return false;
+    }
+    match pidfd::open(helper) {
+        Ok(pidfd) if process::is_child(pidfd.as_fd()) => {
+            held.helpers.push(Helper::adopted(helper, pidfd));
+            true
+        }
+        _ => {
+            held.kill_lost_helper(service, helper);
+            false
+        }
+    }
 }
 
 /// The end to write to of a pipe of which only the other end was kept.
-fn reopen_for_writing(reader: &OwnedFd) -> std::io::Result<OwnedFd> {
+fn reopen_for_writing(reader: &OwnedFd) -> io::Result<OwnedFd> {
     use std::os::fd::AsRawFd;
     let path = format!("/proc/self/fd/{}", reader.as_raw_fd());
-    Ok(std::fs::OpenOptions::new().write(true).open(path)?.into())
-}
-
-/// Kills what no service of this generation accounts for, and lets core forget it.
-fn drop_leftovers(
-    link: &Link,
-    estate: &Estate,
-    services: &[Service],
-    records: &[Option<Record>],
-) -> anyhow::Result<()> {
-    for record in records.iter().flatten() {
-        if services
-            .iter()
-            .any(|service| service.name.as_str() == record.name)
-        {
-            continue;
-        }
-        log::info!("'{}' is not in this generation: it is killed", record.name);
-        let path = cgroup_root().join(&record.name);
-        if let Err(error) = Cgroup::create(&path).and_then(|cgroup| cgroup.kill()) {
-            log::error!("cannot kill '{}': {error}", record.name);
-        }
-    }
-    for slot in estate.logs.keys() {
-        link.send(Message::Drop(Place::Log { slot: *slot }), None)?;
-    }
-    for (slot, (pid, _)) in &estate.processes {
-        let place = Place::Process {
-            slot: *slot,
-            pid: *pid,
-        };
-        link.send(Message::Drop(place), None)?;
-    }
-    Ok(())
+    Ok(fs::OpenOptions::new().write(true).open(path)?.into())
 }

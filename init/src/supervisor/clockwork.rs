@@ -18,6 +18,7 @@ use crate::clock::{Ms, now, since_epoch};
 use super::Supervisor;
 use super::services::{Event, Services};
 use super::source::{Source, watch};
+use super::state::MARK_BYTES;
 use super::timers::{Entry, Zone};
 
 /// Where the marks of persistent timers are.
@@ -60,8 +61,14 @@ impl Zone for Local {
 }
 
 impl Clockwork {
-    /// Aims all timers; a persistent one from its mark, so that what was missed is due at once.
-    pub fn start(timers: Vec<Timer>, services: &Services, epoll: &Epoll) -> Self {
+    /// Aims all timers but those that a predecessor had, whose `marks` are given; a persistent one
+    /// from its own mark, so that what was missed is due at once.
+    pub fn start(
+        timers: Vec<Timer>,
+        marks: &[[u8; MARK_BYTES]],
+        services: &Services,
+        epoll: &Epoll,
+    ) -> Self {
         let number = |timer: &Timer| {
             let mut names = services.descriptions().iter();
             names.position(|service| service.name == timer.service)
@@ -77,6 +84,9 @@ impl Clockwork {
         local_time::read_zone();
         let wall = since_epoch();
         for entry in &mut entries {
+            if entry.recall(marks) {
+                continue;
+            }
             let base = if entry.timer.persistent {
                 mark_of(&entry.timer).unwrap_or_else(|| {
                     // It has never fired: that is counted from now on.
@@ -97,6 +107,11 @@ impl Clockwork {
         };
         clockwork.arm();
         clockwork
+    }
+
+    /// What all timers remember.
+    pub fn marks(&self) -> Vec<[u8; MARK_BYTES]> {
+        self.entries.iter().map(Entry::mark).collect()
     }
 
     /// When a timer of the monotonic clock is due.
@@ -178,6 +193,14 @@ impl Supervisor {
     pub(super) fn run_timers(&mut self) {
         for id in self.clockwork.due(&self.services) {
             self.step(Event::Start(id));
+        }
+        self.remember_timers();
+    }
+
+    /// Notes what the timers remember, for a successor.
+    pub(super) fn remember_timers(&self) {
+        if let Err(error) = self.state.write_marks(&self.clockwork.marks()) {
+            log::error!("cannot note the state of the timers: {error}");
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -61,9 +61,30 @@ pub enum Wait {
     Service(Id),
     /// All services have.
     Everything,
+    /// What a switch stops is down.
+    Prepared,
+    /// The switch is about to happen.
+    Switch,
 }
 
 impl Server {
+    /// Goes on with the socket that a predecessor has listened on: who has asked meanwhile waits.
+    ///
+    /// # Errors
+    /// It cannot be made not to block.
+    pub fn adopted(listener: OwnedFd) -> io::Result<Self> {
+        let listener = UnixListener::from(listener);
+        listener.set_nonblocking(true)?;
+        Ok(Self::on(listener))
+    }
+
+    fn on(listener: UnixListener) -> Self {
+        Self {
+            listener,
+            connections: (0..PLACES).map(|_| None).collect(),
+        }
+    }
+
     /// Listens at `path`, in place of a socket that an earlier supervisor left there.
     ///
     /// # Errors
@@ -80,10 +101,7 @@ impl Server {
         listener.set_nonblocking(true)?;
         // Everybody may ask; who asks decides what is answered.
         fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
-        Ok(Self {
-            listener,
-            connections: (0..PLACES).map(|_| None).collect(),
-        })
+        Ok(Self::on(listener))
     }
 
     /// The socket to wait on for new connections.
@@ -170,7 +188,7 @@ impl Server {
             connection.waits_for = Some(wait);
             connection.deadline = match wait {
                 Wait::Service(_) => Some(now.saturating_add(ANSWER_MS)),
-                Wait::Everything => None,
+                Wait::Everything | Wait::Prepared | Wait::Switch => None,
             };
         }
     }

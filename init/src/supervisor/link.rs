@@ -18,8 +18,16 @@ pub struct Link {
     socket: OwnedFd,
 }
 
-/// What core kept for us: in the order of its messages.
-pub type Inheritance = Vec<(Place, OwnedFd)>;
+/// What core has kept for us.
+#[derive(Debug)]
+pub struct Inheritance {
+    /// In the order of its messages.
+    pub kept: Vec<(Place, OwnedFd)>,
+    /// Ends of processes that it has told meanwhile, among others.
+    pub messages: Vec<Message>,
+    /// The version of what it understands.
+    pub core: u32,
+}
 
 impl Link {
     /// Takes the link over from standard input, which is `/dev/null` from then on.
@@ -73,22 +81,29 @@ impl Link {
         }
     }
 
-    /// Asks core for all that it keeps. Ends of processes that come along are in the second list.
+    /// Asks core for all that it keeps.
     ///
     /// # Errors
     /// Core is gone or does not answer.
-    pub fn inherit(&self) -> io::Result<(Inheritance, Vec<Message>)> {
-        self.send(Message::Hello, None)?;
-        let mut inheritance = Vec::new();
-        let mut others = Vec::new();
+    pub fn inherit(&self) -> io::Result<Inheritance> {
+        let version = message::VERSION;
+        self.send(Message::Hello { version }, None)?;
+        let mut kept = Vec::new();
+        let mut messages = Vec::new();
         loop {
             match self.receive()? {
                 None => self.wait(PollFlags::POLLIN)?,
-                Some((Message::KeptAll, _)) => return Ok((inheritance, others)),
-                Some((Message::Keep(place), Some(descriptor))) => {
-                    inheritance.push((place, descriptor));
+                Some((Message::KeptAll { version }, _)) => {
+                    return Ok(Inheritance {
+                        kept,
+                        messages,
+                        core: version,
+                    });
                 }
-                Some((message, _)) => others.push(message),
+                Some((Message::Keep(place), Some(descriptor))) => {
+                    kept.push((place, descriptor));
+                }
+                Some((message, _)) => messages.push(message),
             }
         }
     }

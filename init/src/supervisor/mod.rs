@@ -4,13 +4,15 @@
 //! decisions are made by the state machine in [`services`]; this file carries them out.
 //!
 //! Invariant: it can be killed at any moment. What a successor must know is in the state file and
-//! with core before it matters, and services notice nothing.
+//! with core before it matters, and services notice nothing. A switch to another generation is such
+//! a succession, too: see [`switch`].
 
 mod accounts;
 mod adopt;
 mod clockwork;
 mod condition;
 mod control;
+mod description;
 mod devices;
 mod directories;
 mod environment;
@@ -20,6 +22,7 @@ mod job;
 mod journal;
 mod link;
 mod notify;
+mod plan;
 mod power;
 mod process;
 mod record;
@@ -27,13 +30,16 @@ mod requests;
 mod running;
 mod services;
 mod source;
+mod state;
+mod strays;
+mod switch;
 mod timers;
 mod unit;
 
 use std::collections::BTreeSet;
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::fd::AsFd;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
@@ -44,12 +50,14 @@ use cairn_sys::kmsg::{self, Priority};
 use cairn_sys::reboot::Ending;
 use cairn_sys::uevent::UeventSocket;
 use cairn_system::control::{LOG_DIRECTORY, SOCKET};
-use cairn_system::{Service, SystemDescription, Timer, boot_mark};
+use cairn_system::{Service, boot_mark};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use crate::clock::{Ms, now};
-use crate::core::message::Message;
+use crate::core::message::{Message, Place};
+use crate::generation;
 use crate::modprobe::BOOTED;
+use adopt::Adoption;
 use clockwork::Clockwork;
 use control::Server;
 use graph::Id;
@@ -59,6 +67,9 @@ use notify::Notifications;
 use process::{Held, cgroup_root};
 use services::{Action, Event, Services};
 use source::{Source, watch};
+use state::State;
+use strays::Strays;
+use switch::Pending;
 
 /// Descriptors that the supervisor may have: four a service, and some.
 const OPEN_FILES: u64 = 65_536;
@@ -70,7 +81,8 @@ const SHUTDOWN_PULSE_MS: Ms = 5_000;
 /// Events taken at once.
 const BATCH: usize = 64;
 
-/// Runs the services of the generation at `toplevel`; ends only by force or when core is gone.
+/// Runs the services of the generation at `toplevel`, or that the link of that name stands for; ends
+/// only by force or when core is gone.
 pub fn run(toplevel: &Path) -> ExitCode {
     kmsg::install("cairn-supervisor", log::LevelFilter::Info);
     std::panic::set_hook(Box::new(|panic| {
@@ -79,7 +91,10 @@ pub fn run(toplevel: &Path) -> ExitCode {
             &format!("cairn: the supervisor failed: {panic}; it is started again"),
         );
     }));
-    match Supervisor::start(toplevel).and_then(|mut supervisor| supervisor.live()) {
+    let started = generation::resolve(toplevel)
+        .map_err(|error| anyhow::anyhow!("cannot read {}: {error}", toplevel.display()))
+        .and_then(|toplevel| Supervisor::start(&toplevel));
+    match started.and_then(|mut supervisor| supervisor.live()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log::error!("cannot go on: {error:#}");
@@ -93,7 +108,7 @@ struct Supervisor {
     services: Services,
     held: Vec<Held>,
     recorded: Vec<Option<record::Record>>,
-    state: File,
+    state: State,
     link: Link,
     epoll: Epoll,
     server: Option<Server>,
@@ -102,6 +117,10 @@ struct Supervisor {
     hotplug: Hotplug,
     notifications: Option<Notifications>,
     clockwork: Clockwork,
+    strays: Strays,
+    switch: Option<Pending>,
+    /// Why the last switch was not made.
+    switch_failure: Option<String>,
     ending: Option<Ending>,
     pulse_at: Option<Ms>,
 }
@@ -113,39 +132,51 @@ impl Supervisor {
         let open_files =
             cairn_sys::process::raise_open_files(OPEN_FILES).context("cannot read the limits")?;
         let hotplug = Hotplug::new(open_files)?;
-        let (services, timers) = read_services(toplevel);
         for directory in [Path::new(LOG_DIRECTORY), &cgroup_root()] {
             // Without them logs go to the kernel log, and services run without cgroups.
             if let Err(error) = std::fs::create_dir_all(directory) {
                 log::error!("cannot make {}: {error}", directory.display());
             }
         }
-        enable_controllers(&services);
-        let adopted = adopt::adopt(&link, &services)?;
+        let toplevel = toplevel.display().to_string();
+        let adopted = match adopt::adopt(&link, &toplevel)? {
+            Adoption::Done(adopted) => *adopted,
+            Adoption::GoBack {
+                toplevel: last,
+                reason,
+            } => return Err(go_back(&link, &toplevel, &last, &reason)),
+        };
+        enable_controllers(adopted.services.descriptions());
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        let clockwork = Clockwork::start(timers, &adopted.services, &epoll);
+        let marks = adopted.state.marks().context("cannot read the state")?;
+        let clockwork = Clockwork::start(adopted.timers, &marks, &adopted.services, &epoll);
         let mut supervisor = Self {
-            toplevel: toplevel.display().to_string(),
+            toplevel,
             recorded: vec![None; adopted.held.len()],
             services: adopted.services,
             held: adopted.held,
             state: adopted.state,
             link,
             epoll,
-            server: None,
+            server: adopted.control.and_then(adopt_server),
             devices: None,
             buttons: Vec::new(),
             hotplug,
             notifications: adopted.notifications.map(Notifications::adopted),
             clockwork,
+            strays: Strays::default(),
+            switch: None,
+            switch_failure: None,
             ending: None,
             pulse_at: None,
         };
+        supervisor.remember_timers();
         supervisor.watch_everything()?;
         for message in adopted.messages {
             supervisor.core_says(message);
         }
         supervisor.step(adopted.first);
+        supervisor.renew_core(adopted.core);
         Ok(supervisor)
     }
 
@@ -156,26 +187,8 @@ impl Supervisor {
             Source::Core,
             EpollFlags::EPOLLIN,
         )?;
-        for (id, held) in self.held.iter().enumerate() {
-            if let Some(pipe) = &held.pipe {
-                watch(
-                    &self.epoll,
-                    pipe.reader.as_fd(),
-                    Source::Pipe(id),
-                    EpollFlags::EPOLLIN,
-                )?;
-            }
-        }
-        match Server::listen(Path::new(SOCKET)) {
-            Ok(server) => {
-                let listener = server.listener().as_fd();
-                watch(&self.epoll, listener, Source::Listener, EpollFlags::EPOLLIN)?;
-                self.server = Some(server);
-            }
-            Err(error) => {
-                log::error!("cannot listen on {SOCKET}: {error}; services run all the same");
-            }
-        }
+        self.watch_held()?;
+        self.listen()?;
         self.hear_notifications();
         match UeventSocket::open() {
             Ok(socket) => {
@@ -198,6 +211,54 @@ impl Supervisor {
         Ok(())
     }
 
+    /// Pipes, and those processes that a predecessor in this place has started: of all others core
+    /// tells.
+    fn watch_held(&mut self) -> anyhow::Result<()> {
+        let watch = |descriptor: BorrowedFd<'_>, source| {
+            watch(&self.epoll, descriptor, source, EpollFlags::EPOLLIN)
+        };
+        let mut known = BTreeSet::new();
+        for (id, held) in self.held.iter().enumerate() {
+            if let Some(pipe) = &held.pipe {
+                watch(pipe.reader.as_fd(), Source::Pipe(id))?;
+            }
+            if let Some(main) = &held.main
+                && cairn_sys::process::is_child(main.pidfd.as_fd())
+            {
+                known.insert(main.pid);
+                watch(main.pidfd.as_fd(), Source::Main(id))?;
+            }
+            for helper in &held.helpers {
+                known.insert(helper.pid);
+                watch(helper.pidfd.as_fd(), Source::Helper(id))?;
+            }
+        }
+        self.strays = Strays::find(&self.epoll, |pid| known.contains(&pid));
+        Ok(())
+    }
+
+    /// Listens for requests, unless a predecessor's socket is there. Core keeps it: who asks while
+    /// there is no supervisor is heard by the next one.
+    fn listen(&mut self) -> anyhow::Result<()> {
+        if self.server.is_none() {
+            match Server::listen(Path::new(SOCKET)) {
+                Ok(server) => {
+                    let message = Message::Keep(Place::Control);
+                    self.link.send(message, Some(server.listener().as_fd()))?;
+                    self.server = Some(server);
+                }
+                Err(error) => {
+                    log::error!("cannot listen on {SOCKET}: {error}; services run all the same");
+                }
+            }
+        }
+        if let Some(server) = &self.server {
+            let listener = server.listener().as_fd();
+            watch(&self.epoll, listener, Source::Listener, EpollFlags::EPOLLIN)?;
+        }
+        Ok(())
+    }
+
     fn live(&mut self) -> anyhow::Result<()> {
         let mut events = [EpollEvent::empty(); BATCH];
         loop {
@@ -210,8 +271,10 @@ impl Supervisor {
                 if let Some(source) = Source::decode(event.data()) {
                     self.handle(source)?;
                 }
+                self.switch_if_due();
             }
             self.clock();
+            self.switch_if_due();
         }
     }
 
@@ -266,6 +329,7 @@ impl Supervisor {
             Source::Helper(id) => self.helpers_ended(id),
             Source::Notifications => self.notified(),
             Source::Alarm => self.alarmed(),
+            Source::Stray(number) => self.strays.ended(number, &self.epoll),
         }
         Ok(())
     }
@@ -295,6 +359,7 @@ impl Supervisor {
                     Action::BootDone(failed) => {
                         let mark = format!("{}{failed}", boot_mark::BOOT_DONE);
                         kmsg::write(Priority::Notice, &mark);
+                        self.note_boot();
                     }
                     Action::ShutdownDone => self.finish(),
                 }
@@ -312,6 +377,18 @@ impl Supervisor {
         {
             act(held, service);
         }
+    }
+
+    /// The boot is over for successors, too.
+    fn note_boot(&self) {
+        if let Err(error) = self.state.write_header(&self.header()) {
+            log::error!("cannot note that the boot is over: {error}");
+        }
+    }
+
+    fn id_of(&self, name: &str) -> Option<Id> {
+        let mut services = self.services.descriptions().iter();
+        services.position(|service| service.name.as_str() == name)
     }
 
     fn name(&self, id: Id) -> &str {
@@ -390,7 +467,7 @@ impl Supervisor {
             let helper = held.helpers.last().map_or(0, |helper| helper.pid);
             let current = record::Record::new(service.name.as_str(), pid, helper, unit);
             if recorded.as_ref() != Some(&current) {
-                match record::write(&self.state, held.slot, &current) {
+                match self.state.write(held.slot, &current) {
                     Ok(()) => *recorded = Some(current),
                     Err(error) => {
                         log::error!("cannot note the state of '{}': {error}", service.name);
@@ -430,27 +507,23 @@ fn enable_controllers(services: &[Service]) {
     }
 }
 
-/// The generation's services and timers. A description that cannot be read is an empty system with a control socket,
-/// not a loop of restarts: activation has refused it before.
-fn read_services(toplevel: &Path) -> (Vec<Service>, Vec<Timer>) {
-    let path = toplevel.join("system.json");
-    let mut text = String::new();
-    let read = File::open(&path).and_then(|mut file| file.read_to_string(&mut text));
-    let problem = match read {
-        Err(error) => error.to_string(),
-        Ok(_) => match SystemDescription::parse(&text) {
-            Ok(description) => return (description.services, description.timers),
-            Err(error) => error.to_string(),
-        },
-    };
-    kmsg::write(
-        Priority::Critical,
-        &format!(
-            "cairn: cannot use {}: {problem}; no service is started",
-            path.display()
-        ),
-    );
-    (Vec::new(), Vec::new())
+/// Lets the generation that has run the services last run them again. Returns only with the reason
+/// why it could not be done.
+fn go_back(link: &Link, toplevel: &str, last: &str, reason: &str) -> anyhow::Error {
+    console(&format!(
+        "cannot switch to {toplevel} without a reboot: {reason}; going on with {last}"
+    ));
+    if let Err(error) = generation::set(Path::new(generation::LINK), Path::new(last)) {
+        log::error!("cannot set {} back: {error}", generation::LINK);
+    }
+    let error = switch::execute(link, last);
+    anyhow::anyhow!("cannot execute {last}/init: {error}")
+}
+
+fn adopt_server(listener: OwnedFd) -> Option<Server> {
+    Server::adopted(listener)
+        .map_err(|error| log::error!("cannot go on with {SOCKET}: {error}"))
+        .ok()
 }
 
 /// For whoever stands before the machine; the kernel log has it too.

@@ -102,8 +102,21 @@ pub struct Helper {
     pub pid: u32,
     /// Its descriptor.
     pub pidfd: OwnedFd,
-    report: OwnedFd,
+    /// None if a predecessor has started it.
+    report: Option<OwnedFd>,
     program: String,
+}
+
+impl Helper {
+    /// One that the predecessor, who was this process, has started.
+    pub fn adopted(pid: u32, pidfd: OwnedFd) -> Self {
+        Self {
+            pid,
+            pidfd,
+            report: None,
+            program: String::new(),
+        }
+    }
 }
 
 /// What has come of the search for a main process.
@@ -198,7 +211,7 @@ impl Held {
             self.helpers.push(Helper {
                 pid,
                 pidfd,
-                report,
+                report: Some(report),
                 program,
             });
         } else {
@@ -377,7 +390,8 @@ pub fn prepare(service: &Service) -> Result<(), StartError> {
 pub fn helper_exit(helper: &Helper) -> io::Result<Option<Exit>> {
     let exit = process::reap_pidfd(helper.pidfd.as_fd())?;
     if exit.is_some()
-        && let Report::Failed(failure) = process::read_report(helper.report.as_fd())?
+        && let Some(report) = &helper.report
+        && let Report::Failed(failure) = process::read_report(report.as_fd())?
     {
         let error = io::Error::from_raw_os_error(failure.errno);
         log::error!("cannot {}: {error} ({})", failure.step, helper.program);

@@ -1,29 +1,29 @@
-//! The supervisor's memory: one record of fixed size a service, in a file in memory that core keeps.
+//! One service in the supervisor's memory (`state`): a record of fixed size.
 //!
 //! ```text
 //! 0       1        2        3        4..8  8..16         16..24      24..28    28..32
 //! phase   running  command  verdict  pid   started (ms)  until (ms)  restarts  streak
 //!
-//! 32..40             40..44         44..48  48..112  112..128
-//! window begin (ms)  window starts  helper  name     zero
+//! 32..40             40..44         44..48  48..112  112..120    120   121      122  123
+//! window begin (ms)  window starts  helper  name     ended (ms)  goal  stopped  due  settled
+//!                                                                      by
+//! 124        125   126..128  128..256
+//! exit kind  exit  zero      text
 //! ```
-//! A record is 128 bytes, so that it never crosses a page: one `pwrite` of it is seen whole or not
-//! at all, whenever the supervisor is killed. The name is padded with NULs; a record without one is
-//! free. Times are of `CLOCK_MONOTONIC`, which goes on.
-//!
-//! The record's number is the service's slot with core.
+//! The name and the text (why it failed, or a note) are padded with NULs; a record without a name is
+//! free. Times are of `CLOCK_MONOTONIC`, which goes on; 0 is 'never', since a machine's first
+//! millisecond starts no service.
 
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
+use cairn_sys::process::Exit;
 
-use super::services::{Phase, Restored, Unit, Verdict};
+use super::services::{Due, Goal, Phase, Restored, StoppedBy, Unit, Verdict};
 
 /// Bytes of a record.
-pub const BYTES: usize = 128;
+pub const BYTES: usize = 256;
 
 const NAME_AT: usize = 48;
 const NAME_BYTES: usize = 64;
+const TEXT_AT: usize = 128;
 
 /// One service, as an earlier supervisor left it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,25 +38,6 @@ pub struct Record {
     pub restored: Restored,
 }
 
-/// Writes the record of the service with this slot.
-///
-/// # Errors
-/// Memory is short.
-pub fn write(file: &File, slot: u32, record: &Record) -> io::Result<()> {
-    file.write_all_at(&record.encode(), u64::from(slot) * BYTES as u64)
-}
-
-/// Reads all records; the place in the list is the slot.
-///
-/// # Errors
-/// The file cannot be read.
-pub fn read_all(file: &File) -> io::Result<Vec<Option<Record>>> {
-    let length = usize::try_from(file.metadata()?.len()).unwrap_or(0);
-    let mut bytes = vec![0; length];
-    file.read_exact_at(&mut bytes, 0)?;
-    Ok(bytes.chunks_exact(BYTES).map(Record::decode).collect())
-}
-
 impl Record {
     /// What is to be noted of a service.
     pub fn new(name: &str, pid: u32, helper: u32, unit: &Unit) -> Self {
@@ -64,20 +45,17 @@ impl Record {
             name: name.to_owned(),
             pid,
             helper,
-            restored: Restored {
-                phase: unit.phase.clone(),
-                running: unit.running,
-                started_at: unit.started_at,
-                restarts: unit.restarts,
-                streak: unit.streak,
-                verdict: unit.verdict.clone(),
-                window_start: unit.window_start,
-                window_starts: unit.window_starts,
-            },
+            restored: Restored::of(unit),
         }
     }
 
-    fn encode(&self) -> [u8; BYTES] {
+    /// A service that no supervisor has had yet.
+    pub fn fresh(name: &str) -> Self {
+        Self::new(name, 0, 0, &Unit::default())
+    }
+
+    /// Its bytes. A text that is too long is cut.
+    pub fn encode(&self) -> [u8; BYTES] {
         let restored = &self.restored;
         let (phase, command, until) = match restored.phase {
             Phase::Stopped => (0_u8, 0, 0),
@@ -103,36 +81,65 @@ impl Record {
             Some(Verdict::Bad { restart: false, .. }) => 3,
             Some(Verdict::Bad { restart: true, .. }) => 4,
         };
-        // 0 is "never": a machine's first millisecond starts no service.
-        let started = restored.started_at.unwrap_or(0);
+        let (exit_kind, exit) = match restored.last_exit {
+            None => (0, 0),
+            Some(Exit::Status(status)) => (1, u8::try_from(status).unwrap_or(u8::MAX)),
+            Some(Exit::Signal(signal)) => (2, u8::try_from(signal).unwrap_or(u8::MAX)),
+        };
+        let goal = match restored.goal {
+            Goal::Down => 0,
+            Goal::Up => 1,
+            Goal::Again => 2,
+        };
+        let stopped_by = match restored.stopped_by {
+            None => 0,
+            Some(StoppedBy::Hand) => 1,
+            Some(StoppedBy::Switch) => 2,
+        };
+        let due = match restored.due {
+            None => 0,
+            Some(Due::Start) => 1,
+            Some(Due::Restart) => 2,
+            Some(Due::Reload) => 3,
+        };
+        let text = match (&restored.phase, &restored.verdict, &restored.note) {
+            (Phase::Failed(reason), ..) | (_, Some(Verdict::Bad { reason, .. }), _) => reason,
+            (_, _, Some(note)) => note,
+            _ => "",
+        };
         let mut bytes = [0; BYTES];
         let fields = [phase, u8::from(restored.running), command, verdict]
             .into_iter()
             .chain(self.pid.to_ne_bytes())
-            .chain(started.to_ne_bytes())
+            .chain(restored.started_at.unwrap_or(0).to_ne_bytes())
             .chain(until.to_ne_bytes())
             .chain(restored.restarts.to_ne_bytes())
             .chain(restored.streak.to_ne_bytes())
             .chain(restored.window_start.to_ne_bytes())
             .chain(restored.window_starts.to_ne_bytes())
             .chain(self.helper.to_ne_bytes())
-            .chain(self.name.bytes().take(NAME_BYTES));
+            .chain(padded::<NAME_BYTES>(&self.name))
+            .chain(restored.ended_at.unwrap_or(0).to_ne_bytes())
+            .chain([goal, stopped_by, due, u8::from(restored.settled)])
+            .chain([exit_kind, exit, 0, 0])
+            .chain(padded::<{ BYTES - TEXT_AT }>(text));
         for (byte, field) in bytes.iter_mut().zip(fields) {
             *byte = field;
         }
         bytes
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let name = bytes.get(NAME_AT..NAME_AT + NAME_BYTES)?;
-        let name = name.split(|byte| *byte == 0).next()?;
-        let name = std::str::from_utf8(name)
+    /// Undoes it; none for a free record.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let name = unpadded(bytes.get(NAME_AT..NAME_AT + NAME_BYTES)?);
+        let name = String::from_utf8(name.to_vec())
             .ok()
             .filter(|name| !name.is_empty())?;
+        let text = unpadded(bytes.get(TEXT_AT..BYTES)?);
+        let text = String::from_utf8_lossy(text).into_owned();
         let number = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
         let time = |at: usize| Some(u64::from_ne_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
         let until = time(16)?;
-        let lost = || "it failed before the supervisor was restarted; see its log".to_owned();
         let command = *bytes.get(2)?;
         let phase = match bytes.first()? {
             0 => Phase::Stopped,
@@ -142,7 +149,7 @@ impl Record {
             4 => Phase::Stopping(until),
             5 => Phase::Killed(until),
             6 => Phase::Backoff(until),
-            7 => Phase::Failed(lost()),
+            7 => Phase::Failed(text.clone()),
             8 => Phase::Done,
             9 => Phase::Preparing(command),
             10 => Phase::Finding(until),
@@ -153,7 +160,7 @@ impl Record {
             _ => return None,
         };
         let bad = |restart| Verdict::Bad {
-            reason: lost(),
+            reason: text.clone(),
             restart,
         };
         let verdict = match bytes.get(3)? {
@@ -163,26 +170,70 @@ impl Record {
             4 => Some(bad(true)),
             _ => None,
         };
+        let exit = i32::from(*bytes.get(125)?);
+        let is_note = !matches!(phase, Phase::Failed(_))
+            && !matches!(verdict, Some(Verdict::Bad { .. }))
+            && !text.is_empty();
         Some(Self {
-            name: name.to_owned(),
+            name,
             pid: number(4)?,
             helper: number(44)?,
             restored: Restored {
                 phase,
+                goal: match bytes.get(120)? {
+                    1 => Goal::Up,
+                    2 => Goal::Again,
+                    _ => Goal::Down,
+                },
                 running: bytes.get(1) == Some(&1),
+                helper: number(44)? != 0,
+                settled: bytes.get(123) == Some(&1),
                 started_at: time(8).filter(|time| *time != 0),
+                ended_at: time(112).filter(|time| *time != 0),
                 restarts: number(24)?,
                 streak: number(28)?,
+                last_exit: match bytes.get(124)? {
+                    1 => Some(Exit::Status(exit)),
+                    2 => Some(Exit::Signal(exit)),
+                    _ => None,
+                },
                 verdict,
                 window_start: time(32)?,
                 window_starts: number(40)?,
+                note: is_note.then_some(text),
+                stopped_by: match bytes.get(121)? {
+                    1 => Some(StoppedBy::Hand),
+                    2 => Some(StoppedBy::Switch),
+                    _ => None,
+                },
+                due: match bytes.get(122)? {
+                    1 => Some(Due::Start),
+                    2 => Some(Due::Restart),
+                    3 => Some(Due::Reload),
+                    _ => None,
+                },
             },
         })
     }
 }
 
+/// A text in a field of this size, cut between characters if need be.
+fn padded<const SIZE: usize>(text: &str) -> [u8; SIZE] {
+    let mut field = [0; SIZE];
+    let end = text.floor_char_boundary(SIZE);
+    for (byte, own) in field.iter_mut().zip(text.bytes().take(end)) {
+        *byte = own;
+    }
+    field
+}
+
+fn unpadded(field: &[u8]) -> &[u8] {
+    let end = field.iter().position(|byte| *byte == 0);
+    field.get(..end.unwrap_or(field.len())).unwrap_or_default()
+}
+
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use proptest::prelude::*;
 
@@ -195,6 +246,7 @@ mod tests {
             any::<u64>().prop_map(Phase::Stopping),
             any::<u64>().prop_map(Phase::Killed),
             any::<u64>().prop_map(Phase::Backoff),
+            "[a-z]{1,20}".prop_map(Phase::Failed),
             Just(Phase::Done),
             any::<u8>().prop_map(Phase::Preparing),
             any::<u64>().prop_map(Phase::Finding),
@@ -213,17 +265,47 @@ mod tests {
         ]
     }
 
+    fn exits() -> impl Strategy<Value = Option<Exit>> {
+        prop_oneof![
+            Just(None),
+            (0..256).prop_map(|status| Some(Exit::Status(status))),
+            (1..65).prop_map(|signal| Some(Exit::Signal(signal))),
+        ]
+    }
+
+    fn one_of<T: Clone + std::fmt::Debug + 'static>(all: &[T]) -> impl Strategy<Value = T> {
+        prop::sample::select(all.to_vec())
+    }
+
+    prop_compose! {
+        /// Any record of the service of this name.
+        pub fn any_record(name: String)(
+            numbers: (u32, u32, u32, u32, u32),
+            phase in phases(),
+            flags: (bool, bool),
+            times in (proptest::option::of(1..u64::MAX), proptest::option::of(1..u64::MAX), any::<u64>()),
+            verdict in verdicts(),
+            last_exit in exits(),
+            note in proptest::option::of("[a-z]{1,100}"),
+            goal in one_of(&[Goal::Up, Goal::Down, Goal::Again]),
+            stopped_by in one_of(&[None, Some(StoppedBy::Hand), Some(StoppedBy::Switch)]),
+            due in one_of(&[None, Some(Due::Start), Some(Due::Restart), Some(Due::Reload)]),
+        ) -> Record {
+            let (pid, helper, restarts, streak, window_starts) = numbers;
+            let (running, settled) = flags;
+            let (started_at, ended_at, window_start) = times;
+            let note = note.filter(|_| !matches!(phase, Phase::Failed(_)));
+            let restored = Restored {
+                phase, goal, running, helper: helper != 0, settled, started_at, ended_at, restarts, streak,
+                last_exit, verdict, window_start, window_starts, note, stopped_by, due,
+            };
+            Record { name: name.clone(), pid, helper, restored }
+        }
+    }
+
     proptest! {
         #[test]
-        fn a_record_survives(
-            name in "[a-z][a-z0-9.@:-]{0,63}", pid: u32, helper: u32, phase in phases(), running: bool,
-            started in proptest::option::of(1..u64::MAX), restarts: u32, streak: u32,
-            verdict in verdicts(), window_start: u64, window_starts: u32,
-        ) {
-            let restored = Restored {
-                phase, running, started_at: started, restarts, streak, verdict, window_start, window_starts,
-            };
-            let record = Record { name, pid, helper, restored };
+        fn a_record_survives(record in "[a-z][a-z0-9.@:-]{0,63}".prop_flat_map(any_record)) {
             prop_assert_eq!(Record::decode(&record.encode()), Some(record));
         }
 
@@ -231,6 +313,15 @@ mod tests {
         fn any_bytes_are_read_without_a_panic(bytes: Vec<u8>, whole in proptest::collection::vec(any::<u8>(), BYTES)) {
             Record::decode(&bytes);
             Record::decode(&whole);
+        }
+
+        #[test]
+        fn a_long_text_is_cut(reason in "[aé]{0,200}") {
+            let mut record = Record::fresh("x");
+            record.restored.phase = Phase::Failed(reason.clone());
+            let cut = Record::decode(&record.encode()).unwrap();
+            let Phase::Failed(text) = cut.restored.phase else { panic!("it has failed") };
+            prop_assert!(reason.starts_with(&text) && (text.len() > 125 || text == reason));
         }
     }
 }

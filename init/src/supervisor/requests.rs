@@ -13,6 +13,7 @@ use super::control::{Asked, Server, Wait};
 use super::graph::Id;
 use super::services::{Event, Phase};
 use super::source::{Source, watch};
+use super::switch::Step;
 use super::unit::Unit;
 
 impl Supervisor {
@@ -62,10 +63,10 @@ impl Supervisor {
             Request::Stop { name } => self.ask(place, name.as_str(), Event::Stop, time),
             Request::Restart { name } => self.ask(place, name.as_str(), Event::Restart, time),
             Request::Reload { name } => self.ask(place, name.as_str(), Event::Reload, time),
-            Request::PrepareSwitch { .. } | Request::Switch { .. } => {
-                let reason = "this supervisor cannot switch yet; reboot".to_owned();
-                self.respond(place, &Response::Failed { reason }, time);
+            Request::PrepareSwitch { toplevel } => {
+                self.ask_switch(place, toplevel, Step::Prepare, time);
             }
+            Request::Switch { toplevel } => self.ask_switch(place, toplevel, Step::Switch, time),
             Request::Settle => {
                 if let Some(server) = &mut self.server {
                     server.wait_for(place, Wait::Everything, time);
@@ -83,15 +84,14 @@ impl Supervisor {
         self.end(ending);
     }
 
-    fn respond(&mut self, place: usize, response: &Response, time: Ms) {
+    pub(super) fn respond(&mut self, place: usize, response: &Response, time: Ms) {
         if let Some(server) = &mut self.server {
             server.answer(place, response, time);
         }
     }
 
     fn ask(&mut self, place: usize, name: &str, event: fn(Id) -> Event, time: Ms) {
-        let id = (self.services.descriptions().iter()).position(|s| s.name.as_str() == name);
-        let reason = match id {
+        let reason = match self.id_of(name) {
             None => format!("there is no service '{name}'; see cairn status"),
             Some(_) if self.services.is_shutting_down() => "the system is shutting down".to_owned(),
             Some(id) if event(id) == Event::Reload(id) && self.refuses_reload(id).is_some() => {
@@ -122,6 +122,7 @@ impl Supervisor {
 
     /// Answers those whose service has settled.
     pub(super) fn answer_waiting(&mut self) {
+        self.answer_prepared();
         let time = now();
         let waiting = self
             .server
@@ -135,7 +136,7 @@ impl Supervisor {
                     Some(response) => response,
                     None => continue,
                 },
-                Wait::Service(_) => continue,
+                Wait::Service(_) | Wait::Prepared | Wait::Switch => continue,
             };
             self.respond(place, &response, time);
         }
@@ -145,6 +146,13 @@ impl Supervisor {
     fn settled(&self, time: Ms) -> Option<Response> {
         if self.services.is_shutting_down() {
             let reason = "the system is shutting down".to_owned();
+            return Some(Response::Failed { reason });
+        }
+        if self.switch.is_some() {
+            return None;
+        }
+        if let Some(reason) = &self.switch_failure {
+            let reason = reason.clone();
             return Some(Response::Failed { reason });
         }
         let failed = self.services.units().iter().map(Unit::is_failed);

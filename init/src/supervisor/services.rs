@@ -12,8 +12,8 @@ use cairn_system::{Reload, Service, ServiceKind};
 
 use super::graph::{self, Id, Node};
 pub use super::job::Job;
-use super::unit::{End, Goal, StoppedBy, listed};
-pub use super::unit::{Ms, Phase, Unit, Verdict};
+pub use super::unit::{Due, Goal, Ms, Phase, Restored, StoppedBy, Unit, Verdict};
+use super::unit::{End, listed};
 
 /// How long after SIGKILL a process is waited for, in milliseconds: it hangs in the kernel then.
 const KILLED_MS: Ms = 5_000;
@@ -50,7 +50,19 @@ pub enum Event {
     Exited(Id, Exit),
     /// Its command beside the main process has ended; none says that it could not be executed.
     HelperExited(Id, Option<Exit>),
-    /// Time has passed, or the saved state has been restored.
+    /// A switch to another generation is near, which does not have some, and starts the others
+    /// again: all of them are to be down.
+    Hold {
+        /// For good.
+        gone: Vec<Id>,
+        /// Until the switch.
+        again: Vec<Id>,
+    },
+    /// The switch is made: what is due is to be done.
+    Switched,
+    /// The switch is given up: what it holds is started again.
+    Resume,
+    /// Time has passed.
     Tick,
     /// Everything is to stop, for good.
     Shutdown,
@@ -107,27 +119,6 @@ enum Shutdown {
     Done,
 }
 
-/// What a fresh supervisor is told of a service that an earlier one started.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Restored {
-    /// Where it stood; the end of its process, if it has ended, follows as an event.
-    pub phase: Phase,
-    /// Its main process was seen alive last.
-    pub running: bool,
-    /// As in [`Unit`].
-    pub started_at: Option<Ms>,
-    /// As in [`Unit`].
-    pub restarts: u32,
-    /// As in [`Unit`].
-    pub streak: u32,
-    /// As in [`Unit`].
-    pub verdict: Option<Verdict>,
-    /// As in [`Unit`].
-    pub window_start: Ms,
-    /// As in [`Unit`].
-    pub window_starts: u32,
-}
-
 impl Services {
     /// All of them down.
     pub fn new(services: Vec<Service>) -> Self {
@@ -156,35 +147,22 @@ impl Services {
     /// Puts back what an earlier supervisor knew.
     pub fn restore(&mut self, id: Id, restored: Restored) {
         if let Some(unit) = self.units.get_mut(id) {
-            let phase = &restored.phase;
-            let wanted = phase.is_up()
-                || phase.is_on_its_way()
-                || matches!(phase, Phase::Waiting | Phase::Backoff(_))
-                || matches!(
-                    restored.verdict,
-                    Some(Verdict::Bad { .. } | Verdict::Finished)
-                );
-            unit.goal = if wanted { Goal::Up } else { Goal::Down };
-            unit.settled = *phase != Phase::Waiting && !phase.is_on_its_way();
-            unit.phase = restored.phase;
-            unit.running = restored.running;
-            unit.started_at = restored.started_at;
-            unit.restarts = restored.restarts;
-            unit.streak = restored.streak;
-            unit.verdict = restored.verdict;
-            unit.window_start = restored.window_start;
-            unit.window_starts = restored.window_starts;
+            *unit = restored.into();
         }
     }
 
-    /// After the last [`Services::restore`]: the boot goes on if something was on its way up. What is
-    /// down counts as down since now.
-    pub fn resume(&mut self, now: Ms) {
+    /// After the last [`Services::restore`]: the boot goes on, unless it was over. What has gone
+    /// down unseen counts as down since now.
+    pub fn resume(&mut self, booted: bool, now: Ms) {
         for unit in self.units.iter_mut().filter(|unit| !unit.is_alive()) {
-            unit.ended_at = unit.started_at.map(|_| now);
+            unit.ended_at = unit.ended_at.or(unit.started_at.map(|_| now));
         }
-        let settled = self.units.iter().all(|unit| unit.settled);
-        self.boot = if settled { Boot::Done } else { Boot::Going };
+        self.boot = if booted { Boot::Done } else { Boot::Going };
+    }
+
+    /// Whether everything wanted at boot has been up or has failed.
+    pub fn has_booted(&self) -> bool {
+        self.boot == Boot::Done
     }
 
     /// Whether nothing can be started any more.
@@ -269,6 +247,16 @@ impl Services {
             }
             Event::HelperExited(id, exit) => self.helper_exited(id, exit, now, &mut actions),
             Event::Exited(id, exit) => self.exited(id, exit, now, &mut actions),
+            Event::Hold { gone, again } => self.hold(&gone, &again),
+            Event::Switched => self.switched(&mut actions),
+            Event::Resume => {
+                for unit in &mut self.units {
+                    if unit.stopped_by == Some(StoppedBy::Switch) {
+                        unit.due = Some(Due::Start);
+                    }
+                }
+                self.switched(&mut actions);
+            }
             Event::Tick => {}
             Event::Shutdown => {
                 if self.shutdown == Shutdown::No {
@@ -298,6 +286,11 @@ impl Services {
 
     /// Wants it up, with all that it requires and wants.
     fn want(&mut self, id: Id) {
+        self.want_with(id, |_| true);
+    }
+
+    /// Wants it up, with all that it requires, and of what it wants along, what `comes`.
+    fn want_with(&mut self, id: Id, comes: impl Fn(&Unit) -> bool) {
         if self.shutdown != Shutdown::No {
             return;
         }
@@ -312,7 +305,12 @@ impl Services {
                 unit.want();
             }
             if let Some(node) = self.nodes.get(id) {
-                queue.extend(node.requires.iter().chain(&node.wants));
+                let units = &self.units;
+                let along = node
+                    .wants
+                    .iter()
+                    .filter(|id| units.get(**id).is_some_and(&comes));
+                queue.extend(node.requires.iter().chain(along));
             }
         }
     }
@@ -348,6 +346,44 @@ impl Services {
             }
         }
         found
+    }
+
+    fn hold(&mut self, gone: &[Id], again: &[Id]) {
+        for id in again {
+            if let Some(unit) = self.units.get_mut(*id) {
+                unit.stopped_by = Some(StoppedBy::Switch);
+            }
+        }
+        for id in gone.iter().chain(again) {
+            self.unwant(*id, Goal::Down);
+        }
+    }
+
+    /// The plan of the switch has followed all dependencies but those of what is started.
+    fn switched(&mut self, actions: &mut Vec<Action>) {
+        let due: Vec<(Id, Due)> = (self.units.iter_mut().enumerate())
+            .filter_map(|(id, unit)| Some((id, unit.due.take()?)))
+            .collect();
+        if self.shutdown != Shutdown::No {
+            return;
+        }
+        let mut starts = Vec::new();
+        for (id, due) in due {
+            let Some(unit) = self.units.get_mut(id) else {
+                continue;
+            };
+            if due == Due::Reload && unit.phase == Phase::Up && unit.goal == Goal::Up {
+                self.reload(id, actions);
+                continue;
+            }
+            if due != Due::Start && unit.is_alive() {
+                unit.goal = Goal::Again;
+            }
+            starts.push(id);
+        }
+        for id in starts {
+            self.want_with(id, |unit| unit.stopped_by != Some(StoppedBy::Hand));
+        }
     }
 
     fn stop_by_hand(&mut self, id: Id) {

@@ -34,6 +34,8 @@ pub enum Source {
     Notifications,
     /// The wall clock.
     Alarm,
+    /// A child that a predecessor has left.
+    Stray(usize),
 }
 
 impl Source {
@@ -52,6 +54,7 @@ impl Source {
             Self::Helper(id) => (10, id),
             Self::Notifications => (11, 0),
             Self::Alarm => (12, 0),
+            Self::Stray(number) => (13, number),
         };
         kind << 32 | number as u64
     }
@@ -72,6 +75,7 @@ impl Source {
             10 => Self::Helper(number),
             11 => Self::Notifications,
             12 => Self::Alarm,
+            13 => Self::Stray(number),
             _ => return None,
         })
     }
@@ -116,6 +120,7 @@ mod tests {
             Source::Helper(5),
             Source::Notifications,
             Source::Alarm,
+            Source::Stray(1),
         ] {
             assert_eq!(Source::decode(source.encode()), Some(source));
         }

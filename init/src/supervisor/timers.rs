@@ -1,10 +1,18 @@
 //! When timers start their services: arithmetic on clocks, without I/O.
 //!
 //! Times of the wall clock are milliseconds since 1970, others of `CLOCK_MONOTONIC`.
+//!
+//! What a timer remembers is in the supervisor's memory too, so that one that a new generation
+//! describes as before neither misses a time nor fires twice:
+//! ```text
+//! 0..8 digest of its description   8..16 wall clock (ms), 0 if none   16..24 fired (ms), 0 if never
+//! 24..128 zero
+//! ```
 
 use cairn_system::{Calendar, Civil, Timer};
 
 use super::graph::Id;
+use super::state::MARK_BYTES;
 use super::unit::{Ms, Unit};
 
 /// One timer and what it remembers.
@@ -53,6 +61,35 @@ impl Entry {
         }
     }
 
+    /// What it remembers.
+    pub fn mark(&self) -> [u8; MARK_BYTES] {
+        let mut mark = [0; MARK_BYTES];
+        let fields = digest(&self.timer)
+            .to_ne_bytes()
+            .into_iter()
+            .chain(self.wall_at.unwrap_or(0).to_ne_bytes())
+            .chain(self.fired_at.unwrap_or(0).to_ne_bytes());
+        for (byte, field) in mark.iter_mut().zip(fields) {
+            *byte = field;
+        }
+        mark
+    }
+
+    /// Remembers what a timer of the same description has left among `marks`; whether there was one.
+    pub fn recall(&mut self, marks: &[[u8; MARK_BYTES]]) -> bool {
+        let number = |mark: &[u8; MARK_BYTES], at: usize| {
+            let bytes = mark.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
+            bytes.map_or(0, u64::from_ne_bytes)
+        };
+        let own = digest(&self.timer);
+        let Some(mark) = marks.iter().find(|mark| number(mark, 0) == own) else {
+            return false;
+        };
+        self.wall_at = Some(number(mark, 8)).filter(|at| *at != 0);
+        self.fired_at = Some(number(mark, 16)).filter(|at| *at != 0);
+        true
+    }
+
     /// Finds the next time of the wall clock after `base`, put off by a share of the random delay
     /// that `chance` (0 to 255) gives.
     pub fn aim(&mut self, base: Ms, zone: &dyn Zone, chance: u8) {
@@ -93,6 +130,14 @@ impl Entry {
         }
         due
     }
+}
+
+/// Tells timers apart: FNV-1a of the description, name included.
+fn digest(timer: &Timer) -> u64 {
+    let text = format!("{timer:?}");
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// The first second after `after` at which clocks show what `calendar` names. Where clocks are put
@@ -153,6 +198,21 @@ mod tests {
         assert_eq!(entry.monotonic_at(&unit), Some(8000));
         assert!(entry.fires(&unit, 0, 8000));
         assert_eq!(entry.monotonic_at(&unit), Some(65_001));
+    }
+
+    #[test]
+    fn a_timer_that_is_the_same_remembers() {
+        let mut one = entry(r#""calendar":["daily"],"afterBootMs":[5000]"#);
+        one.wall_at = Some(7_000_000);
+        assert!(one.fires(&Unit::default(), 0, 5000));
+        let marks = [Entry::new(one.timer.clone(), 3).mark(), one.mark()];
+        let mut same = entry(r#""calendar":["daily"],"afterBootMs":[5000]"#);
+        assert!(same.recall(&marks[1..]));
+        assert_eq!(same.wall_at, Some(7_000_000));
+        assert_eq!(same.monotonic_at(&Unit::default()), None, "it has fired");
+        let mut other = entry(r#""calendar":["daily"],"afterBootMs":[5001]"#);
+        assert!(!other.recall(&marks));
+        assert_eq!((other.wall_at, other.fired_at), (None, None));
     }
 
     /// Clocks that are put forward an hour at one second and back at another.

@@ -130,6 +130,8 @@ pub struct Unit {
     pub note: Option<String>,
     /// Who has stopped it, if somebody has since it was last wanted.
     pub stopped_by: Option<StoppedBy>,
+    /// What a switch to another generation has in store for it.
+    pub due: Option<Due>,
 }
 
 /// Who wants a service down that others may want up.
@@ -139,6 +141,101 @@ pub enum StoppedBy {
     Hand,
     /// A switch to another generation, which starts it again.
     Switch,
+}
+
+/// What is to be done to a service once its new generation's supervisor is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// A start.
+    Start,
+    /// A restart.
+    Restart,
+    /// A reload, or if it is not up yet, a restart.
+    Reload,
+}
+
+/// What a fresh supervisor is told of a service that an earlier one started: a [`Unit`], but for
+/// what is found out anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restored {
+    pub phase: Phase,
+    pub goal: Goal,
+    pub running: bool,
+    pub helper: bool,
+    pub settled: bool,
+    pub started_at: Option<Ms>,
+    pub ended_at: Option<Ms>,
+    pub restarts: u32,
+    pub streak: u32,
+    pub last_exit: Option<Exit>,
+    pub verdict: Option<Verdict>,
+    pub window_start: Ms,
+    pub window_starts: u32,
+    pub note: Option<String>,
+    pub stopped_by: Option<StoppedBy>,
+    pub due: Option<Due>,
+}
+
+impl Restored {
+    /// What is to be told of `unit`.
+    pub fn of(unit: &Unit) -> Self {
+        Self {
+            phase: unit.phase.clone(),
+            goal: unit.goal,
+            running: unit.running,
+            helper: unit.helper,
+            settled: unit.settled,
+            started_at: unit.started_at,
+            ended_at: unit.ended_at,
+            restarts: unit.restarts,
+            streak: unit.streak,
+            last_exit: unit.last_exit,
+            verdict: unit.verdict.clone(),
+            window_start: unit.window_start,
+            window_starts: unit.window_starts,
+            note: unit.note.clone(),
+            stopped_by: unit.stopped_by,
+            due: unit.due,
+        }
+    }
+
+    /// Where it stands as far as a switch is concerned.
+    pub fn standing(&self) -> Standing {
+        standing(&self.phase, self.stopped_by)
+    }
+}
+
+impl From<Restored> for Unit {
+    fn from(restored: Restored) -> Self {
+        Self {
+            phase: restored.phase,
+            goal: restored.goal,
+            running: restored.running,
+            helper: restored.helper,
+            settled: restored.settled,
+            started_at: restored.started_at,
+            ended_at: restored.ended_at,
+            restarts: restored.restarts,
+            streak: restored.streak,
+            last_exit: restored.last_exit,
+            verdict: restored.verdict,
+            window_start: restored.window_start,
+            window_starts: restored.window_starts,
+            note: restored.note,
+            stopped_by: restored.stopped_by,
+            due: restored.due,
+        }
+    }
+}
+
+fn standing(phase: &Phase, stopped_by: Option<StoppedBy>) -> Standing {
+    match (stopped_by, phase) {
+        (Some(StoppedBy::Switch), _) => Standing::Held,
+        (Some(StoppedBy::Hand), _) => Standing::Stopped,
+        (None, Phase::Stopped | Phase::Done) => Standing::Idle,
+        (None, Phase::Failed(_)) => Standing::Failed,
+        (None, _) => Standing::Up,
+    }
 }
 
 impl Default for Unit {
@@ -160,6 +257,7 @@ impl Default for Unit {
             ended_at: None,
             note: None,
             stopped_by: None,
+            due: None,
         }
     }
 }
@@ -184,13 +282,7 @@ impl Unit {
 
     /// Where it stands as far as a switch is concerned.
     pub fn standing(&self) -> Standing {
-        match (self.stopped_by, &self.phase) {
-            (Some(StoppedBy::Switch), _) => Standing::Held,
-            (Some(StoppedBy::Hand), _) => Standing::Stopped,
-            (None, Phase::Stopped | Phase::Done) => Standing::Idle,
-            (None, Phase::Failed(_)) => Standing::Failed,
-            (None, _) => Standing::Up,
-        }
+        standing(&self.phase, self.stopped_by)
     }
 
     /// Whether there is something to stop.

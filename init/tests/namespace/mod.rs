@@ -61,11 +61,7 @@ impl Machine {
         // Other users' services, if any, must get through to what they execute.
         set_mode(directory.path(), 0o755);
         std::os::unix::fs::symlink(program(), directory.path().join("cairn-core")).unwrap();
-        fs::write(
-            directory.path().join("system.json"),
-            description(services, more),
-        )
-        .unwrap();
+        write_generation(directory.path(), services, more);
         let cgroup = make_cgroup();
         let mut outer = Command::new("sh")
             .arg("-c")
@@ -114,12 +110,70 @@ impl Machine {
         self.directory.path()
     }
 
+    /// Another generation of the machine: its toplevel.
+    pub fn generation(&self, name: &str, services: &str) -> String {
+        let toplevel = self.folder().join(name);
+        fs::create_dir(&toplevel).unwrap();
+        write_generation(&toplevel, services, "");
+        toplevel.to_str().unwrap().to_owned()
+    }
+
+    /// One with a program of its own, which is the same under another name.
+    pub fn generation_with_program(&self, name: &str, services: &str) -> String {
+        let toplevel = self.generation(name, services);
+        let init = Path::new(&toplevel).join("init");
+        fs::remove_file(&init).unwrap();
+        if fs::hard_link(program(), &init).is_err() {
+            fs::copy(program(), &init).unwrap();
+        }
+        toplevel
+    }
+
+    /// Switches to a generation, as `cairn switch` does but for the activation, and waits until
+    /// everything has settled: what is in trouble then.
+    pub fn switch(&self, toplevel: &str) -> Vec<String> {
+        let toplevel = toplevel.to_owned();
+        let prepare = Request::PrepareSwitch {
+            toplevel: toplevel.clone(),
+        };
+        assert_eq!(self.request(&prepare), Response::Done);
+        assert_eq!(self.request(&Request::Switch { toplevel }), Response::Done);
+        self.settle()
+    }
+
+    /// Waits until everything has settled: what is in trouble then.
+    pub fn settle(&self) -> Vec<String> {
+        let start = Instant::now();
+        loop {
+            match self.try_request(&Request::Settle) {
+                Some(Response::Settled { failed }) => {
+                    return failed.into_iter().map(|s| s.name.to_string()).collect();
+                }
+                // A switch has come in between.
+                None if start.elapsed() < PATIENCE => {}
+                other => panic!("{other:?} is no answer to settle"),
+            }
+        }
+    }
+
+    /// The generation whose services run.
+    pub fn toplevel(&self) -> String {
+        let start = Instant::now();
+        loop {
+            match self.try_request(&Request::Status) {
+                Some(Response::Status { toplevel, .. }) => return toplevel,
+                other => assert!(start.elapsed() < PATIENCE, "{other:?}"),
+            }
+        }
+    }
+
     /// A connection to the control socket.
     pub fn connect(&self) -> Option<UnixStream> {
         UnixStream::connect(self.inside("/run/cairn/control")).ok()
     }
 
-    fn try_request(&self, request: &Request) -> Option<Response> {
+    /// Asks the supervisor, which may not be there.
+    pub fn try_request(&self, request: &Request) -> Option<Response> {
         let mut stream = self.connect()?;
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut line = serde_json::to_vec(request).unwrap();
@@ -391,6 +445,11 @@ pub fn script(name: &str, script: &str, more: &str) -> String {
     format!(
         r#"{{"name":"{name}","process":{{"argv":["/bin/sh","-c",{script}],"environment":{{"PATH":"/usr/bin:/bin"}}}}{defaults}{more}}}"#
     )
+}
+
+fn write_generation(toplevel: &Path, services: &str, more: &str) {
+    std::os::unix::fs::symlink(program(), toplevel.join("init")).unwrap();
+    fs::write(toplevel.join("system.json"), description(services, more)).unwrap();
 }
 
 fn description(services: &str, more: &str) -> String {

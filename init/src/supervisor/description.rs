@@ -1,0 +1,76 @@
+//! A generation's description, as far as services go.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context;
+use cairn_sys::kmsg::{self, Priority};
+use cairn_system::{Service, SystemDescription, Timer};
+
+/// What the supervisor goes by.
+#[derive(Debug, Default)]
+pub struct Description {
+    /// What it runs.
+    pub services: Vec<Service>,
+    /// What starts them.
+    pub timers: Vec<Timer>,
+}
+
+/// Reads the description of the generation at `toplevel`.
+///
+/// # Errors
+/// It cannot be read, or is none that this program understands.
+pub fn read(toplevel: &Path) -> anyhow::Result<Description> {
+    let path = toplevel.join("system.json");
+    let cannot = || format!("cannot use {}", path.display());
+    let text = fs::read_to_string(&path).with_context(cannot)?;
+    let description = SystemDescription::parse(&text).with_context(cannot)?;
+    Ok(Description {
+        services: description.services,
+        timers: description.timers,
+    })
+}
+
+/// The same where nothing runs yet: a description that cannot be used is an empty system with a
+/// control socket, not a loop of restarts; activation has refused it before.
+pub fn read_or_nothing(toplevel: &Path) -> Description {
+    read(toplevel).unwrap_or_else(|error| {
+        let text = format!("cairn: {error:#}; no service is started");
+        kmsg::write(Priority::Critical, &text);
+        Description::default()
+    })
+}
+
+/// The names of a generation's services, whatever else its description says that this program does
+/// not understand.
+///
+/// # Errors
+/// The description cannot be read, or has no list of services with names.
+pub fn names(toplevel: &Path) -> anyhow::Result<Vec<String>> {
+    let path = toplevel.join("system.json");
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    names_in(&text).with_context(|| format!("cannot find the services in {}", path.display()))
+}
+
+fn names_in(text: &str) -> Option<Vec<String>> {
+    let value: serde_json::Value = serde_json::from_str(text).ok()?;
+    let services = value.get("services")?.as_array()?.iter();
+    services
+        .map(|service| Some(service.get("name")?.as_str()?.to_owned()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_among_what_is_not_understood() {
+        let text = r#"{"version":7,"services":[{"name":"a","unheard":[{}]},{"name":"b"}]}"#;
+        assert_eq!(names_in(text).unwrap(), ["a", "b"]);
+        for text in ["", "{}", "[]", r#"{"services":{}}"#, r#"{"services":[{}]}"#] {
+            assert_eq!(names_in(text), None, "{text}");
+        }
+    }
+}

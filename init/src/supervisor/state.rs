@@ -1,0 +1,291 @@
+//! The supervisor's memory: a file in memory that core keeps.
+//!
+//! ```text
+//! 0..4096                     header
+//! 4096 + 256 n                record of the service with slot n  (`record`)
+//! 4096 + 256 * 8192 + 128 n   mark of timer n                    (`timers`)
+//! ```
+//! The header, in any version of this form, begins with
+//! ```text
+//! 0..8 "CAIRNSUP"   8..12 version (1)   12..16 length of toplevel   64..1088 toplevel
+//! ```
+//! so that a program which does not know the version can at least execute the one that does. Then:
+//! ```text
+//! 16..20 boot is over (1)   20..24 length of plan   1088..2112 plan
+//! ```
+//! `toplevel` is the generation whose supervisor has written the file. `plan` is the generation for
+//! which the records say what is due; without one it is for `toplevel`'s own supervisor.
+//!
+//! No part crosses a page, so that one `pwrite` of it is seen whole or not at all, whenever the
+//! supervisor is killed. A service's slot is its number with core, too.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
+
+use cairn_sys::process::memory_file;
+
+use super::record::{self, Record};
+use crate::core::SLOTS;
+
+/// The version that is written, and the newest that is read; all older ones are.
+pub const VERSION: u32 = 1;
+
+const MAGIC: &[u8] = b"CAIRNSUP";
+const PAGE: usize = 4096;
+const PATH_BYTES: usize = 1024;
+const TOPLEVEL_AT: usize = 64;
+const PLAN_AT: usize = TOPLEVEL_AT + PATH_BYTES;
+
+/// Bytes of a timer's mark.
+pub const MARK_BYTES: usize = 128;
+
+/// The file.
+#[derive(Debug)]
+pub struct State(File);
+
+/// What holds for all services.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Header {
+    /// The generation whose supervisor has written the records.
+    pub toplevel: String,
+    /// The generation for which the records say what is due.
+    pub plan: Option<String>,
+    /// Everything wanted at boot has been up or has failed.
+    pub booted: bool,
+}
+
+/// What a file holds, as far as this program knows.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Nothing yet.
+    Nothing,
+    /// Of a version that this program reads.
+    Known(Header),
+    /// Of a later version; this generation's program has written it.
+    Later(String),
+}
+
+impl State {
+    /// A new one.
+    ///
+    /// # Errors
+    /// No descriptor or memory is left.
+    pub fn new() -> io::Result<Self> {
+        memory_file(c"cairn-state").map(Self)
+    }
+
+    /// The one that core has kept.
+    pub fn adopted(file: File) -> Self {
+        Self(file)
+    }
+
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// It cannot be read, or no supervisor has written it.
+    pub fn content(&self) -> io::Result<Content> {
+        if self.0.metadata()?.len() == 0 {
+            return Ok(Content::Nothing);
+        }
+        let mut page = [0; PAGE];
+        self.0.read_exact_at(&mut page, 0)?;
+        parse_header(&page).ok_or_else(|| io::Error::other("it is no supervisor's state"))
+    }
+
+    /// Writes the header.
+    ///
+    /// # Errors
+    /// Memory is short, or a path is too long.
+    pub fn write_header(&self, header: &Header) -> io::Result<()> {
+        self.0.write_all_at(&header.encode()?, 0)
+    }
+
+    /// Writes the record of the service with this slot.
+    ///
+    /// # Errors
+    /// Memory is short.
+    pub fn write(&self, slot: u32, record: &Record) -> io::Result<()> {
+        self.0.write_all_at(&record.encode(), record_at(slot))
+    }
+
+    /// Frees a slot.
+    ///
+    /// # Errors
+    /// Memory is short.
+    pub fn clear(&self, slot: u32) -> io::Result<()> {
+        self.0.write_all_at(&[0; record::BYTES], record_at(slot))
+    }
+
+    /// Reads all records; the place in the list is the slot.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn records(&self) -> io::Result<Vec<Option<Record>>> {
+        let length = self.0.metadata()?.len().min(marks_at());
+        let length = usize::try_from(length.saturating_sub(PAGE as u64)).unwrap_or(0);
+        let mut bytes = vec![0; length];
+        self.0.read_exact_at(&mut bytes, PAGE as u64)?;
+        let used = bytes.iter().rposition(|byte| *byte != 0);
+        let used = used.map_or(0, |last| last / record::BYTES + 1);
+        let records = bytes.chunks_exact(record::BYTES).take(used);
+        Ok(records.map(Record::decode).collect())
+    }
+
+    /// Writes the marks of all timers, in place of those that are there.
+    ///
+    /// # Errors
+    /// Memory is short.
+    pub fn write_marks(&self, marks: &[[u8; MARK_BYTES]]) -> io::Result<()> {
+        if marks.is_empty() && self.0.metadata()?.len() <= marks_at() {
+            return Ok(());
+        }
+        self.0.write_all_at(marks.as_flattened(), marks_at())?;
+        self.0
+            .set_len(marks_at() + marks.as_flattened().len() as u64)
+    }
+
+    /// Reads the marks of timers.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn marks(&self) -> io::Result<Vec<[u8; MARK_BYTES]>> {
+        let length = self.0.metadata()?.len().saturating_sub(marks_at());
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+        self.0.read_exact_at(&mut bytes, marks_at())?;
+        let (marks, _) = bytes.as_chunks();
+        Ok(marks.to_vec())
+    }
+}
+
+impl AsFd for State {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Header {
+    fn encode(&self) -> io::Result<[u8; PAGE]> {
+        let plan = self.plan.as_deref().unwrap_or_default();
+        let mut page = [0; PAGE];
+        put(&mut page, 0, MAGIC);
+        put(&mut page, 8, &VERSION.to_ne_bytes());
+        put(&mut page, 12, &length(&self.toplevel)?);
+        put(&mut page, 16, &u32::from(self.booted).to_ne_bytes());
+        put(&mut page, 20, &length(plan)?);
+        put(&mut page, TOPLEVEL_AT, self.toplevel.as_bytes());
+        put(&mut page, PLAN_AT, plan.as_bytes());
+        Ok(page)
+    }
+}
+
+fn length(path: &str) -> io::Result<[u8; 4]> {
+    u32::try_from(path.len())
+        .ok()
+        .filter(|_| path.len() <= PATH_BYTES)
+        .map(u32::to_ne_bytes)
+        .ok_or_else(|| io::Error::other(format!("the path {path} is too long")))
+}
+
+fn put(page: &mut [u8; PAGE], at: usize, bytes: &[u8]) {
+    for (place, byte) in page.iter_mut().skip(at).zip(bytes) {
+        *place = *byte;
+    }
+}
+
+fn parse_header(page: &[u8]) -> Option<Content> {
+    let number = |at: usize| Some(u32::from_ne_bytes(page.get(at..at + 4)?.try_into().ok()?));
+    let path = |at: usize, length: u32| {
+        let length = usize::try_from(length).ok().filter(|l| *l <= PATH_BYTES)?;
+        String::from_utf8(page.get(at..at + length)?.to_vec()).ok()
+    };
+    if !page.starts_with(MAGIC) {
+        return None;
+    }
+    let toplevel = path(TOPLEVEL_AT, number(12)?)?;
+    match number(8)? {
+        0 => None,
+        1..=VERSION => Some(Content::Known(Header {
+            toplevel,
+            plan: Some(path(PLAN_AT, number(20)?)?).filter(|plan| !plan.is_empty()),
+            booted: number(16)? == 1,
+        })),
+        _ => Some(Content::Later(toplevel)),
+    }
+}
+
+fn record_at(slot: u32) -> u64 {
+    PAGE as u64 + u64::from(slot) * record::BYTES as u64
+}
+
+fn marks_at() -> u64 {
+    (PAGE + SLOTS * record::BYTES) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn parts_come_back_and_do_not_meet() {
+        let state = State::new().unwrap();
+        assert_eq!(state.content().unwrap(), Content::Nothing);
+        let header = Header {
+            toplevel: "/nix/store/x".to_owned(),
+            plan: Some("/nix/store/y".to_owned()),
+            booted: true,
+        };
+        state.write_header(&header).unwrap();
+        assert_eq!(state.content().unwrap(), Content::Known(header));
+        assert_eq!(state.records().unwrap(), []);
+        let last = u32::try_from(SLOTS).unwrap() - 1;
+        state.write(1, &Record::fresh("one")).unwrap();
+        state
+            .write_marks(&[[7; MARK_BYTES], [8; MARK_BYTES]])
+            .unwrap();
+        let one = Some(Record::fresh("one"));
+        assert_eq!(state.records().unwrap(), [None, one.clone()]);
+        state.write(last, &Record::fresh("last")).unwrap();
+        assert_eq!(state.records().unwrap().len(), SLOTS);
+        assert_eq!(state.marks().unwrap(), [[7; MARK_BYTES], [8; MARK_BYTES]]);
+        state.write_marks(&[]).unwrap();
+        state.clear(last).unwrap();
+        assert_eq!(state.marks().unwrap(), [[0; MARK_BYTES]; 0]);
+        assert_eq!(state.records().unwrap(), [None, one]);
+    }
+
+    #[test]
+    fn a_later_version_says_whose_it_is() {
+        let header = Header {
+            toplevel: "/nix/store/x".to_owned(),
+            ..Header::default()
+        };
+        let mut page = header.encode().unwrap();
+        page[8] = 200;
+        assert_eq!(
+            parse_header(&page),
+            Some(Content::Later("/nix/store/x".to_owned()))
+        );
+    }
+
+    #[test]
+    fn parts_do_not_cross_pages() {
+        assert_eq!(PAGE % record::BYTES, 0);
+        assert_eq!(PAGE % MARK_BYTES, 0);
+        assert!(PLAN_AT + PATH_BYTES <= PAGE);
+    }
+
+    proptest! {
+        #[test]
+        fn any_page_is_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..PAGE), known: bool) {
+            let mut page = [0; PAGE];
+            put(&mut page, 0, &bytes);
+            if known {
+                put(&mut page, 0, MAGIC);
+            }
+            parse_header(&page);
+        }
+    }
+}

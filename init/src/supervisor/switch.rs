@@ -1,0 +1,300 @@
+//! A switch to another generation, as far as services go.
+//!
+//! ```text
+//! PrepareSwitch   what is to be down while the new generation is activated is stopped
+//! Switch          the same, if that has not been done; then, one after the other:
+//!                 1. the records say what is due to each service           (`plan`)
+//!                 2. /run/cairn/generation names the new generation        (`generation`)
+//!                 3. its program is executed in this process's place, and adopts everything
+//! ```
+//! Killed before 2, the old generation's supervisor is started, takes the plan back, and what the
+//! switch has stopped waits for another try or for the way back. Killed after 2, the new one's is
+//! started and goes on. So no moment has services of two generations, or of none.
+
+use std::fs;
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use cairn_system::control::Response;
+use cairn_system::{ServiceAction, ServiceChanges, ServiceName};
+
+use super::control::{Server, Wait};
+use super::graph::Id;
+use super::link::Link;
+use super::services::Event;
+use super::state::Header;
+use super::{Supervisor, console, description, plan};
+use crate::clock::{Ms, now};
+use crate::core::handover;
+use crate::core::message::{self, Message};
+use crate::generation;
+
+/// A switch that is under way.
+#[derive(Debug)]
+pub struct Pending {
+    /// The new generation.
+    toplevel: String,
+    /// What has to be down.
+    stopping: Vec<Id>,
+    /// Whether the new generation takes over then.
+    execute: bool,
+}
+
+/// How far a switch is to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// To where the new generation can be activated.
+    Prepare,
+    /// To its end.
+    Switch,
+}
+
+impl Supervisor {
+    /// Somebody asks for a switch, or the first step of one.
+    pub(super) fn ask_switch(&mut self, place: usize, toplevel: &str, step: Step, time: Ms) {
+        match self.begin_switch(toplevel, step) {
+            Ok(stops) => {
+                let wait = match step {
+                    Step::Prepare => Wait::Prepared,
+                    Step::Switch => Wait::Switch,
+                };
+                if let Some(server) = &mut self.server {
+                    server.wait_for(place, wait, time);
+                }
+                self.step(stops);
+            }
+            Err(reason) => self.respond(place, &Response::Failed { reason }, time),
+        }
+    }
+
+    /// What is to be stopped for it, or why it cannot be.
+    fn begin_switch(&mut self, toplevel: &str, step: Step) -> Result<Event, String> {
+        if self.services.is_shutting_down() {
+            return Err("the system is shutting down".to_owned());
+        }
+        if let Some(pending) = &self.switch
+            && pending.toplevel != toplevel
+        {
+            return Err(format!(
+                "a switch to {} is under way; try again when it is done",
+                pending.toplevel
+            ));
+        }
+        check(Path::new(toplevel))?;
+        let (gone, again) = if toplevel == self.toplevel {
+            (Vec::new(), Vec::new())
+        } else {
+            self.stops(toplevel)?
+        };
+        let pending = self.switch.get_or_insert_with(|| Pending {
+            toplevel: toplevel.to_owned(),
+            stopping: Vec::new(),
+            execute: false,
+        });
+        pending.stopping.extend(gone.iter().chain(&again));
+        pending.execute |= step == Step::Switch;
+        self.switch_failure = None;
+        Ok(Event::Hold { gone, again })
+    }
+
+    /// What is stopped before the generation is active: for good, and for a while.
+    fn stops(&self, toplevel: &str) -> Result<(Vec<Id>, Vec<Id>), String> {
+        let services = self.services.descriptions();
+        let read = description::read(Path::new(toplevel));
+        let after = match &read {
+            Ok(description) => &description.services,
+            Err(error) => {
+                // A later generation's words: its own program knows them, and plans the rest.
+                log::info!("{error:#}; this generation's program plans the switch");
+                let names =
+                    description::names(Path::new(toplevel)).map_err(|e| format!("{e:#}"))?;
+                let gone = (services.iter().enumerate())
+                    .filter(|(_, service)| names.iter().all(|name| name != service.name.as_str()))
+                    .map(|(id, _)| id);
+                return Ok((gone.collect(), Vec::new()));
+            }
+        };
+        let standing = |name: &ServiceName| {
+            self.id_of(name.as_str())
+                .and_then(|id| self.services.units().get(id))
+                .map_or_else(Default::default, super::unit::Unit::standing)
+        };
+        let changes = ServiceChanges::between(services, after, standing);
+        let ids = |action| {
+            let names = changes.names(action);
+            names.filter_map(|name| self.id_of(name.as_str())).collect()
+        };
+        Ok((ids(ServiceAction::Stop), ids(ServiceAction::StopAndStart)))
+    }
+
+    /// After each step: answers who waits for the preparation, once that is done.
+    pub(super) fn answer_prepared(&mut self) {
+        let Some(pending) = &self.switch else { return };
+        let is_done = self.services.is_shutting_down() || self.is_down(&pending.stopping);
+        if !is_done {
+            return;
+        }
+        let response = if self.services.is_shutting_down() {
+            let reason = "the system is shutting down".to_owned();
+            Response::Failed { reason }
+        } else {
+            Response::Done
+        };
+        self.answer_all(Wait::Prepared, &response);
+        if response != Response::Done {
+            self.answer_all(Wait::Switch, &response);
+        }
+        if response != Response::Done || !self.switch.as_ref().is_some_and(|s| s.execute) {
+            self.switch = None;
+        }
+    }
+
+    fn is_down(&self, ids: &[Id]) -> bool {
+        let units = self.services.units();
+        ids.iter()
+            .all(|id| units.get(*id).is_none_or(|unit| !unit.is_alive()))
+    }
+
+    fn answer_all(&mut self, wait: Wait, response: &Response) {
+        let time = now();
+        let waiting = (self.server.as_ref()).map_or_else(Vec::new, Server::waiting);
+        for (place, _) in waiting.into_iter().filter(|(_, other)| *other == wait) {
+            self.respond(place, response, time);
+        }
+    }
+
+    /// After each event: makes the switch if it is to be made and nothing is in between. What has
+    /// just been started is heard out first: the successor could not tell whether it was executed.
+    pub(super) fn switch_if_due(&mut self) {
+        let Some(pending) = &self.switch else { return };
+        let is_reported = |held: &super::process::Held| {
+            (held.main.as_ref()).is_none_or(|main| main.report.is_none())
+        };
+        if !pending.execute
+            || !self.is_down(&pending.stopping)
+            || !self.held.iter().all(is_reported)
+        {
+            return;
+        }
+        let toplevel = pending.toplevel.clone();
+        self.switch = None;
+        if toplevel == self.toplevel {
+            self.answer_all(Wait::Switch, &Response::Done);
+            // The way back from a switch that was prepared.
+            return self.step(Event::Resume);
+        }
+        let reason = self.switch_to(&toplevel);
+        let text = format!(
+            "cannot switch to {toplevel}: {reason}; going on with {}",
+            self.toplevel
+        );
+        console(&text);
+        self.switch_failure = Some(text.clone());
+        self.answer_all(Wait::Switch, &Response::Failed { reason: text });
+    }
+
+    /// Returns only with the reason why it could not be done.
+    fn switch_to(&mut self, toplevel: &str) -> String {
+        let header = self.header();
+        if let Ok(after) = description::read(Path::new(toplevel)) {
+            let before = self.services.descriptions();
+            let after = (toplevel, after.services.as_slice());
+            match plan::plan(&self.state, &header, before, after) {
+                Ok(changes) => log::info!("switching to {toplevel}: {}", in_one_line(&changes)),
+                Err(error) => return format!("cannot note the plan: {error}"),
+            }
+        }
+        let link = Path::new(generation::LINK);
+        if let Err(error) = generation::set(link, Path::new(toplevel)) {
+            return self.stay(&format!("cannot set {}: {error}", link.display()));
+        }
+        self.answer_all(Wait::Switch, &Response::Done);
+        let error = execute(&self.link, toplevel);
+        if let Err(error) = generation::set(link, Path::new(&self.toplevel)) {
+            log::error!("cannot set {} back: {error}", link.display());
+        }
+        self.stay(&format!("cannot execute {toplevel}/init: {error}"))
+    }
+
+    /// Takes the plan back.
+    fn stay(&mut self, reason: &str) -> String {
+        let services = self.services.descriptions();
+        if let Err(error) = plan::withdraw(&self.state, &self.header(), services) {
+            log::error!("cannot take the plan back: {error}");
+        }
+        self.recorded.fill(None);
+        self.record();
+        reason.to_owned()
+    }
+
+    /// What holds for all services.
+    pub(super) fn header(&self) -> Header {
+        Header {
+            toplevel: self.toplevel.clone(),
+            plan: None,
+            booted: self.services.has_booted(),
+        }
+    }
+
+    /// Core is to be this generation's program too.
+    pub(super) fn renew_core(&self, core: u32) {
+        let program = |path: &str| {
+            fs::read_link(path).map_err(|error| log::warn!("cannot read {path}: {error}"))
+        };
+        let (Ok(ours), Ok(cores)) = (program("/proc/self/exe"), program("/proc/1/exe")) else {
+            return;
+        };
+        if ours == cores {
+            return;
+        }
+        if core < message::VERSION {
+            return log::warn!("PID 1 is too old to be replaced: it stays until the next boot");
+        }
+        self.tell_core(Message::Renew {
+            handover: handover::VERSION,
+        });
+    }
+}
+
+/// Executes the generation's program as supervisor in this process's place. Returns only with the
+/// reason why it could not be done.
+pub fn execute(link: &Link, toplevel: &str) -> std::io::Error {
+    let link = match link.as_fd().try_clone_to_owned() {
+        Ok(link) => link,
+        Err(error) => return error,
+    };
+    Command::new(Path::new(toplevel).join("init"))
+        .arg0("cairn-supervisor")
+        .arg(toplevel)
+        .env_clear()
+        .stdin(Stdio::from(link))
+        .exec()
+}
+
+/// Whether there is something that can be switched to.
+fn check(toplevel: &Path) -> Result<(), String> {
+    let init = toplevel.join("init");
+    let problem = match fs::metadata(&init) {
+        _ if !toplevel.is_absolute() => "it is no absolute path".to_owned(),
+        Err(error) => format!("{}: {error}", init.display()),
+        Ok(metadata) if !metadata.is_file() || metadata.permissions().mode() & 0o111 == 0 => {
+            format!("{} is no program", init.display())
+        }
+        Ok(_) => return Ok(()),
+    };
+    Err(format!(
+        "cannot switch to {}: {problem}",
+        toplevel.display()
+    ))
+}
+
+fn in_one_line(changes: &ServiceChanges) -> String {
+    if changes.is_empty() {
+        return "no service changes".to_owned();
+    }
+    let lines: Vec<String> = changes.iter().map(ToString::to_string).collect();
+    lines.join("; ")
+}
