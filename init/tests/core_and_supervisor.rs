@@ -2,6 +2,7 @@
 
 #![expect(clippy::format_collect, reason = "scripts are short")]
 
+#[expect(dead_code, reason = "other tests need more of it")]
 mod namespace;
 
 use std::collections::BTreeMap;

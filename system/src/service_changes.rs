@@ -280,7 +280,7 @@ impl<'a> Plan<'a> {
     /// What is down, and required or wanted along by one that is started, or that has not named it
     /// before.
     fn pull_along(&mut self) {
-        let mut queue = VecDeque::from_iter(self.after.keys().copied());
+        let mut queue: VecDeque<_> = self.after.keys().copied().collect();
         while let Some(name) = queue.pop_front() {
             let Some(service) = self.after.get(name).copied() else {
                 continue;

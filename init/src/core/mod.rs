@@ -290,13 +290,16 @@ impl Core {
             return;
         };
         while let Some(cursor) = self.estate.answering {
-            let (message, descriptor, next) = match self.estate.kept.next(cursor) {
-                Some((message, descriptor, next)) => (message, Some(descriptor), Some(next)),
-                None => {
-                    let version = message::VERSION;
-                    (Message::KeptAll { version }, None, None)
-                }
+            let kept_all = Message::KeptAll {
+                version: message::VERSION,
             };
+            let (message, descriptor, next) = self
+                .estate
+                .kept
+                .next(cursor)
+                .map_or((kept_all, None, None), |(message, descriptor, next)| {
+                    (message, Some(descriptor), Some(next))
+                });
             if seqpacket::send(link.as_fd(), &message.encode(), descriptor).is_err() {
                 return; // full: poll says when there is room; gone: so does poll
             }

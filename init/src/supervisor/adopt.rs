@@ -77,13 +77,12 @@ pub fn adopt(link: &Link, toplevel: &str) -> anyhow::Result<Adoption> {
         core,
     } = link.inherit().context("cannot ask core what it keeps")?;
     let mut estate = Estate::of(kept);
-    let state = match estate.state.take() {
-        Some(file) => State::adopted(file),
-        None => {
-            let state = State::new().context("cannot make the state file")?;
-            link.send(Message::Keep(Place::State), Some(state.as_fd()))?;
-            state
-        }
+    let state = if let Some(file) = estate.state.take() {
+        State::adopted(file)
+    } else {
+        let state = State::new().context("cannot make the state file")?;
+        link.send(Message::Keep(Place::State), Some(state.as_fd()))?;
+        state
     };
     let content = state.content().context("cannot read the state")?;
     let (header, records) = match content {

@@ -50,14 +50,8 @@ pub enum Event {
     Exited(Id, Exit),
     /// Its command beside the main process has ended; none says that it could not be executed.
     HelperExited(Id, Option<Exit>),
-    /// A switch to another generation is near, which does not have some, and starts the others
-    /// again: all of them are to be down.
-    Hold {
-        /// For good.
-        gone: Vec<Id>,
-        /// Until the switch.
-        again: Vec<Id>,
-    },
+    /// A switch to another generation is near: until it is made or given up, these are to be down.
+    Hold(Vec<Id>),
     /// The switch is made: what is due is to be done.
     Switched,
     /// The switch is given up: what it holds is started again.
@@ -247,7 +241,7 @@ impl Services {
             }
             Event::HelperExited(id, exit) => self.helper_exited(id, exit, now, &mut actions),
             Event::Exited(id, exit) => self.exited(id, exit, now, &mut actions),
-            Event::Hold { gone, again } => self.hold(&gone, &again),
+            Event::Hold(ids) => self.hold(&ids),
             Event::Switched => self.switched(&mut actions),
             Event::Resume => {
                 for unit in &mut self.units {
@@ -348,13 +342,11 @@ impl Services {
         found
     }
 
-    fn hold(&mut self, gone: &[Id], again: &[Id]) {
-        for id in again {
+    fn hold(&mut self, ids: &[Id]) {
+        for id in ids {
             if let Some(unit) = self.units.get_mut(*id) {
                 unit.stopped_by = Some(StoppedBy::Switch);
             }
-        }
-        for id in gone.iter().chain(again) {
             self.unwant(*id, Goal::Down);
         }
     }

@@ -274,7 +274,7 @@ mod tests {
     fn parts_do_not_cross_pages() {
         assert_eq!(PAGE % record::BYTES, 0);
         assert_eq!(PAGE % MARK_BYTES, 0);
-        assert!(PLAN_AT + PATH_BYTES <= PAGE);
+        const { assert!(PLAN_AT + PATH_BYTES <= PAGE) };
     }
 
     proptest! {

@@ -11,21 +11,22 @@
 //! switch has stopped waits for another try or for the way back. Killed after 2, the new one's is
 //! started and goes on. So no moment has services of two generations, or of none.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
+use cairn_sys::process::{Credentials, OpenFiles, Prepared};
 use cairn_system::control::Response;
-use cairn_system::{ServiceAction, ServiceChanges, ServiceName};
+use cairn_system::{ServiceAction, ServiceChanges, ServiceName, Standing};
 
 use super::control::{Server, Wait};
 use super::graph::Id;
 use super::link::Link;
 use super::services::Event;
 use super::state::Header;
+use super::unit::Unit;
 use super::{Supervisor, console, description, plan};
 use crate::clock::{Ms, now};
 use crate::core::handover;
@@ -84,8 +85,8 @@ impl Supervisor {
             ));
         }
         check(Path::new(toplevel))?;
-        let (gone, again) = if toplevel == self.toplevel {
-            (Vec::new(), Vec::new())
+        let stops = if toplevel == self.toplevel {
+            Vec::new()
         } else {
             self.stops(toplevel)?
         };
@@ -94,14 +95,14 @@ impl Supervisor {
             stopping: Vec::new(),
             execute: false,
         });
-        pending.stopping.extend(gone.iter().chain(&again));
+        pending.stopping.extend(&stops);
         pending.execute |= step == Step::Switch;
         self.switch_failure = None;
-        Ok(Event::Hold { gone, again })
+        Ok(Event::Hold(stops))
     }
 
-    /// What is stopped before the generation is active: for good, and for a while.
-    fn stops(&self, toplevel: &str) -> Result<(Vec<Id>, Vec<Id>), String> {
+    /// What is stopped before the generation is active.
+    fn stops(&self, toplevel: &str) -> Result<Vec<Id>, String> {
         let services = self.services.descriptions();
         let read = description::read(Path::new(toplevel));
         let after = match &read {
@@ -111,23 +112,24 @@ impl Supervisor {
                 log::info!("{error:#}; this generation's program plans the switch");
                 let names =
                     description::names(Path::new(toplevel)).map_err(|e| format!("{e:#}"))?;
-                let gone = (services.iter().enumerate())
-                    .filter(|(_, service)| names.iter().all(|name| name != service.name.as_str()))
+                let gone = (services.iter().zip(self.services.units()).enumerate())
+                    .filter(|(_, (service, unit))| {
+                        unit.standing() == Standing::Up
+                            && names.iter().all(|name| name != service.name.as_str())
+                    })
                     .map(|(id, _)| id);
-                return Ok((gone.collect(), Vec::new()));
+                return Ok(gone.collect());
             }
         };
         let standing = |name: &ServiceName| {
             self.id_of(name.as_str())
                 .and_then(|id| self.services.units().get(id))
-                .map_or_else(Default::default, super::unit::Unit::standing)
+                .map_or_else(Standing::default, Unit::standing)
         };
         let changes = ServiceChanges::between(services, after, standing);
-        let ids = |action| {
-            let names = changes.names(action);
-            names.filter_map(|name| self.id_of(name.as_str())).collect()
-        };
-        Ok((ids(ServiceAction::Stop), ids(ServiceAction::StopAndStart)))
+        let stops = [ServiceAction::Stop, ServiceAction::StopAndStart];
+        let names = stops.iter().flat_map(|action| changes.names(*action));
+        Ok(names.filter_map(|name| self.id_of(name.as_str())).collect())
     }
 
     /// After each step: answers who waits for the preparation, once that is done.
@@ -262,16 +264,19 @@ impl Supervisor {
 /// Executes the generation's program as supervisor in this process's place. Returns only with the
 /// reason why it could not be done.
 pub fn execute(link: &Link, toplevel: &str) -> std::io::Error {
-    let link = match link.as_fd().try_clone_to_owned() {
-        Ok(link) => link,
-        Err(error) => return error,
+    let argv = ["cairn-supervisor", toplevel].map(OsStr::new);
+    let program = Path::new(toplevel).join("init");
+    let unused = OpenFiles { soft: 0, hard: 0 };
+    let prepared = Prepared::new(argv, [], Credentials::default(), unused)
+        .and_then(|prepared| prepared.program(program.as_os_str()));
+    let prepared = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => return error.into(),
     };
-    Command::new(Path::new(toplevel).join("init"))
-        .arg0("cairn-supervisor")
-        .arg(toplevel)
-        .env_clear()
-        .stdin(Stdio::from(link))
-        .exec()
+    match nix::unistd::dup2_stdin(link.as_fd()) {
+        Ok(()) => prepared.execute(),
+        Err(error) => error.into(),
+    }
 }
 
 /// Whether there is something that can be switched to.
