@@ -1,6 +1,7 @@
 //! The machine that is assessed: what it has booted, and what boots next.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use cairn_store::Store;
 use cairn_sys::kmsg::Priority;
 use cairn_system::{SystemDescription, trial};
 
+use crate::lock_file::write_atomically;
 use crate::switch;
 use crate::switch::lock::{LockError, SwitchLock};
 use crate::switch::machine::Showing;
@@ -20,6 +22,9 @@ use super::boot::Running;
 
 /// How long somebody else may hold the lock; a trial has to be judged in time.
 const LOCK_SECONDS: u32 = 15;
+
+/// The entry whose trial failed last, below the root.
+const LAST_FAILURE: &str = "var/lib/cairn/boots/last-failure";
 
 /// A note for people about the last trial, below the root; until the next boot.
 pub const NOTE: &str = "run/cairn/boot-note";
@@ -174,14 +179,28 @@ impl Machine<'_> {
         Ok(Store::open(self.root)?.set_current(PROFILE, entry.number())?)
     }
 
-    /// Generations above `number`, newest first.
+    /// The entry whose trial was the last one to fail, unless another was found good since.
+    #[must_use]
+    pub fn last_failure(&self) -> Option<EntryId> {
+        let text = fs::read_to_string(self.path(LAST_FAILURE)).ok()?;
+        text.trim_end().parse().ok()
+    }
+
+    /// Sets, or removes, what [`Machine::last_failure`] tells.
     ///
     /// # Errors
-    /// The profile cannot be read.
-    pub fn newer_than(&self, number: u64) -> Result<Vec<u64>> {
-        let generations = Store::open(self.root)?.generations(PROFILE)?;
-        let newer = generations.iter().rev().map(|one| one.number);
-        Ok(newer.take_while(|other| *other > number).collect())
+    /// The file cannot be written.
+    pub fn set_last_failure(&self, entry: Option<&EntryId>) -> Result<()> {
+        let path = self.path(LAST_FAILURE);
+        match entry {
+            Some(entry) => write_atomically(&path, format!("{entry}\n").as_bytes()),
+            None => match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    Err(error).with_context(|| format!("cannot remove {}", path.display()))
+                }
+                _ => Ok(()),
+            },
+        }
     }
 
     /// Tells the guard that its work is done.

@@ -143,7 +143,7 @@ fn bless(machine: Machine<'_>, entry: &EntryId, remarks: &[String]) -> Result<Ne
         remarks => format!("what is required is well; {}", remarks.join("; ")),
     };
     let verdict = verdict(machine, entry, Outcome::Good, reason.clone(), String::new())?;
-    verdict.write(machine.root, &entry.to_string())?;
+    write(machine, entry, &verdict)?;
     machine.change_boot_state(|state| {
         end_trial(state, entry);
         state.good = Some(entry.clone());
@@ -171,8 +171,10 @@ fn condemn(
     let reason = problem.reason.clone();
     let verdict = verdict(machine, entry, Outcome::Failed, reason, log)?;
     // What follows is more urgent than the report.
-    if let Err(error) = verdict.write(machine.root, &entry.to_string()) {
-        machine.tell(&format!("the report of the failed trial is lost: {error}"));
+    if let Err(error) = write(machine, entry, &verdict) {
+        machine.tell(&format!(
+            "the report of the failed trial is lost: {error:#}"
+        ));
     }
     machine.tell(&format!(
         "generation {entry} is not good: {}",
@@ -242,7 +244,7 @@ fn note_failure(machine: Machine<'_>, boot: &Boot, failed: &EntryId, good: &Entr
         }),
     };
     let verdict = verdict(machine, failed, Outcome::Failed, reason, remains.log)?;
-    verdict.write(machine.root, &failed.to_string())?;
+    write(machine, failed, &verdict)?;
     for file in &remains.files {
         if let Err(error) = fs::remove_file(file) {
             log::warn!("cannot remove {}: {error}", file.display());
@@ -252,27 +254,31 @@ fn note_failure(machine: Machine<'_>, boot: &Boot, failed: &EntryId, good: &Entr
     Ok(())
 }
 
-/// Says on the console, and to whoever asks for the status, that a newer generation has failed.
+/// Says on the console, and to whoever asks for the status, that the last trial has failed: at each
+/// boot of an older generation, until another one is good.
 fn remember(machine: Machine<'_>, running: &EntryId) -> Result<()> {
-    for number in machine.newer_than(running.number())? {
-        let entry = EntryId::generation(number);
-        let system = machine.generation(number)?;
-        let known = Verdict::of(machine.root, &entry.to_string(), &system);
-        match known {
-            Ok(Some(verdict)) if verdict.outcome == Outcome::Failed => {
-                let text = format!(
-                    "generation {entry} failed its trial, and generation {running} runs: {}",
-                    verdict.reason
-                );
-                machine.tell(&text);
-                machine.tell("see cairn generations; cairn switch makes another one");
-                return machine.note(&text);
-            }
-            Ok(_) => {}
-            Err(error) => log::warn!("{error}"),
-        }
+    let Some(failed) = machine.last_failure() else {
+        return Ok(());
+    };
+    if failed.number() < running.number() || failed == *running {
+        return Ok(());
     }
-    Ok(())
+    let name = failed.to_string();
+    let reason = match Verdict::of(machine.root, &name, &machine.generation(failed.number())?) {
+        Ok(Some(verdict)) if verdict.outcome == Outcome::Failed => verdict.reason,
+        Ok(_) => return Ok(()),
+        Err(error) => error.to_string(),
+    };
+    let text = format!("generation {failed} failed its trial, and {running} runs: {reason}");
+    machine.tell(&text);
+    machine.tell("see cairn generations; cairn switch makes another one");
+    machine.note(&text)
+}
+
+/// Writes what was found; of a failure also that it is the last one.
+fn write(machine: Machine<'_>, entry: &EntryId, verdict: &Verdict) -> Result<()> {
+    verdict.write(machine.root, &entry.to_string())?;
+    machine.set_last_failure((verdict.outcome == Outcome::Failed).then_some(entry))
 }
 
 fn verdict(

@@ -89,6 +89,9 @@ impl Root {
                 text += &line;
             }
         }
+        if let Some(entry) = self.machine().last_failure() {
+            text += &["the last failure: ", &entry.to_string(), "\n"].concat();
+        }
         text += &fs::read_to_string(root.join(NOTE)).unwrap_or_default();
         expected.assert_eq(&text);
     }
@@ -132,6 +135,7 @@ fn a_failed_one_is_left_as_often_as_it_is_tried() {
     root.check(&expect![[r#"
         good 1, trial , profile 1
         2 (system 2): Failed "no network", 3 failures, log of 2 lines
+        the last failure: 2
     "#]]);
     let next = condemn(root.machine(), &id("2"), &otherwise, &problem).unwrap();
     assert_eq!(next, Next::Restart);
@@ -153,6 +157,37 @@ fn a_trial_that_cannot_be_ended_does_not_restart_for_ever() {
 }
 
 #[test]
+fn the_last_failure_is_told_at_each_boot_until_another_one_is_good() {
+    let root = Root::new(Some("1"), Some(("2", 1)));
+    root.runs(1);
+    let otherwise = Otherwise::Restart(id("1"));
+    condemn(
+        root.machine(),
+        &id("2"),
+        &otherwise,
+        &Problem::new("no network"),
+    )
+    .unwrap();
+    let boot = Boot::parse("cairn.generation=1");
+    for _ in 0..2 {
+        carry_out(root.machine(), &boot, Duration::ZERO, &supervisor::Running).unwrap();
+    }
+    root.check(&expect![[r#"
+        good 1, trial , profile 1
+        2 (system 2): Failed "no network", 1 failures, log of 2 lines
+        the last failure: 2
+        generation 2 failed its trial, and 1 runs: no network
+    "#]]);
+    bless(root.machine(), &id("2"), &[]).unwrap();
+    fs::remove_file(root.folder.path().join(NOTE)).unwrap();
+    remember(root.machine(), &id("1")).unwrap();
+    root.check(&expect![[r#"
+        good 2, trial , profile 1
+        2 (system 2): Good "all services are up and all checks passed", 0 failures, log of 0 lines
+    "#]]);
+}
+
+#[test]
 fn without_a_good_one_the_machine_runs_on() {
     let root = Root::new(None, None);
     let problem = Problem::new("no network");
@@ -161,6 +196,7 @@ fn without_a_good_one_the_machine_runs_on() {
     root.check(&expect![[r#"
         good , trial , profile 2
         2 (system 2): Failed "no network", 1 failures, log of 2 lines
+        the last failure: 2
     "#]]);
 }
 
@@ -184,27 +220,30 @@ fn a_fallback_is_noted_with_what_is_known() {
         "",
         None,
         &expect![[r#"
-        good 1, trial , profile 1
-        2 (system 2): Failed "it did not reach user space in any of its tries, and left no report", 1 failures, log of 0 lines
-        generation 2 failed its trial, and generation 1 runs: it did not reach user space in any of its tries, and left no report
-    "#]],
+            good 1, trial , profile 1
+            2 (system 2): Failed "it did not reach user space in any of its tries, and left no report", 1 failures, log of 0 lines
+            the last failure: 2
+            generation 2 failed its trial, and 1 runs: it did not reach user space in any of its tries, and left no report
+        "#]],
     );
     note(
         "cairn.fallback=damaged",
         None,
         &expect![[r#"
-        good 1, trial , profile 1
-        2 (system 2): Failed "its kernel or initrd in /boot is damaged", 1 failures, log of 0 lines
-        generation 2 failed its trial, and generation 1 runs: its kernel or initrd in /boot is damaged
-    "#]],
+            good 1, trial , profile 1
+            2 (system 2): Failed "its kernel or initrd in /boot is damaged", 1 failures, log of 0 lines
+            the last failure: 2
+            generation 2 failed its trial, and 1 runs: its kernel or initrd in /boot is damaged
+        "#]],
     );
     note(
         "",
         Some("stage 2: no system.json\na\nb\n"),
         &expect![[r#"
-        good 1, trial , profile 1
-        2 (system 2): Failed "stage 2: no system.json", 1 failures, log of 2 lines
-        generation 2 failed its trial, and generation 1 runs: stage 2: no system.json
-    "#]],
+            good 1, trial , profile 1
+            2 (system 2): Failed "stage 2: no system.json", 1 failures, log of 2 lines
+            the last failure: 2
+            generation 2 failed its trial, and 1 runs: stage 2: no system.json
+        "#]],
     );
 }
