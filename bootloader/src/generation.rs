@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use cairn_system::Bootspec;
 
 use crate::entry_id::{EntryId, EntryIdError};
-use crate::trial::{DAMAGED, UNCOUNTED, trial_parameter};
+use crate::trial::{DAMAGED, UNCOUNTED, trial_parameters};
 
 /// The longest command line that x86 Linux takes, with its final NUL (`COMMAND_LINE_SIZE`).
 const COMMAND_LINE_SIZE: usize = 2048;
@@ -139,9 +139,10 @@ impl Entry {
             files,
         };
         // What the menu adds to it on trial, or as the one that is fallen back to.
-        let trial = trial_parameter(&entry.id);
-        let length = [trial.as_str(), DAMAGED, UNCOUNTED]
-            .map(|added| entry.line_length(&[added]))
+        let trial = trial_parameters(&entry.id);
+        let trial: Vec<_> = trial.iter().map(String::as_str).collect();
+        let length = [trial.as_slice(), &[DAMAGED], &[UNCOUNTED]]
+            .map(|added| entry.line_length(added))
             .into_iter()
             .max()
             .unwrap_or_default();
@@ -301,7 +302,9 @@ mod tests {
 
     #[test]
     fn a_line_that_the_kernel_would_cut_is_refused() {
-        let bare = "BOOT_IMAGE=/boot/k init=/i  cairn.generation=1 cairn.fallback=uncounted".len();
+        let bare =
+            "BOOT_IMAGE=/boot/k init=/i  cairn.generation=1 cairn.trial=1 panic=10 oops=panic"
+                .len();
         let params = |length: usize| spec(&format!("\"{}\"", "x".repeat(length)), "");
         Entry::new(EntryId::generation(1), &params(2046 - bare), files()).unwrap();
         let error = Entry::new(EntryId::generation(1), &params(2047 - bare), files()).unwrap_err();

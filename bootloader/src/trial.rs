@@ -9,6 +9,8 @@
 //! by itself, and one that runs without was chosen by somebody, who may boot it uncounted.
 
 use crate::boot_file::checksum_name;
+use cairn_system::trial::{PARAMETERS, TRIAL_PARAMETER};
+
 use crate::entry_id::EntryId;
 use crate::generation::Entry;
 use crate::menu::{Cast, Part, indented, loading};
@@ -20,9 +22,11 @@ pub(crate) const DAMAGED: &str = "cairn.fallback=damaged";
 /// What it says if GRUB could not count.
 pub(crate) const UNCOUNTED: &str = "cairn.fallback=uncounted";
 
-/// The parameter that an entry on trial boots with.
-pub(crate) fn trial_parameter(id: &EntryId) -> String {
-    format!("cairn.trial={id}")
+/// The parameters that an entry on trial boots with besides its own.
+pub(crate) fn trial_parameters(id: &EntryId) -> Vec<String> {
+    std::iter::once(format!("{TRIAL_PARAMETER}={id}"))
+        .chain(PARAMETERS.map(str::to_owned))
+        .collect()
 }
 
 /// Beginning of a chain of conditions: the entry that has become good since the text was written,
@@ -51,7 +55,7 @@ pub(crate) fn trial_entry(cast: &Cast<'_>, trial: &Part<'_>) -> String {
         .collect();
     let counting = counting.concat();
     let checking = checking(trial.entry);
-    let loading = loading(trial.entry, &[trial_parameter(&trial.id)], "");
+    let loading = loading(trial.entry, &trial_parameters(&trial.id), "");
     format!(
         "set cairn_state='not yet booted'\n\
          if [ \"$cairn_trial\" = {id} ]; then\n  \

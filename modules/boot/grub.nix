@@ -275,7 +275,8 @@ in
     if cfg.enable then
       {
         inherit serial;
-        inherit (config.boot.loader) timeout trial;
+        inherit (config.boot.loader) timeout;
+        trial = { inherit (config.boot.loader.trial) tries timeout; };
         inherit (cfg)
           default
           extraConfig

@@ -105,25 +105,14 @@ in
     };
   };
 
-  options.boot.loader.trial = {
-    timeout = mkOption {
-      type = types.ints.between 10 86400;
-      default = 300;
-      description = ''
-        Seconds from the kernel's start within which a generation on trial must have been found good.
-        After that the machine is restarted, whatever hangs: initrd, services, checks.
-      '';
-    };
-
-    watchdog = mkOption {
-      type = types.bool;
-      default = true;
-      description = ''
-        Whether a watchdog of the hardware, or the kernel's own, guards a generation on trial, so
-        that a kernel that hangs is restarted too. It is held only until the generation is judged;
-        a service that opens {file}`/dev/watchdog` itself at boot does not get it before that.
-      '';
-    };
+  options.boot.loader.trial.watchdog = mkOption {
+    type = types.bool;
+    default = true;
+    description = ''
+      Whether a watchdog of the hardware, or the kernel's own, guards a generation on trial, so
+      that a kernel that hangs is restarted too. It is held only until the generation is judged;
+      a service that opens {file}`/dev/watchdog` itself at boot does not get it before that.
+    '';
   };
 
   config = {
