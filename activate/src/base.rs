@@ -185,7 +185,7 @@ pub(crate) fn plan_links(root: &Root, description: &SystemDescription, gathered:
 }
 
 /// Whether the description's own `/etc` has this path.
-fn is_described(description: &SystemDescription, path: &str) -> bool {
+pub(crate) fn is_described(description: &SystemDescription, path: &str) -> bool {
     path.strip_prefix("/etc/")
         .is_some_and(|target| description.etc.iter().any(|entry| entry.target == target))
 }

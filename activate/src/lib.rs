@@ -125,7 +125,7 @@ pub fn run(
     kernel: &dyn Kernel,
 ) -> Result<Outcome, ActivateError> {
     let description = read_description(root, toplevel)?;
-    let plan = plan(root, toplevel, &description, kernel)?;
+    let plan = plan(root, toplevel, &description, kernel);
     let failures = match mode {
         Mode::DryRun => plan.problems().to_vec(),
         Mode::Apply => plan.apply(root, kernel),

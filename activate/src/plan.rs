@@ -10,7 +10,7 @@ use crate::etc::Others;
 use crate::kernel::{Kernel, Setting};
 use crate::root::{FileError, Root, Touched, bytes};
 use crate::step::Step;
-use crate::{ActivateError, base, etc, path_rule, wrappers};
+use crate::{base, etc, path_rule, wrappers};
 
 /// What activation is about to do, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,19 +60,19 @@ impl Gathered {
 ///
 /// Without the superuser's rights, owners and file capabilities are neither compared nor planned.
 ///
-/// # Errors
-/// The user database cannot be read. Whatever concerns one entry alone is in [`Plan::problems`].
+/// What cannot be planned is in [`Plan::problems`], and the rest goes on without it.
+#[must_use]
 pub fn plan(
     root: &Path,
     toplevel: &Path,
     description: &SystemDescription,
     kernel: &dyn Kernel,
-) -> Result<Plan, ActivateError> {
+) -> Plan {
     let root = Root::new(root);
     let mut gathered = Gathered::default();
     base::plan_leftovers(&root, &mut gathered);
     base::plan_directories(&root, &mut gathered);
-    let accounts = accounts::plan(&root, description, &mut gathered)?;
+    let accounts = accounts::plan(&root, description, &mut gathered);
     base::plan_described(&root, description, &accounts, &mut gathered);
     etc::plan(&root, toplevel, description, &accounts, &mut gathered);
     base::plan_links(&root, description, &mut gathered);
@@ -80,10 +80,10 @@ pub fn plan(
     path_rule::plan(&root, description, &accounts, &mut gathered);
     plan_settings(&root, toplevel, description, kernel, &mut gathered);
     base::plan_system_links(&root, toplevel, &mut gathered);
-    Ok(Plan {
+    Plan {
         steps: gathered.steps,
         problems: gathered.problems,
-    })
+    }
 }
 
 fn plan_settings(
@@ -227,6 +227,7 @@ fn take(
             })?;
         }
         Step::MoveAside { path, to } => root.move_aside(path, to, touched)?,
+        Step::KeepAs { path, to } => root.keep_as(path, to, touched)?,
         Step::RemoveFile { path } => root.remove_file(path, touched)?,
         Step::RemoveDirectory { path } => root.remove_directory(path, touched)?,
         Step::RemoveTree { path } => root.remove_tree(path, touched)?,

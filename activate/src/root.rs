@@ -541,6 +541,20 @@ impl Root {
         Ok(())
     }
 
+    /// Gives a file a second name in its folder, which must be free.
+    pub(crate) fn keep_as(
+        &self,
+        path: &Path,
+        to: &Path,
+        touched: &mut Touched,
+    ) -> Result<(), FileError> {
+        let (place, to) = (self.place(path)?, self.place(to)?);
+        touched.begin(&to)?;
+        fs::hard_link(&place, &to).map_err(failed("keep", &place))?;
+        touched.note(&to);
+        touched.sync()
+    }
+
     /// Removes a file or link.
     pub(crate) fn remove_file(&self, path: &Path, touched: &mut Touched) -> Result<(), FileError> {
         let place = self.place(path)?;

@@ -82,6 +82,13 @@ pub enum Step {
         /// Its new name.
         to: PathBuf,
     },
+    /// A damaged file gets a second name before another takes its first.
+    KeepAs {
+        /// Where it is.
+        path: PathBuf,
+        /// Its second name.
+        to: PathBuf,
+    },
     /// A file or link of an earlier generation.
     RemoveFile {
         /// Where.
@@ -197,7 +204,7 @@ impl fmt::Display for Step {
                 path.display(),
                 source.display()
             ),
-            Self::MoveAside { path, to } => {
+            Self::MoveAside { path, to } | Self::KeepAs { path, to } => {
                 write!(f, "keep {} as {}", path.display(), to.display())
             }
             Self::RemoveFile { path } => write!(f, "remove {}", path.display()),

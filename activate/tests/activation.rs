@@ -520,13 +520,11 @@ fn damaged_files_are_survived() {
     check(
         &failures(&outcome),
         &expect![[r#"
-            cannot read '/var/lib/nixos/uid-map': expected value at line 1 column 1; it is kept aside and begun anew
+            '/etc/passwd' is damaged, it has NUL bytes: it and its kin are kept as *.damaged and made anew from what can be read; look for users that are missing
+            cannot read '/var/lib/nixos/uid-map': expected value at line 1 column 1; it is kept as /var/lib/nixos/uid-map.damaged and begun anew
         "#]],
     );
-    assert_eq!(
-        machine.read("/var/lib/nixos/uid-map.before-cairn"),
-        "\0\0\0"
-    );
+    assert_eq!(machine.read("/var/lib/nixos/uid-map.damaged"), "\0\0\0");
     assert!(
         machine
             .read("/etc/passwd")

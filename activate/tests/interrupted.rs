@@ -80,7 +80,7 @@ impl Generations {
     /// Begins to activate the second generation, and stops after `effects` changes.
     fn begin(&self, machine: &Machine, effects: usize) -> bool {
         let root = machine.root.path();
-        let plan = plan(root, Path::new(TWO), &self.two, &NoKernel).unwrap();
+        let plan = plan(root, Path::new(TWO), &self.two, &NoKernel);
         plan.apply_interrupted(root, &NoKernel, effects)
     }
 }

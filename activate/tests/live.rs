@@ -10,9 +10,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use cairn_activate::live::{
-    BootParts, Busy, LiveChanges, Machine as _, Remount, Running, run_live,
-};
+use cairn_activate::live::{BootParts, Busy, LiveChanges, Remount, Running, run_live};
 use cairn_activate::{Failure, Mode, NoKernel};
 use cairn_system::{FileSystem, MountPoint, SwapDevice, SystemDescription};
 use expect_test::{Expect, expect};

@@ -231,7 +231,10 @@ let
         autoSubUidGidRange = mkOption {
           type = types.bool;
           default = false;
-          description = "Ranges that are chosen at activation. They are not supported: name them.";
+          description = ''
+            Whether a range of 65536 numbers of users and groups is chosen when the user is made, and
+            never given to another. So it is for normal users without ranges of their own.
+          '';
         };
         linger = mkOption {
           type = types.nullOr types.bool;
@@ -239,9 +242,13 @@ let
           description = "Without effect: there are no services of users.";
         };
         expires = mkOption {
-          type = types.nullOr types.str;
+          type = types.nullOr (types.strMatching "[0-9]{4}-[0-9]{2}-[0-9]{2}");
           default = null;
-          description = "A last day of the account. It is not supported.";
+          example = "2030-12-31";
+          description = ''
+            The day from which on nobody logs in as this user. Without one, what was set on the machine
+            stays if {option}`users.mutableUsers` is on.
+          '';
         };
       };
 
@@ -251,6 +258,9 @@ let
           createHome = mkDefault true;
           home = mkDefault "/home/${config.name}";
           useDefaultShell = mkDefault true;
+        })
+        (mkIf (config.isNormalUser && config.subUidRanges == [ ] && config.subGidRanges == [ ]) {
+          autoSubUidGidRange = mkDefault true;
         })
         (mkIf config.useDefaultShell { shell = mkDefault cfg.defaultUserShell; })
       ];
@@ -353,6 +363,11 @@ let
     else
       { };
 
+  idRange = start: range: {
+    start = range.${start};
+    inherit (range) count;
+  };
+
   describeUser =
     user:
     {
@@ -369,6 +384,10 @@ let
     }
     // lib.optionalAttrs (user.uid != null) { inherit (user) uid; }
     // lib.optionalAttrs (user.homeMode != "700") { inherit (user) homeMode; }
+    // lib.optionalAttrs (user.expires != null) { inherit (user) expires; }
+    // lib.optionalAttrs user.autoSubUidGidRange { autoSubIds = true; }
+    // lib.optionalAttrs (user.subUidRanges != [ ]) { subUidRanges = map (idRange "startUid") user.subUidRanges; }
+    // lib.optionalAttrs (user.subGidRanges != [ ]) { subGidRanges = map (idRange "startGid") user.subGidRanges; }
     // passwordOf user;
 
   describeGroup =
@@ -453,12 +472,12 @@ let
         message = "${option}.home: '${user.home}' is not an absolute path.";
       }
       {
-        assertion = !user.autoSubUidGidRange;
-        message = "${option}.autoSubUidGidRange is not supported; set subUidRanges and subGidRanges.";
+        assertion = lib.all (range: range.startUid != null) user.subUidRanges;
+        message = "${option}.subUidRanges: a range has no startUid.";
       }
       {
-        assertion = user.expires == null;
-        message = "${option}.expires is not supported.";
+        assertion = lib.all (range: range.startGid != null) user.subGidRanges;
+        message = "${option}.subGidRanges: a range has no startGid.";
       }
     ];
 
@@ -467,17 +486,6 @@ let
     user:
     lib.concatMapStrings (key: "${key}\n") user.openssh.authorizedKeys.keys
     + lib.concatMapStrings (file: "${lib.fileContents file}\n") user.openssh.authorizedKeys.keyFiles;
-
-  subordinate =
-    start: ranges:
-    lib.concatMapStrings (
-      user:
-      lib.concatMapStrings (
-        range: "${user.name}:${toString range.${start}}:${toString range.count}\n"
-      ) user.${ranges}
-    ) users;
-  subuid = subordinate "startUid" "subUidRanges";
-  subgid = subordinate "startGid" "subGidRanges";
 in
 {
   imports = [
@@ -603,8 +611,6 @@ in
           }
         ) (lib.filter (user: user.packages != [ ]) users)
       ))
-      (mkIf (subuid != "") { subuid.text = subuid; })
-      (mkIf (subgid != "") { subgid.text = subgid; })
     ];
 
     system.description = {

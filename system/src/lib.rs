@@ -49,4 +49,4 @@ pub use signal::{Signal, UnknownSignal};
 pub use stage1::Stage1;
 pub use swap::{Discard, SwapDevice};
 pub use timer::Timer;
-pub use user::{Group, User};
+pub use user::{Day, Group, IdRange, User};

@@ -48,10 +48,24 @@ pub(super) fn choose_id(wanted: &Wanted<'_>, taken: &Taken<'_>) -> Result<u32, S
         None => id_map::allocate(name, wanted.kind, taken.reserved, taken.known)
             .ok_or_else(|| format!("cannot add {what} '{name}': no {id} is left in its range"))?,
     };
+    warn_of_former_owner(wanted, chosen, taken.known);
     match taken.owners.get(&chosen) {
         Some(owner) => Err(format!(
             "cannot add {what} '{name}': {id} {chosen} belongs to '{owner}'; choose another"
         )),
         None => Ok(chosen),
+    }
+}
+
+/// A number that is asked for is given, even if files of somebody who is gone may carry it.
+fn warn_of_former_owner(wanted: &Wanted<'_>, chosen: u32, known: &IdMap) {
+    let Wanted { what, id, name, .. } = wanted;
+    let former = known
+        .iter()
+        .find(|(former, number)| **number == chosen && former.as_str() != *name);
+    if let Some((former, _)) = former {
+        log::warn!(
+            "{what} '{name}' gets {id} {chosen}, which '{former}' had: files that are left belong to '{name}' now"
+        );
     }
 }

@@ -115,6 +115,22 @@ fn members(group: &Declared, old: &State, description: &SystemDescription) -> Ve
                 && old.passwd.get(name).is_some()
                 && survives(name, description, &old.declared_users)
         });
+    let exists = |name: &&str| {
+        let is_declared = description
+            .users
+            .iter()
+            .any(|user| user.name.as_str() == *name);
+        let stays =
+            old.passwd.get(name).is_some() && survives(name, description, &old.declared_users);
+        if !is_declared && !stays {
+            log::warn!(
+                "there is no user '{name}' to be a member of group '{}'",
+                group.name
+            );
+        }
+        is_declared || stays
+    };
+    let declared = declared.filter(exists);
     let all: BTreeSet<&str> = declared.chain(by_user).chain(by_hand).collect();
     all.into_iter().map(str::to_owned).collect()
 }

@@ -9,6 +9,7 @@
 //! the state files.
 
 mod choose;
+mod damage;
 mod database;
 mod group;
 mod groups;
@@ -19,6 +20,7 @@ mod passwd;
 mod password_file;
 mod passwords;
 mod shadow;
+mod subordinate;
 mod text;
 mod update;
 mod users;
@@ -30,7 +32,7 @@ use std::path::{Path, PathBuf};
 
 use cairn_system::SystemDescription;
 
-use crate::base::{aside, directory_with_parents};
+use crate::base::{directory_with_parents, is_described};
 use crate::plan::{Failure, Gathered};
 use crate::root::{FileError, Kind, Rights, Root, Touched, bytes};
 use crate::step::Step;
@@ -118,38 +120,69 @@ const SHADOW: &str = "/etc/shadow";
 const GSHADOW: &str = "/etc/gshadow";
 const UID_MAP: &str = "/var/lib/nixos/uid-map";
 const GID_MAP: &str = "/var/lib/nixos/gid-map";
+const SUB_MAP: &str = "/var/lib/nixos/auto-subuid-map";
+const SUBUID: &str = "/etc/subuid";
+const SUBGID: &str = "/etc/subgid";
 const DECLARED_USERS: &str = "/var/lib/nixos/declarative-users";
 const DECLARED_GROUPS: &str = "/var/lib/nixos/declarative-groups";
 
 /// Every file of the database, in the order in which they are written.
-const FILES: [&str; 8] = [
+const FILES: [&str; 11] = [
     UID_MAP,
     GID_MAP,
+    SUB_MAP,
     GROUP,
     GSHADOW,
     PASSWD,
     SHADOW,
+    SUBUID,
+    SUBGID,
     DECLARED_GROUPS,
     DECLARED_USERS,
 ];
 
-/// Plans the database and the homes, and gives the ids that result.
+/// Plans the database and the homes, and gives the ids that result. A database that cannot be read
+/// is left alone; then only the superuser is known.
 pub(crate) fn plan(
     root: &Root,
     description: &SystemDescription,
     gathered: &mut Gathered,
-) -> Result<Accounts, FileError> {
+) -> Accounts {
+    match plan_all(root, description, gathered) {
+        Ok(accounts) => accounts,
+        Err(problem) => {
+            gathered.problems.push(Failure::new(format!(
+                "users and groups are left as they are: {problem}"
+            )));
+            let superuser = BTreeMap::from([("root".to_owned(), 0)]);
+            Accounts {
+                uids: superuser.clone(),
+                gids: superuser,
+            }
+        }
+    }
+}
+
+fn plan_all(
+    root: &Root,
+    description: &SystemDescription,
+    gathered: &mut Gathered,
+) -> Result<Accounts, Failure> {
     let mut base = BTreeMap::new();
     for path in FILES {
         base.insert(PathBuf::from(path), root.read_if_there(Path::new(path))?);
     }
+    damage::keep(root, &base, gathered)?;
     let old = State {
         passwd: read(&base, PASSWD),
         group: read(&base, GROUP),
         shadow: read(&base, SHADOW),
         gshadow: read(&base, GSHADOW),
-        uid_map: read_map(root, &base, UID_MAP, gathered),
-        gid_map: read_map(root, &base, GID_MAP, gathered),
+        uid_map: read_map(root, &base, UID_MAP, gathered)?,
+        gid_map: read_map(root, &base, GID_MAP, gathered)?,
+        sub_uids: subordinate::parse(&text::decode(content(&base, SUBUID))),
+        sub_gids: subordinate::parse(&text::decode(content(&base, SUBGID))),
+        sub_map: read_map(root, &base, SUB_MAP, gathered)?,
         declared_users: read_names(&base, DECLARED_USERS),
         declared_groups: read_names(&base, DECLARED_GROUPS),
     };
@@ -159,7 +192,7 @@ pub(crate) fn plan(
         .problems
         .extend(updated.problems.iter().map(Failure::new));
     let new = &updated.state;
-    let files = differing(root, &base, new)?;
+    let files = differing(root, &base, description, new)?;
     if !files.is_empty() {
         gathered.steps.push(Step::Accounts(AccountsUpdate {
             changes: updated.changes,
@@ -183,9 +216,7 @@ pub(crate) fn apply(
 ) -> Result<(), Failure> {
     let _lock = lock::acquire(root, crate::LOCK_DEADLINE).map_err(Failure::new)?;
     for (path, content) in &update.base {
-        let moved_aside = path.starts_with("/var/lib/nixos") && content.is_some();
-        let present = root.read_if_there(path)?;
-        if present != *content && !(moved_aside && present.is_none()) {
+        if root.read_if_there(path)? != *content {
             let path = path.clone();
             return Err(Failure::new(AccountsError::Changed { path }));
         }
@@ -220,26 +251,28 @@ fn read_map(
     base: &BTreeMap<PathBuf, Option<Vec<u8>>>,
     path: &str,
     gathered: &mut Gathered,
-) -> id_map::IdMap {
+) -> Result<id_map::IdMap, Failure> {
     let bytes = content(base, path);
     if bytes.is_empty() {
-        return id_map::IdMap::new();
+        return Ok(id_map::IdMap::new());
     }
-    id_map::parse(bytes).unwrap_or_else(|error| {
+    match id_map::parse(bytes) {
+        Ok(map) => Ok(map),
         // It goes on without the memory of ids; what is in passwd and group keeps its own.
-        gathered.problems.push(Failure::new(format!(
-            "cannot read '{path}': {error}; it is kept aside and begun anew"
-        )));
-        let path = PathBuf::from(path);
-        let step = aside(root, &path).map(|to| vec![Step::MoveAside { path, to }]);
-        gathered.take(step);
-        id_map::IdMap::new()
-    })
+        Err(error) => {
+            gathered.problems.push(Failure::new(format!(
+                "cannot read '{path}': {error}; it is kept as {path}.damaged and begun anew"
+            )));
+            gathered.steps.extend(damage::keep_one(root, base, path)?);
+            Ok(id_map::IdMap::new())
+        }
+    }
 }
 
 fn differing(
     root: &Root,
     base: &BTreeMap<PathBuf, Option<Vec<u8>>>,
+    description: &SystemDescription,
     new: &State,
 ) -> Result<Vec<NewFile>, FileError> {
     let shadow_gid = new.group.get("shadow").map_or(0, |group| group.gid);
@@ -258,10 +291,16 @@ fn differing(
             GSHADOW => (new.gshadow.to_text(), secret),
             UID_MAP => (id_map::to_text(&new.uid_map), open),
             GID_MAP => (id_map::to_text(&new.gid_map), open),
+            SUB_MAP => (id_map::to_text(&new.sub_map), open),
+            SUBUID => (subordinate::to_text(&new.sub_uids), open),
+            SUBGID => (subordinate::to_text(&new.sub_gids), open),
             DECLARED_USERS => (name_list(&new.declared_users), open),
             _ => (name_list(&new.declared_groups), open),
         };
         let wanted = text::encode(&text);
+        if is_superfluous(root, path, description, new)? {
+            continue;
+        }
         let path = PathBuf::from(path);
         let same = base.get(&path).and_then(Option::as_ref) == Some(&wanted)
             && matches!(root.kind(&path)?, Kind::File(found) if root.same_rights(found, rights));
@@ -274,6 +313,23 @@ fn differing(
         }
     }
     Ok(files)
+}
+
+/// Whether a file is the description's own entry of `/etc`, or would be made with nothing in it.
+fn is_superfluous(
+    root: &Root,
+    path: &str,
+    description: &SystemDescription,
+    new: &State,
+) -> Result<bool, FileError> {
+    let is_empty = match path {
+        SUB_MAP => new.sub_map.is_empty(),
+        SUBUID => new.sub_uids.is_empty(),
+        SUBGID => new.sub_gids.is_empty(),
+        _ => return Ok(false),
+    };
+    Ok(is_described(description, path)
+        || is_empty && !matches!(root.kind(Path::new(path))?, Kind::File(_)))
 }
 
 /// As NixOS writes it: names between spaces, without a newline at the end.

@@ -26,6 +26,17 @@ pub(super) fn update_shadow(old: &State, description: &SystemDescription, new: &
             }
             record.password = password;
         }
+        let before = record.ageing.clone();
+        let expires = declared.map(|declared| declared.expires);
+        match expires {
+            Some(Some(day)) => record.set_expiry(Some(day.since_epoch())),
+            // Whoever may change users may have closed the account by hand.
+            Some(None) if !description.mutable_users => record.set_expiry(None),
+            _ => {}
+        }
+        if record.ageing != before && present.is_some() {
+            new.changes.push(format!("change expiry of '{name}'"));
+        }
         new.state.shadow.records.push(record);
     }
 }

@@ -23,7 +23,23 @@ impl Shadow {
             ageing: NO_AGEING.to_owned(),
         }
     }
+
+    /// Sets the first day on which the account is closed, as days since 1970, or none.
+    pub(super) fn set_expiry(&mut self, day: Option<u32>) {
+        let day = day.map_or_else(String::new, |day| day.to_string());
+        let fields: Vec<&str> = self.ageing.split(':').collect();
+        let replaced =
+            fields.iter().enumerate().map(
+                |(index, field)| {
+                    if index == EXPIRY { day.as_str() } else { field }
+                },
+            );
+        self.ageing = replaced.collect::<Vec<_>>().join(":");
+    }
 }
+
+/// Which of the ageing fields that is.
+const EXPIRY: usize = 5;
 
 impl Record for Shadow {
     fn parse(line: &str) -> Option<Self> {
@@ -49,7 +65,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::Shadow;
-    use crate::accounts::database::Database;
+    use crate::accounts::database::{Database, Record as _};
+
+    #[test]
+    fn an_expiry_is_the_eighth_field() {
+        let mut shadow = Shadow::new("a", "!");
+        shadow.set_expiry(Some(22_279));
+        assert_eq!(shadow.line(), "a:!:1:::::22279:");
+        shadow.set_expiry(None);
+        assert_eq!(shadow.line(), "a:!:1::::::");
+    }
 
     proptest! {
         #[test]

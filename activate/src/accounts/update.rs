@@ -16,6 +16,7 @@ use super::id_map::IdMap;
 use super::passwd::Passwd;
 use super::passwords::{update_gshadow, update_shadow};
 use super::shadow::Shadow;
+use super::subordinate::{self, Lines};
 use super::users::update_users;
 
 /// The database as text and maps.
@@ -27,6 +28,9 @@ pub(super) struct State {
     pub(super) gshadow: Database<Gshadow>,
     pub(super) uid_map: IdMap,
     pub(super) gid_map: IdMap,
+    pub(super) sub_uids: Lines,
+    pub(super) sub_gids: Lines,
+    pub(super) sub_map: IdMap,
     pub(super) declared_users: BTreeSet<String>,
     pub(super) declared_groups: BTreeSet<String>,
 }
@@ -47,6 +51,8 @@ pub(super) fn update(old: &State, description: &SystemDescription) -> Updated {
     update_users(old, description, &mut new);
     update_shadow(old, description, &mut new);
     update_gshadow(old, description, &mut new);
+    let subordinate = (&old.sub_uids, &old.sub_gids, &old.sub_map);
+    subordinate::update(subordinate, description, &mut new);
     if description.mutable_users {
         new.state.passwd.foreign.clone_from(&old.passwd.foreign);
         new.state.group.foreign.clone_from(&old.group.foreign);

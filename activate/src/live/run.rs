@@ -69,7 +69,7 @@ pub fn run_live(
         failures.extend(begin(root, toplevel).err());
         take(&changes.first, machine, &mut reboot, &mut failures);
     }
-    let plan = plan(root, toplevel, &after, kernel)?;
+    let plan = plan(root, toplevel, &after, kernel);
     if mode == Mode::Apply {
         failures.extend(plan.apply(root, kernel));
         failures.extend(
