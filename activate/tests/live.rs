@@ -258,7 +258,7 @@ struct Noting {
 }
 
 impl Noting {
-    fn note(&mut self, text: String) -> Result<(), Failure> {
+    fn note<E>(&mut self, text: String) -> Result<(), E> {
         self.done.push(text);
         Ok(())
     }
@@ -274,8 +274,7 @@ impl cairn_activate::live::Machine for Noting {
     }
 
     fn swap_off(&mut self, swap: &SwapDevice) -> Result<(), Busy> {
-        self.done.push(format!("swap off {}", swap.device));
-        Ok(())
+        self.note(format!("swap off {}", swap.device))
     }
 
     fn load_module(&mut self, name: &str) -> Result<(), Failure> {
@@ -283,8 +282,7 @@ impl cairn_activate::live::Machine for Noting {
     }
 
     fn remount(&mut self, remount: &Remount) -> Result<(), Busy> {
-        self.done.push(remount.to_string());
-        Ok(())
+        self.note(remount.to_string())
     }
 
     fn unmount(&mut self, point: &MountPoint) -> Result<(), Busy> {
@@ -294,8 +292,7 @@ impl cairn_activate::live::Machine for Noting {
                 point.as_str()
             )));
         }
-        self.done.push(format!("unmount {}", point.as_str()));
-        Ok(())
+        self.note(format!("unmount {}", point.as_str()))
     }
 
     fn set_sysctl(&mut self, key: &str, value: &str) -> Result<(), Failure> {
