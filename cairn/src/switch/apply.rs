@@ -22,6 +22,7 @@ use super::commit::{commit, next_state};
 use super::live::{LiveError, go_live};
 use super::machine::{Machine, Showing};
 use super::menu::{MenuPlan, PROFILE, read_bootspec};
+use super::preview;
 use super::tale::Tale;
 use super::target::Target;
 
@@ -150,6 +151,11 @@ impl Change<'_> {
     /// Makes `new` the running system, or the old one again.
     fn change_live(&mut self, new: &Path) -> Result<(), LiveError> {
         let old = self.machine.running();
+        match preview::services(self.machine, new) {
+            Ok(lines) => lines.iter().for_each(|line| self.tale.say(line)),
+            // The supervisor says the same in a moment, or the change fails.
+            Err(error) => log::debug!("what becomes of services is not known: {error:#}"),
+        }
         let Err(error) = go_live(new, self.tale) else {
             return Ok(());
         };

@@ -83,8 +83,11 @@ fn boot_files(machine: &Machine, target: &Target) -> Result<Vec<String>> {
     Ok(lines)
 }
 
-/// What the supervisor would do to services; what runs without one has none.
-fn services(machine: &Machine, live: &Path) -> Result<Vec<String>> {
+/// What the supervisor would do to services, a line each.
+///
+/// # Errors
+/// The supervisor cannot be asked, or a description cannot be read.
+pub fn services(machine: &Machine, live: &Path) -> Result<Vec<String>> {
     let running = match ask(&Request::Status) {
         Ok(Response::Status { services, .. }) => services,
         Ok(_) => return Err(ControlError::OtherAnswer.into()),

@@ -83,7 +83,7 @@ impl Wish {
             Source::Configuration(configuration) => build(configuration, store)?,
             Source::Existing(which) => Target::existing(store, *which)?,
         };
-        verify(&store, &target)?;
+        verify(store, &target)?;
         match &self.specialisation {
             Some(name) => target.specialised(store, name),
             None => Ok(target),
