@@ -160,6 +160,9 @@ impl Change<'_> {
             return Ok(());
         };
         self.tale.say(&format!("cairn: {error}"));
+        if matches!(error, LiveError::NotBegun(_)) {
+            return Err(error);
+        }
         match old.filter(|old| old != new) {
             None => self
                 .tale

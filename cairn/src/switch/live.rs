@@ -24,7 +24,10 @@ const SUCCESSION: Duration = Duration::from_secs(30);
 /// Why a running system is not what it was to become.
 #[derive(Debug, thiserror::Error)]
 pub enum LiveError {
-    /// Services could not be stopped, or the supervisor did not take the generation over.
+    /// Nothing has been changed: the supervisor does not stop what has to be stopped.
+    #[error("cannot change the running services: {0}")]
+    NotBegun(ControlError),
+    /// The supervisor did not take the generation over.
     #[error("cannot change the running services: {0}")]
     Control(#[from] ControlError),
     /// Activation could not be run.
@@ -56,7 +59,7 @@ impl LiveError {
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         match self {
-            Self::Control(_) | Self::Services(_) => 4,
+            Self::NotBegun(_) | Self::Control(_) | Self::Services(_) => 4,
             Self::Run { .. } | Self::Activation(_) => 2,
         }
     }
@@ -68,10 +71,14 @@ impl LiveError {
 /// See [`LiveError`]; the system is then something in between.
 pub fn go_live(toplevel: &Path, tale: &mut Tale) -> Result<(), LiveError> {
     let toplevel_text = toplevel.display().to_string();
-    let failed_before = failing(&ask(&Request::Status)?);
-    done(&ask(&Request::PrepareSwitch {
+    let prepare = Request::PrepareSwitch {
         toplevel: toplevel_text.clone(),
-    })?)?;
+    };
+    let before = ask(&Request::Status).map_err(LiveError::NotBegun)?;
+    let failed_before = failing(&before);
+    ask(&prepare)
+        .and_then(|answer| done(&answer))
+        .map_err(LiveError::NotBegun)?;
     activate(toplevel, tale)?;
     done(&ask(&Request::Switch {
         toplevel: toplevel_text,
