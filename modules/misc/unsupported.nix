@@ -10,7 +10,6 @@ let
     boot.initrd.systemd.enable = "the initrd has an init of its own, which needs no systemd";
     boot.isContainer = "machines alone are built";
     boot.loader.grub.enableCryptodisk = "GRUB reads no encrypted disk yet";
-    boot.loader.grub.memtest86.enable = null;
     boot.loader.grub.zfsSupport = null;
     boot.plymouth.enable = "there is no splash screen";
     boot.swraid.enable = "software RAID is not supported yet";
