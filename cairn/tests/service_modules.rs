@@ -343,7 +343,7 @@ fn a_portable_service_has_files_and_services_of_its_own() {
           services.worker = { process.argv = [ "/bin/worker" ]; requires = [ "web" ]; };
         };"#,
     );
-    let services = evaluation.value("map (s: removeAttrs s [ \"description\" ]) (builtins.filter (s: builtins.substring 0 3 s.name == \"web\") config.system.description.services)");
+    let services = evaluation.value("map (s: removeAttrs s [ \"description\" \"restartTrigger\" ]) (builtins.filter (s: builtins.substring 0 3 s.name == \"web\") config.system.description.services)");
     expect![[r#"
         [
           {
@@ -384,6 +384,53 @@ fn a_portable_service_has_files_and_services_of_its_own() {
     let there =
         evaluation.value("config.environment.etc ? \"system-services/web/conf.d/web.conf\"");
     assert_eq!(there, true);
+}
+
+/// What a switch goes by: `onChange`, and whether a digest is there and another one.
+#[test]
+fn switches_are_told_what_to_do() {
+    let services = |content: &str| {
+        let text = format!(
+            r#"systemd.services.plain.script = "x";
+            systemd.services.late = {{ script = "x"; stopIfChanged = false; }};
+            systemd.services.kept = {{ script = "x"; restartIfChanged = false; stopIfChanged = false; }};
+            systemd.services.read = {{ script = "x"; reload = "y"; reloadIfChanged = true; reloadTriggers = [ {content:?} ]; }};
+            systemd.services.told = {{ script = "x"; restartTriggers = [ pkgs.coreutils {content:?} [ 1 true ] ]; }};
+            system.services.files = {{ process.argv = [ "/bin/x" ]; configData.a.text = {content:?}; }};
+            system.services.hup = {{ process.argv = [ "/bin/x" ]; reload.signal = "SIGHUP"; configData.a.text = {content:?}; }};"#
+        );
+        let names = r#"[ "plain" "late" "kept" "read" "told" "files" "hup" "getty@ttyS0" ]"#;
+        machine(&text).value(&format!(
+            "builtins.listToAttrs (map (s: {{ inherit (s) name; value = s; }}) (builtins.filter \
+             (s: builtins.elem s.name {names}) config.system.description.services))"
+        ))
+    };
+    let (one, two) = (services("one"), services("two"));
+    let lines = one.as_object().unwrap().iter().map(|(name, service)| {
+        let trigger = |key: &str| match (service.get(key), two[name].get(key)) {
+            (None, None) => "none",
+            (one, two) if one == two => "same",
+            _ => "other",
+        };
+        format!(
+            "{name}: {}, restart {}, reload {}",
+            service
+                .get("onChange")
+                .map_or("default", |value| value.as_str().unwrap()),
+            trigger("restartTrigger"),
+            trigger("reloadTrigger"),
+        )
+    });
+    expect![[r"
+        files: default, restart other, reload none
+        getty@ttyS0: keep, restart none, reload none
+        hup: default, restart none, reload other
+        kept: keep, restart none, reload none
+        late: restart, restart none, reload none
+        plain: default, restart none, reload none
+        read: reload, restart none, reload other
+        told: default, restart other, reload none"]]
+    .assert_eq(&lines.collect::<Vec<_>>().join("\n"));
 }
 
 #[test]

@@ -286,6 +286,8 @@ in
     system.services.dhcpcd = mkIf enabled {
       description = "DHCP client";
       kind = "forking";
+      # Down, it takes the addresses away through which the switch may have been asked for.
+      stopIfChanged = false;
       process.argv = [
         "${pkgs.dhcpcd-base}/bin/dhcpcd"
         "--config"

@@ -341,6 +341,8 @@ in
       system.services.firewall = {
         description = "Rules for packets";
         kind = "oneshot";
+        # The rules are replaced at once: there is no moment without any.
+        reloadIfChanged = true;
         restart.policy = "on-failure";
         process.argv = [
           "${cfg.package}/bin/nft"

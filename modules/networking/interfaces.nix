@@ -209,6 +209,7 @@ let
   setUp = name: description: text: after: {
     inherit description after;
     kind = "oneshot";
+    stopIfChanged = false;
     restart.policy = "on-failure";
     restart.maxDelayMs = 5000;
     process.argv = [

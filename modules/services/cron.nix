@@ -114,6 +114,14 @@ in
           ]
         ];
         stop.killMode = "main";
+        # It goes by the times of files, which are all the same in the store.
+        restartTriggers = map (file: file.source) (
+          lib.attrValues (
+            lib.filterAttrs (
+              name: file: file.enable && (name == "crontab" || lib.hasPrefix "cron.d/" name)
+            ) config.environment.etc
+          )
+        );
       };
     })
   ];

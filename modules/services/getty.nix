@@ -149,6 +149,8 @@ in
           process.environment.TERM = type name;
           process.tty = "/dev/${name}";
           stop.timeoutMs = 2000;
+          # Whoever is logged in goes on.
+          restartIfChanged = false;
           # A console that the machine does not have needs no login.
           conditions = [
             {

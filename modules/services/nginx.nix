@@ -605,6 +605,7 @@ in
           '')
         ]
       ];
+      stopIfChanged = false;
       stop.signal = "SIGQUIT";
       stop.killMode = "mixed";
       directories = [

@@ -447,8 +447,10 @@ in
       after = [ "network.target" ];
       before = [ "multi-user.target" ];
       reload.signal = "SIGHUP";
-      # Sessions outlive a restart.
+      # Sessions outlive a restart, and nobody is locked out for as long as an activation takes.
       stop.killMode = "main";
+      stopIfChanged = false;
+      restartTriggers = [ text ];
     };
   };
 }

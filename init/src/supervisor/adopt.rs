@@ -237,7 +237,7 @@ impl Heir<'_> {
             let mut holding = hold(slot, service);
             let number = usize::try_from(slot).unwrap_or(usize::MAX);
             if let Some(Some(record)) = records.get(number) {
-                holding.adopted();
+                holding.adopted(self.state.tail(slot).context("cannot read the state")?);
                 let restored = take_over(&mut holding, estate, service, record)?;
                 machine.restore(id, restored);
             }

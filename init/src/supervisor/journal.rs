@@ -17,7 +17,7 @@ use crate::clock::Ms;
 const ROTATE_BYTES: u64 = 1 << 20;
 
 /// Longest line in bytes; a longer one is cut into several.
-const LINE_BYTES: usize = 8192;
+pub const LINE_BYTES: usize = 8192;
 
 /// Lines a second and service that go to the kernel log while the disk takes none.
 const FALLBACK_LINES: u32 = 10;
@@ -86,6 +86,17 @@ impl Journal {
         if !out.is_empty() {
             self.append(&out, now);
         }
+    }
+
+    /// What has come of a line that has not ended yet: less than [`LINE_BYTES`].
+    pub fn unfinished(&self) -> &[u8] {
+        &self.unfinished
+    }
+
+    /// Goes on with the line that a predecessor has begun.
+    pub fn resume(&mut self, unfinished: Vec<u8>) {
+        self.unfinished = unfinished;
+        self.unfinished.truncate(LINE_BYTES - 1);
     }
 
     /// The service has ended: a last line without a line feed is logged too.

@@ -68,6 +68,8 @@ pub struct Held {
     pub failure: Option<String>,
     /// Its log.
     pub journal: Journal,
+    /// How much of an unfinished line of it is noted.
+    pub tail: usize,
     cgroup: Option<Cgroup>,
     /// `cgroup.kill` may have been used on it: see [`Placement::Moves`].
     killed: bool,
@@ -140,6 +142,7 @@ impl Held {
             helpers: Vec::new(),
             failure: None,
             journal,
+            tail: 0,
             cgroup: None,
             killed: false,
         }
@@ -284,9 +287,12 @@ impl Held {
         }
     }
 
-    /// It is a predecessor's, of which nobody knows whether it was killed.
-    pub fn adopted(&mut self) {
+    /// It is a predecessor's, of which nobody knows whether it was killed; of its log, this line has
+    /// begun.
+    pub fn adopted(&mut self, line: Vec<u8>) {
         self.killed = true;
+        self.tail = line.len();
+        self.journal.resume(line);
     }
 
     /// What the child has reported by now.

@@ -264,6 +264,10 @@ impl Supervisor {
             return;
         };
         held.journal.finish(since_epoch(), now());
+        self.note_tail(id);
+        let Some(held) = self.held.get_mut(id) else {
+            return;
+        };
         let Some(main) = held.main.take() else { return };
         unwatch(&self.epoll, main.pidfd.as_fd());
         let place = Place::Process {
@@ -283,8 +287,27 @@ impl Supervisor {
         });
     }
 
-    /// Takes what a service has written.
+    /// Takes what a service has written. An unfinished line is noted for a successor.
     pub(super) fn read_pipe(&mut self, id: Id) {
+        self.drain_pipe(id);
+        self.note_tail(id);
+    }
+
+    fn note_tail(&mut self, id: Id) {
+        let Some(held) = self.held.get_mut(id) else {
+            return;
+        };
+        let tail = held.journal.unfinished();
+        if tail.is_empty() && held.tail == 0 {
+            return;
+        }
+        match self.state.write_tail(held.slot, tail) {
+            Ok(()) => held.tail = tail.len(),
+            Err(error) => log::error!("cannot note a line of service {id}: {error}"),
+        }
+    }
+
+    fn drain_pipe(&mut self, id: Id) {
         let Some(held) = self.held.get_mut(id) else {
             return;
         };

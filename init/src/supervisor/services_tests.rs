@@ -4,6 +4,7 @@ use cairn_system::{Command, Restart, ServiceName};
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
 
+use super::super::record::Record;
 use super::*;
 
 fn service(name: &str, kind: ServiceKind, restart: Restart) -> Service {
@@ -149,6 +150,69 @@ fn requests_during_a_shutdown_start_nothing() {
     );
 }
 
+#[test]
+fn what_a_switch_holds_is_down_until_it_is_made_or_given_up() {
+    let base = service("base", ServiceKind::Simple, Restart::Always);
+    let mut top = service("top", ServiceKind::Simple, Restart::Never);
+    top.requires = names(&["base"]);
+    let other = service("other", ServiceKind::Simple, Restart::Never);
+    check(
+        vec![base, top, other],
+        &[
+            (0, Event::Boot),
+            (1, Event::Executed(0)),
+            (2, Event::Executed(1)),
+            (3, Event::Executed(2)),
+            (4, Event::Hold(vec![0, 1])),
+            (5, Event::Exited(1, Exit::Signal(15))),
+            (6, Event::Exited(0, Exit::Status(1))),
+            (60_000, Event::Tick),
+            (60_001, Event::Resume),
+            (60_002, Event::Executed(0)),
+        ],
+        &expect![[r"
+            0 Boot: [Spawn(0, Main), Spawn(2, Main)]
+            1 Executed(0): [Spawn(1, Main)]
+            2 Executed(1): []
+            3 Executed(2): [BootDone(0)]
+            4 Hold([0, 1]): [Terminate(1)]
+            5 Exited(1, Signal(15)): [Kill(1), Terminate(0)]
+            6 Exited(0, Status(1)): [Kill(0)]
+            60000 Tick: []
+            60001 Resume: [Spawn(0, Main)]
+            60002 Executed(0): [Spawn(1, Main)]"]],
+    );
+}
+
+#[test]
+fn what_is_due_is_done_once() {
+    let mut services: Vec<Service> = ["start", "restart", "reload", "early"]
+        .map(|name| service(name, ServiceKind::Simple, Restart::Never))
+        .into();
+    for service in &mut services {
+        service.reload = Some(Reload::Signal(cairn_system::Signal::TERM));
+    }
+    let due = [Due::Start, Due::Restart, Due::Reload, Due::Reload];
+    let mut machine = Services::new(services);
+    for (id, due) in due.into_iter().enumerate() {
+        let mut unit = Unit {
+            due: Some(due),
+            ..Unit::default()
+        };
+        if due != Due::Start {
+            unit.goal = Goal::Up;
+            unit.running = true;
+            unit.phase = if id == 3 { Phase::Starting } else { Phase::Up };
+        }
+        machine.restore(id, Restored::of(&unit));
+    }
+    machine.resume(true, 0);
+    let steps = [Event::Switched, Event::Switched].map(|event| machine.step(event, 1));
+    expect!["[[Signal(2, 15), Terminate(1), Terminate(3), Spawn(0, Main)], []]"]
+        .assert_eq(&format!("{steps:?}"));
+    assert!(!machine.has_settled());
+}
+
 const COUNT: usize = 6;
 
 fn any_service(id: usize) -> impl Strategy<Value = Service> {
@@ -242,6 +306,8 @@ enum Move {
     HelperExit(usize, i32),
     Find(usize, bool),
     Wait(Ms),
+    /// Another generation's supervisor takes over in place, with this due.
+    Succeed(Vec<(usize, Due)>),
 }
 
 fn any_move() -> impl Strategy<Value = Move> {
@@ -255,7 +321,14 @@ fn any_move() -> impl Strategy<Value = Move> {
         2 => ((0..COUNT), any::<bool>()).prop_map(|(id, well)| Move::Find(id, well)),
         1 => (0..COUNT).prop_map(|id| Move::Request(Event::Reload(id))),
         3 => (0..3000_u64).prop_map(Move::Wait),
+        1 => prop::collection::vec(0..COUNT, 0..3).prop_map(|ids| Move::Request(Event::Hold(ids))),
+        1 => Just(Move::Request(Event::Resume)),
+        1 => prop::collection::vec((0..COUNT, any_due()), 0..4).prop_map(Move::Succeed),
     ]
+}
+
+fn any_due() -> impl Strategy<Value = Due> {
+    prop::sample::select(vec![Due::Start, Due::Restart, Due::Reload])
 }
 
 /// A command beside a main process.
@@ -345,6 +418,26 @@ impl World {
         Ok(())
     }
 
+    /// All that a successor knows is what the records hold.
+    fn succeed(&mut self, due: &[(usize, Due)]) -> Result<(), TestCaseError> {
+        if self.machine.is_shutting_down() {
+            return Ok(()); // the end of the supervisor is the machine's end then
+        }
+        let old = &self.machine;
+        let mut new = Services::new(old.descriptions.clone());
+        for (id, unit) in old.units.iter().enumerate() {
+            let helper = u32::from(self.helpers[id] != Helper::None);
+            let record = Record::new("s", 1, helper, unit);
+            let mut restored = Record::decode(&record.encode()).unwrap().restored;
+            let due = due.iter().find(|(other, _)| *other == id);
+            restored.due = due.map(|(_, due)| *due);
+            new.restore(id, restored);
+        }
+        new.resume(old.has_booted(), self.now);
+        self.machine = new;
+        self.feed(Event::Switched)
+    }
+
     fn go(&mut self, step: Move) -> Result<(), TestCaseError> {
         match step {
             Move::Request(event) => self.feed(event),
@@ -370,6 +463,7 @@ impl World {
                 })
             }
             Move::Exec(..) | Move::Find(..) => Ok(()),
+            Move::Succeed(due) => self.succeed(&due),
             Move::Wait(time) => {
                 self.now += time;
                 self.feed(Event::Tick)

@@ -3,8 +3,13 @@
 //! ```text
 //! 0..4096                     header
 //! 4096 + 256 n                record of the service with slot n  (`record`)
-//! 4096 + 256 * 8192 + 128 n   mark of timer n                    (`timers`)
+//! marks  + 128 n              mark of timer n                    (`timers`)
+//! tails  + 12288 n            what has come of a line of the log of the service with slot n:
+//!                             0..4 bytes of it   4.. the bytes
 //! ```
+//! where the marks begin behind the 8192nd record, and the tails a mebibyte later. Of all that, memory
+//! is used for what has been written.
+//!
 //! The header, in any version of this form, begins with
 //! ```text
 //! 0..8 "CAIRNSUP"   8..12 version (1)   12..16 length of toplevel   64..1088 toplevel
@@ -16,7 +21,7 @@
 //! `toplevel` is the generation whose supervisor has written the file. `plan` is the generation for
 //! which the records say what is due; without one it is for `toplevel`'s own supervisor.
 //!
-//! No part crosses a page, so that one `pwrite` of it is seen whole or not at all, whenever the
+//! No part but the last crosses a page, so that one `pwrite` of it is seen whole or not at all, whenever the
 //! supervisor is killed. A service's slot is its number with core, too.
 
 use std::fs::File;
@@ -26,6 +31,7 @@ use std::os::unix::fs::FileExt;
 
 use cairn_sys::process::memory_file;
 
+use super::journal::LINE_BYTES;
 use super::record::{self, Record};
 use crate::core::SLOTS;
 
@@ -40,6 +46,12 @@ const PLAN_AT: usize = TOPLEVEL_AT + PATH_BYTES;
 
 /// Bytes of a timer's mark.
 pub const MARK_BYTES: usize = 128;
+
+/// Bytes for all marks.
+const ALL_MARKS: usize = 1 << 20;
+
+/// Bytes between the tails of two services.
+const TAIL_BYTES: usize = 3 * PAGE;
 
 /// The file.
 #[derive(Debug)]
@@ -136,14 +148,15 @@ impl State {
     /// Writes the marks of all timers, in place of those that are there.
     ///
     /// # Errors
-    /// Memory is short.
+    /// Memory is short, or there are more timers than there is room for.
     pub fn write_marks(&self, marks: &[[u8; MARK_BYTES]]) -> io::Result<()> {
-        if marks.is_empty() && self.0.metadata()?.len() <= marks_at() {
-            return Ok(());
+        let old = self.marks()?.len();
+        if marks.len() * MARK_BYTES > ALL_MARKS {
+            return Err(io::Error::other("there are too many timers"));
         }
-        self.0.write_all_at(marks.as_flattened(), marks_at())?;
-        self.0
-            .set_len(marks_at() + marks.as_flattened().len() as u64)
+        let none = vec![[0; MARK_BYTES]; old.saturating_sub(marks.len())];
+        let all = [marks, &none].concat();
+        self.0.write_all_at(all.as_flattened(), marks_at())
     }
 
     /// Reads the marks of timers.
@@ -151,11 +164,42 @@ impl State {
     /// # Errors
     /// The file cannot be read.
     pub fn marks(&self) -> io::Result<Vec<[u8; MARK_BYTES]>> {
-        let length = self.0.metadata()?.len().saturating_sub(marks_at());
+        let length = self.0.metadata()?.len().min(tail_at(0));
+        let length = length.saturating_sub(marks_at());
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
         self.0.read_exact_at(&mut bytes, marks_at())?;
         let (marks, _) = bytes.as_chunks();
-        Ok(marks.to_vec())
+        let used = marks.iter().rposition(|mark| *mark != [0; MARK_BYTES]);
+        Ok(marks
+            .get(..used.map_or(0, |last| last + 1))
+            .unwrap_or_default()
+            .to_vec())
+    }
+
+    /// Writes what has come of a line of the log of the service with this slot.
+    ///
+    /// # Errors
+    /// Memory is short.
+    pub fn write_tail(&self, slot: u32, tail: &[u8]) -> io::Result<()> {
+        let tail = tail.get(..LINE_BYTES).unwrap_or(tail);
+        let length = u32::try_from(tail.len()).unwrap_or(0);
+        self.0
+            .write_all_at(&[&length.to_ne_bytes(), tail].concat(), tail_at(slot))
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn tail(&self, slot: u32) -> io::Result<Vec<u8>> {
+        let mut length = [0; 4];
+        if self.0.read_at(&mut length, tail_at(slot))? < length.len() {
+            return Ok(Vec::new()); // behind the end
+        }
+        let length = usize::try_from(u32::from_ne_bytes(length)).unwrap_or(0);
+        let mut tail = vec![0; length.min(LINE_BYTES)];
+        self.0.read_exact_at(&mut tail, tail_at(slot) + 4)?;
+        Ok(tail)
     }
 }
 
@@ -223,6 +267,10 @@ fn marks_at() -> u64 {
     (PAGE + SLOTS * record::BYTES) as u64
 }
 
+fn tail_at(slot: u32) -> u64 {
+    marks_at() + ALL_MARKS as u64 + u64::from(slot) * TAIL_BYTES as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,6 +298,12 @@ mod tests {
         state.write(last, &Record::fresh("last")).unwrap();
         assert_eq!(state.records().unwrap().len(), SLOTS);
         assert_eq!(state.marks().unwrap(), [[7; MARK_BYTES], [8; MARK_BYTES]]);
+        state.write_tail(2, b"one").unwrap();
+        state.write_tail(last, &[b'x'; 2 * LINE_BYTES]).unwrap();
+        state.write_tail(2, b"two ").unwrap();
+        assert_eq!(state.tail(2).unwrap(), b"two ");
+        assert_eq!(state.tail(3).unwrap(), b"");
+        assert_eq!(state.tail(last).unwrap(), [b'x'; LINE_BYTES]);
         state.write_marks(&[]).unwrap();
         state.clear(last).unwrap();
         assert_eq!(state.marks().unwrap(), [[0; MARK_BYTES]; 0]);
@@ -274,6 +328,7 @@ mod tests {
     fn parts_do_not_cross_pages() {
         assert_eq!(PAGE % record::BYTES, 0);
         assert_eq!(PAGE % MARK_BYTES, 0);
+        const { assert!(4 + LINE_BYTES <= TAIL_BYTES) };
         const { assert!(PLAN_AT + PATH_BYTES <= PAGE) };
     }
 

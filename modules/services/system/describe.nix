@@ -78,6 +78,37 @@ let
     // optionalAttrs process.expand { expand = true; }
     // optionalAttrs process.noNewPrivileges { noNewPrivileges = true; };
 
+  # A digest of values, or nothing of none. A file is its content, wherever it lies.
+  text =
+    value:
+    if builtins.isPath value then
+      "${value}"
+    else if builtins.isAttrs value && !(value ? outPath || value ? __toString) then
+      builtins.toJSON value
+    else
+      toString value;
+  digest =
+    values:
+    let
+      words = map text (lib.flatten values);
+    in
+    if words == [ ] then
+      null
+    else
+      builtins.hashString "sha256" (builtins.unsafeDiscardStringContext (lib.concatStringsSep " " words));
+
+  # What a switch to a generation in which the service is another does.
+  onChange =
+    service:
+    if service.reloadIfChanged then
+      "reload"
+    else if !service.restartIfChanged then
+      "keep"
+    else if !service.stopIfChanged then
+      "restart"
+    else
+      "stop-and-start";
+
   # What the supervisor takes for granted.
   defaults = {
     staysUp = true;
@@ -87,6 +118,7 @@ let
     stopTimeoutMs = 10000;
     stopSignal = "SIGTERM";
     killMode = "all";
+    onChange = "stop-and-start";
   };
 in
 name: service:
@@ -99,6 +131,9 @@ let
       { inherit (service.reload) signal; }
     else
       null;
+  files = lib.mapAttrsToList (_: file: file.source) (
+    filterAttrs (_: file: file.enable) service.configData
+  );
 in
 {
   inherit name;
@@ -116,6 +151,8 @@ in
     ;
   inherit (service.restart) successStatuses finalStatuses;
   inherit reload;
+  restartTrigger = digest (service.restartTriggers ++ lib.optionals (reload == null) files);
+  reloadTrigger = digest (service.reloadTriggers ++ lib.optionals (reload != null) files);
   requires = lib.unique service.requires;
   wants = lib.unique service.wants;
   after = lib.unique service.after;
@@ -140,4 +177,5 @@ in
   stopTimeoutMs = service.stop.timeoutMs;
   stopSignal = service.stop.signal;
   killMode = service.stop.killMode;
+  onChange = onChange service;
 }

@@ -340,6 +340,26 @@ in
       };
     };
 
+    restartTriggers = list types.unspecified ''
+      Values that the service depends on without naming them, such as a file below `/etc`. Another
+      value is a change of the service. Its own {option}`configData` counts, unless it can be reloaded.
+    '';
+    reloadTriggers = list types.unspecified ''
+      Values that the service reads again when it is reloaded: another value reloads it, or where it
+      cannot be, restarts it. The {option}`configData` of a service that can be reloaded counts.
+    '';
+    restartIfChanged = flag true ''
+      Whether a switch to a generation in which it is another restarts it. If not, its processes go on
+      until somebody restarts it, and the switch says so.
+    '';
+    stopIfChanged = flag true ''
+      Whether such a restart is a stop before the new generation is activated, and a start after.
+      Otherwise both come after.
+    '';
+    reloadIfChanged = flag false ''
+      Whether it is reloaded in place of such a restart; its commands for that are the new generation's.
+    '';
+
     timers = mkOption {
       type = types.attrsOf types.raw;
       default = { };

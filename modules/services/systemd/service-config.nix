@@ -502,7 +502,6 @@ let
       FileDescriptorStoreMax = "services keep no descriptors here";
       SurviveFinalKillSignal = "nothing survives a shutdown";
       BusName = "the service is up when its process is";
-      X-RestartIfChanged = "nothing changes while the system runs";
     };
 
   # Keys without which a service would not work, with a way out.
@@ -530,6 +529,7 @@ let
     Requires = "it belongs into the unit: requires";
     Wants = "it belongs into the unit: wants";
     WantedBy = "it belongs into the unit: wantedBy";
+    X-RestartIfChanged = "it belongs into the unit: restartIfChanged";
     StartLimitIntervalSec = "it belongs into the unit: startLimitIntervalSec";
     StartLimitInterval = "it belongs into the unit: startLimitIntervalSec";
     StartLimitBurst = "it belongs into the unit: startLimitBurst";

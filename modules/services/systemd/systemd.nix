@@ -88,16 +88,19 @@ let
     restartTriggers = mkOption {
       type = types.listOf types.unspecified;
       default = [ ];
-      description = "Values whose change restarts the service; they are part of nothing else.";
+      description = "Values whose change is a change of the service; they are part of nothing else.";
     };
     reloadTriggers = mkOption {
       type = types.listOf types.unspecified;
       default = [ ];
-      description = "Values whose change reloads the service; they are part of nothing else.";
+      description = ''
+        Values whose change reloads the service, or where it cannot be reloaded, restarts it; they are
+        part of nothing else.
+      '';
     };
-    stopIfChanged = flag true "Without effect yet.";
-    restartIfChanged = flag true "Without effect yet.";
-    reloadIfChanged = flag false "Without effect yet.";
+    stopIfChanged = flag true "Whether a switch that changes it stops it before the new generation is activated, and starts it after; otherwise it is restarted after.";
+    restartIfChanged = flag true "Whether a switch that changes it restarts it.";
+    reloadIfChanged = flag false "Whether a switch that changes it reloads it, and does not restart it.";
     overrideStrategy = mkOption {
       type = types.str;
       default = "asDropinIfExists";

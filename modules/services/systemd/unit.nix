@@ -39,6 +39,11 @@ let
     OnSuccess = "onSuccess";
     Conflicts = "conflicts";
     Description = "description";
+    X-ReloadIfChanged = "reloadIfChanged";
+    X-RestartIfChanged = "restartIfChanged";
+    X-StopIfChanged = "stopIfChanged";
+    X-Restart-Triggers = "restartTriggers";
+    X-Reload-Triggers = "reloadTriggers";
   };
   unitIgnored = [
     "DefaultDependencies"
@@ -56,8 +61,6 @@ let
     "X-StopOnRemoval"
     "X-StopOnReconfiguration"
     "X-OnlyManualStart"
-    "X-ReloadIfChanged"
-    "X-RestartIfChanged"
   ]
   # They hold on every machine that this runs on, or are about programs that are not there.
   ++ [
@@ -281,7 +284,10 @@ rec {
             key: kind: map (condition kind) (values.list (unit.unitConfig.${key} or null))
           ) conditions
         );
-        inherit (unit) startAt;
+        inherit (unit) startAt restartTriggers reloadTriggers;
+        restartIfChanged = lib.mkIf (!unit.restartIfChanged) false;
+        stopIfChanged = lib.mkIf (!unit.stopIfChanged) false;
+        reloadIfChanged = lib.mkIf unit.reloadIfChanged true;
       }
     ]
     ++ fromKeys;
