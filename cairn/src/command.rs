@@ -12,6 +12,7 @@ use cairn::evaluate::Request;
 use cairn::evaluate::request::{
     Argument, Calls, Depth, Format, Goal, Input, Language, Report, StoreChoice, Writes,
 };
+use cairn::generations::{Collection, Selection};
 use cairn::switch::{Action, Existing, Source, Target, Wish};
 use cairn_bootloader::EntryId;
 use cairn_store::Limits;
@@ -99,6 +100,27 @@ pub enum Verb {
     DryRun(Switch),
     /// Go back to the generation before the current one: `cairn switch --rollback`
     Rollback,
+    /// Show the generations of this machine: what they are, and what they are to it
+    ///
+    /// booted: the machine was started with it. current: it runs. default: it boots if nobody says
+    /// otherwise. good: it has booted and was well; last good: it boots when another one fails. on
+    /// trial: it has so many boots left to prove itself. failed: it did not come up, and why.
+    Generations(Generations),
+    /// Remove generations, so that the next garbage collection takes what they alone need
+    ///
+    /// The one that booted, the one that runs, the one that boots by default, the one on trial and
+    /// the last known good one always stay. The boot menu is written without the others before any
+    /// of them is removed.
+    DeleteGenerations(DeleteGenerations),
+    /// Remove everything from the store that nobody needs
+    ///
+    /// Needed is what roots lead to: generations, links that cairn build makes, what runs and what is
+    /// being built, and all that these refer to.
+    #[command(alias = "nix-collect-garbage")]
+    Gc(Gc),
+    /// Show the version of the running system, as NixOS does
+    #[command(hide = true)]
+    NixosVersion(NixosVersion),
     /// Go on with a change as a process of its own; `cairn switch` calls it
     #[command(hide = true)]
     ApplySwitch(ApplySwitch),
@@ -625,6 +647,112 @@ impl Switch {
     }
 }
 
+/// `cairn generations`.
+#[derive(Debug, Args)]
+pub struct Generations {
+    /// The machine whose file systems are at DIR
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+    /// Show the kernels' parameters, too
+    #[arg(long, short)]
+    pub verbose: bool,
+    /// Show all as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `cairn delete-generations`.
+#[derive(Debug, Args)]
+pub struct DeleteGenerations {
+    /// old (all but the wanted one), +5 (all that are older than the newest five), 30d (all that were
+    /// no longer wanted 30 days ago), or numbers
+    #[arg(required = true, value_name = "WHICH")]
+    pub which: Vec<String>,
+    /// The machine whose file systems are at DIR
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+    /// Show what would be done, and do nothing of it
+    #[arg(long, short = 'n')]
+    pub dry_run: bool,
+    /// Show what was done as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `cairn gc`.
+#[derive(Debug, Args)]
+pub struct Gc {
+    /// Remove old generations first, as cairn delete-generations old
+    #[arg(long, short = 'd')]
+    pub delete_old: bool,
+    /// Remove generations first that were no longer wanted so many days ago
+    #[arg(
+        long,
+        visible_alias = "delete-older-than",
+        value_name = "30d",
+        value_parser = Selection::age,
+        conflicts_with = "delete_old"
+    )]
+    pub older_than: Option<Selection>,
+    /// Stop when so many bytes are free that were not before; 500M and 10G are understood
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub max_freed: Option<u64>,
+    /// Root of the store, whose objects lie in DIR/nix/store [default: that of the running system, or
+    /// cairn in the user's data directory]
+    #[arg(long, value_name = "DIR")]
+    pub store: Option<PathBuf>,
+    /// Show what would be removed, and remove nothing
+    #[arg(long, short = 'n')]
+    pub dry_run: bool,
+    /// Show what was removed as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Gc {
+    /// What the command line asks for.
+    ///
+    /// # Errors
+    /// The user's folders are not known.
+    pub fn collection(&self) -> anyhow::Result<Collection> {
+        let old = self.delete_old.then_some(Selection::Old);
+        Ok(Collection {
+            root: Place::new(self.store.as_deref(), None)?.store,
+            generations: old.or_else(|| self.older_than.clone()),
+            limit: self.max_freed,
+        })
+    }
+}
+
+/// `nixos-version`.
+#[derive(Debug, Args)]
+pub struct NixosVersion {
+    /// Show it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `500M`: a number of bytes, or of 1024, 1024², 1024³ or 1024⁴.
+fn bytes(text: &str) -> Result<u64, String> {
+    let (digits, unit) = match text.find(|one: char| !one.is_ascii_digit()) {
+        Some(at) => text.split_at(at),
+        None => (text, ""),
+    };
+    let shift = match unit.to_ascii_uppercase().as_str() {
+        "" => Some(0),
+        "K" => Some(10),
+        "M" => Some(20),
+        "G" => Some(30),
+        "T" => Some(40),
+        _ => None,
+    };
+    let number: Option<u64> = digits.parse().ok();
+    shift
+        .zip(number)
+        .and_then(|(shift, number)| number.checked_mul(1 << shift))
+        .ok_or_else(|| format!("'{text}' is no number of bytes; say 500M or 10G"))
+}
+
 /// `cairn apply-switch`.
 #[derive(Debug, Args)]
 pub struct ApplySwitch {
@@ -725,6 +853,15 @@ mod tests {
             panic!("{command:?}");
         };
         assert_eq!(eval.request(), request);
+    }
+
+    #[test]
+    fn numbers_of_bytes_have_units() {
+        assert_eq!(bytes("1000"), Ok(1000));
+        assert_eq!(bytes("10g"), Ok(10 << 30));
+        for text in ["", "M", "1X", "-1", "1.5G", "99999999999T"] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
     }
 
     #[test]

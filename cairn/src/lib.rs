@@ -13,6 +13,7 @@
 //! | [`diff`] | what changes between two systems |
 //! | [`vm`] | a toplevel in QEMU, with the host's store and no image |
 //! | [`evaluate`] | expressions to values and derivations: `cairn eval`, `nix-instantiate`, `cairn repl` |
+//! | [`generations`] | `cairn generations`, `delete-generations`, `gc` |
 //! | [`options`] | the option reference: `cairn options`, man page, web page |
 //! | [`mod@format`] | files of the Nix language in the common layout: `cairn fmt` |
 //! | [`fhs`] | a program that finds packages below `/usr` |
@@ -28,6 +29,7 @@ pub mod diff;
 pub mod evaluate;
 pub mod fhs;
 pub mod format;
+pub mod generations;
 mod grub;
 pub mod image;
 pub mod lock_file;

@@ -18,6 +18,7 @@ use cairn::configuration::{EvaluationFailed, Found, Wanted};
 use cairn::diff::{self, Side};
 use cairn::evaluate;
 use cairn::format::{self, Mode};
+use cairn::generations::{self, Listing, Selection, version};
 use cairn::options::{self, Answer, Reference};
 use cairn::service_control::{self, Format};
 use cairn::switch::rebuild::{self, RebuildError};
@@ -28,12 +29,18 @@ use cairn_system::control::Request;
 use clap::{CommandFactory, Parser};
 
 use command::{
-    Build, Command, Diff, Fhs, Fmt, Image, ImageFormat, Log, ManPages, Options, Reboot, Status,
-    Switch, Verb, Vm,
+    Build, Command, DeleteGenerations, Diff, Fhs, Fmt, Gc, Generations, Image, ImageFormat, Log,
+    ManPages, Options, Reboot, Status, Switch, Verb, Vm,
 };
 
 /// Names of this program that are a verb of it.
-const LINKS: [&str; 3] = ["halt", "poweroff", "reboot"];
+const LINKS: [&str; 5] = [
+    "halt",
+    "nix-collect-garbage",
+    "nixos-version",
+    "poweroff",
+    "reboot",
+];
 
 /// Called so, this program takes that tool's options.
 const NIX_INSTANTIATE: &str = "nix-instantiate";
@@ -135,6 +142,17 @@ fn run(verb: Verb) -> Result<ExitCode> {
             let stable = Duration::from_secs(arguments.stable_seconds.into());
             assessment::assess(Path::new("/"), stable)?;
         }
+        Verb::Generations(arguments) => generations(&arguments)?,
+        Verb::DeleteGenerations(arguments) => return delete_generations(&arguments),
+        Verb::Gc(arguments) => collect_garbage(&arguments)?,
+        Verb::NixosVersion(arguments) => {
+            let question = if arguments.json {
+                version::Question::Json
+            } else {
+                version::Question::Version
+            };
+            print(&version::answer(Path::new("/"), question)?)?;
+        }
         Verb::ApplySwitch(arguments) => {
             switch::detached::detach();
             return switch::apply::apply(Path::new("/"), arguments.action, &arguments.target());
@@ -148,6 +166,48 @@ fn reboot(arguments: Reboot) -> Result<()> {
         switch::boot_once(entry)?;
     }
     Ok(service_control::command(&Request::Reboot)?)
+}
+
+fn generations(arguments: &Generations) -> Result<()> {
+    let listing = Listing::read(&arguments.root)?;
+    if arguments.json {
+        return print(&(serde_json::to_string_pretty(&listing)? + "\n"));
+    }
+    cairn_sys::local_time::read_zone();
+    print(&generations::table(
+        &listing,
+        generations::local_date,
+        arguments.verbose,
+    ))
+}
+
+/// Fails if a generation stays that was named by its number.
+fn delete_generations(arguments: &DeleteGenerations) -> Result<ExitCode> {
+    let selection = Selection::parse(&arguments.which)?;
+    let deletion = generations::delete(&arguments.root, &selection, arguments.dry_run)?;
+    if arguments.json {
+        print(&(serde_json::to_string_pretty(&deletion)? + "\n"))?;
+    } else {
+        print(&deletion.tale(arguments.dry_run))?;
+    }
+    Ok(if selection.is_explicit() && !deletion.kept.is_empty() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn collect_garbage(arguments: &Gc) -> Result<()> {
+    let collection = arguments.collection()?;
+    let collected = if arguments.dry_run {
+        collection.plan()?
+    } else {
+        collection.run()?
+    };
+    if arguments.json {
+        return print(&(serde_json::to_string_pretty(&collected)? + "\n"));
+    }
+    print(&collected.tale())
 }
 
 fn dry_run(arguments: &Switch) -> Result<()> {

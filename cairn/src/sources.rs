@@ -21,7 +21,17 @@ const MODULES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/modules.rs
 
 /// Other names under which our programs do other things.
 const LINKS: [(&str, &[&str]); 2] = [
-    ("cairn", &["halt", "nixos-rebuild", "poweroff", "reboot"]),
+    (
+        "cairn",
+        &[
+            "halt",
+            "nix-collect-garbage",
+            "nixos-rebuild",
+            "nixos-version",
+            "poweroff",
+            "reboot",
+        ],
+    ),
     ("cairn-init", &["modprobe"]),
 ];
 

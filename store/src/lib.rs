@@ -28,7 +28,7 @@ mod info;
 mod job;
 mod lock;
 pub mod nar;
-mod profile;
+pub mod profile;
 mod program;
 mod publish;
 mod realise;

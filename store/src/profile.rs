@@ -7,6 +7,7 @@
 //! before the function returns: a power cut leaves the profile as it was before or after.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use cairn_store_path::{ParseStorePathError, StorePath};
@@ -170,16 +171,11 @@ impl Store {
     /// # Errors
     /// There is no such link.
     pub fn generation_time(&self, name: &str, number: u64) -> Result<i64, ProfileError> {
-        use std::os::unix::fs::MetadataExt as _;
-        let link = self
-            .profile_folder(name)?
-            .join(format!("{name}-{number}-link"));
-        let metadata = fs::symlink_metadata(&link).map_err(io_error("read", &link))?;
-        Ok(metadata.mtime())
+        generation_time(self.root(), name, number)
     }
 
     fn lock_profile(&self, name: &str) -> Result<Profile, ProfileError> {
-        let folder = self.profile_folder(name)?;
+        let folder = profile_folder(self.root(), name)?;
         let lock = PathLock::acquire(&folder.join(name))?;
         Ok(Profile {
             name: name.to_owned(),
@@ -193,17 +189,36 @@ impl Store {
     /// # Errors
     /// The links cannot be read, or lead elsewhere than to store objects.
     pub fn generations(&self, name: &str) -> Result<Vec<Generation>, ProfileError> {
-        generations(&self.profile_folder(name)?, name)
+        generations(self.root(), name)
     }
+}
 
-    fn profile_folder(&self, name: &str) -> Result<PathBuf, ProfileError> {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        if name.bytes().all(plain) && !name.starts_with('.') && !name.is_empty() {
-            Ok(self.state_dir().join("profiles"))
-        } else {
-            Err(ProfileError::Name(name.to_owned()))
-        }
+/// Where the links of the profile `name` are in the store at `root`.
+fn profile_folder(root: &Path, name: &str) -> Result<PathBuf, ProfileError> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if name.bytes().all(plain) && !name.starts_with('.') && !name.is_empty() {
+        Ok(root.join("nix/var/nix/profiles"))
+    } else {
+        Err(ProfileError::Name(name.to_owned()))
     }
+}
+
+/// The link of generation `number` of the profile `name` in the store at `root`, there or not.
+///
+/// # Errors
+/// No profile can have this name.
+pub fn generation_link(root: &Path, name: &str, number: u64) -> Result<PathBuf, ProfileError> {
+    Ok(profile_folder(root, name)?.join(format!("{name}-{number}-link")))
+}
+
+/// When that link was made, in seconds since 1970.
+///
+/// # Errors
+/// There is no such link.
+pub fn generation_time(root: &Path, name: &str, number: u64) -> Result<i64, ProfileError> {
+    let link = generation_link(root, name, number)?;
+    let metadata = fs::symlink_metadata(&link).map_err(io_error("read", &link))?;
+    Ok(metadata.mtime())
 }
 
 /// A profile that nobody else changes.
@@ -260,12 +275,17 @@ impl Profile {
     }
 }
 
-/// The generations whose links are in `folder`, lowest first.
-pub(crate) fn generations(folder: &Path, name: &str) -> Result<Vec<Generation>, ProfileError> {
+/// The generations of the profile `name` in the store at `root`, lowest first; none if there is no
+/// such profile. Who may not open the store can still read them.
+///
+/// # Errors
+/// The links cannot be read, or lead elsewhere than to store objects.
+pub fn generations(root: &Path, name: &str) -> Result<Vec<Generation>, ProfileError> {
+    let folder = profile_folder(root, name)?;
     let current = read_link(&folder.join(name))?;
     let mut generations = Vec::new();
-    for entry in fs::read_dir(folder).map_err(io_error("list", folder))? {
-        let file_name = entry.map_err(io_error("list", folder))?.file_name();
+    for entry in fs::read_dir(&folder).map_err(io_error("list", &folder))? {
+        let file_name = entry.map_err(io_error("list", &folder))?.file_name();
         let Some(number) = file_name.to_str().and_then(|text| number(name, text)) else {
             continue;
         };

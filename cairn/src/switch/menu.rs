@@ -194,8 +194,7 @@ impl Gathering<'_> {
             .iter()
             .map(|(name, other)| Ok((name.clone(), self.boot_files(other)?)))
             .collect::<Result<_>>()?;
-        let kernel = &bootspec.v1.kernel;
-        let release = kernel.rsplit("vmlinuz-").next().unwrap_or("?");
+        let release = kernel_release(&bootspec);
         let date = self.store.generation_time(PROFILE, number)?;
         Ok(Generation::new(
             number,
@@ -271,6 +270,16 @@ pub fn missing_files(
 /// Puts what was written where the boot loader reads it.
 fn written(folder: &Path) -> Result<()> {
     checkpoint(folder).with_context(|| format!("cannot write '{}' to the disk", folder.display()))
+}
+
+/// The release of a system's kernel; of a system that does not say it, as the file's name does.
+#[must_use]
+pub fn kernel_release(bootspec: &Bootspec) -> &str {
+    let by_name = || bootspec.v1.kernel.rsplit("vmlinuz-").next().unwrap_or("?");
+    match &bootspec.menu {
+        Some(menu) => &menu.kernel_release,
+        None => by_name(),
+    }
 }
 
 /// The `boot.json` of a toplevel.
