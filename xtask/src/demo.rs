@@ -1,4 +1,4 @@
-//! `demo` and `bench`: build our programs, then hand over to the one that does the work.
+//! `demo`, `bench` and `torture`: build our programs, then hand over to the one that does the work.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -30,6 +30,12 @@ pub fn demo(arguments: &[String]) -> anyhow::Result<()> {
 pub fn bench(arguments: &[String]) -> anyhow::Result<()> {
     apt::install_missing(Need::Bench)?;
     hand_over("bench", arguments)
+}
+
+/// Cuts the power of a machine, again and again.
+pub fn torture(arguments: &[String]) -> anyhow::Result<()> {
+    apt::install_missing(Need::Test)?;
+    hand_over("torture", arguments)
 }
 
 /// Builds all that an image and the programs here need, in release.

@@ -1,4 +1,4 @@
-//! The one task runner: demo, test, check, bench.
+//! The one task runner: demo, test, torture, check, bench.
 //!
 //! It installs what is missing from Debian, saying what and why, and runs cargo. It is built
 //! before all else on a fresh machine, so it depends on next to nothing.
@@ -27,6 +27,8 @@ usage: cargo xtask TASK
   demo [--check] [--uefi] …   build the demo's image and boot it in QEMU; with --check, drive the
                               login, run a few commands, power off, and print a timing table
   test                        check, all tests, and the tests that boot virtual machines
+  torture [--short] …         cut the power of a machine that changes its generation, at 1000 places,
+                              and boot 20 of the disks that this leaves
   check                       format, clippy, documentation, dependency table and policy
   bench [SECTION]…            measure: evaluator, import, image, boot; all by default
 ";
@@ -49,6 +51,7 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
     match (task.as_str(), rest) {
         ("demo", rest) => demo::demo(rest),
         ("bench", rest) => demo::bench(rest),
+        ("torture", rest) => demo::torture(rest),
         ("test", []) => test::test(),
         ("check", []) => check::check(),
         ("help" | "--help" | "-h", _) => {

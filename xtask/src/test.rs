@@ -45,6 +45,13 @@ pub fn test() -> anyhow::Result<()> {
             run(test)
         });
     }
+    if programs {
+        stages.run("power cuts", || {
+            let mut torture = Command::new(release_folder().join("torture"));
+            torture.arg("--short");
+            run(torture)
+        });
+    }
     stages.finish()
 }
 
