@@ -8,11 +8,17 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
+use serde::{Deserialize, Serialize};
 
 use super::cut::{Cut, Medium, Survivors};
 use super::disk::{Disk, ReadAt as _};
 use super::write_log::{SECTOR, WriteLog};
 use crate::Machine;
+
+/// The log's name.
+const LOG: &str = "writes.log";
+/// The name of the file beside it.
+const NOTES: &str = "recording.json";
 
 /// Bytes that are compared at once.
 const PIECE: u64 = 1 << 20;
@@ -28,13 +34,30 @@ pub struct Step {
     pub done: usize,
 }
 
+/// What is written beside the log, so that it can be judged again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Notes {
+    /// The image that the disk began as.
+    image: PathBuf,
+    steps: Vec<Noted>,
+}
+
+/// A command, and the log's length in bytes: when it began, when it was done, and when all of it was
+/// on the disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Noted {
+    name: String,
+    begin: u64,
+    done: u64,
+    end: u64,
+}
+
 /// Watches a machine whose first disk is recorded.
 #[derive(Debug)]
 pub struct Recorder<'a> {
     machine: &'a Machine,
     log: PathBuf,
-    /// Name, and the log's length at begin, when it was done, and when all was written.
-    steps: Vec<(String, [u64; 3])>,
+    steps: Vec<Noted>,
 }
 
 impl<'a> Recorder<'a> {
@@ -66,7 +89,13 @@ impl<'a> Recorder<'a> {
         self.machine.check(name, command)?;
         let done = self.length()?;
         let end = self.synced()?;
-        self.steps.push((name.to_owned(), [begin, done, end]));
+        let name = name.to_owned();
+        self.steps.push(Noted {
+            name,
+            begin,
+            done,
+            end,
+        });
         Ok(())
     }
 
@@ -88,10 +117,17 @@ impl<'a> Recorder<'a> {
     /// # Errors
     /// The log cannot be moved or read, or it is not what has happened to the disk.
     pub fn finish(self, image: &Path, folder: &Path) -> anyhow::Result<Recording> {
-        let log = folder.join("writes.log");
+        let log = folder.join(LOG);
         fs::rename(&self.log, &log)
             .with_context(|| format!("cannot move {} to {}", self.log.display(), log.display()))?;
-        let recording = Recording::open(image, &log, self.steps)?;
+        let notes = Notes {
+            image: image.to_owned(),
+            steps: self.steps,
+        };
+        let path = folder.join(NOTES);
+        fs::write(&path, serde_json::to_vec_pretty(&notes)?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        let recording = Recording::open(folder)?;
         let disk = self.machine.disk(0).context("the machine has no disk")?;
         let disk = File::open(disk).with_context(|| format!("cannot open {}", disk.display()))?;
         recording.ends_as(&disk)?;
@@ -113,22 +149,26 @@ pub struct Recording {
 }
 
 impl Recording {
-    fn open(image: &Path, log: &Path, steps: Vec<(String, [u64; 3])>) -> anyhow::Result<Self> {
+    /// Opens what [`Recorder::finish`] has left in `folder`.
+    ///
+    /// # Errors
+    /// It is not there, or cannot be read.
+    pub fn open(folder: &Path) -> anyhow::Result<Self> {
         let open = |path: &Path| {
             File::open(path).with_context(|| format!("cannot open {}", path.display()))
         };
-        let (image, content) = (open(image)?, open(log)?);
+        let (path, log) = (folder.join(NOTES), folder.join(LOG));
+        let notes: Notes = serde_json::from_reader(BufReader::new(open(&path)?))
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let (image, content) = (open(&notes.image)?, open(&log)?);
         let parsed = WriteLog::parse(&mut BufReader::new(&content))
             .with_context(|| log.display().to_string())?;
-        let step = |(name, lengths): (String, [u64; 3])| {
-            let [begin, done, end] = lengths.map(|length| parsed.entries_before(length));
-            Step {
-                name,
-                entries: begin..end,
-                done,
-            }
+        let step = |noted: Noted| Step {
+            name: noted.name,
+            entries: parsed.entries_before(noted.begin)..parsed.entries_before(noted.end),
+            done: parsed.entries_before(noted.done),
         };
-        let steps = steps.into_iter().map(step).collect();
+        let steps = notes.steps.into_iter().map(step).collect();
         Ok(Self {
             image,
             content,

@@ -15,7 +15,7 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-const MAGIC: u64 = 0x006a_7366_7767_6872;
+const MAGIC: u64 = 0x006a_7366_7773_6872;
 const VERSION: u64 = 1;
 
 const FLUSH: u64 = 1 << 0;
@@ -261,6 +261,19 @@ mod tests {
         assert_eq!(
             before.map(|length| parsed.entries_before(length)),
             [0, 0, 1, 2, 2, 5]
+        );
+    }
+
+    /// The first sector as QEMU 7.2 writes it, of a log with 527 entries.
+    #[test]
+    fn qemus_own_words() {
+        let mut log = vec![0; 512];
+        let words = b"rhswfsj\0\x01\0\0\0\0\0\0\0\x0f\x02\0\0\0\0\0\0\0\x02";
+        log[..words.len()].copy_from_slice(words);
+        let error = parse(&log).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "cannot read the log of writes: the log ends in its entry 0"
         );
     }
 

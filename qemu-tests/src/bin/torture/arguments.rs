@@ -3,13 +3,14 @@
 use anyhow::{Context as _, bail};
 
 pub const USAGE: &str = "\
-usage: torture [--short] [--cuts N] [--boots N] [--seed N] [--keep]
+usage: torture [--short] [--cuts N] [--boots N] [--seed N] [--keep] [--again]
 
   --short     one switch, 60 cuts, 2 boots
   --cuts N    how many power cuts are judged: 1000
   --boots N   how many of them are booted, half with BIOS and half with UEFI: 20
   --seed N    which ones: 1
   --keep      leave the recorded log and the copies of the disk in target/vm-tests/torture
+  --again     record nothing: judge what was kept; implies --keep
 ";
 
 /// How much is recorded.
@@ -29,6 +30,7 @@ pub struct Arguments {
     pub boots: usize,
     pub seed: u64,
     pub keep: bool,
+    pub again: bool,
 }
 
 impl Arguments {
@@ -46,6 +48,7 @@ impl Arguments {
             boots,
             seed: 1,
             keep: false,
+            again: false,
         };
         let mut words = words.iter();
         while let Some(word) = words.next() {
@@ -63,6 +66,7 @@ impl Arguments {
                 "--boots" => arguments.boots = usize::try_from(number()?)?,
                 "--seed" => arguments.seed = number()?,
                 "--keep" => arguments.keep = true,
+                "--again" => (arguments.again, arguments.keep) = (true, true),
                 "--help" | "-h" => return Ok(None),
                 _ => bail!("there is no option '{word}'\n\n{USAGE}"),
             }
@@ -89,6 +93,7 @@ mod tests {
             boots: 2,
             seed: 7,
             keep: false,
+            again: false,
         };
         assert_eq!(short, wanted);
         assert_eq!(parse("").unwrap().unwrap().cuts, 1000);

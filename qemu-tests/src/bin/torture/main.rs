@@ -17,8 +17,12 @@ use std::time::Instant;
 
 use anyhow::bail;
 use cairn_qemu_tests::artefacts;
+use cairn_qemu_tests::power_cut::recording::Recording;
 
 use arguments::Arguments;
+
+/// Below `target/vm-tests`.
+const FOLDER: &str = "torture";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -36,9 +40,16 @@ fn run(words: &[String]) -> anyhow::Result<()> {
         print!("{}", arguments::USAGE);
         return Ok(());
     };
-    let folder = artefacts::folder("torture")?;
     let begin = Instant::now();
-    let recording = scenario::record(arguments.length, &folder)?;
+    let (folder, recording) = if arguments.again {
+        let folder = artefacts::root()?.join(FOLDER);
+        let recording = Recording::open(&folder)?;
+        (folder, recording)
+    } else {
+        let folder = artefacts::folder(FOLDER)?;
+        let recording = scenario::record(arguments.length, &folder)?;
+        (folder, recording)
+    };
     eprintln!("recorded in {:.1} s", begin.elapsed().as_secs_f64());
     let begin = Instant::now();
     let outcome = ordeal::judge(&recording, &arguments, &folder)?;

@@ -85,10 +85,13 @@ pub fn judge(
     Ok(outcome)
 }
 
-/// A switch writes to the root file system, and to nothing else of the disk.
+/// The commands write to the root file system, and to nothing else of the disk. (Mounting the EFI
+/// system partition marks it as in use; that was before.)
 fn nothing_else_is_written(recording: &Recording) -> anyhow::Result<()> {
     let root = recording.root()?;
-    for entry in &recording.log.entries {
+    let steps = recording.steps.iter().map(|step| step.entries.clone());
+    let entries = steps.filter_map(|entries| recording.log.entries.get(entries));
+    for entry in entries.flatten() {
         let bytes = entry.sector * SECTOR..(entry.sector + entry.sectors) * SECTOR;
         if !bytes.is_empty() && (bytes.start < root.start || root.end < bytes.end) {
             bail!(

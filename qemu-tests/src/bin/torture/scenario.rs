@@ -37,7 +37,7 @@ const SWITCH: Act = Act {
           };
         }"#,
     ),
-    script: "cairn switch",
+    script: "cairn boot",
 };
 
 const MORE: [Act; 3] = [
