@@ -105,7 +105,8 @@ mod tests {
     fn samples_have_both_ends() {
         let state = State {
             boots: MenuEntry {
-                id: String::new(),
+                id: "1".parse().unwrap(),
+                on_trial: false,
                 kernel: String::new(),
                 initrd: None,
                 toplevel: String::new(),

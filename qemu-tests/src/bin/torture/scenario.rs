@@ -37,7 +37,7 @@ const SWITCH: Act = Act {
           };
         }"#,
     ),
-    script: "cairn boot",
+    script: "cairn switch",
 };
 
 const MORE: [Act; 3] = [

@@ -8,8 +8,10 @@ use cairn_bootloader::EntryId;
 /// An entry of the menu.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MenuEntry {
-    /// What GRUB calls it.
-    pub id: String,
+    /// Which generation it boots.
+    pub id: EntryId,
+    /// Whether it is counted as a try.
+    pub on_trial: bool,
     /// The kernel's path.
     pub kernel: String,
     /// The initrd's path.
@@ -19,43 +21,31 @@ pub struct MenuEntry {
 }
 
 impl MenuEntry {
-    /// Which generation it is, if its id says so.
-    #[must_use]
-    pub fn entry_id(&self) -> Option<EntryId> {
-        self.id.strip_prefix("generation-")?.parse().ok()
+    /// The command `linux` with these words.
+    fn of(words: &[String]) -> Option<Self> {
+        let parameter = |name: &str| words.iter().find_map(|word| word.strip_prefix(name));
+        let init = parameter("init=")?;
+        Some(Self {
+            id: parameter("cairn.generation=")?.parse().ok()?,
+            on_trial: parameter("cairn.trial=").is_some(),
+            kernel: words.get(1)?.clone(),
+            initrd: None,
+            toplevel: init.strip_suffix("/init").unwrap_or(init).to_owned(),
+        })
     }
 }
 
-/// The entries of a menu, in their order.
+/// The entries of a menu that boot a generation, in their order.
 #[must_use]
 pub fn parse(text: &str) -> Vec<MenuEntry> {
-    let mut entries = Vec::new();
-    let mut id = None;
+    let mut entries: Vec<MenuEntry> = Vec::new();
     for line in text.lines() {
         let words = words(line);
-        let mut words = words.iter().map(String::as_str);
-        match words.next() {
-            Some("menuentry") => {
-                id = words
-                    .skip_while(|word| *word != "--id")
-                    .nth(1)
-                    .map(str::to_owned);
-            }
-            Some("linux") => {
-                let kernel = words.next();
-                let init = words.find_map(|word| word.strip_prefix("init="));
-                if let (Some(id), Some(kernel), Some(init)) = (id.take(), kernel, init) {
-                    entries.push(MenuEntry {
-                        id,
-                        kernel: kernel.to_owned(),
-                        initrd: None,
-                        toplevel: init.strip_suffix("/init").unwrap_or(init).to_owned(),
-                    });
-                }
-            }
+        match words.first().map(String::as_str) {
+            Some("linux") => entries.extend(MenuEntry::of(&words)),
             Some("initrd") => {
                 if let Some(entry) = entries.last_mut() {
-                    entry.initrd = words.next().map(str::to_owned);
+                    entry.initrd = words.get(1).cloned();
                 }
             }
             _ => {}
@@ -64,7 +54,7 @@ pub fn parse(text: &str) -> Vec<MenuEntry> {
     entries
 }
 
-/// The value that a menu gives a variable.
+/// The value that a menu gives a variable first.
 #[must_use]
 pub fn variable(text: &str, name: &str) -> Option<String> {
     let assignment = format!("{name}=");
@@ -109,31 +99,50 @@ mod tests {
     fn a_menu_is_read() {
         let text = r"
 set cairn_good='12'
-set cairn_next=$cairn_good
-menuentry 'it'\''s \ new' --id 'generation-13-debug' {
-  linux '/boot/kernels/k-vmlinuz' 'init=/nix/store/t/init' 'quiet'
+if [ 1 ]; then
+  set cairn_good=$cairn_next
+fi
+menuentry 'it'\''s \ new' --id trial {
+  linux '/boot/kernels/k-vmlinuz' 'init=/nix/store/t/init' 'quiet' 'cairn.generation=13-debug' 'cairn.trial=13-debug'
   initrd '/boot/kernels/k-initrd'
 }
+menuentry 'old' --id generation-12 {
+  linux '/boot/kernels/o-vmlinuz' 'init=/nix/store/o/init' 'cairn.generation=12' $cairn_why
+}
 menuentry 'Memory test' {
-  linux16 /memtest
+  linux '/boot/memtest'
 }
 ";
         expect![[r#"
             [
                 MenuEntry {
-                    id: "generation-13-debug",
+                    id: EntryId {
+                        generation: 13,
+                        specialisation: Some(
+                            "debug",
+                        ),
+                    },
+                    on_trial: true,
                     kernel: "/boot/kernels/k-vmlinuz",
                     initrd: Some(
                         "/boot/kernels/k-initrd",
                     ),
                     toplevel: "/nix/store/t",
                 },
+                MenuEntry {
+                    id: EntryId {
+                        generation: 12,
+                        specialisation: None,
+                    },
+                    on_trial: false,
+                    kernel: "/boot/kernels/o-vmlinuz",
+                    initrd: None,
+                    toplevel: "/nix/store/o",
+                },
             ]
         "#]]
         .assert_debug_eq(&parse(text));
         assert_eq!(variable(text, "cairn_good").as_deref(), Some("12"));
         assert_eq!(variable(text, "cairn_next"), None);
-        let id = parse(text)[0].entry_id().unwrap();
-        assert_eq!(id.to_string(), "13-debug");
     }
 }

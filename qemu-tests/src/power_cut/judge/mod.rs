@@ -308,12 +308,9 @@ fn profile(
     };
     let wanted: BTreeSet<(u64, &str)> = menus
         .iter()
-        .filter_map(|entry| {
-            let id = entry.entry_id()?;
-            // Specialisations are parts of their generation.
-            let whole = id.specialisation().is_none();
-            whole.then_some((id.number(), entry.toplevel.as_str()))
-        })
+        // Specialisations are parts of their generation.
+        .filter(|entry| entry.id.specialisation().is_none())
+        .map(|entry| (entry.id.number(), entry.toplevel.as_str()))
         .collect();
     for (number, toplevel) in wanted {
         let name = format!("system-{number}-link");
