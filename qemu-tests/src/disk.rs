@@ -77,7 +77,10 @@ impl Bus {
 }
 
 /// Copies a file without its holes.
-pub(crate) fn copy_sparsely(from: &Path, to: &Path) -> anyhow::Result<()> {
+///
+/// # Errors
+/// It cannot be read, or the copy cannot be written.
+pub fn copy_sparsely(from: &Path, to: &Path) -> anyhow::Result<()> {
     let status = Command::new("cp")
         .args(["--sparse=always", "--reflink=auto", "--"])
         .args([from, to])

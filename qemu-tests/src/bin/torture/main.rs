@@ -59,7 +59,7 @@ fn run(words: &[String]) -> anyhow::Result<()> {
     let failed = boots::boot(&recording, &outcome, &arguments, &folder)?;
     eprintln!("booted in {:.1} s", begin.elapsed().as_secs_f64());
     if !arguments.keep {
-        for name in ["writes.log", "root.img", "disk.img"] {
+        for name in ["writes.log", "image.img", "root.img", "disk.img"] {
             let path = folder.join(name);
             if path.exists() {
                 std::fs::remove_file(path)?;

@@ -1,8 +1,10 @@
 //! What the machine does while its disk is recorded.
 
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use cairn_qemu_tests::disk::copy_sparsely;
 use cairn_qemu_tests::guest;
 use cairn_qemu_tests::power_cut::recording::{Recorder, Recording};
 use cairn_qemu_tests::{Boot, Bus, Disk, Machine, Writes};
@@ -66,7 +68,8 @@ const MORE: [Act; 3] = [
 
 /// Boots the machine of generations, has it do everything, and powers it off.
 pub fn record(length: Length, folder: &Path) -> anyhow::Result<Recording> {
-    let image = guest::built()?.image.clone();
+    let image = folder.join("image.img");
+    keep(&guest::built()?.image, &image)?;
     let machine = guest::blueprint("torture-machine", Boot::Bios)?
         .deadline(DEADLINE)
         .without_disks()
@@ -92,6 +95,15 @@ pub fn record(length: Length, folder: &Path) -> anyhow::Result<Recording> {
     machine.agent().run("cairn poweroff")?;
     machine.wait_for_power_off(POWER_OFF)?;
     recorder.finish(&image, folder)
+}
+
+/// Another name for the image: the cache may drop it while it is still needed.
+fn keep(built: &Path, image: &Path) -> anyhow::Result<()> {
+    if fs::hard_link(built, image).is_ok() {
+        return Ok(());
+    }
+    // The cache is on another file system, or one without hard links.
+    copy_sparsely(built, image)
 }
 
 fn run(machine: &Machine, script: &str) -> anyhow::Result<()> {
