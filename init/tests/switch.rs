@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use cairn_system::Standing;
@@ -164,6 +166,16 @@ fn processes_live_through_new_programs_of_supervisor_and_core() {
     let before = pids(&machine);
     let (core, supervisor) = (machine.core, machine.supervisor().unwrap());
     let program = |pid: u32| fs::read_link(format!("/proc/{pid}/exe")).unwrap();
+    // Signals that mean nothing come all the while: none of them may hit a program without a handler.
+    let is_over = Arc::new(AtomicBool::new(false));
+    let over = Arc::clone(&is_over);
+    let nuisance = std::thread::spawn(move || {
+        while !over.load(Ordering::Relaxed) {
+            for signal in [1, 3, 11, 14, 28] {
+                cairn_sys::signal::send(core, signal).unwrap();
+            }
+        }
+    });
     for number in 0..6 {
         let toplevel = machine.generation_with_program(&format!("g{number}"), &services);
         assert_eq!(machine.switch(&toplevel), [""; 0]);
@@ -177,6 +189,8 @@ fn processes_live_through_new_programs_of_supervisor_and_core() {
         );
         assert_eq!(pids(&machine), before);
     }
+    is_over.store(true, Ordering::Relaxed);
+    nuisance.join().unwrap();
     // The new core takes part in everything: it restarts the supervisor, it reaps, it hears of ends.
     machine.kill(machine.supervisor().unwrap(), 9);
     machine.wait_until("there is another supervisor", |machine| {

@@ -311,9 +311,6 @@ fn take_over(
         })?;
         held.pipe = Some(Pipe { reader, writer });
     }
-    if restored.phase != Phase::Stopped {
-        held.ensure_cgroup(service);
-    }
     restored.helper = adopt_helper(held, service, record.helper);
     let process = estate.processes.remove(&held.slot);
     match process.filter(|_| restored.running) {

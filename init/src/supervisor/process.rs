@@ -242,6 +242,7 @@ impl Held {
     /// Looks for the process that a forking service has left behind: the one that its file names,
     /// or the only one there is. It counts only if it is in the service's cgroup.
     pub fn find_main(&mut self, service: &Service) -> io::Result<Find> {
+        self.ensure_cgroup(service);
         let processes = match &self.cgroup {
             Some(cgroup) => cgroup.processes()?,
             None => Vec::new(),
@@ -268,7 +269,8 @@ impl Held {
         Ok(Find::Found)
     }
 
-    /// Opens its cgroup, made if need be. Without one the service runs all the same: then only its
+    /// Opens its cgroup, made if need be; what is taken over from a predecessor waits with that until
+    /// it is needed. Without one the service runs all the same: then only its
     /// main process can be stopped.
     pub fn ensure_cgroup(&mut self, service: &Service) {
         if self.cgroup.is_none() {
@@ -304,7 +306,8 @@ impl Held {
     }
 
     /// Asks its processes to end. One with a terminal hears of a hangup too: shells ignore SIGTERM.
-    pub fn terminate(&self, service: &Service) {
+    pub fn terminate(&mut self, service: &Service) {
+        self.ensure_cgroup(service);
         let stop = service.stop_signal.number();
         let signals: &[i32] = match service.process.tty {
             Some(_) => &[stop, SIGHUP, SIGCONT],
@@ -335,7 +338,10 @@ impl Held {
     pub fn kill(&mut self, service: &Service) {
         let group = match service.kill_mode {
             KillMode::Main => Ok(()),
-            KillMode::All | KillMode::Mixed => self.kill_cgroup(),
+            KillMode::All | KillMode::Mixed => {
+                self.ensure_cgroup(service);
+                self.kill_cgroup()
+            }
         };
         if let Err(error) = group.and(self.send_main(SIGKILL)) {
             log::error!("cannot kill '{}': {error}", service.name);
@@ -352,7 +358,8 @@ impl Held {
     }
 
     /// Kills the command that a predecessor has left beside the main process, if it is still there.
-    pub fn kill_lost_helper(&self, service: &Service, helper: u32) {
+    pub fn kill_lost_helper(&mut self, service: &Service, helper: u32) {
+        self.ensure_cgroup(service);
         let lost = match self.cgroup.as_ref().map(Cgroup::processes) {
             Some(Ok(processes)) => processes.contains(&helper),
             _ => false,
