@@ -17,10 +17,26 @@ pub(crate) fn choice(cast: &Cast<'_>) -> String {
         "{}{ONCE}\
          if [ -z \"$cairn_pick\" ]; then\n{}fi\n\
          if [ -n \"$cairn_pick\" ]; then\n  set default=picked\nfi\n\
-         if [ \"$default\" != {good_id} -a \"$timeout\" != -1 ]; then\n  \
-           set fallback={good_id}\nfi\n",
+         {}",
         state(&good, &good_id),
         ordinary(cast, &good),
+        fallback(cast, &good_id),
+    )
+}
+
+/// GRUB falls back to a place in the menu. The first one is that of the good generation, or of
+/// entries that the configuration puts before it.
+fn fallback(cast: &Cast<'_>, good_id: &str) -> String {
+    let become_good = match (&cast.trial, cast.before_good()) {
+        (Some(trial), Some(place)) => format!(
+            "  if [ \"$default\" = {} ]; then\n    set fallback={place}\n  fi\n",
+            trial.id.menu_id()
+        ),
+        _ => String::new(),
+    };
+    format!(
+        "if [ \"$default\" != {good_id} -a \"$timeout\" != -1 ]; then\n  \
+           set fallback=0\n{become_good}fi\n"
     )
 }
 
@@ -31,7 +47,7 @@ fn state(good: &str, good_id: &str) -> String {
          set cairn_trial=\nset cairn_tries=\nset cairn_once=\nset cairn_saved=\n\
          load_env cairn_good cairn_trial cairn_tries cairn_once cairn_saved\n\
          if [ -z \"$cairn_good\" ]; then\n  set cairn_good={good}\nfi\n\
-         set cairn_pick=\nset cairn_why=\nset default={good_id}\n"
+         set cairn_pick=\nset default={good_id}\n"
     )
 }
 

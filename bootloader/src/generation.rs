@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use cairn_system::Bootspec;
 
 use crate::entry_id::{EntryId, EntryIdError};
-use crate::trial::{DAMAGED, UNCOUNTED, trial_parameters};
+use crate::trial::{FALLBACK, trial_parameters};
 
 /// The longest command line that x86 Linux takes, with its final NUL (`COMMAND_LINE_SIZE`).
 const COMMAND_LINE_SIZE: usize = 2048;
@@ -141,11 +141,9 @@ impl Entry {
         // What the menu adds to it on trial, or as the one that is fallen back to.
         let trial = trial_parameters(&entry.id);
         let trial: Vec<_> = trial.iter().map(String::as_str).collect();
-        let length = [trial.as_slice(), &[DAMAGED], &[UNCOUNTED]]
-            .map(|added| entry.line_length(added))
-            .into_iter()
-            .max()
-            .unwrap_or_default();
+        let length = entry
+            .line_length(&trial)
+            .max(entry.line_length(&[FALLBACK]));
         if length >= COMMAND_LINE_SIZE {
             return Err(EntryError::TooLong {
                 label: entry.label,

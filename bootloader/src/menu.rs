@@ -142,7 +142,7 @@ impl<'a> Cast<'a> {
 
     /// The entries that are seen first.
     fn top(&self) -> String {
-        let good = self.top_entries(&self.good, "$cairn_why");
+        let good = self.top_entries(&self.good);
         let picked = self.picked();
         let Some(trial) = &self.trial else {
             return good + &picked;
@@ -151,7 +151,7 @@ impl<'a> Cast<'a> {
         let blessed = if same {
             good.clone()
         } else {
-            self.top_entries(trial, "") + &good
+            self.top_entries(trial) + &good
         };
         format!(
             "if [ \"$cairn_good\" = {} ]; then\n{}else\n{}{}fi\n{picked}",
@@ -162,9 +162,8 @@ impl<'a> Cast<'a> {
         )
     }
 
-    /// The generation of `part` and its specialisations; `last` is an argument of the entry that
-    /// `part` is.
-    fn top_entries(&self, part: &Part<'_>, last: &str) -> String {
+    /// The generation of `part` and its specialisations.
+    fn top_entries(&self, part: &Part<'_>) -> String {
         let Generation {
             number,
             entry,
@@ -173,7 +172,6 @@ impl<'a> Cast<'a> {
         } = part.generation;
         let name = &self.options.name;
         let line = |entry: &Entry, title: &str| {
-            let last = if *entry.id() == part.id { last } else { "" };
             let saving = self.saving(if *entry.id() == self.good.id {
                 None
             } else {
@@ -183,7 +181,7 @@ impl<'a> Cast<'a> {
                 title,
                 &entry.id().menu_id(),
                 &saving,
-                &loading(entry, &[], last),
+                &loading(entry, &[], ""),
             )
         };
         let title = format!("{name}, generation {number} ({})", entry.label());
@@ -208,7 +206,17 @@ impl<'a> Cast<'a> {
         format!("  set cairn_saved={value}\n  save_env cairn_saved\n")
     }
 
-    /// A submenu with the one entry that was picked, and the good one in case there is none such.
+    /// How many entries stand before those of the good generation if the one on trial has become
+    /// good; none if it is not known.
+    pub(crate) fn before_good(&self) -> Option<usize> {
+        let last =
+            self.options.extra_entries.is_empty() || self.options.extra_place == ExtraPlace::Last;
+        let trial = self.trial.as_ref()?;
+        let new = trial.generation.number != self.good.generation.number;
+        (last && new).then(|| 1 + trial.generation.specialisations.len())
+    }
+
+    /// A submenu with the good entry, and the one that was picked, if there is such a one.
     fn picked(&self) -> String {
         let name = quote_title(&format!("{}, generation ", self.options.name));
         let good = indented(&menu_entry(
@@ -221,11 +229,12 @@ impl<'a> Cast<'a> {
             "if [ -n \"$cairn_pick\" ]; then\n  \
                export cairn_pick cairn_slot\n  \
                submenu {name}\"$cairn_pick$cairn_title\" --id picked --unrestricted {{\n    \
-                 set fallback={good_id}\n    \
-                 source \"$prefix/generations-$cairn_slot.cfg\"\n{}  \
+                 set default=1\n    \
+                 set fallback=0\n\
+             {}    \
+                 source \"$prefix/generations-$cairn_slot.cfg\"\n  \
                }}\nfi\n",
             indented(&good),
-            good_id = self.good.id.menu_id(),
         )
     }
 
@@ -254,7 +263,7 @@ impl<'a> Cast<'a> {
         }
         let name = &self.options.name;
         let title = format!("{name}, generation {id}, with messages and a shell on failure");
-        let loading = loading(entry, &MORE.map(str::to_owned), "");
+        let loading = loading(entry, &MORE, "");
         restricted_entry(&title, "debug", &loading)
     }
 
@@ -342,22 +351,27 @@ fn restricted_entry(title: &str, id: &str, loading: &str) -> String {
     format!("menuentry {title} --id {id} {{\n{loading}}}\n")
 }
 
-/// GRUB's commands that load `entry` with further arguments; `last` is a variable of GRUB that is
-/// left out if it is empty.
-pub(crate) fn loading(entry: &Entry, further: &[String], last: &str) -> String {
-    let words: Vec<_> = std::iter::once(&entry.files().kernel)
-        .chain(entry.arguments())
-        .chain(further)
-        .map(|word| quote(word))
-        .chain((!last.is_empty()).then(|| last.to_owned()))
-        .collect();
+/// GRUB's commands that load `entry` with further arguments; `last` is one that GRUB reads for
+/// variables.
+pub(crate) fn loading(entry: &Entry, further: &[&str], last: &str) -> String {
+    let separator = if last.is_empty() { "" } else { " " };
     let initrd = entry.files().initrd.as_ref();
     let initrd = initrd.map(|initrd| format!("  initrd {}\n", quote(initrd)));
     format!(
-        "  linux {}\n{}",
-        words.join(" "),
+        "  {}{separator}{last}\n{}",
+        linux(entry, further),
         initrd.unwrap_or_default()
     )
+}
+
+/// GRUB's command that loads the kernel of `entry`.
+pub(crate) fn linux(entry: &Entry, further: &[&str]) -> String {
+    let words: Vec<_> = std::iter::once(entry.files().kernel.as_str())
+        .chain(entry.arguments().iter().map(String::as_str))
+        .chain(further.iter().copied())
+        .map(quote)
+        .collect();
+    format!("linux {}", words.join(" "))
 }
 
 /// `text` one step to the right. Words of it have no newlines.

@@ -11,7 +11,8 @@ pub const GRUBENV: &str = "/boot/grub/grubenv";
 /// The text of `grub.cfg`. It chooses the newest slot that is whole (see [`crate::Slots::newest`])
 /// and runs its menu. Nothing of a slot that is not whole is run.
 ///
-/// `cairn_hashsum` is set by the configuration in a core image that has the module `hashsum`.
+/// `cairn_hashsum` is set by the configuration in a core image that has the module `hashsum`, and
+/// exported: `configfile` begins with what is exported alone.
 /// GRUB accepts an empty list of checksums as right, hence the `-s`.
 pub const STUB: &str = r#"# Runs the newest whole boot menu of two. This file never changes.
 set cairn_newest=0
@@ -78,6 +79,7 @@ pub fn early_config(root: Root<'_>, serial: Option<Serial>) -> String {
     format!(
         "{serial}\
          set cairn_hashsum=yes\n\
+         export cairn_hashsum\n\
          {root}\n\
          set prefix=($root){GRUB_DIRECTORY}\n\
          configfile $prefix/grub.cfg\n"
@@ -97,6 +99,7 @@ mod tests {
             terminal_input console serial
             terminal_output console serial
             set cairn_hashsum=yes
+            export cairn_hashsum
             search --no-floppy --fs-uuid --set=root 01234567-89ab-8cde-8f01-23456789abcd
             set prefix=($root)/boot/grub
             configfile $prefix/grub.cfg
@@ -104,6 +107,7 @@ mod tests {
         .assert_eq(&early_config(Root::WithUuid(uuid), Some(Serial::COM1)));
         expect![[r#"
             set cairn_hashsum=yes
+            export cairn_hashsum
             set root=$root,gpt1
             set prefix=($root)/boot/grub
             configfile $prefix/grub.cfg

@@ -27,7 +27,7 @@ in
     };
 
     trial.timeout = mkOption {
-      type = types.ints.positive;
+      type = types.ints.between 10 86400;
       default = 300;
       example = 900;
       description = ''

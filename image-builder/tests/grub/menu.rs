@@ -1,0 +1,208 @@
+//! The menu as somebody at the serial port sees it.
+
+use std::collections::BTreeMap;
+
+use cairn_bootloader::{BootState, DefaultEntry, Options, Platform, Timeout};
+use cairn_image_builder::Node;
+use cairn_system::MenuUser;
+
+use crate::guest::{Access, Guest, Image};
+use crate::trial::{boot_files, boots, generation, generations, id, options, state, with_state};
+
+const DOWN: &str = "\u{1b}[B";
+const ENTER: &str = "\r";
+
+fn waiting() -> Options {
+    Options {
+        timeout: Timeout::Never,
+        ..options()
+    }
+}
+
+fn disk(options: &Options, state: &BootState) -> BTreeMap<String, Node> {
+    with_state(boot_files(&generations(), options), state)
+}
+
+/// The menu of the newest slot, with hostile labels, is shown and run under both firmwares.
+#[test]
+fn hostile_labels_are_shown() {
+    let label = "it's ${root} $(x) \"q\" ; } {";
+    let options = Options {
+        timeout: Timeout::Seconds(2),
+        trial: None,
+        good: None,
+        ..options()
+    };
+    let generations = [
+        generation(1, "old", &[]),
+        generation(2, label, &["' --id 'all"]),
+    ];
+    let image = Image::new(&boot_files(&generations, &options));
+    for platform in [Platform::Bios, Platform::Uefi] {
+        let mut guest = Guest::start(&image, platform, Access::ReadWrite);
+        let text = guest.text_when("kernel's line", |text| {
+            text.contains("cairn.generation=2\n")
+        });
+        for title in [
+            format!("Cairn, generation 2 ({label})"),
+            "Cairn, specialisation ' --id 'all, generation 2".to_owned(),
+            "Cairn, all generations".to_owned(),
+        ] {
+            assert!(
+                text.contains(&title),
+                "{platform:?}: no {title:?} in {text}"
+            );
+        }
+    }
+}
+
+/// Steps down from the entry that is chosen at first, then enter.
+fn pick(guest: &mut Guest, down: usize) {
+    guest.press(&DOWN.repeat(down));
+    guest.press(ENTER);
+}
+
+fn boot_of(guest: &mut Guest) -> String {
+    let text = guest.text_when("kernel's line", |text| {
+        !boots(text).is_empty() && text.ends_with('\n')
+    });
+    boots(&text).remove(0)
+}
+
+#[test]
+fn an_older_generation_is_picked_by_keys() {
+    let image = Image::new(&disk(&waiting(), &state("12", None)));
+    for platform in [Platform::Bios, Platform::Uefi] {
+        let mut guest = Guest::start(&image, platform, Access::ReadWrite);
+        let text = guest.text_up_to("Cairn, all generations");
+        assert!(
+            text.contains("Cairn, generation 13, not yet booted (new)"),
+            "{text}"
+        );
+        // 12, its specialisation, 13, all.
+        guest.forget();
+        pick(&mut guest, 3);
+        guest.text_up_to("7, 1970-01-01 00:00 UTC, Linux 6.1.0, oldest");
+        // 13, its specialisation, 12, its specialisation, 7.
+        pick(&mut guest, 4);
+        assert_eq!(boot_of(&mut guest), "7 generation=7");
+    }
+}
+
+/// By hand an entry boots even if it cannot be counted.
+#[test]
+fn a_trial_is_picked_by_hand() {
+    for (access, tries) in [(Access::ReadOnly, 2), (Access::ReadWrite, 0)] {
+        let image = Image::new(&disk(&waiting(), &state("12", Some(("13", tries)))));
+        let mut guest = Guest::start(&image, Platform::Bios, access);
+        let title = if tries == 0 {
+            "Cairn, generation 13, failed its trial (new)"
+        } else {
+            "Cairn, generation 13, on trial (new)"
+        };
+        guest.text_up_to("Cairn, all generations");
+        let text = guest.text_up_to(title);
+        assert!(text.contains("Cairn, generation 12 (good)"), "{text}");
+        // With tries left it is the entry that is chosen at first.
+        pick(&mut guest, if tries == 0 { 2 } else { 0 });
+        assert_eq!(boot_of(&mut guest), "13 generation=13 trial=13");
+    }
+}
+
+#[test]
+fn escape_enters_a_menu_without_a_timeout() {
+    let image = Image::new(&disk(&options(), &state("12", None)));
+    let mut guest = Guest::start(&image, Platform::Bios, Access::ReadWrite);
+    guest.press("\u{1b}");
+    guest.text_up_to("Cairn, all generations");
+    pick(&mut guest, 1);
+    assert_eq!(boot_of(&mut guest), "12 generation=12-b%27s");
+}
+
+#[test]
+fn a_choice_is_saved() {
+    let saving = Options {
+        timeout: Timeout::Seconds(30),
+        default: DefaultEntry::Saved,
+        ..options()
+    };
+    let image = Image::new(&disk(&saving, &state("12", None)));
+    let mut guest = Guest::start(&image, Platform::Bios, Access::ReadWrite);
+    guest.text_up_to("Cairn, all generations");
+    guest.forget();
+    pick(&mut guest, 3);
+    guest.text_up_to("7, 1970-01-01");
+    pick(&mut guest, 4);
+    assert_eq!(boot_of(&mut guest), "7 generation=7");
+    guest.forget();
+    // The next boot: that one is chosen at first.
+    guest.text_up_to("Cairn, generation 7, chosen last");
+    guest.press(ENTER);
+    assert_eq!(boot_of(&mut guest), "7 generation=7");
+    guest.forget();
+    // The good one again, which is the first of all.
+    guest.text_up_to("Cairn, generation 7, chosen last");
+    guest.press("\u{1b}[H");
+    guest.press(ENTER);
+    assert_eq!(boot_of(&mut guest), "12 generation=12");
+    drop(guest);
+    let saved = BootState::parse(&image.read("/boot/grub/grubenv")).unwrap();
+    assert_eq!(saved, BootState::of_good(id("12")));
+}
+
+/// A password stands before older generations, and not before the default.
+#[test]
+fn a_password_protects_what_is_not_the_default() {
+    // grub-mkpasswd-pbkdf2 -c 10 -s 8 -l 16, of "secret".
+    let hash = "grub.pbkdf2.sha512.10.FD2B82A03E5F888C.A45C081501568CBD59DEE3D23C82B6F4".to_owned();
+    let protected = Options {
+        users: vec![
+            ("root".to_owned(), MenuUser::HashedPassword(hash)),
+            ("guest".to_owned(), MenuUser::Password("se'cret".to_owned())),
+        ],
+        debug_entry: true,
+        ..waiting()
+    };
+    let image = Image::new(&disk(&protected, &state("12", None)));
+    for (user, password, right) in [
+        ("root", "secret", true),
+        ("guest", "se'cret", true),
+        ("root", "wrong", false),
+    ] {
+        let mut guest = Guest::start(&image, Platform::Bios, Access::ReadWrite);
+        guest.text_up_to("Cairn, all generations");
+        pick(&mut guest, 3);
+        guest.text_up_to("Enter username:");
+        guest.press(&format!("{user}\r"));
+        guest.text_up_to("Enter password:");
+        guest.forget();
+        guest.press(&format!("{password}\r"));
+        if right {
+            guest.text_up_to("7, 1970-01-01");
+            pick(&mut guest, 4);
+            assert_eq!(boot_of(&mut guest), "7 generation=7");
+        } else {
+            guest.text_up_to("Cairn, all generations");
+            // Still the default boots for everybody.
+            pick(&mut guest, 0);
+            guest.text_up_to("Enter username:");
+        }
+    }
+    let unattended = Options {
+        timeout: Timeout::Seconds(0),
+        ..protected
+    };
+    let mut once = state("12", Some(("13", 1)));
+    once.once = Some(id("7"));
+    let image = Image::new(&disk(&unattended, &once));
+    let mut guest = Guest::start(&image, Platform::Bios, Access::ReadWrite);
+    let text = guest.text_when("kernel's line", |text| boots(text).len() >= 3);
+    assert_eq!(
+        boots(&text)[..3],
+        [
+            "7 generation=7",
+            "13 generation=13 trial=13",
+            "12 generation=12"
+        ]
+    );
+}
