@@ -47,7 +47,7 @@ const FORMATS: [(&str, u32); 14] = [
     ("builtin:ca-bundle", 1),
     ("builtin:kernel-modules", 2),
     ("builtin:firmware", 2),
-    ("builtin:grub-bios", 2),
+    ("builtin:grub-bios", 3),
     ("builtin:initrd", 2),
     ("builtin:toplevel", 2),
 ];

@@ -17,7 +17,7 @@ use super::placement::Placement;
 use crate::grub::Grub;
 
 /// Raised with each change that gives other bytes for the same toplevel.
-const FORMAT_VERSION: u32 = 5;
+const FORMAT_VERSION: u32 = 6;
 
 /// What the names of images begin with while they are written.
 const UNFINISHED_PREFIX: &str = ".cairn-image-";
