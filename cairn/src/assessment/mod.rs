@@ -240,7 +240,9 @@ fn note_failure(machine: Machine<'_>, boot: &Boot, failed: &EntryId, good: &Entr
             .to_owned(),
         Some(other) => format!("the boot loader did not start it: {other}"),
         None => remains.reason.clone().unwrap_or_else(|| {
-            "it did not reach user space in any of its tries, and left no report".to_owned()
+            "it ended before it was judged, and left no report: it did not reach user space, \
+             or the kernel panicked or hung"
+                .to_owned()
         }),
     };
     let verdict = verdict(machine, failed, Outcome::Failed, reason, remains.log)?;

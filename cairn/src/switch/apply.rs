@@ -29,7 +29,7 @@ use super::target::Target;
 /// Where the log of the last change is: `cairn log switch` shows it.
 const LOG: &str = "var/log/cairn/switch.log";
 
-/// Boots that an entry has to prove itself.
+/// Boots that an entry has to prove itself, if its system does not say so itself.
 const TRIES: u8 = 2;
 
 /// Changes the system at `root`; what happens is told on standard error and in the log.
@@ -185,7 +185,11 @@ impl Change<'_> {
         let machine = self.machine;
         let before = machine.boot_state()?;
         let standing = machine.standing(entry)?;
-        let tries = TRIES;
+        let bootspec = read_bootspec(&machine.store, &self.target.toplevel)?;
+        let tries = bootspec
+            .menu
+            .as_ref()
+            .map_or(TRIES, |menu| menu.trial.tries);
         let state = next_state(&before, entry, standing, tries);
         let folders = machine.boot_folders();
         commit(&machine.store, &folders, number, &state)?;
@@ -196,7 +200,6 @@ impl Change<'_> {
             ),
             _ => format!("generation {entry} boots"),
         });
-        let bootspec = read_bootspec(&machine.store, &self.target.toplevel)?;
         for mut menu in machine.menus(&bootspec, None, self.showing)? {
             menu.write()?;
             menu.remove_unneeded()?;

@@ -6,5 +6,6 @@
 
 #![cfg(test)]
 
+mod bad;
 mod guest;
 mod switch;

@@ -1,0 +1,134 @@
+# A machine with variants that are broken, each in its own way, so that a test can boot them on trial
+# without building anything in the guest. Times are short: what hangs is left soon.
+{
+  agent,
+  key ? "",
+}:
+{ lib, pkgs, ... }:
+let
+  inherit (lib) mkForce;
+  bash = "${pkgs.bash}/bin/bash";
+
+  script = text: [
+    bash
+    "-c"
+    text
+  ];
+
+  nowhere = {
+    fileSystems."/".device = mkForce "LABEL=nowhere";
+  };
+
+  # A service that does this once.
+  once = text: {
+    process.argv = script text;
+    process.environment.PATH = "/run/current-system/sw/bin";
+    restart.policy = "never";
+    kind = "oneshot";
+  };
+
+  variant = configuration: { inherit configuration; };
+in
+{
+  imports = [ (import ./generations.nix { inherit agent key; }) ];
+
+  boot.loader.trial = {
+    tries = 1;
+    timeout = 150;
+  };
+  boot.health.stableSeconds = 3;
+  boot.initrd.deviceTimeoutSeconds = 5;
+  boot.initrd.rebootDelaySeconds = 1;
+
+  specialisation = {
+    # Nothing is wrong with it.
+    good = variant { boot.health.checks.fine.command = "true"; };
+
+    # The initrd waits, and gives up.
+    no-root = variant nowhere;
+    # The initrd waits, and does not give up.
+    hangs-in-stage-1 = variant {
+      imports = [ nowhere ];
+      boot.initrd.deviceTimeoutSeconds = mkForce 3600;
+      boot.loader.trial.timeout = mkForce 30;
+    };
+    # No driver of the disk.
+    no-drivers = variant {
+      boot.initrd.includeDefaultModules = false;
+    };
+    # The kernel finds no init, and panics.
+    panics = variant { boot.kernelParams = [ "rdinit=/nowhere" ]; };
+    # The kernel panics when everything is up.
+    panics-late = variant {
+      system.services.panics = once "echo c > /proc/sysrq-trigger";
+    };
+    # As hostile as a name can be.
+    "..-1-.." = variant nowhere;
+
+    # These are damaged by the test when they are to boot next.
+    damaged-initrd = variant { boot.initrd.kernelModules = [ "loop" ]; };
+    damaged-init = variant { environment.etc.a.text = "a"; };
+    damaged-description = variant { environment.etc.b.text = "b"; };
+    hangs-in-stage-2 = variant {
+      environment.etc.c.text = "c";
+      boot.loader.trial.timeout = mkForce 60;
+    };
+    damaged-program = variant {
+      system.services.damaged.process.argv = [ "${pkgs.writeShellScript "damaged" "sleep infinity"}" ];
+      system.services.damaged.restart.policy = "never";
+    };
+
+    # A file system that is not there.
+    no-data = variant {
+      fileSystems."/data" = {
+        device = "LABEL=data";
+        fsType = "ext4";
+      };
+    };
+    activation-fails = variant { system.activationScripts.broken.text = "exit 1"; };
+    crash-loop = variant {
+      system.services.crashing = {
+        process.argv = script "echo about to fail; exit 3";
+        restart.policy = "always";
+      };
+      boot.loader.trial.timeout = mkForce 75;
+    };
+    service-fails = variant {
+      system.services.broken = once "echo no database >&2; exit 9";
+    };
+    check-fails = variant {
+      boot.health.checks.web.command = "echo nobody listens; exit 7";
+    };
+    check-hangs = variant {
+      boot.health.checks.web = {
+        command = "sleep 1000 & sleep 1000";
+        timeout = 3;
+      };
+    };
+    clock = variant {
+      system.services.clock = once "date --set @0";
+      boot.health.checks.date.command = "test $(date +%s) -gt 1000000000";
+    };
+    # Killed as often as it is started.
+    no-supervisor = variant {
+      system.services.killer = {
+        process.argv = script ''
+          while true; do
+            for name in /proc/[0-9]*/comm; do
+              read -r comm 2> /dev/null < "$name" || continue
+              if [ "$comm" = supervisor ]; then
+                pid=''${name%/comm}
+                kill -KILL "''${pid#/proc/}"
+              fi
+            done
+          done'';
+        restart.policy = "always";
+      };
+      boot.loader.trial.timeout = mkForce 60;
+    };
+    # Without a guard, nobody keeps the kernel's watchdog quiet.
+    no-guard = variant {
+      system.services.killer = once "pkill -KILL -f ^@cairn-guard; sleep infinity";
+    };
+  };
+}

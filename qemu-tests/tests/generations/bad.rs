@@ -1,0 +1,255 @@
+//! Generations that are broken, each in its own way: the machine tries each, leaves it by itself for
+//! the one that is known to be good, and knows the cause. No key is pressed.
+//!
+//! The variants of `configurations/bad.nix` are the generations. `CAIRN_ALL_BAD_GENERATIONS=1` tries
+//! the whole table; without it, the short sample is tried, and that is said.
+
+use anyhow::{Context, ensure};
+use cairn_qemu_tests::agent::Output;
+use cairn_qemu_tests::{Blueprint, Boot, Machine, images};
+use cairn_system::boot_mark;
+use serde_json::Value;
+use std::time::Duration;
+
+/// Set to try every one.
+const ALL: &str = "CAIRN_ALL_BAD_GENERATIONS";
+
+/// A way to break a generation.
+struct Case {
+    /// The variant.
+    name: &'static str,
+    /// What is done to it when it is to boot next: a script, in which `$system` is its toplevel, and
+    /// the store can be written.
+    damage: &'static str,
+    /// What the machine says about it afterwards.
+    cause: &'static str,
+    /// Whether it is in the short sample.
+    short: bool,
+}
+
+const fn case(name: &'static str, damage: &'static str, cause: &'static str) -> Case {
+    Case {
+        name,
+        damage,
+        cause,
+        short: false,
+    }
+}
+
+const fn short(name: &'static str, damage: &'static str, cause: &'static str) -> Case {
+    Case {
+        short: true,
+        ..case(name, damage, cause)
+    }
+}
+
+const NEVER_JUDGED: &str = "it ended before it was judged, and left no report";
+
+const CASES: [Case; 19] = [
+    case("no-root", "", NEVER_JUDGED),
+    case("hangs-in-stage-1", "", NEVER_JUDGED),
+    case("no-drivers", "", NEVER_JUDGED),
+    case("panics", "", NEVER_JUDGED),
+    case("panics-late", "", NEVER_JUDGED),
+    case("..-1-..", "", NEVER_JUDGED),
+    short(
+        "damaged-initrd",
+        "menu=$(ls -t /boot/grub/entries-*.cfg | head -n 1)\n\
+         initrd=$(awk '/--id trial/ { here = 1 } here && $1 == \"initrd\" { print $2; exit }' $menu)\n\
+         eval truncate -s 100000 \"$initrd\"",
+        "its kernel or initrd in /boot is damaged",
+    ),
+    case(
+        "damaged-init",
+        "rm $system/init",
+        "stage 1: cannot start init=",
+    ),
+    short(
+        "damaged-description",
+        "truncate -s 100 $system/system.json",
+        "stage 2: cannot read system.json",
+    ),
+    case(
+        "hangs-in-stage-2",
+        "bash=$(readlink -f /run/current-system/sw/bin/bash)\nrm $system/init\n\
+         printf '#!%s\\nwhile :; do read -t 100 < /dev/zero; done\\n' $bash > $system/init\nchmod 555 $system/init",
+        "not judged within 60 s",
+    ),
+    case(
+        "damaged-program",
+        "program=$(grep -o '/nix/store/[a-z0-9]*-damaged' $system/system.json | head -n 1)\n\
+         echo garbage > $program",
+        "services have failed: 'damaged'",
+    ),
+    case("no-data", "", "cannot mount /data: no device is LABEL=data"),
+    case(
+        "activation-fails",
+        "",
+        "services have failed: 'activation-broken'",
+    ),
+    case("crash-loop", "", "'crashing' was restarted"),
+    case("service-fails", "", "services have failed: 'broken'"),
+    short("check-fails", "", "health check 'web' failed"),
+    case("check-hangs", "", "health check 'web' failed"),
+    case("clock", "", "health check 'date' failed"),
+    case("no-supervisor", "", "not judged within 60 s"),
+];
+
+/// A kernel whose watchdog nobody keeps quiet; it takes more than a minute.
+const NO_GUARD: Case = case("no-guard", "", NEVER_JUDGED);
+
+#[test]
+fn each_bad_generation_is_left_for_the_good_one() -> anyhow::Result<()> {
+    let all = std::env::var_os(ALL).is_some();
+    let cases: Vec<_> = CASES
+        .iter()
+        .chain([&NO_GUARD])
+        .filter(|case| all || case.short)
+        .collect();
+    if !all {
+        eprintln!(
+            "{} of {} bad generations are tried; {ALL}=1 tries all",
+            cases.len(),
+            CASES.len() + 1
+        );
+    }
+    let machine = start("bad-generations")?;
+    machine.check("a good one is blessed", a_good_one_is_blessed)?;
+    if all {
+        machine.check("no room in /boot", nothing_boots_next_without_room)?;
+    }
+    for case in cases {
+        machine.check(case.name, |machine| is_left(machine, case))?;
+    }
+    Ok(())
+}
+
+fn start(name: &str) -> anyhow::Result<Machine> {
+    let image = images::build(
+        "generations",
+        &images::with_agent("bad")?,
+        &images::options()?,
+    )?;
+    let machine = Blueprint::new(name, Boot::Bios)
+        .disk(&image.image)
+        .memory_mib(1024)
+        .deadline(Duration::from_hours(1))
+        .start()?;
+    machine.check("boot", |machine| {
+        machine.console().wait_for(boot_mark::BOOT_DONE)?;
+        machine.agent().ready().map(drop)
+    })?;
+    Ok(machine)
+}
+
+/// Makes a variant what boots next, on trial.
+fn arm(machine: &Machine, name: &str) -> anyhow::Result<Output> {
+    let script = format!("cairn boot --to 1 --specialisation {name}");
+    machine.agent().run_within(&script, Duration::from_mins(3))
+}
+
+fn is_left(machine: &Machine, case: &Case) -> anyhow::Result<()> {
+    let name = case.name;
+    let output = arm(machine, name)?;
+    ensure!(output.success(), "{output:?}");
+    if !case.damage.is_empty() {
+        // Where the store is mounted read-only on itself, it is taken away for this script alone.
+        let system = "system=$(readlink -f /nix/var/nix/profiles/system-1-link/specialisation";
+        let script = format!(
+            "cat > /tmp/damage <<'END'\nset -e\numount /nix/store\n{system}/{name})\n{}\nsync\nEND\n\
+             unshare -m sh /tmp/damage",
+            case.damage
+        );
+        machine.agent().succeed(&script)?;
+    }
+    restart(machine)?;
+    machine
+        .console()
+        .wait_for(&format!("generation 1-{name} failed its trial, and 1 runs"))?;
+    let verdict = verdict(machine, name)?;
+    ensure!(verdict["verdict"] == "failed", "{verdict:#}");
+    let reason = verdict["reason"].as_str().unwrap_or_default();
+    ensure!(reason.contains(case.cause), "{name}: {reason}");
+    eprintln!("{name}: {reason}");
+    is_back(machine, "1")
+}
+
+/// The verdict about a variant.
+fn verdict(machine: &Machine, name: &str) -> anyhow::Result<Value> {
+    let path = format!("/var/lib/cairn/boots/1-{name}.json");
+    let text = machine.agent().succeed(&format!("cat {path}"))?;
+    serde_json::from_str(&text).with_context(|| format!("{path}: {text}"))
+}
+
+/// Restarts the machine, and waits until it runs without a trial.
+fn restart(machine: &Machine) -> anyhow::Result<()> {
+    let agent = machine.agent();
+    let mut boot = agent.ready()?;
+    agent.start("cairn reboot")?;
+    loop {
+        boot = agent.ready_after(&boot)?;
+        // While the trial still runs, it may go down at any moment.
+        match agent.run_within("cat /proc/cmdline", Duration::from_secs(30)) {
+            Ok(output) if !output.stdout.contains("cairn.trial=") && output.success() => {
+                return Ok(());
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+}
+
+/// What runs and what boots next is the good generation, and nothing is on trial.
+fn is_back(machine: &Machine, good: &str) -> anyhow::Result<()> {
+    let state = machine
+        .agent()
+        .succeed("grep -a -e cairn_good -e cairn_trial /boot/grub/grubenv; readlink /run/booted-system; readlink /nix/var/nix/profiles/system; readlink -f /nix/var/nix/profiles/system")?;
+    let lines: Vec<_> = state.lines().collect();
+    let [good_line, trial, booted, profile, system] = lines.as_slice() else {
+        anyhow::bail!("{state}");
+    };
+    ensure!(
+        *good_line == format!("cairn_good={good}") && *trial == "cairn_trial=",
+        "{state}"
+    );
+    ensure!(booted == system && *profile == "system-1-link", "{state}");
+    Ok(())
+}
+
+/// A variant with nothing wrong becomes what boots; then generation 1 does again.
+fn a_good_one_is_blessed(machine: &Machine) -> anyhow::Result<()> {
+    let output = arm(machine, "good")?;
+    ensure!(output.success(), "{output:?}");
+    let agent = machine.agent();
+    let boot = agent.ready()?;
+    agent.start("cairn reboot")?;
+    let boot = agent.ready_after(&boot)?;
+    machine.console().wait_for("generation 1-good is good")?;
+    let guard = agent.succeed(
+        "until ! pgrep -f ^@cairn-guard; do sleep 0.2; done; cat /run/cairn/trial-judged",
+    )?;
+    ensure!(guard.ends_with("good"), "{guard}");
+    let state = agent.succeed("grep -a -e cairn_good -e cairn_trial /boot/grub/grubenv")?;
+    ensure!(state == "cairn_good=1-good\ncairn_trial=", "{state}");
+    let verdict = verdict(machine, "good")?;
+    ensure!(verdict["verdict"] == "good", "{verdict:#}");
+    // Back again.
+    machine
+        .agent()
+        .run_within("cairn boot --to 1", Duration::from_mins(3))?;
+    agent.start("cairn reboot")?;
+    agent.ready_after(&boot)?;
+    agent.succeed("until grep -a -q -x cairn_good=1 /boot/grub/grubenv; do sleep 0.2; done")?;
+    is_back(machine, "1")
+}
+
+/// Where the new files have no room, nothing changes.
+fn nothing_boots_next_without_room(machine: &Machine) -> anyhow::Result<()> {
+    let agent = machine.agent();
+    agent.succeed("dd if=/dev/zero of=/boot/filler bs=1M 2> /dev/null; sync; true")?;
+    let output = arm(machine, "damaged-initrd")?;
+    let freed = agent.succeed("rm /boot/filler");
+    ensure!(!output.success(), "{output:?}");
+    eprintln!("no room: {}", output.stderr.trim());
+    freed?;
+    is_back(machine, "1")
+}
