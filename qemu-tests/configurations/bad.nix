@@ -34,7 +34,7 @@ in
 
   boot.loader.trial = {
     tries = 1;
-    timeout = 150;
+    timeout = 240;
   };
   boot.health.stableSeconds = 3;
   boot.initrd.deviceTimeoutSeconds = 5;
@@ -71,7 +71,7 @@ in
     damaged-description = variant { environment.etc.b.text = "b"; };
     hangs-in-stage-2 = variant {
       environment.etc.c.text = "c";
-      boot.loader.trial.timeout = mkForce 60;
+      boot.loader.trial.timeout = mkForce 120;
     };
     damaged-program = variant {
       system.services.damaged.process.argv = [ "${pkgs.writeShellScript "damaged" "sleep infinity"}" ];
@@ -91,7 +91,7 @@ in
         process.argv = script "echo about to fail; exit 3";
         restart.policy = "always";
       };
-      boot.loader.trial.timeout = mkForce 75;
+      boot.loader.trial.timeout = mkForce 180;
     };
     service-fails = variant {
       system.services.broken = once "echo no database >&2; exit 9";
@@ -124,7 +124,7 @@ in
           done'';
         restart.policy = "always";
       };
-      boot.loader.trial.timeout = mkForce 60;
+      boot.loader.trial.timeout = mkForce 120;
     };
     # Without a guard, nobody keeps the kernel's watchdog quiet.
     no-guard = variant {
