@@ -97,6 +97,10 @@ pub fn nodes(services: &[Service]) -> Vec<Node> {
 
 /// A shortest way from `start` back to `start`, both ends included.
 fn cycle_through(edges: &[(Vec<Id>, Vec<Id>)], start: Id) -> Option<Vec<Id>> {
+    let (requires, after) = edges.get(start)?;
+    if requires.is_empty() && after.is_empty() {
+        return None;
+    }
     let mut came_from: Vec<Option<Id>> = vec![None; edges.len()];
     let mut queue = std::collections::VecDeque::from([start]);
     while let Some(id) = queue.pop_front() {

@@ -284,6 +284,7 @@ impl Supervisor {
             self.server.as_ref().and_then(Server::next_deadline),
             self.pulse_at,
             self.clockwork.next_deadline(&self.services),
+            self.switch_deadline(),
         ];
         match deadlines.into_iter().flatten().min() {
             None => EpollTimeout::NONE,
@@ -344,7 +345,7 @@ impl Supervisor {
             for action in actions {
                 match action {
                     Action::Spawn(id, job) => events.extend(self.spawn(id, job)),
-                    Action::Terminate(id) => self.with(id, |held, service| held.terminate(service)),
+                    Action::Terminate(id) => self.with(id, Held::terminate),
                     Action::Signal(id, number) => {
                         self.with(id, |held, service| held.signal(service, number));
                     }

@@ -19,12 +19,13 @@ use std::path::Path;
 
 use cairn_sys::process::{Credentials, OpenFiles, Prepared};
 use cairn_system::control::Response;
-use cairn_system::{ServiceAction, ServiceChanges, ServiceName, Standing};
+use cairn_system::{Service, ServiceAction, ServiceChanges, ServiceName, Standing};
 
 use super::control::{Server, Wait};
 use super::graph::Id;
 use super::link::Link;
-use super::services::Event;
+use super::process::Held;
+use super::services::{Event, StoppedBy};
 use super::state::Header;
 use super::unit::Unit;
 use super::{Supervisor, console, description, plan};
@@ -33,13 +34,21 @@ use crate::core::handover;
 use crate::core::message::{self, Message};
 use crate::generation;
 
+/// How long it takes at most to execute a program, in milliseconds; a hanging file system may hold
+/// one up for longer.
+const REPORTS_MS: Ms = 2_000;
+
 /// A switch that is under way.
 #[derive(Debug)]
 pub struct Pending {
     /// The new generation.
     toplevel: String,
+    /// Its services, if this program understands its description.
+    services: Option<Vec<Service>>,
     /// What has to be down.
     stopping: Vec<Id>,
+    /// How long what has just been started is waited for.
+    patience: Option<Ms>,
     /// Whether the new generation takes over then.
     execute: bool,
 }
@@ -85,28 +94,30 @@ impl Supervisor {
             ));
         }
         check(Path::new(toplevel))?;
-        let stops = if toplevel == self.toplevel {
-            Vec::new()
+        let (services, stops) = if toplevel == self.toplevel {
+            (None, Vec::new())
         } else {
             self.stops(toplevel)?
         };
         let pending = self.switch.get_or_insert_with(|| Pending {
             toplevel: toplevel.to_owned(),
+            services: None,
             stopping: Vec::new(),
+            patience: None,
             execute: false,
         });
+        pending.services = services;
         pending.stopping.extend(&stops);
         pending.execute |= step == Step::Switch;
         self.switch_failure = None;
         Ok(Event::Hold(stops))
     }
 
-    /// What is stopped before the generation is active.
-    fn stops(&self, toplevel: &str) -> Result<Vec<Id>, String> {
+    /// The generation's services, and which of ours are stopped before it is active.
+    fn stops(&self, toplevel: &str) -> Result<(Option<Vec<Service>>, Vec<Id>), String> {
         let services = self.services.descriptions();
-        let read = description::read(Path::new(toplevel));
-        let after = match &read {
-            Ok(description) => &description.services,
+        let after = match description::read(Path::new(toplevel)) {
+            Ok(description) => description.services,
             Err(error) => {
                 // A later generation's words: its own program knows them, and plans the rest.
                 log::info!("{error:#}; this generation's program plans the switch");
@@ -118,7 +129,7 @@ impl Supervisor {
                             && names.iter().all(|name| name != service.name.as_str())
                     })
                     .map(|(id, _)| id);
-                return Ok(gone.collect());
+                return Ok((None, gone.collect()));
             }
         };
         let standing = |name: &ServiceName| {
@@ -126,10 +137,11 @@ impl Supervisor {
                 .and_then(|id| self.services.units().get(id))
                 .map_or_else(Standing::default, Unit::standing)
         };
-        let changes = ServiceChanges::between(services, after, standing);
+        let changes = ServiceChanges::between(services, &after, standing);
         let stops = [ServiceAction::Stop, ServiceAction::StopAndStart];
         let names = stops.iter().flat_map(|action| changes.names(*action));
-        Ok(names.filter_map(|name| self.id_of(name.as_str())).collect())
+        let stops = names.filter_map(|name| self.id_of(name.as_str())).collect();
+        Ok((Some(after), stops))
     }
 
     /// After each step: answers who waits for the preparation, once that is done.
@@ -154,10 +166,15 @@ impl Supervisor {
         }
     }
 
+    /// Whether all of these are down. One that somebody has started meanwhile is not waited for: the
+    /// plan restarts it.
     fn is_down(&self, ids: &[Id]) -> bool {
         let units = self.services.units();
-        ids.iter()
-            .all(|id| units.get(*id).is_none_or(|unit| !unit.is_alive()))
+        ids.iter().all(|id| {
+            units
+                .get(*id)
+                .is_none_or(|unit| !unit.is_alive() || unit.stopped_by != Some(StoppedBy::Switch))
+        })
     }
 
     fn answer_all(&mut self, wait: Wait, response: &Response) {
@@ -169,26 +186,35 @@ impl Supervisor {
     }
 
     /// After each event: makes the switch if it is to be made and nothing is in between. What has
-    /// just been started is heard out first: the successor could not tell whether it was executed.
+    /// just been started is heard out first, for a moment: the successor could not tell whether it
+    /// was executed.
     pub(super) fn switch_if_due(&mut self) {
         let Some(pending) = &self.switch else { return };
-        let is_reported = |held: &super::process::Held| {
-            (held.main.as_ref()).is_none_or(|main| main.report.is_none())
-        };
-        if !pending.execute
-            || !self.is_down(&pending.stopping)
-            || !self.held.iter().all(is_reported)
-        {
+        if !pending.execute || !self.is_down(&pending.stopping) {
             return;
         }
-        let toplevel = pending.toplevel.clone();
-        self.switch = None;
+        let is_reported =
+            |held: &Held| (held.main.as_ref()).is_none_or(|main| main.report.is_none());
+        if !self.held.iter().all(is_reported) {
+            let time = now();
+            let patience = self
+                .switch
+                .as_mut()
+                .map(|pending| *(pending.patience).get_or_insert(time.saturating_add(REPORTS_MS)));
+            if patience.is_some_and(|until| time < until) {
+                return;
+            }
+        }
+        let Some(pending) = self.switch.take() else {
+            return;
+        };
+        let toplevel = pending.toplevel;
         if toplevel == self.toplevel {
             self.answer_all(Wait::Switch, &Response::Done);
             // The way back from a switch that was prepared.
             return self.step(Event::Resume);
         }
-        let reason = self.switch_to(&toplevel);
+        let reason = self.switch_to(&toplevel, pending.services.as_deref());
         let text = format!(
             "cannot switch to {toplevel}: {reason}; going on with {}",
             self.toplevel
@@ -198,13 +224,17 @@ impl Supervisor {
         self.answer_all(Wait::Switch, &Response::Failed { reason: text });
     }
 
+    /// When [`Supervisor::switch_if_due`] is due, if nothing happens before.
+    pub(super) fn switch_deadline(&self) -> Option<Ms> {
+        self.switch.as_ref()?.patience
+    }
+
     /// Returns only with the reason why it could not be done.
-    fn switch_to(&mut self, toplevel: &str) -> String {
-        let header = self.header();
-        if let Ok(after) = description::read(Path::new(toplevel)) {
+    fn switch_to(&mut self, toplevel: &str, services: Option<&[Service]>) -> String {
+        if let Some(services) = services {
             let before = self.services.descriptions();
-            let after = (toplevel, after.services.as_slice());
-            match plan::plan(&self.state, &header, before, after) {
+            let after = (toplevel, services);
+            match plan::plan(&self.state, &self.header(), before, after) {
                 Ok(changes) => log::info!("switching to {toplevel}: {}", in_one_line(&changes)),
                 Err(error) => return format!("cannot note the plan: {error}"),
             }
