@@ -29,7 +29,7 @@ impl Evaluation {
         fs::write(&names_file, json!(names).to_string()).unwrap();
         let formats: BTreeMap<&str, u32> = builders::format_versions().collect();
         let packages = json!({
-            "format": 1, "system": "x86_64-linux", "formats": formats,
+            "format": 1, "system": "x86_64-linux", "codename": "trixie", "formats": formats,
             "groups": [], "packages": {}, "names": names_file
         });
         fs::write(folder.path().join("packages.json"), packages.to_string()).unwrap();
