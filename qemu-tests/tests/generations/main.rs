@@ -7,5 +7,6 @@
 #![cfg(test)]
 
 mod bad;
+mod good;
 mod guest;
 mod switch;
