@@ -19,6 +19,7 @@ pub mod random;
 pub mod reboot;
 pub mod seqpacket;
 pub mod signal;
+pub mod stack;
 pub mod swap;
 pub mod uevent;
 pub mod watchdog;

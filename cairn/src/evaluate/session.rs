@@ -26,6 +26,14 @@ use super::world::{World, absolute};
 /// The stack that evaluation recurses on. Only the pages that are touched cost memory.
 const STACK: usize = 4 << 30;
 
+/// How much of it has small pages: what most evaluations need is less than one huge page.
+const SHALLOW_STACK: usize = 256 << 10;
+
+/// The first piece of the arena; further ones are twice as large as the last. The C library adds a
+/// page for itself, and a piece that is a whole number of huge pages is where these are: the pieces
+/// of an arena that begins small straddle them, and are filled with small ones.
+const FIRST_PIECE: usize = (64 << 20) - 4096 - 64;
+
 /// Why an evaluation did not give what was asked for.
 #[derive(Debug)]
 pub enum Failure {
@@ -73,7 +81,7 @@ pub fn with_session<T: Send>(
     let run = || {
         limit_memory(request.language.memory)?;
         let world = world(request, realise)?;
-        let arena = Bump::new();
+        let arena = arena(request.language.memory);
         let options = Options {
             libraries: libraries(&search_path_of(request), world.folder()),
             ..options(request)
@@ -92,6 +100,18 @@ pub fn with_session<T: Send>(
     with_stack(STACK, run)
         .context("cannot make a stack for the evaluation")
         .map_err(Failure::from)?
+}
+
+/// An arena for an evaluation that may have this much memory. Only pages that are touched cost any.
+fn arena(memory: u64) -> Bump {
+    if let Err(error) = cairn_sys::stack::use_huge_pages(SHALLOW_STACK) {
+        log::debug!("the evaluation's stack has no huge pages: {error}");
+    }
+    // What is reserved counts: a small limit is kept exactly.
+    if memory < 16 * FIRST_PIECE as u64 {
+        return Bump::new();
+    }
+    Bump::with_capacity(FIRST_PIECE)
 }
 
 fn options(request: &Request) -> Options {
