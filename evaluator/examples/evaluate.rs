@@ -52,7 +52,7 @@ fn run() -> Result<(), String> {
     let value = value.map_err(|error| evaluator.report(&error, Trace::Full))?;
     match value {
         Value::Int(number) => println!("{number}"),
-        Value::Bool(truth) => println!("{truth}"),
+        Value::Bool(truth) => println!("{}", bool::from(truth)),
         Value::String(string) => println!("{} bytes", string.bytes().len()),
         other => println!("{}", other.describe()),
     }

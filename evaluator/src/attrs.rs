@@ -25,9 +25,18 @@ pub struct Shape<'e> {
 pub struct Attrs<'e> {
     shape: &'e Shape<'e>,
     slots: &'e [Slot<'e>],
-    /// What lies below, for attributes that are not in `shape`.
-    below: Option<&'e Attrs<'e>>,
-    flat: Cell<Option<Flat<'e>>>,
+    rest: Cell<Rest<'e>>,
+}
+
+/// What a set has beside its own layer.
+#[derive(Clone, Copy)]
+enum Rest<'e> {
+    /// Nothing.
+    None,
+    /// Another set, for attributes that are not in this layer.
+    Below(&'e Attrs<'e>),
+    /// All its attributes, those of this layer too.
+    Merged(&'e Flat<'e>),
 }
 
 /// All attributes of a set: three slices of the same length, sorted by symbol.
@@ -163,8 +172,7 @@ impl<'e> Attrs<'e> {
         Self {
             shape,
             slots,
-            below: None,
-            flat: Cell::new(None),
+            rest: Cell::new(Rest::None),
         }
     }
 
@@ -179,72 +187,79 @@ impl<'e> Attrs<'e> {
     #[inline]
     #[must_use]
     pub fn slot(&self, name: Symbol) -> Option<&'e Slot<'e>> {
-        if let Some(flat) = self.flat.get() {
-            return flat.slots.get(flat.shape.index_of(name)?);
-        }
+        let (flat, index) = self.find(name)?;
+        flat.slots.get(index)
+    }
+
+    /// The topmost layer that has the attribute, and where.
+    #[inline]
+    fn find(&self, name: Symbol) -> Option<(Flat<'e>, usize)> {
         let mut layer = self;
         loop {
-            if let Some(index) = layer.shape.index_of(name) {
-                return layer.slots.get(index);
+            let rest = layer.rest.get();
+            if let Rest::Merged(flat) = rest {
+                return Some((*flat, flat.shape.index_of(name)?));
             }
-            layer = layer.below?;
+            if let Some(index) = layer.shape.index_of(name) {
+                return Some((layer.own(), index));
+            }
+            match rest {
+                Rest::Below(below) => layer = below,
+                _ => return None,
+            }
+        }
+    }
+
+    /// This layer alone.
+    fn own(&self) -> Flat<'e> {
+        Flat {
+            shape: self.shape,
+            slots: self.slots,
         }
     }
 
     /// Where an attribute was defined.
     #[must_use]
     pub fn position(&self, name: Symbol) -> Option<Position> {
-        let mut layer = self;
-        loop {
-            if let Some(index) = layer.shape.index_of(name) {
-                return layer.shape.positions.get(index).copied();
-            }
-            layer = layer.below?;
-        }
+        let (flat, index) = self.find(name)?;
+        flat.shape.positions.get(index).copied()
     }
 
     /// Whether there are no attributes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty() && self.below.is_none()
+        self.slots.is_empty() && matches!(self.rest.get(), Rest::None)
     }
 
-    /// Shape and slots, if the set has no layers: what an inline cache may remember.
+    /// Shape and slots, if the set has no layers or they were merged: what an inline cache may
+    /// remember.
     #[inline]
     pub(crate) fn single_layer(&self) -> Option<(&'e Shape<'e>, &'e [Slot<'e>])> {
-        self.below.is_none().then_some((self.shape, self.slots))
+        match self.rest.get() {
+            Rest::None => Some((self.shape, self.slots)),
+            Rest::Merged(flat) => Some((flat.shape, flat.slots)),
+            Rest::Below(_) => None,
+        }
     }
 
     /// All attributes; merges the layers when first called.
     pub fn flat(&self, arena: &'e Bump) -> Flat<'e> {
-        if let Some(flat) = self.flat.get() {
-            return flat;
+        let mut rest = self.rest.get();
+        match rest {
+            Rest::None => return self.own(),
+            Rest::Merged(flat) => return *flat,
+            Rest::Below(_) => {}
         }
-        let mut flat = Flat {
-            shape: self.shape,
-            slots: self.slots,
-        };
-        let mut layer = self.below;
-        while let Some(below) = layer {
-            match below.flat.get() {
-                Some(whole) => {
-                    flat = merge(flat, whole, arena);
-                    break;
-                }
-                None => {
-                    flat = merge(
-                        flat,
-                        Flat {
-                            shape: below.shape,
-                            slots: below.slots,
-                        },
-                        arena,
-                    );
-                }
-            }
-            layer = below.below;
+        let mut flat = self.own();
+        while let Rest::Below(below) = rest {
+            rest = below.rest.get();
+            let lower = match rest {
+                Rest::Merged(whole) => *whole,
+                _ => below.own(),
+            };
+            flat = merge(flat, lower, arena);
         }
-        self.flat.set(Some(flat));
+        self.rest.set(Rest::Merged(arena.alloc(flat)));
         flat
     }
 
@@ -257,33 +272,23 @@ impl<'e> Attrs<'e> {
             return upper;
         }
         let mut top = upper.flat(arena);
-        let mut below = Some(self);
-        while let Some(next) = below {
-            if let Some(whole) = next.flat.get()
-                && whole.len() <= 2 * top.len()
-            {
-                top = merge(top, whole, arena);
-                below = None;
+        let mut rest = Rest::Below(self);
+        while let Rest::Below(next) = rest {
+            let further = next.rest.get();
+            let (lower, further) = match further {
+                Rest::Merged(whole) => (*whole, Rest::None),
+                further => (next.own(), further),
+            };
+            if lower.len() > 2 * top.len() {
                 break;
             }
-            if next.slots.len() > 2 * top.len() {
-                break;
-            }
-            top = merge(
-                top,
-                Flat {
-                    shape: next.shape,
-                    slots: next.slots,
-                },
-                arena,
-            );
-            below = next.below;
+            top = merge(top, lower, arena);
+            rest = further;
         }
         arena.alloc(Attrs {
             shape: top.shape,
             slots: top.slots,
-            below,
-            flat: Cell::new(None),
+            rest: Cell::new(rest),
         })
     }
 }
@@ -394,7 +399,11 @@ mod tests {
         for index in 0..10_000 {
             let name = symbols.intern(index.to_string().as_bytes());
             attrs = attrs.update(set(&[name], &arena, index), &arena);
-            let layers = std::iter::successors(Some(attrs), |attrs| attrs.below).count();
+            let below = |attrs: &&'_ Attrs<'_>| match attrs.rest.get() {
+                Rest::Below(below) => Some(below),
+                _ => None,
+            };
+            let layers = std::iter::successors(Some(attrs), below).count();
             most = most.max(layers);
         }
         assert!(most <= 14, "{most} layers");

@@ -270,7 +270,7 @@ impl<'e> Evaluator<'e> {
             if let Some(value) = attrs.get(formal.name) {
                 matched += 1;
                 slot.set(value);
-            } else if let Some(default) = formal.default {
+            } else if let Some(default) = &formal.default {
                 slot.set(self.delay(default, environment));
             } else {
                 let error = EvalError::new(

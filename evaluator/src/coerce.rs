@@ -11,7 +11,7 @@ use crate::io::{IoFailure, Source, path_of};
 use crate::known;
 use crate::source::Place;
 use crate::string::{ContextBuilder, ContextElement, NixPath, NixString, canonical_path};
-use crate::value::{List, Value};
+use crate::value::{List, Truth, Value};
 
 /// What may become a string, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,10 +54,10 @@ impl<'e> Evaluator<'e> {
             Value::Attrs(attrs) => {
                 return self.as_call(|e| e.text_of_set(attrs, coercion));
             }
-            Value::Null | Value::Bool(false) if coercion.everything() => self.string(b""),
-            Value::Bool(true) if coercion.everything() => self.string(b"1"),
+            Value::Null | Value::Bool(Truth::False) if coercion.everything() => self.string(b""),
+            Value::Bool(Truth::True) if coercion.everything() => self.string(b"1"),
             Value::Int(number) if coercion.everything() => self.string(number.to_string()),
-            Value::Float(number) if coercion.everything() => self.string(float_as_text(number)),
+            Value::Float(number) if coercion.everything() => self.string(float_as_text(number.get())),
             Value::List(list) if coercion.everything() => self.join(list, coercion)?,
             other => return Err(self.cannot_coerce(other)),
         };
@@ -180,9 +180,9 @@ impl<'e> Evaluator<'e> {
     #[must_use]
     pub fn describe_briefly(&self, value: Value<'e>) -> String {
         let shown = match value {
-            Value::Bool(truth) => truth.to_string(),
+            Value::Bool(truth) => bool::from(truth).to_string(),
             Value::Int(number) => number.to_string(),
-            Value::Float(number) => number.to_string(),
+            Value::Float(number) => number.get().to_string(),
             Value::String(string) => {
                 let bytes = string.bytes();
                 let start = String::from_utf8_lossy(bytes.get(..40).unwrap_or(bytes)).into_owned();

@@ -24,9 +24,9 @@ impl<'e> Evaluator<'e> {
             (Value::Null, Value::Null) => true,
             (Value::Bool(left), Value::Bool(right)) => left == right,
             (Value::Int(left), Value::Int(right)) => left == right,
-            (Value::Float(left), Value::Float(right)) => left == right,
-            (Value::Int(left), Value::Float(right)) => left as f64 == right,
-            (Value::Float(left), Value::Int(right)) => left == right as f64,
+            (Value::Float(left), Value::Float(right)) => left.get() == right.get(),
+            (Value::Int(left), Value::Float(right)) => left as f64 == right.get(),
+            (Value::Float(left), Value::Int(right)) => left.get() == right as f64,
             (Value::String(left), Value::String(right)) => left.bytes() == right.bytes(),
             (Value::Path(left), Value::Path(right)) => left.bytes() == right.bytes(),
             (Value::List(left), Value::List(right)) => {
@@ -108,9 +108,9 @@ impl<'e> Evaluator<'e> {
         let right = self.force(right)?;
         Ok(match (left, right) {
             (Value::Int(left), Value::Int(right)) => left < right,
-            (Value::Float(left), Value::Float(right)) => left < right,
-            (Value::Int(left), Value::Float(right)) => (left as f64) < right,
-            (Value::Float(left), Value::Int(right)) => left < right as f64,
+            (Value::Float(left), Value::Float(right)) => left.get() < right.get(),
+            (Value::Int(left), Value::Float(right)) => (left as f64) < right.get(),
+            (Value::Float(left), Value::Int(right)) => left.get() < right as f64,
             (Value::String(left), Value::String(right)) => {
                 left.bytes().cmp(right.bytes()) == Ordering::Less
             }

@@ -7,7 +7,7 @@ use crate::environment::Environment;
 use crate::error::{ErrorKind, EvalError, Result, Traced as _};
 use crate::evaluator::Evaluator;
 use crate::source::{Place, Position};
-use crate::value::{Closure, Slot, Suspension, Value};
+use crate::value::{Closure, Slot, Suspension, Truth, Value};
 
 impl<'e> Evaluator<'e> {
     /// The value of `code` in `environment`, forced. Constants and variables that are known cost
@@ -87,8 +87,8 @@ impl<'e> Evaluator<'e> {
                     code = &with.body;
                 }
                 Code::Assert(assert) => match self.eval(&assert.condition, environment)? {
-                    Value::Bool(true) => code = &assert.body,
-                    Value::Bool(false) => {
+                    Value::Bool(Truth::True) => code = &assert.body,
+                    Value::Bool(Truth::False) => {
                         return Err(self.assertion_failed(assert.place));
                     }
                     other => {
@@ -99,7 +99,7 @@ impl<'e> Evaluator<'e> {
                     }
                 },
                 Code::Not(not) => match self.eval(&not.operand, environment)? {
-                    Value::Bool(truth) => return Ok(Value::Bool(!truth)),
+                    Value::Bool(truth) => return Ok(Value::bool(truth == Truth::False)),
                     other => {
                         return Err(wrong_type(other, "a Boolean")
                             .at(not.place)
@@ -156,10 +156,10 @@ impl<'e> Evaluator<'e> {
     #[inline]
     pub(crate) fn delay(
         &self,
-        delayed: Delayed<'e>,
+        delayed: &Delayed<'e>,
         environment: &'e Environment<'e>,
     ) -> Value<'e> {
-        match delayed {
+        match *delayed {
             Delayed::Constant(value) => value,
             Delayed::Variable { depth, index } => {
                 environment.value(depth, index).unwrap_or(Value::Null)
@@ -174,7 +174,7 @@ impl<'e> Evaluator<'e> {
     /// Like [`Evaluator::delay`], for values that stand in no slot of their own.
     pub(crate) fn delay_apart(
         &self,
-        delayed: Delayed<'e>,
+        delayed: &Delayed<'e>,
         environment: &'e Environment<'e>,
     ) -> Value<'e> {
         match self.delay(delayed, environment) {
@@ -210,7 +210,7 @@ impl<'e> Evaluator<'e> {
             outer: Some(outer),
         });
         for (slot, value) in slots.iter().zip(values) {
-            slot.set(self.delay(*value, environment));
+            slot.set(self.delay(value, environment));
         }
         environment
     }
@@ -220,7 +220,7 @@ impl<'e> Evaluator<'e> {
     fn fill(&self, scope: &FrameLet<'e>, environment: &'e Environment<'e>) -> Result<()> {
         let slots = environment.slots.get(scope.first as usize..);
         for (slot, value) in slots.ok_or_else(no_slot)?.iter().zip(scope.values) {
-            slot.set(self.delay(*value, environment));
+            slot.set(self.delay(value, environment));
         }
         Ok(())
     }
@@ -230,7 +230,7 @@ impl<'e> Evaluator<'e> {
         with: &'e WithScope<'e>,
         outer: &'e Environment<'e>,
     ) -> &'e Environment<'e> {
-        let scope = Slot::new(self.delay(with.scope, outer));
+        let scope = Slot::new(self.delay(&with.scope, outer));
         let slots = std::slice::from_ref(self.arena.alloc(scope));
         self.arena.alloc(Environment {
             slots,
@@ -241,13 +241,13 @@ impl<'e> Evaluator<'e> {
     fn list_of(&self, items: &'e [Delayed<'e>], environment: &'e Environment<'e>) -> Value<'e> {
         let slots = items
             .iter()
-            .map(|item| Slot::new(self.delay(*item, environment)));
+            .map(|item| Slot::new(self.delay(item, environment)));
         self.slice(self.arena.alloc_slice_fill_iter(slots))
     }
 
     fn condition(&mut self, branch: &'e If<'e>, environment: &'e Environment<'e>) -> Result<bool> {
         match self.eval(&branch.condition, environment)? {
-            Value::Bool(truth) => Ok(truth),
+            Value::Bool(truth) => Ok(truth.into()),
             other => Err(wrong_type(other, "a Boolean")
                 .at(branch.place)
                 .frame("while evaluating a branch condition", branch.place)),
@@ -320,7 +320,7 @@ impl<'e> Evaluator<'e> {
             let mut arguments = call.arguments.iter();
             let slots = self.frame(closure.lambda, || {
                 let argument = arguments.next()?;
-                Some(self.delay(*argument, environment))
+                Some(self.delay(argument, environment))
             });
             let inner: &'e Environment<'e> = self.arena.alloc(Environment {
                 slots,
@@ -337,13 +337,13 @@ impl<'e> Evaluator<'e> {
         let mut arguments = [Value::Null; 6];
         if let Some(arguments) = arguments.get_mut(..call.arguments.len()) {
             for (to, from) in arguments.iter_mut().zip(call.arguments) {
-                *to = self.delay_apart(*from, environment);
+                *to = self.delay_apart(from, environment);
             }
             return self.call_at(function, arguments, call.place);
         }
         let delayed = call.arguments.iter();
         let arguments: Vec<_> = delayed
-            .map(|argument| self.delay_apart(*argument, environment))
+            .map(|argument| self.delay_apart(argument, environment))
             .collect();
         self.call_at(function, &arguments, call.place)
     }
@@ -358,7 +358,7 @@ impl<'e> Evaluator<'e> {
         let mut arguments = [Value::Null; 3];
         let mut strict = partial.strict;
         for (to, from) in arguments.iter_mut().zip(call.arguments) {
-            *to = match *from {
+            *to = match from {
                 Delayed::Suspend(code) if strict & 1 != 0 => match self.eval(code, environment) {
                     Ok(value) => value,
                     Err(error) => {

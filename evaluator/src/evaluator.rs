@@ -161,8 +161,8 @@ impl<'e> Evaluator<'e> {
             globals.push((global, value));
         }
         for (name, value) in [
-            ("true", Value::Bool(true)),
-            ("false", Value::Bool(false)),
+            ("true", Value::bool(true)),
+            ("false", Value::bool(false)),
             ("null", Value::Null),
         ] {
             attrs.push(self.attr(name.as_bytes(), value));

@@ -149,7 +149,7 @@ impl<'e> Evaluator<'e> {
     pub fn expect_float(&mut self, value: Value<'e>, what: &str) -> Result<f64> {
         match self.force_for(value, what)? {
             Value::Int(number) => Ok(number as f64),
-            Value::Float(number) => Ok(number),
+            Value::Float(number) => Ok(number.get()),
             other => Err(unexpected(other, "a float", what)),
         }
     }
@@ -160,7 +160,7 @@ impl<'e> Evaluator<'e> {
     /// It is something else, or cannot be computed.
     pub fn expect_bool(&mut self, value: Value<'e>, what: &str) -> Result<bool> {
         match self.force_for(value, what)? {
-            Value::Bool(truth) => Ok(truth),
+            Value::Bool(truth) => Ok(truth.into()),
             other => Err(unexpected(other, "a Boolean", what)),
         }
     }

@@ -8,7 +8,7 @@ use crate::eval::wrong_type;
 use crate::evaluator::Evaluator;
 use crate::source::Place;
 use crate::string::{ContextBuilder, NixString, canonical_path};
-use crate::value::{List, Slot, Value};
+use crate::value::{List, Slot, Truth, Value};
 
 impl<'e> Evaluator<'e> {
     pub(crate) fn binary(
@@ -18,9 +18,10 @@ impl<'e> Evaluator<'e> {
     ) -> Result<Value<'e>> {
         let left = self.eval(&binary.left, environment)?;
         match (binary.operator, left) {
-            (Operator::And, Value::Bool(false)) => return Ok(Value::Bool(false)),
-            (Operator::Or, Value::Bool(true)) | (Operator::Implies, Value::Bool(false)) => {
-                return Ok(Value::Bool(true));
+            (Operator::And, Value::Bool(Truth::False)) => return Ok(Value::bool(false)),
+            (Operator::Or, Value::Bool(Truth::True))
+            | (Operator::Implies, Value::Bool(Truth::False)) => {
+                return Ok(Value::bool(true));
             }
             (Operator::And | Operator::Or | Operator::Implies, Value::Bool(_)) => {
                 return match self.eval(&binary.right, environment)? {
@@ -56,7 +57,7 @@ impl<'e> Evaluator<'e> {
                     None => Err(overflow("subtracting", left, '-', right).at(binary.place)),
                 }
             }
-            (Operator::Less, Value::Int(left), Value::Int(right)) => Ok(Value::Bool(left < right)),
+            (Operator::Less, Value::Int(left), Value::Int(right)) => Ok(Value::bool(left < right)),
             _ => self.binary_slow(binary, left, right),
         }
     }
@@ -69,12 +70,12 @@ impl<'e> Evaluator<'e> {
         right: Value<'e>,
     ) -> Result<Value<'e>> {
         let result = match binary.operator {
-            Operator::Equal => self.equal(left, right).map(Value::Bool),
-            Operator::NotEqual => self.equal(left, right).map(|equal| Value::Bool(!equal)),
-            Operator::Less => self.less_than(left, right).map(Value::Bool),
-            Operator::Greater => self.less_than(right, left).map(Value::Bool),
-            Operator::LessOrEqual => self.less_than(right, left).map(|less| Value::Bool(!less)),
-            Operator::GreaterOrEqual => self.less_than(left, right).map(|less| Value::Bool(!less)),
+            Operator::Equal => self.equal(left, right).map(Value::bool),
+            Operator::NotEqual => self.equal(left, right).map(|equal| Value::bool(!equal)),
+            Operator::Less => self.less_than(left, right).map(Value::bool),
+            Operator::Greater => self.less_than(right, left).map(Value::bool),
+            Operator::LessOrEqual => self.less_than(right, left).map(|less| Value::bool(!less)),
+            Operator::GreaterOrEqual => self.less_than(left, right).map(|less| Value::bool(!less)),
             Operator::Add => self.add(left, right),
             Operator::Subtract | Operator::Multiply | Operator::Divide => {
                 self.arithmetic(binary.operator, left, right)
@@ -114,9 +115,9 @@ impl<'e> Evaluator<'e> {
                 .checked_add(right)
                 .map(Value::Int)
                 .ok_or_else(|| overflow("adding", left, '+', right)),
-            (Value::Float(left), Value::Float(right)) => Ok(Value::Float(left + right)),
-            (Value::Int(left), Value::Float(right)) => Ok(Value::Float(left as f64 + right)),
-            (Value::Float(left), Value::Int(right)) => Ok(Value::Float(left + right as f64)),
+            (Value::Float(left), Value::Float(right)) => Ok(Value::float(left.get() + right.get())),
+            (Value::Int(left), Value::Float(right)) => Ok(Value::float(left as f64 + right.get())),
+            (Value::Float(left), Value::Int(right)) => Ok(Value::float(left.get() + right as f64)),
             (Value::Int(_) | Value::Float(_), other) => Err(EvalError::type_error(format!(
                 "cannot add {} to {}",
                 other.describe(),
@@ -167,7 +168,7 @@ impl<'e> Evaluator<'e> {
         }
         let one = self.expect_float(left, number_of(operator, true))?;
         let other = self.expect_float(right, number_of(operator, false))?;
-        Ok(Value::Float(match operator {
+        Ok(Value::float(match operator {
             Operator::Subtract => one - other,
             Operator::Multiply => one * other,
             _ if other == 0.0 => return Err(EvalError::eval("division by zero")),

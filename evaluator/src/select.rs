@@ -93,16 +93,16 @@ impl<'e> Evaluator<'e> {
         while let Some(step) = steps.next() {
             let name = self.path_name(step, environment)?;
             let Value::Attrs(attrs) = value else {
-                return Ok(Value::Bool(false));
+                return Ok(Value::bool(false));
             };
             let Some(slot) = attrs.slot(name) else {
-                return Ok(Value::Bool(false));
+                return Ok(Value::bool(false));
             };
             if steps.peek().is_some() {
                 value = self.force_slot(slot)?;
             }
         }
-        Ok(Value::Bool(true))
+        Ok(Value::bool(true))
     }
 
     fn path_name(

@@ -22,7 +22,7 @@ impl<'e> Evaluator<'e> {
                 let slots = set
                     .values
                     .iter()
-                    .map(|value| Slot::new(self.delay(*value, environment)));
+                    .map(|value| Slot::new(self.delay(value, environment)));
                 (environment, self.arena.alloc_slice_fill_iter(slots))
             }
             SetScope::Recursive => {
@@ -34,7 +34,7 @@ impl<'e> Evaluator<'e> {
                 let inner = self.scope(sources, environment);
                 let slots = values
                     .iter()
-                    .map(|value| Slot::new(self.delay(*value, inner)));
+                    .map(|value| Slot::new(self.delay(value, inner)));
                 (inner, self.arena.alloc_slice_fill_iter(slots))
             }
         };
@@ -103,7 +103,7 @@ impl<'e> Evaluator<'e> {
                 ))
                 .at(attr.place));
             }
-            let value = self.delay_apart(attr.value, inner);
+            let value = self.delay_apart(&attr.value, inner);
             all.push(Attr {
                 name,
                 position: attr.place.start,

@@ -18,19 +18,21 @@ use crate::environment::Environment;
 use crate::string::{NixPath, NixString};
 
 /// A value, or a reference to one that is not computed yet.
-// The tag has a word of its own so that a copy is two words, each of which was written as one: with
-// a byte for a tag, the processor stalls at every copy of what was just made.
+// It is two words for the compiler too: the tag is one, and what each variant holds is another, never
+// less (hence `Truth`) and never of another kind (hence `Float`). So it travels in two registers, and
+// a copy reads the words that were written. As anything else, it would be copied as sixteen bytes, and
+// the processor stalls at those when they were just written in two pieces.
 #[derive(Clone, Copy)]
 #[repr(u64)]
 pub enum Value<'e> {
     /// `null`
     Null,
     /// `true` or `false`
-    Bool(bool),
+    Bool(Truth),
     /// A 64-bit integer.
     Int(i64),
     /// A floating-point number.
-    Float(f64),
+    Float(Float),
     /// Bytes with a context.
     String(&'e NixString<'e>),
     /// An absolute path.
@@ -55,6 +57,50 @@ pub enum Value<'e> {
     /// State of a slot: being computed.
     #[doc(hidden)]
     Blackhole,
+}
+
+/// A Boolean as a word of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Truth {
+    /// `false`
+    False = 0,
+    /// `true`
+    True = 1,
+}
+
+impl From<bool> for Truth {
+    #[inline]
+    fn from(truth: bool) -> Self {
+        if truth { Self::True } else { Self::False }
+    }
+}
+
+impl From<Truth> for bool {
+    #[inline]
+    fn from(truth: Truth) -> Self {
+        truth == Truth::True
+    }
+}
+
+/// A floating-point number as a word like the others.
+#[derive(Clone, Copy)]
+pub struct Float(u64);
+
+impl Float {
+    /// The number itself.
+    #[inline]
+    #[must_use]
+    pub fn get(self) -> f64 {
+        f64::from_bits(self.0)
+    }
+}
+
+impl From<f64> for Float {
+    #[inline]
+    fn from(number: f64) -> Self {
+        Self(number.to_bits())
+    }
 }
 
 // The evaluator's memory and speed depend on it.
@@ -289,6 +335,20 @@ pub(crate) enum GeneratorKind<'e> {
 }
 
 impl Value<'_> {
+    /// `true` or `false`.
+    #[inline]
+    #[must_use]
+    pub fn bool(truth: bool) -> Self {
+        Self::Bool(truth.into())
+    }
+
+    /// A floating-point number.
+    #[inline]
+    #[must_use]
+    pub fn float(number: f64) -> Self {
+        Self::Float(number.into())
+    }
+
     /// Whether it is no thunk and no state of a slot.
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {

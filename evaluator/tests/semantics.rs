@@ -33,9 +33,9 @@ fn evaluated_here(text: &str) -> String {
 fn shown<'e>(e: &mut Evaluator<'e>, value: Value<'e>) -> cairn_evaluator::Result<String> {
     Ok(match e.force(value)? {
         Value::Null => "null".to_owned(),
-        Value::Bool(truth) => truth.to_string(),
+        Value::Bool(truth) => bool::from(truth).to_string(),
         Value::Int(number) => number.to_string(),
-        Value::Float(number) => number.to_string(),
+        Value::Float(number) => number.get().to_string(),
         Value::String(string) => format!("{:?}", String::from_utf8_lossy(string.bytes())),
         Value::Path(path) => String::from_utf8_lossy(path.bytes()).into_owned(),
         Value::List(list) => {

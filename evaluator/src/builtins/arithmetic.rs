@@ -31,7 +31,7 @@ pub const TABLE: &[Builtin] = &[
     Builtin::new("div", 2, div),
     Builtin::new("floor", 1, |e, args, _| round(e, args, "floor", f64::floor)),
     Builtin::new("lessThan", 2, |e, args, _| {
-        e.less_than(arg(args, 0), arg(args, 1)).map(Value::Bool)
+        e.less_than(arg(args, 0), arg(args, 1)).map(Value::bool)
     }),
     Builtin::new("mul", 2, |e, args, _| {
         let words = ("multiplying", '*');
@@ -76,7 +76,7 @@ fn calculate<'e>(
     let second_what = format!("the second argument of {what}");
     if matches!(first, Value::Float(_)) || matches!(second, Value::Float(_)) {
         let first = e.expect_float(first, &first_what)?;
-        return Ok(Value::Float(floats(
+        return Ok(Value::float(floats(
             first,
             e.expect_float(second, &second_what)?,
         )));
@@ -108,7 +108,7 @@ fn div<'e>(e: &mut Evaluator<'e>, args: &[Value<'e>], _: Place) -> Result<Value<
     if divisor == 0.0 {
         return Err(EvalError::eval("division by zero"));
     }
-    Ok(Value::Float(
+    Ok(Value::float(
         e.expect_float(first, "the first operand of the division")? / divisor,
     ))
 }

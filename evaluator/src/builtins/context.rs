@@ -32,7 +32,7 @@ pub const TABLE: &[Builtin] = &[
 
 fn has_context<'e>(e: &mut Evaluator<'e>, args: &[Value<'e>], _: Place) -> Result<Value<'e>> {
     let string = e.expect_string(arg(args, 0), "the argument of 'builtins.hasContext'")?;
-    Ok(Value::Bool(string.has_context()))
+    Ok(Value::bool(string.has_context()))
 }
 
 fn unsafe_discard_string_context<'e>(
@@ -121,10 +121,10 @@ fn get_context<'e>(e: &mut Evaluator<'e>, args: &[Value<'e>], _: Place) -> Resul
     for (path, mut needs) in all {
         let mut inner = Vec::new();
         if needs.path {
-            inner.push(e.attr(b"path", Value::Bool(true)));
+            inner.push(e.attr(b"path", Value::bool(true)));
         }
         if needs.all_outputs {
-            inner.push(e.attr(b"allOutputs", Value::Bool(true)));
+            inner.push(e.attr(b"allOutputs", Value::bool(true)));
         }
         if !needs.outputs.is_empty() {
             needs.outputs.sort_unstable();

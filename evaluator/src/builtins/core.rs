@@ -58,11 +58,11 @@ fn deep_seq<'e>(e: &mut Evaluator<'e>, args: &[Value<'e>], _: Place) -> Result<V
 fn try_eval<'e>(e: &mut Evaluator<'e>, args: &[Value<'e>], _: Place) -> Result<Value<'e>> {
     let (success, value) = match e.force(arg(args, 0)) {
         Ok(value) => (true, value),
-        Err(error) if error.kind().catchable() => (false, Value::Bool(false)),
+        Err(error) if error.kind().catchable() => (false, Value::bool(false)),
         Err(error) => return Err(error),
     };
     let attrs = vec![
-        e.attr(b"success", Value::Bool(success)),
+        e.attr(b"success", Value::bool(success)),
         e.attr(b"value", value),
     ];
     Ok(e.attrs(attrs))
@@ -87,7 +87,7 @@ fn formals_as_set<'e>(e: &Evaluator<'e>, formals: &Formals<'e>) -> Value<'e> {
     let attrs = formals.list.iter().map(|formal| crate::attrs::Attr {
         name: formal.name,
         position: formal.place.start,
-        value: Value::Bool(formal.has_default()),
+        value: Value::bool(formal.has_default()),
     });
     e.attrs(attrs.collect())
 }

@@ -59,9 +59,9 @@ fn json<'e>(e: &Evaluator<'e>, text: &'e [u8]) -> std::result::Result<Value<'e>,
     while let Some(event) = reader.advance()? {
         let value = match event {
             Event::Null => Value::Null,
-            Event::Bool(truth) => Value::Bool(truth),
+            Event::Bool(truth) => Value::bool(truth),
             Event::Int(number) => Value::Int(number),
-            Event::Float(number) => Value::Float(number),
+            Event::Float(number) => Value::float(number),
             Event::String(std::borrow::Cow::Borrowed(text)) => e.arena_string(text.as_bytes()),
             Event::String(std::borrow::Cow::Owned(text)) => e.string(text),
             Event::Key(key) => {
@@ -153,10 +153,10 @@ fn toml_value<'e>(
             Err(_) => return problem("the integer is too large"),
         },
         DeValue::Float(digits) => match digits.as_str().parse() {
-            Ok(number) => Value::Float(number),
+            Ok(number) => Value::float(number),
             Err(_) => return problem("the number cannot be read"),
         },
-        DeValue::Boolean(truth) => Value::Bool(*truth),
+        DeValue::Boolean(truth) => Value::bool(*truth),
         DeValue::Datetime(time) if e.options().toml_timestamps => {
             let attrs = vec![
                 e.attr(b"_type", e.string(b"timestamp")),

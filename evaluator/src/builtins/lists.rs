@@ -41,10 +41,10 @@ fn quantified<'e>(
     let (predicate, list) = function_and_list(e, args, name)?;
     for item in list.iter() {
         if holds(e, predicate, item, name)? == wanted {
-            return Ok(Value::Bool(wanted));
+            return Ok(Value::bool(wanted));
         }
     }
-    Ok(Value::Bool(!wanted))
+    Ok(Value::bool(!wanted))
 }
 
 fn function_and_list<'e>(
@@ -70,7 +70,7 @@ fn holds<'e>(
     name: &str,
 ) -> Result<bool> {
     match e.call(predicate, &[item])? {
-        Value::Bool(truth) => Ok(truth),
+        Value::Bool(truth) => Ok(truth.into()),
         other => {
             let what = format!("what the function given to 'builtins.{name}' returned");
             e.expect_bool(other, &what)
@@ -117,10 +117,10 @@ fn elem<'e>(e: &mut Evaluator<'e>, args: &[Value<'e>], _: Place) -> Result<Value
     let list = e.expect_list(arg(args, 1), "the second argument of 'builtins.elem'")?;
     for item in list.iter() {
         if e.equal_within(arg(args, 0), item)? {
-            return Ok(Value::Bool(true));
+            return Ok(Value::bool(true));
         }
     }
-    Ok(Value::Bool(false))
+    Ok(Value::bool(false))
 }
 
 fn elem_at<'e>(e: &mut Evaluator<'e>, args: &[Value<'e>], _: Place) -> Result<Value<'e>> {
@@ -275,7 +275,7 @@ fn sort<'e>(e: &mut Evaluator<'e>, args: &[Value<'e>], _: Place) -> Result<Value
             return e.less_than(first, second);
         }
         match e.call(function, &[first, second])? {
-            Value::Bool(truth) => Ok(truth),
+            Value::Bool(truth) => Ok(truth.into()),
             other => e.expect_bool(other, "what the function given to 'builtins.sort' returned"),
         }
     })?;

@@ -139,9 +139,9 @@ fn path_exists<'e>(e: &mut Evaluator<'e>, args: &[Value<'e>], _: Place) -> Resul
         if string.bytes().ends_with(b"/") || string.bytes().ends_with(b"/."));
     let path = e.readable_path(value)?;
     if super::import::internal_file(&path).is_some() {
-        return Ok(Value::Bool(true));
+        return Ok(Value::bool(true));
     }
-    Ok(Value::Bool(if must_be_folder {
+    Ok(Value::bool(if must_be_folder {
         let path = resolve_links(e.io(), &path)?;
         e.io().file_type(&path)? == Some(FileType::Directory)
     } else {

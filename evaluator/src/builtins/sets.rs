@@ -65,7 +65,7 @@ fn get_attr<'e>(e: &mut Evaluator<'e>, args: &[Value<'e>], _: Place) -> Result<V
 fn has_attr<'e>(e: &mut Evaluator<'e>, args: &[Value<'e>], _: Place) -> Result<Value<'e>> {
     let name = name_of(e, arg(args, 0), "the first argument of 'builtins.hasAttr'")?;
     let attrs = e.expect_attrs(arg(args, 1), "the second argument of 'builtins.hasAttr'")?;
-    Ok(Value::Bool(attrs.get(name).is_some()))
+    Ok(Value::bool(attrs.get(name).is_some()))
 }
 
 fn intersect_attrs<'e>(e: &mut Evaluator<'e>, args: &[Value<'e>], _: Place) -> Result<Value<'e>> {

@@ -46,7 +46,7 @@ fn test<'e>(
     args: &[Value<'e>],
     is: fn(Value<'_>) -> bool,
 ) -> Result<Value<'e>> {
-    Ok(Value::Bool(is(e.force(arg(args, 0))?)))
+    Ok(Value::bool(is(e.force(arg(args, 0))?)))
 }
 
 fn type_of<'e>(e: &mut Evaluator<'e>, args: &[Value<'e>], _: Place) -> Result<Value<'e>> {

@@ -123,9 +123,9 @@ impl Printer {
         };
         match value {
             Value::Null => self.text("null"),
-            Value::Bool(truth) => self.text(if truth { "true" } else { "false" }),
+            Value::Bool(truth) => self.text(if truth.into() { "true" } else { "false" }),
             Value::Int(number) => self.text(&number.to_string()),
-            Value::Float(number) => self.text(&show_float(number)),
+            Value::Float(number) => self.text(&show_float(number.get())),
             Value::String(string) => show_string(&mut self.out, string.bytes()),
             Value::Path(path) => self.out.extend_from_slice(path.bytes()),
             Value::List(list) => self.list(e, list, place, depth)?,

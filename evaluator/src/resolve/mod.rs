@@ -116,7 +116,7 @@ impl<'e> Lowering<'_, 'e> {
         self.check_depth(place)?;
         Ok(match expr.kind {
             ExprKind::Int(number) => self.constant(Value::Int(number)),
-            ExprKind::Float(number) => self.constant(Value::Float(number)),
+            ExprKind::Float(number) => self.constant(Value::float(number)),
             ExprKind::String(text) => self.constant(self.e.string(text)),
             ExprKind::Path(path) => self.constant(self.e.path(path)),
             ExprKind::Interpolation(parts) => self.interpolation(parts)?,
