@@ -13,12 +13,15 @@ use crate::source::Position;
 use crate::symbol::{Symbol, SymbolTable, known};
 use crate::value::{Slot, Value};
 
-/// The names of a set with the places of their definitions, in the order of the symbols.
+/// The names of a set with the places of their definitions, if any, in the order of the symbols.
 pub struct Shape<'e> {
     names: &'e [Symbol],
+    /// As many as names, or none.
     positions: &'e [Position],
     /// Indices in the order of the names' bytes, made when first asked for.
     by_name: Cell<Option<&'e [u32]>>,
+    /// The same names without positions, made when first asked for.
+    nowhere: Cell<Option<&'e Shape<'e>>>,
 }
 
 /// An attribute set.
@@ -47,15 +50,35 @@ pub struct Flat<'e> {
 }
 
 impl<'e> Shape<'e> {
-    /// `names` must be sorted by symbol and free of duplicates, `positions` as long.
+    /// `names` must be sorted by symbol and free of duplicates, `positions` as long or empty.
     pub(crate) fn new(names: &'e [Symbol], positions: &'e [Position]) -> Self {
         debug_assert!(names.is_sorted());
-        debug_assert_eq!(names.len(), positions.len());
+        debug_assert!(positions.is_empty() || names.len() == positions.len());
         Self {
             names,
             positions,
             by_name: Cell::new(None),
+            nowhere: Cell::new(None),
         }
+    }
+
+    /// The same names, defined nowhere: those of sets that a function computed.
+    pub(crate) fn without_positions(&'e self, arena: &'e Bump) -> &'e Self {
+        if self.positions.is_empty() {
+            return self;
+        }
+        if let Some(shape) = self.nowhere.get() {
+            return shape;
+        }
+        let shape: &'e Self = arena.alloc(Self::new(self.names, &[]));
+        shape.by_name.set(self.by_name.get());
+        self.nowhere.set(Some(shape));
+        shape
+    }
+
+    fn position(&self, index: usize) -> Position {
+        let position = self.positions.get(index).copied();
+        position.unwrap_or(Position::NONE)
     }
 
     /// The names, sorted by symbol.
@@ -86,6 +109,9 @@ impl<'e> Shape<'e> {
         named.sort_unstable();
         let order: &'e [u32] = arena.alloc_slice_fill_iter(named.iter().map(|(_, index)| *index));
         self.by_name.set(Some(order));
+        if let Some(shape) = self.nowhere.get() {
+            shape.by_name.set(Some(order));
+        }
         order
     }
 }
@@ -130,10 +156,11 @@ impl<'e> Flat<'e> {
     /// Names, positions and unforced values, sorted by symbol.
     #[must_use]
     pub fn entries(&self) -> impl ExactSizeIterator<Item = Attr<'e>> + use<'e> {
-        let names = self.shape.names.iter().zip(self.shape.positions);
-        names.zip(self.slots).map(|((name, position), slot)| Attr {
+        let shape = self.shape;
+        let attrs = shape.names.iter().zip(self.slots).enumerate();
+        attrs.map(move |(index, (name, slot))| Attr {
             name: *name,
-            position: *position,
+            position: shape.position(index),
             value: slot.value(),
         })
     }
@@ -222,7 +249,7 @@ impl<'e> Attrs<'e> {
     #[must_use]
     pub fn position(&self, name: Symbol) -> Option<Position> {
         let (flat, index) = self.find(name)?;
-        flat.shape.positions.get(index).copied()
+        Some(flat.shape.position(index))
     }
 
     /// Whether there are no attributes.
@@ -399,11 +426,11 @@ mod tests {
         for index in 0..10_000 {
             let name = symbols.intern(index.to_string().as_bytes());
             attrs = attrs.update(set(&[name], &arena, index), &arena);
-            let below = |attrs: &&'_ Attrs<'_>| match attrs.rest.get() {
+            let layers = std::iter::successors(Some(attrs), |attrs| match attrs.rest.get() {
                 Rest::Below(below) => Some(below),
                 _ => None,
-            };
-            let layers = std::iter::successors(Some(attrs), below).count();
+            });
+            let layers = layers.count();
             most = most.max(layers);
         }
         assert!(most <= 14, "{most} layers");

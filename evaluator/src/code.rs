@@ -72,6 +72,8 @@ pub(crate) enum Delayed<'e> {
     Variable { depth: u16, index: u32 },
     /// It is a function.
     Lambda(&'e Lambda<'e>),
+    /// It is an attribute: its value if that stands already, a computation otherwise.
+    Select(&'e Code<'e>),
     /// It has to be computed.
     Suspend(&'e Code<'e>),
 }

@@ -57,7 +57,9 @@ impl<'e> Evaluator<'e> {
             Value::Null | Value::Bool(Truth::False) if coercion.everything() => self.string(b""),
             Value::Bool(Truth::True) if coercion.everything() => self.string(b"1"),
             Value::Int(number) if coercion.everything() => self.string(number.to_string()),
-            Value::Float(number) if coercion.everything() => self.string(float_as_text(number.get())),
+            Value::Float(number) if coercion.everything() => {
+                self.string(float_as_text(number.get()))
+            }
             Value::List(list) if coercion.everything() => self.join(list, coercion)?,
             other => return Err(self.cannot_coerce(other)),
         };

@@ -6,6 +6,7 @@ use crate::code::{Call, Code, Delayed, FrameLet, If, Lambda, Parameters, WithSco
 use crate::environment::Environment;
 use crate::error::{ErrorKind, EvalError, Result, Traced as _};
 use crate::evaluator::Evaluator;
+use crate::select::at_hand;
 use crate::source::{Place, Position};
 use crate::value::{Closure, Slot, Suspension, Truth, Value};
 
@@ -165,10 +166,16 @@ impl<'e> Evaluator<'e> {
                 environment.value(depth, index).unwrap_or(Value::Null)
             }
             Delayed::Lambda(lambda) => self.closure(lambda, environment),
-            Delayed::Suspend(code) => {
-                Value::Suspended(self.arena.alloc(Suspension { code, environment }))
-            }
+            Delayed::Select(code) => match at_hand(code, environment) {
+                Some(value) => value,
+                None => self.suspend(code, environment),
+            },
+            Delayed::Suspend(code) => self.suspend(code, environment),
         }
+    }
+
+    fn suspend(&self, code: &'e Code<'e>, environment: &'e Environment<'e>) -> Value<'e> {
+        Value::Suspended(self.arena.alloc(Suspension { code, environment }))
     }
 
     /// Like [`Evaluator::delay`], for values that stand in no slot of their own.
@@ -209,7 +216,8 @@ impl<'e> Evaluator<'e> {
             slots,
             outer: Some(outer),
         });
-        for (slot, value) in slots.iter().zip(values) {
+        // From behind: the sources of `inherit (source) …` are last, and what is inherited may stand.
+        for (slot, value) in slots.iter().zip(values).rev() {
             slot.set(self.delay(value, environment));
         }
         environment
@@ -219,7 +227,9 @@ impl<'e> Evaluator<'e> {
     #[inline]
     fn fill(&self, scope: &FrameLet<'e>, environment: &'e Environment<'e>) -> Result<()> {
         let slots = environment.slots.get(scope.first as usize..);
-        for (slot, value) in slots.ok_or_else(no_slot)?.iter().zip(scope.values) {
+        let slots = slots.ok_or_else(no_slot)?.get(..scope.values.len());
+        let slots = slots.ok_or_else(no_slot)?;
+        for (slot, value) in slots.iter().zip(scope.values).rev() {
             slot.set(self.delay(value, environment));
         }
         Ok(())
@@ -359,12 +369,14 @@ impl<'e> Evaluator<'e> {
         let mut strict = partial.strict;
         for (to, from) in arguments.iter_mut().zip(call.arguments) {
             *to = match from {
-                Delayed::Suspend(code) if strict & 1 != 0 => match self.eval(code, environment) {
-                    Ok(value) => value,
-                    Err(error) => {
-                        return Err(builtin_failed(error, partial.builtin.name, call.place));
+                Delayed::Suspend(code) | Delayed::Select(code) if strict & 1 != 0 => {
+                    match self.eval(code, environment) {
+                        Ok(value) => value,
+                        Err(error) => {
+                            return Err(builtin_failed(error, partial.builtin.name, call.place));
+                        }
                     }
-                },
+                }
                 delayed => self.delay_apart(delayed, environment),
             };
             strict >>= 1;

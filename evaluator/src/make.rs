@@ -202,7 +202,8 @@ impl<'e> Evaluator<'e> {
             .arena
             .alloc(Generator::new(GeneratorKind::MapAttrs { function, attrs }));
         let slots = self.generated(flat.len(), generator);
-        Value::Attrs(self.arena.alloc(Attrs::new(flat.shape(), slots)))
+        let shape = flat.shape().without_positions(self.arena);
+        Value::Attrs(self.arena.alloc(Attrs::new(shape, slots)))
     }
 
     fn generated(&self, length: usize, generator: &'e Generator<'e>) -> &'e [Slot<'e>] {

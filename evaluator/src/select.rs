@@ -1,12 +1,51 @@
 //! `e.a.b`, with and without a default, and `e ? a.b`.
 
-use crate::code::{PathName, Select, SelectPath};
+use crate::attrs::Attrs;
+use crate::code::{Code, PathName, Select, SelectPath};
 use crate::environment::Environment;
 use crate::error::{EvalError, Result};
 use crate::evaluator::Evaluator;
 use crate::source::Place;
 use crate::symbol::Symbol;
-use crate::value::Value;
+use crate::value::{Slot, Value};
+
+impl<'e> Select<'e> {
+    /// The slot of the attribute, with the place where it was last found.
+    #[inline]
+    fn slot_in(&self, attrs: &'e Attrs<'e>) -> Option<&'e Slot<'e>> {
+        let Some((shape, slots)) = attrs.single_layer() else {
+            return attrs.slot(self.name);
+        };
+        if let Some((cached, index)) = self.cache.get()
+            && std::ptr::eq(cached, shape)
+        {
+            return slots.get(index as usize);
+        }
+        let index = shape.index_of(self.name)?;
+        self.cache
+            .set(u32::try_from(index).ok().map(|index| (shape, index)));
+        slots.get(index)
+    }
+}
+
+/// What `code` gives, if that needs no computation: variables and attributes that were computed
+/// before.
+pub(crate) fn at_hand<'e>(
+    code: &'e Code<'e>,
+    environment: &'e Environment<'e>,
+) -> Option<Value<'e>> {
+    let value = match *code {
+        Code::Constant(value) => *value,
+        Code::Local { index, .. } => environment.value(0, index)?,
+        Code::Variable { depth, index, .. } => environment.value(depth, index)?,
+        Code::Select(select) => match at_hand(&select.subject, environment)? {
+            Value::Attrs(attrs) => select.slot_in(attrs)?.value(),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    value.is_plain().then_some(value)
+}
 
 impl<'e> Evaluator<'e> {
     pub(crate) fn select(
@@ -18,20 +57,7 @@ impl<'e> Evaluator<'e> {
         let Value::Attrs(attrs) = subject else {
             return Err(self.not_a_set(subject, select.name, select.place));
         };
-        let slot = if let Some((shape, slots)) = attrs.single_layer() {
-            match select.cache.get() {
-                Some((cached, index)) if std::ptr::eq(cached, shape) => slots.get(index as usize),
-                _ => shape.index_of(select.name).and_then(|index| {
-                    select
-                        .cache
-                        .set(u32::try_from(index).ok().map(|index| (shape, index)));
-                    slots.get(index)
-                }),
-            }
-        } else {
-            attrs.slot(select.name)
-        };
-        let Some(slot) = slot else {
+        let Some(slot) = select.slot_in(attrs) else {
             return Err(self.missing_attribute(attrs, select.name).at(select.place));
         };
         let mut result = self.force_slot(slot);

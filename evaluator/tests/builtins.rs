@@ -12,12 +12,35 @@ use cairn_evaluator::value::Value;
 use cairn_evaluator::{EvalError, Evaluator, Options, Origin, Result};
 use expect_test::{Expect, expect};
 
+/// The lines of attributes, or null.
+const POSITIONS: &str = r#"
+let
+  line = set: (builtins.unsafeGetAttrPos "name" set).line or null;
+  literal = {
+    name = 1;
+  };
+  computed = builtins.mapAttrs (_: value: value) literal;
+in
+{
+  literal = line literal;
+  computed = line computed;
+  filtered = line (removeAttrs (computed // { more = 2; }) [ "more" ]);
+  laid-over = line (computed // {
+    name = 2;
+  });
+  intersected = line (builtins.intersectAttrs computed literal);
+  zipped = line (builtins.zipAttrsWith (_: values: values) [ literal ]);
+}
+"#;
+
 type Show = for<'e> fn(&mut Evaluator<'e>, Value<'e>) -> Result<Vec<u8>>;
 
 fn evaluated(text: &str, show: Show) -> String {
     cairn_evaluator::with_stack(1 << 30, || {
         let arena = Bump::new();
-        let io = MemoryIo::new().with_file("/file", "content\n");
+        let io = MemoryIo::new()
+            .with_file("/file", "content\n")
+            .with_file("/positions.nix", POSITIONS);
         let mut evaluator = Evaluator::new(&arena, &io, Options::default(), TABLES);
         let text = Text {
             origin: Origin::String,
@@ -193,6 +216,15 @@ fn lists() {
               error: value is an integer while a function was expected
         "#]],
     );
+}
+
+/// What a function computed was not written anywhere; what was taken from another set was.
+#[test]
+fn positions() {
+    check("import /positions.nix", expect![[r#"
+        import /positions.nix
+          { computed = null; filtered = null; intersected = 5; laid-over = 14; literal = 5; zipped = null; }
+    "#]]);
 }
 
 #[test]

@@ -37,7 +37,11 @@ impl<'e> Evaluator<'e> {
         match self.force(value)? {
             Value::Null => out.extend_from_slice(b"null"),
             Value::Bool(truth) => {
-                out.extend_from_slice(if truth.into() { b"true".as_slice() } else { b"false" });
+                out.extend_from_slice(if truth.into() {
+                    b"true".as_slice()
+                } else {
+                    b"false"
+                });
             }
             Value::Int(number) => out.extend_from_slice(number.to_string().as_bytes()),
             Value::Float(number) => out.extend_from_slice(json_float(number.get()).as_bytes()),
@@ -172,7 +176,7 @@ mod tests {
             (f64::MAX, "1.7976931348623157e+308"),
             (f64::INFINITY, "null"),
         ] {
-            assert_eq!(json_float(number.get()), text);
+            assert_eq!(json_float(number), text);
         }
     }
 }

@@ -113,7 +113,10 @@ impl<'e> Printer<'_, 'e> {
         match value {
             Value::Null => self.empty("null", &[]),
             Value::Bool(truth) => {
-                self.empty("bool", &[("value", if truth.into() { b"true" } else { b"false" })]);
+                self.empty(
+                    "bool",
+                    &[("value", if truth.into() { b"true" } else { b"false" })],
+                );
             }
             Value::Int(number) => self.empty("int", &[("value", number.to_string().as_bytes())]),
             Value::Float(number) => {

@@ -290,6 +290,7 @@ impl<'e> Lowering<'_, 'e> {
             }
             Code::Variable { depth, index, .. } => Delayed::Variable { depth, index },
             Code::Lambda(lambda) => Delayed::Lambda(lambda),
+            Code::Select(select) if is_path(&select.subject) => Delayed::Select(self.alloc(code)),
             code => Delayed::Suspend(self.alloc(code)),
         }
     }
@@ -464,4 +465,13 @@ fn known_attribute(code: Code<'_>, name: Symbol) -> Option<Value<'_>> {
         return None;
     };
     attrs.get(name).filter(Value::is_plain)
+}
+
+/// Whether the code is a variable, or attributes of one: often its value is there already.
+fn is_path(code: &Code<'_>) -> bool {
+    match code {
+        Code::Constant(_) | Code::Local { .. } | Code::Variable { .. } => true,
+        Code::Select(select) => is_path(&select.subject),
+        _ => false,
+    }
 }

@@ -140,7 +140,7 @@ impl<'e> Lowering<'_, 'e> {
                         place,
                         cache: Cell::new(None),
                     };
-                    Delayed::Suspend(self.alloc(Code::Select(self.alloc(select))))
+                    Delayed::Select(self.alloc(Code::Select(self.alloc(select))))
                 }
             });
         }
