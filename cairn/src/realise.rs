@@ -1,10 +1,11 @@
 //! Building what is missing: packages are fetched first, several at a time.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
 use bstr::ByteSlice as _;
 use cairn_debian::Lock;
-use cairn_store::{Limits, Store};
+use cairn_store::{Limits, Need, Space, Store};
 use cairn_store_path::StorePath;
+use indicatif::HumanBytes;
 
 use crate::builders::builders;
 use crate::progress::BuildProgress;
@@ -38,6 +39,9 @@ pub fn realise(
         .filter_map(|(_, derivation)| lock.package(derivation.env("package")?.to_str().ok()?))
         .collect();
     if !debs.is_empty() {
+        let sizes = debs.iter().map(|package| package.size);
+        check_room(&packages_need(sizes), store.space()?)
+            .with_context(|| format!("cannot build in {}", store.store_dir().display()))?;
         supply.fetch(&debs)?;
     }
     // A machine without sources of packages builds what needs none.
@@ -53,4 +57,42 @@ pub fn realise(
     builders.limit_programs(limits);
     store.realise(derivations, &builders, &BuildProgress::new())?;
     Ok(())
+}
+
+/// The least that packages with files of these sizes take: the file is one object, and what comes out
+/// of it is another, which is hardly ever smaller. How much larger it is, nobody knows before.
+fn packages_need(sizes: impl Iterator<Item = u64>) -> Need {
+    Need::of(sizes.flat_map(|size| [Some(size), Some(size), None]))
+}
+
+/// It is better to end before hours of work than in the middle of them.
+fn check_room(need: &Need, space: Space) -> Result<()> {
+    ensure!(
+        need.bytes <= space.bytes,
+        "the packages alone need at least {}, and {} are free; cairn gc removes what nobody needs",
+        HumanBytes(need.bytes),
+        HumanBytes(space.bytes)
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_fit_is_not_begun() {
+        let need = packages_need([10 << 20, 30 << 20].into_iter());
+        assert_eq!((need.bytes, need.unknown), (80 << 20, 2));
+        let space = |mib: u64| Space {
+            bytes: mib << 20,
+            files: None,
+        };
+        check_room(&need, space(80)).unwrap();
+        assert_eq!(
+            check_room(&need, space(79)).unwrap_err().to_string(),
+            "the packages alone need at least 80.00 MiB, and 79.00 MiB are free; cairn gc removes what \
+             nobody needs"
+        );
+    }
 }

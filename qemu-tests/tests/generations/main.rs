@@ -9,4 +9,5 @@
 mod bad;
 mod good;
 mod guest;
+mod space;
 mod switch;
