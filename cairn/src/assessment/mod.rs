@@ -34,7 +34,7 @@ use cairn_system::control::Request;
 
 use crate::service_control;
 
-use boot::{Boot, Otherwise, Task, task};
+use boot::{Boot, Otherwise, Running, Task, task};
 use examination::{Demands, Problem};
 use machine::Machine;
 use supervisor::Supervisor;
@@ -108,7 +108,11 @@ fn carry_out(
         }
         Task::Judge { entry, otherwise } => {
             let deadline = deadline(boot.timeout);
-            match examine(machine, stable, deadline, supervisor) {
+            let found = examine(machine, stable, deadline, supervisor);
+            if machine.running(&entry)? != Running::Booted {
+                return Ok(Next::Go("switched while it was judged".to_owned()));
+            }
+            match found {
                 Ok(remarks) => bless(machine, &entry, &remarks),
                 Err(problem) => condemn(machine, &entry, &otherwise, &problem),
             }

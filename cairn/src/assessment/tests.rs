@@ -8,6 +8,10 @@ use expect_test::{Expect, expect};
 
 use super::*;
 
+/// A system that demands nothing.
+const DESCRIPTION: &str = r#"{ "version": 1, "label": "x", "hostName": "x", "fileSystems": [],
+    "users": [], "groups": [], "binSh": "/x", "usrBinEnv": "/x", "services": [] }"#;
+
 /// A machine with generations 1 and 2.
 struct Root {
     folder: tempfile::TempDir,
@@ -22,9 +26,11 @@ impl Root {
         let systems: Vec<_> = ["one", "two"]
             .iter()
             .map(|name| {
-                let file = root.join(name);
-                fs::write(&file, name).unwrap();
-                let path = store.add_tree(name, &file).unwrap();
+                let tree = root.join(name);
+                fs::create_dir(&tree).unwrap();
+                fs::write(tree.join("name"), name).unwrap();
+                fs::write(tree.join("system.json"), DESCRIPTION).unwrap();
+                let path = store.add_tree(name, &tree).unwrap();
                 store.add_generation("system", &path).unwrap();
                 path.to_string()
             })
@@ -187,6 +193,45 @@ fn the_last_failure_is_told_at_each_boot_until_another_one_is_good() {
     "#]]);
 }
 
+/// A supervisor that has nothing to do while somebody switches the system.
+struct Switching<'a>(&'a Path);
+
+impl Supervisor for Switching<'_> {
+    fn settle(&self, _: Duration) -> Result<(), String> {
+        let link = self.0.join("run/current-system");
+        fs::remove_file(&link).unwrap();
+        symlink("/nix/store/another", link).unwrap();
+        Ok(())
+    }
+
+    fn status(&self, _: Duration) -> Result<Vec<cairn_system::control::ServiceStatus>, String> {
+        Ok(Vec::new())
+    }
+
+    fn start(&self, _: &cairn_system::ServiceName, _: Duration) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn sleep(&self, _: Duration) {}
+
+    fn uptime(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+#[test]
+fn what_was_switched_while_it_was_judged_is_neither_good_nor_bad() {
+    let root = Root::new(Some("1"), Some(("2", 1)));
+    root.runs(2);
+    let boot = Boot::parse("cairn.generation=2 cairn.trial=2");
+    let supervisor = Switching(root.folder.path());
+    let next = carry_out(root.machine(), &boot, Duration::ZERO, &supervisor).unwrap();
+    assert_eq!(next, Next::Go("switched while it was judged".to_owned()));
+    root.check(&expect![[r#"
+        good 1, trial 2, profile 2
+    "#]]);
+}
+
 #[test]
 fn without_a_good_one_the_machine_runs_on() {
     let root = Root::new(None, None);
@@ -221,9 +266,9 @@ fn a_fallback_is_noted_with_what_is_known() {
         None,
         &expect![[r#"
             good 1, trial , profile 1
-            2 (system 2): Failed "it did not reach user space in any of its tries, and left no report", 1 failures, log of 0 lines
+            2 (system 2): Failed "it ended before it was judged, and left no report: it did not reach user space, or the kernel panicked or hung", 1 failures, log of 0 lines
             the last failure: 2
-            generation 2 failed its trial, and 1 runs: it did not reach user space in any of its tries, and left no report
+            generation 2 failed its trial, and 1 runs: it ended before it was judged, and left no report: it did not reach user space, or the kernel panicked or hung
         "#]],
     );
     note(
