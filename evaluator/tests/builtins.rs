@@ -221,10 +221,13 @@ fn lists() {
 /// What a function computed was not written anywhere; what was taken from another set was.
 #[test]
 fn positions() {
-    check("import /positions.nix", expect![[r#"
+    check(
+        "import /positions.nix",
+        expect![[r#"
         import /positions.nix
           { computed = null; filtered = null; intersected = 5; laid-over = 14; literal = 5; zipped = null; }
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

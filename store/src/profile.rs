@@ -14,6 +14,7 @@ use cairn_store_path::{ParseStorePathError, StorePath};
 
 use crate::error::{IoError, StoreError, io_error};
 use crate::lock::PathLock;
+use crate::reserve::reserve;
 use crate::roots::replace_link;
 use crate::store::Store;
 use crate::tree;
@@ -130,6 +131,7 @@ impl Store {
             return Err(missing(name, number, &generations));
         };
         self.info(&generation.path)?;
+        reserve(self.root());
         if generation.current {
             tree::sync_file(&profile.folder)?;
             return Ok(());

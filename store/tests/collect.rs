@@ -303,6 +303,9 @@ fn a_root_that_cannot_be_read_keeps_everything() {
 
 const KILLED: &str = "CAIRN_TEST_COLLECT_KILLED";
 
+/// After how many removals the collector ends itself.
+const ABORTED: &str = "CAIRN_TEST_COLLECT_ABORTED";
+
 /// Fills a store: chains of trees, so that much has to go in order.
 fn fill(root: &Path, sources: &Path) -> StorePath {
     let store = Store::open(root).unwrap();
@@ -327,14 +330,24 @@ fn killed_anywhere_it_leaves_a_whole_store_and_the_next_one_finishes() {
     if let Some(root) = std::env::var_os(KILLED) {
         let store = Store::open(root.as_ref()).unwrap();
         println!("begin");
-        collect(&store);
+        let left = Cell::new(std::env::var(ABORTED).unwrap().parse::<u64>().unwrap());
+        let done = store.collect_garbage(None, &|_| {
+            left.set(left.get() - 1);
+            if left.get() == 0 {
+                std::process::abort();
+            }
+        });
+        done.unwrap();
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("r");
-    let mut kills = 0;
-    // Each delay is one more point at which the kill can hit; whether it does is left to chance.
-    for round in 0..8_u64 {
+    // The first rounds end at a certain removal; of the others, each delay is one more point at which
+    // the kill can hit, and whether it does is left to chance.
+    for (round, removals) in [1, 30, 64, 65, u64::MAX, u64::MAX, u64::MAX]
+        .into_iter()
+        .enumerate()
+    {
         let kept = fill(&root, &folder.path().join("sources"));
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args([
@@ -343,6 +356,8 @@ fn killed_anywhere_it_leaves_a_whole_store_and_the_next_one_finishes() {
                 "--nocapture",
             ])
             .env(KILLED, &root)
+            .env(ABORTED, removals.to_string())
+            .stderr(std::process::Stdio::null())
             .stdout(std::process::Stdio::piped())
             .spawn()
             .unwrap();
@@ -351,10 +366,15 @@ fn killed_anywhere_it_leaves_a_whole_store_and_the_next_one_finishes() {
         while !line.contains("begin") {
             assert!(std::io::BufRead::read_line(&mut said, &mut line).unwrap() > 0);
         }
-        std::thread::sleep(std::time::Duration::from_micros(1500 * round * round));
-        child.kill().unwrap();
-        let status = child.wait().unwrap();
-        kills += usize::from(status.signal() == Some(9));
+        if removals == u64::MAX {
+            let delay = 4 * (round * round) as u64;
+            std::thread::sleep(std::time::Duration::from_millis(delay));
+            child.kill().unwrap();
+            child.wait().unwrap();
+        } else {
+            let status = child.wait().unwrap();
+            assert_eq!(status.signal(), Some(6), "round {round}");
+        }
         let verify = common::nix(&root, "nix-store", &["--verify", "--check-contents"]);
         let stderr = String::from_utf8_lossy(&verify.stderr);
         assert!(
@@ -365,7 +385,44 @@ fn killed_anywhere_it_leaves_a_whole_store_and_the_next_one_finishes() {
         collect(&store);
         check_whole(&store, &[&kept]);
     }
-    assert!(kills > 0, "none was killed in time");
+}
+
+const FULL: &str = "CAIRN_TEST_COLLECT_FULL";
+
+#[test]
+fn a_full_disk_can_be_collected() {
+    let name = "a_full_disk_can_be_collected";
+    let Some(root) = std::env::var_os(FULL) else {
+        let folder = tempfile::tempdir().unwrap();
+        let script = format!(
+            "mount -t tmpfs -o size=24m none \"${FULL}\" && exec \"$0\" --exact {name} --nocapture"
+        );
+        let output = Command::new("unshare")
+            .args(["--user", "--map-root-user", "--mount", "sh", "-c", &script])
+            .arg(std::env::current_exe().unwrap())
+            .env(FULL, folder.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        return;
+    };
+    let root = Path::new(&root);
+    let store = Store::open(root).unwrap();
+    let needed = text(&store, "needed", &[]);
+    store.set_profile("system", &needed).unwrap();
+    store.set_current("system", 1).unwrap();
+    for number in 0..100 {
+        text(&store, &format!("o{number}"), &[]);
+    }
+    drop(store);
+    let filler = fs::File::create(root.join("filler")).unwrap();
+    let error = std::io::copy(&mut std::io::repeat(1), &mut &filler).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+    Store::open(root).unwrap_err();
+    cairn_store::free_reserve(root).unwrap();
+    let store = Store::open(root).unwrap();
+    assert_eq!(collect(&store).objects.len(), 100);
+    check_whole(&store, &[&needed]);
 }
 
 #[test]

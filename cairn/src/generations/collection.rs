@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
-use cairn_store::{Garbage, Removal, Store};
+use cairn_store::{Garbage, Removal, Store, free_reserve};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -64,6 +64,8 @@ impl Collection {
     /// Somebody changes the machine's generation, or something cannot be removed. What was removed
     /// before stays removed.
     pub fn run(&self) -> Result<Collected> {
+        // On a full disk, not even the database can be opened otherwise.
+        free_reserve(&self.root)?;
         let deletion = self.generations.as_ref().map_or_else(
             || Ok(Deletion::default()),
             |selection| delete_as("cairn gc", &self.root, selection),

@@ -35,6 +35,7 @@ use cairn_store_path::StorePath;
 use crate::error::{IoError, StoreError, io_error};
 use crate::lock::PathLock;
 use crate::publish::UNFINISHED;
+use crate::reserve::{free_reserve, reserve};
 use crate::store::Store;
 use crate::{temp_roots, tree};
 
@@ -117,13 +118,14 @@ impl Store {
         observe: &dyn Fn(&Removal),
     ) -> Result<Garbage, StoreError> {
         let state = self.state_dir();
+        free_reserve(self.root())?;
         let _alone = self.collect_alone()?;
         let ear = Ear::open(&state)?;
         let (roots, liveness) = self.look(&BTreeSet::new())?;
         roots::tidy(&roots)?;
         let (stop, stopping) = io::pipe().map_err(io_error("make a pipe for", &state))?;
         let arrivals = Arrivals::default();
-        std::thread::scope(|scope| {
+        let collected = std::thread::scope(|scope| {
             let listening = std::thread::Builder::new()
                 .name("roots".to_owned())
                 .spawn_scoped(scope, || ear.listen(stop.as_fd(), &arrivals));
@@ -140,7 +142,9 @@ impl Store {
             // The thread ends when nobody can write to its pipe any more.
             drop(stopping);
             swept.map(|()| sweep.removed)
-        })
+        });
+        reserve(self.root());
+        collected
     }
 
     fn collect_alone(&self) -> Result<File, StoreError> {
