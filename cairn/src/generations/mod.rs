@@ -3,7 +3,7 @@
 //! | module | noun or step |
 //! |---|---|
 //! | [`Listing`] | every generation, and what is known of it: `cairn generations` |
-//! | [`table`] | a listing for people |
+//! | [`mod@table`] | a listing for people |
 //! | [`Selection`] | which generations the operator names |
 //! | [`Deletion`] | which of them go, which stay and why: `cairn delete-generations` |
 //! | [`Collection`] | what nobody needs any more: `cairn gc` |

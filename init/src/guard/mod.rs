@@ -48,7 +48,7 @@ const TICK_MS: Ms = 1_000;
 const REPORT: Duration = Duration::from_secs(10);
 
 /// What core may take to end the machine, and then the kernel.
-const BY_CORE: Duration = Duration::from_secs(60);
+const BY_CORE: Duration = Duration::from_mins(1);
 const BY_KERNEL: Duration = Duration::from_secs(20);
 
 /// Starts the guard as a child of this process.

@@ -141,13 +141,13 @@ impl Orders {
         let entry = value(trial::TRIAL_PARAMETER).filter(|entry| !entry.is_empty())?;
         let seconds = match last(trial::TIMEOUT_PARAMETER) {
             None => trial::DEFAULT_TIMEOUT_SECONDS,
-            Some(word) => match word.value.as_deref().unwrap_or_default().parse() {
-                Ok(seconds) => seconds,
-                Err(_) => {
+            Some(word) => {
+                let given = word.value.as_deref().unwrap_or_default();
+                given.parse().unwrap_or_else(|_| {
                     self.misunderstood(word, "a number of seconds");
                     trial::DEFAULT_TIMEOUT_SECONDS
-                }
-            },
+                })
+            }
         };
         Some(Trial {
             entry: entry.to_owned(),
