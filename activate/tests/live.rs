@@ -258,6 +258,10 @@ struct Noting {
 }
 
 impl Noting {
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "it is what each of the machine's steps gives"
+    )]
     fn note<E>(&mut self, text: String) -> Result<(), E> {
         self.done.push(text);
         Ok(())
