@@ -141,7 +141,11 @@ fn words(file: &Path) -> BTreeSet<String> {
             let text = fs::read_to_string(&path).unwrap();
             let is_inside = |c: char| c.is_ascii_alphanumeric() || "+-_".contains(c);
             let parts = text.split(|c: char| !is_inside(c));
-            let names = parts.filter(|word| word.starts_with(|c: char| c.is_ascii_lowercase()));
+            // Names of packages have no capital letters; what the package set has beside packages may.
+            let is_capital = |c: char| c.is_ascii_uppercase();
+            let names = parts.filter(|word| {
+                word.starts_with(|c: char| c.is_ascii_lowercase()) && !word.contains(is_capital)
+            });
             words.extend(names.map(str::to_owned));
         }
     }

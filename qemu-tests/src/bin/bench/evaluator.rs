@@ -142,7 +142,11 @@ fn add_words(path: &Path, words: &mut BTreeSet<String>) -> anyhow::Result<()> {
         let text = fs::read_to_string(path).with_context(failed)?;
         let inside = |char: char| char.is_ascii_alphanumeric() || "+-_".contains(char);
         let found = text.split(|char| !inside(char));
-        let names = found.filter(|word| word.starts_with(|char: char| char.is_ascii_lowercase()));
+        // Names of packages have no capital letters; what the package set has beside packages may.
+        let is_capital = |char: char| char.is_ascii_uppercase();
+        let names = found.filter(|word| {
+            word.starts_with(|char: char| char.is_ascii_lowercase()) && !word.contains(is_capital)
+        });
         words.extend(names.map(str::to_owned));
     }
     Ok(())
