@@ -154,22 +154,19 @@ impl Step {
     }
 }
 
-/// Steps with more lines than these are logged in short.
+/// So many lines of a step are logged: a log has no room for thousands of links.
 const LOGGED_LINES: usize = 8;
 
 impl Step {
-    /// The lines that are logged: a log has no room for thousands of links.
+    /// The lines that are logged.
     pub(crate) fn log_lines(&self) -> Vec<String> {
-        let (what, folder, count) = match self {
-            Self::MakeLinks { folder, links } => ("make", folder, links.len()),
-            Self::RemoveLinks { folder, names } => ("remove", folder, names.len()),
-            _ => return self.to_string().lines().map(str::to_owned).collect(),
-        };
+        let text = self.to_string();
+        let count = text.lines().count();
+        let mut lines: Vec<String> = text.lines().take(LOGGED_LINES).map(str::to_owned).collect();
         if count > LOGGED_LINES {
-            vec![format!("{what} {count} links in {}", folder.display())]
-        } else {
-            self.to_string().lines().map(str::to_owned).collect()
+            lines.push(format!("… and {} more of the kind", count - LOGGED_LINES));
         }
+        lines
     }
 }
 

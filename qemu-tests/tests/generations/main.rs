@@ -7,6 +7,7 @@
 #![cfg(test)]
 
 mod bad;
+mod etc;
 mod good;
 mod guest;
 mod space;

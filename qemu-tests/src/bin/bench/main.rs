@@ -1,10 +1,11 @@
-//! Measures import, image, boot and the evaluator against what the field uses for each.
+//! Measures activation, import, image, boot and the evaluator against what the field uses for each.
 //!
 //! Subject and peer run in turns, so that a busy moment of the host meets both; the table has the
 //! least and the median time of each, and the ratio of the medians with its goal.
 
 #![forbid(unsafe_code)]
 
+mod activation;
 mod evaluator;
 
 use std::env;
@@ -22,7 +23,7 @@ use cairn_qemu_tests::transcript::Line;
 use cairn_qemu_tests::{Blueprint, Boot, DirectKernel, Machine, artefacts, images};
 use cairn_system::boot_mark;
 
-const USAGE: &str = "usage: cargo xtask bench [evaluator] [import] [image] [boot]\n";
+const USAGE: &str = "usage: cargo xtask bench [activation] [evaluator] [import] [image] [boot]\n";
 /// Runs of each, in turns.
 const ROUNDS: usize = 3;
 
@@ -38,13 +39,15 @@ fn main() -> ExitCode {
 
 fn run() -> anyhow::Result<()> {
     let sections: Vec<String> = env::args().skip(1).collect();
-    if let Some(unknown) = sections
-        .iter()
-        .find(|name| !["evaluator", "import", "image", "boot"].contains(&name.as_str()))
-    {
+    if let Some(unknown) = sections.iter().find(|name| {
+        !["activation", "evaluator", "import", "image", "boot"].contains(&name.as_str())
+    }) {
         bail!("there is no section '{unknown}'\n{USAGE}");
     }
     let wanted = |name: &str| sections.is_empty() || sections.iter().any(|found| found == name);
+    if wanted("activation") {
+        activation::measure()?;
+    }
     if wanted("evaluator") {
         evaluator::measure()?;
     }
