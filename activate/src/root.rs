@@ -311,7 +311,8 @@ impl Root {
         self.publish(path, touched)
     }
 
-    /// Makes links in one folder, by name and target, where there is nothing yet.
+    /// Makes links in one folder, by name and target, where there is nothing yet. One that cannot be
+    /// made is the error, and the others are made.
     pub(crate) fn make_links(
         &self,
         folder: &Path,
@@ -319,13 +320,19 @@ impl Root {
         touched: &mut Touched,
     ) -> Result<(), FileError> {
         let folder = self.resolve(folder)?;
+        let mut first = Ok(());
         for (name, target) in links {
             let place = folder.join(name);
-            touched.begin(&place)?;
-            symlink(target, &place).map_err(failed("create", &place))?;
-            touched.note(&place);
+            let made = touched
+                .begin(&place)
+                .and_then(|()| symlink(target, &place).map_err(failed("create", &place)));
+            match made {
+                Ok(()) => touched.note(&place),
+                Err(error) if first.is_ok() => first = Err(error),
+                Err(error) => log::error!("{error}"),
+            }
         }
-        Ok(())
+        first
     }
 
     /// Removes links in one folder; what is no link any more stays.
