@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, bail};
+use cairn_qemu_tests::images;
 
 use crate::{Times, header, report, scratch, timed};
 
@@ -78,8 +79,7 @@ impl Tree {
         let file = toplevel.join("system.json");
         fs::write(&file, description.to_string())
             .with_context(|| format!("cannot write {}", file.display()))?;
-        let own = std::env::current_exe().context("cannot find this program's own path")?;
-        let init = own.with_file_name("cairn-init");
+        let init = images::programs().join("cairn-init");
         fs::copy(&init, toplevel.join("activate"))
             .with_context(|| format!("cannot copy {}", init.display()))?;
         let tree = Self { folder };
