@@ -618,9 +618,13 @@ impl Root {
     }
 }
 
-/// More files or folders of one file system than these are made durable all at once: each one's own
-/// sync may be a commit of the journal, while a sync of the whole waits for what others write too.
-pub(crate) const SYNCED_ONE_BY_ONE: usize = 32;
+/// More files than these are made durable all at once: each one's own sync is a commit of the file
+/// system's journal, while a sync of the whole waits for what others write too.
+pub(crate) const FILES_SYNCED_ONE_BY_ONE: usize = 32;
+
+/// The same of folders. The first one's sync commits what all of them have changed, so that those of
+/// the others are only calls.
+const FOLDERS_SYNCED_ONE_BY_ONE: usize = 1000;
 
 /// Folders whose entries changed, to be synced together; and how many more effects there may be.
 #[derive(Debug, Default)]
@@ -668,35 +672,27 @@ impl Touched {
 
     /// Makes the names in the folders durable. A folder that has been removed since is skipped.
     pub(crate) fn sync(&mut self) -> Result<(), FileError> {
-        let mut by_device = BTreeMap::<u64, Vec<(PathBuf, File)>>::new();
-        let mut whole = BTreeSet::new();
+        let mut by_device = BTreeMap::<u64, Vec<PathBuf>>::new();
         for place in std::mem::take(&mut self.folders) {
-            let folder = match File::open(&place) {
-                Ok(folder) => folder,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(failed("open", &place)(error)),
-            };
-            let metadata = folder.metadata().map_err(failed("examine", &place))?;
-            let device = metadata.dev();
-            if whole.contains(&device) {
-                continue;
-            }
-            let folders = by_device.entry(device).or_default();
-            folders.push((place, folder));
-            if folders.len() > SYNCED_ONE_BY_ONE {
-                whole.insert(device);
+            match fs::metadata(&place) {
+                Ok(found) => by_device.entry(found.dev()).or_default().push(place),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(failed("examine", &place)(error)),
             }
         }
-        for (device, mut folders) in by_device {
-            if whole.contains(&device) {
-                if let Some((place, folder)) = folders.pop() {
-                    nix::unistd::syncfs(&folder)
-                        .map_err(|errno| failed("sync", &place)(errno.into()))?;
-                }
-                continue;
+        for mut places in by_device.into_values() {
+            let as_a_whole = places.len() > FOLDERS_SYNCED_ONE_BY_ONE;
+            if as_a_whole {
+                places.truncate(1);
             }
-            for (place, folder) in folders {
-                folder.sync_all().map_err(failed("sync", &place))?;
+            for place in places {
+                let folder = File::open(&place).map_err(failed("open", &place))?;
+                let synced = if as_a_whole {
+                    nix::unistd::syncfs(&folder).map_err(io::Error::from)
+                } else {
+                    folder.sync_all()
+                };
+                synced.map_err(failed("sync", &place))?;
             }
         }
         Ok(())

@@ -258,19 +258,15 @@ struct Noting {
 }
 
 impl Noting {
-    #[expect(
-        clippy::unnecessary_wraps,
-        reason = "it is what each of the machine's steps gives"
-    )]
-    fn note<E>(&mut self, text: String) -> Result<(), E> {
+    fn note(&mut self, text: String) {
         self.done.push(text);
-        Ok(())
     }
 }
 
 impl cairn_activate::live::Machine for Noting {
     fn mount(&mut self, fs: &FileSystem) -> Result<(), Failure> {
-        self.note(format!("mount {}", fs.mount_point.as_str()))
+        self.note(format!("mount {}", fs.mount_point.as_str()));
+        Ok(())
     }
 
     fn swap_on(&mut self, swap: &SwapDevice) -> Result<(), Failure> {
@@ -278,15 +274,18 @@ impl cairn_activate::live::Machine for Noting {
     }
 
     fn swap_off(&mut self, swap: &SwapDevice) -> Result<(), Busy> {
-        self.note(format!("swap off {}", swap.device))
+        self.note(format!("swap off {}", swap.device));
+        Ok(())
     }
 
     fn load_module(&mut self, name: &str) -> Result<(), Failure> {
-        self.note(format!("load {name}"))
+        self.note(format!("load {name}"));
+        Ok(())
     }
 
     fn remount(&mut self, remount: &Remount) -> Result<(), Busy> {
-        self.note(remount.to_string())
+        self.note(remount.to_string());
+        Ok(())
     }
 
     fn unmount(&mut self, point: &MountPoint) -> Result<(), Busy> {
@@ -296,11 +295,13 @@ impl cairn_activate::live::Machine for Noting {
                 point.as_str()
             )));
         }
-        self.note(format!("unmount {}", point.as_str()))
+        self.note(format!("unmount {}", point.as_str()));
+        Ok(())
     }
 
     fn set_sysctl(&mut self, key: &str, value: &str) -> Result<(), Failure> {
-        self.note(format!("{key} = {value}"))
+        self.note(format!("{key} = {value}"));
+        Ok(())
     }
 }
 

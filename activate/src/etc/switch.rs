@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::plan::Failure;
-use crate::root::{Durability, Rights, Root, SYNCED_ONE_BY_ONE, Touched};
+use crate::root::{Durability, FILES_SYNCED_ONE_BY_ONE, Rights, Root, Touched};
 
 use super::STATIC;
 use super::present::is_own_link;
@@ -139,7 +139,7 @@ fn prepare<'a>(
     touched: &mut Touched,
     failures: &mut Vec<Failure>,
 ) -> Vec<&'a Placed> {
-    let durability = if switch.placed.len() > SYNCED_ONE_BY_ONE {
+    let durability = if switch.placed.len() > FILES_SYNCED_ONE_BY_ONE {
         Durability::Later
     } else {
         Durability::Now

