@@ -153,6 +153,7 @@ fn reason_to_stay(one: &Listed) -> Option<String> {
         Mark::Current => Some("it runs"),
         Mark::Default => Some("it boots by default"),
         Mark::Once => Some("it boots next"),
+        Mark::Chosen => Some("it was chosen last in the boot menu"),
         Mark::Trial => Some("it is on trial"),
         Mark::LastGood => Some("it is the last known good one"),
         Mark::Good | Mark::Failed => None,

@@ -46,6 +46,9 @@ pub struct Listed {
     pub entry: Entry,
     /// Its variants.
     pub specialisations: Vec<Entry>,
+    /// Whether a menu that is made for it boots what was chosen last.
+    #[serde(skip)]
+    pub boots_chosen: bool,
 }
 
 /// Something that boots: a generation, or a variant of one.
@@ -85,6 +88,8 @@ pub enum Mark {
     Default,
     /// It boots next, once.
     Once,
+    /// It was chosen last in a boot menu that remembers that.
+    Chosen,
     /// It has to prove itself.
     Trial,
     /// It has booted and was well.
@@ -151,7 +156,15 @@ impl Listing {
         }
         let state = &facts.state;
         let trial = state.trial.as_ref().filter(|trial| trial.tries > 0);
-        let default = trial.map(|trial| &trial.entry).or(state.good.as_ref());
+        let chosen: Option<EntryId> = state.saved.as_ref().and_then(|id| id.parse().ok());
+        let boots_chosen = self
+            .generations
+            .iter()
+            .any(|one| one.wanted && one.boots_chosen);
+        let default = trial
+            .map(|trial| &trial.entry)
+            .or(chosen.as_ref().filter(|_| boots_chosen))
+            .or(state.good.as_ref());
         for (number, wanted, entry) in self.entries_mut() {
             let id = entry.id(number);
             let is = |other: Option<&EntryId>| other.is_some() && other == id.as_ref();
@@ -164,6 +177,9 @@ impl Listing {
             }
             if is(state.once.as_ref()) {
                 entry.marks.push(Mark::Once);
+            }
+            if is(chosen.as_ref()) {
+                entry.marks.push(Mark::Chosen);
             }
             if let Some(trial) = state.trial.as_ref().filter(|trial| is(Some(&trial.entry))) {
                 entry.marks.push(Mark::Trial);
@@ -218,6 +234,10 @@ impl Listed {
             wanted: generation.current,
             entry,
             specialisations: variants.collect(),
+            boots_chosen: bootspec
+                .iter()
+                .filter_map(|bootspec| bootspec.menu.as_ref())
+                .any(|menu| menu.default == "saved"),
         };
         let entries = std::iter::once(&mut listed.entry).chain(&mut listed.specialisations);
         for entry in entries {

@@ -76,6 +76,7 @@ fn word(mark: Mark, tries: Option<u8>) -> String {
         (Mark::Current, _) => "current".to_owned(),
         (Mark::Default, _) => "default".to_owned(),
         (Mark::Once, _) => "boots once".to_owned(),
+        (Mark::Chosen, _) => "chosen last".to_owned(),
         (Mark::Trial, Some(1)) => "on trial, 1 try left".to_owned(),
         (Mark::Trial, Some(tries)) if tries > 0 => format!("on trial, {tries} tries left"),
         (Mark::Trial, _) => "no tries left".to_owned(),

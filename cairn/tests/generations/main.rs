@@ -137,6 +137,18 @@ fn what_must_stay_stays_and_the_reason_is_told() {
 }
 
 #[test]
+fn what_was_chosen_in_the_menu_stays() {
+    let machine = machine();
+    machine.boot_state("cairn_good=3\ncairn_saved=2\n");
+    let said = machine.says(&["delete-generations", "old", "--dry-run"]);
+    let kept = "generation 2 stays: it was chosen last in the boot menu\n";
+    assert!(said.contains(kept), "{said}");
+    let table = machine.says(&["generations"]);
+    assert!(table.contains("Cairn 2  chosen last\n"), "{table}");
+    assert!(table.contains("Cairn 3  default, last good\n"), "{table}");
+}
+
+#[test]
 fn a_damaged_boot_state_keeps_all() {
     let machine = machine();
     fs::write(machine.path("boot/grub/grubenv"), "x").unwrap();
