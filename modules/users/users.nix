@@ -386,8 +386,12 @@ let
     // lib.optionalAttrs (user.homeMode != "700") { inherit (user) homeMode; }
     // lib.optionalAttrs (user.expires != null) { inherit (user) expires; }
     // lib.optionalAttrs user.autoSubUidGidRange { autoSubIds = true; }
-    // lib.optionalAttrs (user.subUidRanges != [ ]) { subUidRanges = map (idRange "startUid") user.subUidRanges; }
-    // lib.optionalAttrs (user.subGidRanges != [ ]) { subGidRanges = map (idRange "startGid") user.subGidRanges; }
+    // lib.optionalAttrs (user.subUidRanges != [ ]) {
+      subUidRanges = map (idRange "startUid") user.subUidRanges;
+    }
+    // lib.optionalAttrs (user.subGidRanges != [ ]) {
+      subGidRanges = map (idRange "startGid") user.subGidRanges;
+    }
     // passwordOf user;
 
   describeGroup =
