@@ -216,7 +216,8 @@ impl<'a> Cast<'a> {
         (last && new).then(|| 1 + trial.generation.specialisations.len())
     }
 
-    /// A submenu with the good entry, and the one that was picked, if there is such a one.
+    /// A submenu with the good entry, and the one that was picked, if there is such a one. It is
+    /// not seen: what was picked boots at once.
     fn picked(&self) -> String {
         let name = quote_title(&format!("{}, generation ", self.options.name));
         let good = indented(&menu_entry(
@@ -229,6 +230,7 @@ impl<'a> Cast<'a> {
             "if [ -n \"$cairn_pick\" ]; then\n  \
                export cairn_pick cairn_slot\n  \
                submenu {name}\"$cairn_pick$cairn_title\" --id picked --unrestricted {{\n    \
+                 set timeout=0\n    \
                  set default=1\n    \
                  set fallback=0\n\
              {}    \

@@ -114,6 +114,7 @@ pub struct Guest {
     serial: Receiver<Vec<u8>>,
     raw: Vec<u8>,
     start: Instant,
+    monitor: PathBuf,
 }
 
 impl Drop for Guest {
@@ -134,7 +135,10 @@ impl Guest {
     /// Boots the disk of `image`.
     pub fn start(image: &Image, platform: Platform, access: Access) -> Self {
         let mut qemu = Command::new("qemu-system-x86_64");
+        let monitor = image.scratch.path().join("monitor");
         qemu.args(["-nodefaults", "-no-user-config", "-display", "none"])
+            .args(["-vga", "std", "-monitor"])
+            .arg(format!("unix:{},server,nowait", monitor.display()))
             .args(["-machine", "q35,accel=tcg", "-m", "256", "-net", "none"])
             .args(["-chardev", "stdio,id=serial,signal=off"])
             .args(["-serial", "chardev:serial", "-drive"])
@@ -181,6 +185,7 @@ impl Guest {
             serial,
             raw: Vec::new(),
             start: Instant::now(),
+            monitor,
         }
     }
 
@@ -210,6 +215,38 @@ impl Guest {
     /// Forgets what was written before: the next text is a later one.
     pub fn forget(&mut self) {
         self.raw.clear();
+    }
+
+    /// Gives commands to QEMU's monitor, and waits until each is done.
+    pub fn monitor(&mut self, commands: &[&str]) {
+        use std::io::{BufRead, BufReader, Write};
+        use std::os::unix::net::UnixStream;
+        let mut stream = UnixStream::connect(&self.monitor).unwrap();
+        let mut answers = BufReader::new(stream.try_clone().unwrap());
+        let mut prompt = || {
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"(qemu) ") {
+                let read = answers.read_until(b' ', &mut answer).unwrap();
+                assert!(read > 0, "QEMU's monitor is gone");
+            }
+        };
+        prompt();
+        for command in commands {
+            writeln!(stream, "{command}").unwrap();
+            prompt();
+        }
+    }
+
+    /// A picture of the screen: its width, and three bytes for each pixel.
+    pub fn picture(&mut self, image: &Image) -> (usize, Vec<u8>) {
+        let file = image.scratch.path().join("screen.ppm");
+        self.monitor(&[&format!("screendump {}", file.display())]);
+        let bytes = fs::read(&file).unwrap();
+        // "P6", width and height, the greatest value; a line each.
+        let mut parts = bytes.splitn(4, |&byte| byte == b'\n');
+        let size = String::from_utf8(parts.nth(1).unwrap().to_vec()).unwrap();
+        let width = size.split(' ').next().unwrap().parse().unwrap();
+        (width, parts.nth(1).unwrap().to_vec())
     }
 
     /// Presses keys on the serial port.

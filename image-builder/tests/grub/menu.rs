@@ -7,7 +7,9 @@ use cairn_image_builder::Node;
 use cairn_system::MenuUser;
 
 use crate::guest::{Access, Guest, Image};
-use crate::trial::{boot_files, boots, generation, generations, id, options, state, with_state};
+use crate::trial::{
+    boot_files, boots, finished, generation, generations, id, options, state, with_state,
+};
 
 const DOWN: &str = "\u{1b}[B";
 const ENTER: &str = "\r";
@@ -63,9 +65,7 @@ fn pick(guest: &mut Guest, down: usize) {
 }
 
 fn boot_of(guest: &mut Guest) -> String {
-    let text = guest.text_when("kernel's line", |text| {
-        !boots(text).is_empty() && text.ends_with('\n')
-    });
+    let text = guest.text_when("kernel's line", |text| finished(text) > 0);
     boots(&text).remove(0)
 }
 
@@ -85,6 +85,45 @@ fn an_older_generation_is_picked_by_keys() {
         guest.text_up_to("7, 1970-01-01 00:00 UTC, Linux 6.1.0, oldest");
         // 13, its specialisation, 12, its specialisation, 7.
         pick(&mut guest, 4);
+        assert_eq!(boot_of(&mut guest), "7 generation=7");
+    }
+}
+
+/// Rows of the screen that are bright for most of their length: those of the entry that is chosen.
+fn bright_rows((width, pixels): &(usize, Vec<u8>)) -> Vec<usize> {
+    let bright = |row: &[u8]| row.chunks(3).filter(|pixel| pixel[0] > 100).count();
+    pixels
+        .chunks(width * 3)
+        .enumerate()
+        .filter(|(_, row)| bright(row) * 2 > *width)
+        .map(|(number, _)| number)
+        .collect()
+}
+
+/// The same with the machine's own keyboard and screen; the picture shows that the choice moves.
+#[test]
+fn an_older_generation_is_picked_on_the_screen() {
+    let image = Image::new(&disk(&waiting(), &state("12", None)));
+    for platform in [Platform::Bios, Platform::Uefi] {
+        let mut guest = Guest::start(&image, platform, Access::ReadWrite);
+        guest.text_up_to("Cairn, all generations");
+        let before = bright_rows(&guest.picture(&image));
+        guest.monitor(&["sendkey down"]);
+        // The serial port shows the choice when the screen does.
+        guest.forget();
+        guest.monitor(&["sendkey down"]);
+        guest.text_up_to("*Cairn, generation 13");
+        guest.monitor(&["sendkey down"]);
+        guest.text_up_to("*Cairn, all generations");
+        let after = bright_rows(&guest.picture(&image));
+        assert!(
+            !before.is_empty() && !after.is_empty(),
+            "{before:?} {after:?}"
+        );
+        assert!(before < after, "{before:?} {after:?}");
+        guest.monitor(&["sendkey ret"]);
+        guest.text_up_to("7, 1970-01-01 00:00 UTC, Linux 6.1.0, oldest");
+        guest.monitor(&["sendkey end", "sendkey ret"]);
         assert_eq!(boot_of(&mut guest), "7 generation=7");
     }
 }
@@ -196,7 +235,7 @@ fn a_password_protects_what_is_not_the_default() {
     once.once = Some(id("7"));
     let image = Image::new(&disk(&unattended, &once));
     let mut guest = Guest::start(&image, Platform::Bios, Access::ReadWrite);
-    let text = guest.text_when("kernel's line", |text| boots(text).len() >= 3);
+    let text = guest.text_when("kernel's line", |text| finished(text) >= 3);
     assert_eq!(
         boots(&text)[..3],
         [

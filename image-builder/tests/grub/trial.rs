@@ -125,7 +125,7 @@ pub fn boots(text: &str) -> Vec<String> {
 }
 
 /// How many whole lines of kernels there are.
-fn finished(text: &str) -> usize {
+pub fn finished(text: &str) -> usize {
     let lines = text.rsplit_once('\n').map_or("", |(lines, _)| lines);
     lines.lines().filter(|line| line.starts_with(MARK)).count()
 }

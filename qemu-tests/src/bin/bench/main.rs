@@ -1,4 +1,5 @@
-//! Measures activation, import, image, boot and the evaluator against what the field uses for each.
+//! Measures activation, import, image, boot and the evaluator against what the field uses for each,
+//! and the boot menu against a time.
 //!
 //! Subject and peer run in turns, so that a busy moment of the host meets both; the table has the
 //! least and the median time of each, and the ratio of the medians with its goal.
@@ -7,6 +8,7 @@
 
 mod activation;
 mod evaluator;
+mod menu;
 
 use std::env;
 use std::fs;
@@ -23,7 +25,8 @@ use cairn_qemu_tests::transcript::Line;
 use cairn_qemu_tests::{Blueprint, Boot, DirectKernel, Machine, artefacts, images};
 use cairn_system::boot_mark;
 
-const USAGE: &str = "usage: cargo xtask bench [activation] [evaluator] [import] [image] [boot]\n";
+const USAGE: &str =
+    "usage: cargo xtask bench [activation] [evaluator] [menu] [import] [image] [boot]\n";
 /// Runs of each, in turns.
 const ROUNDS: usize = 3;
 
@@ -40,7 +43,7 @@ fn main() -> ExitCode {
 fn run() -> anyhow::Result<()> {
     let sections: Vec<String> = env::args().skip(1).collect();
     if let Some(unknown) = sections.iter().find(|name| {
-        !["activation", "evaluator", "import", "image", "boot"].contains(&name.as_str())
+        !["activation", "evaluator", "menu", "import", "image", "boot"].contains(&name.as_str())
     }) {
         bail!("there is no section '{unknown}'\n{USAGE}");
     }
@@ -50,6 +53,9 @@ fn run() -> anyhow::Result<()> {
     }
     if wanted("evaluator") {
         evaluator::measure()?;
+    }
+    if wanted("menu") {
+        menu::measure()?;
     }
     if !["import", "image", "boot"].into_iter().any(wanted) {
         return Ok(());
