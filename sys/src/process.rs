@@ -669,7 +669,7 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 /// Takes the end of any child of ours, if one has ended: its id and how. Allocates nothing.
 #[must_use]
 pub fn reap_any() -> Option<(u32, Exit)> {
-    reap(libc::P_ALL, 0).ok().flatten()
+    reap(libc::P_ALL, 0, 0).ok().flatten()
 }
 
 /// Takes the end of our child behind `pidfd`; `None` if it lives.
@@ -678,7 +678,16 @@ pub fn reap_any() -> Option<(u32, Exit)> {
 /// It is not our child (`ECHILD`): whoever is its parent reaps it.
 pub fn reap_pidfd(pidfd: BorrowedFd<'_>) -> io::Result<Option<Exit>> {
     let id = u32::try_from(pidfd.as_raw_fd()).unwrap_or(0);
-    Ok(reap(libc::P_PIDFD, id)?.map(|(_, exit)| exit))
+    Ok(reap(libc::P_PIDFD, id, 0)?.map(|(_, exit)| exit))
+}
+
+/// Looks at the end of our child behind `pidfd`, and leaves it to be taken; `None` if it lives.
+///
+/// # Errors
+/// It is not our child (`ECHILD`).
+pub fn end_of_pidfd(pidfd: BorrowedFd<'_>) -> io::Result<Option<Exit>> {
+    let id = u32::try_from(pidfd.as_raw_fd()).unwrap_or(0);
+    Ok(reap(libc::P_PIDFD, id, libc::WNOWAIT)?.map(|(_, exit)| exit))
 }
 
 /// Whether the process behind `pidfd` is a child of ours, dead or alive.
@@ -704,13 +713,13 @@ pub fn has_children() -> bool {
     }
 }
 
-fn reap(kind: libc::idtype_t, id: u32) -> io::Result<Option<(u32, Exit)>> {
+fn reap(kind: libc::idtype_t, id: u32, more: libc::c_int) -> io::Result<Option<(u32, Exit)>> {
     loop {
         // SAFETY: an all-zero siginfo_t is valid.
         let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        let flags = libc::WEXITED | libc::WNOHANG | more;
         // SAFETY: `info` is valid for writing.
-        let result =
-            unsafe { libc::waitid(kind, id, &raw mut info, libc::WEXITED | libc::WNOHANG) };
+        let result = unsafe { libc::waitid(kind, id, &raw mut info, flags) };
         if result < 0 {
             let error = io::Error::last_os_error();
             if error.kind() == io::ErrorKind::Interrupted {

@@ -13,7 +13,7 @@ use crate::core::message::{Message, Place};
 use super::graph::Id;
 use super::job::Job;
 use super::notify::{self, Notifications};
-use super::process::{self, Held};
+use super::process::{self, Held, Main};
 use super::services::Event;
 use super::source::{Source, unwatch, watch};
 use super::{Supervisor, condition};
@@ -126,8 +126,16 @@ impl Supervisor {
         let Some(main) = self.held.get(id).and_then(|held| held.main.as_ref()) else {
             return;
         };
-        match cairn_sys::process::reap_pidfd(main.pidfd.as_fd()) {
-            Ok(Some(exit)) => self.ended(id, exit),
+        // It is reaped when its end has been noted: should we be killed before that, it falls to core,
+        // and a successor hears of it.
+        match cairn_sys::process::end_of_pidfd(main.pidfd.as_fd()) {
+            Ok(Some(exit)) => {
+                if let Some(main) = self.ended(id, exit)
+                    && let Err(error) = cairn_sys::process::reap_pidfd(main.pidfd.as_fd())
+                {
+                    log::error!("cannot reap '{}': {error}", self.name(id));
+                }
+            }
             Ok(None) => {}
             Err(error) => {
                 // It was never our child; core tells of its end.
@@ -256,28 +264,24 @@ impl Supervisor {
         }
     }
 
-    /// The main process has ended: its last words, then the news.
-    pub(super) fn ended(&mut self, id: Id, exit: Exit) {
+    /// The main process has ended: its last words, then the news. Returns what was held of it.
+    pub(super) fn ended(&mut self, id: Id, exit: Exit) -> Option<Main> {
         // Its last words come before the news of its end.
         self.read_pipe(id);
-        let Some(held) = self.held.get_mut(id) else {
-            return;
-        };
+        let held = self.held.get_mut(id)?;
         held.journal.finish(since_epoch(), now());
         self.note_tail(id);
-        let Some(held) = self.held.get_mut(id) else {
-            return;
-        };
-        let Some(main) = held.main.take() else { return };
+        let held = self.held.get_mut(id)?;
+        let main = held.main.take()?;
         unwatch(&self.epoll, main.pidfd.as_fd());
         let place = Place::Process {
             slot: held.slot,
             pid: main.pid,
         };
         let failure = held.failure.take();
-        if let Err(error) = self.link.send(Message::Drop(place), None) {
-            log::error!("cannot tell core: {error}");
-        }
+        // Before anything is noted or started: with neither, a successor takes it for lost, while with
+        // its old process it would take that one's end for the end of the next.
+        self.tell_core(Message::Drop(place));
         self.step(match failure {
             Some(reason) => {
                 log::error!("cannot start '{}': {reason}", self.name(id));
@@ -285,6 +289,7 @@ impl Supervisor {
             }
             None => Event::Exited(id, exit),
         });
+        Some(main)
     }
 
     /// Takes what a service has written. An unfinished line is noted for a successor.

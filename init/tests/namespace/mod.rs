@@ -151,7 +151,10 @@ impl Machine {
                 }
                 // A switch has come in between.
                 None if start.elapsed() < PATIENCE => {}
-                other => panic!("{other:?} is no answer to settle"),
+                other => panic!(
+                    "{other:?} is no answer to settle: {:?}",
+                    self.try_request(&Request::Status)
+                ),
             }
         }
     }
