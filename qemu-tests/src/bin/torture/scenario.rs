@@ -21,8 +21,19 @@ const POWER_OFF: Duration = Duration::from_mins(1);
 struct Act {
     name: &'static str,
     change: Option<&'static str>,
-    script: &'static str,
+    deed: Deed,
 }
+
+/// What is done.
+enum Deed {
+    /// A command of the operator.
+    Command(&'static str),
+    /// A restart: GRUB counts the try, and the generation is found to be good.
+    Reboot,
+}
+
+/// Waits for the assessment, which removes the trial from the boot state.
+const GOOD: &str = "until grep -q '^cairn_good=3$' /boot/grub/grubenv; do sleep 1; done";
 
 /// The new generation has another initrd, so `/boot` gets a file; a user, so the database changes;
 /// a service and a file in `/etc`.
@@ -39,14 +50,14 @@ const SWITCH: Act = Act {
           };
         }"#,
     ),
-    script: "cairn switch",
+    deed: Deed::Command("cairn switch"),
 };
 
-const MORE: [Act; 3] = [
+const MORE: [Act; 4] = [
     Act {
         name: "cairn rollback",
         change: None,
-        script: "cairn rollback",
+        deed: Deed::Command("cairn rollback"),
     },
     Act {
         name: "cairn boot",
@@ -57,12 +68,17 @@ const MORE: [Act; 3] = [
               users.users.bob = { isNormalUser = true; uid = 1001; };
             }"#,
         ),
-        script: "cairn boot",
+        deed: Deed::Command("cairn boot"),
+    },
+    Act {
+        name: "reboot, and be good",
+        change: None,
+        deed: Deed::Reboot,
     },
     Act {
         name: "delete and collect",
         change: None,
-        script: "cairn delete-generations 2 && cairn gc",
+        deed: Deed::Command("cairn delete-generations 2 && cairn gc"),
     },
 ];
 
@@ -90,9 +106,12 @@ pub fn record(length: Length, folder: &Path) -> anyhow::Result<Recording> {
         if let Some(change) = act.change {
             guest::configure(&machine, change)?;
         }
-        recorder.step(act.name, |machine| run(machine, act.script))?;
+        recorder.step(act.name, |machine| match act.deed {
+            Deed::Command(script) => run(machine, script),
+            Deed::Reboot => reboot(machine),
+        })?;
     }
-    machine.agent().run("cairn poweroff")?;
+    machine.press_power_button()?;
     machine.wait_for_power_off(POWER_OFF)?;
     recorder.finish(&image, folder)
 }
@@ -104,6 +123,16 @@ fn keep(built: &Path, image: &Path) -> anyhow::Result<()> {
     }
     // The cache is on another file system, or one without hard links.
     copy_sparsely(built, image)
+}
+
+/// Until the generation that was on trial is found to be good.
+fn reboot(machine: &Machine) -> anyhow::Result<()> {
+    let agent = machine.agent();
+    let boot = agent.ready()?;
+    // It may be gone before it could say that it goes.
+    drop(agent.run("cairn reboot"));
+    agent.ready_after(&boot)?;
+    guest::run(machine, GOOD).map(drop)
 }
 
 fn run(machine: &Machine, script: &str) -> anyhow::Result<()> {
