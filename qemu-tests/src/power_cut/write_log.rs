@@ -125,6 +125,13 @@ impl WriteLog {
         Ok(Self { entries })
     }
 
+    /// Makes it the log of a disk that leaves everything in its cache, whatever it is told.
+    pub fn forget_flushes(&mut self) {
+        for entry in &mut self.entries {
+            (entry.flush, entry.durable) = (false, false);
+        }
+    }
+
     /// How many entries end at or before the byte `length` of the log.
     #[must_use]
     pub fn entries_before(&self, length: u64) -> usize {

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail};
 
 pub const USAGE: &str = "\
-usage: torture [--short] [--cuts N] [--boots N] [--seed N] [--keep] [--again]
+usage: torture [--short] [--cuts N] [--boots N] [--seed N] [--keep] [--again] [--lying-disk]
 
   --short     one switch, 60 cuts, 2 boots
   --cuts N    how many power cuts are judged: 1000
@@ -11,6 +11,8 @@ usage: torture [--short] [--cuts N] [--boots N] [--seed N] [--keep] [--again]
   --seed N    which ones: 1
   --keep      leave the recorded log and the copies of the disk in target/vm-tests/torture
   --again     record nothing: judge what was kept; implies --keep
+  --lying-disk
+              the disk flushes nothing when it is told to; if nothing is lost then, the judge is blind
 ";
 
 /// How much is recorded.
@@ -31,6 +33,7 @@ pub struct Arguments {
     pub seed: u64,
     pub keep: bool,
     pub again: bool,
+    pub lying_disk: bool,
 }
 
 impl Arguments {
@@ -49,6 +52,7 @@ impl Arguments {
             seed: 1,
             keep: false,
             again: false,
+            lying_disk: false,
         };
         let mut words = words.iter();
         while let Some(word) = words.next() {
@@ -67,6 +71,7 @@ impl Arguments {
                 "--seed" => arguments.seed = number()?,
                 "--keep" => arguments.keep = true,
                 "--again" => (arguments.again, arguments.keep) = (true, true),
+                "--lying-disk" => arguments.lying_disk = true,
                 "--help" | "-h" => return Ok(None),
                 _ => bail!("there is no option '{word}'\n\n{USAGE}"),
             }
@@ -94,6 +99,7 @@ mod tests {
             seed: 7,
             keep: false,
             again: false,
+            lying_disk: false,
         };
         assert_eq!(short, wanted);
         assert_eq!(parse("").unwrap().unwrap().cuts, 1000);
