@@ -20,6 +20,14 @@ const LOG: &str = "writes.log";
 /// The name of the file beside it.
 const NOTES: &str = "recording.json";
 
+/// How many partitions are looked at.
+const PARTITIONS: u64 = 8;
+
+/// C12A7328-F81F-11D2-BA4B-00A0C93EC93B, as the table has it.
+const EFI_SYSTEM: [u8; 16] = [
+    0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b,
+];
+
 /// Bytes that are compared at once.
 const PIECE: u64 = 1 << 20;
 
@@ -225,9 +233,26 @@ impl Recording {
     /// Which bytes of the disk its first partition has: the root file system.
     ///
     /// # Errors
-    /// It has no GUID partition table.
+    /// It has no GUID partition table, or no partition.
     pub fn root(&self) -> anyhow::Result<Range<u64>> {
-        // The header has the place of the entries; the first of them is the first partition.
+        let first = self.partitions()?.into_iter().next();
+        let (_, bytes) = first.context("the disk has no partition")?;
+        Ok(bytes)
+    }
+
+    /// Which bytes of the disk its EFI system partition has.
+    ///
+    /// # Errors
+    /// It has no GUID partition table, or no such partition.
+    pub fn efi_system(&self) -> anyhow::Result<Range<u64>> {
+        let mut partitions = self.partitions()?.into_iter();
+        let found = partitions.find(|(kind, _)| *kind == EFI_SYSTEM);
+        let (_, bytes) = found.context("the disk has no EFI system partition")?;
+        Ok(bytes)
+    }
+
+    /// The type and the bytes of each partition, by number.
+    fn partitions(&self) -> anyhow::Result<Vec<([u8; 16], Range<u64>)>> {
         let mut header = [0; 92];
         self.image.read_exact_at(&mut header, SECTOR)?;
         ensure!(
@@ -238,14 +263,16 @@ impl Recording {
             let word = bytes.get(place..).and_then(<[u8]>::first_chunk);
             word.copied().map_or(0, u64::from_le_bytes)
         };
-        let mut entry = [0; 128];
-        self.image
-            .read_exact_at(&mut entry, word(&header, 72) * SECTOR)?;
-        let (first, last) = (word(&entry, 32), word(&entry, 40));
-        ensure!(
-            0 < first && first <= last,
-            "the disk has no first partition"
-        );
-        Ok(first * SECTOR..(last + 1) * SECTOR)
+        let place = word(&header, 72) * SECTOR;
+        let mut partitions = Vec::new();
+        for number in 0..PARTITIONS {
+            let mut entry = [0; 128];
+            self.image.read_exact_at(&mut entry, place + number * 128)?;
+            let (first, last) = (word(&entry, 32), word(&entry, 40));
+            if let Some(kind) = entry.first_chunk().filter(|_| first > 0 && first <= last) {
+                partitions.push((*kind, first * SECTOR..(last + 1) * SECTOR));
+            }
+        }
+        Ok(partitions)
     }
 }

@@ -1,6 +1,7 @@
 //! Every cut, one after the other.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -85,15 +86,21 @@ pub fn judge(
     Ok(outcome)
 }
 
-/// The commands write to the root file system, and to nothing else of the disk. (Mounting the EFI
-/// system partition marks it as in use; that was before.)
+/// Sectors of a FAT file system before its tables: where it is marked as mounted.
+const RESERVED: u64 = 32;
+
+/// The commands write to the root file system, and to nothing else of the disk: not to partition
+/// tables, boot code, or GRUB on the EFI system partition. Mounting that one marks it.
 fn nothing_else_is_written(recording: &Recording) -> anyhow::Result<()> {
     let root = recording.root()?;
+    let mark = recording.efi_system()?.start;
+    let mark = mark..mark + RESERVED * SECTOR;
     let steps = recording.steps.iter().map(|step| step.entries.clone());
     let entries = steps.filter_map(|entries| recording.log.entries.get(entries));
     for entry in entries.flatten() {
         let bytes = entry.sector * SECTOR..(entry.sector + entry.sectors) * SECTOR;
-        if !bytes.is_empty() && (bytes.start < root.start || root.end < bytes.end) {
+        let inside = |part: &Range<u64>| part.start <= bytes.start && bytes.end <= part.end;
+        if !bytes.is_empty() && !inside(&root) && !inside(&mark) {
             bail!(
                 "sector {} is written, outside of the root file system",
                 entry.sector
