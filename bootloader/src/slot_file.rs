@@ -21,6 +21,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use cairn_sys::checkpoint::checkpoint;
 use sha2::{Digest, Sha256};
 
 use crate::boot_file::sha256_line;
@@ -138,24 +139,28 @@ pub struct WriteSlotError {
 /// Writes `files` into GRUB's directory `directory`; they are durable when this returns. While it
 /// runs the slot is not whole, and the other one boots.
 ///
+/// GRUB replays no journal: of what was synced it may see any part, in any order. So the generations
+/// are where it sees them before the menu that leads to them is written.
+///
 /// # Errors
 /// A file cannot be written; the slot is then not whole.
 pub fn write_slot(directory: &Path, files: &SlotFiles) -> Result<(), WriteSlotError> {
-    for (name, content) in files.files() {
-        let path = directory.join(name);
-        replace(&path, content.as_bytes()).map_err(|source| WriteSlotError {
+    let written = |path: &Path, result: io::Result<()>| {
+        result.map_err(|source| WriteSlotError {
             verb: "write",
-            path,
-            source,
-        })?;
-    }
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(|source| WriteSlotError {
-            verb: "write",
-            path: directory.to_owned(),
+            path: path.to_owned(),
             source,
         })
+    };
+    let [generations, generations_checksum, entries, checksum] = files.files();
+    for pair in [[generations, generations_checksum], [entries, checksum]] {
+        for (name, content) in pair {
+            let path = directory.join(name);
+            written(&path, replace(&path, content.as_bytes()))?;
+        }
+        written(directory, checkpoint(directory))?;
+    }
+    Ok(())
 }
 
 /// Writes a new file and renames it over `path`, durable before it has the name.

@@ -2,7 +2,7 @@
 //!
 //! What came before a flush is on the medium. Of what came after the last one, a disk may have
 //! written any part, in any order: it has a cache, and tells a write done when it is in there. Only a
-//! sector is written whole or not at all.
+//! physical sector is written whole or not at all.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -122,16 +122,19 @@ fn cached(log: &WriteLog, after: usize) -> Range<usize> {
 #[derive(Debug)]
 pub struct Medium<'a> {
     log: &'a WriteLog,
+    /// Of so many sectors of the log is one of the disk.
+    physical: u64,
     layer: Layer,
     done: usize,
 }
 
 impl<'a> Medium<'a> {
-    /// The disk before the first write.
+    /// The disk before the first write; its own sectors have so many of [`SECTOR`].
     #[must_use]
-    pub fn new(log: &'a WriteLog) -> Self {
+    pub fn new(log: &'a WriteLog, physical: u64) -> Self {
         Self {
             log,
+            physical: physical.max(1),
             layer: Layer::default(),
             done: 0,
         }
@@ -158,7 +161,14 @@ impl<'a> Medium<'a> {
                 Survivors::None | Survivors::Torn(_) => false,
             };
             let torn = matches!(cut.survivors, Survivors::Torn(_));
-            let keep = |_| entry.durable || whole || torn && random.below(2) == 0;
+            let (mut last, mut there) = (None, false);
+            let keep = |index| {
+                let sector = (entry.sector + index) / self.physical;
+                if torn && last != Some(sector) {
+                    (last, there) = (Some(sector), random.below(2) == 0);
+                }
+                entry.durable || whole || there
+            };
             apply(entry, keep, &mut rest);
         }
         (&self.layer, rest)
@@ -222,7 +232,7 @@ mod tests {
             file
         };
         let (image, content) = (file(&[b'.'; 5 * 512]), file(&bytes));
-        let mut medium = Medium::new(&log);
+        let mut medium = Medium::new(&log, 1);
         let read = |cut| {
             let (sure, rest) = medium.cut(cut);
             let disk = Disk::new(&image, &content, vec![sure, &rest]);
@@ -294,6 +304,18 @@ mod tests {
             acdbe
             acdce"#]]
         .assert_eq(&torn.into_iter().collect::<Vec<_>>().join("\n"));
+    }
+
+    #[test]
+    fn a_larger_sector_is_whole() {
+        let (_, log) = example();
+        for draw in 0..64 {
+            // Sectors 0 and 1 are one of the disk, and so are 2 and 3.
+            let mut medium = Medium::new(&log, 2);
+            let (_, rest) = medium.cut(&cut(2, Survivors::Torn(draw)));
+            let there: Vec<u64> = rest.sectors().collect();
+            assert!(there.contains(&0) == there.contains(&1), "{there:?}");
+        }
     }
 
     #[test]

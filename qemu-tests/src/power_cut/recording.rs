@@ -191,7 +191,7 @@ impl Recording {
             after: self.log.entries.len(),
             survivors: Survivors::All,
         };
-        let mut medium = Medium::new(&self.log);
+        let mut medium = Medium::new(&self.log, 1);
         let (sure, rest) = medium.cut(&end);
         let replayed = Disk::new(&self.image, &self.content, vec![sure, &rest]);
         let length = self.length()?;

@@ -1,9 +1,10 @@
 //! The command line.
 
 use anyhow::{Context as _, bail};
+use cairn_qemu_tests::power_cut::write_log::SECTOR;
 
 pub const USAGE: &str = "\
-usage: torture [--short] [--cuts N] [--boots N] [--seed N] [--keep] [--again] [--lying-disk]
+usage: torture [--short] [--cuts N] [--boots N] [--seed N] [--keep] [--again] [--sector N] [--lying-disk]
 
   --short     one switch, 60 cuts, 2 boots
   --cuts N    how many power cuts are judged: 1000
@@ -11,6 +12,7 @@ usage: torture [--short] [--cuts N] [--boots N] [--seed N] [--keep] [--again] [-
   --seed N    which ones: 1
   --keep      leave the recorded log and the copies of the disk in target/vm-tests/torture
   --again     record nothing: judge what was kept; implies --keep
+  --sector N  bytes that the disk writes whole or not at all: 4096, as disks of this century do
   --lying-disk
               the disk flushes nothing when it is told to; if nothing is lost then, the judge is blind
 ";
@@ -33,10 +35,16 @@ pub struct Arguments {
     pub seed: u64,
     pub keep: bool,
     pub again: bool,
+    pub sector: u64,
     pub lying_disk: bool,
 }
 
 impl Arguments {
+    /// How many sectors of the log the disk writes whole.
+    pub fn physical(&self) -> u64 {
+        self.sector / SECTOR
+    }
+
     /// Nothing if only the usage is asked for.
     pub fn parse(words: &[String]) -> anyhow::Result<Option<Self>> {
         let short = words.iter().any(|word| word == "--short");
@@ -52,6 +60,7 @@ impl Arguments {
             seed: 1,
             keep: false,
             again: false,
+            sector: 4096,
             lying_disk: false,
         };
         let mut words = words.iter();
@@ -71,6 +80,7 @@ impl Arguments {
                 "--seed" => arguments.seed = number()?,
                 "--keep" => arguments.keep = true,
                 "--again" => (arguments.again, arguments.keep) = (true, true),
+                "--sector" => arguments.sector = number()?,
                 "--lying-disk" => arguments.lying_disk = true,
                 "--help" | "-h" => return Ok(None),
                 _ => bail!("there is no option '{word}'\n\n{USAGE}"),
@@ -99,6 +109,7 @@ mod tests {
             seed: 7,
             keep: false,
             again: false,
+            sector: 4096,
             lying_disk: false,
         };
         assert_eq!(short, wanted);

@@ -30,7 +30,7 @@ pub fn boot(
     }
     let all = 0..recording.length()?;
     let mut copy = WorkingCopy::create(&recording.image, all, folder.join("disk.img"))?;
-    let mut medium = Medium::new(&recording.log);
+    let mut medium = Medium::new(&recording.log, arguments.physical());
     let mut failed = 0;
     for (index, (cut, state)) in sample.into_iter().enumerate() {
         let (sure, rest) = medium.cut(cut);

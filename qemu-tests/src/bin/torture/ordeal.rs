@@ -49,11 +49,11 @@ pub fn judge(
     };
     let shares = shares(&recording.steps, arguments.cuts);
     for (step, share) in recording.steps.iter().zip(shares) {
-        let [before, after] =
-            [step.entries.start, step.entries.end].map(|after| whole(recording, &mut judge, after));
+        let [before, after] = [step.entries.start, step.entries.end]
+            .map(|after| whole(recording, arguments, &mut judge, after));
         let (before, after) = (before?, after?);
         let mut row = Row::new(&step.name, step.entries.len());
-        let mut medium = Medium::new(&recording.log);
+        let mut medium = Medium::new(&recording.log, arguments.physical());
         let cuts = cut::choose(&recording.log, &step.entries, share, arguments.seed);
         for (index, cut) in cuts.iter().enumerate() {
             let (sure, rest) = medium.cut(cut);
@@ -123,12 +123,17 @@ fn shares(steps: &[Step], cuts: usize) -> Vec<usize> {
 }
 
 /// The system before or after a step, which is whole.
-fn whole(recording: &Recording, judge: &mut Judge, after: usize) -> anyhow::Result<State> {
+fn whole(
+    recording: &Recording,
+    arguments: &Arguments,
+    judge: &mut Judge,
+    after: usize,
+) -> anyhow::Result<State> {
     let cut = Cut {
         after,
         survivors: Survivors::All,
     };
-    let mut medium = Medium::new(&recording.log);
+    let mut medium = Medium::new(&recording.log, arguments.physical());
     let (sure, rest) = medium.cut(&cut);
     let disk = Disk::new(&recording.image, &recording.content, vec![sure, &rest]);
     let sight = judge.look(&disk)?;
