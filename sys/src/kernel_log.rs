@@ -47,6 +47,14 @@ pub fn tail(text: &str, bytes: usize) -> &str {
 mod tests {
     use super::*;
 
+    proptest::proptest! {
+        #[test]
+        fn a_tail_is_the_end_and_short_enough(text in "[a\nö]{0,40}", bytes in 0_usize..50) {
+            let end = tail(&text, bytes);
+            proptest::prop_assert!(text.ends_with(end) && end.len() <= bytes);
+        }
+    }
+
     #[test]
     fn a_tail_has_whole_lines() {
         let text = "one\ntwö\nthree\n";

@@ -168,6 +168,16 @@ mod tests {
         );
     }
 
+    proptest::proptest! {
+        #[test]
+        fn only_an_entry_that_is_its_own_trial_is_on_trial(
+            line in "(cairn\\.(generation|trial|trial_timeout|fallback)=[0-9a-z\"/%-]{0,5}[ \"]){0,5}"
+        ) {
+            let boot = Boot::parse(&line);
+            proptest::prop_assert!(boot.entry.is_some() || !boot.on_trial);
+        }
+    }
+
     fn state(good: Option<&str>, trial: Option<(&str, u8)>) -> BootState {
         let mut state = BootState::default();
         state.good = good.map(|text| text.parse().unwrap());

@@ -138,7 +138,8 @@ fn each_bad_generation_is_left_for_the_good_one() -> anyhow::Result<()> {
             "not left as they should be: {failures:?}"
         );
         Ok(())
-    })
+    })?;
+    machine.check("a good one is blessed", a_good_one_is_blessed)
 }
 
 fn start(name: &str) -> anyhow::Result<Machine> {
@@ -173,7 +174,7 @@ fn is_left(machine: &Machine, case: &Case) -> anyhow::Result<()> {
         // Where the store is mounted read-only on itself, it is taken away for this script alone.
         let system = "system=$(readlink -f /nix/var/nix/profiles/system-1-link/specialisation";
         let script = format!(
-            "cat > /tmp/damage <<'END'\nset -e\numount /nix/store\n{system}/{name})\n{}\nsync\nEND\n\
+            "cat > /tmp/damage <<'END'\nset -e\numount -l /nix/store\n{system}/{name})\n{}\nsync\nEND\n\
              unshare -m /bin/sh /tmp/damage",
             case.damage
         );
