@@ -54,7 +54,7 @@ const CASES: [Case; 20] = [
     case("panics", "", NEVER_JUDGED),
     case("panics-late", "", NEVER_JUDGED),
     case("..-1-..", "", NEVER_JUDGED),
-    short(
+    case(
         "damaged-initrd",
         "menu=$(ls -t /boot/grub/entries-*.cfg | head -n 1)\n\
          initrd=$(awk '/--id trial/ { here = 1 } here && $1 == \"initrd\" { print $2; exit }' $menu)\n\
