@@ -40,7 +40,14 @@ impl MenuEntry {
 pub fn parse(text: &str) -> Vec<MenuEntry> {
     let mut entries: Vec<MenuEntry> = Vec::new();
     for line in text.lines() {
-        let words = words(line);
+        let mut words = words(line);
+        // A command may be a condition: the entry on trial asks whether it loads.
+        if words
+            .first()
+            .is_some_and(|word| word == "if" || word == "elif")
+        {
+            words.remove(0);
+        }
         match words.first().map(String::as_str) {
             Some("linux") => entries.extend(MenuEntry::of(&words)),
             Some("initrd") => {
@@ -81,7 +88,7 @@ fn words(line: &str) -> Vec<String> {
                 word.get_or_insert_default();
             }
             '\\' if !quoted => word.get_or_insert_default().extend(characters.next()),
-            ' ' | '\t' if !quoted => words.extend(word.take()),
+            ' ' | '\t' | ';' if !quoted => words.extend(word.take()),
             other => word.get_or_insert_default().push(other),
         }
     }
@@ -103,8 +110,9 @@ if [ 1 ]; then
   set cairn_good=$cairn_next
 fi
 menuentry 'it'\''s \ new' --id trial {
-  linux '/boot/kernels/k-vmlinuz' 'init=/nix/store/t/init' 'quiet' 'cairn.generation=13-debug' 'cairn.trial=13-debug'
-  initrd '/boot/kernels/k-initrd'
+  if linux '/boot/kernels/k-vmlinuz' 'init=/nix/store/t/init' 'quiet' 'cairn.generation=13-debug' 'cairn.trial=13-debug'; then
+    initrd '/boot/kernels/k-initrd'
+  fi
 }
 menuentry 'old' --id generation-12 {
   linux '/boot/kernels/o-vmlinuz' 'init=/nix/store/o/init' 'cairn.generation=12' $cairn_why
