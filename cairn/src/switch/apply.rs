@@ -14,11 +14,11 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use cairn_bootloader::EntryId;
-use cairn_system::Bootspec;
+use cairn_system::{Bootspec, ServiceAction, ServiceChanges};
 use indicatif::HumanBytes;
 
 use super::action::Action;
-use super::commit::{commit, next_state};
+use super::commit::next_state;
 use super::live::{LiveError, go_live};
 use super::machine::{Machine, Showing};
 use super::menu::{MenuPlan, PROFILE, read_bootspec};
@@ -151,12 +151,22 @@ impl Change<'_> {
     /// Makes `new` the running system, or the old one again.
     fn change_live(&mut self, new: &Path) -> Result<(), LiveError> {
         let old = self.machine.running();
-        match preview::services(self.machine, new) {
-            Ok(lines) => lines.iter().for_each(|line| self.tale.say(line)),
-            // The supervisor says the same in a moment, or the change fails.
-            Err(error) => log::debug!("what becomes of services is not known: {error:#}"),
+        let changes = preview::service_changes(self.machine, new).unwrap_or_else(|error| {
+            // The supervisor computes the same in a moment, or the change fails.
+            log::debug!("what becomes of services is not known: {error:#}");
+            ServiceChanges::default()
+        });
+        let (kept, others): (Vec<_>, Vec<_>) = changes
+            .iter()
+            .partition(|change| change.action == ServiceAction::Keep);
+        for change in others {
+            self.tale.say(&change.to_string());
         }
         let Err(error) = go_live(new, self.tale) else {
+            // What somebody still has to do stands where it is seen.
+            for change in kept {
+                self.tale.say(&change.to_string());
+            }
             return Ok(());
         };
         self.tale.say(&format!("cairn: {error}"));
@@ -191,8 +201,7 @@ impl Change<'_> {
             .as_ref()
             .map_or(TRIES, |menu| menu.trial.tries);
         let state = next_state(&before, entry, standing, tries);
-        let folders = machine.boot_folders();
-        commit(&machine.store, &folders, number, &state)?;
+        machine.commit(&bootspec, number, &state)?;
         self.tale.say(&match &state.trial {
             Some(trial) if trial.entry == *entry => format!(
                 "generation {entry} boots next, on trial: it has {} tries to come up",

@@ -1,6 +1,13 @@
 //! A folder that a machine boots from.
 
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+
+use cairn_bootloader::STUB;
+
+use crate::lock_file::write_atomically;
 
 /// Where a boot loader finds what it boots.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,5 +27,28 @@ impl BootFolder {
             grub: boot.join("grub"),
             boot,
         }
+    }
+
+    /// The folder `boot` in the root of another file system, made ready for GRUB to find its menus.
+    ///
+    /// # Errors
+    /// No file system is mounted there, or it cannot be written.
+    pub fn mirror(boot: &Path) -> io::Result<Self> {
+        let mount_point = boot.parent().unwrap_or(boot);
+        let above = mount_point.parent().unwrap_or(mount_point);
+        if fs::metadata(mount_point)?.dev() == fs::metadata(above)?.dev() {
+            let message = format!("nothing is mounted on '{}'", mount_point.display());
+            return Err(io::Error::new(io::ErrorKind::NotFound, message));
+        }
+        let folder = Self {
+            boot: boot.to_owned(),
+            grub: boot.join("grub"),
+        };
+        fs::create_dir_all(&folder.grub)?;
+        let stub = folder.grub.join("grub.cfg");
+        if !stub.exists() {
+            write_atomically(&stub, STUB.as_bytes()).map_err(io::Error::other)?;
+        }
+        Ok(folder)
     }
 }

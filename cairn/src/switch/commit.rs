@@ -27,7 +27,9 @@ pub enum Standing {
 #[must_use]
 pub fn next_state(before: &BootState, entry: &EntryId, standing: Standing, tries: u8) -> BootState {
     let mut after = before.clone();
+    // What was chosen before is not what is wanted now.
     after.once = None;
+    after.saved = None;
     let known = standing == Standing::Good || before.good.as_ref() == Some(entry);
     if known || before.good.is_none() || tries == 0 {
         after.good = Some(entry.clone());

@@ -30,6 +30,9 @@ pub enum LiveError {
     /// The supervisor did not take the generation over.
     #[error("cannot change the running services: {0}")]
     Control(#[from] ControlError),
+    /// The new generation's supervisor does not work.
+    #[error("the new generation's supervisor gave the services back to {0}; see the kernel's log")]
+    GivenBack(String),
     /// Activation could not be run.
     #[error("cannot run '{program}': {source}")]
     Run {
@@ -59,7 +62,7 @@ impl LiveError {
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         match self {
-            Self::NotBegun(_) | Self::Control(_) | Self::Services(_) => 4,
+            Self::NotBegun(_) | Self::Control(_) | Self::Services(_) | Self::GivenBack(_) => 4,
             Self::Run { .. } | Self::Activation(_) => 2,
         }
     }
@@ -83,7 +86,14 @@ pub fn go_live(toplevel: &Path, tale: &mut Tale) -> Result<(), LiveError> {
     done(&ask(&Request::Switch {
         toplevel: toplevel_text,
     })?)?;
-    let failed: Vec<ServiceStatus> = settle()?
+    let settled = settle()?;
+    if let Response::Status { toplevel: runs, .. } = ask(&Request::Status)?
+        && Path::new(&runs) != toplevel
+    {
+        // Its own supervisor could not take over and gave the services back.
+        return Err(LiveError::GivenBack(runs));
+    }
+    let failed: Vec<ServiceStatus> = settled
         .into_iter()
         .filter(|service| !failed_before.contains(service.name.as_str()))
         .collect();

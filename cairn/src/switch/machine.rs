@@ -59,7 +59,36 @@ impl Machine {
     /// Every folder that it boots from, the first one to be read.
     #[must_use]
     pub fn boot_folders(&self) -> Vec<BootFolder> {
-        vec![BootFolder::of(&self.root)]
+        let generations = self.generations().unwrap_or_default();
+        let current = generations.iter().find(|one| one.current);
+        let bootspec = current.and_then(|one| read_bootspec(&self.store, &one.path).ok());
+        self.folders_of(bootspec.as_ref())
+    }
+
+    /// As [`Machine::boot_folders`], as `bootspec` wants them. A mirror whose disk is not there is
+    /// left out with a warning: the machine boots without it.
+    fn folders_of(&self, bootspec: Option<&Bootspec>) -> Vec<BootFolder> {
+        let menu = bootspec.and_then(|bootspec| bootspec.menu.as_ref());
+        let mirrors = menu.map(|menu| menu.mirrors.as_slice()).unwrap_or_default();
+        let mirrors = mirrors.iter().filter_map(|path| {
+            let folder = BootFolder::mirror(&self.path(path.trim_start_matches('/')));
+            if let Err(error) = &folder {
+                log::warn!("the mirror '{path}' gets no boot entries: {error}");
+            }
+            folder.ok()
+        });
+        std::iter::once(BootFolder::of(&self.root))
+            .chain(mirrors)
+            .collect()
+    }
+
+    /// Makes generation `number`, whose wishes are in `bootspec`, the profile's, and `state` the boot
+    /// loader's.
+    ///
+    /// # Errors
+    /// A folder cannot be written.
+    pub fn commit(&self, bootspec: &Bootspec, number: u64, state: &BootState) -> Result<()> {
+        super::commit::commit(&self.store, &self.folders_of(Some(bootspec)), number, state)
     }
 
     /// The toplevel that runs; none where nothing was ever activated.
@@ -199,7 +228,7 @@ impl Machine {
         newcomer: Option<u64>,
     ) -> Result<Vec<MenuPlan>> {
         let options = menu_options(bootspec, state, newcomer);
-        let folders = self.boot_folders();
+        let folders = self.folders_of(Some(bootspec));
         let plans = folders
             .iter()
             .map(|folder| MenuPlan::new(&self.store, folder, numbers, newcomer, &options));

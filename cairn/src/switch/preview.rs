@@ -47,7 +47,8 @@ impl Preview {
             preview.boot_files = boot_files(machine, target)?;
         }
         if action.is_live() {
-            preview.services = services(machine, &live)?;
+            let changes = service_changes(machine, &live)?;
+            preview.services = changes.iter().map(ToString::to_string).collect();
             preview.activation = activation(&live)?;
         }
         Ok(preview)
@@ -83,11 +84,11 @@ fn boot_files(machine: &Machine, target: &Target) -> Result<Vec<String>> {
     Ok(lines)
 }
 
-/// What the supervisor would do to services, a line each.
+/// What the supervisor would do to services.
 ///
 /// # Errors
 /// The supervisor cannot be asked, or a description cannot be read.
-pub fn services(machine: &Machine, live: &Path) -> Result<Vec<String>> {
+pub fn service_changes(machine: &Machine, live: &Path) -> Result<ServiceChanges> {
     let running = match ask(&Request::Status) {
         Ok(Response::Status { services, .. }) => services,
         Ok(_) => return Err(ControlError::OtherAnswer.into()),
@@ -101,8 +102,11 @@ pub fn services(machine: &Machine, live: &Path) -> Result<Vec<String>> {
         let found = running.iter().find(|service| service.name == *name);
         found.map_or(Standing::Idle, |service| service.standing)
     };
-    let changes = ServiceChanges::between(&before, &described(live)?, standing);
-    Ok(changes.to_string().lines().map(str::to_owned).collect())
+    Ok(ServiceChanges::between(
+        &before,
+        &described(live)?,
+        standing,
+    ))
 }
 
 fn described(toplevel: &Path) -> Result<Vec<Service>> {
