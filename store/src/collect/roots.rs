@@ -7,7 +7,7 @@
 //! | `gcroots/auto` | links to links, made by `--out-link` and the like; one that leads nowhere is removed |
 //! | `temproots` | what running processes keep ([`temp_roots`](crate::temp_roots)) |
 //! | `/run/current-system`, `/run/booted-system` | the systems |
-//! | `/proc` | what processes use ([`processes`](super::processes)) |
+//! | `/proc` | what processes use ([`processes`]) |
 //!
 //! What cannot be read ends the collection, unless it is simply not there: nothing is removed in
 //! doubt. Source: what Nix does.
