@@ -95,7 +95,7 @@ impl Options {
 /// How long the menu waits for a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Timeout {
-    /// So many seconds; with 0 the menu is not shown, unless escape is pressed or shift is held.
+    /// So many seconds; with 0 the menu is not shown, unless shift is held on a keyboard.
     Seconds(u32),
     /// Until someone chooses.
     Never,

@@ -18,7 +18,7 @@ use crate::oracle::{debugfs_cat, e2fsck, fsck_vfat, sgdisk_verify};
 const SEED: [u8; 32] = [42; 32];
 /// A guest takes some three seconds where the processor is emulated; many times that where others
 /// want it too.
-const DEADLINE: Duration = Duration::from_mins(20);
+const DEADLINE: Duration = Duration::from_mins(8);
 
 pub fn file(text: impl Into<Vec<u8>>) -> Node {
     Node::new(0o644, Content::Bytes(text.into()))
