@@ -71,8 +71,9 @@ fn an_image_on_a_full_disk_is_no_image() {
 
 /// It says which file, and why.
 fn assert_out_of_space(error: &str, below: &Path) {
-    // The kernel's words, those of the image's writer that looked before, those of the database.
+    // The kernel's words, those of who looked before, those of the database.
     let cause = [
+        "the packages alone need at least",
         "No space left on device",
         "and its file system has",
         "database or disk is full",

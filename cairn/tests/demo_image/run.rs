@@ -172,14 +172,29 @@ pub fn demo() -> &'static Demo {
         if known.exists() {
             fs::copy(known, &site.lock).unwrap();
         }
-        // The shared lock may be that of the bare system: an image asks for a boot loader too.
-        let mut first = Command::new(programs().join("cairn"));
-        let arguments = site.arguments();
-        first.args(arguments.iter().filter(|word| *word != "--locked"));
+        complete_lock(&site, &folder.join("first"));
         Demo {
-            image: image_of(&first.output().unwrap()),
+            image: site.build(),
             site,
             _in_use: in_use,
         }
     })
+}
+
+/// Locks all that the image asks for, in a store of its own: the evaluations that find out what is
+/// missing leave derivations behind, and the stores of tests are compared.
+fn complete_lock(site: &Site, elsewhere: &Path) {
+    let mut command = Command::new(programs().join("cairn"));
+    command
+        .args(["build", "--dry-run", "-c"])
+        .arg(&site.configuration);
+    command.arg("--store").arg(elsewhere.join("store"));
+    command.arg("--cache").arg(&site.cache);
+    command.arg("--lock").arg(&site.lock);
+    command.arg("config.system.build.toplevel");
+    for part in ["bios", "tools", "uefi"] {
+        command.arg(format!("config.system.build.imageFacts.bootLoader.{part}"));
+    }
+    text_of(&command.output().unwrap());
+    scratch::remove(elsewhere);
 }
