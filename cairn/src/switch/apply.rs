@@ -133,8 +133,7 @@ impl Change<'_> {
             .say("/boot is full: old generations leave the boot menu");
         self.showing = Showing::Needed;
         for mut menu in machine.menus(bootspec, None, Showing::Needed)? {
-            menu.write()?;
-            menu.remove_unneeded()?;
+            menu.replace()?;
         }
         match lacks(Showing::Needed)? {
             None => Ok(()),
@@ -210,8 +209,7 @@ impl Change<'_> {
             _ => format!("generation {entry} boots"),
         });
         for mut menu in machine.menus(&bootspec, None, self.showing)? {
-            menu.write()?;
-            menu.remove_unneeded()?;
+            menu.replace()?;
         }
         Ok(())
     }

@@ -1,16 +1,15 @@
 //! What the machine boots next: the profile's link and the boot state.
 //!
-//! [`next_state`] decides; [`commit`] writes. The link comes first: it is what people and tools see
-//! as the system that is wanted. The boot state is one sector, and the moment of the change.
+//! [`next_state`] decides; [`Machine::commit`](super::Machine::commit) writes. The link comes first: it is
+//! what people and tools see as the system that is wanted. The boot state is one sector, and the moment
+//! of the change.
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use cairn_bootloader::{BootState, EntryId, Trial};
-use cairn_store::Store;
 
 use super::boot_folder::BootFolder;
-use super::menu::PROFILE;
 
 /// What is known of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,15 +40,6 @@ pub fn next_state(before: &BootState, entry: &EntryId, standing: Standing, tries
         });
     }
     after
-}
-
-/// Makes generation `number` the profile's, and `state` the boot loader's.
-///
-/// # Errors
-/// One of them cannot be written. The machine then boots what it did before, or the new entry.
-pub fn commit(store: &Store, folders: &[BootFolder], number: u64, state: &BootState) -> Result<()> {
-    store.set_current(PROFILE, number)?;
-    write_state(folders, state)
 }
 
 /// Writes the boot state of each boot folder where it differs.

@@ -12,7 +12,7 @@ use cairn_system::Bootspec;
 use crate::assessment::{Outcome, Verdict};
 
 use super::boot_folder::BootFolder;
-use super::commit::Standing;
+use super::commit::{Standing, write_state};
 use super::menu::{MenuPlan, PROFILE, read_bootspec};
 
 /// The link to the running generation, below the root.
@@ -59,10 +59,20 @@ impl Machine {
     /// Every folder that it boots from, the first one to be read.
     #[must_use]
     pub fn boot_folders(&self) -> Vec<BootFolder> {
-        let generations = self.generations().unwrap_or_default();
+        let bootspec = self.current_bootspec();
+        if let Err(error) = &bootspec {
+            // `/boot` is there on any machine.
+            log::warn!("mirrors of /boot are not known: {error:#}");
+        }
+        self.folders_of(bootspec.as_ref().ok())
+    }
+
+    /// What the profile's current generation says of the boot menu.
+    fn current_bootspec(&self) -> Result<Bootspec> {
+        let generations = self.generations()?;
         let current = generations.iter().find(|one| one.current);
-        let bootspec = current.and_then(|one| read_bootspec(&self.store, &one.path).ok());
-        self.folders_of(bootspec.as_ref())
+        let current = current.context("the profile has no current generation")?;
+        read_bootspec(&self.store, &current.path)
     }
 
     /// As [`Machine::boot_folders`], as `bootspec` wants them. A mirror whose disk is not there is
@@ -88,7 +98,8 @@ impl Machine {
     /// # Errors
     /// A folder cannot be written.
     pub fn commit(&self, bootspec: &Bootspec, number: u64, state: &BootState) -> Result<()> {
-        super::commit::commit(&self.store, &self.folders_of(Some(bootspec)), number, state)
+        self.store.set_current(PROFILE, number)?;
+        write_state(&self.folders_of(Some(bootspec)), state)
     }
 
     /// The toplevel that runs; none where nothing was ever activated.
@@ -205,17 +216,13 @@ impl Machine {
     /// # Errors
     /// The profile cannot be read, or `/boot` cannot be written.
     pub fn write_menus_without(&self, gone: &BTreeSet<u64>) -> Result<()> {
-        let generations = self.generations()?;
-        let current = generations.iter().find(|one| one.current);
-        let current = current.context("the profile has no current generation")?;
-        let bootspec = read_bootspec(&self.store, &current.path)?;
+        let bootspec = self.current_bootspec()?;
         let state = self.boot_state()?;
         let mut numbers = self.shown(&state, None, configuration_limit(&bootspec))?;
         let needed = self.shown(&state, None, 0)?;
         numbers.retain(|number| needed.contains(number) || !gone.contains(number));
         for mut menu in self.menus_of(&bootspec, &state, &numbers, None)? {
-            menu.write()?;
-            menu.remove_unneeded()?;
+            menu.replace()?;
         }
         Ok(())
     }

@@ -163,6 +163,15 @@ impl MenuPlan {
         })
     }
 
+    /// Writes the menu as [`MenuPlan::write`] does, and removes what it does not need then.
+    ///
+    /// # Errors
+    /// `/boot` cannot be written.
+    pub fn replace(&mut self) -> Result<()> {
+        self.write()?;
+        self.remove_unneeded()
+    }
+
     /// Removes the files that no entry of the menu needs. The menu must be on the disk.
     ///
     /// # Errors
