@@ -567,7 +567,7 @@ pub struct Fhs {
 pub struct Image {
     /// What kind of image
     #[arg(value_enum)]
-    pub format: ImageFormat,
+    pub format: cairn::image::Format,
     /// Which configuration.
     #[command(flatten)]
     pub configuration: ConfigurationArguments,
@@ -577,13 +577,6 @@ pub struct Image {
     /// Show the image, the system and the time of each step as JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// A kind of image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum ImageFormat {
-    /// A raw disk for BIOS and UEFI, with GRUB and a GPT
-    Disk,
 }
 
 /// `cairn vm`.

@@ -29,8 +29,8 @@ use cairn_system::control::Request;
 use clap::{CommandFactory, Parser};
 
 use command::{
-    Build, Command, DeleteGenerations, Diff, Fhs, Fmt, Gc, Generations, Image, ImageFormat, Log,
-    ManPages, Options, Reboot, Status, Switch, Verb, Vm,
+    Build, Command, DeleteGenerations, Diff, Fhs, Fmt, Gc, Generations, Image, Log, ManPages,
+    Options, Reboot, Status, Switch, Verb, Vm,
 };
 
 /// Names of this program that are a verb of it.
@@ -264,8 +264,8 @@ fn build(arguments: &Build) -> Result<ExitCode> {
 }
 
 fn image(arguments: &Image) -> Result<()> {
-    let ImageFormat::Disk = arguments.format;
-    let built = cairn::image::build_disk(&arguments.configuration.configuration()?)?;
+    let configuration = arguments.configuration.configuration()?;
+    let built = cairn::image::build(&configuration, arguments.format)?;
     let file = match &arguments.output {
         Some(output) => {
             cairn::image::copy_sparse(&built.image, output)?;

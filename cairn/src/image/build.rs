@@ -7,8 +7,10 @@ use anyhow::{Result, ensure};
 use cairn_store::Store;
 use cairn_store_path::StorePath;
 
-use super::disk::{DiskImage, cached_disk_image};
+use super::cache::Cached;
+use super::disk::DiskImage;
 use super::facts::Facts;
+use super::format::Format;
 use super::placement::Placement;
 use crate::configuration::{AttributePath, Configuration, Wanted};
 use crate::grub::Grub;
@@ -29,12 +31,19 @@ pub struct Built {
     pub steps: Vec<(&'static str, Duration)>,
 }
 
-/// Builds the system of `configuration`, and the disk image that boots it. Nothing is done twice:
-/// an image that was made of the same system is taken as it is.
+/// Builds the system of `configuration`, and an image that boots it. Nothing is done twice: an
+/// image that was made of the same system is taken as it is.
 ///
 /// # Errors
 /// Whatever step fails; what earlier steps have made stays, and serves the next try.
-pub fn build_disk(configuration: &Configuration) -> Result<Built> {
+pub fn build(configuration: &Configuration, format: Format) -> Result<Built> {
+    match format {
+        Format::Disk => build_disk(configuration),
+    }
+}
+
+/// The raw disk image, which the other formats of disks hold.
+fn build_disk(configuration: &Configuration) -> Result<Built> {
     let mut steps = Steps::default();
     let store = Store::open(&configuration.place.store)?;
     let wanted = Wanted {
@@ -61,8 +70,13 @@ pub fn build_disk(configuration: &Configuration) -> Result<Built> {
             free_space: facts.free_space,
             epoch: epoch(&evaluated.lock)?,
         };
-        let images = configuration.place.cache.join("images");
-        cached_disk_image(&image, &images, &facts.host_name)
+        let cached = Cached {
+            images: &configuration.place.cache.join("images"),
+            name: &facts.host_name,
+            format: Format::Disk,
+            key: image.key(),
+        };
+        cached.file(|output| image.write(output))
     })?;
     Ok(Built {
         toplevel: toplevel.clone(),

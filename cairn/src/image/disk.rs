@@ -1,7 +1,7 @@
-//! A disk image: the tree of its root file system, its boot menu, and the cache of images.
+//! A disk image: the tree of its root file system, and its boot menu.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use cairn_bootloader::{
@@ -18,9 +18,6 @@ use crate::grub::Grub;
 
 /// Raised with each change that gives other bytes for the same toplevel.
 const FORMAT_VERSION: u32 = 6;
-
-/// What the names of images begin with while they are written.
-const UNFINISHED_PREFIX: &str = ".cairn-image-";
 
 /// Empty directories of the root, with their modes; activation makes everything else.
 const DIRECTORIES: [(&str, u32); 14] = [
@@ -59,30 +56,6 @@ pub struct DiskImage<'a> {
     pub epoch: u32,
 }
 
-/// The disk image in the folder `images`: taken as it is if it was made before, else written.
-/// Other images called `name` are removed from there.
-///
-/// # Errors
-/// The closure cannot be read, GRUB's tools fail, or the image cannot be written.
-pub fn cached_disk_image(image: &DiskImage<'_>, images: &Path, name: &str) -> Result<PathBuf> {
-    let prefix = format!("{name}-");
-    let file_name = format!("{prefix}{}.img", image.key().to_hex());
-    let output = images.join(&file_name);
-    if output.exists() {
-        return Ok(output);
-    }
-    fs::create_dir_all(images).with_context(|| format!("cannot make '{}'", images.display()))?;
-    let _alone = lock(&images.join(".lock"))?;
-    if output.exists() {
-        return Ok(output);
-    }
-    // Whoever writes an image has the lock: what is unfinished was left by a killed process.
-    remove(images, |name| name.starts_with(UNFINISHED_PREFIX))?;
-    image.write(&output)?;
-    remove(images, |name| name != file_name && is_image(name, &prefix))?;
-    Ok(output)
-}
-
 /// A root file system on which nothing was ever activated.
 ///
 /// # Errors
@@ -98,35 +71,10 @@ pub fn empty_root() -> Result<Manifest> {
     Ok(root)
 }
 
-/// Waits until no other process writes an image there.
-fn lock(file: &Path) -> Result<fs::File> {
-    let locked = fs::File::create(file).and_then(|file| file.lock().map(|()| file));
-    locked.with_context(|| format!("cannot lock '{}'", file.display()))
-}
-
-/// Whether `name` is that of an image whose name begins with `prefix`.
-fn is_image(name: &str, prefix: &str) -> bool {
-    name.strip_prefix(prefix)
-        .and_then(|rest| rest.strip_suffix(".img"))
-        .is_some_and(|key| key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit()))
-}
-
-/// Removes the files in `images` whose names are `unwanted`.
-fn remove(images: &Path, unwanted: impl Fn(&str) -> bool) -> Result<()> {
-    let reading = || format!("cannot read '{}'", images.display());
-    for entry in fs::read_dir(images).with_context(reading)? {
-        let entry = entry.with_context(reading)?;
-        if entry.file_name().to_str().is_some_and(&unwanted) {
-            fs::remove_file(entry.path())
-                .with_context(|| format!("cannot remove '{}'", entry.path().display()))?;
-        }
-    }
-    Ok(())
-}
-
 impl DiskImage<'_> {
     /// What the image's bytes follow from.
-    fn key(&self) -> blake3::Hash {
+    #[must_use]
+    pub fn key(&self) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new_derive_key("cairn 2026-11 disk image");
         for path in [self.toplevel].into_iter().chain(self.grub.objects()) {
             hasher.update(path.base_name().as_bytes()).update(b"\n");
@@ -315,46 +263,4 @@ fn esp(core: Vec<u8>) -> Result<Manifest> {
         Node::new(0o755, Content::Bytes(core)),
     )?;
     Ok(esp)
-}
-
-/// Copies an image, holes staying holes; the copy appears when it is whole and durable.
-///
-/// # Errors
-/// The image cannot be read, or the copy cannot be written.
-pub fn copy_sparse(image: &Path, output: &Path) -> Result<()> {
-    let copying = || {
-        format!(
-            "cannot copy '{}' to '{}'",
-            image.display(),
-            output.display()
-        )
-    };
-    let folder = output
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or_else(|| Path::new("."));
-    let mut source = fs::File::open(image).with_context(copying)?;
-    let mut copy = tempfile::NamedTempFile::new_in(folder).with_context(copying)?;
-    copy_data(&mut source, copy.as_file_mut()).with_context(copying)?;
-    copy.as_file().sync_all().with_context(copying)?;
-    copy.persist(output).with_context(copying)?;
-    Ok(())
-}
-
-/// Bytes of a block that is left out if it is all zero.
-const BLOCK: usize = 64 << 10;
-
-fn copy_data(source: &mut fs::File, copy: &mut fs::File) -> std::io::Result<()> {
-    let mut block = vec![0; BLOCK];
-    let mut length = 0u64;
-    loop {
-        let read = std::io::Read::read(source, &mut block)?;
-        let Some(bytes) = block.get(..read).filter(|bytes| !bytes.is_empty()) else {
-            return copy.set_len(length);
-        };
-        if bytes.iter().any(|&byte| byte != 0) {
-            std::os::unix::fs::FileExt::write_all_at(copy, bytes, length)?;
-        }
-        length += read as u64;
-    }
 }
