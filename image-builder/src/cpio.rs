@@ -55,6 +55,7 @@ pub enum CpioError {
 const CHECKSUM: u32 = 0;
 const DIRECTORY: u32 = 0o040_000;
 const CHARACTER_DEVICE: u32 = 0o020_000;
+const BLOCK_DEVICE: u32 = 0o060_000;
 const REGULAR: u32 = 0o100_000;
 const SYMLINK: u32 = 0o120_000;
 
@@ -130,6 +131,12 @@ fn write_entry(
             header.special = (*major, *minor);
             write_header(&header, name, out)
         }
+        Content::BlockDevice { major, minor } => {
+            header.mode |= BLOCK_DEVICE;
+            header.special = (*major, *minor);
+            write_header(&header, name, out)
+        }
+        Content::HardLink(_) => Err(unfit("a hard link has no place in an initrd")),
         Content::File { path, size } => {
             header.mode |= REGULAR;
             header.size = length(*size)?;

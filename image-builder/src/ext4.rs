@@ -8,6 +8,7 @@
 //! extended attribute's value and name fit one block; there is no `resize_inode` (Linux grows the
 //! file system with `meta_bg`, which GRUB reads).
 
+use std::collections::BTreeMap;
 use std::io;
 use std::num::NonZero;
 use std::path::Path;
@@ -184,6 +185,15 @@ fn declare<'a>(
     let mut contents = Vec::new();
     // Directories from the root to the last entry's parent; entries come in depth-first order.
     let mut directories: Vec<(&Path, InodeHandle)> = Vec::new();
+    // A link may come before the file that it names again.
+    let mut links = Vec::new();
+    let mut linked: BTreeMap<&Path, Option<InodeHandle>> = tree
+        .entries()
+        .filter_map(|(_, node)| match &node.content {
+            Content::HardLink(target) => Some((target.as_path(), None)),
+            _ => None,
+        })
+        .collect();
     for (path, node) in tree.entries() {
         let refused = |problem: String| FileSystemError::Entry {
             kind: KIND,
@@ -211,6 +221,10 @@ fn declare<'a>(
                 if directory == ROOT && name == "lost+found" {
                     return Err(refused("every ext4 file system has its own".to_owned()));
                 }
+                if let Content::HardLink(target) = &node.content {
+                    links.push((path, directory, name, target.as_path()));
+                    continue;
+                }
                 let handle = declare_one(builder, directory, name, node, &refused)?;
                 if node.content == Content::Directory {
                     directories.push((path, handle));
@@ -227,6 +241,21 @@ fn declare<'a>(
         if matches!(node.content, Content::Bytes(_) | Content::File { .. }) {
             contents.push((handle, node));
         }
+        if let Some(first) = linked.get_mut(path) {
+            *first = Some(handle);
+        }
+    }
+    for (path, directory, name, target) in links {
+        let refused = |problem: String| FileSystemError::Entry {
+            kind: KIND,
+            path: path.to_owned(),
+            problem,
+        };
+        let first = linked.get(target).copied().flatten();
+        let first = first.ok_or_else(|| refused("its first name is missing".to_owned()))?;
+        builder
+            .hardlink(directory, name, first)
+            .map_err(|error| refused(error.to_string()))?;
     }
     Ok(contents)
 }
@@ -256,6 +285,14 @@ fn declare_one(
             };
             builder.mknod(directory, name, meta, kind)
         }
+        Content::BlockDevice { major, minor } => {
+            let kind = SpecialKind::Block {
+                major: *major,
+                minor: *minor,
+            };
+            builder.mknod(directory, name, meta, kind)
+        }
+        Content::HardLink(_) => return Err(refused("a link is made after its file".to_owned())),
     }
     .map_err(|error| refused(error.to_string()))
 }

@@ -62,7 +62,10 @@ fn blocks_of(node: &Node) -> u64 {
             0..60 => 0,
             length => length,
         },
-        Content::Directory | Content::CharDevice { .. } => 0,
+        Content::Directory
+        | Content::CharDevice { .. }
+        | Content::BlockDevice { .. }
+        | Content::HardLink(_) => 0,
     };
     // Four extents of at most 128 MiB are in the inode; groups' metadata interrupts extents.
     let extents = match size >> 27 {

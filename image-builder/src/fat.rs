@@ -129,7 +129,10 @@ fn populate(
                         .map_err(|error| whole(path, &error))?;
                     written(bytes.len() as u64);
                 }
-                Content::Symlink(_) | Content::CharDevice { .. } => {
+                Content::Symlink(_)
+                | Content::CharDevice { .. }
+                | Content::BlockDevice { .. }
+                | Content::HardLink(_) => {
                     return Err(refused(path, "FAT has files and directories only"));
                 }
             }

@@ -78,7 +78,11 @@ impl<'a> Filler<'a> {
                     position += span.length;
                 }
             }
-            Content::Directory | Content::Symlink(_) | Content::CharDevice { .. } => {}
+            Content::Directory
+            | Content::Symlink(_)
+            | Content::CharDevice { .. }
+            | Content::BlockDevice { .. }
+            | Content::HardLink(_) => {}
         }
         Ok(())
     }
@@ -186,7 +190,7 @@ enum CopyError {
 
 /// Opens the regular file at `path`, which must have `size` bytes. A link or a pipe that has taken
 /// its place is neither followed nor waited for.
-fn open(path: &Path, size: u64) -> Result<File, FileSystemError> {
+pub(crate) fn open(path: &Path, size: u64) -> Result<File, FileSystemError> {
     let read = |source| FileSystemError::Read {
         path: path.to_owned(),
         source,
@@ -211,7 +215,7 @@ fn open(path: &Path, size: u64) -> Result<File, FileSystemError> {
 }
 
 /// Where the first data at or after `at` is; `None` if there is only hole.
-fn seek_data(file: &File, at: u64) -> io::Result<Option<u64>> {
+pub(crate) fn seek_data(file: &File, at: u64) -> io::Result<Option<u64>> {
     match lseek(file, offset(at)?, Whence::SeekData) {
         Ok(data) => Ok(Some(data.cast_unsigned())),
         Err(Errno::ENXIO) => Ok(None),

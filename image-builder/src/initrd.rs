@@ -364,6 +364,8 @@ mod tests {
                 Content::Directory => "/".to_owned(),
                 Content::Symlink(target) => format!(" -> {}", target.display()),
                 Content::CharDevice { major, minor } => format!(" c {major}:{minor}"),
+                Content::BlockDevice { major, minor } => format!(" b {major}:{minor}"),
+                Content::HardLink(target) => format!(" = {}", target.display()),
                 Content::Bytes(_) | Content::File { .. } => String::new(),
             };
             writeln!(text, "{:04o} {}{kind}", node.mode, path.display()).unwrap();

@@ -11,6 +11,7 @@ mod fat_repair;
 mod file_system;
 mod fill;
 mod identifiers;
+mod in_order;
 mod initrd;
 mod kernel_modules;
 mod layout;
@@ -19,6 +20,7 @@ mod output;
 mod pages;
 mod partition_table;
 mod region;
+pub mod squashfs;
 mod volume;
 
 pub use cpio::{CpioError, write_cpio};
@@ -33,7 +35,7 @@ pub use kernel_modules::{
     file_system_modules,
 };
 pub use layout::{Layout, Partition, PartitionKind, ROOT_PARTITION, SECTOR};
-pub use manifest::{Content, Manifest, ManifestError, Node};
+pub use manifest::{Content, ContentHash, Manifest, ManifestError, Node};
 pub use output::OutputError;
 pub use region::Region;
 pub use volume::write_volume;

@@ -15,7 +15,11 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Manifest {
     entries: BTreeMap<PathBuf, Node>,
+    objects: BTreeMap<PathBuf, Option<ContentHash>>,
 }
+
+/// What tells a store object's content from every other: the SHA-256 of its archive.
+pub type ContentHash = [u8; 32];
 
 /// One file of any kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +61,16 @@ pub enum Content {
         /// Minor number.
         minor: u32,
     },
+    /// A block device.
+    BlockDevice {
+        /// Major number.
+        major: u32,
+        /// Minor number.
+        minor: u32,
+    },
+    /// Another name of the file at this path of the manifest, whose mode, owner, time and
+    /// attributes count.
+    HardLink(PathBuf),
 }
 
 /// Why a manifest cannot be made.
@@ -79,6 +93,16 @@ pub enum ManifestError {
     Twice {
         /// The entry.
         path: PathBuf,
+    },
+    /// A hard link to what is not there, or can have one name only.
+    #[error(
+        "cannot place '{path}' in the image: '{target}' is no file that can have a second name"
+    )]
+    Link {
+        /// The entry.
+        path: PathBuf,
+        /// What it is to be a name of.
+        target: PathBuf,
     },
     /// A file of the source tree cannot be read.
     #[error("cannot read '{path}' for the image: {source}")]
@@ -122,6 +146,12 @@ impl Node {
         Self::new(0o777, Content::Symlink(target.into()))
     }
 
+    /// Another name of the file at `target`, which is in the manifest already.
+    #[must_use]
+    pub fn hard_link(target: impl Into<PathBuf>) -> Self {
+        Self::new(0, Content::HardLink(target.into()))
+    }
+
     /// The same node with another owner.
     #[must_use]
     pub fn owned(self, uid: u32, gid: u32) -> Self {
@@ -135,6 +165,7 @@ impl Manifest {
     pub fn new() -> Self {
         Self {
             entries: BTreeMap::from([(PathBuf::new(), Node::directory(0o755))]),
+            objects: BTreeMap::new(),
         }
     }
 
@@ -154,6 +185,16 @@ impl Manifest {
         let parent = path.parent().and_then(|parent| self.entries.get(parent));
         if !parent.is_some_and(|parent| parent.content == Content::Directory) {
             return Err(ManifestError::Parent { path });
+        }
+        if let Content::HardLink(target) = &node.content {
+            let first = self.entries.get(target).map(|node| &node.content);
+            if matches!(
+                first,
+                None | Some(Content::Directory | Content::HardLink(_))
+            ) {
+                let target = target.clone();
+                return Err(ManifestError::Link { path, target });
+            }
         }
         match self.entries.get(&path) {
             Some(present) if *present != node => Err(ManifestError::Twice { path }),
@@ -186,6 +227,28 @@ impl Manifest {
     /// # Errors
     /// See [`ManifestError`].
     pub fn insert_store_object(&mut self, path: &Path, source: &Path) -> Result<(), ManifestError> {
+        self.insert_canonical(path, source)?;
+        self.objects.entry(path.to_owned()).or_default();
+        Ok(())
+    }
+
+    /// As [`Manifest::insert_store_object`], for an object whose content has the hash `content`:
+    /// what is made of the object may then be remembered under it.
+    ///
+    /// # Errors
+    /// See [`ManifestError`].
+    pub fn insert_known_store_object(
+        &mut self,
+        path: &Path,
+        source: &Path,
+        content: ContentHash,
+    ) -> Result<(), ManifestError> {
+        self.insert_canonical(path, source)?;
+        self.objects.insert(path.to_owned(), Some(content));
+        Ok(())
+    }
+
+    fn insert_canonical(&mut self, path: &Path, source: &Path) -> Result<(), ManifestError> {
         let read = |error| ManifestError::Read {
             path: source.to_owned(),
             source: error,
@@ -201,7 +264,7 @@ impl Manifest {
             names.sort();
             names
                 .iter()
-                .try_for_each(|name| self.insert_store_object(&path.join(name), &source.join(name)))
+                .try_for_each(|name| self.insert_canonical(&path.join(name), &source.join(name)))
         } else if metadata.is_symlink() {
             let target = fs::read_link(source).map_err(read)?;
             self.insert(path, Node::symlink(target))
@@ -230,13 +293,25 @@ impl Manifest {
             .map(|(path, node)| (path.as_path(), node))
     }
 
+    /// Paths of the store objects in it, none within another, with their contents' hashes where
+    /// they are known.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = (&Path, Option<&ContentHash>)> {
+        self.objects
+            .iter()
+            .map(|(path, content)| (path.as_path(), content.as_ref()))
+    }
+
     /// Bytes of all contents.
     #[must_use]
     pub fn content_size(&self) -> u64 {
         let size = |node: &Node| match &node.content {
             Content::Bytes(bytes) => bytes.len() as u64,
             Content::File { size, .. } => *size,
-            Content::Directory | Content::Symlink(_) | Content::CharDevice { .. } => 0,
+            Content::Directory
+            | Content::Symlink(_)
+            | Content::CharDevice { .. }
+            | Content::BlockDevice { .. }
+            | Content::HardLink(_) => 0,
         };
         self.entries.values().map(size).sum()
     }

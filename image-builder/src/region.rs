@@ -36,10 +36,7 @@ impl<'a> Region<'a> {
     /// # Errors
     /// The bytes are not inside of the region, or the file cannot be written.
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let end = offset.checked_add(bytes.len() as u64);
-        if end.is_none_or(|end| end > self.length) {
-            return Err(io::Error::other("the data goes beyond its partition"));
-        }
+        self.check(bytes, offset)?;
         let mut start = 0;
         let mut at = 0;
         for page in bytes.chunks(PAGE) {
@@ -51,6 +48,23 @@ impl<'a> Region<'a> {
             at = next;
         }
         self.write_run(bytes.get(start..), offset + start as u64)
+    }
+
+    /// Writes all of `bytes` at `offset`, where something else may have been written before.
+    ///
+    /// # Errors
+    /// As [`Region::write_at`].
+    pub(crate) fn overwrite_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.check(bytes, offset)?;
+        self.write_run(Some(bytes), offset)
+    }
+
+    fn check(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let end = offset.checked_add(bytes.len() as u64);
+        if end.is_none_or(|end| end > self.length) {
+            return Err(io::Error::other("the data goes beyond its partition"));
+        }
+        Ok(())
     }
 
     fn write_run(&self, bytes: Option<&[u8]>, offset: u64) -> io::Result<()> {

@@ -1,0 +1,242 @@
+//! Packed pieces to their places, in order; equal contents have one place.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
+use std::io;
+use std::ops::Range;
+
+use crate::file_system::FileSystemError;
+use crate::region::Region;
+
+use super::inode::{FileData, NO_FRAGMENT};
+use super::packer::{Block, Digest, Packed, failed};
+use super::pieces::{Piece, Pieces};
+
+/// Where a file's content is.
+#[derive(Debug, Clone, Default)]
+enum Location {
+    /// Nowhere: it is empty.
+    #[default]
+    Empty,
+    /// In blocks.
+    Blocks {
+        start: u64,
+        /// Which of [`Contents::sizes`].
+        sizes: Range<usize>,
+        /// How many of them are holes.
+        holes: u64,
+    },
+    /// In a fragment.
+    Fragment { index: u32, offset: u32 },
+}
+
+/// A stored fragment.
+#[derive(Debug, Clone, Copy)]
+struct Fragment {
+    start: u64,
+    stored: u32,
+}
+
+/// All contents, as they are written.
+pub(super) struct Contents<'a> {
+    region: &'a Region<'a>,
+    /// Where the next block goes.
+    position: u64,
+    /// Where a block was ever written: beyond the end if the last ones were known already.
+    furthest: u64,
+    locations: Vec<Location>,
+    sizes: Vec<u32>,
+    fragments: Vec<Fragment>,
+    /// A file with each content.
+    known: HashMap<Digest, usize>,
+    open: Option<OpenFile>,
+}
+
+/// A file of which not all pieces were there yet.
+struct OpenFile {
+    start: u64,
+    first_size: usize,
+    holes: u64,
+    hasher: blake3::Hasher,
+}
+
+impl<'a> Contents<'a> {
+    /// Contents of `entries` entries, from `start` of the region on.
+    pub fn new(region: &'a Region<'a>, start: u64, entries: usize) -> Self {
+        Self {
+            region,
+            position: start,
+            furthest: start,
+            locations: vec![Location::Empty; entries],
+            sizes: Vec::new(),
+            fragments: Vec::new(),
+            known: HashMap::new(),
+            open: None,
+        }
+    }
+
+    /// Writes what `piece` was made into.
+    pub fn take(
+        &mut self,
+        pieces: &Pieces<'_>,
+        piece: &Piece,
+        packed: &Packed,
+    ) -> Result<(), FileSystemError> {
+        match piece {
+            Piece::Blocks {
+                entry,
+                size,
+                first,
+                last,
+                ..
+            } => self.take_blocks(*entry, *first == 0, last.then_some(*size), packed),
+            Piece::Fragment { members } => self.take_fragment(pieces.members(members), packed),
+        }
+    }
+
+    /// The end of the contents; what was written beyond it is zero again.
+    pub fn finish(&mut self) -> Result<u64, FileSystemError> {
+        let zeros = vec![0; 1 << 16];
+        let mut at = self.position;
+        while at < self.furthest {
+            let length = usize::try_from(self.furthest - at).unwrap_or(usize::MAX);
+            let part = zeros.get(..length).unwrap_or(&zeros);
+            self.region.overwrite_at(part, at).map_err(failed)?;
+            at += part.len() as u64;
+        }
+        Ok(self.position)
+    }
+
+    /// How many fragments there are.
+    pub fn fragment_count(&self) -> usize {
+        self.fragments.len()
+    }
+
+    /// Records of the fragments' table: u64 start, u32 stored size, u32 0.
+    pub fn fragment_records(&self) -> impl Iterator<Item = [u8; 16]> {
+        self.fragments.iter().map(|fragment| {
+            let record = u128::from(fragment.start) | u128::from(fragment.stored) << 64;
+            record.to_le_bytes()
+        })
+    }
+
+    /// Where the content of `entry`, of `size` bytes, is; `block_size` is that of the file system.
+    pub fn of(&self, entry: usize, size: u64, block_size: u32) -> FileData<'_> {
+        let mut data = FileData {
+            start: 0,
+            size,
+            holes: 0,
+            fragment: NO_FRAGMENT,
+            offset: 0,
+            blocks: &[],
+        };
+        match self.locations.get(entry) {
+            Some(Location::Blocks {
+                start,
+                sizes,
+                holes,
+            }) => {
+                data.start = *start;
+                data.holes = (holes * u64::from(block_size)).min(size);
+                data.blocks = self.sizes.get(sizes.clone()).unwrap_or_default();
+            }
+            Some(Location::Fragment { index, offset }) => {
+                (data.fragment, data.offset) = (*index, *offset);
+            }
+            Some(Location::Empty) | None => {}
+        }
+        data
+    }
+
+    fn take_blocks(
+        &mut self,
+        entry: usize,
+        first: bool,
+        whole: Option<u64>,
+        packed: &Packed,
+    ) -> Result<(), FileSystemError> {
+        let mut open = match self.open.take() {
+            Some(open) if !first => open,
+            _ => OpenFile {
+                start: self.position,
+                first_size: self.sizes.len(),
+                holes: 0,
+                hasher: blake3::Hasher::new(),
+            },
+        };
+        for Block { stored, digest } in &packed.blocks {
+            open.hasher.update(digest);
+            open.holes += u64::from(*stored == 0);
+            self.sizes.push(*stored);
+        }
+        self.write(&packed.bytes)?;
+        if let Some(size) = whole {
+            // Holes have no lengths of their own.
+            open.hasher.update(&size.to_le_bytes());
+            self.close(entry, &open);
+        } else {
+            self.open = Some(open);
+        }
+        Ok(())
+    }
+
+    /// Gives the file its place; if its content is there already, that of the other one.
+    fn close(&mut self, entry: usize, open: &OpenFile) {
+        let location = match self.known.entry(*open.hasher.finalize().as_bytes()) {
+            Slot::Occupied(same) => {
+                self.position = open.start;
+                self.sizes.truncate(open.first_size);
+                self.locations.get(*same.get()).cloned().unwrap_or_default()
+            }
+            Slot::Vacant(slot) => {
+                slot.insert(entry);
+                Location::Blocks {
+                    start: open.start,
+                    sizes: open.first_size..self.sizes.len(),
+                    holes: open.holes,
+                }
+            }
+        };
+        if let Some(place) = self.locations.get_mut(entry) {
+            *place = location;
+        }
+    }
+
+    fn take_fragment(&mut self, entries: &[usize], packed: &Packed) -> Result<(), FileSystemError> {
+        let all_known =
+            (packed.members.iter()).all(|member| self.known.contains_key(&member.digest));
+        let index =
+            u32::try_from(self.fragments.len()).map_err(|error| failed(io::Error::other(error)))?;
+        let stored = packed.blocks.first().map_or(0, |block| block.stored);
+        let start = self.position;
+        if !all_known {
+            self.write(&packed.bytes)?;
+            self.fragments.push(Fragment { start, stored });
+        }
+        for (entry, member) in entries.iter().zip(&packed.members) {
+            let location = match self.known.get(&member.digest) {
+                Some(same) if all_known => self.locations.get(*same).cloned().unwrap_or_default(),
+                _ => {
+                    self.known.entry(member.digest).or_insert(*entry);
+                    Location::Fragment {
+                        index,
+                        offset: member.offset,
+                    }
+                }
+            };
+            if let Some(place) = self.locations.get_mut(*entry) {
+                *place = location;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), FileSystemError> {
+        self.region
+            .overwrite_at(bytes, self.position)
+            .map_err(failed)?;
+        self.position += bytes.len() as u64;
+        self.furthest = self.furthest.max(self.position);
+        Ok(())
+    }
+}

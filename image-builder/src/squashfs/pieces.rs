@@ -1,0 +1,148 @@
+//! The contents cut into pieces of work, before anything is read.
+//!
+//! A piece is some blocks of one large file, or the small files that share a fragment. Pieces of a
+//! store object are in a row and are made of it alone: they can be remembered, and are the same in
+//! every image.
+
+use std::ops::Range;
+use std::path::Path;
+
+use crate::manifest::ContentHash;
+
+use super::tree::{Entry, Tree};
+
+/// Bytes of a file that one piece has, if blocks are not larger.
+const SPAN: u64 = 512 << 10;
+/// Most files in a fragment: what a piece knows of each takes memory.
+const MAX_MEMBERS: usize = 4096;
+
+/// Some work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// Blocks of the file `entry`.
+    Blocks {
+        entry: usize,
+        /// Bytes of the whole file.
+        size: u64,
+        /// Number of the first block.
+        first: u64,
+        /// How many.
+        count: usize,
+        /// Whether the file ends with them.
+        last: bool,
+    },
+    /// Files smaller than a block.
+    Fragment {
+        /// Which of [`Pieces::small`].
+        members: Range<usize>,
+    },
+}
+
+/// Pieces that are remembered together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Group<'a> {
+    /// The root of the store object; none for all that is in none.
+    pub object: Option<(&'a Path, Option<&'a ContentHash>)>,
+    /// Its pieces.
+    pub pieces: Range<usize>,
+}
+
+/// All of them, in the order in which they are written.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Pieces<'a> {
+    pub list: Vec<Piece>,
+    /// Entries of small files, by fragment.
+    pub small: Vec<usize>,
+    pub groups: Vec<Group<'a>>,
+}
+
+impl<'a> Pieces<'a> {
+    pub fn new(tree: &Tree<'a>, block_size: u32) -> Self {
+        let block_size = u64::from(block_size);
+        let mut files: Vec<(Option<usize>, usize, u64)> = tree
+            .files()
+            .filter_map(|(index, entry)| Some((entry.object, index, entry.size()?)))
+            .filter(|(_, _, size)| *size > 0)
+            .collect();
+        // Stable, and `None` comes first.
+        files.sort_by_key(|(object, _, _)| *object);
+        let mut all = Self::default();
+        for group in files.chunk_by(|one, other| one.0 == other.0) {
+            let start = all.list.len();
+            for (_, entry, size) in group.iter().filter(|file| file.2 >= block_size) {
+                all.add_large(*entry, *size, block_size);
+            }
+            let small = group.iter().filter(|file| file.2 < block_size);
+            all.add_small(small.map(|(_, entry, size)| (*entry, *size)), block_size);
+            let number = group.first().and_then(|(object, _, _)| *object);
+            all.groups.push(Group {
+                object: number.and_then(|number| tree.objects.get(number).copied()),
+                pieces: start..all.list.len(),
+            });
+        }
+        all
+    }
+
+    fn add_large(&mut self, entry: usize, size: u64, block_size: u64) {
+        let blocks = size.div_ceil(block_size);
+        let step = (SPAN / block_size).max(1);
+        let mut first = 0;
+        while first < blocks {
+            let end = (first + step).min(blocks);
+            self.list.push(Piece::Blocks {
+                entry,
+                size,
+                first,
+                count: usize::try_from(end - first).unwrap_or(0),
+                last: end == blocks,
+            });
+            first = end;
+        }
+    }
+
+    fn add_small(&mut self, files: impl Iterator<Item = (usize, u64)>, block_size: u64) {
+        let mut start = self.small.len();
+        let mut length = 0;
+        for (entry, size) in files {
+            let count = self.small.len() - start;
+            if length + size > block_size || count == MAX_MEMBERS {
+                self.close_fragment(&mut start);
+                length = 0;
+            }
+            self.small.push(entry);
+            length += size;
+        }
+        self.close_fragment(&mut start);
+    }
+
+    fn close_fragment(&mut self, start: &mut usize) {
+        let members = *start..self.small.len();
+        if !members.is_empty() {
+            self.list.push(Piece::Fragment { members });
+        }
+        *start = self.small.len();
+    }
+
+    /// Bytes of content in `piece`.
+    pub fn length(&self, tree: &Tree<'_>, piece: &Piece, block_size: u32) -> u64 {
+        let block_size = u64::from(block_size);
+        match piece {
+            Piece::Blocks {
+                size, first, count, ..
+            } => {
+                let left = size.saturating_sub(first * block_size);
+                left.min(*count as u64 * block_size)
+            }
+            Piece::Fragment { members } => {
+                let entries = self.members(members).iter();
+                let entries = entries.filter_map(|index| tree.entries.get(*index));
+                entries.filter_map(Entry::size).sum()
+            }
+        }
+    }
+
+    /// The files of a fragment.
+    pub fn members(&self, range: &Range<usize>) -> &[usize] {
+        self.small.get(range.clone()).unwrap_or_default()
+    }
+}

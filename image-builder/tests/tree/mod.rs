@@ -1,0 +1,179 @@
+//! Trees as text, a line for each file: what a manifest says, and what is found in a folder.
+
+#![allow(dead_code, reason = "each test binary uses some of it")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use cairn_image_builder::{Content, Manifest, Node};
+
+/// How much is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// All of it.
+    All,
+    /// What a user who is not root can extract: no owners, devices and attributes.
+    Own,
+}
+
+/// Whether this test may do what root may.
+pub fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
+}
+
+/// What `tree` says.
+pub fn wanted(tree: &Manifest, sight: Sight) -> String {
+    let first = |path: &Path, node: &Node| match &node.content {
+        Content::HardLink(target) => target.clone(),
+        _ => path.to_owned(),
+    };
+    let mut links: BTreeMap<PathBuf, usize> = BTreeMap::new();
+    for (path, node) in tree.entries() {
+        *links.entry(first(path, node)).or_default() += 1;
+        if node.content == Content::Directory {
+            *links.entry(path.to_owned()).or_default() += 1;
+            if let Some(parent) = path.parent() {
+                *links.entry(parent.to_owned()).or_default() += 1;
+            }
+        }
+    }
+    let mut text = String::new();
+    for (path, node) in tree.entries() {
+        let first = first(path, node);
+        let links = links[&first];
+        let node = tree.get(&first).unwrap();
+        let content = match &node.content {
+            Content::Directory => "directory".to_owned(),
+            Content::Bytes(bytes) => of_bytes(bytes),
+            Content::File { path, .. } => of_bytes(&fs::read(path).unwrap()),
+            Content::Symlink(target) => {
+                format!("link {}", target.as_os_str().as_bytes().escape_ascii())
+            }
+            Content::CharDevice { major, minor } => format!("char {major}:{minor}"),
+            Content::BlockDevice { major, minor } => format!("block {major}:{minor}"),
+            Content::HardLink(_) => unreachable!(),
+        };
+        let xattrs = (node.xattrs.iter()).map(|(name, value)| (name.clone(), value.clone()));
+        let line = Line {
+            path,
+            mode: node.mode,
+            owner: (node.uid, node.gid),
+            time: node.mtime.into(),
+            links,
+            content,
+            xattrs: xattrs.collect(),
+        };
+        line.print(sight, &mut text);
+    }
+    text
+}
+
+/// What is in `folder`.
+pub fn found(folder: &Path, sight: Sight) -> String {
+    let mut text = String::new();
+    walk(folder, Path::new(""), sight, &mut text);
+    text
+}
+
+fn walk(folder: &Path, path: &Path, sight: Sight, text: &mut String) {
+    let place = folder.join(path);
+    let metadata = fs::symlink_metadata(&place).unwrap();
+    let kind = metadata.file_type();
+    let number = || {
+        let device = metadata.rdev();
+        let major = device >> 8 & 0xfff;
+        let minor = device & 0xff | device >> 12 & 0xf_ff00;
+        format!("{major}:{minor}")
+    };
+    let content = if kind.is_dir() {
+        "directory".to_owned()
+    } else if kind.is_symlink() {
+        let target = fs::read_link(&place).unwrap();
+        format!("link {}", target.as_os_str().as_bytes().escape_ascii())
+    } else if kind.is_char_device() {
+        format!("char {}", number())
+    } else if kind.is_block_device() {
+        format!("block {}", number())
+    } else {
+        of_bytes(&fs::read(&place).unwrap())
+    };
+    let xattrs = if sight == Sight::All {
+        let names = xattr::list(&place).unwrap();
+        names
+            .map(|name| {
+                let value = xattr::get(&place, &name).unwrap().unwrap();
+                (name.as_bytes().to_vec(), value)
+            })
+            .collect()
+    } else {
+        BTreeMap::new()
+    };
+    let line = Line {
+        path,
+        mode: metadata.mode() & 0o7777,
+        owner: (metadata.uid(), metadata.gid()),
+        time: metadata.mtime(),
+        links: usize::try_from(metadata.nlink()).unwrap(),
+        content,
+        xattrs,
+    };
+    line.print(sight, text);
+    if kind.is_dir() {
+        let names = fs::read_dir(&place).unwrap();
+        let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        for name in names {
+            walk(folder, &path.join(name), sight, text);
+        }
+    }
+}
+
+fn of_bytes(bytes: &[u8]) -> String {
+    format!(
+        "file of {} bytes {}",
+        bytes.len(),
+        blake3::hash(bytes).to_hex()
+    )
+}
+
+struct Line<'a> {
+    path: &'a Path,
+    mode: u32,
+    owner: (u32, u32),
+    time: i64,
+    links: usize,
+    content: String,
+    xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Line<'_> {
+    fn print(&self, sight: Sight, text: &mut String) {
+        let path = self.path.as_os_str().as_bytes().escape_ascii();
+        let device = self.content.starts_with("char ") || self.content.starts_with("block ");
+        if device && sight == Sight::Own {
+            return;
+        }
+        let directory = self.content == "directory";
+        let mut words = vec![format!("/{path}:"), self.content.clone()];
+        if !self.content.starts_with("link") {
+            words.push(format!("mode {:o}", self.mode));
+        }
+        words.push(format!("time {}", self.time));
+        // ext4 counts no directories where there are very many.
+        if !directory || self.links < 60_000 {
+            words.push(format!("links {}", self.links));
+        }
+        if sight == Sight::All {
+            words.push(format!("owner {}:{}", self.owner.0, self.owner.1));
+            for (name, value) in &self.xattrs {
+                let hash = blake3::hash(value).to_hex();
+                words.push(format!("{}={} {hash}", name.escape_ascii(), value.len()));
+            }
+        }
+        text.push_str(&words.join(", "));
+        text.push('\n');
+    }
+}
