@@ -78,23 +78,23 @@ impl Outcome {
     }
 }
 
-/// Why there is nothing that could be activated.
+/// Why a system's description cannot be used, and so nothing be activated.
 #[derive(Debug, thiserror::Error)]
 pub enum ActivateError {
     /// The toplevel has no `system.json`.
-    #[error("cannot activate '{toplevel}': it has no system.json; is it a system's toplevel?")]
+    #[error("cannot use '{toplevel}': it has no system.json; is it a system's toplevel?")]
     NoDescription {
         /// The toplevel.
         toplevel: PathBuf,
     },
     /// It has one that is not UTF-8.
-    #[error("cannot activate '{toplevel}': its system.json is not UTF-8")]
+    #[error("cannot use '{toplevel}': its system.json is not UTF-8")]
     Encoding {
         /// The toplevel.
         toplevel: PathBuf,
     },
     /// It has one that is refused.
-    #[error("cannot activate '{toplevel}': {source}")]
+    #[error("cannot use '{toplevel}': {source}")]
     Description {
         /// The toplevel.
         toplevel: PathBuf,
@@ -102,7 +102,7 @@ pub enum ActivateError {
         source: ParseError,
     },
     /// The toplevel is not an absolute path.
-    #[error("cannot activate '{toplevel}': not an absolute path")]
+    #[error("cannot use '{toplevel}': not an absolute path")]
     Toplevel {
         /// The toplevel.
         toplevel: PathBuf,

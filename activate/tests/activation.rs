@@ -540,7 +540,7 @@ fn no_description_is_an_error() {
     check(
         &error.to_string(),
         &expect![
-            "cannot activate '/nix/store/00000000000000000000000000000001-system': it has no system.json; is it a system's toplevel?"
+            "cannot use '/nix/store/00000000000000000000000000000001-system': it has no system.json; is it a system's toplevel?"
         ],
     );
     machine.write(
@@ -553,13 +553,13 @@ fn no_description_is_an_error() {
     check(
         message.split(", expected").next().unwrap(),
         &expect![
-            "cannot activate '/nix/store/00000000000000000000000000000001-system': cannot read system.json: at 'colour': unknown field `colour`"
+            "cannot use '/nix/store/00000000000000000000000000000001-system': cannot read system.json: at 'colour': unknown field `colour`"
         ],
     );
     let error = run(machine.root.path(), Path::new("x"), Mode::Apply, &NoKernel).unwrap_err();
     check(
         &error.to_string(),
-        &expect!["cannot activate 'x': not an absolute path"],
+        &expect!["cannot use 'x': not an absolute path"],
     );
 }
 

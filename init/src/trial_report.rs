@@ -1,15 +1,23 @@
-//! The last words of a trial that ends before user space can judge it: why, and the end of the
-//! kernel's log, in a file that the fallback finds (`cairn_system::trial::report_file`).
+//! The last words of a trial that ends before user space can judge it: why, in the kernel's log; and
+//! both in a file that the fallback finds (`cairn_system::trial::report_file`).
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
 use cairn_sys::kernel_log;
+use cairn_sys::kmsg::{self, Priority};
 use cairn_system::trial;
 
 /// How much of the log is kept, in bytes.
 const LOG_BYTES: usize = 32 * 1024;
+
+/// Says in the kernel's log why the trial ends. Where no root is there for the report, the firmware may
+/// keep that.
+pub fn say(reason: &str) {
+    let reason = reason.replace('\n', " ");
+    kmsg::write(Priority::Error, &format!("{}{reason}", trial::LAST_WORDS));
+}
 
 /// Writes the report about `entry` below `root`, to the disk. That it cannot be written is logged:
 /// what follows is a restart in any case.

@@ -29,6 +29,10 @@ pub const JUDGED: &str = "/run/cairn/trial-judged";
 /// The file of problems, absolute; a line each.
 pub const PROBLEMS: &str = "/run/cairn/boot-problems";
 
+/// Stands before the reason for which a trial ends, in the kernel's log: firmware that keeps the log
+/// keeps the reason with it.
+pub const LAST_WORDS: &str = "cairn: the trial ends: ";
+
 /// The folder of what is known of booted entries, below the root.
 pub const BOOTS: &str = "var/lib/cairn/boots";
 

@@ -75,12 +75,10 @@ pub enum Task {
         /// What follows if it is not.
         otherwise: Otherwise,
     },
-    /// The entry on trial was left for this one: note that.
-    NoteFailure {
-        /// The entry that failed.
-        failed: EntryId,
-        /// The one that runs.
-        good: EntryId,
+    /// The entry is known to be good: find out how it is. It runs on in any case.
+    LookAfter {
+        /// The entry on trial that was left for this one, if that is to be noted.
+        left: Option<EntryId>,
     },
 }
 
@@ -108,17 +106,14 @@ pub fn task(boot: &Boot, state: &BootState, running: Running) -> Task {
     }
     let on_trial = state.trial.as_ref();
     match &state.good {
-        Some(good) if good == entry => match on_trial {
-            Some(trial)
-                if trial.entry != *entry && (trial.tries == 0 || boot.refused.is_some()) =>
-            {
-                Task::NoteFailure {
-                    failed: trial.entry.clone(),
-                    good: entry.clone(),
-                }
+        Some(good) if good == entry => {
+            let left = on_trial.filter(|trial| {
+                trial.entry != *entry && (trial.tries == 0 || boot.refused.is_some())
+            });
+            Task::LookAfter {
+                left: left.map(|trial| trial.entry.clone()),
             }
-            _ => Task::Nothing("the generation is known to be good"),
-        },
+        }
         Some(good) if boot.on_trial => Task::Judge {
             entry: entry.clone(),
             otherwise: Otherwise::Restart(good.clone()),
@@ -273,7 +268,10 @@ mod tests {
                     } => {
                         format!("judge {entry}, else report")
                     }
-                    Task::NoteFailure { failed, good } => format!("{failed} failed, {good} runs"),
+                    Task::LookAfter { left: Some(left) } => {
+                        format!("look after it; {left} was left for it")
+                    }
+                    Task::LookAfter { left: None } => "look after it".to_owned(),
                 };
                 format!("{line} {good:?} {trial:?} {running:?}\n    {task}\n")
             })
@@ -282,21 +280,21 @@ mod tests {
              Some("12") None Booted
                 nothing: the boot loader does not say which generation it started
             cairn.generation=12 Some("12") None Booted
-                nothing: the generation is known to be good
+                look after it
             cairn.generation=12 Some("12") Some(("13", 2)) Booted
-                nothing: the generation is known to be good
+                look after it
             cairn.generation=12 Some("12") Some(("13", 0)) Booted
-                13 failed, 12 runs
+                look after it; 13 was left for it
             cairn.generation=12 cairn.fallback=damaged Some("12") Some(("13", 1)) Booted
-                13 failed, 12 runs
+                look after it; 13 was left for it
             cairn.generation=12 cairn.fallback=damaged Some("12") None Booted
-                nothing: the generation is known to be good
+                look after it
             cairn.generation=13 cairn.trial=13 Some("12") Some(("13", 1)) Booted
                 judge 13, else restart into 12
             cairn.generation=13 cairn.trial=13 Some("12") None Booted
                 judge 13, else restart into 12
             cairn.generation=13 cairn.trial=13 Some("13") None Booted
-                nothing: the generation is known to be good
+                look after it
             cairn.generation=13 cairn.trial=13 Some("12") Some(("13", 1)) Switched
                 nothing: the system was switched since it booted
             cairn.generation=13 cairn.trial=13 Some("12") Some(("13", 1)) Unknown

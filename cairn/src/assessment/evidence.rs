@@ -95,9 +95,8 @@ pub fn remains(root: &Path, entry: &str) -> Remains {
     }
     for path in kept_by_firmware(&root.join(PSTORE)) {
         if let Some(text) = read(&path) {
-            let panic = text.lines().find(|line| line.contains("Kernel panic"));
             if remains.reason.is_none() {
-                remains.reason = panic.map(|line| without_stamp(line).to_owned());
+                remains.reason = reason_in(&text);
             }
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             remains.log += &section(&name, tail(&text, KERNEL_BYTES));
@@ -116,6 +115,18 @@ fn read(path: &Path) -> Option<String> {
             None
         }
     }
+}
+
+/// Why the machine ended, in a kernel's log: init has said so, or the kernel.
+fn reason_in(log: &str) -> Option<String> {
+    let words = log.lines().find_map(|line| {
+        let (_, words) = line.split_once(trial::LAST_WORDS)?;
+        Some(words.to_owned())
+    });
+    words.or_else(|| {
+        let panic = log.lines().find(|line| line.contains("Kernel panic"))?;
+        Some(without_stamp(panic).to_owned())
+    })
 }
 
 /// `<0>[   1.234] text` without what stands before the text.
@@ -207,6 +218,13 @@ mod tests {
             remains(root.path(), "../13").reason.as_deref(),
             Some("Kernel panic - not syncing: VFS: Unable to mount root")
         );
+    }
+
+    #[test]
+    fn init_knows_better_than_the_kernel_why() {
+        let log = "<3>[ 5.1] cairn: the trial ends: stage 1: no root\n<0>[ 6.0] Kernel panic - x\n";
+        assert_eq!(reason_in(log).as_deref(), Some("stage 1: no root"));
+        assert_eq!(reason_in("<6>[ 5.1] all is well\n"), None);
     }
 
     #[test]

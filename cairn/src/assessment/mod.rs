@@ -6,7 +6,8 @@
 //!           a problem -> verdict failed, with logs -> profile back -> boot state: trial over
 //!             -> restart into the last good one
 //!   the trial was left for this generation: verdict failed, with what it left behind -> profile
-//!             and boot state back
+//!             and boot state back; then
+//!   known to be good: the same examination -> verdict; whatever it is, the machine stays up
 //! ```
 //!
 //! In the end the guard is dismissed, unless the machine restarts: if that hangs, the guard's time
@@ -14,16 +15,17 @@
 //!
 //! Invariants: each step can be the last one, and the next boot goes on from there; an entry is
 //! called good only when the firmware has started it, and nobody has switched since; where the trial
-//! cannot be ended, the machine is not restarted more than [`LIMIT`] times in a row for one entry.
+//! cannot be ended, the machine is not restarted more than [`LIMIT`] times in a row for one entry; one
+//! that is known to be good is never left.
 
 mod boot;
 mod evidence;
 mod examination;
-mod machine;
+mod last_good;
+mod subject;
 mod supervisor;
 mod verdict;
 
-use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -33,13 +35,14 @@ use cairn_sys::kmsg::{self, Priority};
 use cairn_system::control::Request;
 
 use crate::service_control;
+use crate::switch::Machine;
 
 use boot::{Boot, Otherwise, Running, Task, task};
 use examination::{Demands, Problem};
-use machine::Machine;
+use subject::Subject;
 use supervisor::Supervisor;
 
-pub use machine::NOTE;
+pub use subject::NOTE;
 pub use verdict::{FOLDER, Outcome, Verdict, VerdictError};
 
 /// So many failures in a row that could not be ended, and the machine stays up as it is.
@@ -53,23 +56,24 @@ const MARGIN: Duration = Duration::from_secs(20);
 /// # Errors
 /// What boots next is not known, or cannot be written.
 pub fn assess(root: &Path, stable: Duration) -> Result<()> {
-    let machine = Machine {
-        root,
+    let machine = Machine::at(root);
+    let subject = Subject {
+        machine: &machine,
         console: kmsg::write,
     };
-    let boot = Boot::parse(&machine.command_line()?);
-    let result = carry_out(machine, &boot, stable, &supervisor::Running);
+    let boot = Boot::parse(&subject.command_line()?);
+    let result = carry_out(subject, &boot, stable, &supervisor::Running);
     match &result {
         // The guard stays until the machine is down.
         Ok(Next::Restart) => service_control::command(&Request::Reboot)?,
-        Ok(Next::Go(why)) if boot.on_trial => machine.dismiss_guard(why)?,
+        Ok(Next::Go(why)) if boot.on_trial => subject.dismiss_guard(why)?,
         Ok(Next::Go(_)) => {}
         // Nothing is known against the system, only the assessment failed: it is not restarted for
         // that, and not called good. The next start counts as one more try.
         Err(error) => {
-            machine.tell(&format!("the boot cannot be assessed: {error:#}"));
+            subject.tell(&format!("the boot cannot be assessed: {error:#}"));
             if boot.on_trial {
-                machine.dismiss_guard("not assessed")?;
+                subject.dismiss_guard("not assessed")?;
             }
         }
     }
@@ -86,7 +90,7 @@ enum Next {
 }
 
 fn carry_out(
-    machine: Machine<'_>,
+    subject: Subject<'_>,
     boot: &Boot,
     stable: Duration,
     supervisor: &impl Supervisor,
@@ -94,27 +98,34 @@ fn carry_out(
     let Some(entry) = &boot.entry else {
         return Ok(Next::Go("no entry".to_owned()));
     };
-    let state = machine.boot_state();
-    match task(boot, &state, machine.running(entry)?) {
+    let state = subject.machine.boot_state();
+    match task(boot, &state, subject.running(entry)?) {
         Task::Nothing(why) => {
             log::info!("nothing is assessed: {why}");
-            remember(machine, entry)?;
+            last_good::note(subject, last_good::remember(subject, entry)?, None)?;
             Ok(Next::Go(why.to_owned()))
         }
-        Task::NoteFailure { failed, good } => {
-            note_failure(machine, boot, &failed, &good)?;
-            remember(machine, &good)?;
-            Ok(Next::Go("fallback".to_owned()))
+        Task::LookAfter { left } => {
+            if let Some(failed) = &left {
+                last_good::note_failure(subject, boot, failed, entry)?;
+            }
+            let last = last_good::remember(subject, entry)?;
+            let found = examine(subject, stable, deadline(boot.timeout), supervisor);
+            if subject.running(entry)? == Running::Booted {
+                let now = last_good::look_after(subject, entry, found)?;
+                last_good::note(subject, last, now)?;
+            }
+            Ok(Next::Go("known to be good".to_owned()))
         }
         Task::Judge { entry, otherwise } => {
             let deadline = deadline(boot.timeout);
-            let found = examine(machine, stable, deadline, supervisor);
-            if machine.running(&entry)? != Running::Booted {
+            let found = examine(subject, stable, deadline, supervisor);
+            if subject.running(&entry)? != Running::Booted {
                 return Ok(Next::Go("switched while it was judged".to_owned()));
             }
             match found {
-                Ok(remarks) => bless(machine, &entry, &remarks),
-                Err(problem) => condemn(machine, &entry, &otherwise, &problem),
+                Ok(remarks) => bless(subject, &entry, &remarks),
+                Err(problem) => condemn(subject, &entry, &otherwise, &problem),
             }
         }
     }
@@ -126,14 +137,14 @@ fn deadline(timeout: Duration) -> Duration {
 }
 
 fn examine(
-    machine: Machine<'_>,
+    subject: Subject<'_>,
     stable: Duration,
     deadline: Duration,
     supervisor: &impl Supervisor,
 ) -> Result<Vec<String>, Problem> {
-    let described = machine.description();
+    let described = subject.description();
     let description = described.map_err(|error| Problem::new(format!("{error:#}")))?;
-    let problems = evidence::problems(machine.root)
+    let problems = evidence::problems(subject.root())
         .map_err(|error| Problem::new(format!("the boot's problems cannot be read: {error}")))?;
     if !problems.is_empty() {
         return Err(Problem::new(problems.join("; ")));
@@ -141,46 +152,55 @@ fn examine(
     Demands::new(&description, stable, deadline).examine(supervisor)
 }
 
-fn bless(machine: Machine<'_>, entry: &EntryId, remarks: &[String]) -> Result<Next> {
-    let reason = match remarks {
-        [] => "all services are up and all checks passed".to_owned(),
-        remarks => format!("what is required is well; {}", remarks.join("; ")),
-    };
-    let verdict = verdict(machine, entry, Outcome::Good, reason.clone(), String::new())?;
-    write(machine, entry, &verdict)?;
-    machine.change_boot_state(|state| {
+fn bless(subject: Subject<'_>, entry: &EntryId, remarks: &[String]) -> Result<Next> {
+    let reason = well(remarks);
+    let verdict = verdict(subject, entry, Outcome::Good, reason.clone(), String::new())?;
+    write(subject, entry, &verdict)?;
+    subject.change_boot_state(|state| {
         end_trial(state, entry);
         state.good = Some(entry.clone());
     })?;
-    if let Err(error) = machine.rewrite_menu(entry) {
+    if let Err(error) = subject.rewrite_menu(entry) {
         log::warn!("the boot menu is as it was: {error:#}");
     }
-    (machine.console)(
+    (subject.console)(
         Priority::Notice,
         &format!("cairn: generation {entry} is good: {reason}"),
     );
     for remark in remarks {
-        machine.tell(remark);
+        subject.tell(remark);
     }
     Ok(Next::Go("good".to_owned()))
 }
 
+/// Why an entry is good.
+fn well(remarks: &[String]) -> String {
+    match remarks {
+        [] => "all services are up and all checks passed".to_owned(),
+        remarks => format!("what is required is well; {}", remarks.join("; ")),
+    }
+}
+
 fn condemn(
-    machine: Machine<'_>,
+    subject: Subject<'_>,
     entry: &EntryId,
     otherwise: &Otherwise,
     problem: &Problem,
 ) -> Result<Next> {
-    let log = evidence::of_running(machine.root, &problem.services);
+    let log = evidence::of_running(subject.root(), &problem.services);
     let reason = problem.reason.clone();
-    let verdict = verdict(machine, entry, Outcome::Failed, reason, log)?;
+    let verdict = verdict(subject, entry, Outcome::Failed, reason, log)?;
     // What follows is more urgent than the report.
-    if let Err(error) = write(machine, entry, &verdict) {
-        machine.tell(&format!(
-            "the report of the failed trial is lost: {error:#}"
-        ));
-    }
-    machine.tell(&format!(
+    let known = match write(subject, entry, &verdict) {
+        Ok(()) => Known::Written,
+        Err(error) => {
+            subject.tell(&format!(
+                "the report of the failed trial is lost: {error:#}"
+            ));
+            Known::Nowhere
+        }
+    };
+    subject.tell(&format!(
         "generation {entry} is not good: {}",
         problem.reason
     ));
@@ -191,33 +211,46 @@ fn condemn(
     };
     // Where the trial cannot be ended here, the boot loader's count ends it; should that be broken
     // too, this is what keeps the machine from restarting for ever.
-    if !leave(machine, entry, good) && verdict.failures > LIMIT {
-        machine.tell(&format!(
+    if !leave(subject, entry, good, known) && verdict.failures > LIMIT {
+        subject.tell(&format!(
             "it has failed {} times in a row: the machine is not restarted again; look at \
              cairn generations, and restart it by hand",
             verdict.failures
         ));
         return Ok(Next::Go("failed too often".to_owned()));
     }
-    machine.tell(&format!("restarting into generation {good}"));
+    subject.tell(&format!("restarting into generation {good}"));
     Ok(Next::Restart)
+}
+
+/// Whether a failure is known to the next boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// There is a verdict.
+    Written,
+    /// There is none: the trial itself stays in the boot state, without tries, for the next boot to
+    /// find.
+    Nowhere,
 }
 
 /// Makes `good` what boots next; whether the trial is over. What cannot be written is told: the
 /// boot loader's count of tries leads to the same.
-fn leave(machine: Machine<'_>, failed: &EntryId, good: &EntryId) -> bool {
-    if let Err(error) = machine.set_profile(good) {
-        machine.tell(&format!(
+fn leave(subject: Subject<'_>, failed: &EntryId, good: &EntryId, known: Known) -> bool {
+    if let Err(error) = subject.machine.set_profile(good.number()) {
+        subject.tell(&format!(
             "the profile still points to generation {}: {error:#}",
             failed.number()
         ));
     }
-    let over = machine.change_boot_state(|state| {
-        end_trial(state, failed);
+    let over = subject.change_boot_state(|state| {
+        match (known, &mut state.trial) {
+            (Known::Nowhere, Some(trial)) if trial.entry == *failed => trial.tries = 0,
+            _ => end_trial(state, failed),
+        }
         state.good.get_or_insert_with(|| good.clone());
     });
     if let Err(error) = over {
-        machine.tell(&format!("the trial of {failed} goes on: {error:#}"));
+        subject.tell(&format!("the trial of {failed} goes on: {error:#}"));
         return false;
     }
     true
@@ -234,71 +267,21 @@ fn end_trial(state: &mut BootState, entry: &EntryId) {
     }
 }
 
-fn note_failure(machine: Machine<'_>, boot: &Boot, failed: &EntryId, good: &EntryId) -> Result<()> {
-    evidence::open_firmware(machine.root);
-    let remains = evidence::remains(machine.root, &failed.to_string());
-    let reason = match boot.refused.as_deref() {
-        Some("damaged") => "its kernel or initrd in /boot is damaged".to_owned(),
-        Some("uncounted") => "the boot loader cannot write to /boot/grub/grubenv, and so \
-                              cannot count its tries"
-            .to_owned(),
-        Some(other) => format!("the boot loader did not start it: {other}"),
-        None => remains.reason.clone().unwrap_or_else(|| {
-            "it ended before it was judged, and left no report: it did not reach user space, \
-             or the kernel panicked or hung"
-                .to_owned()
-        }),
-    };
-    let verdict = verdict(machine, failed, Outcome::Failed, reason, remains.log)?;
-    write(machine, failed, &verdict)?;
-    for file in &remains.files {
-        if let Err(error) = fs::remove_file(file) {
-            log::warn!("cannot remove {}: {error}", file.display());
-        }
-    }
-    leave(machine, failed, good);
-    Ok(())
-}
-
-/// Says on the console, and to whoever asks for the status, that the last trial has failed: at each
-/// boot of an older generation, until another one is good.
-fn remember(machine: Machine<'_>, running: &EntryId) -> Result<()> {
-    let Some(failed) = machine.last_failure() else {
-        return Ok(());
-    };
-    if failed.number() < running.number() || failed == *running {
-        return Ok(());
-    }
-    let name = failed.to_string();
-    let reason = match Verdict::of(machine.root, &name, &machine.generation(failed.number())?) {
-        Ok(Some(verdict)) if verdict.outcome == Outcome::Failed => verdict.reason,
-        Ok(_) => return Ok(()),
-        Err(error) => error.to_string(),
-    };
-    let text = format!("generation {failed} failed its trial, and {running} runs: {reason}");
-    machine.tell(&text);
-    machine.tell("see cairn generations; cairn switch makes another one");
-    machine.note(&text)
-}
-
 /// Writes what was found; of a failure also that it is the last one.
-fn write(machine: Machine<'_>, entry: &EntryId, verdict: &Verdict) -> Result<()> {
-    verdict.write(machine.root, &entry.to_string())?;
-    machine.set_last_failure((verdict.outcome == Outcome::Failed).then_some(entry))
+fn write(subject: Subject<'_>, entry: &EntryId, verdict: &Verdict) -> Result<()> {
+    verdict.write(subject.root(), &entry.to_string())?;
+    subject.set_last_failure((verdict.outcome == Outcome::Failed).then_some(entry))
 }
 
 fn verdict(
-    machine: Machine<'_>,
+    subject: Subject<'_>,
     entry: &EntryId,
     outcome: Outcome,
     reason: String,
     log: String,
 ) -> Result<Verdict> {
-    let toplevel = machine.generation(entry.number())?;
-    let before = Verdict::of(machine.root, &entry.to_string(), &toplevel).unwrap_or_else(|error| {
-        log::warn!("{error}");
-        None
-    });
+    let toplevel = subject.machine.toplevel(entry)?;
+    let before = known(subject, entry, &toplevel);
     let failures = match (outcome, before) {
         (Outcome::Good, _) => 0,
         (Outcome::Failed, before) => before.map_or(0, |before| before.failures).saturating_add(1),
@@ -310,10 +293,18 @@ fn verdict(
     Ok(Verdict {
         outcome,
         at: at.as_secs(),
-        toplevel,
+        toplevel: toplevel.display().to_string(),
         reason,
         log,
         failures,
+    })
+}
+
+/// The last verdict about an entry.
+fn known(subject: Subject<'_>, entry: &EntryId, toplevel: &Path) -> Option<Verdict> {
+    Verdict::of(subject.root(), &entry.to_string(), toplevel).unwrap_or_else(|error| {
+        log::warn!("{error}");
+        None
     })
 }
 

@@ -95,8 +95,9 @@ impl Verdict {
     ///
     /// # Errors
     /// The file cannot be read, or is no verdict.
-    pub fn of(root: &Path, entry: &str, toplevel: &str) -> Result<Option<Self>, VerdictError> {
-        Ok(Self::read(root, entry)?.filter(|verdict| verdict.toplevel == toplevel))
+    pub fn of(root: &Path, entry: &str, toplevel: &Path) -> Result<Option<Self>, VerdictError> {
+        let verdict = Self::read(root, entry)?;
+        Ok(verdict.filter(|verdict| Path::new(&verdict.toplevel) == toplevel))
     }
 
     /// As [`Verdict::of`], whatever system it is about.
@@ -181,7 +182,7 @@ mod tests {
             }
         "#]]
         .assert_eq(&fs::read_to_string(&path).unwrap());
-        let of = |toplevel| Verdict::of(root.path(), "13-debug", toplevel).unwrap();
+        let of = |toplevel| Verdict::of(root.path(), "13-debug", Path::new(toplevel)).unwrap();
         assert_eq!(of("/nix/store/x-cairn-system"), Some(sample()));
         assert_eq!(of("/nix/store/y-cairn-system"), None);
         fs::write(&path, "{}").unwrap();

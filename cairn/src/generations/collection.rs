@@ -102,7 +102,7 @@ pub fn delete(root: &Path, selection: &Selection, dry_run: bool) -> Result<Delet
 fn delete_as(holder: &str, root: &Path, selection: &Selection) -> Result<Deletion> {
     let _lock = SwitchLock::take(root, holder)?;
     let deletion = Deletion::plan(&Listing::read(root)?, selection, now())?;
-    deletion.apply(&Machine::open(root)?)?;
+    deletion.apply(&Machine::at(root))?;
     Ok(deletion)
 }
 

@@ -91,7 +91,7 @@ impl Deletion {
         }
         self.leave_menu(machine)?;
         let numbers: Vec<u64> = self.removed.iter().copied().collect();
-        machine.store.remove_generations(PROFILE, &numbers)?;
+        machine.store()?.remove_generations(PROFILE, &numbers)?;
         self.remove_verdicts(&machine.path(FOLDER))
     }
 

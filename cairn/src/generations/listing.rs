@@ -271,8 +271,7 @@ impl Entry {
     /// Notes how it went when it was booted.
     fn judge(&mut self, root: &Path, number: u64) {
         let Some(id) = self.id(number) else { return };
-        let toplevel = self.path.to_string_lossy();
-        match Verdict::of(root, &id.to_string(), &toplevel) {
+        match Verdict::of(root, &id.to_string(), &self.path) {
             Ok(None) => {}
             Ok(Some(verdict)) if verdict.outcome == Outcome::Good => self.marks.push(Mark::Good),
             Ok(Some(verdict)) => {

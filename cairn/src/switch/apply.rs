@@ -39,16 +39,14 @@ const TRIES: u8 = 2;
 /// taken back is an exit code.
 pub fn apply(root: &Path, action: Action, target: &Target) -> Result<ExitCode> {
     let mut tale = Tale::new(&root.join(LOG));
-    let changed = Machine::open(root).and_then(|machine| {
-        let change = Change {
-            machine: &machine,
-            tale: &mut tale,
-            action,
-            target,
-            showing: Showing::Newest,
-        };
-        change.run()
-    });
+    let changed = Change {
+        machine: &Machine::at(root),
+        tale: &mut tale,
+        action,
+        target,
+        showing: Showing::Newest,
+    }
+    .run();
     if let Err(error) = &changed {
         tale.note(&format!("cairn: {error:#}"));
     }
@@ -71,7 +69,7 @@ impl Change<'_> {
             None
         };
         if self.action.is_live() {
-            let live = self.target.live(&self.machine.store)?;
+            let live = self.target.live(self.machine.store()?)?;
             if let Err(error) = self.change_live(&live) {
                 self.tale.say(&match prepared {
                     Some((number, _)) => format!(
@@ -94,10 +92,10 @@ impl Change<'_> {
         let toplevel = &self.target.toplevel;
         let number = match self.target.number {
             Some(number) => number,
-            None => machine.store.add_generation(PROFILE, toplevel)?.number,
+            None => machine.store()?.add_generation(PROFILE, toplevel)?.number,
         };
         let entry = self.target.boot_entry(self.action, number)?;
-        let bootspec = read_bootspec(&machine.store, toplevel)?;
+        let bootspec = read_bootspec(machine.store()?, toplevel)?;
         self.make_room(&bootspec, number)?;
         for mut menu in machine.menus(&bootspec, Some(number), self.showing)? {
             for (name, file) in &menu.missing {
@@ -192,9 +190,9 @@ impl Change<'_> {
     /// Makes the entry what boots.
     fn commit(&mut self, number: u64, entry: &EntryId) -> Result<()> {
         let machine = self.machine;
-        let before = machine.boot_state()?;
+        let before = machine.boot_state_to_change()?;
         let standing = machine.standing(entry)?;
-        let bootspec = read_bootspec(&machine.store, &self.target.toplevel)?;
+        let bootspec = read_bootspec(machine.store()?, &self.target.toplevel)?;
         let tries = bootspec
             .menu
             .as_ref()

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
 use cairn_bootloader::{BootState, EntryId, Options};
-use cairn_store::{Generation, Store};
+use cairn_store::{Generation, Store, profile};
 use cairn_system::Bootspec;
 
 use crate::assessment::{Outcome, Verdict};
@@ -34,20 +35,35 @@ pub enum Showing {
 #[derive(Debug)]
 pub struct Machine {
     root: PathBuf,
-    /// Its store.
-    pub store: Store,
+    store: OnceLock<Store>,
 }
 
 impl Machine {
     /// The machine whose file systems are at `root`.
+    #[must_use]
+    pub fn at(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            store: OnceLock::new(),
+        }
+    }
+
+    /// Where its file systems are.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Its store, opened when it is first asked for: what a boot is judged by is known without it.
     ///
     /// # Errors
-    /// Its store cannot be opened.
-    pub fn open(root: &Path) -> Result<Self> {
-        Ok(Self {
-            root: root.to_owned(),
-            store: Store::open(root)?,
-        })
+    /// It cannot be opened.
+    pub fn store(&self) -> Result<&Store> {
+        if let Some(store) = self.store.get() {
+            return Ok(store);
+        }
+        let store = Store::open(&self.root)?;
+        Ok(self.store.get_or_init(|| store))
     }
 
     /// A path of it, as this process sees it.
@@ -72,7 +88,7 @@ impl Machine {
         let generations = self.generations()?;
         let current = generations.iter().find(|one| one.current);
         let current = current.context("the profile has no current generation")?;
-        read_bootspec(&self.store, &current.path)
+        read_bootspec(self.store()?, &current.path)
     }
 
     /// As [`Machine::boot_folders`], as `bootspec` wants them. A mirror whose disk is not there is
@@ -98,8 +114,16 @@ impl Machine {
     /// # Errors
     /// A folder cannot be written.
     pub fn commit(&self, bootspec: &Bootspec, number: u64, state: &BootState) -> Result<()> {
-        self.store.set_current(PROFILE, number)?;
+        self.set_profile(number)?;
         write_state(&self.folders_of(Some(bootspec)), state)
+    }
+
+    /// Makes generation `number` the profile's.
+    ///
+    /// # Errors
+    /// It is not there, or the link cannot be written.
+    pub fn set_profile(&self, number: u64) -> Result<()> {
+        Ok(self.store()?.set_current(PROFILE, number)?)
     }
 
     /// The toplevel that runs; none where nothing was ever activated.
@@ -119,7 +143,31 @@ impl Machine {
     /// # Errors
     /// The profile cannot be read.
     pub fn generations(&self) -> Result<Vec<Generation>> {
-        Ok(self.store.generations(PROFILE)?)
+        Ok(profile::generations(&self.root, PROFILE)?)
+    }
+
+    /// Generation `number`.
+    ///
+    /// # Errors
+    /// There is none, or the profile cannot be read.
+    pub fn generation(&self, number: u64) -> Result<Generation> {
+        let mut generations = self.generations()?.into_iter();
+        let found = generations.find(|one| one.number == number);
+        found.with_context(|| format!("there is no generation {number}; see cairn generations"))
+    }
+
+    /// The system that an entry boots: that of its generation, or of its variant.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn toplevel(&self, entry: &EntryId) -> Result<PathBuf> {
+        let system = self.generation(entry.number())?.path.to_path_buf();
+        let Some(name) = entry.specialisation() else {
+            return Ok(system);
+        };
+        let inside = system.strip_prefix("/").unwrap_or(&system);
+        let link = self.root.join(inside).join("specialisation").join(name);
+        fs::read_link(&link).with_context(|| format!("cannot read '{}'", link.display()))
     }
 
     /// The number of the generation that booted, if it is one: of several with the same system the
@@ -142,7 +190,10 @@ impl Machine {
         if generation.path.to_path_buf() == toplevel {
             return true;
         }
-        read_bootspec(&self.store, &generation.path).is_ok_and(|bootspec| {
+        let bootspec = self
+            .store()
+            .and_then(|store| read_bootspec(store, &generation.path));
+        bootspec.is_ok_and(|bootspec| {
             let mut variants = bootspec.specialisations.values();
             variants.any(|variant| Path::new(&variant.v1.toplevel) == toplevel)
         })
@@ -153,10 +204,7 @@ impl Machine {
     /// # Errors
     /// The profile cannot be read.
     pub fn standing(&self, entry: &EntryId) -> Result<Standing> {
-        let generations = self.generations()?;
-        let generation = generations.iter().find(|one| one.number == entry.number());
-        let generation = generation.with_context(|| format!("there is no generation {entry}"))?;
-        let toplevel = generation.path.to_string();
+        let toplevel = self.toplevel(entry)?;
         let verdict = Verdict::of(&self.root, &entry.to_string(), &toplevel);
         Ok(match verdict {
             Ok(Some(verdict)) if verdict.outcome == Outcome::Good => Standing::Good,
@@ -168,21 +216,22 @@ impl Machine {
         })
     }
 
-    /// What boots next. A damaged state says nothing: what has booted is known to be good then, as
-    /// far as anything is.
+    /// What the boot loader goes by. A damaged state says nothing: it is made anew when something is
+    /// known.
+    #[must_use]
+    pub fn boot_state(&self) -> BootState {
+        BootState::read(&BootFolder::of(&self.root).grub).unwrap_or_else(|error| {
+            log::warn!("{error}; it is made anew");
+            BootState::default()
+        })
+    }
+
+    /// The same for a change of what boots: with nothing known to be good, that is what has booted.
     ///
     /// # Errors
-    /// The profile or the boot folder cannot be read.
-    pub fn boot_state(&self) -> Result<BootState> {
-        let folders = self.boot_folders();
-        let folder = folders.first().context("the machine boots from nowhere")?;
-        let mut state = match BootState::read(&folder.grub) {
-            Ok(state) => state,
-            Err(error) => {
-                log::warn!("{error}; it is made anew");
-                BootState::default()
-            }
-        };
+    /// The profile cannot be read.
+    pub fn boot_state_to_change(&self) -> Result<BootState> {
+        let mut state = self.boot_state();
         if state.good.is_none() {
             state.good = self.booted()?.map(EntryId::generation);
         }
@@ -205,7 +254,7 @@ impl Machine {
             Showing::Newest => configuration_limit(bootspec),
             Showing::Needed => 0,
         };
-        let state = self.boot_state()?;
+        let state = self.boot_state_to_change()?;
         let numbers = self.shown(&state, newcomer, limit)?;
         self.menus_of(bootspec, &state, &numbers, newcomer)
     }
@@ -217,7 +266,7 @@ impl Machine {
     /// The profile cannot be read, or `/boot` cannot be written.
     pub fn write_menus_without(&self, gone: &BTreeSet<u64>) -> Result<()> {
         let bootspec = self.current_bootspec()?;
-        let state = self.boot_state()?;
+        let state = self.boot_state_to_change()?;
         let mut numbers = self.shown(&state, None, configuration_limit(&bootspec))?;
         let needed = self.shown(&state, None, 0)?;
         numbers.retain(|number| needed.contains(number) || !gone.contains(number));
@@ -236,9 +285,10 @@ impl Machine {
     ) -> Result<Vec<MenuPlan>> {
         let options = menu_options(bootspec, state, newcomer);
         let folders = self.folders_of(Some(bootspec));
+        let store = self.store()?;
         let plans = folders
             .iter()
-            .map(|folder| MenuPlan::new(&self.store, folder, numbers, newcomer, &options));
+            .map(|folder| MenuPlan::new(store, folder, numbers, newcomer, &options));
         plans.collect()
     }
 

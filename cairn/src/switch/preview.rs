@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 use cairn_system::control::{Request, Response};
-use cairn_system::{Service, ServiceChanges, ServiceName, Standing, SystemDescription};
+use cairn_system::{Service, ServiceChanges, ServiceName, Standing};
 use indicatif::HumanBytes;
 use serde::Serialize;
 
@@ -36,7 +36,7 @@ impl Preview {
     /// # Errors
     /// Something that it depends on cannot be read.
     pub fn new(machine: &Machine, action: Action, target: &Target) -> Result<Self> {
-        let live = target.live(&machine.store)?;
+        let live = target.live(machine.store()?)?;
         let mut preview = Self {
             toplevel: live.display().to_string(),
             boot_files: Vec::new(),
@@ -74,10 +74,10 @@ impl fmt::Display for Preview {
 
 /// The menu of a generation that does not exist yet is not known; its files are.
 fn boot_files(machine: &Machine, target: &Target) -> Result<Vec<String>> {
-    let bootspec = read_bootspec(&machine.store, &target.toplevel)?;
+    let bootspec = read_bootspec(machine.store()?, &target.toplevel)?;
     let mut lines = Vec::new();
     for folder in machine.boot_folders() {
-        let missing = super::menu::missing_files(&machine.store, &folder, &bootspec)?;
+        let missing = super::menu::missing_files(machine.store()?, &folder, &bootspec)?;
         let line = |(name, size)| format!("/boot/{name}: {}", HumanBytes(size));
         lines.extend(missing.into_iter().map(line));
     }
@@ -110,10 +110,7 @@ pub fn service_changes(machine: &Machine, live: &Path) -> Result<ServiceChanges>
 }
 
 fn described(toplevel: &Path) -> Result<Vec<Service>> {
-    let path = toplevel.join("system.json");
-    let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("cannot read '{}'", path.display()))?;
-    Ok(SystemDescription::parse(&text)?.services)
+    Ok(cairn_activate::read_description(Path::new("/"), toplevel)?.services)
 }
 
 fn activation(live: &Path) -> Result<Vec<String>> {

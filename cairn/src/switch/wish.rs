@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use cairn_bootloader::EntryId;
 use cairn_store::Store;
 use cairn_store_path::StorePath;
@@ -72,8 +72,8 @@ impl Wish {
     /// It cannot be built, or the machine cannot be read.
     pub fn preview(&self, action: Action) -> Result<Preview> {
         ensure_system()?;
-        let machine = Machine::open(Path::new(ROOT))?;
-        let target = self.target(&machine.store)?;
+        let machine = Machine::at(Path::new(ROOT));
+        let target = self.target(machine.store()?)?;
         Preview::new(&machine, action, &target)
     }
 
@@ -98,20 +98,13 @@ impl Wish {
 pub fn boot_once(entry: EntryId) -> Result<()> {
     ensure_system()?;
     let _lock = SwitchLock::take(Path::new(ROOT), "cairn reboot --to")?;
-    let machine = Machine::open(Path::new(ROOT))?;
-    let generations = machine.generations()?;
-    let found = generations.iter().find(|one| one.number == entry.number());
-    let found = found.with_context(|| {
-        format!(
-            "there is no generation {}; see cairn generations",
-            entry.number()
-        )
-    })?;
-    let target = Target::existing(&machine.store, Existing::Number(found.number))?;
+    let machine = Machine::at(Path::new(ROOT));
+    let found = machine.generation(entry.number())?;
+    let target = Target::existing(machine.store()?, Existing::Number(found.number))?;
     if let Some(variant) = entry.specialisation() {
-        target.specialised(&machine.store, variant)?;
+        target.specialised(machine.store()?, variant)?;
     }
-    let mut state = machine.boot_state()?;
+    let mut state = machine.boot_state_to_change()?;
     state.once = Some(entry);
     write_state(&machine.boot_folders(), &state)
 }

@@ -191,6 +191,7 @@ impl Guard {
             "{} is on trial, and was {reason}; restarting",
             self.trial.entry
         )]);
+        trial_report::say(&reason);
         self.report(reason);
         if place == CORE && signal::send(1, nix::libc::SIGINT).is_ok() {
             // Core ends this process too, when the services have ended.
@@ -266,12 +267,12 @@ fn first_argument(proc: impl AsFd) -> Option<String> {
 const CORE: &str = "its services were still coming up, or cannot be judged";
 
 /// Which part of the boot was at work, by what PID 1 was executed as.
-fn whereabouts(init: &str) -> &'static str {
+fn whereabouts(init: &str) -> String {
     match init {
-        "/init" => "the initrd was still at work",
-        "cairn-core" => CORE,
-        init if init.ends_with("/init") => "stage 2 was still at work",
-        _ => "PID 1 is none of ours",
+        "/init" => "the initrd was still at work".to_owned(),
+        "cairn-core" => CORE.to_owned(),
+        init if init.ends_with("/init") => "stage 2 was still at work".to_owned(),
+        other => format!("PID 1 is none of ours: '{other}'"),
     }
 }
 
@@ -302,13 +303,13 @@ mod tests {
             "/sbin/init x",
             "",
         ];
-        let text: Vec<_> = arguments.map(whereabouts).to_vec();
+        let text = arguments.map(whereabouts);
         expect_test::expect![[r#"
             the initrd was still at work
             stage 2 was still at work
             its services were still coming up, or cannot be judged
-            PID 1 is none of ours
-            PID 1 is none of ours"#]]
+            PID 1 is none of ours: '/sbin/init x'
+            PID 1 is none of ours: ''"#]]
         .assert_eq(&text.join("\n"));
     }
 }

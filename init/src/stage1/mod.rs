@@ -116,6 +116,8 @@ fn guard_trial(orders: &Orders) {
 /// Keeps the report of a failed trial, if the new root is there to keep it.
 fn keep_report(orders: &Orders, error: &Stage1Error) {
     let Some(trial) = &orders.trial else { return };
+    let reason = format!("stage 1: {error}");
+    trial_report::say(&reason);
     let root = Path::new(ROOT);
     // After the change of the root, it is this one.
     let root = if mounts::is_mounted(root).unwrap_or(false) {
@@ -125,7 +127,7 @@ fn keep_report(orders: &Orders, error: &Stage1Error) {
     } else {
         return log::info!("no report is kept: there is no root");
     };
-    trial_report::keep(root, &trial.entry, &format!("stage 1: {error}"));
+    trial_report::keep(root, &trial.entry, &reason);
 }
 
 fn policy(stage1: Option<&Stage1>, orders: &Orders) -> Policy {

@@ -22,6 +22,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use cairn_activate::ActivateError;
 use cairn_activate::live::{remember_sysctls, write_sysctl};
 use cairn_sys::console::{self, CONSOLE};
 use cairn_sys::kmsg::{self, Priority};
@@ -85,13 +86,15 @@ fn description_or_emergency(toplevel: &Path, orders: &Orders) -> SystemDescripti
     emergency::set_policy(policy);
     let mut hasty = 0;
     loop {
-        let error = match read_description(toplevel) {
+        let error = match cairn_activate::read_description(Path::new("/"), toplevel) {
             Ok(description) => return description,
             Err(error) => error,
         };
         emergency::tell(&report(toplevel, &error));
         if let Some(trial) = &orders.trial {
-            trial_report::keep(Path::new("/"), &trial.entry, &format!("stage 2: {error}"));
+            let reason = format!("stage 2: {error}");
+            trial_report::say(&reason);
+            trial_report::keep(Path::new("/"), &trial.entry, &reason);
         }
         emergency::after_failure(policy, &shells(toplevel), &mut hasty);
     }
@@ -109,7 +112,7 @@ fn policy(orders: &Orders) -> Policy {
     }
 }
 
-fn report(toplevel: &Path, error: &anyhow::Error) -> Vec<String> {
+fn report(toplevel: &Path, error: &ActivateError) -> Vec<String> {
     vec![
         "the system cannot be started.".to_owned(),
         format!("  what:  {error}"),
@@ -130,14 +133,6 @@ fn shells(toplevel: &Path) -> Shells {
         forbidden: "boot.shell_on_fail is not on the kernel's command line",
         missing: "neither the generation nor /bin has one",
     }
-}
-
-/// Reads the description; the error names the file.
-fn read_description(toplevel: &Path) -> anyhow::Result<SystemDescription> {
-    let path = toplevel.join("system.json");
-    let text = fs::read_to_string(&path)
-        .map_err(|error| anyhow::anyhow!("cannot read {}: {error}", path.display()))?;
-    Ok(SystemDescription::parse(&text)?)
 }
 
 /// Stage 1 may have mounted it read-only, as `ro` on the kernel's command line asks.
@@ -296,24 +291,25 @@ mod tests {
     fn a_description_that_cannot_be_used_is_reported() {
         let toplevel = tempfile::tempdir().unwrap();
         let check = |expected: &expect_test::Expect| {
-            let error = read_description(toplevel.path()).unwrap_err();
+            let error =
+                cairn_activate::read_description(Path::new("/"), toplevel.path()).unwrap_err();
             let text = report(toplevel.path(), &error).join("\n");
             let folder = toplevel.path().display().to_string();
             expected.assert_eq(&text.replace(&folder, "<toplevel>"));
         };
         check(&expect_test::expect![[r#"
             the system cannot be started.
-              what:  cannot read <toplevel>/system.json: No such file or directory (os error 2)
+              what:  cannot use '<toplevel>': it has no system.json; is it a system's toplevel?
               check: <toplevel>: it is damaged, or was built by another version; choose another generation in the boot menu"#]]);
         fs::write(toplevel.path().join("system.json"), "{\"version\": 1").unwrap();
         check(&expect_test::expect![[r#"
             the system cannot be started.
-              what:  cannot read system.json: at '?': EOF while parsing an object at line 1 column 13
+              what:  cannot use '<toplevel>': cannot read system.json: at '?': EOF while parsing an object at line 1 column 13
               check: <toplevel>: it is damaged, or was built by another version; choose another generation in the boot menu"#]]);
         fs::write(toplevel.path().join("system.json"), "{\"version\": 2}").unwrap();
         check(&expect_test::expect![[r#"
             the system cannot be started.
-              what:  cannot read system.json: at 'version': version 2 is not supported; this program reads version 1 at line 1 column 14
+              what:  cannot use '<toplevel>': cannot read system.json: at 'version': version 2 is not supported; this program reads version 1 at line 1 column 14
               check: <toplevel>: it is damaged, or was built by another version; choose another generation in the boot menu"#]]);
     }
 }

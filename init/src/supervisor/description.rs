@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use cairn_sys::kmsg::{self, Priority};
-use cairn_system::{Service, SystemDescription, Timer};
+use cairn_system::{Service, Timer};
 
 /// What the supervisor goes by.
 #[derive(Debug, Default)]
@@ -21,10 +21,7 @@ pub struct Description {
 /// # Errors
 /// It cannot be read, or is none that this program understands.
 pub fn read(toplevel: &Path) -> anyhow::Result<Description> {
-    let path = toplevel.join("system.json");
-    let cannot = || format!("cannot use {}", path.display());
-    let text = fs::read_to_string(&path).with_context(cannot)?;
-    let description = SystemDescription::parse(&text).with_context(cannot)?;
+    let description = cairn_activate::read_description(Path::new("/"), toplevel)?;
     Ok(Description {
         services: description.services,
         timers: description.timers,

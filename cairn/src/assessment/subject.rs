@@ -1,4 +1,4 @@
-//! The machine that is assessed: what it has booted, and what boots next.
+//! The machine that is assessed: [`Machine`], and what an assessment says, reads and leaves there.
 
 use std::fs;
 use std::io;
@@ -7,16 +7,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use cairn_bootloader::{BootState, EntryId};
-use cairn_store::Store;
 use cairn_sys::kmsg::Priority;
 use cairn_system::{SystemDescription, trial};
 
 use crate::lock_file::write_atomically;
-use crate::switch;
+use crate::switch::commit;
 use crate::switch::lock::{LockError, SwitchLock};
-use crate::switch::machine::Showing;
-use crate::switch::menu::{PROFILE, read_bootspec};
-use crate::switch::{BootFolder, commit};
+use crate::switch::machine::{Machine, Showing};
+use crate::switch::menu::read_bootspec;
 
 use super::boot::Running;
 
@@ -26,21 +24,26 @@ const LOCK_SECONDS: u32 = 15;
 /// The entry whose trial failed last, below the root.
 const LAST_FAILURE: &str = "var/lib/cairn/boots/last-failure";
 
-/// A note for people about the last trial, below the root; until the next boot.
+/// A note for people about this boot and the last trial, below the root; until the next boot.
 pub const NOTE: &str = "run/cairn/boot-note";
 
-/// A machine, seen from the root of its file system.
+/// A machine under assessment.
 #[derive(Debug, Clone, Copy)]
-pub struct Machine<'a> {
-    /// Where its root is.
-    pub root: &'a Path,
-    /// What reaches whoever looks at the machine.
+pub struct Subject<'a> {
+    /// The machine.
+    pub machine: &'a Machine,
+    /// What reaches whoever looks at it.
     pub console: fn(Priority, &str),
 }
 
-impl Machine<'_> {
+impl Subject<'_> {
+    /// Where its root is.
+    pub fn root(&self) -> &Path {
+        self.machine.root()
+    }
+
     fn path(&self, relative: &str) -> PathBuf {
-        self.root.join(relative.trim_start_matches('/'))
+        self.machine.path(relative.trim_start_matches('/'))
     }
 
     /// The kernel's command line.
@@ -58,15 +61,6 @@ impl Machine<'_> {
         (self.console)(Priority::Error, &format!("cairn: {text}"));
     }
 
-    /// What boots next. What is damaged says nothing: it is written anew when something is known.
-    #[must_use]
-    pub fn boot_state(&self) -> BootState {
-        BootState::read(&BootFolder::of(self.root).grub).unwrap_or_else(|error| {
-            log::warn!("{error}");
-            BootState::default()
-        })
-    }
-
     /// Changes what boots next.
     ///
     /// # Errors
@@ -74,17 +68,16 @@ impl Machine<'_> {
     pub fn change_boot_state(&self, change: impl FnOnce(&mut BootState)) -> Result<()> {
         let _lock = self.lock();
         // Read again: services take their time, and an operator may have been at work.
-        let mut state = self.boot_state();
+        let mut state = self.machine.boot_state();
         change(&mut state);
-        let folders = switch::Machine::open(self.root)?.boot_folders();
-        commit::write_state(&folders, &state)
+        commit::write_state(&self.machine.boot_folders(), &state)
     }
 
     /// The lock of everything that changes generations. What has to be written is a few bytes, and
     /// has to be written in time: it is not waited for longer than that.
     fn lock(&self) -> Option<SwitchLock> {
         for _ in 0..LOCK_SECONDS {
-            match SwitchLock::take(self.root, "cairn assess") {
+            match SwitchLock::take(self.root(), "cairn assess") {
                 Ok(lock) => return Some(lock),
                 Err(LockError::Held { .. }) => std::thread::sleep(Duration::from_secs(1)),
                 Err(error) => {
@@ -103,36 +96,12 @@ impl Machine<'_> {
     /// It cannot be written; the present one boots the same.
     pub fn rewrite_menu(&self, entry: &EntryId) -> Result<()> {
         let _lock = self.lock();
-        let machine = switch::Machine::open(self.root)?;
-        let generations = machine.generations()?;
-        let generation = generations.iter().find(|one| one.number == entry.number());
-        let generation = generation.with_context(|| format!("there is no generation {entry}"))?;
-        let bootspec = read_bootspec(&machine.store, &generation.path)?;
-        for mut menu in machine.menus(&bootspec, None, Showing::Newest)? {
+        let generation = self.machine.generation(entry.number())?;
+        let bootspec = read_bootspec(self.machine.store()?, &generation.path)?;
+        for mut menu in self.machine.menus(&bootspec, None, Showing::Newest)? {
             menu.write()?;
         }
         Ok(())
-    }
-
-    /// The system of a generation: where its link in the profile leads.
-    ///
-    /// # Errors
-    /// There is none.
-    pub fn generation(&self, number: u64) -> Result<String> {
-        let link = self.path(&format!("nix/var/nix/profiles/{PROFILE}-{number}-link"));
-        let target =
-            fs::read_link(&link).with_context(|| format!("cannot read {}", link.display()))?;
-        Ok(target.to_string_lossy().into_owned())
-    }
-
-    /// The system that an entry boots: that of its generation, or of its specialisation.
-    fn toplevel(&self, entry: &EntryId) -> Result<PathBuf> {
-        let system = self.generation(entry.number())?;
-        let Some(name) = entry.specialisation() else {
-            return Ok(system.into());
-        };
-        let link = self.path(&system).join("specialisation").join(name);
-        fs::read_link(&link).with_context(|| format!("cannot read {}", link.display()))
     }
 
     /// Whether what runs is what `entry` is.
@@ -148,7 +117,7 @@ impl Machine<'_> {
         if read("run/current-system")? != booted {
             return Ok(Running::Switched);
         }
-        Ok(match self.toplevel(entry) {
+        Ok(match self.machine.toplevel(entry) {
             Ok(toplevel) if toplevel == booted => Running::Booted,
             Ok(_) => Running::Unknown,
             Err(error) => {
@@ -165,18 +134,7 @@ impl Machine<'_> {
     pub fn description(&self) -> Result<SystemDescription> {
         let booted = fs::read_link(self.path("run/booted-system"))
             .context("cannot read /run/booted-system")?;
-        let path = self.path(&booted.to_string_lossy()).join("system.json");
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        Ok(SystemDescription::parse(&text)?)
-    }
-
-    /// Makes the generation of `entry` the profile's current one.
-    ///
-    /// # Errors
-    /// It is not there, or the link cannot be written.
-    pub fn set_profile(&self, entry: &EntryId) -> Result<()> {
-        Ok(Store::open(self.root)?.set_current(PROFILE, entry.number())?)
+        Ok(cairn_activate::read_description(self.root(), &booted)?)
     }
 
     /// The entry whose trial was the last one to fail, unless another was found good since.
