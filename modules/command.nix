@@ -1,7 +1,7 @@
 # What the command asks of a configuration: the way in for `cairn build` and its kin. The command
 # evaluates this file, and reads what it gives as JSON.
 #
-# `job` is a file:
+# `job` is JSON:
 #   configuration  the file that the user wrote
 #   packages       packages.json
 #   programs       name -> store path of Cairn's own programs
@@ -19,13 +19,12 @@ let
     isAttrs
     listToAttrs
     match
-    readFile
     tail
     toJSON
     unsafeDiscardStringContext
     ;
 
-  wanted = fromJSON (readFile job);
+  wanted = fromJSON job;
 
   path = text: /. + text;
 

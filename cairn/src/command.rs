@@ -254,6 +254,9 @@ pub struct Eval {
     /// Lock file of the packages that are built when the expression reads them
     #[arg(long, value_name = "FILE")]
     pub lock: Option<PathBuf>,
+    /// Write down what the evaluation asks of the machine
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub record: Option<PathBuf>,
     /// Show peak memory and other costs
     #[arg(long)]
     pub stats: bool,
@@ -380,6 +383,7 @@ impl Eval {
                 statistics: self.stats,
                 ..Report::default()
             },
+            record: self.record.clone(),
         }
     }
 }
@@ -837,6 +841,7 @@ mod tests {
             writes: Writes::Always,
             store: StoreChoice::Root("/s".into()),
             lock: Some("/l".into()),
+            record: Some("/r".into()),
             ..Request::default()
         };
         let words = request.to_arguments().unwrap();

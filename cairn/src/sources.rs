@@ -94,25 +94,9 @@ impl<'a> Sources<'a> {
                 file.display()
             )
         };
-        // As long as nobody has written to it, it has not changed.
-        let metadata = fs::metadata(file).with_context(taking)?;
-        let mut hasher = blake3::Hasher::new_derive_key("cairn 2026-11 program");
-        hasher
-            .update(file.as_os_str().as_encoded_bytes())
-            .update(b"\0");
-        for number in [metadata.dev(), metadata.ino(), metadata.len()] {
-            hasher.update(&number.to_le_bytes());
-        }
-        for number in [
-            metadata.mtime(),
-            metadata.mtime_nsec(),
-            metadata.ctime(),
-            metadata.ctime_nsec(),
-        ] {
-            hasher.update(&number.to_le_bytes());
-        }
+        let key = identity(file).with_context(taking)?;
         let object_name = format!("{name}-{}", env!("CARGO_PKG_VERSION"));
-        self.object(&hasher.finalize(), &object_name, |folder| {
+        self.object(&key, &object_name, |folder| {
             let bin = folder.join("bin");
             fs::create_dir(&bin)?;
             fs::copy(file, bin.join(name))?;
@@ -164,6 +148,31 @@ impl<'a> Sources<'a> {
     fn note(&self, key: &blake3::Hash) -> PathBuf {
         self.cache.join("sources").join(key.to_hex().as_str())
     }
+}
+
+/// Tells the program `file` from any other, and from what it was before: as long as nobody has written to
+/// it, it has not changed.
+///
+/// # Errors
+/// It is not there.
+pub fn identity(file: &Path) -> io::Result<blake3::Hash> {
+    let metadata = fs::metadata(file)?;
+    let mut hasher = blake3::Hasher::new_derive_key("cairn 2026-11 program");
+    hasher
+        .update(file.as_os_str().as_encoded_bytes())
+        .update(b"\0");
+    for number in [metadata.dev(), metadata.ino(), metadata.len()] {
+        hasher.update(&number.to_le_bytes());
+    }
+    for number in [
+        metadata.mtime(),
+        metadata.mtime_nsec(),
+        metadata.ctime(),
+        metadata.ctime_nsec(),
+    ] {
+        hasher.update(&number.to_le_bytes());
+    }
+    Ok(hasher.finalize())
 }
 
 /// The path in a note; a damaged note is as good as none.

@@ -5,18 +5,25 @@
 //! is for the user: it is kept until it is known whether the evaluation counts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::io::{self, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result};
+use bstr::BString;
 use cairn_debian::Lock;
 use cairn_store::Store;
 use cairn_store_path::StorePath;
 use serde::{Deserialize, Serialize};
 
+use super::memory::Memory;
 use super::{AttributePath, Configuration, Evaluated, Found};
-use crate::evaluate::mark;
+use crate::evaluate::request::{
+    Argument, Format, Goal, Input, Language, Report, StoreChoice, Writes,
+};
+use crate::evaluate::{Request, mark};
 
 /// How a line begins that names a package. `modules/packages/archive.nix` writes it.
 const ASKS: &[u8] = b"trace: cairn: package ";
@@ -54,6 +61,8 @@ pub(super) struct Job {
 }
 
 /// How an evaluation ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Outcome {
     /// The packages that it has asked for.
     pub(super) asked: BTreeSet<String>,
@@ -64,13 +73,13 @@ pub(super) struct Outcome {
 }
 
 /// What `modules/command.nix` gives.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Answer {
     derivations: Vec<DerivationAnswer>,
     facts: Vec<FactAnswer>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct DerivationAnswer {
     name: String,
     drv: String,
@@ -78,13 +87,21 @@ struct DerivationAnswer {
     outputs: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct FactAnswer {
     value: String,
     derivations: Vec<String>,
 }
 
 impl Outcome {
+    /// All derivations that it names; `None` if a name is none.
+    pub(super) fn derivations(&self) -> Option<Vec<StorePath>> {
+        let answer = self.evaluated.as_ref()?;
+        let built = answer.derivations.iter().map(|found| &found.drv);
+        let needed = answer.facts.iter().flat_map(|fact| &fact.derivations);
+        built.chain(needed).map(|path| path.parse().ok()).collect()
+    }
+
     pub(super) fn show_messages(&self) {
         if let Err(error) = io::stderr().lock().write_all(&self.messages) {
             log::debug!("messages were lost: {error}");
@@ -120,42 +137,73 @@ impl Answer {
     }
 }
 
-/// Evaluates `job` with the modules in `cairn`, a folder or a path in `store`.
+/// Evaluates `job` with the modules in `cairn`, a folder or a path in `store`; what is remembered of an
+/// evaluation that would give the same is as good as one.
 pub(super) fn evaluate(
     configuration: &Configuration,
     store: &Store,
     cairn: &Path,
     job: &Job,
 ) -> Result<Outcome> {
-    let mut file = tempfile::NamedTempFile::new().context("cannot make a temporary file")?;
-    serde_json::to_writer(&mut file, job).context("cannot write what is to be evaluated")?;
+    let request = request(configuration, store, cairn, job)?;
+    if request.report != Report::default() {
+        // It is asked how it evaluates, not what it gives.
+        return run(configuration, &request);
+    }
+    let memory = Memory::of(&configuration.place.cache, job, &request)?;
+    if let Some(outcome) = memory.recall(store, &request)? {
+        return Ok(outcome);
+    }
+    let file = tempfile::NamedTempFile::new().context("cannot make a temporary file")?;
+    let recorded = Request {
+        record: Some(file.path().to_owned()),
+        ..request
+    };
+    let outcome = run(configuration, &recorded)?;
+    memory.keep(file.path(), &outcome);
+    Ok(outcome)
+}
+
+fn request(
+    configuration: &Configuration,
+    store: &Store,
+    cairn: &Path,
+    job: &Job,
+) -> Result<Request> {
+    let job = serde_json::to_vec(job).context("cannot write what is to be evaluated")?;
+    let bytes = |text: &OsStr| BString::from(text.as_bytes());
+    let entries = configuration.search_path.iter();
+    let mut search_path: Vec<BString> = entries.map(|entry| bytes(entry)).collect();
+    search_path.push([b"cairn=", cairn.as_os_str().as_bytes()].concat().into());
+    Ok(Request {
+        inputs: vec![Input::File(bytes(cairn.join("command.nix").as_os_str()))],
+        arguments: vec![("job".into(), Argument::String(job.into()))],
+        search_path,
+        goal: Goal::Value(Format::Raw),
+        writes: Writes::Always,
+        store: StoreChoice::Root(store.root().to_owned()),
+        lock: Some(configuration.lock_path()).filter(|lock| lock.exists()),
+        language: Language {
+            memory: configuration.evaluation.memory << 20,
+            ..Language::default()
+        },
+        report: Report {
+            trace: configuration.evaluation.trace,
+            statistics: configuration.evaluation.statistics,
+            ..Report::default()
+        },
+        ..Request::default()
+    })
+}
+
+/// Evaluates in a process of its own.
+fn run(configuration: &Configuration, request: &Request) -> Result<Outcome> {
+    let arguments = request
+        .to_arguments()
+        .context("the request is none that 'cairn eval' takes")?;
     let mut command = Command::new("/proc/self/exe");
     std::os::unix::process::CommandExt::arg0(&mut command, "cairn");
-    command
-        .args(["eval", "--raw", "--write", "--memory"])
-        .arg(configuration.evaluation.memory.to_string())
-        .arg("--store")
-        .arg(store.root())
-        .args(["--argstr", "job"])
-        .arg(file.path());
-    for entry in &configuration.search_path {
-        command.arg("-I").arg(entry);
-    }
-    let mut entry = std::ffi::OsString::from("cairn=");
-    entry.push(cairn);
-    command.arg("-I").arg(entry);
-    let lock = configuration.lock_path();
-    if lock.exists() {
-        command.arg("--lock").arg(lock);
-    }
-    if configuration.evaluation.trace {
-        command.arg("--show-trace");
-    }
-    if configuration.evaluation.statistics {
-        command.arg("--stats");
-    }
-    command.arg(cairn.join("command.nix"));
-    let output = mark(&mut command)
+    let output = mark(command.arg("eval").args(arguments))
         .stdin(Stdio::null())
         .output()
         .context("cannot start a process for the evaluation")?;

@@ -8,6 +8,7 @@
 mod attribute_path;
 mod evaluation;
 mod listing;
+mod memory;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -29,6 +30,7 @@ pub use attribute_path::{AttributePath, ParseAttributePathError};
 pub use evaluation::Limited;
 use evaluation::{Job, Outcome, evaluate};
 use listing::Listing;
+pub use memory::Remembered;
 
 /// The file that is meant when none is named.
 pub const DEFAULT_FILE: &str = "configuration.nix";

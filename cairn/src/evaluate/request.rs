@@ -31,6 +31,8 @@ pub struct Request {
     pub language: Language,
     /// What is told beside the result.
     pub report: Report,
+    /// The file that what the evaluation asks of the machine is written to.
+    pub record: Option<PathBuf>,
 }
 
 /// One thing to evaluate.
@@ -208,6 +210,9 @@ impl Request {
         }
         if let Some(lock) = &self.lock {
             option(&["--lock".into(), lock.into()]);
+        }
+        if let Some(file) = &self.record {
+            option(&["--record".into(), file.into()]);
         }
         option(&[
             "--memory".into(),

@@ -10,7 +10,7 @@ use bstr::{BString, ByteSlice as _};
 use bumpalo::Bump;
 use cairn_evaluator::attrs::Attrs;
 use cairn_evaluator::builtins::TABLES;
-use cairn_evaluator::io::{SearchEntry, path_of};
+use cairn_evaluator::io::{Io, SearchEntry, path_of};
 use cairn_evaluator::load::Text;
 use cairn_evaluator::report::Trace;
 use cairn_evaluator::value::Value;
@@ -19,6 +19,8 @@ use cairn_evaluator::{EvalError, Evaluator, Messages, Options, Origin, with_stac
 use super::child::limit_memory;
 use super::nix_instantiate::{PIPE_OPERATORS, TOML_TIMESTAMPS, has_feature, store_choice};
 use super::objects::{Objects, Place, Realise, Writing, one_line};
+use super::record::Record;
+use super::recorder::Recorder;
 use super::request::{Argument, Input, Request, StoreChoice, Writes};
 use super::search_path::search_path;
 use super::world::{World, absolute};
@@ -81,19 +83,32 @@ pub fn with_session<T: Send>(
     let run = || {
         limit_memory(request.language.memory)?;
         let world = world(request, realise)?;
+        let recorder = Recorder::new(&world);
+        let io: &dyn Io = match request.record {
+            Some(_) => &recorder,
+            None => &world,
+        };
         let arena = arena(request.language.memory);
         let options = Options {
             libraries: libraries(&search_path_of(request), world.folder()),
             ..options(request)
         };
         let mut session = Session {
-            evaluator: Evaluator::new(&arena, &world, options, TABLES),
+            evaluator: Evaluator::new(&arena, io, options, TABLES),
             world: &world,
             request,
         };
         let result = work(&mut session)?;
+        drop(session);
         if request.writes == Writes::Always {
             world.objects().flush()?;
+        }
+        if let (Some(file), Some(record)) = (&request.record, recorder.finish()) {
+            std::fs::write(
+                file,
+                serde_json::to_vec(&record).context("cannot write a record")?,
+            )
+            .with_context(|| format!("cannot write '{}'", file.display()))?;
         }
         Ok(result)
     };
@@ -114,8 +129,31 @@ fn arena(memory: u64) -> Bump {
     Bump::with_capacity(FIRST_PIECE)
 }
 
+/// Whether the machine still answers as `record` says to an evaluation of `request`.
+///
+/// # Errors
+/// The current folder is not known.
+pub fn holds(record: &Record, request: &Request) -> Result<bool> {
+    // Nothing is written, built or said to find it out.
+    let request = Request {
+        writes: Writes::Never,
+        ..request.clone()
+    };
+    let world = world(&request, Box::new(|_, _| Ok(())))?.silent();
+    Ok(record.holds(&world))
+}
+
+/// Variables of the environment that say how the language is read and what is logged of it, beside those
+/// that an expression asks for itself.
+pub const VARIABLES: [&str; 4] = [NIX_CONFIG, WARNINGS_END[0], WARNINGS_END[1], "CAIRN_LOG"];
+
+const NIX_CONFIG: &str = "NIX_CONFIG";
+
+/// With either of them, a warning ends the evaluation.
+const WARNINGS_END: [&str; 2] = ["NIX_ABORT_ON_WARN", "NIX_DEBUGGER_ON_WARN"];
+
 fn options(request: &Request) -> Options {
-    let variable = env::var_os("NIX_CONFIG").unwrap_or_default();
+    let variable = env::var_os(NIX_CONFIG).unwrap_or_default();
     Options {
         max_call_depth: request.language.max_call_depth,
         memory_limit: usize::try_from(request.language.memory).unwrap_or(usize::MAX),
@@ -124,12 +162,9 @@ fn options(request: &Request) -> Options {
         messages: Messages {
             verbose: request.report.verbose,
             warnings_are_errors: request.report.abort_on_warning
-                || ["NIX_ABORT_ON_WARN", "NIX_DEBUGGER_ON_WARN"]
-                    .iter()
-                    .any(|name| {
-                        env::var(name)
-                            .is_ok_and(|value| ["1", "yes", "true"].contains(&value.as_str()))
-                    }),
+                || WARNINGS_END.iter().any(|name| {
+                    env::var(name).is_ok_and(|value| ["1", "yes", "true"].contains(&value.as_str()))
+                }),
         },
         toml_timestamps: request.language.toml_timestamps
             || configured(variable.as_bytes(), TOML_TIMESTAMPS),

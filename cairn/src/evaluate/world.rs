@@ -38,6 +38,7 @@ pub struct World {
     search_path: Vec<SearchEntry>,
     entries: RefCell<HashMap<BString, Option<PathBuf>>>,
     time: i64,
+    silent: bool,
 }
 
 impl World {
@@ -52,7 +53,15 @@ impl World {
             search_path,
             entries: RefCell::default(),
             time: i64::try_from(seconds).unwrap_or(i64::MAX),
+            silent: false,
         }
+    }
+
+    /// The same, for who shows no messages.
+    #[must_use]
+    pub fn silent(mut self) -> Self {
+        self.silent = true;
+        self
     }
 
     /// Where relative paths begin.
@@ -168,6 +177,9 @@ impl Io for World {
     }
 
     fn message(&self, level: Level, text: &BStr) {
+        if self.silent {
+            return;
+        }
         match level {
             Level::Trace => Self::message_line("trace", text),
             Level::Warned => Self::message_line("evaluation warning", text),
