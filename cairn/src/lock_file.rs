@@ -3,7 +3,7 @@
 //!
 //! It is read before an evaluation, and follows what the evaluation asks for: a package that is not
 //! in it is resolved against the archive as it was when the lock was made, so that the others keep
-//! their versions. What nobody asks for any more leaves at the next change.
+//! their versions. What nobody asks for any more leaves when all is taken anew.
 
 use std::collections::BTreeSet;
 use std::fs;

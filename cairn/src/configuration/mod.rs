@@ -9,17 +9,17 @@ mod attribute_path;
 mod evaluation;
 mod listing;
 mod memory;
+mod round;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use cairn_debian::{Archive, Lock};
+use cairn_debian::Lock;
 use cairn_store::{Limits, Store};
 use cairn_store_path::StorePath;
 
-use crate::lock_file::{Changes, LockFile, write_atomically};
+use crate::lock_file::{LockFile, write_atomically};
 use crate::packages::{Index, Telling, packages_json};
 use crate::place::Place;
 use crate::realise::realise;
@@ -28,9 +28,10 @@ use crate::supply::Supply;
 
 pub use attribute_path::{AttributePath, ParseAttributePathError};
 pub use evaluation::Limited;
-use evaluation::{Job, Outcome, evaluate};
+use evaluation::{Job, evaluate};
 use listing::Listing;
 pub use memory::Remembered;
+use round::{Demand, Round};
 
 /// The file that is meant when none is named.
 pub const DEFAULT_FILE: &str = "configuration.nix";
@@ -226,11 +227,7 @@ impl Configuration {
     pub fn evaluate(&self, store: &Store, wanted: &Wanted) -> Result<Evaluated> {
         // Another process writes the derivations; this one can keep them when it knows their names.
         let _held = store.hold_collections()?;
-        let mut locking = Round {
-            file: LockFile::read(&self.lock_path())?,
-            supply: self.supply(),
-            archive: None,
-        };
+        let mut locking = Round::new(LockFile::read(&self.lock_path())?, self.supply());
         let sources = Sources::new(store, &self.place.cache);
         let mut programs = BTreeMap::new();
         for name in PROGRAMS {
@@ -278,7 +275,24 @@ impl Configuration {
                 outcome.show_messages();
                 return Err(EvaluationFailed.into());
             }
-            self.renew(&mut locking, &outcome, wanted, update)?;
+            if self.locking == Locking::Refuse {
+                bail!(
+                    "'{}' asks for packages that '{}' does not have: {}; build once without --locked",
+                    self.file.display(),
+                    locking.file.path().display(),
+                    missing.join(", ")
+                );
+            }
+            let is_whole = wanted.derivations.iter().any(AttributePath::is_system)
+                && outcome.evaluated.is_some();
+            let demand = Demand {
+                asked: &outcome.asked,
+                is_whole,
+                update,
+            };
+            locking.renew(&demand).with_context(|| {
+                format!("cannot lock the packages of '{}'", self.file.display())
+            })?;
             update = false;
             frugal = false;
         }
@@ -340,104 +354,5 @@ impl Configuration {
             write_atomically(&file, text.as_bytes())?;
         }
         Ok(file)
-    }
-
-    /// Locks what the evaluation has asked for.
-    fn renew(
-        &self,
-        round: &mut Round,
-        outcome: &Outcome,
-        wanted: &Wanted,
-        update: bool,
-    ) -> Result<()> {
-        if self.locking == Locking::Refuse {
-            bail!(
-                "'{}' asks for packages that '{}' does not have: {}; build once without --locked",
-                self.file.display(),
-                round.file.path().display(),
-                round.file.missing(&outcome.asked).join(", ")
-            );
-        }
-        let mut asked = outcome.asked.clone();
-        // Only a whole system that was evaluated to its end tells what is not needed any more.
-        let is_whole = wanted.derivations.iter().any(AttributePath::is_system);
-        if outcome.evaluated.is_none() || !is_whole {
-            let before = round.file.lock().request().wanted.iter();
-            asked.extend(before.map(|wanted| wanted.name().to_owned()));
-        }
-        round.archive(update)?;
-        let Some(archive) = &round.archive else {
-            bail!("the archive is not known");
-        };
-        let changes = round
-            .file
-            .renew(archive, &asked, !update)
-            .with_context(|| format!("cannot lock the packages of '{}'", self.file.display()))?;
-        report(&round.file, &changes);
-        Ok(())
-    }
-}
-
-fn report(file: &LockFile, changes: &Changes) {
-    let path = file.path().display();
-    match changes.0.as_slice() {
-        [] => {}
-        [only] => eprintln!("cairn: {path}: {only}"),
-        many => eprintln!("cairn: {path}: {} packages changed", many.len()),
-    }
-    for change in &changes.0 {
-        log::info!("{path}: {change}");
-    }
-}
-
-/// The lock on its way, and the archive as soon as it is needed.
-struct Round {
-    file: LockFile,
-    supply: Supply,
-    archive: Option<Archive>,
-}
-
-impl Round {
-    /// The archive as it was when the lock was made, if it is to be had and not `newest` is wanted.
-    fn archive(&mut self, newest: bool) -> Result<&Archive> {
-        let archive = match self.archive.take() {
-            Some(archive) => archive,
-            None if newest => self.supply.newest()?,
-            None => self.locked_or_newest()?,
-        };
-        Ok(self.archive.insert(archive))
-    }
-
-    fn locked_or_newest(&self) -> Result<Archive> {
-        if let Some(archive) = self.supply.as_locked(self.file.lock())? {
-            return Ok(archive);
-        }
-        let archive = self.supply.newest()?;
-        if !self.file.lock().releases().is_empty() {
-            log::warn!("{}", Moved(&self.file, &archive));
-        }
-        Ok(archive)
-    }
-}
-
-/// The archive is not what it was.
-struct Moved<'a>(&'a LockFile, &'a Archive);
-
-impl fmt::Display for Moved<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(file, archive) = self;
-        write!(
-            f,
-            "the archive has moved on since '{}' was written:",
-            file.path().display()
-        )?;
-        for (locked, now) in file.lock().releases().iter().zip(archive.releases()) {
-            write!(
-                f,
-                " {} was of {}, now {};",
-                locked.codename, locked.date, now.date
-            )?;
-        }
-        f.write_str(" locked versions that it does not have any more are replaced by newer ones")
     }
 }
