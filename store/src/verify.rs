@@ -74,11 +74,16 @@ impl Store {
         trusted: &[StorePath],
     ) -> Result<Vec<Damage>, StoreError> {
         self.keep([path])?;
-        let mut infos = self.closure_infos(std::slice::from_ref(path))?;
+        if trusted.contains(path) {
+            return Ok(Vec::new());
+        }
+        let mut paths = self.closure(std::slice::from_ref(path))?;
         if !trusted.is_empty() {
             let trusted: BTreeSet<StorePath> = self.closure(trusted)?.into_iter().collect();
-            infos.retain(|info| !trusted.contains(&info.path));
+            paths.retain(|path| !trusted.contains(path));
         }
+        let infos = paths.iter().map(|path| self.info(path));
+        let mut infos = infos.collect::<Result<Vec<_>, _>>()?;
         // The big ones first, so that no core is left with one at the end.
         infos.sort_by_key(|info| Reverse(info.nar_size));
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
