@@ -4,10 +4,34 @@
 //! content has another name. Beside each file lies one with its SHA-256 sum, since GRUB knows no
 //! BLAKE3: before it boots an entry on trial, it reads the files and compares.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
 use sha2::{Digest, Sha256};
+
+use crate::slot::Slot;
+
+/// Where below `/boot` the files of a menu lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KernelFolders {
+    /// Each slot has a folder, and a file in both is one with two names: whatever happens to the
+    /// folder that is written, the menu that boots does not look there.
+    OfEachSlot,
+    /// One for both, on a file system without hard links. A name there has a place of its own, and
+    /// does not depend on names before it.
+    Shared,
+}
+
+impl KernelFolders {
+    /// The folder of what the menu in `slot` loads.
+    #[must_use]
+    pub fn of(self, slot: Slot) -> &'static str {
+        match (self, slot) {
+            (Self::OfEachSlot, Slot::A) => "kernels/a",
+            (Self::OfEachSlot, Slot::B) => "kernels/b",
+            (Self::Shared, _) => "kernels",
+        }
+    }
+}
 
 /// What a file in `/boot` is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,8 +44,7 @@ pub enum BootFileKind {
     Program,
 }
 
-/// The name below `/boot` of the file with the BLAKE3 hash `hash`:
-/// `kernels/<64 hexadecimal digits>-vmlinuz`.
+/// The name of the file with the BLAKE3 hash `hash`: `<64 hexadecimal digits>-vmlinuz`.
 #[must_use]
 pub fn boot_file_name(hash: &blake3::Hash, kind: BootFileKind) -> String {
     let suffix = match kind {
@@ -29,11 +52,11 @@ pub fn boot_file_name(hash: &blake3::Hash, kind: BootFileKind) -> String {
         BootFileKind::Initrd => "initrd",
         BootFileKind::Program => "program",
     };
-    format!("kernels/{}-{suffix}", hash.to_hex())
+    format!("{}-{suffix}", hash.to_hex())
 }
 
-/// Name below `/boot` and content of the file with the SHA-256 sum of the file `name`, which has this
-/// content, as `sha256sum` writes it.
+/// Name and content of the file with the SHA-256 sum of the file `name`, which has this content, as
+/// `sha256sum` writes it. With a folder in front of `name`, the sum is beside it.
 ///
 /// # Errors
 /// The content cannot be read.
@@ -53,7 +76,8 @@ pub fn checksum_file(name: &str, content: &mut impl Read) -> io::Result<(String,
 }
 
 /// What the name of a file's checksum is, of a path too.
-pub(crate) fn checksum_name(name: &str) -> String {
+#[must_use]
+pub fn checksum_name(name: &str) -> String {
     format!("{name}.sha256")
 }
 
@@ -63,51 +87,14 @@ pub(crate) fn sha256_line(digest: &[u8], name: &str) -> String {
     format!("{}  {name}\n", hex.concat())
 }
 
-/// How the files in `/boot` become those that the generations need. The order is copies, then the
-/// menu, then removals: nothing goes before its successor is durable.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct BootFilePlan<S> {
-    /// Files to write: name, and where the content comes from.
-    pub copy: BTreeMap<String, S>,
-    /// Files that are there already.
-    pub keep: BTreeSet<String>,
-    /// Files that no generation needs any more.
-    pub remove: BTreeSet<String>,
-}
-
-/// The plan from the names `present` in `/boot` to those `wanted`, each with its source. Only
-/// names that [`boot_file_name`] makes are ever removed, and checksums of such, which stay as long
-/// as their file.
+/// Whether `name` is one that [`boot_file_name`] makes, or that of such a file's checksum: nothing
+/// else is ever removed.
 #[must_use]
-pub fn plan_boot_files<S>(
-    wanted: BTreeMap<String, S>,
-    present: &BTreeSet<String>,
-) -> BootFilePlan<S> {
-    let remove = present
+pub fn is_boot_file(name: &str) -> bool {
+    let name = name.strip_suffix(".sha256").unwrap_or(name);
+    ["-vmlinuz", "-initrd", "-program"]
         .iter()
-        .filter(|name| {
-            let file = name.strip_suffix(".sha256").unwrap_or(name);
-            !wanted.contains_key(file) && is_ours(file)
-        })
-        .cloned()
-        .collect();
-    let (there, copy): (BTreeMap<_, _>, _) = wanted
-        .into_iter()
-        .partition(|(name, _)| present.contains(name));
-    BootFilePlan {
-        copy,
-        keep: there.into_keys().collect(),
-        remove,
-    }
-}
-
-fn is_ours(name: &str) -> bool {
-    name.strip_prefix("kernels/")
-        .and_then(|name| {
-            name.strip_suffix("-vmlinuz")
-                .or_else(|| name.strip_suffix("-initrd"))
-                .or_else(|| name.strip_suffix("-program"))
-        })
+        .find_map(|suffix| name.strip_suffix(suffix))
         .is_some_and(|hash| {
             hash.len() == 64
                 && hash
@@ -123,39 +110,27 @@ mod tests {
 
     #[test]
     fn names() {
-        let hash = blake3::hash(b"a kernel");
-        expect!["kernels/a59a0e944dc51966c9455bae5482d706c1f2d12b4d99f687bd8447dc43ee8f2c-vmlinuz"]
-            .assert_eq(&boot_file_name(&hash, BootFileKind::Kernel));
+        let name = boot_file_name(&blake3::hash(b"a kernel"), BootFileKind::Kernel);
+        expect!["a59a0e944dc51966c9455bae5482d706c1f2d12b4d99f687bd8447dc43ee8f2c-vmlinuz"]
+            .assert_eq(&name);
+        assert!(is_boot_file(&name) && is_boot_file(&checksum_name(&name)));
+        for other in [
+            "memtest.bin",
+            "memtest.bin.sha256",
+            "names.json",
+            &name[1..],
+        ] {
+            assert!(!is_boot_file(other), "{other}");
+        }
     }
 
     #[test]
     fn checksums() {
-        let (name, text) = checksum_file("kernels/x-vmlinuz", &mut &b"abc"[..]).unwrap();
-        assert_eq!(name, "kernels/x-vmlinuz.sha256");
+        let (name, text) = checksum_file("x-vmlinuz", &mut &b"abc"[..]).unwrap();
+        assert_eq!(name, "x-vmlinuz.sha256");
         expect![[r"
             ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad  x-vmlinuz
         "]]
         .assert_eq(&text);
-    }
-
-    #[test]
-    fn files_are_reused_and_only_ours_removed() {
-        let name = |content: &[u8]| boot_file_name(&blake3::hash(content), BootFileKind::Initrd);
-        let plan = plan_boot_files(
-            BTreeMap::from([(name(b"new"), 1), (name(b"kept"), 2)]),
-            &BTreeSet::from([
-                name(b"kept"),
-                name(b"kept") + ".sha256",
-                name(b"old"),
-                name(b"old") + ".sha256",
-                "kernels/memtest.bin".to_owned(),
-                "kernels/memtest.bin.sha256".to_owned(),
-                "grub/grub.cfg".to_owned(),
-            ]),
-        );
-        assert_eq!(plan.copy, BTreeMap::from([(name(b"new"), 1)]));
-        assert_eq!(plan.keep, BTreeSet::from([name(b"kept")]));
-        let removed = [name(b"old"), name(b"old") + ".sha256"];
-        assert_eq!(plan.remove, BTreeSet::from(removed));
     }
 }

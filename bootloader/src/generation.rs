@@ -44,7 +44,7 @@ pub struct Entry {
 /// Files of one entry, by the absolute path at which GRUB sees them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BootFiles {
-    /// The kernel, `/boot/kernels/<hash>-vmlinuz`.
+    /// The kernel, `/boot/kernels/a/<hash>-vmlinuz`.
     pub kernel: String,
     /// The initrd, if there is one.
     pub initrd: Option<String>,
@@ -118,6 +118,21 @@ impl Generation {
             entry: Entry::new(EntryId::generation(number), bootspec, files)?,
             specialisations,
         })
+    }
+}
+
+impl Generation {
+    /// The same with its files in `folder` below `/boot`, whose name is not longer.
+    #[must_use]
+    pub fn with_files_in(mut self, folder: &str) -> Self {
+        for entry in std::iter::once(&mut self.entry).chain(self.specialisations.values_mut()) {
+            let BootFiles { kernel, initrd } = &mut entry.files;
+            for path in std::iter::once(kernel).chain(initrd) {
+                let name = path.rsplit('/').next().unwrap_or_default();
+                *path = format!("/boot/{folder}/{name}");
+            }
+        }
+        self
     }
 }
 
@@ -311,6 +326,24 @@ mod tests {
             "cannot boot 'l': its kernel command line has 2048 bytes, and Linux takes 2047; \
              shorten boot.kernelParams"
         );
+    }
+
+    #[test]
+    fn files_are_those_of_a_slot() {
+        let inner = r#""s": {"org.nixos.bootspec.v1": {"init": "/i", "kernel": "/k",
+            "kernelParams": [], "label": "l", "system": "x86_64-linux", "toplevel": "/t"}}"#;
+        let files = BootFiles {
+            kernel: "/boot/kernels/a/k".to_owned(),
+            initrd: Some("/boot/kernels/a/i".to_owned()),
+        };
+        let of_special = BTreeMap::from([("s".to_owned(), files.clone())]);
+        let bootspec = spec("", inner);
+        let generation = Generation::new(1, 0, "6", &bootspec, files, &of_special).unwrap();
+        let moved = generation.with_files_in("kernels/b");
+        for entry in [&moved.entry, &moved.specialisations["s"]] {
+            assert_eq!(entry.files.kernel, "/boot/kernels/b/k");
+            assert_eq!(entry.files.initrd.as_deref(), Some("/boot/kernels/b/i"));
+        }
     }
 
     #[test]

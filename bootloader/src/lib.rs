@@ -8,6 +8,7 @@
 //! | [`EntryId`] | what names an entry in the menu, in GRUB's environment and to the kernel |
 //! | [`BootState`] | what boots next, in GRUB's environment block |
 //! | [`boot_file_name`] | kernels and initrds in `/boot`, named by their content |
+//! | [`KernelFolders`] | where each slot has them |
 //! | [`CoreImage`] | GRUB's own image, and how it is made |
 //! | [`patch_boot_sector`], [`patch_core_image`] | what binds GRUB's images to their place on a BIOS disk |
 //!
@@ -34,7 +35,9 @@ mod slot_file;
 mod stub;
 mod trial;
 
-pub use boot_file::{BootFileKind, BootFilePlan, boot_file_name, checksum_file, plan_boot_files};
+pub use boot_file::{
+    BootFileKind, KernelFolders, boot_file_name, checksum_file, checksum_name, is_boot_file,
+};
 pub use boot_sector::{BootSectorError, patch_boot_sector, patch_core_image};
 pub use boot_state::{BootState, BootStateError, Damage, Trial, Unfit};
 pub use core_image::{CoreImage, Platform};

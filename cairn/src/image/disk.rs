@@ -5,8 +5,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use cairn_bootloader::{
-    BootFileKind, BootFiles, BootState, GRUB_DIRECTORY, GRUBENV, Generation, Options, STUB,
-    Sequence, Serial, Slot, SlotFiles, boot_file_name, checksum_file, entries,
+    BootFileKind, BootFiles, BootState, GRUB_DIRECTORY, GRUBENV, Generation, KernelFolders,
+    Options, STUB, Sequence, Serial, Slot, SlotFiles, boot_file_name, checksum_file, entries,
 };
 use cairn_image_builder::{Content, Disk, Identifiers, Manifest, Node, plan, write};
 use cairn_store::{Store, write_database};
@@ -17,14 +17,19 @@ use super::placement::Placement;
 use crate::grub::Grub;
 
 /// Raised with each change that gives other bytes for the same toplevel.
-const FORMAT_VERSION: u32 = 6;
+const FORMAT_VERSION: u32 = 7;
+
+/// The slot of an image's only menu.
+const SLOT: Slot = Slot::A;
 
 /// Empty directories of the root, with their modes; activation makes everything else.
-const DIRECTORIES: [(&str, u32); 14] = [
+const DIRECTORIES: [(&str, u32); 16] = [
     ("boot", 0o755),
     ("boot/efi", 0o755),
     ("boot/grub", 0o700),
     ("boot/kernels", 0o755),
+    ("boot/kernels/a", 0o755),
+    ("boot/kernels/b", 0o755),
     ("dev", 0o755),
     ("etc", 0o755),
     ("nix", 0o755),
@@ -187,7 +192,7 @@ impl DiskImage<'_> {
             memtest: self.add_memtest(root, menu)?,
             ..Options::of(menu)
         };
-        let slot = SlotFiles::new(Slot::A, Sequence::FIRST, &entries(&[generation], &options));
+        let slot = SlotFiles::new(SLOT, Sequence::FIRST, &entries(&[generation], &options));
         let grub = Path::new(GRUB_DIRECTORY.trim_start_matches('/'));
         let file = |bytes: &[u8]| Node::new(0o600, Content::Bytes(bytes.to_vec()));
         root.insert(grub.join("grub.cfg"), file(STUB.as_bytes()))?;
@@ -235,15 +240,16 @@ impl DiskImage<'_> {
             size: bytes.len() as u64,
             path,
         };
-        let place = Path::new("boot").join(&name);
+        let folder = Path::new("boot").join(KernelFolders::OfEachSlot.of(SLOT));
+        let place = folder.join(&name);
         // Specialisations share most of them.
         if root.get(&place).is_none() {
-            root.insert(place, Node::new(0o444, content))?;
+            root.insert(&place, Node::new(0o444, content))?;
             let (sum_name, sum) = checksum_file(&name, &mut bytes.as_slice())?;
             let sum = Node::new(0o444, Content::Bytes(sum.into_bytes()));
-            root.insert(Path::new("boot").join(sum_name), sum)?;
+            root.insert(folder.join(sum_name), sum)?;
         }
-        Ok(format!("/boot/{name}"))
+        Ok(format!("/{}", place.display()))
     }
 
     fn bootspec(&self) -> Result<Bootspec> {

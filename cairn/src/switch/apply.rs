@@ -9,6 +9,7 @@
 //!
 //! Invariant: until the last step the machine boots what it booted before, whatever happens.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -98,18 +99,19 @@ impl Change<'_> {
         let bootspec = read_bootspec(machine.store()?, toplevel)?;
         self.make_room(&bootspec, number)?;
         for mut menu in machine.menus(&bootspec, Some(number), self.showing)? {
-            for (name, file) in &menu.missing {
-                self.tale
-                    .say(&format!("/boot/{name}: {}", HumanBytes(file.size)));
+            for (path, size) in menu.missing() {
+                let path = path.display();
+                self.tale.say(&format!("{path}: {}", HumanBytes(size)));
             }
             menu.write()?;
         }
         Ok((number, entry))
     }
 
-    /// Frees space in `/boot` if the newcomer's files need it: first of files that no generation needs,
-    /// then of generations that are neither booted, current, good nor on trial; these lose their
-    /// place in the menu, and can still be switched to.
+    /// Frees space in `/boot` if the newcomer's files need it: first of files that no generation in the
+    /// menu needs, then of generations that are neither booted, current, good nor on trial; these lose
+    /// their place in the menu, and can still be switched to. A menu without them is on the disk
+    /// before a file goes.
     fn make_room(&mut self, bootspec: &Bootspec, newcomer: u64) -> Result<()> {
         let machine = self.machine;
         let lacks = |showing| -> Result<Option<MenuPlan>> {
@@ -120,10 +122,10 @@ impl Change<'_> {
             }
             Ok(None)
         };
-        let Some(menu) = lacks(Showing::Newest)? else {
+        if lacks(Showing::Newest)?.is_none() {
             return Ok(());
-        };
-        menu.remove_unneeded()?;
+        }
+        machine.write_menus_without(&BTreeSet::from([newcomer]))?;
         if lacks(Showing::Newest)?.is_none() {
             return Ok(());
         }

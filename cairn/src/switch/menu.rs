@@ -5,20 +5,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use cairn_bootloader::{
-    BootFileKind, BootFiles, Generation, Menu, Options, SlotFiles, Slots, entries, next_slot,
-    plan_boot_files, write_slot,
+    BootFileKind, BootFiles, Generation, KernelFolders, Menu, Options, Slot, SlotFiles, Slots,
+    entries, next_slot, write_slot,
 };
 use cairn_store::{Space, Store};
 use cairn_store_path::StorePath;
 use cairn_sys::checkpoint::checkpoint;
 use cairn_system::{Bootspec, Memtest};
 
-use super::boot_files::{self, Names, Wanted};
+use super::boot_files::{Names, Wanted};
 use super::boot_folder::BootFolder;
+use super::kernels::{Kernels, Places, kernel_folders};
 
 /// The profile whose generations boot.
 pub const PROFILE: &str = "system";
@@ -30,11 +31,11 @@ const RESERVE: u64 = 2 << 20;
 #[derive(Debug)]
 pub struct MenuPlan {
     folder: BootFolder,
-    menu: Menu,
-    /// Files that are missing in `/boot`, or damaged there.
-    pub missing: BTreeMap<String, Wanted>,
-    /// Files that nothing will need.
-    pub unneeded: BTreeSet<String>,
+    folders: KernelFolders,
+    slots: Slots,
+    generations: Vec<Generation>,
+    options: Options,
+    kernels: Kernels,
     names: Names,
     sources: BTreeSet<String>,
 }
@@ -53,12 +54,10 @@ impl MenuPlan {
         newcomer: Option<u64>,
         options: &Options,
     ) -> Result<Self> {
-        let mut gathering = Gathering {
-            store,
-            names: Names::read(&folder.boot),
-            files: BTreeMap::new(),
-            sources: BTreeSet::new(),
-        };
+        let folders = kernel_folders(&folder.boot)?;
+        let slots = Slots::read(&folder.grub)?;
+        let places = Places::of(&folder.boot, folders, &slots)?;
+        let mut gathering = Gathering::new(store, folders, &places);
         let mut generations = Vec::new();
         let mut suspects = BTreeSet::new();
         let listed = store.generations(PROFILE)?;
@@ -91,22 +90,28 @@ impl MenuPlan {
             sources,
             ..
         } = gathering;
-        let missing = boot_files::missing(&folder.boot, &files, &suspects)?;
-        let plan = plan_boot_files(files, &boot_files::present(&folder.boot)?);
         Ok(Self {
             folder: folder.clone(),
-            menu: entries(&generations, &options),
-            missing,
-            unneeded: plan.remove,
+            folders,
+            slots,
+            generations,
+            options,
+            kernels: Kernels::plan(places, files, &suspects)?,
             names,
             sources,
         })
     }
 
+    /// The files that [`MenuPlan::write`] copies from the store: where they will be, and their length
+    /// in bytes.
+    pub fn missing(&self) -> impl Iterator<Item = (PathBuf, u64)> {
+        self.kernels.missing()
+    }
+
     /// Bytes that [`MenuPlan::write`] copies.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.missing.values().map(|file| file.size).sum()
+        self.missing().map(|(_, size)| size).sum()
     }
 
     /// Bytes that the boot folder can still take.
@@ -122,7 +127,7 @@ impl MenuPlan {
     /// # Errors
     /// The folder is not there.
     pub fn lacks_room(&self) -> Result<bool> {
-        Ok(!self.missing.is_empty() && self.size().saturating_add(RESERVE) > self.room()?)
+        Ok(self.size() > 0 && self.size().saturating_add(RESERVE) > self.room()?)
     }
 
     /// The folder that it is for.
@@ -131,36 +136,54 @@ impl MenuPlan {
         &self.folder
     }
 
-    /// Copies what is missing and writes the menu, each on the disk as the boot loader reads it before
-    /// the next. Nothing is removed. A menu that is there already is not written again.
+    /// Gives the menu its files and writes it, each on the disk as the boot loader reads it before the
+    /// next; the menu that boots, and its files, are left alone. Nothing is written where it is this one.
     ///
     /// # Errors
     /// `/boot` cannot be written; the menu is then the one from before.
     pub fn write(&mut self) -> Result<()> {
-        let folder = &self.folder;
-        if !self.missing.is_empty() {
-            boot_files::copy(&folder.boot, &self.missing)?;
-            written(&folder.boot)?;
-        }
-        self.names.write(&folder.boot, &self.sources)?;
-        let slots = Slots::read(&folder.grub)?;
-        if self.is_there(&slots) {
+        if self.is_there() {
             return Ok(());
         }
-        let (slot, sequence) = next_slot(&slots)?;
-        write_slot(&folder.grub, &SlotFiles::new(slot, sequence, &self.menu))?;
-        written(&folder.grub)
+        let folder = &self.folder;
+        self.kernels.place(self.names.file(&self.sources)?)?;
+        written(&folder.boot)?;
+        let (slot, sequence) = next_slot(&self.slots)?;
+        write_slot(
+            &folder.grub,
+            &SlotFiles::new(slot, sequence, &self.menu(slot)),
+        )?;
+        written(&folder.grub)?;
+        self.slots = Slots::read(&folder.grub)?;
+        Ok(())
     }
 
-    /// Whether the menu that boots has this text.
-    fn is_there(&self, slots: &Slots) -> bool {
-        let Some((slot, sequence)) = slots.newest() else {
+    /// The text in `slot`, with the files that are there for it.
+    fn menu(&self, slot: Slot) -> Menu {
+        let folder = self.folders.of(slot);
+        let generations = self.generations.iter().cloned();
+        let generations: Vec<_> = generations
+            .map(|generation| generation.with_files_in(folder))
+            .collect();
+        let mut options = self.options.clone();
+        if let Some(Memtest { bios, uefi, .. }) = &mut options.memtest {
+            for name in [bios, uefi] {
+                *name = format!("/boot/{folder}/{name}");
+            }
+        }
+        entries(&generations, &options)
+    }
+
+    /// Whether the menu that boots has this text, and its files are whole.
+    fn is_there(&self) -> bool {
+        let Some((slot, sequence)) = self.slots.newest() else {
             return false;
         };
-        let files = SlotFiles::new(slot, sequence, &self.menu);
-        files.files().into_iter().all(|(name, content)| {
-            fs::read(self.folder.grub.join(name)).is_ok_and(|bytes| bytes == content.as_bytes())
-        })
+        let files = SlotFiles::new(slot, sequence, &self.menu(slot));
+        self.kernels.all_boot()
+            && files.files().into_iter().all(|(name, content)| {
+                fs::read(self.folder.grub.join(name)).is_ok_and(|bytes| bytes == content.as_bytes())
+            })
     }
 
     /// Writes the menu as [`MenuPlan::write`] does, and removes what it does not need then.
@@ -169,32 +192,33 @@ impl MenuPlan {
     /// `/boot` cannot be written.
     pub fn replace(&mut self) -> Result<()> {
         self.write()?;
-        self.remove_unneeded()
-    }
-
-    /// Removes the files that no entry of the menu needs. The menu must be on the disk.
-    ///
-    /// # Errors
-    /// One cannot be removed.
-    pub fn remove_unneeded(&self) -> Result<()> {
-        for name in &self.unneeded {
-            let path = self.folder.boot.join(name);
-            fs::remove_file(&path)
-                .with_context(|| format!("cannot remove '{}'", path.display()))?;
-        }
-        Ok(())
+        let places = Places::of(&self.folder.boot, self.folders, &self.slots)?;
+        self.kernels.remove_unneeded(&places)
     }
 }
 
 /// Reads what generations need to boot.
 struct Gathering<'a> {
     store: &'a Store,
+    folders: KernelFolders,
     names: Names,
     files: BTreeMap<String, Wanted>,
     sources: BTreeSet<String>,
 }
 
-impl Gathering<'_> {
+impl<'a> Gathering<'a> {
+    /// Nothing yet; names are remembered in the folder of the menu that boots.
+    fn new(store: &'a Store, folders: KernelFolders, places: &Places) -> Self {
+        let known = places.booting.as_deref().map(Names::read);
+        Self {
+            store,
+            folders,
+            names: known.unwrap_or_default(),
+            files: BTreeMap::new(),
+            sources: BTreeSet::new(),
+        }
+    }
+
     fn generation(&mut self, number: u64, toplevel: &StorePath) -> Result<Generation> {
         let bootspec = read_bootspec(self.store, toplevel)?;
         let files = self.boot_files(&bootspec)?;
@@ -215,16 +239,22 @@ impl Gathering<'_> {
         )?)
     }
 
+    /// With the paths of slot A: those of the other one are as long.
     fn boot_files(&mut self, bootspec: &Bootspec) -> Result<BootFiles> {
-        let kernel = self.file(&bootspec.v1.kernel, BootFileKind::Kernel)?;
-        let initrd = match &bootspec.v1.initrd {
-            Some(initrd) => Some(self.file(initrd, BootFileKind::Initrd)?),
-            None => None,
+        let folder = self.folders.of(Slot::A);
+        let mut path = |source: &String, kind| -> Result<String> {
+            Ok(format!("/boot/{folder}/{}", self.file(source, kind)?))
         };
-        Ok(BootFiles { kernel, initrd })
+        let kernel = path(&bootspec.v1.kernel, BootFileKind::Kernel)?;
+        let initrd = bootspec.v1.initrd.as_ref();
+        let initrd = initrd.map(|initrd| path(initrd, BootFileKind::Initrd));
+        Ok(BootFiles {
+            kernel,
+            initrd: initrd.transpose()?,
+        })
     }
 
-    /// The memory test, from the store's paths to those at which GRUB sees it.
+    /// The memory test, from the store's paths to names of files.
     fn memtest(&mut self, memtest: Option<&Memtest>) -> Result<Option<Memtest>> {
         let Some(Memtest { bios, uefi, params }) = memtest else {
             return Ok(None);
@@ -236,21 +266,22 @@ impl Gathering<'_> {
         }))
     }
 
+    /// The name of a file.
     fn file(&mut self, source: &str, kind: BootFileKind) -> Result<String> {
         let real = self.store.real_path_of(source)?;
         let file = self.names.of(source, &real, kind)?;
         self.sources.insert(source.to_owned());
-        let path = format!("/boot/{}", file.name);
+        let name = file.name.clone();
         let wanted = Wanted {
             source: real,
             size: file.size,
         };
         self.files.insert(file.name, wanted);
-        Ok(path)
+        Ok(name)
     }
 }
 
-/// Names and sizes of the files that `folder` lacks for `bootspec` to boot.
+/// The files that `folder` lacks for `bootspec` to boot: where they would be, and their length in bytes.
 ///
 /// # Errors
 /// They cannot be read.
@@ -258,22 +289,16 @@ pub fn missing_files(
     store: &Store,
     folder: &BootFolder,
     bootspec: &Bootspec,
-) -> Result<Vec<(String, u64)>> {
-    let mut gathering = Gathering {
-        store,
-        names: Names::read(&folder.boot),
-        files: BTreeMap::new(),
-        sources: BTreeSet::new(),
-    };
+) -> Result<Vec<(PathBuf, u64)>> {
+    let folders = kernel_folders(&folder.boot)?;
+    let places = Places::of(&folder.boot, folders, &Slots::read(&folder.grub)?)?;
+    let mut gathering = Gathering::new(store, folders, &places);
     for one in std::iter::once(bootspec).chain(bootspec.specialisations.values()) {
         gathering.boot_files(one)?;
     }
     let suspects = gathering.files.keys().cloned().collect();
-    let missing = boot_files::missing(&folder.boot, &gathering.files, &suspects)?;
-    Ok(missing
-        .into_iter()
-        .map(|(name, file)| (name, file.size))
-        .collect())
+    let kernels = Kernels::plan(places, gathering.files, &suspects)?;
+    Ok(kernels.missing().collect())
 }
 
 /// Puts what was written where the boot loader reads it.

@@ -7,7 +7,8 @@
 //! | [`detached`] | a change outlives whoever asked for it |
 //! | [`apply`] | the order of a change |
 //! | [`Machine`], [`BootFolder`] | what is changed |
-//! | [`boot_files`], [`menu`] | what `/boot` needs, and the boot entries |
+//! | [`boot_files`], [`kernels`] | what `/boot` needs, and how it gets there |
+//! | [`menu`] | the boot entries |
 //! | [`live`] | services and activation |
 //! | [`commit`] | what boots next |
 //! | [`preview`] | what a change would do |
@@ -19,6 +20,7 @@ pub mod boot_files;
 mod boot_folder;
 pub mod commit;
 pub mod detached;
+pub mod kernels;
 pub mod live;
 pub mod lock;
 pub mod machine;

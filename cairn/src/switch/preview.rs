@@ -1,7 +1,7 @@
 //! What a change would do, computed the way that the change computes it.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
@@ -78,7 +78,8 @@ fn boot_files(machine: &Machine, target: &Target) -> Result<Vec<String>> {
     let mut lines = Vec::new();
     for folder in machine.boot_folders() {
         let missing = super::menu::missing_files(machine.store()?, &folder, &bootspec)?;
-        let line = |(name, size)| format!("/boot/{name}: {}", HumanBytes(size));
+        let line =
+            |(path, size): (PathBuf, u64)| format!("{}: {}", path.display(), HumanBytes(size));
         lines.extend(missing.into_iter().map(line));
     }
     Ok(lines)
