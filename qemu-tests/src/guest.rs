@@ -16,7 +16,7 @@ use crate::images::{self, Built};
 use crate::{Blueprint, Boot, Machine};
 
 /// An evaluation and a build in a guest whose processor is emulated.
-const PATIENCE: Duration = Duration::from_mins(4);
+const PATIENCE: Duration = Duration::from_mins(15);
 
 /// Bytes of a file that go into one command: written out, they are five times as long, and the kernel
 /// takes 128 KiB in one argument.

@@ -72,6 +72,11 @@ impl Change<'_> {
         if self.action.is_live() {
             let live = self.target.live(self.machine.store()?)?;
             if let Err(error) = self.change_live(&live) {
+                if prepared.is_some()
+                    && let Err(other) = self.leave_trial()
+                {
+                    self.tale.say(&format!("cairn: {other:#}"));
+                }
                 self.tale.say(&match prepared {
                     Some((number, _)) => format!(
                         "cairn: generation {number} stays in the boot menu, and does not boot by itself"
@@ -145,6 +150,19 @@ impl Change<'_> {
                 HumanBytes(menu.room()?)
             ),
         }
+    }
+
+    /// A menu has one entry on trial: if there was one before this change, it is that one again.
+    fn leave_trial(&mut self) -> Result<()> {
+        let machine = self.machine;
+        if machine.boot_state()?.trial.is_none() {
+            return Ok(());
+        }
+        let bootspec = read_bootspec(&machine.store, &self.target.toplevel)?;
+        for mut menu in machine.menus(&bootspec, None, self.showing)? {
+            menu.write()?;
+        }
+        Ok(())
     }
 
     /// Makes `new` the running system, or the old one again.

@@ -3,6 +3,7 @@
 //! They also hold our two readers to account: what [`super::journal`] recovers must be what e2fsck
 //! recovers, and what [`super::ext4`] reads of the raw disk must be what GRUB reads.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 
@@ -13,20 +14,24 @@ use super::ext4::{Ext4, Ext4Error};
 use super::working_copy::WorkingCopy;
 
 /// Files that decide what boots and who may log in.
-const FILES: [&str; 9] = [
+const FILES: [&str; 13] = [
     "/boot/grub/grub.cfg",
     "/boot/grub/grubenv",
     "/boot/grub/entries-a.cfg",
     "/boot/grub/entries-a.sum",
     "/boot/grub/entries-b.cfg",
     "/boot/grub/entries-b.sum",
+    "/boot/grub/generations-a.cfg",
+    "/boot/grub/generations-a.sum",
+    "/boot/grub/generations-b.cfg",
+    "/boot/grub/generations-b.sum",
     "/etc/passwd",
     "/etc/group",
     "/etc/shadow",
 ];
 
 /// How many of [`FILES`] are for GRUB.
-const FOR_GRUB: usize = 6;
+const FOR_GRUB: usize = 10;
 
 /// Links that say which system it is.
 const LINKS: [&str; 2] = ["/nix/var/nix/profiles/system", "/etc/static"];
@@ -121,20 +126,30 @@ fn answer<T>(result: Result<T, Ext4Error>) -> Result<T, String> {
     result.map_err(|error| error.to_string())
 }
 
-/// Whether GRUB reads of `copy`, which is a partition, what our reader does of `raw`; and that of
-/// the file `large`, too.
+/// How much GRUB reads of what the menu loads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Names and lengths.
+    Folders,
+    /// All of it.
+    Contents,
+}
+
+/// What GRUB reads of `copy`, which is a partition, and what is wrong with that: its menus and its
+/// state must be what our reader finds in `raw`, and what the menu `loads` must be there. A file's name
+/// has the hash of its content.
 ///
 /// # Errors
 /// The program cannot be run.
-pub fn grub(copy: &WorkingCopy, raw: &Ext4<Disk<'_>>, large: &str) -> anyhow::Result<Vec<String>> {
+pub fn grub(
+    copy: &WorkingCopy,
+    raw: &Ext4<Disk<'_>>,
+    loads: &BTreeSet<String>,
+    depth: Depth,
+) -> anyhow::Result<Vec<String>> {
     let mut problems = Vec::new();
-    for path in FILES.iter().take(FOR_GRUB).copied().chain([large]) {
-        let output = Command::new("grub-fstest")
-            .arg(copy.path())
-            .args(["cat", &format!("(loop0){path}")])
-            .output()
-            .context("cannot run grub-fstest; install it: apt-get install grub-common")?;
-        let theirs = output.status.success().then_some(output.stdout);
+    for path in FILES.iter().take(FOR_GRUB) {
+        let theirs = grub_reads(copy, &["cat", &format!("(loop0){path}")])?;
         let ours = raw.read(path, 1 << 30).ok();
         if ours != theirs {
             let length = |content: &Option<Vec<u8>>| content.as_ref().map(Vec::len);
@@ -145,7 +160,41 @@ pub fn grub(copy: &WorkingCopy, raw: &Ext4<Disk<'_>>, large: &str) -> anyhow::Re
             ));
         }
     }
+    let mut folders: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for path in loads {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        folders.entry(folder).or_default().insert(name);
+    }
+    for (folder, names) in folders {
+        let listed = grub_reads(copy, &["ls", &format!("(loop0){folder}/")])?;
+        let listed = String::from_utf8_lossy(&listed.unwrap_or_default()).into_owned();
+        let listed: BTreeSet<&str> = listed.split_whitespace().collect();
+        for name in names {
+            for name in [name.to_owned(), cairn_bootloader::checksum_name(name)] {
+                if !listed.contains(name.as_str()) {
+                    problems.push(format!("GRUB does not find {folder}/{name}"));
+                }
+            }
+        }
+    }
+    for path in loads.iter().filter(|_| depth == Depth::Contents) {
+        let content = grub_reads(copy, &["cat", &format!("(loop0){path}")])?;
+        let hash = blake3::hash(&content.unwrap_or_default()).to_hex();
+        if !path.contains(hash.as_str()) {
+            problems.push(format!("GRUB reads another content of {path}"));
+        }
+    }
     Ok(problems)
+}
+
+/// What a command of GRUB says; nothing if it fails.
+fn grub_reads(copy: &WorkingCopy, words: &[&str]) -> anyhow::Result<Option<Vec<u8>>> {
+    let output = Command::new("grub-fstest")
+        .arg(copy.path())
+        .args(words)
+        .output()
+        .context("cannot run grub-fstest; install it: apt-get install grub-common")?;
+    Ok(output.status.success().then_some(output.stdout))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! A machine's disk while commands run on it: the image that it began with, the log of all writes,
 //! and where in the log each command began and was done.
 
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::BufReader;
 use std::ops::Range;
@@ -40,6 +41,10 @@ pub struct Step {
     pub entries: Range<usize>,
     /// How many entries there were when it said that it was done.
     pub done: usize,
+    /// How many there were when what is there for a while was on the disk.
+    pub between: Option<usize>,
+    /// The toplevel that boots once, if one does.
+    pub once: Option<String>,
 }
 
 /// What is written beside the log, so that it can be judged again.
@@ -58,6 +63,54 @@ struct Noted {
     begin: u64,
     done: u64,
     end: u64,
+    #[serde(flatten)]
+    middle: Middle,
+}
+
+/// What a command goes through, other than from before to after.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Middle {
+    between: Option<u64>,
+    once: Option<String>,
+}
+
+/// A command that runs, and is watched.
+#[derive(Debug)]
+pub struct Course<'a> {
+    /// Where.
+    pub machine: &'a Machine,
+    log: &'a Path,
+    middle: RefCell<Middle>,
+}
+
+impl Course<'_> {
+    /// What is there now is neither as before nor as after, and is not half of anything: it is
+    /// synced, and noted.
+    ///
+    /// # Errors
+    /// The machine does not sync.
+    pub fn is_between(&self) -> anyhow::Result<()> {
+        let length = synced(self.machine, self.log)?;
+        self.middle.borrow_mut().between = Some(length);
+        Ok(())
+    }
+
+    /// This toplevel will boot, once.
+    pub fn boots_once(&self, toplevel: &str) {
+        self.middle.borrow_mut().once = Some(toplevel.to_owned());
+    }
+}
+
+fn synced(machine: &Machine, log: &Path) -> anyhow::Result<u64> {
+    machine.agent().succeed("sync")?;
+    length(log)
+}
+
+fn length(log: &Path) -> anyhow::Result<u64> {
+    let metadata = fs::metadata(log);
+    Ok(metadata
+        .with_context(|| format!("cannot look at {}", log.display()))?
+        .len())
 }
 
 /// Watches a machine whose first disk is recorded.
@@ -91,32 +144,26 @@ impl<'a> Recorder<'a> {
     pub fn step(
         &mut self,
         name: &str,
-        command: impl FnOnce(&Machine) -> anyhow::Result<()>,
+        command: impl FnOnce(&Course<'_>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let begin = self.synced()?;
-        self.machine.check(name, command)?;
-        let done = self.length()?;
-        let end = self.synced()?;
-        let name = name.to_owned();
+        let begin = synced(self.machine, &self.log)?;
+        let course = Course {
+            machine: self.machine,
+            log: &self.log,
+            middle: RefCell::default(),
+        };
+        self.machine.check(name, |_| command(&course))?;
+        let done = length(&self.log)?;
+        let end = synced(self.machine, &self.log)?;
+        let (name, middle) = (name.to_owned(), course.middle.into_inner());
         self.steps.push(Noted {
             name,
             begin,
             done,
             end,
+            middle,
         });
         Ok(())
-    }
-
-    fn synced(&self) -> anyhow::Result<u64> {
-        self.machine.agent().succeed("sync")?;
-        self.length()
-    }
-
-    fn length(&self) -> anyhow::Result<u64> {
-        let metadata = fs::metadata(&self.log);
-        Ok(metadata
-            .with_context(|| format!("cannot look at {}", self.log.display()))?
-            .len())
     }
 
     /// Takes the log away from the machine, which must have ended, into `folder`. The image is what
@@ -175,6 +222,11 @@ impl Recording {
             name: noted.name,
             entries: parsed.entries_before(noted.begin)..parsed.entries_before(noted.end),
             done: parsed.entries_before(noted.done),
+            between: noted
+                .middle
+                .between
+                .map(|length| parsed.entries_before(length)),
+            once: noted.middle.once,
         };
         let steps = notes.steps.into_iter().map(step).collect();
         Ok(Self {

@@ -111,6 +111,7 @@ mod tests {
                 initrd: None,
                 toplevel: String::new(),
             },
+            good: String::new(),
             profile: (String::new(), String::new()),
             etc: String::new(),
             accounts: BTreeMap::new(),

@@ -10,9 +10,9 @@ use cairn_qemu_tests::power_cut::disk::Disk;
 use cairn_qemu_tests::power_cut::ext4::Ext4;
 use cairn_qemu_tests::power_cut::journal;
 use cairn_qemu_tests::power_cut::judge::{
-    Judge, Problem, ProblemKind, Sight, State, When, compare,
+    Judge, Problem, ProblemKind, Sight, Span, State, When, compare,
 };
-use cairn_qemu_tests::power_cut::oracle;
+use cairn_qemu_tests::power_cut::oracle::{self, Depth};
 use cairn_qemu_tests::power_cut::recording::{Recording, Step};
 use cairn_qemu_tests::power_cut::working_copy::WorkingCopy;
 use cairn_qemu_tests::power_cut::write_log::SECTOR;
@@ -20,8 +20,8 @@ use cairn_qemu_tests::power_cut::write_log::SECTOR;
 use crate::arguments::Arguments;
 use crate::table::Row;
 
-/// Each so many cuts, GRUB's own code reads `/boot` beside ours.
-const ASK_GRUB: usize = 5;
+/// Each so many cuts, GRUB's own code reads all that the menu loads; at the others, menus and names.
+const READ_ALL: usize = 5;
 
 /// Problems that are printed of one step; the table counts all.
 const SHOWN: usize = 12;
@@ -52,6 +52,16 @@ pub fn judge(
         let [before, after] = [step.entries.start, step.entries.end]
             .map(|after| whole(recording, arguments, &mut judge, after));
         let (before, after) = (before?, after?);
+        let between = step
+            .between
+            .map(|after| whole(recording, arguments, &mut judge, after));
+        let between = between.transpose()?;
+        let span = Span {
+            before: &before,
+            after: &after,
+            between: between.as_ref(),
+            once: step.once.as_deref(),
+        };
         let mut row = Row::new(&step.name, step.entries.len());
         let mut medium = Medium::new(&recording.log, arguments.physical());
         let cuts = cut::choose(&recording.log, &step.entries, share, arguments.seed);
@@ -64,14 +74,13 @@ pub fn judge(
                 When::Running
             };
             let mut sight = judge.look(&disk)?;
-            compare(&mut sight, &before, &after, when);
-            ask_others(
-                &mut sight,
-                &disk,
-                &mut copy,
-                root.start,
-                index % ASK_GRUB == 0,
-            )?;
+            compare(&mut sight, &span, when);
+            let depth = if index % READ_ALL == 0 {
+                Depth::Contents
+            } else {
+                Depth::Folders
+            };
+            ask_others(&mut sight, &disk, &mut copy, root.start, depth)?;
             let new = sight
                 .state
                 .as_ref()
@@ -149,7 +158,7 @@ fn ask_others(
     disk: &Disk<'_>,
     copy: &mut WorkingCopy,
     root: u64,
-    ask_grub: bool,
+    depth: Depth,
 ) -> anyhow::Result<()> {
     copy.set(disk)?;
     let Ok(replay) = journal::replay(disk, root) else {
@@ -160,12 +169,10 @@ fn ask_others(
         let kind = ProblemKind::FileSystem;
         sight.problems.insert(Problem { kind, what });
     }
-    if let (true, Some(state)) = (ask_grub, &sight.state) {
-        let raw = Ext4::open(disk.clone(), root)?;
-        for what in oracle::grub(copy, &raw, &state.boots.kernel)? {
-            let kind = ProblemKind::BootFile;
-            sight.problems.insert(Problem { kind, what });
-        }
+    let raw = Ext4::open(disk.clone(), root)?;
+    for what in oracle::grub(copy, &raw, &sight.loads, depth)? {
+        let kind = ProblemKind::BootFile;
+        sight.problems.insert(Problem { kind, what });
     }
     Ok(())
 }

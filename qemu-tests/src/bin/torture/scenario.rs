@@ -4,15 +4,16 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use anyhow::ensure;
 use cairn_qemu_tests::disk::copy_sparsely;
 use cairn_qemu_tests::guest;
-use cairn_qemu_tests::power_cut::recording::{Recorder, Recording};
+use cairn_qemu_tests::power_cut::recording::{Course, Recorder, Recording};
 use cairn_qemu_tests::{Boot, Bus, Disk, Machine, Writes};
 
 use crate::arguments::Length;
 
 /// An emulated machine that evaluates and builds several times.
-const DEADLINE: Duration = Duration::from_mins(30);
+const DEADLINE: Duration = Duration::from_mins(90);
 
 /// For the machine to sync and power off.
 const POWER_OFF: Duration = Duration::from_mins(1);
@@ -28,8 +29,14 @@ struct Act {
 enum Deed {
     /// A command of the operator.
     Command(&'static str),
+    /// A switch to a system with [`STUBBORN`], which is gone back from.
+    Failure,
     /// A restart: GRUB counts the try, and the generation is found to be good.
     Reboot,
+    /// A restart into this generation, once: GRUB takes the order back.
+    Once(u64),
+    /// A command when `/boot` has no room for another initrd.
+    Full(&'static str),
 }
 
 /// Waits for the assessment, which removes the trial from the boot state.
@@ -53,7 +60,20 @@ const SWITCH: Act = Act {
     deed: Deed::Command("cairn switch"),
 };
 
-const MORE: [Act; 4] = [
+/// A service that begins, and fails when somebody writes to the pipe. Another initrd, too, which will
+/// be in the way.
+const STUBBORN: &str = r#"{
+  system.nixos.label = "fourth";
+  environment.etc."news".text = "fourth";
+  boot.initrd.kernelModules = [ "loop" ];
+  users.users.carol = { isNormalUser = true; uid = 1002; };
+  system.services.stubborn = {
+    kind = "oneshot";
+    process.argv = [ "${pkgs.coreutils}/bin/dd" "if=/run/pipe" "of=/nonexistent/file" ];
+  };
+}"#;
+
+const MORE: [Act; 10] = [
     Act {
         name: "cairn rollback",
         change: None,
@@ -79,6 +99,56 @@ const MORE: [Act; 4] = [
         name: "delete and collect",
         change: None,
         deed: Deed::Command("cairn delete-generations 2 && cairn gc"),
+    },
+    Act {
+        name: "a switch that fails",
+        change: Some(STUBBORN),
+        deed: Deed::Failure,
+    },
+    Act {
+        name: "cairn test",
+        change: Some(
+            r#"{
+              environment.etc."news".text = "a test";
+              users.users.dave = { isNormalUser = true; uid = 1003; };
+            }"#,
+        ),
+        deed: Deed::Command("cairn test"),
+    },
+    Act {
+        name: "--specialisation",
+        change: Some(
+            r#"{
+              system.nixos.label = "fifth";
+              environment.etc."news".text = lib.mkDefault "fifth";
+              specialisation.special.configuration = {
+                environment.etc."news".text = "special";
+                boot.kernelParams = [ "special" ];
+              };
+            }"#,
+        ),
+        deed: Deed::Command("cairn switch --specialisation special"),
+    },
+    Act {
+        name: "switch, /boot full",
+        change: Some(
+            r#"{
+              system.nixos.label = "sixth";
+              environment.etc."news".text = "sixth";
+              boot.initrd.kernelModules = [ "dm_mod" ];
+            }"#,
+        ),
+        deed: Deed::Full("cairn switch"),
+    },
+    Act {
+        name: "switch --to 3",
+        change: None,
+        deed: Deed::Command("cairn switch --to 3"),
+    },
+    Act {
+        name: "reboot --to 1",
+        change: None,
+        deed: Deed::Once(1),
     },
 ];
 
@@ -106,9 +176,15 @@ pub fn record(length: Length, folder: &Path) -> anyhow::Result<Recording> {
         if let Some(change) = act.change {
             guest::configure(&machine, change)?;
         }
-        recorder.step(act.name, |machine| match act.deed {
-            Deed::Command(script) => run(machine, script),
-            Deed::Reboot => reboot(machine),
+        if let Deed::Full(_) = act.deed {
+            machine.check("fill /boot", fill)?;
+        }
+        recorder.step(act.name, |course| match act.deed {
+            Deed::Command(script) => run(course.machine, script),
+            Deed::Failure => fail(course),
+            Deed::Reboot => reboot(course.machine),
+            Deed::Once(number) => reboot_once(course, number),
+            Deed::Full(script) => switch_when_full(course.machine, script),
         })?;
     }
     machine.press_power_button()?;
@@ -133,6 +209,67 @@ fn reboot(machine: &Machine) -> anyhow::Result<()> {
     drop(agent.run("cairn reboot"));
     agent.ready_after(&boot)?;
     guest::run(machine, GOOD).map(drop)
+}
+
+/// Into another generation, and no further than that: it is not on trial.
+fn reboot_once(course: &Course<'_>, number: u64) -> anyhow::Result<()> {
+    let agent = course.machine.agent();
+    let link = format!("readlink -f /nix/var/nix/profiles/system-{number}-link");
+    let toplevel = agent.succeed(&link)?;
+    course.boots_once(&toplevel);
+    let boot = agent.ready()?;
+    drop(agent.run(&format!("cairn reboot --to {number}")));
+    agent.ready_after(&boot)?;
+    let booted = agent.succeed("readlink -f /run/booted-system")?;
+    ensure!(
+        booted == toplevel,
+        "{booted} has booted, and not {toplevel}"
+    );
+    guest::up(course.machine)
+}
+
+/// The system that is tried is there as a whole before its service fails: it waits for us.
+fn fail(course: &Course<'_>) -> anyhow::Result<()> {
+    let machine = course.machine;
+    guest::run(
+        machine,
+        "mkfifo /run/pipe && exec > /dev/null 2>&1 < /dev/null && \
+         setsid sh -c 'cairn switch > /run/said 2>&1; echo $? > /run/status' &",
+    )?;
+    guest::run(
+        machine,
+        "until cat /proc/[0-9]*/comm | grep -qx dd; do sleep 0.2; done",
+    )?;
+    course.is_between()?;
+    guest::run(machine, "echo > /run/pipe")?;
+    let said = guest::run(
+        machine,
+        "until test -s /run/status; do sleep 0.2; done; cat /run/said /run/status",
+    )?;
+    ensure!(said.ends_with("\n4\n"), "{said}");
+    ensure!(said.contains("going back to"), "{said}");
+    Ok(())
+}
+
+/// Leaves in `/boot` a mebibyte less than an initrd needs, when all that is built is built. Nothing is
+/// written to the disk for that.
+fn fill(machine: &Machine) -> anyhow::Result<()> {
+    let script = "cairn build > /dev/null && sync && \
+        initrd=$(stat -L -c %s /run/current-system/initrd) && \
+        free=$(($(stat -f -c '%f * %S' /boot))) && \
+        fallocate -l $((free - initrd + 1048576)) /var/filler && sync";
+    run(machine, script)
+}
+
+/// Another generation leaves the menu, and then its files.
+fn switch_when_full(machine: &Machine, script: &str) -> anyhow::Result<()> {
+    let said = guest::run(machine, script)?;
+    eprint!("{said}");
+    ensure!(
+        said.contains("old generations leave the boot menu"),
+        "there was room: {said}"
+    );
+    guest::run(machine, "rm /var/filler").map(drop)
 }
 
 fn run(machine: &Machine, script: &str) -> anyhow::Result<()> {

@@ -27,6 +27,8 @@ const MAX_CHECKSUM: u64 = 4096;
 pub struct Booting {
     /// The entry that boots if nobody presses a key.
     pub chosen: MenuEntry,
+    /// The last known good one.
+    pub good: MenuEntry,
     /// Every entry of the newest whole menu.
     pub menu: Vec<MenuEntry>,
 }
@@ -70,11 +72,21 @@ pub fn booting<D: ReadAt>(system: &Ext4<D>) -> anyhow::Result<Booting> {
         Err(BootStateError::Damaged { .. }) => BootState::default(),
         state => state?,
     };
+    for (name, text) in [(slot.entries_name(), &text), (name, &generations)] {
+        menu::check(text).with_context(|| format!("GRUB does not read {name}"))?;
+    }
     let (top, all) = (menu::parse(&text), menu::parse(&generations));
+    if let Some(trial) = state.trial.as_ref().filter(|trial| trial.tries > 0) {
+        let is_there = top.iter().chain(&all).any(|entry| entry.id == trial.entry);
+        ensure!(is_there, "{} is on trial, and not in the menu", trial.entry);
+    }
     let chosen = choose(&state, &text, &top, &all)
         .with_context(|| format!("{} has no entry for {state:?}", slot.entries_name()))?;
+    let mut quiet = BootState::default();
+    quiet.good.clone_from(&state.good);
+    let good = choose(&quiet, &text, &top, &all).context("the menu has no good entry")?;
     let menu = top.into_iter().chain(all).collect();
-    Ok(Booting { chosen, menu })
+    Ok(Booting { chosen, good, menu })
 }
 
 /// The entry that boots by itself: what is to boot once; the one on trial, if it has tries left; the

@@ -1,8 +1,12 @@
 //! What a boot menu's text says: which entries there are, and what each loads.
 //!
 //! It reads the language that [`cairn_bootloader::entries()`] writes, as GRUB would: one command a
-//! line, words in single quotes, `'\''` for a quote.
+//! line, words in single quotes, `'\''` for a quote. That it is GRUB's language, GRUB's own parser says.
 
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, bail};
 use cairn_bootloader::EntryId;
 
 /// An entry of the menu.
@@ -61,6 +65,29 @@ pub fn parse(text: &str) -> Vec<MenuEntry> {
     entries
 }
 
+/// Has GRUB's parser read a menu.
+///
+/// # Errors
+/// It does not understand it, or `grub-script-check` cannot be run.
+pub fn check(text: &str) -> anyhow::Result<()> {
+    const PROGRAM: &str = "cannot run grub-script-check; install it: apt-get install grub-common";
+    let mut parser = Command::new("grub-script-check")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context(PROGRAM)?;
+    let mut stdin = parser.stdin.take().context(PROGRAM)?;
+    // What it does not read, it complains about.
+    let written = stdin.write_all(text.as_bytes());
+    drop(stdin);
+    let output = parser.wait_with_output().context(PROGRAM)?;
+    if !output.status.success() {
+        bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    written.context(PROGRAM)
+}
+
 /// The value that a menu gives a variable first.
 #[must_use]
 pub fn variable(text: &str, name: &str) -> Option<String> {
@@ -101,6 +128,13 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
+
+    #[test]
+    fn grub_has_the_last_word() {
+        check("menuentry 'x' --id y {\n  linux '/k'\n}\n").unwrap();
+        let error = check("menuentry 'x' {\n  linux '/k'\n").unwrap_err();
+        assert!(error.to_string().contains("syntax error"), "{error}");
+    }
 
     #[test]
     fn a_menu_is_read() {

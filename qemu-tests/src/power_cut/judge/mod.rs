@@ -97,6 +97,8 @@ impl ProblemKind {
 pub struct State {
     /// What boots by itself, as GRUB reads the disk.
     pub boots: MenuEntry,
+    /// The system that is known to be good.
+    pub good: String,
     /// The profile's current generation: its link, and the system.
     pub profile: (String, String),
     /// Where `/etc/static` leads.
@@ -114,6 +116,8 @@ pub struct Sight {
     pub problems: BTreeSet<Problem>,
     /// How many transactions the journal had to replay.
     pub transactions: u32,
+    /// What the menu loads that GRUB finds: paths of kernels and initrds.
+    pub loads: BTreeSet<String>,
 }
 
 impl Sight {
@@ -185,6 +189,11 @@ impl Judge {
             return Ok(sight);
         };
         let boots = self.boot(&raw, "as GRUB reads it", &mut sight)?;
+        let entries = boots.iter().flat_map(|booting| &booting.menu);
+        sight.loads = entries
+            .flat_map(|entry| std::iter::once(&entry.kernel).chain(&entry.initrd))
+            .cloned()
+            .collect();
         let next = self.boot(&system, "recovered", &mut sight)?;
         let menus: Vec<&MenuEntry> = [&boots, &next]
             .into_iter()
@@ -203,6 +212,7 @@ impl Judge {
         {
             sight.state = Some(State {
                 boots: boots.chosen.clone(),
+                good: boots.good.toplevel.clone(),
                 profile,
                 etc,
                 accounts,
@@ -345,32 +355,46 @@ fn accounts(system: &Ext4<Disk<'_>>, sight: &mut Sight) -> Option<BTreeMap<&'sta
     (all.len() == accounts::FILES.len()).then_some(all)
 }
 
+/// The systems that a disk can have while a command runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Span<'a> {
+    /// What was there before it.
+    pub before: &'a State,
+    /// What is there after it.
+    pub after: &'a State,
+    /// What is there for a while: `/etc` and the users of a system that is tried and taken back.
+    pub between: Option<&'a State>,
+    /// The toplevel that boots once on the way.
+    pub once: Option<&'a str>,
+}
+
 /// Holds what a cut has left against what was there before the command and after it.
-pub fn compare(sight: &mut Sight, before: &State, after: &State, when: When) {
+pub fn compare(sight: &mut Sight, span: &Span<'_>, when: When) {
     let Some(state) = sight.state.clone() else {
         return;
     };
+    let Span { before, after, .. } = span;
     let toplevels = [&before.boots.toplevel, &after.boots.toplevel];
-    if !toplevels.contains(&&state.boots.toplevel) {
-        let what = format!(
-            "boots {}, which is neither old nor new",
-            state.boots.toplevel
-        );
+    let boots = &state.boots.toplevel;
+    // A menu has place for one entry on trial: where another one was, the good one boots meanwhile.
+    let is_safe = before.boots.on_trial && *boots == before.good;
+    if !toplevels.contains(&boots) && span.once != Some(boots) && !is_safe {
+        let what = format!("boots {boots}, which is neither old nor new");
         sight.add(ProblemKind::HalfSwitched, what);
     }
     if ![&before.profile, &after.profile].contains(&&state.profile) {
         let what = format!("the profile is {:?}", state.profile);
         sight.add(ProblemKind::HalfSwitched, what);
     }
-    if ![&before.etc, &after.etc].contains(&&state.etc) {
+    let known = || [*before, *after].into_iter().chain(span.between);
+    if !known().any(|then| then.etc == state.etc) {
         sight.add(
             ProblemKind::HalfSwitched,
             format!("/etc/static leads to {}", state.etc),
         );
     }
     for (path, content) in &state.accounts {
-        let known = [before, after].map(|state| state.accounts.get(path));
-        if !known.contains(&Some(content)) {
+        if !known().any(|then| then.accounts.get(path) == Some(content)) {
             let what = format!("{path} has neither its old nor its new content");
             sight.add(ProblemKind::HalfSwitched, what);
         }
