@@ -119,18 +119,15 @@ impl Change<'_> {
     /// before a file goes.
     fn make_room(&mut self, bootspec: &Bootspec, newcomer: u64) -> Result<()> {
         let machine = self.machine;
-        let lacks = |showing| -> Result<Option<MenuPlan>> {
-            for menu in machine.menus(bootspec, Some(newcomer), showing)? {
-                if menu.lacks_room()? {
-                    return Ok(Some(menu));
-                }
-            }
-            Ok(None)
-        };
+        let lacks = |showing| lacking(machine.menus(bootspec, Some(newcomer), showing)?);
         if lacks(Showing::Newest)?.is_none() {
             return Ok(());
         }
-        machine.write_menus_without(&BTreeSet::from([newcomer]))?;
+        let without = BTreeSet::from([newcomer]);
+        let has_current = machine.generations()?.iter().any(|one| one.current);
+        if has_current && lacking(machine.menus_without(&without)?)?.is_none() {
+            machine.write_menus_without(&without)?;
+        }
         if lacks(Showing::Newest)?.is_none() {
             return Ok(());
         }
@@ -231,4 +228,14 @@ impl Change<'_> {
         }
         Ok(())
     }
+}
+
+/// The first of `menus` whose files have no room.
+fn lacking(menus: Vec<MenuPlan>) -> Result<Option<MenuPlan>> {
+    for menu in menus {
+        if menu.lacks_room()? {
+            return Ok(Some(menu));
+        }
+    }
+    Ok(None)
 }

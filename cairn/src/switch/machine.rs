@@ -265,15 +265,24 @@ impl Machine {
     /// # Errors
     /// The profile cannot be read, or `/boot` cannot be written.
     pub fn write_menus_without(&self, gone: &BTreeSet<u64>) -> Result<()> {
+        for mut menu in self.menus_without(gone)? {
+            menu.replace()?;
+        }
+        Ok(())
+    }
+
+    /// As [`Machine::menus`] by the wishes of the profile's current generation, without those that are
+    /// `gone`, unless they must not go.
+    ///
+    /// # Errors
+    /// The profile or `/boot` cannot be read.
+    pub fn menus_without(&self, gone: &BTreeSet<u64>) -> Result<Vec<MenuPlan>> {
         let bootspec = self.current_bootspec()?;
         let state = self.boot_state_to_change()?;
         let mut numbers = self.shown(&state, None, configuration_limit(&bootspec))?;
         let needed = self.shown(&state, None, 0)?;
         numbers.retain(|number| needed.contains(number) || !gone.contains(number));
-        for mut menu in self.menus_of(&bootspec, &state, &numbers, None)? {
-            menu.replace()?;
-        }
-        Ok(())
+        self.menus_of(&bootspec, &state, &numbers, None)
     }
 
     fn menus_of(

@@ -38,10 +38,15 @@ impl Machine {
 
     /// A generation of the profile, which does not become the current one.
     pub fn add(&self, number: u64) {
+        self.add_with(number, format!("kernel {number}").as_bytes());
+    }
+
+    /// A generation with this kernel.
+    pub fn add_with(&self, number: u64, content: &[u8]) {
         let store = self.store();
         let tree = tempfile::tempdir().unwrap();
         let kernel = format!("vmlinuz-6.12.{number}-cairn");
-        fs::write(tree.path().join(&kernel), format!("kernel {number}")).unwrap();
+        fs::write(tree.path().join(&kernel), content).unwrap();
         // Its own path is not known before it has one: the kernel lies in another object.
         let files = store
             .add_tree(&format!("files-{number}"), tree.path())
@@ -182,6 +187,22 @@ impl Machine {
         names
             .map(|name| fs::read_to_string(grub.join(name)).unwrap())
             .concat()
+    }
+
+    /// The generations that the boot menu has, after their kernels have been found to be whole.
+    pub fn bootable(&self) -> Vec<u64> {
+        let menu = self.menu();
+        let mut numbers = BTreeSet::new();
+        for line in menu.lines().filter(|line| line.contains("linux '")) {
+            let word = |before: &str| {
+                let rest = line.split_once(before).unwrap().1;
+                rest.split_once('\'').unwrap().0.to_owned()
+            };
+            let kernel = fs::read(self.path(word("linux '/").as_str())).unwrap();
+            assert!(line.contains(blake3::hash(&kernel).to_hex().as_str()));
+            numbers.insert(word("'cairn.generation=").parse().unwrap());
+        }
+        numbers.into_iter().collect()
     }
 
     /// Where boot entries are written to.

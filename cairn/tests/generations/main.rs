@@ -7,6 +7,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod full_boot;
 mod machine;
 
 use std::fs;

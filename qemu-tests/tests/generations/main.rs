@@ -10,5 +10,6 @@ mod bad;
 mod etc;
 mod good;
 mod guest;
+mod mirror;
 mod space;
 mod switch;

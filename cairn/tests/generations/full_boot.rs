@@ -1,0 +1,121 @@
+//! A boot folder without room: in a file system of its own, which is small.
+
+use std::env;
+use std::process::Command;
+
+use cairn::switch::apply::apply;
+use cairn::switch::{Action, Existing, Machine as Changed, Target};
+
+use super::machine::Machine;
+
+/// Says to the test binary that it is in a namespace of its own.
+const INSIDE: &str = "CAIRN_TEST_IN_NAMESPACE";
+
+/// What a generation has in `/boot`, in MiB.
+const KERNEL: usize = 3;
+
+/// Runs the test `name` again in a mount namespace; gives whether this is that run.
+fn is_inside(name: &str) -> bool {
+    if env::var_os(INSIDE).is_some() {
+        return true;
+    }
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private"]);
+    if !nix::unistd::geteuid().is_root() {
+        command.arg("--map-root-user");
+    }
+    let output = command
+        .arg(env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(INSIDE, "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("1 passed"), "{output:?}");
+    false
+}
+
+/// A machine whose generation 1 boots and runs.
+fn machine(boot_mib: usize) -> Machine {
+    let machine = Machine::new();
+    mount(
+        &machine,
+        &["-t", "tmpfs", "-o", &format!("size={boot_mib}m"), "none"],
+    );
+    std::fs::create_dir(machine.path("boot/grub")).unwrap();
+    machine.boot_state("cairn_good=1\n");
+    add(&machine, 1);
+    machine.want(1);
+    machine.link("run/booted-system", 1);
+    machine.link("run/current-system", 1);
+    boot(&machine, 1).unwrap();
+    assert_eq!(machine.bootable(), [1]);
+    machine
+}
+
+fn mount(machine: &Machine, words: &[&str]) {
+    let mut mount = Command::new("mount");
+    let status = mount.args(words).arg(machine.path("boot")).status();
+    assert!(status.unwrap().success());
+}
+
+fn add(machine: &Machine, number: u8) {
+    machine.add_with(number.into(), &vec![number; KERNEL << 20]);
+}
+
+fn boot(machine: &Machine, number: u64) -> Result<(), String> {
+    let root = machine.path("");
+    let changed = Changed::open(&root).unwrap();
+    let target = Target::existing(&changed.store, Existing::Number(number)).unwrap();
+    drop(changed);
+    match apply(&root, Action::Boot, &target) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("{error:#}").replace(&root.display().to_string(), "ROOT/")),
+    }
+}
+
+#[test]
+fn an_old_generation_makes_room() {
+    if !is_inside("full_boot::an_old_generation_makes_room") {
+        return;
+    }
+    // Two kernels and the reserve.
+    let machine = machine(9);
+    add(&machine, 2);
+    boot(&machine, 2).unwrap();
+    assert_eq!(machine.bootable(), [1, 2]);
+    // It is not to be tried any more.
+    machine.boot_state("cairn_good=1\n");
+    machine.want(1);
+    for number in [3, 4] {
+        add(&machine, number);
+        boot(&machine, number.into()).unwrap();
+        assert_eq!(machine.bootable(), [1, u64::from(number)]);
+        machine.boot_state("cairn_good=1\n");
+        machine.want(1);
+    }
+    assert_eq!(machine.numbers(), [1, 2, 3, 4]);
+}
+
+#[test]
+fn what_boots_is_whole_when_there_is_no_room() {
+    if !is_inside("full_boot::what_boots_is_whole_when_there_is_no_room") {
+        return;
+    }
+    let machine = machine(6);
+    let before = machine.menu();
+    add(&machine, 2);
+    let error = boot(&machine, 2).unwrap_err();
+    let beginning =
+        "cannot boot generation 2: its kernel and initrd need 3.00 MiB in 'ROOT/boot', which has";
+    assert!(
+        error.starts_with(beginning) && error.ends_with("make room there"),
+        "{error}"
+    );
+    assert_eq!(machine.bootable(), [1]);
+    assert_eq!(machine.menu(), before);
+    // Somebody has made room.
+    mount(&machine, &["-o", "remount,size=9m"]);
+    boot(&machine, 2).unwrap();
+    assert_eq!(machine.bootable(), [1, 2]);
+}
