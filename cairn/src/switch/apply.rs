@@ -152,10 +152,10 @@ impl Change<'_> {
     /// A menu has one entry on trial: if there was one before this change, it is that one again.
     fn leave_trial(&mut self) -> Result<()> {
         let machine = self.machine;
-        if machine.boot_state()?.trial.is_none() {
+        if machine.boot_state().trial.is_none() {
             return Ok(());
         }
-        let bootspec = read_bootspec(&machine.store, &self.target.toplevel)?;
+        let bootspec = read_bootspec(machine.store()?, &self.target.toplevel)?;
         for mut menu in machine.menus(&bootspec, None, self.showing)? {
             menu.write()?;
         }

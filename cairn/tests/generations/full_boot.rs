@@ -65,8 +65,8 @@ fn add(machine: &Machine, number: u8) {
 
 fn boot(machine: &Machine, number: u64) -> Result<(), String> {
     let root = machine.path("");
-    let changed = Changed::open(&root).unwrap();
-    let target = Target::existing(&changed.store, Existing::Number(number)).unwrap();
+    let changed = Changed::at(&root);
+    let target = Target::existing(changed.store().unwrap(), Existing::Number(number)).unwrap();
     drop(changed);
     match apply(&root, Action::Boot, &target) {
         Ok(_) => Ok(()),
