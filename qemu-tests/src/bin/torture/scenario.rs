@@ -254,7 +254,7 @@ fn fail(course: &Course<'_>) -> anyhow::Result<()> {
 /// Leaves in `/boot` a mebibyte less than an initrd needs, when all that is built is built. Nothing is
 /// written to the disk for that.
 fn fill(machine: &Machine) -> anyhow::Result<()> {
-    let script = "cairn build > /dev/null && sync && \
+    let script = "cairn build --no-link -c /etc/nixos/configuration.nix > /dev/null && sync && \
         initrd=$(stat -L -c %s /run/current-system/initrd) && \
         free=$(($(stat -f -c '%f * %S' /boot))) && \
         fallocate -l $((free - initrd + 1048576)) /var/filler && sync";
