@@ -251,13 +251,13 @@ fn fail(course: &Course<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Leaves in `/boot` a mebibyte less than an initrd needs, when all that is built is built. Nothing is
+/// Leaves in `/boot` what an initrd needs, and nothing beside it, when all that is built is built. Nothing is
 /// written to the disk for that.
 fn fill(machine: &Machine) -> anyhow::Result<()> {
     let script = "cairn build --no-link -c /etc/nixos/configuration.nix > /dev/null && sync && \
         initrd=$(stat -L -c %s /run/current-system/initrd) && \
         free=$(($(stat -f -c '%f * %S' /boot))) && \
-        fallocate -l $((free - initrd + 1048576)) /var/filler && sync";
+        fallocate -l $((free - initrd)) /var/filler && sync";
     run(machine, script)
 }
 
