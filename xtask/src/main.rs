@@ -30,7 +30,8 @@ usage: cargo xtask TASK
   torture [--short] …         cut the power of a machine that changes its generation, at 1000 places,
                               and boot 20 of the disks that this leaves
   check                       format, clippy, documentation, dependency table and policy
-  bench [SECTION]…            measure: activation, evaluator, import, image, boot; all by default
+  bench [SECTION]…            measure: activation, evaluator, menu, import, image, boot, switch; all by
+                              default
 ";
 
 fn main() -> ExitCode {

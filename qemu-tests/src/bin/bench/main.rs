@@ -1,5 +1,5 @@
 //! Measures activation, import, image, boot and the evaluator against what the field uses for each,
-//! and the boot menu against a time.
+//! and the boot menu and `cairn switch` against a time.
 //!
 //! Subject and peer run in turns, so that a busy moment of the host meets both; the table has the
 //! least and the median time of each, and the ratio of the medians with its goal.
@@ -9,6 +9,7 @@
 mod activation;
 mod evaluator;
 mod menu;
+mod switch;
 
 use std::env;
 use std::fs;
@@ -26,7 +27,17 @@ use cairn_qemu_tests::{Blueprint, Boot, DirectKernel, Machine, artefacts, images
 use cairn_system::boot_mark;
 
 const USAGE: &str =
-    "usage: cargo xtask bench [activation] [evaluator] [menu] [import] [image] [boot]\n";
+    "usage: cargo xtask bench [activation] [evaluator] [menu] [import] [image] [boot] [switch]\n";
+/// What can be measured.
+const SECTIONS: [&str; 7] = [
+    "activation",
+    "evaluator",
+    "menu",
+    "import",
+    "image",
+    "boot",
+    "switch",
+];
 /// Runs of each, in turns.
 const ROUNDS: usize = 3;
 
@@ -42,9 +53,10 @@ fn main() -> ExitCode {
 
 fn run() -> anyhow::Result<()> {
     let sections: Vec<String> = env::args().skip(1).collect();
-    if let Some(unknown) = sections.iter().find(|name| {
-        !["activation", "evaluator", "menu", "import", "image", "boot"].contains(&name.as_str())
-    }) {
+    if let Some(unknown) = sections
+        .iter()
+        .find(|name| !SECTIONS.contains(&name.as_str()))
+    {
         bail!("there is no section '{unknown}'\n{USAGE}");
     }
     let wanted = |name: &str| sections.is_empty() || sections.iter().any(|found| found == name);
@@ -57,20 +69,23 @@ fn run() -> anyhow::Result<()> {
     if wanted("menu") {
         menu::measure()?;
     }
-    if !["import", "image", "boot"].into_iter().any(wanted) {
-        return Ok(());
-    }
     let options = images::options()?;
-    // Downloads everything; what is measured starts from a warm cache of packages.
-    let built = images::build_demo(&options)?;
-    if wanted("import") {
-        import(&options)?;
+    if ["import", "image", "boot"].into_iter().any(wanted) {
+        // Downloads everything; what is measured starts from a warm cache of packages.
+        let built = images::build_demo(&options)?;
+        if wanted("import") {
+            import(&options)?;
+        }
+        if wanted("image") {
+            image(&options, &built)?;
+        }
+        if wanted("boot") {
+            boot(&options, &built)?;
+        }
     }
-    if wanted("image") {
-        image(&options, &built)?;
-    }
-    if wanted("boot") {
-        boot(&options, &built)?;
+    // The last one: it alone needs the superuser.
+    if wanted("switch") {
+        switch::measure(&options)?;
     }
     Ok(())
 }
