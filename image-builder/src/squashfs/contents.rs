@@ -165,7 +165,7 @@ impl<'a> Contents<'a> {
             },
         };
         for Block { stored, digest } in &packed.blocks {
-            open.hasher.update(digest);
+            open.hasher.update(&stored.to_le_bytes()).update(digest);
             open.holes += u64::from(*stored == 0);
             self.sizes.push(*stored);
         }

@@ -21,14 +21,17 @@
 //!
 //! Source: `fs/squashfs/squashfs_fs.h` and Documentation/filesystems/squashfs.rst of Linux.
 
+mod cache;
 mod compression;
 mod contents;
 mod directory;
 mod index;
 mod inode;
+mod memory;
 mod metadata;
 mod packer;
 mod pieces;
+mod source;
 mod superblock;
 mod tree;
 mod xattrs;
@@ -40,14 +43,18 @@ use crate::in_order::{Schedule, in_order};
 use crate::manifest::Manifest;
 use crate::region::Region;
 
+pub use cache::Cache;
 use contents::Contents;
-use packer::{Packer, failed};
+use packer::{Buffers, Packer, failed};
 use pieces::Pieces;
+use source::{Recording, Source};
 use tree::Tree;
 
 const KIND: &str = "squashfs";
 /// Devices have blocks of this size at most; the end of the last one must be there.
 const PADDING: u64 = 4096;
+/// Bytes of pieces that are done and not yet written.
+const AHEAD: u64 = 24 << 20;
 /// More threads need more than the 64 MiB that writing may take.
 const MAX_THREADS: usize = 16;
 
@@ -134,6 +141,7 @@ pub struct Plan<'a> {
     tree: Tree<'a>,
     pieces: Pieces<'a>,
     options: Options,
+    cache: Option<&'a Cache>,
 }
 
 /// What was written.
@@ -155,10 +163,21 @@ pub fn plan<'a>(tree: &'a Manifest, options: &Options) -> Result<Plan<'a>, FileS
         tree,
         pieces,
         options: *options,
+        cache: None,
     })
 }
 
-impl Plan<'_> {
+impl<'a> Plan<'a> {
+    /// The same, written with the help of `cache`: what it knows is not compressed again, and it
+    /// learns the rest. The bytes are the same without it.
+    #[must_use]
+    pub fn with_cache(self, cache: &'a Cache) -> Self {
+        Self {
+            cache: Some(cache),
+            ..self
+        }
+    }
+
     /// A size in bytes that the file system does not exceed, whatever its contents.
     #[must_use]
     pub fn size_limit(&self) -> u64 {
@@ -192,8 +211,8 @@ impl Plan<'_> {
     }
 }
 
-/// Writes `plan` to `region` from its start on, which is not larger than it need be if it has
-/// [`Plan::size_limit`] bytes. `written` is told of bytes of content as they are done.
+/// Writes `plan` to `region` from its start on; [`Plan::size_limit`] bytes are always enough.
+/// `written` is told of bytes of content as they are done.
 ///
 /// # Errors
 /// See [`FileSystemError`].
@@ -206,32 +225,36 @@ pub fn write(
         tree,
         pieces,
         options,
+        cache,
     } = plan;
     let level = options.level.get();
     let block_size = options.block_size.get();
     let threads = options.threads.get().min(MAX_THREADS);
+    let source = Source::new(tree, pieces, options, *cache);
+    let buffers = Buffers::default();
+    let mut recording = Recording::default();
     let mut contents = Contents::new(region, superblock::LENGTH, tree.entries.len());
     let schedule = Schedule {
         pieces: pieces.list.len(),
         threads,
-        ahead: 2 * threads + 1,
+        ahead: usize::try_from(AHEAD / pieces::SPAN.max(u64::from(block_size))).unwrap_or(1),
     };
     in_order(
         schedule,
-        || Packer::new(tree, pieces, level, block_size),
-        |packer, number| match pieces.list.get(number) {
-            Some(piece) => packer.pack(piece),
-            None => Ok(packer::Packed::default()),
-        },
+        || Packer::new(&buffers, tree, pieces, level, block_size),
+        |packer, number| source.make(packer, number),
         |number, packed| {
             let Some(piece) = pieces.list.get(number) else {
                 return Ok(());
             };
+            recording.take(&source, number, &packed);
             contents.take(pieces, piece, &packed)?;
+            buffers.give_back(packed.bytes);
             written(pieces.length(tree, piece, block_size));
             Ok(())
         },
     )?;
+    source.tidy();
     let start = contents.finish()?;
     let (index, superblock) = index::index(tree, &contents, options, start).map_err(failed)?;
     region.overwrite_at(&index, start).map_err(failed)?;

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use crate::file_system::FileSystemError;
 use crate::fill;
@@ -37,7 +38,7 @@ pub(super) struct Packed {
 pub(super) struct Block {
     /// Its length with [`UNCOMPRESSED`]; 0 for one that is all zero and not stored.
     pub stored: u32,
-    /// The hash of what it holds.
+    /// The hash of its stored bytes: equal contents are stored equally.
     pub digest: Digest,
 }
 
@@ -57,8 +58,28 @@ impl Block {
     };
 }
 
+/// Buffers for stored bytes that go from threads to the writer and back: memory that is given back
+/// to the kernel for each piece costs a tenth of all time.
+#[derive(Default)]
+pub(super) struct Buffers(Mutex<Vec<Vec<u8>>>);
+
+impl Buffers {
+    /// A buffer, with whatever is in it.
+    pub fn lend(&self) -> Vec<u8> {
+        let mut buffers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        buffers.pop().unwrap_or_default()
+    }
+
+    /// Takes a buffer back.
+    pub fn give_back(&self, buffer: Vec<u8>) {
+        let mut buffers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        buffers.push(buffer);
+    }
+}
+
 /// A thread's memory.
 pub(super) struct Packer<'a> {
+    buffers: &'a Buffers,
     tree: &'a Tree<'a>,
     pieces: &'a Pieces<'a>,
     block_size: usize,
@@ -68,18 +89,24 @@ pub(super) struct Packer<'a> {
 
 impl<'a> Packer<'a> {
     pub fn new(
+        buffers: &'a Buffers,
         tree: &'a Tree<'a>,
         pieces: &'a Pieces<'a>,
         level: i32,
         block_size: u32,
     ) -> Result<Self, FileSystemError> {
         Ok(Self {
+            buffers,
             tree,
             pieces,
             block_size: usize::try_from(block_size).unwrap_or(usize::MAX),
             zstd: Zstd::new(level).map_err(failed)?,
             raw: Vec::new(),
         })
+    }
+
+    pub fn buffers(&self) -> &Buffers {
+        self.buffers
     }
 
     /// Reads and compresses `piece`.
@@ -99,6 +126,15 @@ impl<'a> Packer<'a> {
         }
     }
 
+    fn empty(&self) -> Packed {
+        let mut bytes = self.buffers.lend();
+        bytes.clear();
+        Packed {
+            bytes,
+            ..Packed::default()
+        }
+    }
+
     fn pack_blocks(
         &mut self,
         entry: &Entry<'_>,
@@ -110,7 +146,7 @@ impl<'a> Packer<'a> {
         let size = entry.size().unwrap_or(0);
         let room = (count * self.block_size) as u64;
         let length = usize::try_from(size.saturating_sub(start).min(room)).unwrap_or(0);
-        let mut packed = Packed::default();
+        let mut packed = self.empty();
         let bytes = match &entry.node.content {
             Content::Bytes(bytes) => {
                 let start = usize::try_from(start).unwrap_or(usize::MAX);
@@ -141,7 +177,7 @@ impl<'a> Packer<'a> {
     }
 
     fn pack_fragment(&mut self, members: &[usize]) -> Result<Packed, FileSystemError> {
-        let mut packed = Packed::default();
+        let mut packed = self.empty();
         let mut known: HashMap<Digest, u32> = HashMap::new();
         self.raw.clear();
         let entries = members
@@ -163,9 +199,8 @@ impl<'a> Packer<'a> {
             packed.members.push(Member { offset, digest });
         }
         // Never a hole: fragments have none.
-        let stored = stored(&mut self.zstd, &self.raw, &mut packed.bytes)?;
-        let digest = *blake3::hash(&self.raw).as_bytes();
-        packed.blocks.push(Block { stored, digest });
+        let block = store(&mut self.zstd, &self.raw, &mut packed.bytes)?;
+        packed.blocks.push(block);
         Ok(packed)
     }
 }
@@ -178,22 +213,23 @@ fn pack_block(
     if is_zero(block) {
         return Ok(Block::HOLE);
     }
-    Ok(Block {
-        digest: *blake3::hash(block).as_bytes(),
-        stored: stored(zstd, block, packed)?,
-    })
+    store(zstd, block, packed)
 }
 
-/// Appends `block` and gives back its length as inodes have it.
-fn stored(zstd: &mut Zstd, block: &[u8], packed: &mut Vec<u8>) -> Result<u32, FileSystemError> {
+/// Appends `block` as it is stored.
+fn store(zstd: &mut Zstd, block: &[u8], packed: &mut Vec<u8>) -> Result<Block, FileSystemError> {
     let start = packed.len();
     let compressed = zstd.append(block, packed).map_err(failed)?;
     let length = u32::try_from(packed.len() - start).map_err(io::Error::other);
     let length = length.map_err(failed)?;
-    Ok(if compressed {
-        length
-    } else {
-        length | UNCOMPRESSED
+    let bytes = packed.get(start..).unwrap_or_default();
+    Ok(Block {
+        stored: if compressed {
+            length
+        } else {
+            length | UNCOMPRESSED
+        },
+        digest: *blake3::hash(bytes).as_bytes(),
     })
 }
 

@@ -9,10 +9,11 @@ use std::path::Path;
 
 use crate::manifest::ContentHash;
 
+use super::memory::Shape;
 use super::tree::{Entry, Tree};
 
 /// Bytes of a file that one piece has, if blocks are not larger.
-const SPAN: u64 = 512 << 10;
+pub(super) const SPAN: u64 = 512 << 10;
 /// Most files in a fragment: what a piece knows of each takes memory.
 const MAX_MEMBERS: usize = 4096;
 
@@ -139,6 +140,49 @@ impl<'a> Pieces<'a> {
                 entries.filter_map(Entry::size).sum()
             }
         }
+    }
+
+    /// The pieces of `group`.
+    pub fn of(&self, group: &Group<'_>) -> &[Piece] {
+        self.list.get(group.pieces.clone()).unwrap_or_default()
+    }
+
+    /// The group that the piece `number` is in, and its number there.
+    pub fn group_of(&self, number: usize) -> Option<(usize, usize)> {
+        let index = self
+            .groups
+            .partition_point(|group| group.pieces.end <= number);
+        let group = self.groups.get(index)?;
+        Some((index, number.checked_sub(group.pieces.start)?))
+    }
+
+    /// Lengths of what is in `piece`.
+    pub fn shape(&self, tree: &Tree<'_>, piece: &Piece, block_size: u32) -> Shape {
+        let mut shape = Shape {
+            blocks: Vec::new(),
+            members: Vec::new(),
+            block_size,
+        };
+        // What is in a piece is not longer than a block.
+        let length = |length: u64| u32::try_from(length).unwrap_or(block_size);
+        match piece {
+            Piece::Blocks {
+                size, first, count, ..
+            } => {
+                let mut left = size.saturating_sub(first * u64::from(block_size));
+                for _ in 0..*count {
+                    let block = left.min(u64::from(block_size));
+                    shape.blocks.push(length(block));
+                    left -= block;
+                }
+            }
+            Piece::Fragment { members } => {
+                let entries = self.members(members).iter();
+                let entries = entries.filter_map(|index| tree.entries.get(*index));
+                shape.members = entries.filter_map(Entry::size).map(length).collect();
+            }
+        }
+        shape
     }
 
     /// The files of a fragment.

@@ -101,8 +101,14 @@ fn walk(folder: &Path, path: &Path, sight: Sight, text: &mut String) {
         of_bytes(&fs::read(&place).unwrap())
     };
     let xattrs = if sight == Sight::All {
-        let names = xattr::list(&place).unwrap();
+        // A squashfs of which no file has attributes knows none.
+        let names = match xattr::list(&place) {
+            Err(error) if error.kind() == std::io::ErrorKind::Unsupported => None,
+            names => Some(names.unwrap()),
+        };
         names
+            .into_iter()
+            .flatten()
             .map(|name| {
                 let value = xattr::get(&place, &name).unwrap().unwrap();
                 (name.as_bytes().to_vec(), value)
