@@ -1,4 +1,6 @@
-//! The watchdog of the guard: the first one that can be stopped again.
+//! The watchdog of the guard: the first one that can be stopped again, hardware rather than the
+//! kernel's own. The kernel's cannot help where the kernel itself hangs with interrupts off, and is
+//! let go when the driver of another one comes, which may be in stage 2.
 //!
 //! One that cannot (`nowayout`) is left alone: once started, it would reset the machine when the
 //! guard is gone. So is one of which that is not known.
@@ -16,6 +18,9 @@ use nix::sys::stat::Mode;
 
 use super::folder;
 
+/// What the kernel's own one (`softdog`) calls itself.
+const SOFTWARE: &str = "Software Watchdog";
+
 /// Where the kernel lists them, in `/sys`.
 const CLASS: &str = "class/watchdog";
 
@@ -25,13 +30,27 @@ const TIMEOUT_SECONDS: u32 = 60;
 /// The same while the machine goes down, file systems are synced, and nobody gives signs of life.
 const ENDING_SECONDS: u32 = 180;
 
+/// What ticks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Hardware,
+    Software,
+}
+
+#[derive(Debug)]
+struct Armed {
+    name: String,
+    kind: Kind,
+    watchdog: Watchdog,
+}
+
 /// Takes the first watchdog that appears and fits, and keeps it quiet.
 #[derive(Debug)]
 pub struct Keeper {
     sys: OwnedFd,
     dev: OwnedFd,
     refused: Vec<String>,
-    armed: Option<(String, Watchdog)>,
+    armed: Option<Armed>,
 }
 
 impl Keeper {
@@ -48,51 +67,53 @@ impl Keeper {
         })
     }
 
-    /// A sign of life; or, if none is armed yet, a look whether there is one by now.
+    /// A sign of life; and, where there is none yet or a better one may come, a look whether it is
+    /// there by now.
     pub fn tend(&mut self) {
-        match &mut self.armed {
-            Some((name, watchdog)) => {
-                if let Err(error) = watchdog.pet() {
-                    log::error!("cannot write to {name}: {error}");
-                }
-            }
-            None => self.look(),
+        if let Some(armed) = &mut self.armed {
+            armed.pet();
+        }
+        if !matches!(&self.armed, Some(armed) if armed.kind == Kind::Hardware) {
+            self.look();
         }
     }
 
     /// The trial is over.
     pub fn stop(self) {
-        let Some((name, watchdog)) = self.armed else {
-            return;
-        };
-        match watchdog.disarm() {
-            Ok(()) => log::info!("{name} is stopped"),
-            Err(error) => log::error!("cannot stop {name}: {error}; the machine will be reset"),
+        if let Some(armed) = self.armed {
+            armed.stop();
         }
     }
 
     /// The machine goes down: if that hangs, the watchdog resets it.
     pub fn leave_running(self) {
-        let Some((name, mut watchdog)) = self.armed else {
+        let Some(mut armed) = self.armed else {
             return;
         };
-        if let Err(error) = watchdog.set_timeout(ENDING_SECONDS) {
-            log::debug!("the time of {name} stays: {error}");
+        if let Err(error) = armed.watchdog.set_timeout(ENDING_SECONDS) {
+            log::debug!("the time of {} stays: {error}", armed.name);
         }
-        if let Err(error) = watchdog.pet() {
-            log::error!("cannot write to {name}: {error}");
-        }
+        armed.pet();
     }
 
     fn look(&mut self) {
         for name in self.names() {
-            if self.refused.contains(&name) {
+            let kind = self.kind(&name);
+            let has_one = self.armed.is_some();
+            if self.refused.contains(&name) || (has_one && kind == Kind::Software) {
                 continue;
             }
             match self.arm(&name) {
                 Ok(watchdog) => {
                     log::info!("{name} resets the machine if it hangs");
-                    self.armed = Some((name, watchdog));
+                    let armed = Armed {
+                        name,
+                        kind,
+                        watchdog,
+                    };
+                    if let Some(before) = self.armed.replace(armed) {
+                        before.stop();
+                    }
                     return;
                 }
                 Err(Refused::NotYet) => {}
@@ -101,6 +122,15 @@ impl Keeper {
                     self.refused.push(name);
                 }
             }
+        }
+    }
+
+    /// One that does not say what it is may be anything.
+    fn kind(&self, name: &str) -> Kind {
+        let identity = read(&self.sys, &format!("{CLASS}/{name}/identity"));
+        match identity {
+            Ok(text) if text.trim_end() == SOFTWARE => Kind::Software,
+            Ok(_) | Err(_) => Kind::Hardware,
         }
     }
 
@@ -143,6 +173,22 @@ impl Keeper {
             Err(Errno::ENOENT) => Err(Refused::NotYet),
             Err(Errno::EBUSY) => Err(Refused::For("somebody else has it".to_owned())),
             Err(errno) => Err(Refused::For(errno.to_string())),
+        }
+    }
+}
+
+impl Armed {
+    fn pet(&mut self) {
+        if let Err(error) = self.watchdog.pet() {
+            log::error!("cannot write to {}: {error}", self.name);
+        }
+    }
+
+    fn stop(self) {
+        let name = self.name;
+        match self.watchdog.disarm() {
+            Ok(()) => log::info!("{name} is stopped"),
+            Err(error) => log::error!("cannot stop {name}: {error}; the machine will be reset"),
         }
     }
 }
@@ -190,6 +236,11 @@ mod tests {
             fs::write(node, "").unwrap();
         }
 
+        fn is_software(&self, number: u32) {
+            let folder = self.0.path().join(format!("sys/{CLASS}/watchdog{number}"));
+            fs::write(folder.join("identity"), "Software Watchdog\n").unwrap();
+        }
+
         fn keeper(&self) -> Keeper {
             Keeper::new(&self.0.path().join("sys"), &self.0.path().join("dev")).unwrap()
         }
@@ -211,6 +262,22 @@ mod tests {
         keeper.stop();
         let written = [0, 1, 2].map(|number| machine.written(number));
         assert_eq!(written, ["", "", "..V"]);
+    }
+
+    #[test]
+    fn hardware_takes_the_place_of_the_kernels_own() {
+        let machine = Machine::new(&[(0, Some("0\n")), (1, Some("0\n"))]);
+        machine.is_software(0);
+        machine.is_software(1);
+        let mut keeper = machine.keeper();
+        keeper.tend();
+        keeper.tend();
+        machine.add(2, Some("0\n"));
+        keeper.tend();
+        keeper.tend();
+        keeper.stop();
+        let written = [0, 1, 2].map(|number| machine.written(number));
+        assert_eq!(written, ["..V", "", ".V"]);
     }
 
     #[test]
