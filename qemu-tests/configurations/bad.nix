@@ -27,6 +27,11 @@ let
     kind = "oneshot";
   };
 
+  # Its files in /boot are its own. It has drivers of hardware watchdogs, too.
+  anotherKernel = {
+    boot.kernelPackages = mkForce pkgs.linuxPackages;
+  };
+
   variant = configuration: { inherit configuration; };
 in
 {
@@ -42,6 +47,8 @@ in
   # An emulated machine on a busy host loses ticks, and the kernel panics where it misses them.
   boot.kernelParams = [ "no_timer_check" ];
   boot.health.stableSeconds = 3;
+  # What no generation can do without.
+  boot.health.checks.well.command = "test ! -e /var/lib/ill";
   boot.initrd.deviceTimeoutSeconds = 5;
   boot.initrd.rebootDelaySeconds = 1;
 
@@ -72,6 +79,7 @@ in
 
     # These are damaged by the test when they are to boot next.
     damaged-initrd = variant { boot.initrd.kernelModules = [ "loop" ]; };
+    damaged-kernel = variant anotherKernel;
     damaged-init = variant { environment.etc.a.text = "a"; };
     damaged-description = variant { environment.etc.b.text = "b"; };
     hangs-in-stage-2 = variant {
@@ -106,12 +114,12 @@ in
     };
     check-hangs = variant {
       boot.health.checks.web = {
-        command = "sleep 1000 & sleep 1000";
+        command = "echo still waiting; sleep 1000 & sleep 1000";
         timeout = 3;
       };
     };
     clock = variant {
-      system.services.clock = once "date --set @0";
+      system.services.clock = once "date --set @86400"; # not before the boot: the kernel refuses that
       boot.health.checks.date.command = "test $(date +%s) -gt 1000000000";
     };
     # Killed as often as it is started.
@@ -134,6 +142,32 @@ in
     # Without a guard, nobody keeps the kernel's watchdog quiet.
     no-guard = variant {
       system.services.killer = once "pkill -KILL -f ^@cairn-guard; sleep infinity";
+    };
+    # Nothing but interrupts is served any more.
+    starves = variant {
+      system.services.hog = once ''
+        echo -1 > /proc/sys/kernel/sched_rt_runtime_us
+        exec chrt --fifo 99 ${bash} -c "while :; do :; done"
+      '';
+    };
+    # The test stops its processor before it is judged.
+    hangs-hard = variant {
+      imports = [ anotherKernel ];
+      boot.health.checks.slow = {
+        command = "sleep 200";
+        timeout = 300;
+      };
+      boot.loader.trial.timeout = mkForce 600;
+    };
+    # A report has no room.
+    fills-disk = variant {
+      system.services.fill = once ''
+        free=$(($(stat -f -c "%f * %S" /)))
+        fallocate --length $((free / 100 * 99)) /var/lib/filler
+        dd if=/dev/zero of=/var/lib/filler-too bs=4k || true
+        sync
+        exit 1
+      '';
     };
   };
 }

@@ -53,6 +53,9 @@ impl Blueprint {
             "virtio-net-pci,netdev=net0,romfile=",
         ]);
         add(&["-device", "virtio-rng-pci"]);
+        if self.watchdog {
+            add(&["-device", "i6300esb", "-action", "watchdog=reset"]);
+        }
         arguments
     }
 }

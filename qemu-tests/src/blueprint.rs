@@ -50,6 +50,7 @@ pub struct Blueprint {
     pub(crate) memory_mib: u32,
     pub(crate) processors: u32,
     pub(crate) ssh: bool,
+    pub(crate) watchdog: bool,
     pub(crate) deadline: Duration,
     pub(crate) accelerator: Option<Accelerator>,
 }
@@ -66,6 +67,7 @@ impl Blueprint {
             memory_mib: 512,
             processors: 1,
             ssh: false,
+            watchdog: false,
             deadline: Duration::from_mins(5),
             accelerator: None,
         }
@@ -113,6 +115,13 @@ impl Blueprint {
     #[must_use]
     pub fn ssh(mut self) -> Self {
         self.ssh = true;
+        self
+    }
+
+    /// Adds a watchdog of hardware that resets the machine: an Intel 6300ESB.
+    #[must_use]
+    pub fn watchdog(mut self) -> Self {
+        self.watchdog = true;
         self
     }
 

@@ -19,6 +19,7 @@ pub mod blueprint;
 pub mod console;
 pub mod disk;
 pub mod firmware;
+pub mod freeze;
 pub mod guest;
 pub mod images;
 pub mod machine;

@@ -32,7 +32,7 @@ pub fn bench(arguments: &[String]) -> anyhow::Result<()> {
     hand_over("bench", arguments)
 }
 
-/// Cuts the power of a machine, again and again.
+/// Torments a machine that changes its generation.
 pub fn torture(arguments: &[String]) -> anyhow::Result<()> {
     apt::install_missing(Need::Test)?;
     hand_over("torture", arguments)

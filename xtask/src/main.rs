@@ -27,8 +27,9 @@ usage: cargo xtask TASK
   demo [--check] [--uefi] …   build the demo's image and boot it in QEMU; with --check, drive the
                               login, run a few commands, power off, and print a timing table
   test                        check, all tests, and the tests that boot virtual machines
-  torture [--short] …         cut the power of a machine that changes its generation, at 1000 places,
-                              and boot 20 of the disks that this leaves
+  torture [PART] …            torment a machine that changes its generation. cuts: cut its power at 1000
+                              places, and boot 20 of the disks that this leaves; generations: boot some
+                              thirty that are broken; both by default
   check                       format, clippy, documentation, dependency table and policy
   bench [SECTION]…            measure: activation, evaluator, menu, import, image, boot, switch; all by
                               default

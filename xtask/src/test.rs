@@ -46,11 +46,13 @@ pub fn test() -> anyhow::Result<()> {
         });
     }
     if programs {
-        stages.run("power cuts", || {
-            let mut torture = Command::new(release_folder().join("torture"));
-            torture.arg("--short");
-            run(torture)
-        });
+        for (name, part) in [("power cuts", "cuts"), ("bad generations", "generations")] {
+            stages.run(name, || {
+                let mut torture = Command::new(release_folder().join("torture"));
+                torture.args([part, "--short"]);
+                run(torture)
+            });
+        }
     }
     stages.finish()
 }

@@ -6,7 +6,6 @@
 
 #![cfg(test)]
 
-mod bad;
 mod etc;
 mod good;
 mod guest;

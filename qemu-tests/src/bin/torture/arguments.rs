@@ -1,10 +1,10 @@
-//! The command line.
+//! The command line of `torture cuts`.
 
 use anyhow::{Context as _, bail};
 use cairn_qemu_tests::power_cut::write_log::SECTOR;
 
 pub const USAGE: &str = "\
-usage: torture [--short] [--cuts N] [--boots N] [--seed N] [--keep] [--again] [--sector N] [--lying-disk]
+usage: torture cuts [--short] [--cuts N] [--boots N] [--seed N] [--keep] [--again] [--sector N] [--lying-disk]
 
   --short     one switch, 60 cuts, 2 boots
   --cuts N    how many power cuts are judged: 1000

@@ -1,11 +1,15 @@
-//! Cuts the power of a machine that changes its generation, at every place that matters.
+//! Torments a machine that changes its generation, in two ways.
 //!
-//! The machine really runs, once; its disk's writes are recorded. Then the disk is made as each cut
-//! would have left it, and judged; some of them are booted.
+//! `cuts` cuts its power, at every place that matters: the machine really runs, once, and its disk's
+//! writes are recorded. Then the disk is made as each cut would have left it, and judged; some of them
+//! are booted.
+//!
+//! `generations` gives it generations that are broken, each in another way, and boots them ([`bad`]).
 
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod bad;
 mod boots;
 mod ordeal;
 mod scenario;
@@ -26,7 +30,7 @@ const FOLDER: &str = "torture";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    match run(&arguments) {
+    match torture(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("torture: {error:#}");
@@ -35,7 +39,33 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(words: &[String]) -> anyhow::Result<()> {
+const USAGE: &str = "\
+usage: torture [--short]                   both parts; --short as the test command does
+       torture cuts [OPTION]…              power cuts: torture cuts --help
+       torture generations [OPTION]…       bad generations: torture generations --help
+";
+
+fn torture(words: &[String]) -> anyhow::Result<()> {
+    let (part, rest) = match words.split_first() {
+        Some((part, rest)) => (part.as_str(), rest),
+        None => ("", words),
+    };
+    match (part, rest) {
+        ("cuts", rest) => cut(rest),
+        ("generations", rest) => bad::run(rest),
+        ("" | "--short", []) => {
+            cut(words)?;
+            bad::run(words)
+        }
+        ("--help" | "-h", _) => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        (word, _) => bail!("'{word}' is none of the parts\n\n{USAGE}"),
+    }
+}
+
+fn cut(words: &[String]) -> anyhow::Result<()> {
     let Some(arguments) = Arguments::parse(words)? else {
         print!("{}", arguments::USAGE);
         return Ok(());
@@ -72,7 +102,7 @@ fn run(words: &[String]) -> anyhow::Result<()> {
     let problems: usize = outcome.rows.iter().map(table::Row::problems).sum();
     if problems + failed > 0 {
         bail!(
-            "{problems} cuts lose something and {failed} do not boot; the same ones again: --seed {}",
+            "{problems} cuts lose something and {failed} do not boot; the same ones again: torture cuts --seed {}",
             arguments.seed
         );
     }
