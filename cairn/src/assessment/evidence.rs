@@ -106,6 +106,15 @@ pub fn remains(root: &Path, entry: &str) -> Remains {
     remains
 }
 
+/// Removes files whose content is in a verdict.
+pub fn remove(files: &[PathBuf]) {
+    for file in files {
+        if let Err(error) = fs::remove_file(file) {
+            log::warn!("cannot remove {}: {error}", file.display());
+        }
+    }
+}
+
 fn read(path: &Path) -> Option<String> {
     match fs::read(path) {
         Ok(text) => Some(String::from_utf8_lossy(&text).into_owned()),

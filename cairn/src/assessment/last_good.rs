@@ -1,8 +1,6 @@
 //! What is done where a generation runs that is known to be good: the trial that was left for it is
 //! noted, and it is looked after. It is never left itself.
 
-use std::fs;
-
 use anyhow::Result;
 use cairn_bootloader::EntryId;
 
@@ -39,11 +37,7 @@ pub fn note_failure(
     };
     let verdict = verdict(subject, failed, Outcome::Failed, reason, remains.log)?;
     write(subject, failed, &verdict)?;
-    for file in &remains.files {
-        if let Err(error) = fs::remove_file(file) {
-            log::warn!("cannot remove {}: {error}", file.display());
-        }
-    }
+    evidence::remove(&remains.files);
     leave(subject, failed, good, Known::Written);
     Ok(())
 }

@@ -153,9 +153,18 @@ fn examine(
 }
 
 fn bless(subject: Subject<'_>, entry: &EntryId, remarks: &[String]) -> Result<Next> {
-    let reason = well(remarks);
-    let verdict = verdict(subject, entry, Outcome::Good, reason.clone(), String::new())?;
+    // What an earlier try has left must not be taken for what a later trial leaves.
+    evidence::open_firmware(subject.root());
+    let earlier = evidence::remains(subject.root(), &entry.to_string());
+    let earlier_end = earlier.reason.iter();
+    let remarks: Vec<_> = earlier_end
+        .map(|reason| format!("an earlier try ended: {reason}"))
+        .chain(remarks.iter().cloned())
+        .collect();
+    let reason = well(&remarks);
+    let verdict = verdict(subject, entry, Outcome::Good, reason.clone(), earlier.log)?;
     write(subject, entry, &verdict)?;
+    evidence::remove(&earlier.files);
     subject.change_boot_state(|state| {
         end_trial(state, entry);
         state.good = Some(entry.clone());
@@ -167,7 +176,7 @@ fn bless(subject: Subject<'_>, entry: &EntryId, remarks: &[String]) -> Result<Ne
         Priority::Notice,
         &format!("cairn: generation {entry} is good: {reason}"),
     );
-    for remark in remarks {
+    for remark in &remarks {
         subject.tell(remark);
     }
     Ok(Next::Go("good".to_owned()))

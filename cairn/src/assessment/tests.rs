@@ -126,6 +126,20 @@ fn a_good_one_is_blessed() {
 }
 
 #[test]
+fn a_good_one_is_told_of_its_earlier_try() {
+    let root = Root::new(Some("1"), Some(("2", 1)));
+    let boots = root.folder.path().join(FOLDER);
+    fs::create_dir_all(&boots).unwrap();
+    fs::write(boots.join("2.report"), "stage 1: no root\na\nb\n").unwrap();
+    bless(root.subject(), &id("2"), &[]).unwrap();
+    root.check(&expect![[r#"
+        good 2, trial , profile 2
+        2 (system 2): Good "what is required is well; an earlier try ended: stage 1: no root", 0 failures, log of 2 lines
+    "#]]);
+    assert!(!boots.join("2.report").exists());
+}
+
+#[test]
 fn another_trial_goes_on_when_one_is_blessed() {
     let root = Root::new(Some("1"), Some(("7", 2)));
     bless(root.subject(), &id("2"), &[]).unwrap();
