@@ -1,7 +1,7 @@
 //! What boots if nobody chooses: decided by GRUB, from the boot state, each time.
 //!
 //! Sets `default`, `fallback` (what boots if that fails), and `cairn_pick`: an entry that has to be
-//! looked up among all generations. A generation that is not known to be good is never among them,
+//! looked up among all generations, and `cairn_auto` if the entry on trial boots by itself. A generation that is not known to be good is never among them,
 //! unless somebody asked for it.
 
 use crate::menu::Cast;
@@ -47,7 +47,7 @@ fn state(good: &str, good_id: &str) -> String {
          set cairn_trial=\nset cairn_tries=\nset cairn_once=\nset cairn_saved=\n\
          load_env cairn_good cairn_trial cairn_tries cairn_once cairn_saved\n\
          if [ -z \"$cairn_good\" ]; then\n  set cairn_good={good}\nfi\n\
-         set cairn_pick=\nset default={good_id}\n"
+         set cairn_pick=\nset cairn_auto=\nset default={good_id}\n"
     )
 }
 

@@ -27,6 +27,13 @@ pub(crate) fn utc(seconds: i64) -> String {
     )
 }
 
+/// As [`utc`], without the time.
+pub(crate) fn day(seconds: i64) -> String {
+    let mut text = utc(seconds);
+    text.truncate(text.find(' ').unwrap_or(text.len()));
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::utc;

@@ -27,6 +27,7 @@ mod core_image;
 mod date;
 mod entry_id;
 mod generation;
+mod listing;
 mod menu;
 mod options;
 mod quote;

@@ -4,7 +4,7 @@
 //! generation 12               the last known good one, and its specialisations
 //! generation 13, on trial     if there is one
 //! generation 9, this once     if that was asked for, or another one than above is good or saved
-//! all generations             in a file of its own, read when the submenu is entered
+//! all generations             in pages, each a file that is read when it is opened
 //! …
 //! ```
 //!
@@ -18,9 +18,9 @@
 use std::cmp::Reverse;
 
 use crate::choice::choice;
-use crate::date::utc;
 use crate::entry_id::EntryId;
 use crate::generation::{Entry, Generation};
+use crate::listing::{MORE, pages, reading};
 use crate::options::{DefaultEntry, ExtraPlace, Options, user_commands};
 use crate::quote::{quote, quote_title};
 use crate::trial::trial_entry;
@@ -30,8 +30,8 @@ use crate::trial::trial_entry;
 pub struct Menu {
     /// What is run before the menu is shown.
     pub text: String,
-    /// The entries of all generations.
-    pub generations: String,
+    /// The list of all generations, in pages of which the first leads to the others.
+    pub generations: Vec<String>,
 }
 
 /// The menu for `generations`, in whatever order they come.
@@ -65,7 +65,7 @@ pub fn entries(generations: &[Generation], options: &Options) -> Menu {
     };
     Menu {
         text: format!("{head}{first}{body}{last}"),
-        generations: generation_entries(&listed, options),
+        generations: pages(&listed, options),
     }
 }
 
@@ -243,22 +243,13 @@ impl<'a> Cast<'a> {
     /// All generations, and what is none.
     fn rest(&self) -> String {
         let name = &self.options.name;
-        let all = quote_title(&format!("{name}, all generations"));
-        let text = format!(
-            "export cairn_slot cairn_hashsum\n\
-             submenu {all} --id all {{\n  \
-               set cairn_pick=\n  \
-               if [ \"$cairn_hashsum\" = yes ]; then\n    \
-                 hashsum --hash sha256 --check \"$prefix/generations-$cairn_slot.sum\" --prefix \"$prefix\"\n  \
-               fi\n  \
-               source \"$prefix/generations-$cairn_slot.cfg\"\n}}\n"
-        );
-        text + &self.debug() + &self.memtest()
+        let all = format!("{name}, all generations");
+        let all = restricted_submenu(&all, "all", &format!("set cairn_pick=\n{}", reading("")));
+        format!("export cairn_slot cairn_hashsum\n{all}") + &self.debug() + &self.memtest()
     }
 
     /// The good entry, with messages and a way in where it stops.
     fn debug(&self) -> String {
-        const MORE: [&str; 3] = ["boot.shell_on_fail", "boot.trace", "loglevel=7"];
         let Part { id, entry, .. } = &self.good;
         if !self.options.debug_entry || !entry.has_room_for(&MORE) {
             return String::new();
@@ -299,50 +290,8 @@ impl<'a> Cast<'a> {
     }
 }
 
-/// The entries of `generations` in a file of their own; if an entry was picked, that one alone.
-fn generation_entries(generations: &[&Generation], options: &Options) -> String {
-    let saves = options.default == DefaultEntry::Saved;
-    let mut text = String::new();
-    for generation in generations {
-        let (number, date) = (generation.number, utc(generation.date));
-        let title = format!(
-            "{number}, {date}, Linux {}, {}",
-            generation.kernel_version,
-            generation.entry.label()
-        );
-        text += &listed_entry(&generation.entry, &title, saves);
-        for (specialisation, entry) in &generation.specialisations {
-            let title = format!(
-                "{number}, specialisation {specialisation}, {date}, {}",
-                entry.label()
-            );
-            text += &listed_entry(entry, &title, saves);
-        }
-    }
-    text
-}
-
-fn listed_entry(entry: &Entry, title: &str, saves: bool) -> String {
-    let id = quote(&entry.id().to_string());
-    let saving = if saves {
-        format!(
-            "  if [ -z \"$cairn_pick\" ]; then\n    \
-               set cairn_saved={id}\n    save_env cairn_saved\n  fi\n"
-        )
-    } else {
-        String::new()
-    };
-    let entry = menu_entry(
-        title,
-        &entry.id().menu_id(),
-        &saving,
-        &loading(entry, &[], ""),
-    );
-    format!("if [ -z \"$cairn_pick\" -o \"$cairn_pick\" = {id} ]; then\n{entry}fi\n")
-}
-
 /// An entry that everybody may boot.
-fn menu_entry(title: &str, id: &str, saving: &str, loading: &str) -> String {
+pub(crate) fn menu_entry(title: &str, id: &str, saving: &str, loading: &str) -> String {
     let title = quote_title(title);
     format!("menuentry {title} --id {id} --unrestricted {{\n{saving}{loading}}}\n")
 }
@@ -351,6 +300,12 @@ fn menu_entry(title: &str, id: &str, saving: &str, loading: &str) -> String {
 fn restricted_entry(title: &str, id: &str, loading: &str) -> String {
     let title = quote_title(title);
     format!("menuentry {title} --id {id} {{\n{loading}}}\n")
+}
+
+/// A submenu for those who have a password, where there is one.
+pub(crate) fn restricted_submenu(title: &str, id: &str, body: &str) -> String {
+    let title = quote_title(title);
+    format!("submenu {title} --id {id} {{\n{}}}\n", indented(body))
 }
 
 /// GRUB's commands that load `entry` with further arguments; `last` is one that GRUB reads for

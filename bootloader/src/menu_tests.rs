@@ -48,10 +48,9 @@ fn id(text: &str) -> EntryId {
 
 fn check(generations: &[Generation], options: &Options, wanted: &ExpectFile) {
     let menu = entries(generations, options);
-    wanted.assert_eq(&format!(
-        "{}== generations\n{}",
-        menu.text, menu.generations
-    ));
+    let pages = menu.generations.iter().enumerate();
+    let pages = pages.map(|(page, text)| format!("== page {page}\n{text}"));
+    wanted.assert_eq(&(menu.text + &pages.collect::<Vec<_>>().concat()));
 }
 
 #[test]
@@ -116,6 +115,34 @@ fn everything_that_can_be_asked_for() {
     );
 }
 
+/// A list of three pages, one generation of which is wanted.
+#[test]
+fn pages() {
+    let generations: Vec<_> = (1..=60)
+        .filter(|number| *number != 40)
+        .map(|number| generation(number, "x", &[], &[]))
+        .collect();
+    let options = Options {
+        debug_entry: true,
+        ..Options::default()
+    };
+    let menu = entries(&generations, &options);
+    let shown = menu.generations.iter().map(|page| {
+        let line = |line: &&str| {
+            !line.starts_with("  linux") && !line.starts_with("  initrd") && **line != *"fi"
+        };
+        let rest = page.split_once("= '59' ]").map_or("", |(_, rest)| rest);
+        let from = rest.find("if [ -z \"$cairn_pick\" ]").unwrap_or(rest.len());
+        let titles = page
+            .lines()
+            .filter(|line| line.starts_with("menuentry"))
+            .count();
+        let rest: Vec<_> = rest[from..].lines().filter(line).collect();
+        format!("{titles} entries\n{}\n", rest.join("\n"))
+    });
+    expect_file!["menus/pages.cfg"].assert_eq(&shown.collect::<Vec<_>>().concat());
+}
+
 #[test]
 fn hostile_labels_and_parameters() {
     let generations = [generation(
@@ -176,7 +203,8 @@ fn the_limit_leaves_out_old_ones_without_a_part() {
     let menu = entries(&generations, &options);
     let listed: Vec<_> = menu
         .generations
-        .lines()
+        .iter()
+        .flat_map(|page| page.lines())
         .filter_map(|line| line.strip_prefix("menuentry '"))
         .filter_map(|line| line.split(',').next())
         .collect();

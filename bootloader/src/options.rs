@@ -3,6 +3,7 @@
 use cairn_system::{Memtest, MenuUser, MenuV1};
 
 use crate::entry_id::EntryId;
+use crate::menu::indented;
 use crate::quote::quote;
 
 /// What the menu does beside its entries.
@@ -95,7 +96,9 @@ impl Options {
 /// How long the menu waits for a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Timeout {
-    /// So many seconds; with 0 the menu is not shown, unless shift is held on a keyboard.
+    /// So many seconds; with 0 the menu is not shown, unless a key asks for it. GRUB looks once, when
+    /// it would show the menu: escape or F4, pressed since it could be noticed (on a serial port
+    /// since GRUB began), or shift, held on a keyboard.
     Seconds(u32),
     /// Until someone chooses.
     Never,
@@ -131,13 +134,26 @@ impl Serial {
         speed: 115_200,
     };
 
-    /// GRUB's commands that use this port beside the screen and the keyboard.
-    pub(crate) fn commands(self) -> String {
+    /// GRUB's commands that use this port beside the screen and the keyboard, for a configuration
+    /// inside the core image, which knows no conditions.
+    pub(crate) fn early_commands(self) -> String {
+        let Self { unit, speed } = self;
         format!(
-            "serial --unit={} --speed={}\n\
+            "serial --unit={unit} --speed={speed}\n\
              terminal_input console serial\n\
-             terminal_output console serial\n",
-            self.unit, self.speed
+             terminal_output console serial\n\
+             set cairn_serial={unit},{speed}\n\
+             export cairn_serial\n"
+        )
+    }
+
+    /// The same, unless they were run before: they empty the port, and a key that was pressed for a
+    /// hidden menu would be lost.
+    pub(crate) fn commands(self) -> String {
+        let Self { unit, speed } = self;
+        format!(
+            "if [ \"$cairn_serial\" != {unit},{speed} ]; then\n{}fi\n",
+            indented(&self.early_commands())
         )
     }
 }

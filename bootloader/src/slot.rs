@@ -31,16 +31,38 @@ impl Slot {
         format!("entries-{}.cfg", self.letter())
     }
 
-    /// The name in GRUB's directory of the file with the entries of all generations.
+    /// The name in GRUB's directory of a page of the list of generations; the first is page 0.
     #[must_use]
-    pub fn generations_name(self) -> String {
-        format!("generations-{}.cfg", self.letter())
+    pub fn page_name(self, page: usize) -> String {
+        format!("{}.cfg", self.page_stem(page))
     }
 
     /// The name of that file's checksum.
     #[must_use]
-    pub fn generations_checksum_name(self) -> String {
-        format!("generations-{}.sum", self.letter())
+    pub fn page_checksum_name(self, page: usize) -> String {
+        format!("{}.sum", self.page_stem(page))
+    }
+
+    fn page_stem(self, page: usize) -> String {
+        let letter = self.letter();
+        if page == 0 {
+            format!("generations-{letter}")
+        } else {
+            format!("generations-{letter}-{page}")
+        }
+    }
+
+    /// Whether a file of GRUB's directory is a page of this slot's list, or a page's checksum.
+    #[must_use]
+    pub fn is_page(self, name: &str) -> bool {
+        let stem = name
+            .strip_suffix(".cfg")
+            .or_else(|| name.strip_suffix(".sum"));
+        let page = stem.and_then(|stem| stem.strip_prefix(&self.page_stem(0)));
+        page.is_some_and(|page| {
+            let number = page.strip_prefix('-').map(str::parse::<usize>);
+            page.is_empty() || matches!(number, Some(Ok(_)))
+        })
     }
 
     /// Its checksum's name in GRUB's directory.

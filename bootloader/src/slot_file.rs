@@ -1,8 +1,9 @@
 //! The files of a slot, and what makes them whole.
 //!
 //! ```text
-//! generations-a.cfg   all generations: read when somebody asks for them
+//! generations-a.cfg   the newest generations, and the way to more: read when somebody asks for them
 //! generations-a.sum   <SHA-256 of generations-a.cfg>  generations-a.cfg
+//! generations-a-1.cfg, generations-a-1.sum, …   further pages
 //! entries-a.cfg   set cairn_seq=12           head
 //!                 function cairn_menu_a {    the menu; nothing of it runs while the file is read
 //!                   ...
@@ -13,10 +14,10 @@
 //!
 //! A file cut short lacks its end; one that is torn in the middle (pages lost, or left from an
 //! older menu) does not have the checksum. GRUB's `hashsum` reads `entries-a.sum`; a GRUB without
-//! that module (Debian's signed one) has the end alone to go by. The generations are on the disk before
-//! the menu that leads to them; they are in a file of their own since GRUB would take long to read
-//! many of them at each boot.
+//! that module (Debian's signed one) has the end alone to go by. The pages are on the disk before the
+//! menu that leads to them; pages of an earlier menu go when the new one is there.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -32,10 +33,8 @@ use crate::slot::{Sequence, Slot, Slots};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SlotFiles {
     slot: Slot,
-    generations: String,
-    generations_checksum: String,
-    entries: String,
-    checksum: String,
+    pages: Vec<(String, String)>,
+    entries: [(String, String); 2],
 }
 
 impl SlotFiles {
@@ -51,31 +50,33 @@ impl SlotFiles {
             slot.letter(),
             menu.text
         );
-        let checksum = checksum_line(&slot.entries_name(), entries.as_bytes());
-        let generations = menu.generations.clone();
-        let generations_checksum = checksum_line(&slot.generations_name(), generations.as_bytes());
+        let pages = menu
+            .generations
+            .iter()
+            .enumerate()
+            .flat_map(|(page, text)| {
+                let (name, sum) = (slot.page_name(page), slot.page_checksum_name(page));
+                with_checksum(name, sum, text.clone())
+            });
         Self {
             slot,
-            generations,
-            generations_checksum,
-            entries,
-            checksum,
+            pages: pages.collect(),
+            entries: with_checksum(slot.entries_name(), slot.checksum_name(), entries),
         }
     }
 
-    /// Name and content of each file in GRUB's directory, in the order of writing.
-    #[must_use]
-    pub fn files(&self) -> [(String, &str); 4] {
-        [
-            (self.slot.generations_name(), &self.generations),
-            (
-                self.slot.generations_checksum_name(),
-                &self.generations_checksum,
-            ),
-            (self.slot.entries_name(), &self.entries),
-            (self.slot.checksum_name(), &self.checksum),
-        ]
+    /// Name and content of each file in GRUB's directory, in the order of writing; the last two are
+    /// the menu and its checksum.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &str)> {
+        let files = self.pages.iter().chain(&self.entries);
+        files.map(|(name, content)| (name.as_str(), content.as_str()))
     }
+}
+
+/// A file, and the one that has its checksum.
+fn with_checksum(name: String, sum_name: String, content: String) -> [(String, String); 2] {
+    let sum = checksum_line(&name, content.as_bytes());
+    [(name, content), (sum_name, sum)]
 }
 
 fn checksum_line(name: &str, content: &[u8]) -> String {
@@ -137,38 +138,74 @@ pub struct WriteSlotError {
 }
 
 /// Writes `files` into GRUB's directory `directory`; they are durable when this returns. While it
-/// runs the slot is not whole, and the other one boots.
+/// runs the slot is not whole, or is an older one than the other, which boots.
 ///
-/// GRUB replays no journal: of what was synced it may see any part, in any order. So the generations
-/// are where it sees them before the menu that leads to them is written.
+/// GRUB replays no journal: of what was synced it may see any part, in any order. So the pages are
+/// where it sees them before the menu that leads to them is written; all of them are synced at once.
 ///
 /// # Errors
 /// A file cannot be written; the slot is then not whole.
 pub fn write_slot(directory: &Path, files: &SlotFiles) -> Result<(), WriteSlotError> {
-    let written = |path: &Path, result: io::Result<()>| {
-        result.map_err(|source| WriteSlotError {
-            verb: "write",
+    let failed = |verb| {
+        move |path: &Path, source| WriteSlotError {
+            verb,
             path: path.to_owned(),
             source,
-        })
-    };
-    let [generations, generations_checksum, entries, checksum] = files.files();
-    for pair in [[generations, generations_checksum], [entries, checksum]] {
-        for (name, content) in pair {
-            let path = directory.join(name);
-            written(&path, replace(&path, content.as_bytes()))?;
         }
-        written(directory, checkpoint(directory))?;
+    };
+    let (write, remove) = (failed("write"), failed("remove"));
+    for (set, durability) in [
+        (files.pages.as_slice(), Durability::Later),
+        (&files.entries, Durability::Now),
+    ] {
+        for (name, content) in set {
+            let path = directory.join(name);
+            replace(&path, content.as_bytes(), durability).map_err(|error| write(&path, error))?;
+        }
+        checkpoint(directory).map_err(|error| write(directory, error))?;
+    }
+    for path in stale_pages(directory, files)? {
+        fs::remove_file(&path).map_err(|error| remove(&path, error))?;
     }
     Ok(())
 }
 
-/// Writes a new file and renames it over `path`, durable before it has the name.
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+/// Pages of the slot that no menu leads to any more.
+fn stale_pages(directory: &Path, files: &SlotFiles) -> Result<Vec<PathBuf>, WriteSlotError> {
+    let kept: BTreeSet<_> = files.pages.iter().map(|(name, _)| name.as_str()).collect();
+    let failed = |source| WriteSlotError {
+        verb: "list",
+        path: directory.to_owned(),
+        source,
+    };
+    let mut stale = Vec::new();
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        let is_stale = |name: &str| files.slot.is_page(name) && !kept.contains(name);
+        if name.to_str().is_some_and(is_stale) {
+            stale.push(directory.join(name));
+        }
+    }
+    Ok(stale)
+}
+
+/// When what is written must be on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Durability {
+    /// Before it has its name.
+    Now,
+    /// When the whole file system is synced.
+    Later,
+}
+
+/// Writes a new file and renames it over `path`.
+fn replace(path: &Path, content: &[u8], durability: Durability) -> io::Result<()> {
     let new = path.with_extension("new");
     let mut file = File::create(&new)?;
     file.write_all(content)?;
-    file.sync_all()?;
+    if durability == Durability::Now {
+        file.sync_all()?;
+    }
     fs::rename(&new, path)
 }
 
@@ -180,7 +217,7 @@ mod tests {
     fn menu(text: &str) -> Menu {
         Menu {
             text: text.to_owned(),
-            generations: "true\n".to_owned(),
+            generations: vec!["true\n".to_owned()],
         }
     }
 
@@ -191,10 +228,10 @@ mod tests {
     #[test]
     fn whole_files() {
         let files = slot(Slot::B, 12, "set timeout=5\n");
-        let text = files
+        let files = files
             .files()
-            .map(|(name, text)| format!("== {name}\n{text}"))
-            .concat();
+            .map(|(name, text)| format!("== {name}\n{text}"));
+        let text = files.collect::<Vec<_>>().concat();
         expect![[r#"
             == generations-b.cfg
             true
@@ -216,7 +253,7 @@ mod tests {
     #[test]
     fn nothing_torn_is_whole() {
         let files = slot(Slot::A, 12, "menuentry 'x' {\n  true\n}\n");
-        let [_, _, (_, entries), (_, checksum)] = files.files();
+        let [(_, entries), (_, checksum)] = &files.entries;
         let whole = |entries: &[u8], checksum: &[u8]| {
             sequence_if_whole(Slot::A, entries, checksum).map(Sequence::get)
         };
@@ -253,6 +290,31 @@ mod tests {
         assert_eq!(slots.newest().map(|(slot, _)| slot), Some(Slot::B));
         assert_eq!(crate::next_slot(&slots).unwrap().0, Slot::A);
         assert_eq!(fs::read_dir(directory).unwrap().count(), 8);
+    }
+
+    #[test]
+    fn pages_come_and_go() {
+        let directory = tempfile::tempdir().unwrap();
+        let names = || {
+            let entries = fs::read_dir(directory.path()).unwrap();
+            let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            let mut names: Vec<_> = names.filter(|name| name.starts_with("gen")).collect();
+            names.sort();
+            names.join(" ")
+        };
+        let write = |slot: Slot, number: u32, pages: usize| {
+            let menu = Menu {
+                text: String::new(),
+                generations: vec!["true\n".to_owned(); pages],
+            };
+            let files = SlotFiles::new(slot, Sequence::new(number).unwrap(), &menu);
+            write_slot(directory.path(), &files).unwrap();
+        };
+        fs::write(directory.path().join("generations-a-x.cfg"), "").unwrap();
+        write(Slot::A, 1, 3);
+        write(Slot::B, 2, 2);
+        write(Slot::A, 3, 1);
+        expect!["generations-a-x.cfg generations-a.cfg generations-a.sum generations-b-1.cfg generations-b-1.sum generations-b.cfg generations-b.sum"].assert_eq(&names());
     }
 
     #[test]

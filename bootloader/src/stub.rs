@@ -70,7 +70,7 @@ pub enum Root<'a> {
 /// messages go there too from the start.
 #[must_use]
 pub fn early_config(root: Root<'_>, serial: Option<Serial>) -> String {
-    let serial = serial.map(Serial::commands).unwrap_or_default();
+    let serial = serial.map(Serial::early_commands).unwrap_or_default();
     let root = match root {
         // GRUB for BIOS begins with the boot disk, `hd0`, as root.
         Root::OnBootDisk { partition } => format!("set root=$root,gpt{partition}"),
@@ -98,6 +98,8 @@ mod tests {
             serial --unit=0 --speed=115200
             terminal_input console serial
             terminal_output console serial
+            set cairn_serial=0,115200
+            export cairn_serial
             set cairn_hashsum=yes
             export cairn_hashsum
             search --no-floppy --fs-uuid --set=root 01234567-89ab-8cde-8f01-23456789abcd

@@ -7,8 +7,9 @@
 //! used for that: it knows places in the menu alone, and where entries of others stand first, nobody
 //! knows the place.
 //!
-//! A key that is pressed in the menu unsets `fallback`. So an entry that runs while it is set boots
-//! by itself, and one that runs without was chosen by somebody, who may boot it uncounted.
+//! A key that is pressed in the menu unsets `fallback`, but for the one that opens a hidden menu. So an
+//! entry that runs while it is set, and is what boots by itself (`cairn_auto`), is counted or not
+//! booted; any other was chosen by somebody, who may boot it uncounted.
 
 use cairn_system::trial::{PARAMETERS, TRIAL_PARAMETER};
 
@@ -36,7 +37,8 @@ pub(crate) fn trial_choice(id: &EntryId) -> String {
         "if [ \"$cairn_good\" = {text} ]; then\n    \
              set default={good}\n  \
            elif [ \"$cairn_trial\" = {text} -a \"$cairn_tries\" -gt 0 ]; then\n    \
-             set default=trial\n"
+             set default=trial\n    \
+             set cairn_auto=yes\n"
     )
 }
 
@@ -124,7 +126,7 @@ fn booting(trial: &Part<'_>) -> String {
         compared.concat()
     );
     format!(
-        "if [ $cairn_go = uncounted -a -n \"$fallback\" ]; then\n  \
+        "if [ $cairn_go = uncounted -a -n \"$fallback\" -a -n \"$cairn_auto\" ]; then\n  \
            echo 'Not booted: its tries cannot be counted.'\n\
          else\n{}fi\n",
         indented(&may)
@@ -148,7 +150,7 @@ fn comparing(file: &str) -> String {
 /// Boots the good entry if nobody has chosen the one on trial, and that is not loaded.
 fn instead(good: &Part<'_>) -> String {
     format!(
-        "if [ $cairn_go != loaded -a -n \"$fallback\" ]; then\n  \
+        "if [ $cairn_go != loaded -a -n \"$fallback\" -a -n \"$cairn_auto\" ]; then\n  \
            echo {}\n{}fi\n",
         quote(&format!("Booting generation {} instead.", good.id)),
         loading(good.entry, &[], "cairn.fallback=$cairn_go")

@@ -181,7 +181,7 @@ impl MenuPlan {
         };
         let files = SlotFiles::new(slot, sequence, &self.menu(slot));
         self.kernels.all_boot()
-            && files.files().into_iter().all(|(name, content)| {
+            && files.files().all(|(name, content)| {
                 fs::read(self.folder.grub.join(name)).is_ok_and(|bytes| bytes == content.as_bytes())
             })
     }

@@ -183,7 +183,7 @@ impl Machine {
     pub fn menu(&self) -> String {
         let grub = self.path("boot/grub");
         let (slot, _) = Slots::read(&grub).unwrap().newest().unwrap();
-        let names = [slot.entries_name(), slot.generations_name()];
+        let names = [slot.entries_name(), slot.page_name(0)];
         names
             .map(|name| fs::read_to_string(grub.join(name)).unwrap())
             .concat()

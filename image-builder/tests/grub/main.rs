@@ -12,6 +12,7 @@
 
 mod guest;
 mod kernel;
+mod many;
 mod menu;
 #[path = "../oracle/mod.rs"]
 mod oracle;

@@ -8,14 +8,16 @@ use cairn_image_builder::Node;
 use cairn_system::MenuUser;
 
 use crate::guest::{Access, Guest, Image};
+use crate::kernel::MARK;
 use crate::trial::{
     boot_files, boots, finished, generation, generations, id, options, state, with_state,
 };
 
 const DOWN: &str = "\u{1b}[B";
-const ENTER: &str = "\r";
+pub const ENTER: &str = "\r";
+pub const END: &str = "\u{1b}[F";
 
-fn waiting() -> Options {
+pub fn waiting() -> Options {
     Options {
         timeout: Timeout::Never,
         ..options()
@@ -60,12 +62,12 @@ fn hostile_labels_are_shown() {
 }
 
 /// Steps down from the entry that is chosen at first, then enter.
-fn pick(guest: &mut Guest, down: usize) {
+pub fn pick(guest: &mut Guest, down: usize) {
     guest.press(&DOWN.repeat(down));
     guest.press(ENTER);
 }
 
-fn boot_of(guest: &mut Guest) -> String {
+pub fn boot_of(guest: &mut Guest) -> String {
     let text = guest.text_when("kernel's line", |text| finished(text) > 0);
     boots(&text).remove(0)
 }
@@ -87,6 +89,78 @@ fn an_older_generation_is_picked_by_keys() {
         // 13, its specialisation, 12, its specialisation, 7.
         pick(&mut guest, 4);
         assert_eq!(boot_of(&mut guest), "7 generation=7");
+    }
+}
+
+/// With messages and a shell, from the list of all: whoever may open that may do this.
+#[test]
+fn an_older_generation_is_picked_with_messages() {
+    let options = Options {
+        debug_entry: true,
+        ..waiting()
+    };
+    let image = Image::new(&disk(&options, &state("12", None)));
+    let mut guest = Guest::start(&image, Platform::Bios, Access::ReadWrite);
+    guest.text_up_to("Cairn, all generations");
+    pick(&mut guest, 3);
+    guest.text_up_to("7, 1970-01-01");
+    guest.press(END);
+    guest.text_up_to("*With messages and a shell on failure");
+    guest.forget();
+    guest.press(ENTER);
+    guest.text_up_to("7, 1970-01-01");
+    guest.press(END);
+    guest.text_up_to("*7, 1970-01-01");
+    guest.press(ENTER);
+    let text = guest.text_when("kernel's line", |text| finished(text) > 0);
+    let line = text.lines().find(|line| line.starts_with(MARK)).unwrap();
+    assert!(
+        line.ends_with("cairn.generation=7 boot.shell_on_fail boot.trace loglevel=7"),
+        "{line}"
+    );
+}
+
+/// Where a key is pressed.
+#[derive(Debug, Clone, Copy)]
+enum Keys {
+    Port,
+    Keyboard,
+}
+
+/// A hidden menu opens for somebody who presses escape while GRUB gets ready, on the serial port too;
+/// an entry that failed its trial boots then, for it was asked for.
+#[test]
+fn escape_opens_a_hidden_menu() {
+    const READY: &str = "GETTING-READY";
+    let slow = Options {
+        extra_config: format!("echo {READY}\nsleep 3"),
+        ..options()
+    };
+    let image = Image::new(&disk(&slow, &state("12", Some(("13", 0)))));
+    for (platform, keys) in [
+        (Platform::Bios, Keys::Port),
+        (Platform::Bios, Keys::Keyboard),
+        (Platform::Uefi, Keys::Port),
+        (Platform::Uefi, Keys::Keyboard),
+    ] {
+        let mut guest = Guest::start(&image, platform, Access::ReadWrite);
+        // On a busy host the key may come late: the machine has booted, then, and starts again.
+        let opened = (0..3).any(|_| {
+            guest.text_up_to(READY);
+            guest.forget();
+            match keys {
+                Keys::Port => guest.press("\u{1b}"),
+                Keys::Keyboard => guest.monitor(&["sendkey esc"]),
+            }
+            let is_open = |text: &str| text.contains("Cairn, all generations");
+            let text = guest.text_when("menu", |text| is_open(text) || finished(text) > 0);
+            is_open(&text)
+        });
+        assert!(opened, "{platform:?}, {keys:?}");
+        guest.text_up_to("*Cairn, generation 12");
+        guest.forget();
+        pick(&mut guest, 2);
+        assert_eq!(boot_of(&mut guest), "13 generation=13 trial=13");
     }
 }
 

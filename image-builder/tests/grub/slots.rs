@@ -21,11 +21,13 @@ fn probe(number: u32) -> String {
 fn slot(slot: Slot, number: u32) -> [(String, Vec<u8>); 2] {
     let menu = Menu {
         text: probe(number),
-        generations: String::new(),
+        generations: Vec::new(),
     };
     let files = SlotFiles::new(slot, Sequence::new(number).unwrap(), &menu);
-    let [_, _, entries, checksum] = files.files();
-    [entries, checksum].map(|(name, text)| (name, text.as_bytes().to_vec()))
+    let mut files = files
+        .files()
+        .map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()));
+    [files.next().unwrap(), files.next().unwrap()]
 }
 
 /// What the stub must do with slots A (number 6) and B (number 7) when B is torn in some way.

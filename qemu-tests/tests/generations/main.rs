@@ -9,6 +9,7 @@
 mod etc;
 mod good;
 mod guest;
+mod menu;
 mod mirror;
 mod space;
 mod switch;

@@ -59,14 +59,7 @@ pub fn booting<D: ReadAt>(system: &Ext4<D>) -> anyhow::Result<Booting> {
         bail!("no boot menu is whole");
     };
     let text = String::from_utf8(read(&slot.entries_name())?).context("the menu is no text")?;
-    let name = slot.generations_name();
-    let generations = read(&name)?;
-    let sum = format!("{}  {name}\n", Sha256::of(&generations).to_base16());
-    ensure!(
-        read(&slot.generations_checksum_name())? == sum.as_bytes(),
-        "{name} is not whole"
-    );
-    let generations = String::from_utf8(generations).context("the menu is no text")?;
+    let generations = pages(slot, &read)?;
     let state = match BootState::read(copy.path()) {
         // GRUB goes by the menu's text.
         Err(BootStateError::Damaged { .. }) => BootState::default(),
@@ -87,6 +80,26 @@ pub fn booting<D: ReadAt>(system: &Ext4<D>) -> anyhow::Result<Booting> {
     let good = choose(&quiet, &text, &top, &all).context("the menu has no good entry")?;
     let menu = top.into_iter().chain(all).collect();
     Ok(Booting { chosen, good, menu })
+}
+
+/// The list of all generations: its first page, and those that it leads to.
+fn pages(slot: Slot, read: &impl Fn(&str) -> Result<Vec<u8>, Ext4Error>) -> anyhow::Result<String> {
+    let mut text = String::new();
+    for page in 0.. {
+        let leads = text.contains(&format!("\"$prefix/generations-$cairn_slot-{page}.cfg\""));
+        if page > 0 && !leads {
+            break;
+        }
+        let name = slot.page_name(page);
+        let content = read(&name)?;
+        let sum = format!("{}  {name}\n", Sha256::of(&content).to_base16());
+        ensure!(
+            read(&slot.page_checksum_name(page))? == sum.as_bytes(),
+            "{name} is not whole"
+        );
+        text += std::str::from_utf8(&content).context("the menu is no text")?;
+    }
+    Ok(text)
 }
 
 /// The entry that boots by itself: what is to boot once; the one on trial, if it has tries left; the
