@@ -10,7 +10,7 @@ use cairn_system::Bootspec;
 
 use crate::guest::{Access, Guest, Image, file};
 use crate::kernel::kernel;
-use crate::menu::{END, ENTER, boot_of, pick, waiting};
+use crate::menu::{END, ENTER, UP, boot_of, pick, waiting};
 use crate::trial::{boots, finished, id, state, with_state};
 
 const COUNT: u64 = 1000;
@@ -105,7 +105,7 @@ fn a_thousand_generations_are_listed_at_once() {
     let page = begin.elapsed();
     guest.press(END);
     guest.text_up_to("*1, specialisation debug");
-    guest.press("\u{1b}[A");
+    guest.press(UP);
     guest.text_up_to("*1, 2026-11-22 ");
     guest.press(ENTER);
     assert_eq!(boot_of(&mut guest), "1 generation=1");

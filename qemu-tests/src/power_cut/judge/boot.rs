@@ -65,7 +65,10 @@ pub fn booting<D: ReadAt>(system: &Ext4<D>) -> anyhow::Result<Booting> {
         Err(BootStateError::Damaged { .. }) => BootState::default(),
         state => state?,
     };
-    for (name, text) in [(slot.entries_name(), &text), (name, &generations)] {
+    for (name, text) in [
+        (slot.entries_name(), &text),
+        (slot.page_name(0), &generations),
+    ] {
         menu::check(text).with_context(|| format!("GRUB does not read {name}"))?;
     }
     let (top, all) = (menu::parse(&text), menu::parse(&generations));
