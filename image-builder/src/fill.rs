@@ -226,7 +226,7 @@ pub(crate) fn seek_data(file: &File, at: u64) -> io::Result<Option<u64>> {
 }
 
 /// Where the data at `at` ends.
-fn seek_hole(file: &File, at: u64) -> io::Result<u64> {
+pub(crate) fn seek_hole(file: &File, at: u64) -> io::Result<u64> {
     match lseek(file, offset(at)?, Whence::SeekHole) {
         Ok(hole) => Ok(hole.cast_unsigned()),
         Err(Errno::EINVAL | Errno::EOPNOTSUPP) => Ok(u64::MAX / 2),

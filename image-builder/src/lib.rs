@@ -10,6 +10,7 @@ mod fat;
 mod fat_repair;
 mod file_system;
 mod fill;
+mod formats;
 mod identifiers;
 mod in_order;
 mod initrd;
@@ -28,6 +29,7 @@ pub use disk::{BiosBoot, Disk, DiskError, Progress, plan, write};
 pub use ext4::Ext4;
 pub use fat::Fat;
 pub use file_system::{FileSystemError, FileSystemWriter};
+pub use formats::{Conversion, DiskFormat, FormatError, convert};
 pub use identifiers::Identifiers;
 pub use initrd::{Initrd, InitrdError, Program, StoreObject};
 pub use kernel_modules::{

@@ -87,10 +87,11 @@ impl<'a> Region<'a> {
     }
 }
 
-/// Whether all of `page` is zero, found without a look at each byte.
-fn is_zero(page: &[u8]) -> bool {
+/// Whether all of `bytes` is zero, found without a look at each byte.
+pub(crate) fn is_zero(bytes: &[u8]) -> bool {
     static ZEROS: [u8; PAGE] = [0; PAGE];
-    ZEROS.get(..page.len()).is_some_and(|zeros| zeros == page)
+    let zero = |page: &[u8]| ZEROS.get(..page.len()).is_some_and(|zeros| zeros == page);
+    bytes.chunks(PAGE).all(zero)
 }
 
 #[cfg(test)]

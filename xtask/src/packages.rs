@@ -99,6 +99,11 @@ pub const PACKAGES: &[Package] = &[
         "libarchive-tools",
         "a second reader of our archives (bsdtar)",
     ),
+    package(
+        Need::Test,
+        "libxml2-utils",
+        "parses the descriptions of our appliances (xmllint)",
+    ),
     package(Need::Test, "mtools", "reads our FAT file systems back"),
     package(
         Need::Test,
@@ -113,8 +118,13 @@ pub const PACKAGES: &[Package] = &[
     package(Need::Test, "patchelf", "checks what we change in ELF files"),
     package(
         Need::Test,
+        "qemu-utils",
+        "reads our disk formats (qemu-img)",
+    ),
+    package(
+        Need::Test,
         "squashfs-tools",
-        "makes file systems that must be recognised",
+        "reads our squashfs back, and is what it is compared with",
     ),
     package(
         Need::Test,

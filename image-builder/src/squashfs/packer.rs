@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::file_system::FileSystemError;
 use crate::fill;
 use crate::manifest::Content;
+use crate::region::is_zero;
 
 use super::KIND;
 use super::compression::Zstd;
@@ -268,13 +269,6 @@ fn check_end(file: &File, path: &Path, size: u64) -> Result<(), FileSystemError>
 fn is_hole(file: &File, start: u64, length: usize) -> io::Result<bool> {
     let data = fill::seek_data(file, start)?;
     Ok(data.is_none_or(|data| data >= start + length as u64))
-}
-
-fn is_zero(block: &[u8]) -> bool {
-    static ZEROS: [u8; 4096] = [0; 4096];
-    block
-        .chunks(ZEROS.len())
-        .all(|part| ZEROS.get(..part.len()).is_some_and(|zeros| zeros == part))
 }
 
 fn reading(path: &Path, source: io::Error) -> FileSystemError {
