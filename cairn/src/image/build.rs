@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use cairn_image_builder::{Conversion, DiskFormat, convert};
 use cairn_store::Store;
 use cairn_store_path::StorePath;
 
@@ -19,6 +20,9 @@ use crate::steps::Steps;
 
 /// Where the configuration says what an image has to know.
 const FACTS: &str = "config.system.build.imageFacts";
+
+/// Raised with each change that gives other bytes for the same disk.
+const CONVERSION_VERSION: u32 = 1;
 
 /// A finished image, and how long its steps took.
 #[derive(Debug, Clone)]
@@ -38,12 +42,59 @@ pub struct Built {
 /// Whatever step fails; what earlier steps have made stays, and serves the next try.
 pub fn build(configuration: &Configuration, format: Format) -> Result<Built> {
     match format {
-        Format::Disk => build_disk(configuration),
+        Format::Disk => build_disk(configuration).map(|disk| disk.built),
+        Format::Qcow2 => build_converted(configuration, format, DiskFormat::Qcow2),
+        Format::Vmdk => build_converted(configuration, format, DiskFormat::Vmdk),
+        Format::Vdi => build_converted(configuration, format, DiskFormat::Vdi),
+        Format::Vhd => build_converted(configuration, format, DiskFormat::Vhd),
+        Format::Ova => build_converted(configuration, format, DiskFormat::Ova),
     }
 }
 
+/// A raw disk, and what its other formats are told of it.
+struct RawDisk {
+    built: Built,
+    key: blake3::Hash,
+    host_name: String,
+    epoch: u32,
+}
+
+/// The raw disk image in another format.
+fn build_converted(
+    configuration: &Configuration,
+    format: Format,
+    disk_format: DiskFormat,
+) -> Result<Built> {
+    let disk = build_disk(configuration)?;
+    let mut steps = Steps::default();
+    let key = blake3::Hasher::new_derive_key("cairn 2026-11 converted disk image")
+        .update(disk.key.as_bytes())
+        .update(&CONVERSION_VERSION.to_le_bytes())
+        .finalize();
+    let image = steps.time("convert", || {
+        let cached = Cached {
+            images: &configuration.place.cache.join("images"),
+            name: &disk.host_name,
+            format,
+            key,
+        };
+        let conversion = Conversion {
+            raw: &disk.built.image,
+            format: disk_format,
+            name: &disk.host_name,
+            seed: disk.key.as_bytes(),
+            epoch: disk.epoch,
+        };
+        cached.file(|output| Ok(convert(&conversion, output)?))
+    })?;
+    let mut built = disk.built;
+    built.image = image;
+    built.steps.extend(steps.taken());
+    Ok(built)
+}
+
 /// The raw disk image, which the other formats of disks hold.
-fn build_disk(configuration: &Configuration) -> Result<Built> {
+fn build_disk(configuration: &Configuration) -> Result<RawDisk> {
     let mut steps = Steps::default();
     let store = Store::open(&configuration.place.store)?;
     let wanted = Wanted {
@@ -60,16 +111,16 @@ fn build_disk(configuration: &Configuration) -> Result<Built> {
     let placement = Placement::of(&facts)?;
     let grub = Grub::of(&facts.boot_loader)?;
     steps.time("realise", || configuration.realise(&store, &evaluated))?;
-    let image = steps.time("image", || {
-        let image = DiskImage {
-            store: &store,
-            toplevel,
-            grub: &grub,
-            placement: &placement,
-            serial: facts.boot_loader.serial(),
-            free_space: facts.free_space,
-            epoch: epoch(&evaluated.lock)?,
-        };
+    let image = DiskImage {
+        store: &store,
+        toplevel,
+        grub: &grub,
+        placement: &placement,
+        serial: facts.boot_loader.serial(),
+        free_space: facts.free_space,
+        epoch: epoch(&evaluated.lock)?,
+    };
+    let file = steps.time("image", || {
         let cached = Cached {
             images: &configuration.place.cache.join("images"),
             name: &facts.host_name,
@@ -78,9 +129,14 @@ fn build_disk(configuration: &Configuration) -> Result<Built> {
         };
         cached.file(|output| image.write(output))
     })?;
-    Ok(Built {
-        toplevel: toplevel.clone(),
-        image,
-        steps: steps.taken(),
+    Ok(RawDisk {
+        key: image.key(),
+        epoch: image.epoch,
+        built: Built {
+            toplevel: toplevel.clone(),
+            image: file,
+            steps: steps.taken(),
+        },
+        host_name: facts.host_name,
     })
 }

@@ -5,6 +5,16 @@
 pub enum Format {
     /// A raw disk for BIOS and UEFI, with GRUB and a GPT
     Disk,
+    /// That disk for QEMU and what is made of it
+    Qcow2,
+    /// That disk for VMware, stream-optimised
+    Vmdk,
+    /// That disk for VirtualBox
+    Vdi,
+    /// That disk for Hyper-V and Azure, of fixed size
+    Vhd,
+    /// A virtual machine with that disk, for VirtualBox and VMware
+    Ova,
 }
 
 impl Format {
@@ -13,6 +23,11 @@ impl Format {
     pub fn extension(self) -> &'static str {
         match self {
             Self::Disk => "img",
+            Self::Qcow2 => "qcow2",
+            Self::Vmdk => "vmdk",
+            Self::Vdi => "vdi",
+            Self::Vhd => "vhd",
+            Self::Ova => "ova",
         }
     }
 }

@@ -29,13 +29,13 @@ const MIB: u64 = 1 << 20;
 pub enum DiskFormat {
     /// QEMU's, version 3, without compression.
     Qcow2,
-    /// `VMware`'s, stream-optimised: compressed.
+    /// VMware's, stream-optimised: compressed.
     Vmdk,
-    /// `VirtualBox`'s, dynamic.
+    /// VirtualBox's, dynamic.
     Vdi,
     /// Microsoft's, fixed: the kind that Azure takes.
     Vhd,
-    /// A virtual machine with its disk, for `VirtualBox` and `VMware`.
+    /// A virtual machine with its disk, for VirtualBox and VMware.
     Ova,
 }
 

@@ -5,7 +5,7 @@
 //! ```
 //! Numbers are little-endian.
 //!
-//! Source: block/vdi.c of QEMU; `VDICore.h` of `VirtualBox`.
+//! Source: block/vdi.c of QEMU; `VDICore.h` of VirtualBox.
 
 use crate::region::Region;
 

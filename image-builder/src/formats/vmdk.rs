@@ -10,7 +10,7 @@
 //! Grains are compressed by all cores and written in order. Numbers are little-endian; places are
 //! in sectors of 512 bytes.
 //!
-//! Source: `VMware` Virtual Disk Format 5.0, section 4.
+//! Source: VMware Virtual Disk Format 5.0, section 4.
 
 use std::io;
 use std::num::NonZero;
