@@ -33,7 +33,8 @@ let
       inherit modules;
       specialArgs = {
         inherit noUserModules;
-        modulesPath = ./.;
+        # A string, as a path in a string would be copied to another place.
+        modulesPath = toString ./.;
       }
       // specialArgs;
     };

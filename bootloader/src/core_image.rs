@@ -11,6 +11,10 @@ pub enum Platform {
     Bios,
     /// 64-bit UEFI on x86, from `EFI/BOOT/BOOTX64.EFI`.
     Uefi,
+    /// A BIOS, from a disc, or from a stick that has a disc's image.
+    BiosDisc,
+    /// 64-bit UEFI, from a disc or from such a stick.
+    UefiDisc,
 }
 
 impl Platform {
@@ -18,8 +22,17 @@ impl Platform {
     #[must_use]
     pub fn grub_name(self) -> &'static str {
         match self {
-            Self::Bios => "i386-pc",
-            Self::Uefi => "x86_64-efi",
+            Self::Bios | Self::BiosDisc => "i386-pc",
+            Self::Uefi | Self::UefiDisc => "x86_64-efi",
+        }
+    }
+
+    /// The format of the image, as `grub-mkimage` names it.
+    #[must_use]
+    pub fn format(self) -> &'static str {
+        match self {
+            Self::BiosDisc => "i386-pc-eltorito",
+            other => other.grub_name(),
         }
     }
 
@@ -71,6 +84,8 @@ impl Platform {
         let own: &[_] = match self {
             Self::Bios => &["biosdisk", "linux16"],
             Self::Uefi => &["efi_gop", "efifwsetup", "lsefi"],
+            Self::BiosDisc => &["biosdisk", "linux16", "iso9660", "drivemap"],
+            Self::UefiDisc => &["efi_gop", "efifwsetup", "lsefi", "iso9660"],
         };
         COMMON.iter().chain(own).copied().collect()
     }
@@ -91,7 +106,7 @@ impl CoreImage {
     /// output.
     #[must_use]
     pub fn args(&self, modules: &str, early_config: &str, output: &str) -> Vec<String> {
-        ["-O", self.platform.grub_name(), "-d", modules]
+        ["-O", self.platform.format(), "-d", modules]
             .into_iter()
             .chain([
                 "-c",
@@ -123,6 +138,8 @@ mod tests {
                 .args("/lib/grub/i386-pc", "/early.cfg", "/core.img")
                 .join(" "),
         );
+        assert_eq!(Platform::BiosDisc.format(), "i386-pc-eltorito");
+        assert_eq!(Platform::BiosDisc.grub_name(), "i386-pc");
         let modules = Platform::Uefi.modules();
         assert!(!modules.contains(&"biosdisk"));
     }

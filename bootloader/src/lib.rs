@@ -7,6 +7,7 @@
 //! | [`Slot`] | where that text is kept so that a torn write never boots |
 //! | [`EntryId`] | what names an entry in the menu, in GRUB's environment and to the kernel |
 //! | [`BootState`] | what boots next, in GRUB's environment block |
+//! | [`LiveMenu`] | the menu of a live medium |
 //! | [`boot_file_name`] | kernels and initrds in `/boot`, named by their content |
 //! | [`KernelFolders`] | where each slot has them |
 //! | [`CoreImage`] | GRUB's own image, and how it is made |
@@ -28,6 +29,7 @@ mod date;
 mod entry_id;
 mod generation;
 mod listing;
+mod live;
 mod menu;
 mod options;
 mod quote;
@@ -39,11 +41,15 @@ mod trial;
 pub use boot_file::{
     BootFileKind, KernelFolders, boot_file_name, checksum_file, checksum_name, is_boot_file,
 };
-pub use boot_sector::{BootSectorError, patch_boot_sector, patch_core_image};
+pub use boot_sector::{
+    BootSectorError, patch_boot_sector, patch_core_image, patch_disc_image,
+    patch_hybrid_boot_sector,
+};
 pub use boot_state::{BootState, BootStateError, Damage, Trial, Unfit};
 pub use core_image::{CoreImage, Platform};
 pub use entry_id::{EntryId, EntryIdError};
 pub use generation::{BootFiles, Entry, EntryError, Generation};
+pub use live::{LiveMenu, LiveSource};
 pub use menu::{Menu, entries};
 pub use options::{DefaultEntry, ExtraPlace, Options, Serial, Timeout};
 pub use slot::{Sequence, Slot, Slots, SlotsExhausted, next_slot};

@@ -70,7 +70,7 @@ pub fn entries(generations: &[Generation], options: &Options) -> Menu {
 }
 
 /// `text` with a newline at its end, unless it is empty.
-fn whole_lines(text: &str) -> String {
+pub(crate) fn whole_lines(text: &str) -> String {
     let mut text = text.to_owned();
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
@@ -261,33 +261,38 @@ impl<'a> Cast<'a> {
     }
 
     fn memtest(&self) -> String {
-        let Some(memtest) = &self.options.memtest else {
-            return String::new();
-        };
-        let mut params = memtest.params.clone();
-        if let Some(serial) = self.options.serial
-            && !params.iter().any(|param| param.starts_with("console="))
-        {
-            params.push(format!("console=ttyS{},{}", serial.unit, serial.speed));
-        }
-        let words = |program: &String| {
-            let words: Vec<_> = std::iter::once(program)
-                .chain(&params)
-                .map(|word| quote(word))
-                .collect();
-            words.join(" ")
-        };
-        format!(
-            "menuentry 'Memory test' --id memtest --unrestricted {{\n  \
+        memtest(self.options)
+    }
+}
+
+/// The memory test, where there is one.
+pub(crate) fn memtest(options: &Options) -> String {
+    let Some(memtest) = &options.memtest else {
+        return String::new();
+    };
+    let mut params = memtest.params.clone();
+    if let Some(serial) = options.serial
+        && !params.iter().any(|param| param.starts_with("console="))
+    {
+        params.push(format!("console=ttyS{},{}", serial.unit, serial.speed));
+    }
+    let words = |program: &String| {
+        let words: Vec<_> = std::iter::once(program)
+            .chain(&params)
+            .map(|word| quote(word))
+            .collect();
+        words.join(" ")
+    };
+    format!(
+        "menuentry 'Memory test' --id memtest --unrestricted {{\n  \
                if [ \"$grub_platform\" = efi ]; then\n    \
                  linux {}\n  \
                else\n    \
                  linux {}\n  \
                fi\n}}\n",
-            words(&memtest.uefi),
-            words(&memtest.bios)
-        )
-    }
+        words(&memtest.uefi),
+        words(&memtest.bios)
+    )
 }
 
 /// An entry that everybody may boot.

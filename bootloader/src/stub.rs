@@ -64,6 +64,8 @@ pub enum Root<'a> {
     },
     /// The file system with this UUID, `01234567-89ab-…`, on any disk.
     WithUuid(&'a str),
+    /// The file system, on any disk or disc, that has this file: `/cairn/01234567-…`.
+    WithFile(&'a str),
 }
 
 /// The configuration inside the core image: finds the root and runs its `grub.cfg`. With `serial`,
@@ -75,6 +77,7 @@ pub fn early_config(root: Root<'_>, serial: Option<Serial>) -> String {
         // GRUB for BIOS begins with the boot disk, `hd0`, as root.
         Root::OnBootDisk { partition } => format!("set root=$root,gpt{partition}"),
         Root::WithUuid(uuid) => format!("search --no-floppy --fs-uuid --set=root {uuid}"),
+        Root::WithFile(file) => format!("search --no-floppy --file --set=root {file}"),
     };
     format!(
         "{serial}\

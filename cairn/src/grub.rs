@@ -83,6 +83,64 @@ impl Grub {
     }
 }
 
+/// GRUB for a live medium.
+#[derive(Debug, Clone)]
+pub struct DiscGrub {
+    /// Its objects; that for BIOS is the one with `lib/grub/i386-pc`.
+    pub grub: Grub,
+    /// The port that it writes to before it has read its menu.
+    pub serial: Option<Serial>,
+    /// Whether the medium boots by UEFI too.
+    pub uefi: bool,
+}
+
+impl DiscGrub {
+    /// The boot sector of a stick.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn hybrid_boot_sector(&self, store: &Store) -> Result<Vec<u8>> {
+        let folder = store.real_path(&self.grub.bios);
+        let path = folder.join("lib/grub/i386-pc/boot_hybrid.img");
+        fs::read(&path).with_context(|| format!("cannot read '{}'", path.display()))
+    }
+
+    /// The image for a BIOS, which looks for the medium that has the file `marker`.
+    ///
+    /// # Errors
+    /// The tool cannot be run, or fails.
+    pub fn bios_image(&self, store: &Store, marker: &str) -> Result<Vec<u8>> {
+        self.image(store, marker, Platform::BiosDisc, &self.grub.bios)
+    }
+
+    /// The program for UEFI, if the medium is to have one.
+    ///
+    /// # Errors
+    /// As [`DiscGrub::bios_image`].
+    pub fn uefi_image(&self, store: &Store, marker: &str) -> Result<Option<Vec<u8>>> {
+        self.uefi
+            .then(|| self.image(store, marker, Platform::UefiDisc, &self.grub.uefi))
+            .transpose()
+    }
+
+    fn image(
+        &self,
+        store: &Store,
+        marker: &str,
+        platform: Platform,
+        object: &StorePath,
+    ) -> Result<Vec<u8>> {
+        let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let image = CoreImage {
+            platform,
+            early_config: early_config(Root::WithFile(marker), self.serial),
+        };
+        let modules = format!("{object}/lib/grub/{}", platform.grub_name());
+        let tools = self.grub.tools.to_string();
+        Ok(make_image(store, &tools, &modules, &image, scratch.path())?)
+    }
+}
+
 /// Why there is no core image.
 #[derive(Debug, thiserror::Error)]
 pub enum MakeImageError {

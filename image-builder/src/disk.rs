@@ -5,13 +5,13 @@ use std::path::Path;
 use cairn_bootloader::{BootSectorError, patch_boot_sector, patch_core_image};
 
 use crate::ext4::Ext4;
-use crate::fat::Fat;
+use crate::fat::{Fat, Medium};
 use crate::file_system::{FileSystemError, FileSystemWriter};
 use crate::identifiers::Identifiers;
 use crate::layout::{Layout, Partition, SECTOR};
 use crate::manifest::Manifest;
 use crate::output::{Output, OutputError};
-use crate::partition_table::partition_table;
+use crate::partition_table::{Table, partition_table};
 use crate::region::Region;
 
 /// What goes into a disk image.
@@ -123,7 +123,13 @@ pub fn write(
     let total = layout.content;
     let output = Output::create(output, layout.size, total)?;
     let failed = |error| DiskError::Output(output.failure(error, total));
-    let table = partition_table(layout, &boot_code).map_err(failed)?;
+    let table = Table {
+        size: layout.size,
+        disk_guid: layout.disk_guid,
+        partitions: &layout.partitions,
+        active_dummy: false,
+    };
+    let table = partition_table(&table, &boot_code).map_err(failed)?;
     Region::new(output.file(), 0, layout.size)
         .write_pages(&table)
         .map_err(failed)?;
@@ -156,6 +162,7 @@ fn region<'a>(output: &'a Output<'_>, partition: &Partition) -> Region<'a> {
 
 fn esp(identifiers: &Identifiers) -> Fat {
     Fat {
+        medium: Medium::Fixed,
         serial: identifiers.esp_serial,
         label: *b"ESP        ",
     }

@@ -1,7 +1,7 @@
 //! The FAT of the EFI system partition, by the crate `fatfs`.
 //!
-//! FAT32 always: the UEFI specification (2.10, section 13.3) wants it on fixed disks. FAT keeps no
-//! owners, modes or times of the manifest: every entry is dated 1980-01-01.
+//! FAT32 on fixed disks, as the UEFI specification (2.10, section 13.3) wants it; FAT16, which is
+//! smaller, on removable media. FAT keeps no owners, modes or times of the manifest: every entry is dated 1980-01-01.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -17,18 +17,53 @@ use crate::pages::Pages;
 use crate::region::Region;
 
 const KIND: &str = "FAT";
-/// 64 MiB: with clusters of one sector, well above the 65525 that make a FAT 32.
-const SIZE: u64 = 64 << 20;
 /// One sector.
 const CLUSTER: u64 = 512;
 
 /// A FAT file system to be.
 #[derive(Debug, Clone)]
 pub struct Fat {
+    /// What it is on.
+    pub medium: Medium,
     /// Its serial number.
     pub serial: u32,
     /// Its label, padded with blanks.
     pub label: [u8; 11],
+}
+
+/// What a FAT is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Medium {
+    /// A disk that stays: FAT32.
+    Fixed,
+    /// A disc or a stick: FAT16.
+    Removable,
+}
+
+impl Medium {
+    /// With clusters of one sector, well above those that make it a FAT of that kind: 65525 make a
+    /// FAT32, 4085 a FAT16.
+    fn smallest(self) -> u64 {
+        match self {
+            Self::Fixed => 64 << 20,
+            Self::Removable => 4 << 20,
+        }
+    }
+
+    /// A FAT16 has no more clusters; what is left to one is the tables' and the root directory's.
+    fn largest(self) -> u64 {
+        match self {
+            Self::Fixed => u64::MAX,
+            Self::Removable => 31 << 20,
+        }
+    }
+
+    fn fat_type(self) -> FatType {
+        match self {
+            Self::Fixed => FatType::Fat32,
+            Self::Removable => FatType::Fat16,
+        }
+    }
 }
 
 impl FileSystemWriter for Fat {
@@ -46,8 +81,17 @@ impl FileSystemWriter for Fat {
             })
             .sum();
         // Two tables of four bytes per cluster, boot sectors, and some room.
-        let needed = content + free + content / 32 + (4 << 20);
-        Ok(needed.max(SIZE).next_multiple_of(1 << 20))
+        let needed = content + free + content / 32 + self.medium.smallest() / 16;
+        let size = needed.max(self.medium.smallest()).next_multiple_of(1 << 20);
+        if size > self.medium.largest() {
+            return Err(FileSystemError::Whole {
+                kind: KIND,
+                label: self.label_text(),
+                size,
+                problem: "that is more than a FAT16 holds".to_owned(),
+            });
+        }
+        Ok(size)
     }
 
     fn write(
@@ -71,17 +115,21 @@ impl FileSystemWriter for Fat {
 impl Fat {
     fn format(&self, pages: &mut Pages) -> io::Result<()> {
         let options = FormatVolumeOptions::new()
-            .fat_type(FatType::Fat32)
+            .fat_type(self.medium.fat_type())
             .bytes_per_cluster(512)
             .volume_id(self.serial)
             .volume_label(self.label);
         fatfs::format_volume(pages, options)
     }
 
+    fn label_text(&self) -> String {
+        String::from_utf8_lossy(&self.label).trim().to_owned()
+    }
+
     fn whole(&self, region: &Region<'_>, error: &io::Error) -> FileSystemError {
         FileSystemError::Whole {
             kind: KIND,
-            label: String::from_utf8_lossy(&self.label).trim().to_owned(),
+            label: self.label_text(),
             size: region.length(),
             problem: error.to_string(),
         }

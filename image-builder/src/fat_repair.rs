@@ -1,4 +1,4 @@
-//! Puts right what `fatfs` 0.3 writes into directories of FAT32.
+//! Puts right what `fatfs` 0.3 writes into directories of FAT16 and FAT32.
 //!
 //! It puts a long name in front of `.` and `..`, which must be the first and second slot of a
 //! directory and have none; and it gives `..` the cluster of the root directory, where the
@@ -8,6 +8,8 @@
 //! written   long(.)  .   long(..)  ..   children…
 //! repaired  .        ..  deleted   deleted   children…
 //! ```
+//!
+//! The root directory of a FAT16 is no chain of clusters, but lies before them.
 //!
 //! Source: Microsoft FAT specification 1.03, "FAT Directory Structure".
 
@@ -20,10 +22,8 @@ const ATTRIBUTES: usize = 11;
 const DIRECTORY: u8 = 0x10;
 const LONG_NAME: u8 = 0x0f;
 const DELETED: u8 = 0xe5;
-/// Clusters from here on end a chain.
-const END: u32 = 0x0fff_fff8;
 
-/// Repairs every directory of the FAT32 in `pages`.
+/// Repairs every directory of the FAT in `pages`.
 pub(crate) fn repair_dot_entries(pages: Pages) -> io::Result<Pages> {
     let mut volume = Volume::open(pages)?;
     let root = volume.root;
@@ -35,13 +35,23 @@ pub(crate) fn repair_dot_entries(pages: Pages) -> io::Result<Pages> {
     Ok(volume.pages)
 }
 
-/// The places of a FAT32 volume.
+/// The places of a volume.
 struct Volume {
     pages: Pages,
+    width: Width,
     table: u64,
     data: u64,
     cluster: usize,
     root: u32,
+}
+
+/// What a FAT's table and root directory are like.
+#[derive(Clone, Copy)]
+enum Width {
+    /// Entries of two bytes; a root directory of so many bytes before the clusters.
+    Fat16 { root: u64 },
+    /// Entries of four bytes.
+    Fat32,
 }
 
 impl Volume {
@@ -53,12 +63,25 @@ impl Volume {
         let table = u64::from(u16_at(&boot, 14)?) * sector;
         let tables = u64::from(u8_at(&boot, 16)?);
         let cluster = u64::from(u8_at(&boot, 13)?) * sector;
+        let root_slots = u64::from(u16_at(&boot, 17)?);
+        let (width, table_size, root) = match u16_at(&boot, 22)? {
+            0 => (Width::Fat32, u32_at(&boot, 36)?, u32_at(&boot, 44)?),
+            size => {
+                let root = root_slots * SLOT as u64;
+                (Width::Fat16 { root }, size.into(), 0)
+            }
+        };
+        let before_data = match width {
+            Width::Fat16 { root } => root,
+            Width::Fat32 => 0,
+        };
         Ok(Self {
             pages,
+            width,
             table,
-            data: table + tables * u64::from(u32_at(&boot, 36)?) * sector,
+            data: table + tables * u64::from(table_size) * sector + before_data,
             cluster: usize::try_from(cluster).map_err(io::Error::other)?,
-            root: u32_at(&boot, 44)?,
+            root,
         })
     }
 
@@ -68,20 +91,34 @@ impl Volume {
         self.pages.seek(SeekFrom::Start(at)).map(drop)
     }
 
+    /// The bytes of one cluster of a directory; cluster 0 is the whole root directory of a FAT16.
     fn read_cluster(&mut self, cluster: u32) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; self.cluster];
-        self.seek_cluster(cluster)?;
+        match self.width {
+            Width::Fat16 { root } if cluster == 0 => {
+                bytes.resize(usize::try_from(root).map_err(io::Error::other)?, 0);
+                self.pages.seek(SeekFrom::Start(self.data - root))?;
+            }
+            _ => self.seek_cluster(cluster)?,
+        }
         self.pages.read_exact(&mut bytes)?;
         Ok(bytes)
     }
 
     fn next_cluster(&mut self, cluster: u32) -> io::Result<Option<u32>> {
+        // What is from there on ends a chain.
+        let (width, end) = match self.width {
+            Width::Fat16 { .. } if cluster == 0 => return Ok(None),
+            Width::Fat16 { .. } => (2, 0xfff8),
+            Width::Fat32 => (4, 0x0fff_fff8),
+        };
         let mut entry = [0; 4];
-        let at = self.table + u64::from(cluster) * 4;
+        let at = self.table + u64::from(cluster) * width as u64;
         self.pages.seek(SeekFrom::Start(at))?;
-        self.pages.read_exact(&mut entry)?;
+        self.pages
+            .read_exact(entry.get_mut(..width).ok_or_else(corrupt)?)?;
         let next = u32::from_le_bytes(entry) & 0x0fff_ffff;
-        Ok((next < END).then_some(next))
+        Ok((next < end).then_some(next))
     }
 
     /// First clusters of the directories in the one that starts at `directory`.

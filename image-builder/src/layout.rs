@@ -68,6 +68,8 @@ pub enum PartitionKind {
     Esp,
     /// The root file system.
     Root,
+    /// What Linux reads, and mounts nowhere by itself.
+    Data,
 }
 
 impl Layout {

@@ -4,7 +4,7 @@
 //! root partition's type and its flag 59 ('grow the file system to the partition's size').
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Seek, SeekFrom, Write};
 
 use gpt::disk::LogicalBlockSize;
 use gpt::mbr::ProtectiveMBR;
@@ -12,21 +12,42 @@ use gpt::partition::Partition as GptPartition;
 use gpt::partition_types::{self, Type};
 use uuid::Uuid;
 
-use crate::layout::{Layout, PartitionKind, SECTOR};
+use crate::layout::{Partition, PartitionKind, SECTOR};
 use crate::pages::Pages;
 
 /// The discoverable partition's flag that asks for growth.
 const GROW_FILE_SYSTEM: u64 = 1 << 59;
 
+/// Where the MBR's second entry lies, and one that is active, of type 0, and has the MBR alone.
+const SECOND_PARTITION: u64 = 446 + 16;
+const ACTIVE_DUMMY: [u8; 16] = [0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0];
+
+/// What is to be in the tables.
+#[derive(Debug)]
+pub(crate) struct Table<'a> {
+    /// Bytes of the disk.
+    pub size: u64,
+    /// GUID of the disk.
+    pub disk_guid: Uuid,
+    /// Its partitions.
+    pub partitions: &'a [Partition],
+    /// Whether the MBR has a second partition, empty and of no type, that is active.
+    pub active_dummy: bool,
+}
+
 /// A whole disk of which only the tables are there: LBA 0 to 33, and the copy at the end.
-pub(crate) fn partition_table(layout: &Layout, boot_code: &[u8; 440]) -> io::Result<Pages> {
-    let mut pages = Pages::new(layout.size);
-    let sectors = layout.size / SECTOR;
+pub(crate) fn partition_table(table: &Table<'_>, boot_code: &[u8; 440]) -> io::Result<Pages> {
+    let mut pages = Pages::new(table.size);
+    let sectors = table.size / SECTOR;
     let mut mbr = ProtectiveMBR::with_lb_size(u32::try_from(sectors - 1).unwrap_or(u32::MAX));
     mbr.set_bootcode(*boot_code);
     mbr.overwrite_lba0(&mut pages).map_err(io::Error::other)?;
+    if table.active_dummy {
+        pages.seek(SeekFrom::Start(SECOND_PARTITION))?;
+        pages.write_all(&ACTIVE_DUMMY)?;
+    }
 
-    let partitions: BTreeMap<_, _> = layout
+    let partitions: BTreeMap<_, _> = table
         .partitions
         .iter()
         .map(|partition| {
@@ -37,28 +58,28 @@ pub(crate) fn partition_table(layout: &Layout, boot_code: &[u8; 440]) -> io::Res
                 last_lba: (partition.start + partition.size) / SECTOR - 1,
                 flags: match partition.kind {
                     PartitionKind::Root => GROW_FILE_SYSTEM,
-                    PartitionKind::BiosBoot | PartitionKind::Esp => 0,
+                    PartitionKind::BiosBoot | PartitionKind::Esp | PartitionKind::Data => 0,
                 },
                 name: partition.name.clone(),
             };
             (partition.number, entry)
         })
         .collect();
-    let mut table = gpt::GptConfig::new()
+    let mut gpt = gpt::GptConfig::new()
         .writable(true)
         .logical_block_size(LogicalBlockSize::Lb512)
-        .create_from_device(pages, Some(layout.disk_guid))
+        .create_from_device(pages, Some(table.disk_guid))
         .map_err(io::Error::other)?;
-    table
-        .update_partitions(partitions)
+    gpt.update_partitions(partitions)
         .map_err(io::Error::other)?;
-    table.write().map_err(io::Error::other)
+    gpt.write().map_err(io::Error::other)
 }
 
 fn type_guid(kind: PartitionKind) -> Type {
     match kind {
         PartitionKind::BiosBoot => partition_types::BIOS,
         PartitionKind::Esp => partition_types::EFI,
+        PartitionKind::Data => partition_types::LINUX_FS,
         PartitionKind::Root => Type {
             guid: ROOT_X86_64,
             os: partition_types::OperatingSystem::Linux,

@@ -25,6 +25,15 @@ impl<'a> Region<'a> {
         }
     }
 
+    /// `length` bytes of it from `start` on.
+    pub(crate) fn part(&self, start: u64, length: u64) -> Self {
+        Self {
+            file: self.file,
+            start: self.start + start,
+            length,
+        }
+    }
+
     /// Length in bytes.
     #[must_use]
     pub fn length(&self) -> u64 {

@@ -39,8 +39,10 @@ pub enum Bus {
     Ahci,
     /// `/dev/nvme0n1`.
     Nvme,
-    /// A USB 3 stick; cloud kernels have no driver for it.
+    /// A USB 3 stick, the device `usb<index>`; cloud kernels have no driver for it.
     Usb,
+    /// A disc in a SATA drive, the device `cd<index>`: `/dev/sr0`.
+    Disc,
 }
 
 impl Bus {
@@ -69,9 +71,13 @@ impl Bus {
             Self::Usb => {
                 vec![
                     controller("qemu-xhci"),
-                    format!("usb-storage,bus=bus{index}.0,{drive}"),
+                    format!("usb-storage,id=usb{index},bus=bus{index}.0,{drive}"),
                 ]
             }
+            Self::Disc => vec![
+                controller("ich9-ahci"),
+                format!("ide-cd,id=cd{index},bus=bus{index}.0,{drive}"),
+            ],
         }
     }
 }

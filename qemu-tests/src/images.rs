@@ -172,7 +172,20 @@ pub fn command(verb: &[&str], name: &str, file: &Path, options: &BuildOptions) -
 /// # Errors
 /// The command fails; it has said why on standard error.
 pub fn build(name: &str, file: &Path, options: &BuildOptions) -> anyhow::Result<Built> {
-    let mut command = command(&["image", "disk", "--json"], name, file, options);
+    build_image("disk", name, file, options)
+}
+
+/// Builds the image of a configuration in a format of the command's, or finds it built.
+///
+/// # Errors
+/// The command fails; it has said why on standard error.
+pub fn build_image(
+    format: &str,
+    name: &str,
+    file: &Path,
+    options: &BuildOptions,
+) -> anyhow::Result<Built> {
+    let mut command = command(&["image", format, "--json"], name, file, options);
     let output = command
         .stderr(Stdio::inherit())
         .output()

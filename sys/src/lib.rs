@@ -9,6 +9,7 @@ pub mod input;
 pub mod kernel_log;
 pub mod kmsg;
 pub mod local_time;
+pub mod loop_device;
 pub mod module;
 pub mod mount;
 pub mod mount_options;

@@ -16,6 +16,7 @@ pub mod control;
 mod description;
 mod file_system;
 mod health;
+pub mod live;
 mod name;
 mod octal;
 mod order;

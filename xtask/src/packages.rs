@@ -83,7 +83,13 @@ pub const PACKAGES: &[Package] = &[
         "f2fs-tools",
         "makes file systems that must be recognised",
     ),
+    package(Need::Test, "file", "recognises our live media"),
     package(Need::Test, "gdisk", "checks our partition tables (sgdisk)"),
+    package(
+        Need::Test,
+        "genisoimage",
+        "reads our live media back (isoinfo)",
+    ),
     package(Need::Test, "gpg", "signs the archives that tests make"),
     package(
         Need::Test,
@@ -134,7 +140,7 @@ pub const PACKAGES: &[Package] = &[
     package(
         Need::Test,
         "xorriso",
-        "makes file systems that must be recognised",
+        "checks our live media; makes file systems that must be recognised",
     ),
     package(
         Need::Bench,

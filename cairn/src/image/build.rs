@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use cairn_image_builder::squashfs::Level;
 use cairn_image_builder::{Conversion, DiskFormat, convert};
 use cairn_store::Store;
 use cairn_store_path::StorePath;
@@ -12,6 +13,7 @@ use super::cache::Cached;
 use super::disk::DiskImage;
 use super::facts::Facts;
 use super::format::Format;
+use super::iso::{IsoFacts, IsoImage};
 use super::placement::Placement;
 use crate::configuration::{AttributePath, Configuration, Wanted};
 use crate::grub::Grub;
@@ -20,6 +22,9 @@ use crate::steps::Steps;
 
 /// Where the configuration says what an image has to know.
 const FACTS: &str = "config.system.build.imageFacts";
+/// Where it says what a live medium has to know, and which system is on it.
+const ISO_FACTS: &str = "config.system.build.images.iso.facts";
+const ISO_TOPLEVEL: &str = "config.system.build.images.iso.toplevel";
 
 /// Raised with each change that gives other bytes for the same disk.
 const CONVERSION_VERSION: u32 = 1;
@@ -48,6 +53,7 @@ pub fn build(configuration: &Configuration, format: Format) -> Result<Built> {
         Format::Vdi => build_converted(configuration, format, DiskFormat::Vdi),
         Format::Vhd => build_converted(configuration, format, DiskFormat::Vhd),
         Format::Ova => build_converted(configuration, format, DiskFormat::Ova),
+        Format::Iso => build_iso(configuration),
     }
 }
 
@@ -138,5 +144,52 @@ fn build_disk(configuration: &Configuration) -> Result<RawDisk> {
             steps: steps.taken(),
         },
         host_name: facts.host_name,
+    })
+}
+
+/// The live medium.
+fn build_iso(configuration: &Configuration) -> Result<Built> {
+    let mut steps = Steps::default();
+    let store = Store::open(&configuration.place.store)?;
+    let wanted = Wanted {
+        derivations: vec![ISO_TOPLEVEL.parse()?],
+        facts: vec![ISO_FACTS.parse()?],
+    };
+    let evaluated = steps.time("evaluate", || configuration.evaluate(&store, &wanted))?;
+    let toplevel = evaluated.toplevel()?;
+    let facts: IsoFacts = evaluated.fact(ISO_FACTS)?;
+    let level = Level::new(facts.compression_level).with_context(|| {
+        format!(
+            "cannot compress at level {}; isoImage.squashfsCompression takes 1 to 22",
+            facts.compression_level
+        )
+    })?;
+    let contents: Vec<StorePath> = facts
+        .contents
+        .iter()
+        .map(|path| path.parse())
+        .collect::<Result<_, _>>()?;
+    steps.time("realise", || configuration.realise(&store, &evaluated))?;
+    let image = steps.time("image", || {
+        let image = IsoImage {
+            store: &store,
+            toplevel,
+            contents: &contents,
+            facts: &facts,
+            level,
+            epoch: epoch(&evaluated.lock)?,
+        };
+        let cached = Cached {
+            images: &configuration.place.cache.join("images"),
+            name: &facts.host_name,
+            format: Format::Iso,
+            key: image.key(),
+        };
+        cached.file(|output| image.write(output))
+    })?;
+    Ok(Built {
+        toplevel: toplevel.clone(),
+        image,
+        steps: steps.taken(),
     })
 }

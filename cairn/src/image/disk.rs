@@ -1,19 +1,19 @@
 //! A disk image: the tree of its root file system, and its boot menu.
 
-use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use cairn_bootloader::{
-    BootFileKind, BootFiles, BootState, GRUB_DIRECTORY, GRUBENV, Generation, KernelFolders,
-    Options, STUB, Sequence, Serial, Slot, SlotFiles, boot_file_name, checksum_file, entries,
+    BootState, GRUB_DIRECTORY, GRUBENV, KernelFolders, Options, STUB, Sequence, Serial, Slot,
+    SlotFiles, entries,
 };
 use cairn_image_builder::{Content, Disk, Identifiers, Manifest, Node, plan, write};
-use cairn_store::{Store, write_database};
+use cairn_store::Store;
 use cairn_store_path::StorePath;
-use cairn_system::{Bootspec, Memtest, MenuV1};
 
+use super::boot::{BootFolder, bootspec, esp, menu};
 use super::placement::Placement;
+use super::root::{add_store, empty_root};
 use crate::grub::Grub;
 
 /// Raised with each change that gives other bytes for the same toplevel.
@@ -21,26 +21,6 @@ const FORMAT_VERSION: u32 = 7;
 
 /// The slot of an image's only menu.
 const SLOT: Slot = Slot::A;
-
-/// Empty directories of the root, with their modes; activation makes everything else.
-const DIRECTORIES: [(&str, u32); 16] = [
-    ("boot", 0o755),
-    ("boot/efi", 0o755),
-    ("boot/grub", 0o700),
-    ("boot/kernels", 0o755),
-    ("boot/kernels/a", 0o755),
-    ("boot/kernels/b", 0o755),
-    ("dev", 0o755),
-    ("etc", 0o755),
-    ("nix", 0o755),
-    ("nix/var/nix/gcroots", 0o755),
-    ("nix/var/nix/profiles", 0o755),
-    ("proc", 0o755),
-    ("root", 0o700),
-    ("run", 0o755),
-    ("sys", 0o755),
-    ("var/lib", 0o755),
-];
 
 /// What an image is made of.
 #[derive(Debug, Clone, Copy)]
@@ -59,21 +39,6 @@ pub struct DiskImage<'a> {
     pub free_space: u64,
     /// The time that the image and its generation bear, in seconds since 1970.
     pub epoch: u32,
-}
-
-/// A root file system on which nothing was ever activated.
-///
-/// # Errors
-/// The table of directories contradicts itself.
-pub fn empty_root() -> Result<Manifest> {
-    let mut root = Manifest::new();
-    for (path, mode) in DIRECTORIES {
-        let path = Path::new(path);
-        root.insert_directories(path.parent().unwrap_or(path))?;
-        root.insert(path, Node::directory(mode))?;
-    }
-    root.insert("tmp", Node::directory(0o1777))?;
-    Ok(root)
 }
 
 impl DiskImage<'_> {
@@ -121,75 +86,25 @@ impl DiskImage<'_> {
     /// The tree of the root file system.
     fn root(&self) -> Result<Manifest> {
         let mut root = empty_root()?;
-        self.add_store(&mut root)?;
+        add_store(&mut root, self.store, self.toplevel)?;
         self.add_boot(&mut root)?;
         Ok(root)
     }
 
-    /// The closure, its database, and the profile whose first generation it is.
-    fn add_store(&self, root: &mut Manifest) -> Result<()> {
-        let infos = self
-            .store
-            .closure_infos(std::slice::from_ref(self.toplevel))?;
-        root.insert("nix/store", Node::directory(0o1775).owned(0, 30_000))?;
-        for info in &infos {
-            let target = Path::new("nix/store").join(info.path.base_name());
-            root.insert_store_object(&target, &self.store.real_path(&info.path))?;
-        }
-        Self::add_database(root, &infos)?;
-        let profiles = Path::new("nix/var/nix/profiles");
-        root.insert(
-            profiles.join("system-1-link"),
-            Node::symlink(self.toplevel.to_path_buf()),
-        )?;
-        root.insert(profiles.join("system"), Node::symlink("system-1-link"))?;
-        root.insert(
-            "nix/var/nix/gcroots/profiles",
-            Node::symlink("/nix/var/nix/profiles"),
-        )?;
-        Ok(())
-    }
-
-    fn add_database(root: &mut Manifest, infos: &[cairn_store::PathInfo]) -> Result<()> {
-        let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
-        write_database(scratch.path(), infos)?;
-        let folder = scratch.path().join("nix/var/nix/db");
-        root.insert("nix/var/nix/db", Node::directory(0o755))?;
-        let reading = || format!("cannot read '{}'", folder.display());
-        for entry in fs::read_dir(&folder).with_context(reading)? {
-            let path = entry.with_context(reading)?.path();
-            if path.is_file() {
-                let bytes = fs::read(&path).with_context(reading)?;
-                let name = path.file_name().context("a file without a name")?;
-                let target = Path::new("nix/var/nix/db").join(name);
-                root.insert(target, Node::new(0o644, Content::Bytes(bytes)))?;
-            }
-        }
-        Ok(())
-    }
-
     /// Kernels, initrds and menu.
     fn add_boot(&self, root: &mut Manifest) -> Result<()> {
-        let bootspec = self.bootspec()?;
-        let files = self.add_boot_files(root, &bootspec)?;
-        let specialisations = bootspec
-            .specialisations
-            .iter()
-            .map(|(name, other)| Ok((name.clone(), self.add_boot_files(root, other)?)))
-            .collect::<Result<_>>()?;
-        let menu = bootspec.menu.as_ref().with_context(|| {
-            format!(
-                "'{}' has no boot menu; set boot.loader.grub.enable",
-                self.toplevel
-            )
-        })?;
-        let date = i64::from(self.epoch);
-        let release = &menu.kernel_release;
-        let generation = Generation::new(1, date, release, &bootspec, files, &specialisations)?;
+        let bootspec = bootspec(self.store, self.toplevel)?;
+        let mut folder = BootFolder {
+            store: self.store,
+            root,
+            path: Path::new("boot").join(KernelFolders::OfEachSlot.of(SLOT)),
+        };
+        let generation = folder.generation(&bootspec, self.epoch)?;
+        let menu = menu(&bootspec)?;
         let good = generation.entry.id().clone();
         let options = Options {
             good: Some(good.clone()),
-            memtest: self.add_memtest(root, menu)?,
+            memtest: folder.memtest(menu)?,
             ..Options::of(menu)
         };
         let slot = SlotFiles::new(SLOT, Sequence::FIRST, &entries(&[generation], &options));
@@ -203,70 +118,4 @@ impl DiskImage<'_> {
         root.insert(GRUBENV.trim_start_matches('/'), file(&state.to_bytes()?))?;
         Ok(())
     }
-
-    /// The memory test, at the paths at which GRUB sees it.
-    fn add_memtest(&self, root: &mut Manifest, menu: &MenuV1) -> Result<Option<Memtest>> {
-        let Some(memtest) = &menu.memtest else {
-            return Ok(None);
-        };
-        Ok(Some(Memtest {
-            bios: self.add_boot_file(root, &memtest.bios, BootFileKind::Program)?,
-            uefi: self.add_boot_file(root, &memtest.uefi, BootFileKind::Program)?,
-            params: memtest.params.clone(),
-        }))
-    }
-
-    fn add_boot_files(&self, root: &mut Manifest, bootspec: &Bootspec) -> Result<BootFiles> {
-        let v1 = &bootspec.v1;
-        let initrd = v1.initrd.as_ref();
-        Ok(BootFiles {
-            kernel: self.add_boot_file(root, &v1.kernel, BootFileKind::Kernel)?,
-            initrd: initrd
-                .map(|initrd| self.add_boot_file(root, initrd, BootFileKind::Initrd))
-                .transpose()?,
-        })
-    }
-
-    fn add_boot_file(
-        &self,
-        root: &mut Manifest,
-        logical: &str,
-        kind: BootFileKind,
-    ) -> Result<String> {
-        let path = self.store.real_path_of(logical)?;
-        let bytes = fs::read(&path).with_context(|| format!("cannot read '{}'", path.display()))?;
-        let name = boot_file_name(&blake3::hash(&bytes), kind);
-        let content = Content::File {
-            size: bytes.len() as u64,
-            path,
-        };
-        let folder = Path::new("boot").join(KernelFolders::OfEachSlot.of(SLOT));
-        let place = folder.join(&name);
-        // Specialisations share most of them.
-        if root.get(&place).is_none() {
-            root.insert(&place, Node::new(0o444, content))?;
-            let (sum_name, sum) = checksum_file(&name, &mut bytes.as_slice())?;
-            let sum = Node::new(0o444, Content::Bytes(sum.into_bytes()));
-            root.insert(folder.join(sum_name), sum)?;
-        }
-        Ok(format!("/{}", place.display()))
-    }
-
-    fn bootspec(&self) -> Result<Bootspec> {
-        let path = self.store.real_path(self.toplevel).join("boot.json");
-        let text = fs::read_to_string(&path)
-            .with_context(|| format!("cannot read '{}'", path.display()))?;
-        Ok(Bootspec::parse(&text)?)
-    }
-}
-
-/// The EFI system partition: GRUB under the name that firmware looks for on any disk.
-fn esp(core: Vec<u8>) -> Result<Manifest> {
-    let mut esp = Manifest::new();
-    esp.insert_directories(Path::new("EFI/BOOT"))?;
-    esp.insert(
-        "EFI/BOOT/BOOTX64.EFI",
-        Node::new(0o755, Content::Bytes(core)),
-    )?;
-    Ok(esp)
 }

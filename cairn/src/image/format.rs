@@ -15,6 +15,8 @@ pub enum Format {
     Vhd,
     /// A virtual machine with that disk, for VirtualBox and VMware
     Ova,
+    /// A live medium: a disc, and a stick once copied to one, for BIOS and UEFI
+    Iso,
 }
 
 impl Format {
@@ -28,6 +30,7 @@ impl Format {
             Self::Vdi => "vdi",
             Self::Vhd => "vhd",
             Self::Ova => "ova",
+            Self::Iso => "iso",
         }
     }
 }

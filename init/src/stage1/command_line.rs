@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use cairn_system::live::{self, MediumId};
 use cairn_system::{Device, trial};
 
 /// One word: `key` or `key=value`.
@@ -94,6 +95,21 @@ pub struct Trial {
     pub watchdog: bool,
 }
 
+/// Where the system of a live medium comes from, and what is done with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveOrders {
+    /// `cairn.live=`: which medium.
+    pub medium: MediumId,
+    /// `cairn.check-media`: it is compared with its manifest first.
+    pub check: bool,
+    /// `copytoram`: the system is copied to memory.
+    pub copy: bool,
+    /// `findiso=`, or `iso-scan/filename=` as others call it: the medium is this file.
+    pub iso: Option<String>,
+    /// `cairn.persistence=`: the label of the file system that keeps what is written.
+    pub persistence: Option<String>,
+}
+
 /// What the command line asks of stage 1.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Orders {
@@ -119,6 +135,8 @@ pub struct Orders {
     pub breakpoint: Option<Breakpoint>,
     /// `cairn.trial=`, and what belongs to it.
     pub trial: Option<Trial>,
+    /// `cairn.live=`, and what belongs to it.
+    pub live: Option<LiveOrders>,
     /// Words that were not understood, as warnings.
     pub warnings: Vec<String>,
 }
@@ -132,6 +150,7 @@ impl Orders {
             orders.obey(word);
         }
         orders.trial = orders.read_trial(words);
+        orders.live = orders.read_live(words);
         orders
     }
 
@@ -156,9 +175,27 @@ impl Orders {
         })
     }
 
+    fn read_live(&mut self, words: &[Word]) -> Option<LiveOrders> {
+        let last = |key: &str| words.iter().rev().find(|word| word.key == key);
+        let value = |key: &str| last(key)?.value.clone().filter(|value| !value.is_empty());
+        let on = |key: &str| last(key).is_some_and(|word| is_on(word.value.as_deref()));
+        let word = last(live::LIVE_PARAMETER)?;
+        let Some(medium) = MediumId::new(word.value.as_deref().unwrap_or_default()) else {
+            self.misunderstood(word, "the id of a medium");
+            return None;
+        };
+        Some(LiveOrders {
+            medium,
+            check: on(live::CHECK_PARAMETER),
+            copy: on(live::COPY_PARAMETER),
+            iso: value(live::FIND_ISO_PARAMETER).or_else(|| value("iso-scan/filename")),
+            persistence: value(live::PERSISTENCE_PARAMETER).filter(|label| is_on(Some(label))),
+        })
+    }
+
     fn obey(&mut self, word: &Word) {
         let value = word.value.as_deref().filter(|value| !value.is_empty());
-        let on = !matches!(value, Some("0" | "no" | "off" | "false"));
+        let on = is_on(value);
         match word.key.as_str() {
             "init" => self.init = value.map(str::to_owned),
             "root" => self.root(value),
@@ -203,6 +240,11 @@ impl Orders {
             word.key
         ));
     }
+}
+
+/// Whether a parameter without a value, or with this one, is on.
+fn is_on(value: Option<&str>) -> bool {
+    !matches!(value, Some("0" | "no" | "off" | "false"))
 }
 
 #[cfg(test)]
@@ -290,6 +332,40 @@ mod tests {
         check(
             "cairn.trial=13 cairn.trial_timeout=-1",
             &expect![[r#"Some(Trial { entry: "13", timeout: 300s, watchdog: true })"#]],
+        );
+    }
+
+    #[test]
+    fn a_live_medium_is_named() {
+        let check = |line: &str, expected: &Expect| {
+            let orders = orders(line);
+            expected.assert_eq(&format!("{:?} {:?}", orders.live, orders.warnings));
+        };
+        let id = "cairn.live=397e55e7-c7d8-8823-8749-8b304cacefdb";
+        check("copytoram", &expect!["None []"]);
+        check(
+            "cairn.live=CAIRN",
+            &expect![[r#"None ["cairn.live=CAIRN is ignored: it is not the id of a medium"]"#]],
+        );
+        check(
+            id,
+            &expect![[
+                r#"Some(LiveOrders { medium: MediumId("397e55e7-c7d8-8823-8749-8b304cacefdb"), check: false, copy: false, iso: None, persistence: None }) []"#
+            ]],
+        );
+        check(
+            &format!(
+                "{id} copytoram cairn.check-media cairn.persistence=keep findiso=\"/a b.iso\""
+            ),
+            &expect![[
+                r#"Some(LiveOrders { medium: MediumId("397e55e7-c7d8-8823-8749-8b304cacefdb"), check: true, copy: true, iso: Some("/a b.iso"), persistence: Some("keep") }) []"#
+            ]],
+        );
+        check(
+            &format!("{id} copytoram=0 cairn.persistence=off iso-scan/filename=/x.iso"),
+            &expect![[
+                r#"Some(LiveOrders { medium: MediumId("397e55e7-c7d8-8823-8749-8b304cacefdb"), check: false, copy: false, iso: Some("/x.iso"), persistence: None }) []"#
+            ]],
         );
     }
 

@@ -12,6 +12,7 @@ use nix::errno::Errno;
 use crate::autoload::AutoloadError;
 
 use super::block::Block;
+use super::live::LiveError;
 
 /// Why stage 1 cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +76,9 @@ pub enum Stage1Error {
         /// Why, with device and type.
         source: Box<MountError>,
     },
+    /// There is no live system.
+    #[error(transparent)]
+    Live(#[from] LiveError),
     /// The command line names no init.
     #[error("cannot find out which system to start: the kernel's command line has no init=")]
     NoInit,
@@ -158,6 +162,7 @@ impl Stage1Error {
                 of(mount_point, "depends"),
                 "whether the file system around it is mounted read-only".to_owned(),
             ],
+            Self::Live(error) => error.hints(),
             Self::NoInit | Self::BadInit { .. } => vec![
                 "the boot entry: init= must be a generation's <toplevel>/init".to_owned(),
                 of("/", "device"),

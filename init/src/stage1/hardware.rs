@@ -3,6 +3,7 @@
 //! Nothing here sleeps: [`Hardware::wait_for`] waits on the socket of events and wakes when a
 //! device comes, or when there is something to say about the waiting.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,17 @@ pub struct Found {
     pub node: PathBuf,
     /// What it holds, as far as known.
     pub contents: Option<Contents>,
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy)]
+pub struct Waiting<'a> {
+    /// For people.
+    pub what: &'a str,
+    /// The mount point that it is for.
+    pub purpose: &'a str,
+    /// For how long.
+    pub timeout: Duration,
 }
 
 impl Hardware {
@@ -84,35 +96,64 @@ impl Hardware {
         mount_point: &str,
         timeout: Duration,
     ) -> Result<Found, Stage1Error> {
+        let waiting = Waiting {
+            what: &device.to_string(),
+            purpose: mount_point,
+            timeout,
+        };
+        self.wait_until(&waiting, |blocks, _| blocks.find(device))
+            .map_err(Stage1Error::Events)?
+            .map(|(node, contents)| Found { node, contents })
+            .map_err(|waited| Stage1Error::NoDevice {
+                mount_point: mount_point.to_owned(),
+                device: device.clone(),
+                waited,
+            })
+    }
+
+    /// The device that is meant, if it is there.
+    pub fn find(&self, device: &Device) -> Option<Found> {
+        let (node, contents) = self.blocks.find(device)?;
+        Some(Found { node, contents })
+    }
+
+    /// What `find` finds among the block devices, as soon as it does: it is asked again when one
+    /// has come. If it finds nothing in time, the time that was waited.
+    ///
+    /// # Errors
+    /// The kernel's events cannot be read.
+    pub fn wait_until<T>(
+        &mut self,
+        waiting: &Waiting<'_>,
+        mut find: impl FnMut(&Blocks, &mut Autoload) -> Option<T>,
+    ) -> io::Result<Result<T, Duration>> {
         let start = Instant::now();
         let mut next_word = FIRST_WORD;
         loop {
             self.drain()?;
-            if let Some((node, contents)) = self.blocks.find(device) {
+            if let Some(found) = find(&self.blocks, &mut self.autoload) {
                 self.waited += start.elapsed();
-                return Ok(Found { node, contents });
+                return Ok(Ok(found));
             }
             let waited = start.elapsed();
-            if waited >= timeout {
+            if waited >= waiting.timeout {
                 self.waited += waited;
-                return Err(Stage1Error::NoDevice {
-                    mount_point: mount_point.to_owned(),
-                    device: device.clone(),
-                    waited,
-                });
+                return Ok(Err(waited));
             }
             if waited >= next_word {
-                self.say_what_is_waited_for(device, mount_point, timeout);
+                self.say_what_is_waited_for(waiting);
                 next_word = waited + NEXT_WORD;
             }
-            self.sleep(next_word.min(timeout).saturating_sub(waited))?;
+            self.sleep(next_word.min(waiting.timeout).saturating_sub(waited))?;
         }
     }
 
-    fn say_what_is_waited_for(&self, device: &Device, mount_point: &str, timeout: Duration) {
+    fn say_what_is_waited_for(&self, waiting: &Waiting<'_>) {
         log::warn!(
-            "waiting up to {} s for {device}, to mount {mount_point}; seen so far:",
-            timeout.as_secs()
+            "waiting up to {} s for {}, to mount {}; seen so far:",
+            waiting.timeout.as_secs(),
+            waiting.what,
+            waiting.purpose
         );
         if self.blocks.all().next().is_none() {
             log::warn!("  no block device");
@@ -123,9 +164,9 @@ impl Hardware {
     }
 
     /// Follows all events that are there. A module that is loaded brings further ones.
-    fn drain(&mut self) -> Result<(), Stage1Error> {
+    fn drain(&mut self) -> io::Result<()> {
         loop {
-            match self.socket.receive().map_err(Stage1Error::Events)? {
+            match self.socket.receive()? {
                 Received::Empty => return Ok(()),
                 Received::Event(event) => {
                     log::trace!("event {} {}", event.action, event.devpath);
@@ -146,14 +187,14 @@ impl Hardware {
     }
 
     /// Until an event comes, at most `time`.
-    fn sleep(&self, time: Duration) -> Result<(), Stage1Error> {
+    fn sleep(&self, time: Duration) -> io::Result<()> {
         // Rounded up: a rest of less than a millisecond must not become a busy loop.
         let time = time + Duration::from_millis(1);
         let timeout = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
         let mut sources = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
         match poll(&mut sources, timeout) {
             Ok(_) | Err(Errno::EINTR) => Ok(()),
-            Err(errno) => Err(Stage1Error::Events(errno.into())),
+            Err(errno) => Err(errno.into()),
         }
     }
 }

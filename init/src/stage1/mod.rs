@@ -20,6 +20,7 @@ pub mod command_line;
 pub mod failure;
 mod handover;
 pub mod hardware;
+pub mod live;
 pub mod mounts;
 pub mod resolve;
 

@@ -15,10 +15,13 @@ use cairn_system::{Device, FileSystem, Stage1};
 use nix::errno::Errno;
 use nix::mount::MsFlags;
 
+use crate::autoload::Autoload;
+
 use super::check::{self, Verdict};
-use super::command_line::{Access, Orders};
+use super::command_line::{Access, LiveOrders, Orders};
 use super::failure::Stage1Error;
 use super::hardware::Hardware;
+use super::live;
 use super::resolve::resolve;
 
 /// Options of an overlay whose values are paths.
@@ -50,6 +53,8 @@ pub enum Source {
     Path(String),
     /// Nothing: a name for the list of mounts.
     Name(String),
+    /// The system of a live medium, if the command line names one.
+    Live(Option<LiveOrders>),
 }
 
 /// What the description and the command line ask for, in order; `root` is where it will be.
@@ -84,6 +89,7 @@ fn plan_one(file_system: &FileSystem, orders: &Orders, root: &Path) -> Mount {
     }
     let source = match device {
         Device::Path(path) if options.bind != Bind::No => Source::Path(path),
+        Device::None(name) if is_root && name == live::DEVICE => Source::Live(orders.live.clone()),
         Device::None(name) => Source::Name(name),
         device => Source::Device(device),
     };
@@ -173,6 +179,10 @@ fn attempt(
     }
     let mut fs_type = plan.fs_type.clone();
     let source = match &plan.source {
+        Source::Live(orders) => {
+            live::mount_root(orders.as_ref(), &target, hardware, timeout)?;
+            return Ok(Outcome::Mounted);
+        }
         Source::Name(name) => name.clone(),
         Source::Path(path) => path_text(&make_folder(plan, root, path)?),
         Source::Device(device) => {
@@ -212,15 +222,20 @@ fn companions(fs_type: &str) -> &'static [&'static str] {
 }
 
 /// The kernel would ask for the module itself; asked for here, a failure has a name.
-fn load_file_system(hardware: &mut Hardware, fs_type: &str) {
+pub fn load_file_system(hardware: &mut Hardware, fs_type: &str) {
+    load_type(&mut hardware.autoload, fs_type);
+}
+
+/// As [`load_file_system`].
+pub fn load_type(autoload: &mut Autoload, fs_type: &str) {
     if is_known_to_the_kernel(fs_type) {
         return;
     }
-    if let Err(error) = hardware.autoload.load(&format!("fs-{fs_type}")) {
+    if let Err(error) = autoload.load(&format!("fs-{fs_type}")) {
         log::info!("for the file system type {fs_type}: {error}");
     }
     for module in companions(fs_type) {
-        if let Err(error) = hardware.autoload.load(module) {
+        if let Err(error) = autoload.load(module) {
             log::debug!("for the file system type {fs_type}: {error}");
         }
     }

@@ -1,0 +1,194 @@
+//! The menu of a live medium: one system in several ways, and what helps a machine that does not
+//! boot.
+//!
+//! It is there twice: `grub.cfg` is for the medium itself, `loopback.cfg` for a stick that has the
+//! medium as one file of many. Its boot loader shows the file as a disc, leaves its name in
+//! `iso_path`, and reads that menu: a convention of live media of many makers.
+
+use cairn_system::live::{
+    CHECK_PARAMETER, COPY_PARAMETER, FIND_ISO_PARAMETER, LIVE_PARAMETER, MediumId,
+};
+
+use crate::generation::{Entry, Generation};
+use crate::menu::{indented, loading, memtest, menu_entry, whole_lines};
+use crate::options::{Options, user_commands};
+
+/// The menu of a live medium.
+#[derive(Debug, Clone)]
+pub struct LiveMenu<'a> {
+    /// The system, and its specialisations.
+    pub generation: &'a Generation,
+    /// What menus do.
+    pub options: &'a Options,
+    /// The medium that the kernel is to look for.
+    pub medium: &'a MediumId,
+    /// What the system is called.
+    pub title: &'a str,
+    /// The serial number of the medium's own EFI system partition: `1234-ABCD`.
+    pub esp: &'a str,
+}
+
+/// How GRUB has come to the medium.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LiveSource {
+    /// It is a disc or a stick.
+    Medium,
+    /// It is the file `iso_path` on another file system.
+    File,
+}
+
+/// What an entry adds to the kernel's parameters, with what its title and id say of it.
+const WAYS: [(&str, &str, &[&str]); 5] = [
+    ("copytoram", "copied to memory", &[COPY_PARAMETER]),
+    ("nomodeset", "without graphics drivers", &["nomodeset"]),
+    ("serial", "on the serial port", &["console=ttyS0,115200"]),
+    ("check", "the medium is checked first", &[CHECK_PARAMETER]),
+    (
+        "debug",
+        "with messages and a shell on failure",
+        &["boot.shell_on_fail", "boot.trace", "loglevel=7"],
+    ),
+];
+
+impl LiveMenu<'_> {
+    /// Its text.
+    #[must_use]
+    pub fn text(&self, source: LiveSource) -> String {
+        let options = self.options;
+        let title = self.title;
+        let entry = |title: &str, id: &str, entry: &Entry, further: &[&str]| {
+            menu_entry(title, id, "", &self.loading(entry, further, source))
+        };
+        let main = &self.generation.entry;
+        let specialisations = self.generation.specialisations.iter();
+        let specialisations: String = specialisations
+            .map(|(name, other)| {
+                let title = format!("{title}, specialisation {name}");
+                entry(&title, &other.id().menu_id(), other, &[])
+            })
+            .collect();
+        let ways: String = WAYS
+            .iter()
+            .map(|(id, way, further)| entry(&format!("{title}, {way}"), id, main, further))
+            .collect();
+        [
+            options
+                .serial
+                .map(crate::Serial::commands)
+                .unwrap_or_default(),
+            user_commands(&options.users),
+            options.timeout.commands(),
+            whole_lines(&options.extra_config),
+            "set default=0\n".to_owned(),
+            entry(title, "live", main, &[]),
+            specialisations,
+            ways,
+            self.installed(),
+            memtest(options),
+            whole_lines(&options.extra_entries),
+        ]
+        .concat()
+    }
+
+    fn loading(&self, entry: &Entry, further: &[&str], source: LiveSource) -> String {
+        let live = format!("{LIVE_PARAMETER}={}", self.medium);
+        let further: Vec<_> = std::iter::once(live.as_str())
+            .chain(further.iter().copied())
+            .collect();
+        let last = match source {
+            LiveSource::Medium => String::new(),
+            LiveSource::File => format!("{FIND_ISO_PARAMETER}=\"$iso_path\""),
+        };
+        loading(entry, &further, &last)
+    }
+
+    /// What the machine has on its own disks: for a BIOS, the first disk that is not the medium;
+    /// for UEFI, the first boot loader that lies where firmware looks for it.
+    fn installed(&self) -> String {
+        let bios = "if regexp '^hd0' \"$root\"; then\n  \
+                      set disk=hd1\n  \
+                      drivemap -s hd0 hd1\n\
+                    else\n  \
+                      set disk=hd0\n\
+                    fi\n\
+                    chainloader ($disk)+1\n";
+        let uefi = format!(
+            "for device in (hd*,*); do\n  \
+               if [ -f $device/EFI/BOOT/BOOTX64.EFI ]; then\n    \
+                 probe --set=uuid --fs-uuid $device\n    \
+                 if [ \"$uuid\" != '{}' ]; then\n      \
+                   chainloader $device/EFI/BOOT/BOOTX64.EFI\n      \
+                   boot\n    \
+                 fi\n  \
+               fi\n\
+             done\n\
+             echo 'No disk of this machine has an EFI/BOOT/BOOTX64.EFI.'\n\
+             sleep --interruptible 10\n",
+            self.esp
+        );
+        let body = format!(
+            "if [ \"$grub_platform\" = efi ]; then\n{}else\n{}fi\n",
+            indented(&uefi),
+            indented(bios)
+        );
+        menu_entry(
+            "The system on this machine's disk",
+            "installed",
+            "",
+            &indented(&body),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generation::BootFiles;
+    use crate::options::Serial;
+    use cairn_system::{Bootspec, Memtest};
+    use expect_test::expect_file;
+    use std::collections::BTreeMap;
+
+    fn bootspec(label: &str) -> Bootspec {
+        let text = format!(
+            r#"{{"org.nixos.bootspec.v1": {{
+                "init": "/nix/store/a-{label}/init", "initrd": "/i", "kernel": "/k",
+                "kernelParams": ["loglevel=4"], "label": "{label}", "system": "x86_64-linux",
+                "toplevel": "/nix/store/a-{label}"}}}}"#
+        );
+        Bootspec::parse(&text).unwrap()
+    }
+
+    #[test]
+    fn whole_menus() {
+        let mut bootspec_with = bootspec("live");
+        bootspec_with
+            .specialisations
+            .insert("quiet".to_owned(), bootspec("quiet"));
+        let files = |name: &str| BootFiles {
+            kernel: format!("/boot/{name}-kernel"),
+            initrd: Some(format!("/boot/{name}-initrd")),
+        };
+        let others = BTreeMap::from([("quiet".to_owned(), files("quiet"))]);
+        let generation =
+            Generation::new(1, 0, "6.1.0", &bootspec_with, files("live"), &others).unwrap();
+        let options = Options {
+            serial: Some(Serial::COM1),
+            memtest: Some(Memtest {
+                bios: "/boot/memtest".to_owned(),
+                uefi: "/boot/memtest.efi".to_owned(),
+                params: Vec::new(),
+            }),
+            ..Options::default()
+        };
+        let menu = LiveMenu {
+            generation: &generation,
+            options: &options,
+            medium: &MediumId::new("397e55e7-c7d8-8823-8749-8b304cacefdb").unwrap(),
+            title: "Cairn 26.11 (it's live)",
+            esp: "2C07-51C6",
+        };
+        expect_file!["menus/live.cfg"].assert_eq(&menu.text(LiveSource::Medium));
+        expect_file!["menus/loopback.cfg"].assert_eq(&menu.text(LiveSource::File));
+    }
+}

@@ -1,0 +1,169 @@
+//! A live medium: the system as a squashfs, what GRUB loads, and its menu.
+
+use std::path::Path;
+
+use anyhow::Result;
+use cairn_bootloader::{GRUB_DIRECTORY, LiveMenu, LiveSource, Options, Serial};
+use cairn_image_builder::iso::{DiscBoot, Iso, IsoIdentifiers};
+use cairn_image_builder::squashfs::{self, Level};
+use cairn_image_builder::{Content, Manifest, Node};
+use cairn_store::Store;
+use cairn_store_path::StorePath;
+use cairn_system::live::MediumId;
+use serde::Deserialize;
+
+use super::boot::{BootFolder, bootspec, esp, menu};
+use super::root::{add_store_with, empty_root};
+use crate::grub::{DiscGrub, Grub};
+
+/// Raised with each change that gives other bytes for the same toplevel.
+const FORMAT_VERSION: u32 = 1;
+
+/// What a configuration says of its live medium: `config.system.build.images.iso.facts`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct IsoFacts {
+    /// `networking.hostName`: names the image's file.
+    pub host_name: String,
+    /// `isoImage.volumeID`.
+    pub label: String,
+    /// What the menu calls the system.
+    pub title: String,
+    /// The level in `isoImage.squashfsCompression`.
+    pub compression_level: i32,
+    /// `isoImage.makeEfiBootable`.
+    pub uefi: bool,
+    /// `isoImage.storeContents`: store paths.
+    pub contents: Vec<String>,
+    /// GRUB.
+    pub grub: GrubFacts,
+}
+
+/// GRUB's packages.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GrubFacts {
+    /// Whether the first serial port shows the menu too.
+    pub serial: bool,
+    /// The object with `bin/grub-mkimage`.
+    pub tools: String,
+    /// The object with `lib/grub/i386-pc`.
+    pub bios: String,
+    /// The object with `lib/grub/x86_64-efi`.
+    pub uefi: String,
+}
+
+/// What a live medium is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct IsoImage<'a> {
+    /// The store that has the toplevel's closure.
+    pub store: &'a Store,
+    /// The system that it boots.
+    pub toplevel: &'a StorePath,
+    /// Further objects of its store.
+    pub contents: &'a [StorePath],
+    /// What the configuration says.
+    pub facts: &'a IsoFacts,
+    /// The level of compression.
+    pub level: Level,
+    /// The time that everything on it bears, in seconds since 1970.
+    pub epoch: u32,
+}
+
+impl IsoImage<'_> {
+    /// What the image's bytes follow from.
+    #[must_use]
+    pub fn key(&self) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new_derive_key("cairn 2026-11 live medium");
+        hasher
+            .update(self.toplevel.base_name().as_bytes())
+            .update(format!("\n{:?}\n", self.facts).as_bytes())
+            .update(&self.epoch.to_le_bytes())
+            .update(&FORMAT_VERSION.to_le_bytes());
+        hasher.finalize()
+    }
+
+    /// Writes the image to `output`.
+    ///
+    /// # Errors
+    /// The closure cannot be read, GRUB's tools fail, or the image cannot be written.
+    pub fn write(&self, output: &Path) -> Result<()> {
+        let identifiers = IsoIdentifiers::from_seed(self.key().as_bytes());
+        let medium = identifiers.medium_id();
+        let grub = self.grub()?;
+        let marker = format!("/{}", medium.marker());
+        let esp = match grub.uefi_image(self.store, &marker)? {
+            Some(core) => Some(esp(core)?),
+            None => None,
+        };
+        let boot = DiscBoot {
+            hybrid_img: grub.hybrid_boot_sector(self.store)?,
+            disc_img: grub.bios_image(self.store, &marker)?,
+        };
+        let mut system = empty_root()?;
+        add_store_with(&mut system, self.store, self.toplevel, self.contents)?;
+        let compression = squashfs::Options {
+            level: self.level,
+            ..squashfs::Options::new(self.epoch)
+        };
+        let iso = Iso {
+            system: &system,
+            compression,
+            files: &self.files(&medium, identifiers.esp_serial)?,
+            esp: esp.as_ref(),
+            boot: &boot,
+            label: &self.facts.label,
+            identifiers,
+            epoch: self.epoch,
+        };
+        iso.write(output)?;
+        Ok(())
+    }
+
+    fn grub(&self) -> Result<DiscGrub> {
+        let facts = &self.facts.grub;
+        Ok(DiscGrub {
+            grub: Grub {
+                bios: facts.bios.parse()?,
+                tools: facts.tools.parse()?,
+                uefi: facts.uefi.parse()?,
+            },
+            serial: facts.serial.then_some(Serial::COM1),
+            uefi: self.facts.uefi,
+        })
+    }
+
+    /// What GRUB reads: kernels, initrds, and the menus.
+    fn files(&self, medium: &MediumId, esp_serial: u32) -> Result<Manifest> {
+        let bootspec = bootspec(self.store, self.toplevel)?;
+        let mut files = Manifest::new();
+        files.insert_directories(Path::new("boot/grub"))?;
+        let mut folder = BootFolder {
+            store: self.store,
+            root: &mut files,
+            path: "boot".into(),
+        };
+        let generation = folder.generation(&bootspec, self.epoch)?;
+        let menu = menu(&bootspec)?;
+        let options = Options {
+            memtest: folder.memtest(menu)?,
+            ..Options::of(menu)
+        };
+        let menu = LiveMenu {
+            generation: &generation,
+            options: &options,
+            medium,
+            title: &self.facts.title,
+            esp: &format!("{:04X}-{:04X}", esp_serial >> 16, esp_serial & 0xffff),
+        };
+        let grub = Path::new(GRUB_DIRECTORY.trim_start_matches('/'));
+        for (name, source) in [
+            ("grub.cfg", LiveSource::Medium),
+            ("loopback.cfg", LiveSource::File),
+        ] {
+            let text = menu.text(source).into_bytes();
+            files.insert(grub.join(name), Node::new(0o444, Content::Bytes(text)))?;
+        }
+        Ok(files)
+    }
+}

@@ -1,0 +1,101 @@
+//! The root file system of an image: directories, the store with its database, and the profile.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use cairn_image_builder::{Content, Manifest, Node};
+use cairn_store::{PathInfo, Store, write_database};
+use cairn_store_path::StorePath;
+
+/// Empty directories of the root, with their modes; activation makes everything else.
+const DIRECTORIES: [(&str, u32); 16] = [
+    ("boot", 0o755),
+    ("boot/efi", 0o755),
+    ("boot/grub", 0o700),
+    ("boot/kernels", 0o755),
+    ("boot/kernels/a", 0o755),
+    ("boot/kernels/b", 0o755),
+    ("dev", 0o755),
+    ("etc", 0o755),
+    ("nix", 0o755),
+    ("nix/var/nix/gcroots", 0o755),
+    ("nix/var/nix/profiles", 0o755),
+    ("proc", 0o755),
+    ("root", 0o700),
+    ("run", 0o755),
+    ("sys", 0o755),
+    ("var/lib", 0o755),
+];
+
+/// A root file system on which nothing was ever activated.
+///
+/// # Errors
+/// The table of directories contradicts itself.
+pub fn empty_root() -> Result<Manifest> {
+    let mut root = Manifest::new();
+    for (path, mode) in DIRECTORIES {
+        let path = Path::new(path);
+        root.insert_directories(path.parent().unwrap_or(path))?;
+        root.insert(path, Node::directory(mode))?;
+    }
+    root.insert("tmp", Node::directory(0o1777))?;
+    Ok(root)
+}
+
+/// The closure of `toplevel`, its database, and the profile whose first generation it is.
+///
+/// # Errors
+/// The closure cannot be read.
+pub fn add_store(root: &mut Manifest, store: &Store, toplevel: &StorePath) -> Result<()> {
+    add_store_with(root, store, toplevel, &[])
+}
+
+/// As [`add_store`], with the closures of `others` besides.
+///
+/// # Errors
+/// A closure cannot be read.
+pub fn add_store_with(
+    root: &mut Manifest,
+    store: &Store,
+    toplevel: &StorePath,
+    others: &[StorePath],
+) -> Result<()> {
+    let all: Vec<_> = std::iter::once(toplevel).chain(others).cloned().collect();
+    let infos = store.closure_infos(&all)?;
+    root.insert("nix/store", Node::directory(0o1775).owned(0, 30_000))?;
+    for info in &infos {
+        let target = Path::new("nix/store").join(info.path.base_name());
+        root.insert_store_object(&target, &store.real_path(&info.path))?;
+    }
+    add_database(root, &infos)?;
+    let profiles = Path::new("nix/var/nix/profiles");
+    root.insert(
+        profiles.join("system-1-link"),
+        Node::symlink(toplevel.to_path_buf()),
+    )?;
+    root.insert(profiles.join("system"), Node::symlink("system-1-link"))?;
+    root.insert(
+        "nix/var/nix/gcroots/profiles",
+        Node::symlink("/nix/var/nix/profiles"),
+    )?;
+    Ok(())
+}
+
+fn add_database(root: &mut Manifest, infos: &[PathInfo]) -> Result<()> {
+    let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
+    write_database(scratch.path(), infos)?;
+    let folder = scratch.path().join("nix/var/nix/db");
+    root.insert("nix/var/nix/db", Node::directory(0o755))?;
+    let reading = || format!("cannot read '{}'", folder.display());
+    for entry in fs::read_dir(&folder).with_context(reading)? {
+        let path = entry.with_context(reading)?.path();
+        if path.is_file() {
+            let bytes = fs::read(&path).with_context(reading)?;
+            let name = path.file_name().context("a file without a name")?;
+            let target = Path::new("nix/var/nix/db").join(name);
+            root.insert(target, Node::new(0o644, Content::Bytes(bytes)))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+# The same machine as a live medium: `cairn image iso`.
+{
+  config,
+  lib,
+  extendModules,
+  ...
+}:
+let
+  inherit (lib) mkOption types;
+  nixos = config.system.nixos;
+  cfg = config.isoImage;
+  variant = extendModules {
+    modules = [
+      ./live.nix
+      config.image.modules.iso
+    ];
+  };
+in
+{
+  options = {
+    image.modules = mkOption {
+      type = types.submodule {
+        options.iso = mkOption {
+          type = types.deferredModule;
+          default = { };
+          example = lib.literalExpression ''{ services.getty.autologinUser = "root"; }'';
+          description = ''
+            What the machine has in addition as a live medium. It can set everything that a
+            configuration can.
+          '';
+        };
+      };
+      default = { };
+      description = "What the machine has in addition in images of one kind.";
+    };
+
+    isoImage.edition = mkOption {
+      type = types.str;
+      default = "";
+      example = "rescue";
+      description = "A word for what the live medium is for, in its label.";
+    };
+
+    isoImage.volumeID = mkOption {
+      type = types.addCheck types.str (text: text != "" && lib.stringLength text <= 32) // {
+        description = "string of 1 to 32 characters";
+      };
+      default = lib.substring 0 32 (
+        lib.concatStringsSep "-" (
+          [ nixos.distroId ]
+          ++ lib.optional (cfg.edition != "") cfg.edition
+          ++ [
+            nixos.release
+            "x86_64"
+          ]
+        )
+      );
+      defaultText = lib.literalMD "the system's id, the edition, the release and the platform";
+      example = "RESCUE";
+      description = ''
+        The label of the live medium. The medium is not found by it, so that media with the same label
+        can be in one machine.
+      '';
+    };
+
+    isoImage.prependToMenuLabel = mkOption {
+      type = types.str;
+      default = "";
+      example = "Our ";
+      description = "What stands before the system's name in the menu of the live medium.";
+    };
+
+    isoImage.appendToMenuLabel = mkOption {
+      type = types.str;
+      default = " live system";
+      example = " for rescue";
+      description = "What stands behind the system's name in the menu of the live medium.";
+    };
+
+    isoImage.squashfsCompression = mkOption {
+      type = types.strMatching "zstd( -Xcompression-level [0-9]+)?";
+      default = "zstd -Xcompression-level 3";
+      example = "zstd -Xcompression-level 19";
+      description = ''
+        How the system on the live medium is compressed: zstd, with a level from 1 to 22. Above 3, an
+        eighth of the size takes twenty times as long.
+      '';
+    };
+
+    isoImage.makeEfiBootable = mkOption {
+      type = types.bool;
+      default = true;
+      description = "Whether the live medium boots by UEFI. It boots by BIOS in any case.";
+    };
+
+    isoImage.storeContents = mkOption {
+      type = types.listOf types.package;
+      default = [ ];
+      example = lib.literalExpression "[ pkgs.gdb ]";
+      description = ''
+        Packages whose objects are on the live medium beside those of the system, without being part of
+        it.
+      '';
+    };
+
+    isoImage.persistenceLabel = mkOption {
+      type = types.nullOr (types.strMatching "[A-Za-z0-9_.-]{1,16}");
+      default = "cairn-persist";
+      description = ''
+        The label of a file system that keeps what the live system writes, if the machine has one when
+        the medium is found. `null` forgets it in any case.
+      '';
+    };
+
+    system.build.images = mkOption {
+      type = types.raw;
+      internal = true;
+      readOnly = true;
+      description = "The machine in images of one kind: the toplevel, and what the image's writer reads.";
+    };
+  };
+
+  config.system.build.images.iso = {
+    toplevel = variant.config.system.build.toplevel;
+    facts = variant.config.system.build.isoFacts;
+  };
+}

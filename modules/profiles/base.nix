@@ -1,0 +1,47 @@
+# What helps where a machine does not do what it should: partitions, file systems, hardware, network.
+{ lib, pkgs, ... }:
+{
+  environment.systemPackages = with pkgs; [
+    # Partitions and disks.
+    fdisk
+    gdisk
+    parted
+    mdadm
+    lvm2
+    cryptsetup
+    smartmontools
+    hdparm
+    nvme-cli
+    testdisk
+
+    # File systems.
+    btrfs-progs
+    dosfstools
+    e2fsprogs
+    exfatprogs
+    ntfs-3g
+    xfsprogs
+
+    # Hardware.
+    pciutils
+    usbutils
+    dmidecode
+    efibootmgr
+    ethtool
+
+    # Network and files.
+    curl
+    rsync
+    netcat-openbsd
+    iproute2
+    file
+    less
+    psmisc
+    screen
+    unzip
+    zstd
+  ];
+
+  programs.vim.enable = lib.mkDefault true;
+  programs.nano.enable = lib.mkDefault true;
+}
