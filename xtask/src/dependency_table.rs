@@ -57,6 +57,7 @@ const TABLE: &[(&str, &[&str])] = &[
         &[
             "cairn",
             "cairn-bootloader",
+            "cairn-image-builder",
             "cairn-store-path",
             "cairn-system",
             "cairn-test-agent",

@@ -1,4 +1,4 @@
-//! Measures activation, import, image, boot and the evaluator against what the field uses for each,
+//! Measures activation, import, images, boot and the evaluator against what the field uses for each,
 //! and the boot menu and `cairn switch` against a time.
 //!
 //! Subject and peer run in turns, so that a busy moment of the host meets both; the table has the
@@ -8,6 +8,7 @@
 
 mod activation;
 mod evaluator;
+mod formats;
 mod menu;
 mod switch;
 
@@ -26,15 +27,15 @@ use cairn_qemu_tests::transcript::Line;
 use cairn_qemu_tests::{Blueprint, Boot, DirectKernel, Machine, artefacts, images};
 use cairn_system::boot_mark;
 
-const USAGE: &str =
-    "usage: cargo xtask bench [activation] [evaluator] [menu] [import] [image] [boot] [switch]\n";
+const USAGE: &str = "usage: cargo xtask bench [activation] [evaluator] [menu] [import] [image] [formats] [boot] [switch]\n";
 /// What can be measured.
-const SECTIONS: [&str; 7] = [
+const SECTIONS: [&str; 8] = [
     "activation",
     "evaluator",
     "menu",
     "import",
     "image",
+    "formats",
     "boot",
     "switch",
 ];
@@ -53,6 +54,10 @@ fn main() -> ExitCode {
 
 fn run() -> anyhow::Result<()> {
     let sections: Vec<String> = env::args().skip(1).collect();
+    if let Some((formats::WRITER, arguments)) = sections.split_first().map(|(a, b)| (a.as_str(), b))
+    {
+        return formats::write(arguments);
+    }
     if let Some(unknown) = sections
         .iter()
         .find(|name| !SECTIONS.contains(&name.as_str()))
@@ -70,7 +75,10 @@ fn run() -> anyhow::Result<()> {
         menu::measure()?;
     }
     let options = images::options()?;
-    if ["import", "image", "boot"].into_iter().any(wanted) {
+    if ["import", "image", "formats", "boot"]
+        .into_iter()
+        .any(wanted)
+    {
         // Downloads everything; what is measured starts from a warm cache of packages.
         let built = images::build_demo(&options)?;
         if wanted("import") {
@@ -78,6 +86,9 @@ fn run() -> anyhow::Result<()> {
         }
         if wanted("image") {
             image(&options, &built)?;
+        }
+        if wanted("formats") {
+            formats::measure(&options, &built)?;
         }
         if wanted("boot") {
             boot(&options, &built)?;
