@@ -93,6 +93,7 @@ impl Parts {
         Iso {
             system: &self.system,
             compression: Options::new(EPOCH),
+            cache: None,
             files: &self.files,
             esp: Some(&self.esp),
             boot: &self.boot,

@@ -1,10 +1,10 @@
 //! A configuration to an image in the cache.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use cairn_image_builder::squashfs::Level;
+use cairn_image_builder::squashfs::{Cache, Level};
 use cairn_image_builder::{Conversion, DiskFormat, convert};
 use cairn_store::Store;
 use cairn_store_path::StorePath;
@@ -28,6 +28,9 @@ const ISO_TOPLEVEL: &str = "config.system.build.images.iso.toplevel";
 
 /// Raised with each change that gives other bytes for the same disk.
 const CONVERSION_VERSION: u32 = 1;
+
+/// Bytes of compressed store objects that are kept: those of some live media.
+const COMPRESSED_LIMIT: u64 = 4 << 30;
 
 /// A finished image, and how long its steps took.
 #[derive(Debug, Clone)]
@@ -147,6 +150,21 @@ fn build_disk(configuration: &Configuration) -> Result<RawDisk> {
     })
 }
 
+/// What remembers how store objects were compressed; an image is the same without it.
+fn compressed_objects(cache: &Path) -> Option<Cache> {
+    let folder = cache.join("squashfs");
+    match Cache::open(&folder, COMPRESSED_LIMIT) {
+        Ok(cache) => Some(cache),
+        Err(error) => {
+            log::warn!(
+                "cannot use '{}', all is compressed anew: {error}",
+                folder.display()
+            );
+            None
+        }
+    }
+}
+
 /// The live medium.
 fn build_iso(configuration: &Configuration) -> Result<Built> {
     let mut steps = Steps::default();
@@ -170,6 +188,7 @@ fn build_iso(configuration: &Configuration) -> Result<Built> {
         .map(|path| path.parse())
         .collect::<Result<_, _>>()?;
     steps.time("realise", || configuration.realise(&store, &evaluated))?;
+    let cache = compressed_objects(&configuration.place.cache);
     let image = steps.time("image", || {
         let image = IsoImage {
             store: &store,
@@ -177,6 +196,7 @@ fn build_iso(configuration: &Configuration) -> Result<Built> {
             contents: &contents,
             facts: &facts,
             level,
+            cache: cache.as_ref(),
             epoch: epoch(&evaluated.lock)?,
         };
         let cached = Cached {

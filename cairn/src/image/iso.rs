@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use cairn_bootloader::{GRUB_DIRECTORY, LiveMenu, LiveSource, Options, Serial};
 use cairn_image_builder::iso::{DiscBoot, Iso, IsoIdentifiers};
-use cairn_image_builder::squashfs::{self, Level};
+use cairn_image_builder::squashfs::{self, Cache, Level};
 use cairn_image_builder::{Content, Manifest, Node};
 use cairn_store::Store;
 use cairn_store_path::StorePath;
@@ -66,6 +66,8 @@ pub struct IsoImage<'a> {
     pub facts: &'a IsoFacts,
     /// The level of compression.
     pub level: Level,
+    /// What remembers how store objects were compressed.
+    pub cache: Option<&'a Cache>,
     /// The time that everything on it bears, in seconds since 1970.
     pub epoch: u32,
 }
@@ -109,6 +111,7 @@ impl IsoImage<'_> {
         let iso = Iso {
             system: &system,
             compression,
+            cache: self.cache,
             files: &self.files(&medium, identifiers.esp_serial)?,
             esp: esp.as_ref(),
             boot: &boot,

@@ -66,7 +66,8 @@ pub fn add_store_with(
     root.insert("nix/store", Node::directory(0o1775).owned(0, 30_000))?;
     for info in &infos {
         let target = Path::new("nix/store").join(info.path.base_name());
-        root.insert_store_object(&target, &store.real_path(&info.path))?;
+        let content = *info.nar_hash.as_bytes();
+        root.insert_known_store_object(&target, &store.real_path(&info.path), content)?;
     }
     add_database(root, &infos)?;
     let profiles = Path::new("nix/var/nix/profiles");

@@ -50,6 +50,8 @@ pub struct Iso<'a> {
     pub system: &'a Manifest,
     /// How it is compressed.
     pub compression: squashfs::Options,
+    /// What remembers how store objects were compressed.
+    pub cache: Option<&'a squashfs::Cache>,
     /// The files that GRUB reads, at the paths at which it does.
     pub files: &'a Manifest,
     /// The EFI system partition; none for a medium that boots by BIOS alone.
@@ -145,7 +147,10 @@ impl Iso<'_> {
     /// See [`IsoError`]. Nothing is left behind.
     pub fn write(&self, output: &Path) -> Result<(), IsoError> {
         self.check_label()?;
-        let system = squashfs::plan(self.system, &self.compression)?;
+        let mut system = squashfs::plan(self.system, &self.compression)?;
+        if let Some(cache) = self.cache {
+            system = system.with_cache(cache);
+        }
         let limit = system.size_limit();
         let (manifest, sizes) = self.files(limit)?;
         let tree = Tree::new(&manifest, &sizes)?;
