@@ -102,8 +102,7 @@ impl Change<'_> {
         };
         let entry = self.target.boot_entry(self.action, number)?;
         let bootspec = read_bootspec(machine.store()?, toplevel)?;
-        self.make_room(&bootspec, number)?;
-        for mut menu in machine.menus(&bootspec, Some(number), self.showing)? {
+        for mut menu in self.menus_with_room(&bootspec, number)? {
             for (path, size) in menu.missing() {
                 let path = path.display();
                 self.tale.say(&format!("{path}: {}", HumanBytes(size)));
@@ -113,23 +112,24 @@ impl Change<'_> {
         Ok((number, entry))
     }
 
-    /// Frees space in `/boot` if the newcomer's files need it: first of files that no generation in the
-    /// menu needs, then of generations that are neither booted, current, good nor on trial; these lose
-    /// their place in the menu, and can still be switched to. A menu without them is on the disk
-    /// before a file goes.
-    fn make_room(&mut self, bootspec: &Bootspec, newcomer: u64) -> Result<()> {
+    /// The menus with the newcomer, each with room for its files. If they need it, space is freed: first of
+    /// files that no generation in the menu needs, then of generations that are neither booted, current,
+    /// good nor on trial; these lose their place in the menu, and can still be switched to. A menu without
+    /// them is on the disk before a file goes.
+    fn menus_with_room(&mut self, bootspec: &Bootspec, newcomer: u64) -> Result<Vec<MenuPlan>> {
         let machine = self.machine;
-        let lacks = |showing| lacking(machine.menus(bootspec, Some(newcomer), showing)?);
-        if lacks(Showing::Newest)?.is_none() {
-            return Ok(());
+        let newest = machine.menus(bootspec, Some(newcomer), Showing::Newest)?;
+        if lacking(&newest)?.is_none() {
+            return Ok(newest);
         }
         let without = BTreeSet::from([newcomer]);
         let has_current = machine.generations()?.iter().any(|one| one.current);
-        if has_current && lacking(machine.menus_without(&without)?)?.is_none() {
+        if has_current && lacking(&machine.menus_without(&without)?)?.is_none() {
             machine.write_menus_without(&without)?;
         }
-        if lacks(Showing::Newest)?.is_none() {
-            return Ok(());
+        let newest = machine.menus(bootspec, Some(newcomer), Showing::Newest)?;
+        if lacking(&newest)?.is_none() {
+            return Ok(newest);
         }
         self.tale
             .say("/boot is full: old generations leave the boot menu");
@@ -137,16 +137,17 @@ impl Change<'_> {
         for mut menu in machine.menus(bootspec, None, Showing::Needed)? {
             menu.replace()?;
         }
-        match lacks(Showing::Needed)? {
-            None => Ok(()),
-            Some(menu) => bail!(
+        let needed = machine.menus(bootspec, Some(newcomer), Showing::Needed)?;
+        if let Some(menu) = lacking(&needed)? {
+            bail!(
                 "cannot boot generation {newcomer}: its kernel and initrd need {} in '{}', which has \
                  {} free; make room there",
                 HumanBytes(menu.size()),
                 menu.folder().boot.display(),
                 HumanBytes(menu.room()?)
-            ),
+            );
         }
+        Ok(needed)
     }
 
     /// A menu has one entry on trial: if there was one before this change, it is that one again.
@@ -231,7 +232,7 @@ impl Change<'_> {
 }
 
 /// The first of `menus` whose files have no room.
-fn lacking(menus: Vec<MenuPlan>) -> Result<Option<MenuPlan>> {
+fn lacking(menus: &[MenuPlan]) -> Result<Option<&MenuPlan>> {
     for menu in menus {
         if menu.lacks_room()? {
             return Ok(Some(menu));
