@@ -77,7 +77,17 @@ impl Stub {
         self.stream
             .write_all(format!("${request}#{sum:02x}").as_bytes())
             .context("cannot ask the debugger's stub")?;
-        // `+` for the request, and maybe news that nobody asked for.
+        loop {
+            let answer = self.packet()?;
+            // That the machine has stopped is said when it has: nobody asked.
+            if !answer.starts_with(['T', 'S']) {
+                return Ok(answer);
+            }
+        }
+    }
+
+    fn packet(&mut self) -> anyhow::Result<String> {
+        // There is `+` for a request before.
         while self.byte()? != b'$' {}
         let mut answer = Vec::new();
         loop {
@@ -92,7 +102,7 @@ impl Stub {
             .context("cannot answer the debugger's stub")?;
         let answer = String::from_utf8(answer).context("the debugger's stub wrote no text")?;
         if answer.starts_with('E') && answer.len() == 3 {
-            bail!("the debugger's stub refuses {request:.20}: {answer}");
+            bail!("the debugger's stub refuses: {answer}");
         }
         Ok(answer)
     }
