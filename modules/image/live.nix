@@ -46,6 +46,10 @@ in
       iso9660 = true;
     };
     boot.initrd.availableKernelModules = [ "loop" ];
+    # Discs and sticks can be slow to come.
+    # What stage 1 says of the medium is seen.
+    boot.consoleLogLevel = lib.mkOverride 900 6;
+    boot.initrd.deviceTimeoutSeconds = lib.mkOverride 900 60;
     boot.loader.grub.enable = mkImageMediaOverride true;
 
     boot.kernelParams = lib.optional (

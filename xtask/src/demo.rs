@@ -35,7 +35,15 @@ pub fn bench(arguments: &[String]) -> anyhow::Result<()> {
 /// Torments a machine that changes its generation.
 pub fn torture(arguments: &[String]) -> anyhow::Result<()> {
     apt::install_missing(Need::Test)?;
-    hand_over("torture", arguments)
+    match arguments {
+        [part] if part == "media" => {
+            build_programs()?;
+            let mut test = cargo::cargo(&["test", "--package=cairn-qemu-tests", "--test=iso"]);
+            test.args(["--", "--ignored", "--test-threads=2"]);
+            cargo::run(test)
+        }
+        arguments => hand_over("torture", arguments),
+    }
 }
 
 /// Builds all that an image and the programs here need, in release.

@@ -29,9 +29,10 @@ usage: cargo xtask TASK
   test                        check, all tests, and the tests that boot virtual machines
   torture [PART] …            torment a machine that changes its generation. cuts: cut its power at 1000
                               places, and boot 20 of the disks that this leaves; generations: boot some
-                              thirty that are broken; both by default
+                              thirty that are broken; both by default. media: boot the live medium in
+                              all ways that the test command leaves out
   check                       format, clippy, documentation, dependency table and policy
-  bench [SECTION]…            measure: activation, evaluator, menu, import, image, boot, switch; all by
+  bench [SECTION]…            measure: activation, evaluator, menu, import, image, iso, boot, switch; all by
                               default
 ";
 

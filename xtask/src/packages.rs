@@ -80,6 +80,11 @@ pub const PACKAGES: &[Package] = &[
     ),
     package(
         Need::Test,
+        "exfatprogs",
+        "makes file systems that must be recognised",
+    ),
+    package(
+        Need::Test,
         "f2fs-tools",
         "makes file systems that must be recognised",
     ),

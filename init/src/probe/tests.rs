@@ -101,6 +101,13 @@ fn made_by_mkfs_vfat() {
 }
 
 #[test]
+fn made_by_mkfs_exfat() {
+    let (_folder, image) = image(8);
+    run("exfatprogs", "mkfs.exfat", &[image.to_str().unwrap()]);
+    agree(&image, "exfat");
+}
+
+#[test]
 fn made_by_mkswap() {
     let (_folder, image) = image(2);
     run(

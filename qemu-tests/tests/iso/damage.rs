@@ -44,7 +44,7 @@ impl Drop for Copy {
 }
 
 #[test]
-#[ignore = "long: cargo xtask torture"]
+#[ignore = "long: cargo xtask torture media"]
 fn damage_is_named() -> anyhow::Result<()> {
     let built = medium()?;
     let copy = Copy::new("iso-damaged", built)?;
@@ -64,7 +64,7 @@ fn damage_is_named() -> anyhow::Result<()> {
 }
 
 #[test]
-#[ignore = "long: cargo xtask torture"]
+#[ignore = "long: cargo xtask torture media"]
 fn a_whole_medium_passes_the_check() -> anyhow::Result<()> {
     let built = medium()?;
     let machine = machine("iso-checked", Boot::Uefi, Bus::Usb, &built.image).start()?;
@@ -79,7 +79,7 @@ fn a_whole_medium_passes_the_check() -> anyhow::Result<()> {
 
 /// A stick with the same label, and another id, is beside the disc.
 #[test]
-#[ignore = "long: cargo xtask torture"]
+#[ignore = "long: cargo xtask torture media"]
 fn the_label_does_not_matter() -> anyhow::Result<()> {
     let built = medium()?;
     let copy = Copy::new("iso-other", built)?;
@@ -110,7 +110,7 @@ fn the_label_does_not_matter() -> anyhow::Result<()> {
 }
 
 #[test]
-#[ignore = "long: cargo xtask torture"]
+#[ignore = "long: cargo xtask torture media"]
 fn a_missing_medium_is_named() -> anyhow::Result<()> {
     let built = medium()?;
     let other = "00000000-0000-8000-8000-000000000000";

@@ -1,5 +1,5 @@
 //! The live medium, as a disc, as a stick and as a file. Two boots are for every test run; the others
-//! are ignored there, and run by `cargo xtask torture`.
+//! are ignored there, and run by `cargo xtask torture media`.
 
 mod damage;
 mod memory;

@@ -41,14 +41,14 @@ fn monitor(machine: &Machine, command: &str, arguments: &Value) -> anyhow::Resul
 }
 
 #[test]
-#[ignore = "long: cargo xtask torture"]
+#[ignore = "long: cargo xtask torture media"]
 fn a_disc_can_be_ejected() -> anyhow::Result<()> {
     let eject = |machine: &Machine| monitor(machine, "eject", &json!({"id": "cd0", "force": true}));
     goes_on("iso-memory-disc", Bus::Disc, eject, "/dev/sr0")
 }
 
 #[test]
-#[ignore = "long: cargo xtask torture"]
+#[ignore = "long: cargo xtask torture media"]
 fn a_stick_can_be_pulled_out() -> anyhow::Result<()> {
     let pull = |machine: &Machine| monitor(machine, "device_del", &json!({"id": "usb0"}));
     goes_on("iso-memory-stick", Bus::Usb, pull, "/dev/sda")

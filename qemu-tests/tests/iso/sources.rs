@@ -27,19 +27,19 @@ fn a_stick_boots_with_uefi() -> anyhow::Result<()> {
 }
 
 #[test]
-#[ignore = "long: cargo xtask torture"]
+#[ignore = "long: cargo xtask torture media"]
 fn a_disc_boots_with_uefi() -> anyhow::Result<()> {
     boots("iso-disc-uefi", Boot::Uefi, Bus::Disc)
 }
 
 #[test]
-#[ignore = "long: cargo xtask torture"]
+#[ignore = "long: cargo xtask torture media"]
 fn a_stick_boots_with_bios() -> anyhow::Result<()> {
     boots("iso-stick-bios", Boot::Bios, Bus::Usb)
 }
 
 #[test]
-#[ignore = "long: cargo xtask torture"]
+#[ignore = "long: cargo xtask torture media"]
 fn any_disk_will_do() -> anyhow::Result<()> {
     for (name, bus) in [
         ("iso-ahci", Bus::Ahci),
@@ -54,7 +54,7 @@ fn any_disk_will_do() -> anyhow::Result<()> {
 
 /// The medium is a file on the ext4 of a disk, and the kernel is started by something else.
 #[test]
-#[ignore = "long: cargo xtask torture"]
+#[ignore = "long: cargo xtask torture media"]
 fn a_file_will_do() -> anyhow::Result<()> {
     let built = medium()?;
     let folder = artefacts::root()?.join("iso-file");
@@ -85,4 +85,44 @@ fn a_file_will_do() -> anyhow::Result<()> {
     drop(machine);
     fs::remove_dir_all(&folder)?;
     lives
+}
+
+/// Another folder, temporary folder, time zone, locale, mask, one processor, and nothing remembered.
+#[test]
+fn it_is_the_same_wherever_it_is_built() -> anyhow::Result<()> {
+    let built = medium()?;
+    let folder = artefacts::folder("iso-elsewhere")?;
+    let mut options = images::options()?;
+    options.place.cache = folder.join("cache");
+    let file = images::with_agent("live")?;
+    let command = images::command(&["image", "iso", "--json"], "live", &file, &options);
+    let mut elsewhere = Command::new("taskset");
+    elsewhere
+        .args([
+            "--cpu-list",
+            "0",
+            "sh",
+            "-c",
+            "umask 077; exec \"$@\"",
+            "sh",
+        ])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .current_dir("/")
+        .env("TMPDIR", &folder)
+        .env("TZ", "Asia/Tokyo")
+        .env("LC_ALL", "C");
+    let output = elsewhere.output().context("cannot run taskset")?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{complaint}");
+    let again: images::Built = serde_json::from_slice(&output.stdout)?;
+    let hash = |image: &std::path::Path| -> anyhow::Result<blake3::Hash> {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(fs::File::open(image)?)?;
+        Ok(hasher.finalize())
+    };
+    let same = hash(&built.image)? == hash(&again.image)?;
+    fs::remove_dir_all(&folder)?;
+    ensure!(same, "{} differs", again.image.display());
+    Ok(())
 }

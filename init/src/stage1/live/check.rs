@@ -7,6 +7,7 @@ use cairn_system::live::{MediaManifest, Piece};
 use super::LiveError;
 use super::copy::{Progress, for_each_part};
 use super::medium::Medium;
+use super::say;
 
 /// So much of a manifest is read at most: some 100 bytes for each 4 MiB of the medium.
 const LARGEST_MANIFEST: u64 = 64 << 20;
@@ -21,7 +22,7 @@ pub(super) fn check(medium: &Medium) -> Result<(), LiveError> {
         .iter()
         .map(|piece| piece.extent.length)
         .sum();
-    log::info!("checking {} of {}", mebibytes(total), medium.name);
+    say(&format!("checking {} of {}", mebibytes(total), medium.name));
     let mut progress = Progress::new("checked", total);
     let mut damaged = Vec::new();
     for piece in &manifest.pieces {
@@ -31,7 +32,7 @@ pub(super) fn check(medium: &Medium) -> Result<(), LiveError> {
         }
     }
     if damaged.is_empty() {
-        log::info!("the medium is as it was written");
+        say("the medium is as it was written");
         return Ok(());
     }
     let more = damaged.len().saturating_sub(NAMED);
@@ -96,7 +97,7 @@ fn manifest(medium: &Medium) -> Result<MediaManifest, LiveError> {
     MediaManifest::parse(&text).map_err(|error| damaged(error.to_string()))
 }
 
-pub(super) fn mebibytes(bytes: u64) -> String {
+fn mebibytes(bytes: u64) -> String {
     format!("{} MiB", bytes.div_ceil(1 << 20))
 }
 

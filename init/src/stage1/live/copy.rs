@@ -11,6 +11,7 @@ use cairn_system::live::Extent;
 
 use super::LiveError;
 use super::medium::Medium;
+use super::say;
 
 /// Bytes that are read at once.
 const PART: usize = 1 << 20;
@@ -38,7 +39,10 @@ pub(super) fn to_memory(medium: &Medium, folder: &Path) -> Result<(File, Extent)
         source,
     };
     let mut copy = File::create_new(&path).map_err(copying)?;
-    log::info!("copying {needed} MiB from {} to memory", medium.name);
+    say(&format!(
+        "copying {needed} MiB from {} to memory",
+        medium.name
+    ));
     let mut progress = Progress::new("copied", system.length);
     for_each_part(&medium.file, system, |bytes| {
         copy.write_all(bytes)?;
@@ -109,7 +113,7 @@ impl Progress {
         let tenths = self.done.saturating_mul(10) / self.total;
         if tenths > self.told {
             self.told = tenths;
-            log::info!("{} {} %", self.verb, tenths * 10);
+            say(&format!("{} {} %", self.verb, tenths * 10));
         }
     }
 }

@@ -22,6 +22,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use cairn_sys::kmsg::{self, Priority};
 use cairn_sys::loop_device::LoopDevice;
 use cairn_sys::mount::{mount, unmount};
 use cairn_sys::mount_options::MountOptions;
@@ -57,7 +58,10 @@ pub fn mount_root(
     let orders = orders.ok_or(LiveError::NoOrder)?;
     load(hardware, "loop")?;
     let medium = medium::find(orders, hardware, timeout)?;
-    log::info!("the live medium {} is {}", orders.medium, medium.name);
+    say(&format!(
+        "the live medium {} is {}",
+        orders.medium, medium.name
+    ));
     if orders.check {
         check::check(&medium)?;
     }
@@ -103,7 +107,7 @@ fn changes(orders: &LiveOrders, hardware: &mut Hardware) -> Result<PathBuf, Live
             let source = node.to_string_lossy().into_owned();
             match mount_at(hardware, &source, &place, kind, &["rw"]) {
                 Ok(()) => {
-                    log::info!("{source}, LABEL={label}, keeps what is written");
+                    say(&format!("{source}, LABEL={label}, keeps what is written"));
                     // A layer fits only what it was made upon.
                     return Ok(place.join("cairn").join(orders.medium.as_str()));
                 }
@@ -137,7 +141,7 @@ fn leave(medium: Medium) -> Result<(), LiveError> {
     if let Some(carrier) = carrier {
         unmount(&carrier, MntFlags::empty()).map_err(LiveError::mount)?;
     }
-    log::info!("the system is in memory: {name} can be removed");
+    say(&format!("the system is in memory: {name} can be removed"));
     Ok(())
 }
 
@@ -166,6 +170,11 @@ fn mount_at(
         start.elapsed()
     );
     Ok(())
+}
+
+/// For whoever sits before it: information is not shown on consoles.
+fn say(text: &str) {
+    kmsg::write(Priority::Notice, text);
 }
 
 /// The folder `name` of the mounts.

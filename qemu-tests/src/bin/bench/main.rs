@@ -9,6 +9,7 @@
 mod activation;
 mod evaluator;
 mod formats;
+mod iso;
 mod menu;
 mod switch;
 
@@ -27,15 +28,16 @@ use cairn_qemu_tests::transcript::Line;
 use cairn_qemu_tests::{Blueprint, Boot, DirectKernel, Machine, artefacts, images};
 use cairn_system::boot_mark;
 
-const USAGE: &str = "usage: cargo xtask bench [activation] [evaluator] [menu] [import] [image] [formats] [boot] [switch]\n";
+const USAGE: &str = "usage: cargo xtask bench [activation] [evaluator] [menu] [import] [image] [formats] [iso] [boot] [switch]\n";
 /// What can be measured.
-const SECTIONS: [&str; 8] = [
+const SECTIONS: [&str; 9] = [
     "activation",
     "evaluator",
     "menu",
     "import",
     "image",
     "formats",
+    "iso",
     "boot",
     "switch",
 ];
@@ -93,6 +95,9 @@ fn run() -> anyhow::Result<()> {
         if wanted("boot") {
             boot(&options, &built)?;
         }
+    }
+    if wanted("iso") {
+        iso::measure(&options)?;
     }
     // The last one: it alone needs the superuser.
     if wanted("switch") {
