@@ -109,6 +109,10 @@ fn a_second_switch_does_nothing(machine: &Machine) -> anyhow::Result<()> {
     ensure!(pid(machine, "changing")? == changing, "it was restarted");
     let after = guest::run(machine, "cat /boot/grub/entries-*.cfg /boot/grub/grubenv")?;
     ensure!(before == after, "{before}\n--- and ---\n{after}");
+    // What is logged belongs to what is remembered.
+    guest::run(machine, "CAIRN_LOG=info cairn switch")?;
+    let said = guest::run(machine, "CAIRN_LOG=info cairn switch")?;
+    ensure!(said.contains("the evaluation is remembered"), "{said}");
     Ok(())
 }
 
