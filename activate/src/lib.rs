@@ -35,7 +35,7 @@ use cairn_system::{ParseError, SystemDescription};
 
 pub use accounts::{AccountsError, AccountsUpdate};
 pub use capability::{Capabilities, UnknownCapability};
-pub use etc::{Content, EtcSwitch, Placed};
+pub use etc::{Content, EtcSwitch, Placed, open_etc, protect_etc};
 pub use kernel::{Kernel, NoKernel, RunningKernel, Setting};
 pub use plan::{Failure, Plan, plan};
 pub use root::{FileError, Rights};

@@ -141,7 +141,14 @@ impl Plan {
     /// Returns what failed, problems of planning included.
     #[must_use]
     pub fn apply(&self, root: &Path, kernel: &dyn Kernel) -> Vec<Failure> {
-        self.apply_to(&Root::new(root), kernel, &mut Touched::default())
+        match Root::for_changes(root) {
+            Ok(root) => self.apply_to(&root, kernel, &mut Touched::default()),
+            Err(error) => {
+                let mut failures = self.problems.clone();
+                failures.push(error.into());
+                failures
+            }
+        }
     }
 
     /// As [`Plan::apply`], but stops after so many changes of the tree, as a machine that loses

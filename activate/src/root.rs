@@ -10,12 +10,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{
     DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown, symlink,
 };
 use std::path::{Component, Path, PathBuf};
 
+use cairn_sys::mount::writable_view;
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::sys::statvfs::{FsFlags, statvfs};
 
 /// Mode and owner of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,10 +92,19 @@ pub(crate) enum Durability {
 }
 
 /// A root directory.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Root {
     path: PathBuf,
     owners: Owners,
+    etc: Option<View>,
+}
+
+/// A writable view of `/etc`, where others see it read-only.
+#[derive(Debug)]
+struct View {
+    path: PathBuf,
+    #[expect(dead_code, reason = "the view is there as long as this is open")]
+    open: OwnedFd,
 }
 
 /// An I/O error with what was tried on which path (physical).
@@ -124,7 +137,25 @@ impl Root {
         Self {
             path: path.to_owned(),
             owners,
+            etc: None,
         }
+    }
+
+    /// As [`Root::new`], where `/etc` can be written even if it is mounted read-only.
+    pub(crate) fn for_changes(path: &Path) -> Result<Self, FileError> {
+        let mut root = Self::new(path);
+        let etc = path.join("etc");
+        let flags = match statvfs(&etc) {
+            Ok(found) => found.flags(),
+            Err(Errno::ENOENT) => return Ok(root),
+            Err(error) => return Err(failed("examine", &etc)(error.into())),
+        };
+        if flags.contains(FsFlags::ST_RDONLY) {
+            let open = writable_view(&etc).map_err(failed("write", &etc))?;
+            let path = PathBuf::from(format!("/proc/self/fd/{}", open.as_raw_fd()));
+            root.etc = Some(View { path, open });
+        }
+        Ok(root)
     }
 
     pub(crate) fn owners(&self) -> Owners {
@@ -148,10 +179,23 @@ impl Root {
         let mut links = 0;
         while let Some(component) = pending.pop() {
             if component == ".." {
-                if depth > 0 {
-                    place.pop();
-                    depth -= 1;
+                match depth {
+                    0 => {}
+                    1 => place.clone_from(&self.path),
+                    _ => {
+                        place.pop();
+                    }
                 }
+                depth = depth.saturating_sub(1);
+                continue;
+            }
+            if let Some(view) = self
+                .etc
+                .as_ref()
+                .filter(|_| depth == 0 && component == "etc")
+            {
+                place.clone_from(&view.path);
+                depth = 1;
                 continue;
             }
             place.push(&component);
@@ -802,4 +846,38 @@ fn equal_files(one: &Path, other: &Path) -> Result<bool, FileError> {
 /// Writes `bytes`; for [`Root::write`].
 pub(crate) fn bytes(content: &[u8]) -> impl FnOnce(&mut File) -> io::Result<()> + '_ {
     move |file| file.write_all(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where others cannot write to `/etc`, all that is below it is reached through the view.
+    #[test]
+    fn etc_is_another_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let [tree, other] = ["tree", "other"].map(|name| folder.path().join(name));
+        for place in [tree.join("etc"), tree.join("run"), other.join("ssh")] {
+            fs::create_dir_all(place).unwrap();
+        }
+        symlink("/etc/ssh", tree.join("run/ssh")).unwrap();
+        symlink("../run", other.join("run")).unwrap();
+        let root = Root {
+            etc: Some(View {
+                path: other.clone(),
+                open: File::open(&other).unwrap().into(),
+            }),
+            ..Root::new(&tree)
+        };
+        for (path, wanted) in [
+            ("/etc/passwd", other.join("passwd")),
+            ("/run/ssh/key", other.join("ssh/key")),
+            ("/etc/run/ssh/key", other.join("ssh/key")),
+            ("/etc/ssh/../../etc/a", other.join("a")),
+            ("/run/etc/a", tree.join("run/etc/a")),
+            ("/etc", other),
+        ] {
+            assert_eq!(root.resolve(Path::new(path)).unwrap(), wanted, "{path}");
+        }
+    }
 }

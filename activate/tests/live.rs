@@ -65,6 +65,38 @@ fn check(
 }
 
 #[test]
+fn etc_is_protected_and_opened() {
+    let etc = |read_only_etc| SystemDescription {
+        read_only_etc,
+        ..file_systems(&[])
+    };
+    let own = |options| format!("1 1 0:1 / / rw - x x rw\n2 1 0:1 /etc /etc {options} - x x rw");
+    let running = |options| Running::parse(&own(options), "", "");
+    let (open, sealed) = (running("rw,relatime"), running("ro,relatime"));
+    for (before, after, running, wanted) in [
+        (false, true, &open, "make /etc read-only\n"),
+        (true, true, &open, "make /etc read-only\n"),
+        (true, true, &sealed, ""),
+        (true, false, &sealed, "make /etc writable\n"),
+        // Somebody else's.
+        (false, false, &sealed, ""),
+        (false, true, &sealed, ""),
+    ] {
+        let parts = BootParts::default();
+        let changes = LiveChanges::between(&[etc(before)], &etc(after), running, None, &parts);
+        assert_eq!(changes.to_string(), wanted, "{before} {after} {running:?}");
+    }
+    let beside = "2 1 0:1 / /etc ro - x x rw";
+    let beside = Running::parse(beside, "", "");
+    check(
+        &[etc(false)],
+        &etc(true),
+        &beside,
+        &expect!["make /etc read-only\n"],
+    );
+}
+
+#[test]
 fn file_systems_come_change_and_go() {
     let before = file_systems(&[
         ("/", "/dev/vda1", "ext4", "noatime"),

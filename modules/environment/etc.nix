@@ -94,6 +94,12 @@ let
       );
     };
 
+  readOnly = config.system.etc.overlay.enable && !config.system.etc.overlay.mutable;
+
+  keysInEtc = lib.optionals config.services.openssh.enable (
+    lib.filter (key: lib.hasPrefix "/etc/" key.path) config.services.openssh.hostKeys
+  );
+
   entries = lib.filter (entry: entry.enable) (lib.attrValues config.environment.etc);
 
   describe =
@@ -130,8 +136,9 @@ in
       type = types.bool;
       default = false;
       description = ''
-        Whether {file}`/etc` is a mount over the system's files. It is not supported: the links of
-        {file}`/etc` change at one moment as they are.
+        Whether {file}`/etc` changes at one moment, and is read-only unless
+        {option}`system.etc.overlay.mutable` is on. It always changes at one moment here, without an
+        overlay.
       '';
     };
 
@@ -139,7 +146,9 @@ in
       type = types.bool;
       default = true;
       description = ''
-        Whether such a mount may be written to. It is not supported, and has no effect.
+        Whether {file}`/etc` can be written to. If not (and {option}`system.etc.overlay.enable` is on),
+        it is mounted read-only: only a change of the system's generation changes it, users and
+        passwords included. {file}`/etc/nixos` stays writable.
       '';
     };
 
@@ -159,13 +168,15 @@ in
       }) entries
       ++ [
         {
-          assertion = !config.system.etc.overlay.enable;
+          assertion = !readOnly || keysInEtc == [ ];
           message = ''
-            system.etc.overlay.enable is not supported: leave it off. What environment.etc says changes
-            at one moment without it, and what is there by hand is never touched.'';
+            services.openssh.hostKeys: ${lib.concatMapStringsSep ", " (key: key.path) keysInEtc} cannot be made in a read-only /etc.
+            Give each key a path elsewhere, such as /var/lib/ssh/ssh_host_ed25519_key.'';
         }
       ];
     system.description.etc = map describe entries;
+    # Said only where it is so: programs of older generations do not know the word.
+    system.description.readOnlyEtc = mkIf readOnly true;
     system.build.etc = pkgs.build "etc" {
       name = "etc";
       entries = builtins.toJSON config.system.description.etc;

@@ -1,10 +1,20 @@
 # A machine whose boot menu waits for somebody, with a memory test in it. What the variant `second`
-# describes becomes its second generation, without building anything in the guest.
+# describes becomes its second generation, without building anything in the guest; in two others
+# nobody can write to /etc.
 {
   agent,
   key ? "",
 }:
 { lib, ... }:
+let
+  sealed = text: {
+    system.etc.overlay = {
+      enable = true;
+      mutable = false;
+    };
+    environment.etc."of-sealed".text = text;
+  };
+in
 {
   imports = [ (import ./generations.nix { inherit agent key; }) ];
 
@@ -15,4 +25,8 @@
   boot.loader.grub.memtest86.enable = true;
 
   specialisation.second.configuration.system.nixos.label = "second";
+  specialisation.sealed.configuration = sealed "one\n" // {
+    users.users.alice.isNormalUser = true;
+  };
+  specialisation.sealed-again.configuration = sealed "two\n";
 }

@@ -36,6 +36,9 @@ pub struct SystemDescription {
     /// What `/etc` holds.
     #[serde(default)]
     pub etc: Vec<EtcEntry>,
+    /// Nobody but activation can write to `/etc`.
+    #[serde(default)]
+    pub read_only_etc: bool,
     /// Users, the superuser among them.
     pub users: Vec<User>,
     /// Groups.

@@ -32,6 +32,7 @@
 //! finds. Activating either generation again leads to exactly that generation from every row.
 
 mod present;
+mod protection;
 mod record;
 mod switch;
 
@@ -50,6 +51,7 @@ use crate::step::Step;
 use present::{Present, is_own_link};
 use record::Record;
 
+pub use protection::{open_etc, protect_etc};
 pub use switch::{Content, EtcSwitch, Placed};
 pub(crate) use switch::{Others, apply};
 

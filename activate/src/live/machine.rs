@@ -85,6 +85,18 @@ pub trait Machine {
         }
     }
 
+    /// Makes `/etc` read-only for everybody but activation, or no longer so.
+    ///
+    /// # Errors
+    /// The kernel's.
+    fn protect_etc(&mut self, protected: bool) -> Result<(), Failure> {
+        if protected {
+            crate::protect_etc()
+        } else {
+            crate::open_etc()
+        }
+    }
+
     /// Sets a sysctl.
     ///
     /// # Errors

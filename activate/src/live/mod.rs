@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! modules -> unmount, deepest first -> mount and remount, outermost first -> swap on -> swap off
-//!   -> (files, users, /etc: Plan) -> sysctl
+//!   -> /etc writable, if it stays so -> (files, users, /etc: Plan) -> /etc read-only -> sysctl
 //! ```
 //! That is the order of a boot, so that what activation makes lies where the next boot finds it.
 //!
@@ -48,6 +48,10 @@ pub enum LiveStep {
     SwapOn(SwapDevice),
     /// Swap space that is not described any more, or described with other options.
     SwapOff(SwapDevice),
+    /// `/etc` becomes read-only.
+    ProtectEtc,
+    /// `/etc` is no longer read-only.
+    OpenEtc,
     /// A setting of the kernel.
     SetSysctl {
         /// As in the description.
@@ -69,6 +73,8 @@ impl fmt::Display for LiveStep {
             Self::Remount(remount) => write!(f, "{remount}"),
             Self::SwapOn(swap) => write!(f, "swap to {}", swap.device),
             Self::SwapOff(swap) => write!(f, "stop swapping to {}", swap.device),
+            Self::ProtectEtc => f.write_str("make /etc read-only"),
+            Self::OpenEtc => f.write_str("make /etc writable"),
             Self::SetSysctl { key, value } => write!(f, "set {key} to '{value}'"),
         }
     }
@@ -105,6 +111,7 @@ impl LiveChanges {
         modules(before, after, running, &mut changes);
         mounts::plan(before, after, running, &mut changes);
         swaps::plan(before, after, running, &mut changes);
+        etc(before, after, running, &mut changes);
         sysctls::plan(before, after, running, &mut changes);
         changes
     }
@@ -121,6 +128,21 @@ impl fmt::Display for LiveChanges {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut steps = self.first.iter().chain(&self.last);
         steps.try_for_each(|step| writeln!(f, "{step}"))
+    }
+}
+
+/// Whether `/etc` can be written to. A mount that no generation has made is somebody else's.
+fn etc(
+    before: &[SystemDescription],
+    after: &SystemDescription,
+    running: &Running,
+    changes: &mut LiveChanges,
+) {
+    let was_ours = before.iter().any(|description| description.read_only_etc);
+    match (after.read_only_etc, running.etc_is_protected()) {
+        (true, false) => changes.last.push(LiveStep::ProtectEtc),
+        (false, true) if was_ours => changes.first.push(LiveStep::OpenEtc),
+        _ => {}
     }
 }
 

@@ -196,6 +196,8 @@ fn take(
             LiveStep::Mount(fs) => machine.mount(fs),
             LiveStep::SwapOn(swap) => machine.swap_on(swap),
             LiveStep::LoadModule(name) => machine.load_module(name),
+            LiveStep::ProtectEtc => machine.protect_etc(true),
+            LiveStep::OpenEtc => machine.protect_etc(false),
             LiveStep::SetSysctl { key, value } => machine.set_sysctl(key, value),
         };
         failures.extend(done.err());

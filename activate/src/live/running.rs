@@ -15,6 +15,7 @@ use super::sysctls::{self, Defaults};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Running {
     mounts: BTreeSet<String>,
+    etc_is_protected: bool,
     swaps: BTreeSet<String>,
     modules: BTreeSet<String>,
     sysctls: BTreeMap<String, String>,
@@ -51,6 +52,7 @@ impl Running {
     pub fn parse(mountinfo: &str, swaps: &str, modules: &str) -> Self {
         Self {
             mounts: fields(mountinfo, 4, 0),
+            etc_is_protected: is_bound_read_only(mountinfo, "/etc"),
             swaps: fields(swaps, 0, 1),
             modules: fields(modules, 0, 0),
             sysctls: BTreeMap::new(),
@@ -60,6 +62,10 @@ impl Running {
 
     pub(super) fn is_mounted(&self, point: &str) -> bool {
         self.mounts.contains(point)
+    }
+
+    pub(super) fn etc_is_protected(&self) -> bool {
+        self.etc_is_protected
     }
 
     /// Whether the file or device is swapped to, by the name that the kernel has for it.
@@ -93,6 +99,17 @@ impl Running {
         self.defaults.insert(key.to_owned(), value.to_owned());
         self
     }
+}
+
+/// Whether what is mounted there last is a folder of another mount, and read-only.
+fn is_bound_read_only(mountinfo: &str, point: &str) -> bool {
+    let last = mountinfo.lines().rev().find_map(|line| {
+        let fields: Vec<_> = line.split(' ').collect();
+        (fields.get(4) == Some(&point)).then_some(fields)
+    });
+    let Some(fields) = last else { return false };
+    let options = fields.get(5).copied().unwrap_or_default();
+    fields.get(3) != Some(&"/") && options.split(',').any(|option| option == "ro")
 }
 
 fn read(path: PathBuf) -> Result<String, FileError> {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! root writable -> the kernel's file systems -> modules and devices -> the other file systems
-//!   -> swap -> random seed -> activation -> sysctl -> exec core
+//!   -> swap -> random seed -> activation -> /etc read-only, if asked for -> sysctl -> exec core
 //! ```
 //!
 //! Invariant: no step is an obstacle for the next one. What fails is in the kernel log, and the
@@ -76,6 +76,11 @@ fn prepare(toplevel: &Path, description: &SystemDescription) {
     drop(hardware);
     random_seed::renew(Path::new("/"));
     activation::run_as_child(toplevel);
+    if description.read_only_etc
+        && let Err(error) = cairn_activate::protect_etc()
+    {
+        problem::note(&format!("cannot make /etc read-only: {error}; going on"));
+    }
     set_sysctls(description);
 }
 

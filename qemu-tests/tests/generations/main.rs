@@ -11,5 +11,6 @@ mod good;
 mod guest;
 mod menu;
 mod mirror;
+mod sealed_etc;
 mod space;
 mod switch;
