@@ -9,6 +9,8 @@
 //! changes at that moment. Nothing is mounted or unmounted between two generations that are both
 //! protected.
 
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use cairn_sys::mount;
@@ -26,8 +28,11 @@ const OPERATORS: &str = "/etc/nixos";
 /// # Errors
 /// The kernel's.
 pub fn protect_etc() -> Result<(), Failure> {
-    if Path::new(OPERATORS).is_dir() {
-        bind(OPERATORS, &["bind"])?;
+    match fs::create_dir(OPERATORS) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(Failure::new(format!("cannot create {OPERATORS}: {error}")));
+        }
+        _ => bind(OPERATORS, &["bind"])?,
     }
     bind(super::ETC, &["rbind", "ro"])
 }
