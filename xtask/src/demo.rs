@@ -42,6 +42,13 @@ pub fn torture(arguments: &[String]) -> anyhow::Result<()> {
             test.args(["--", "--ignored", "--test-threads=2"]);
             cargo::run(test)
         }
+        [part] if part == "menu" => {
+            build_programs()?;
+            let mut test = cargo::cargo(&["test", "--package=cairn-qemu-tests"]);
+            test.args(["--test=generations", "--", "menu::"]);
+            test.env("CAIRN_BOOT_MENU", "all");
+            cargo::run(test)
+        }
         arguments => hand_over("torture", arguments),
     }
 }

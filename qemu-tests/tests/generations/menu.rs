@@ -1,7 +1,7 @@
 //! The boot menu of a real system, as somebody sees it who sits at the machine or at its serial port.
 //!
-//! `CAIRN_BOOT_MENU=all` boots with each firmware from each terminal; without it, every firmware and
-//! every terminal is used once, and that is said.
+//! `CAIRN_BOOT_MENU=all` (`cargo xtask torture menu`) boots with each firmware from each terminal; without
+//! it, every firmware and every terminal is used once, and that is said.
 
 use std::fs;
 use std::io::Write as _;
