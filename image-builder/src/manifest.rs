@@ -6,6 +6,7 @@
 //! Invariant: every entry but the root has a parent that is a directory of the manifest.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -196,11 +197,20 @@ impl Manifest {
                 return Err(ManifestError::Link { path, target });
             }
         }
-        match self.entries.get(&path) {
-            Some(present) if *present != node => Err(ManifestError::Twice { path }),
-            Some(_) => Ok(()),
-            None => {
-                self.entries.insert(path, node);
+        self.place(path, node)
+    }
+
+    /// Places `node` at a path whose parent is known to be a directory.
+    fn place(&mut self, path: PathBuf, node: Node) -> Result<(), ManifestError> {
+        // One search: with tens of thousands of paths these are most of the time.
+        match self.entries.entry(path) {
+            Entry::Occupied(present) if *present.get() != node => {
+                let path = present.key().clone();
+                Err(ManifestError::Twice { path })
+            }
+            Entry::Occupied(_) => Ok(()),
+            Entry::Vacant(place) => {
+                place.insert(node);
                 Ok(())
             }
         }
@@ -249,41 +259,38 @@ impl Manifest {
     }
 
     fn insert_canonical(&mut self, path: &Path, source: &Path) -> Result<(), ManifestError> {
+        let node = canonical(source)?;
+        let is_directory = node.content == Content::Directory;
+        self.insert(path, node)?;
+        if is_directory {
+            self.place_below(path, source)?;
+        }
+        Ok(())
+    }
+
+    /// Places what is in the folder `source` in the directory at `path`.
+    fn place_below(&mut self, path: &Path, source: &Path) -> Result<(), ManifestError> {
         let read = |error| ManifestError::Read {
             path: source.to_owned(),
             source: error,
         };
-        let metadata = fs::symlink_metadata(source).map_err(read)?;
-        if metadata.is_dir() {
-            self.insert(path, Node::directory(0o555))?;
-            let mut names: Vec<_> = fs::read_dir(source)
-                .map_err(read)?
-                .map(|entry| entry.map(|entry| entry.file_name()))
-                .collect::<Result<_, _>>()
-                .map_err(read)?;
-            names.sort();
-            names
-                .iter()
-                .try_for_each(|name| self.insert_canonical(&path.join(name), &source.join(name)))
-        } else if metadata.is_symlink() {
-            let target = fs::read_link(source).map_err(read)?;
-            self.insert(path, Node::symlink(target))
-        } else if metadata.is_file() {
-            let mode = if metadata.mode() & 0o111 == 0 {
-                0o444
+        let mut names: Vec<_> = fs::read_dir(source)
+            .map_err(read)?
+            .map(|entry| entry.map(|entry| entry.file_name()))
+            .collect::<Result<_, _>>()
+            .map_err(read)?;
+        names.sort();
+        for name in names {
+            let (path, source) = (path.join(&name), source.join(&name));
+            let node = canonical(&source)?;
+            if node.content == Content::Directory {
+                self.place(path.clone(), node)?;
+                self.place_below(&path, &source)?;
             } else {
-                0o555
-            };
-            let content = Content::File {
-                path: source.to_owned(),
-                size: metadata.len(),
-            };
-            self.insert(path, Node::new(mode, content))
-        } else {
-            Err(ManifestError::Kind {
-                path: source.to_owned(),
-            })
+                self.place(path, node)?;
+            }
         }
+        Ok(())
     }
 
     /// All entries, a directory before what is in it; the first is the root with an empty path.
@@ -320,6 +327,35 @@ impl Manifest {
     #[must_use]
     pub fn get(&self, path: &Path) -> Option<&Node> {
         self.entries.get(path)
+    }
+}
+
+/// The file at `source` as a store object has it.
+fn canonical(source: &Path) -> Result<Node, ManifestError> {
+    let read = |error| ManifestError::Read {
+        path: source.to_owned(),
+        source: error,
+    };
+    let metadata = fs::symlink_metadata(source).map_err(read)?;
+    if metadata.is_dir() {
+        Ok(Node::directory(0o555))
+    } else if metadata.is_symlink() {
+        Ok(Node::symlink(fs::read_link(source).map_err(read)?))
+    } else if metadata.is_file() {
+        let mode = if metadata.mode() & 0o111 == 0 {
+            0o444
+        } else {
+            0o555
+        };
+        let content = Content::File {
+            path: source.to_owned(),
+            size: metadata.len(),
+        };
+        Ok(Node::new(mode, content))
+    } else {
+        Err(ManifestError::Kind {
+            path: source.to_owned(),
+        })
     }
 }
 
