@@ -432,10 +432,12 @@ impl RootPlan {
                 continue;
             }
             self.file(&device);
+            // Devices can be written to all the same; that the mount is read-only keeps their modes,
+            // which a linker's `-o /dev/null` would change if the caller is the host's root.
             self.steps.push(Step::Bind {
                 from: device.clone(),
                 at: device,
-                read_only: false,
+                read_only: true,
             });
         }
         self.steps.push(Step::Terminals("/dev/pts".into()));

@@ -85,6 +85,14 @@ fn the_root_has_the_store_and_nothing_of_the_host() {
 }
 
 #[test]
+fn devices_can_be_used_but_not_changed() {
+    let fixture = fixture();
+    let script = "echo x > /dev/null && @head -c 3 /dev/zero | @wc -c; \
+        @chmod 700 /dev/null 2> /tmp/refused || @grep -o 'Read-only' /tmp/refused";
+    assert_eq!(fixture.says(script), "3\nRead-only\n");
+}
+
+#[test]
 fn it_has_its_own_processes_and_network() {
     let fixture = fixture();
     assert_eq!(fixture.says("echo $$"), "1\n");
