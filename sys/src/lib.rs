@@ -10,6 +10,7 @@ pub mod kernel_log;
 pub mod kmsg;
 pub mod local_time;
 pub mod loop_device;
+pub mod memory_file;
 pub mod module;
 pub mod mount;
 pub mod mount_options;

@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn a_descriptor_arrives_with_its_message() {
         let (left, right) = pair().unwrap();
-        let mut file = crate::process::memory_file(c"test").unwrap();
+        let mut file = crate::memory_file::memory_file(c"test").unwrap();
         file.write_all(b"inside").unwrap();
         send(left.as_fd(), b"one", Some(file.as_fd())).unwrap();
         send(left.as_fd(), b"two", None).unwrap();

@@ -78,6 +78,6 @@ mod tests {
     }
 
     fn tempfile() -> File {
-        crate::process::memory_file(c"watchdog").unwrap()
+        crate::memory_file::memory_file(c"watchdog").unwrap()
     }
 }

@@ -20,7 +20,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
-use cairn_sys::process::{Exit, memory_file};
+use cairn_sys::memory_file::memory_file;
+use cairn_sys::process::Exit;
 use cairn_sys::reboot::Ending;
 use cairn_sys::seqpacket::inherited;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};

@@ -29,7 +29,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 
-use cairn_sys::process::memory_file;
+use cairn_sys::memory_file::memory_file;
 
 use super::journal::LINE_BYTES;
 use super::record::{self, Record};

@@ -1,0 +1,191 @@
+//! A child between clone and exec: system calls on memory that the parent has prepared.
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr;
+
+use super::Prepared;
+use super::report::write_report;
+
+/// What the child has come to: the step that failed.
+pub(super) type Done<'a> = Result<(), &'a CStr>;
+
+/// 0 or more is well; anything else is the failure of `step`, with the reason in `errno`.
+pub(super) fn check(result: impl Into<i64>, step: &CStr) -> Done<'_> {
+    if result.into() < 0 { Err(step) } else { Ok(()) }
+}
+
+/// What the child works with: borrowed memory and numbers.
+#[derive(Clone, Copy)]
+pub(super) struct Child<'a> {
+    pub prepared: &'a Prepared,
+    pub input: Option<RawFd>,
+    pub output: RawFd,
+    pub report: RawFd,
+    pub cgroup_procs: Option<RawFd>,
+}
+
+impl<'a> Child<'a> {
+    pub fn clone_and_move(self, cgroup: BorrowedFd<'_>) -> io::Result<(u32, OwnedFd)> {
+        let procs = open_at(cgroup, c"cgroup.procs")?;
+        let child = Self {
+            cgroup_procs: Some(procs.as_raw_fd()),
+            ..self
+        };
+        child.clone3(None)
+    }
+
+    pub fn clone3(&self, cgroup: Option<BorrowedFd<'_>>) -> io::Result<(u32, OwnedFd)> {
+        let mut pidfd: RawFd = -1;
+        // SAFETY: `clone_args` is plain data for which all zero is valid.
+        let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
+        arguments.flags = libc::CLONE_PIDFD as u64;
+        arguments.pidfd = ptr::from_mut(&mut pidfd) as u64;
+        arguments.exit_signal = libc::SIGCHLD as u64;
+        if let Some(cgroup) = cgroup {
+            arguments.flags |= 0x2_0000_0000; // CLONE_INTO_CGROUP
+            arguments.cgroup = u64::try_from(cgroup.as_raw_fd()).unwrap_or(u64::MAX);
+        }
+        // SAFETY: without CLONE_VM the child has a copy of our memory; it only makes system calls
+        // (see `run`) and ends in exec or _exit. `pidfd` outlives the call.
+        let pid = unsafe {
+            libc::syscall(
+                libc::SYS_clone3,
+                ptr::from_mut(&mut arguments),
+                size_of::<libc::clone_args>(),
+            )
+        };
+        match pid {
+            -1 => Err(io::Error::last_os_error()),
+            // SAFETY: this is the child, between clone and exec.
+            0 => unsafe { self.run() },
+            // SAFETY: the kernel has just made this descriptor for us.
+            pid => Ok((u32::try_from(pid).unwrap_or(0), unsafe {
+                OwnedFd::from_raw_fd(pidfd)
+            })),
+        }
+    }
+
+    /// The child's life. Async-signal-safe.
+    unsafe fn run(&self) -> ! {
+        // SAFETY: only system calls on memory prepared by the parent.
+        unsafe {
+            let step = match self.steps() {
+                Ok(()) => c"execute the program",
+                Err(step) => step,
+            };
+            write_report(self.report, step, *libc::__errno_location());
+            libc::_exit(127)
+        }
+    }
+
+    /// All steps; it comes back when one has failed, or the execution at the end.
+    unsafe fn steps(&self) -> Done<'a> {
+        let prepared = self.prepared;
+        // SAFETY: only system calls on memory prepared by the parent.
+        unsafe {
+            reset_signals();
+            libc::umask(prepared.attributes.umask);
+            if let Some(procs) = self.cgroup_procs {
+                let moved = libc::write(procs, c"0".as_ptr().cast(), 1) == 1;
+                check(i32::from(moved) - 1, c"enter the cgroup")?;
+            }
+            libc::setsid();
+            self.open_streams()?;
+            prepared.open_files.set()?;
+            prepared.attributes.set_bounds()?;
+            let mapper = prepared.confinement.prepare_users()?;
+            prepared.confinement.enter()?;
+            prepared.become_user(mapper)?;
+            let entered = libc::chdir(prepared.directory.as_ptr());
+            check(entered, c"enter the working directory")?;
+            libc::syscall(
+                libc::SYS_close_range,
+                3_u32,
+                u32::MAX,
+                libc::CLOSE_RANGE_CLOEXEC,
+            );
+            prepared.confinement.filter()?;
+            libc::execve(
+                prepared.program.as_ptr(),
+                prepared.argv.pointers.as_ptr(),
+                prepared.environment.pointers.as_ptr(),
+            );
+        }
+        Ok(())
+    }
+
+    /// The three standard descriptors.
+    unsafe fn open_streams(&self) -> Done<'a> {
+        // SAFETY: only system calls on memory prepared by the parent.
+        unsafe {
+            let (input, output) = if let Some(tty) = &self.prepared.tty {
+                let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_CLOEXEC;
+                let fd = libc::open(tty.as_ptr(), flags);
+                check(fd, c"open the terminal")?;
+                libc::fcntl(fd, libc::F_SETFL, libc::O_RDWR);
+                // That it is no terminal at all (a test's /dev/null) is no obstacle.
+                libc::ioctl(fd, libc::TIOCSCTTY, 1);
+                (fd, fd)
+            } else if let Some(input) = self.input {
+                (input, self.output)
+            } else {
+                let flags = libc::O_RDONLY | libc::O_CLOEXEC;
+                (libc::open(c"/dev/null".as_ptr(), flags), self.output)
+            };
+            let step = c"set up the standard descriptors";
+            check(input, step)?;
+            check(libc::dup2(input, 0), step)?;
+            check(libc::dup2(output, 1), step)?;
+            check(libc::dup2(output, 2), step)
+        }
+    }
+}
+
+/// All signals at their defaults and unblocked. Async-signal-safe.
+unsafe fn reset_signals() {
+    // SAFETY: only system calls on locals.
+    unsafe {
+        for signal in 1..=64 {
+            if signal != libc::SIGKILL && signal != libc::SIGSTOP {
+                // The C library refuses its own two; they are at their defaults.
+                libc::signal(signal, libc::SIG_DFL);
+            }
+        }
+        let empty: u64 = 0;
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            ptr::from_ref(&empty),
+            ptr::null_mut::<u64>(),
+            8_usize,
+        );
+    }
+}
+
+/// Whether an error of `clone3` speaks against `CLONE_INTO_CGROUP` and not against any clone.
+pub(super) fn refused(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::EINVAL
+                | libc::EOPNOTSUPP
+                | libc::EACCES
+                | libc::EPERM
+                | libc::EBUSY
+                | libc::E2BIG
+        )
+    )
+}
+
+fn open_at(directory: BorrowedFd<'_>, name: &std::ffi::CStr) -> io::Result<OwnedFd> {
+    let flags = libc::O_WRONLY | libc::O_CLOEXEC;
+    // SAFETY: the descriptor is open and the name ends in NUL.
+    let fd = unsafe { libc::openat(directory.as_raw_fd(), name.as_ptr(), flags) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
