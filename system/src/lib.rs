@@ -12,6 +12,7 @@
 pub mod boot_mark;
 mod bootspec;
 mod calendar;
+mod confinement;
 pub mod control;
 mod description;
 mod file_system;
@@ -28,19 +29,27 @@ mod service_changes;
 mod signal;
 mod stage1;
 mod swap;
+mod system_calls;
 mod timer;
 pub mod trial;
 mod user;
 
 pub use bootspec::{Bootspec, BootspecV1, Memtest, MenuUser, MenuV1, TrialV1};
 pub use calendar::{Calendar, CalendarError, Civil};
+pub use confinement::{
+    Access, AddressFamilies, AddressFamily, Confinement, Forbidden, Namespace, Own, PathAccess,
+    ProcessView, ServiceMount, Visible,
+};
 pub use description::{CopyMode, Directory, EtcEntry, SystemDescription, Wrapper};
 pub use file_system::{Device, FileSystem, MountPoint};
 pub use health::{HealthCheck, Need};
 pub use name::{HostName, NameError, ServiceName, UserName};
 pub use parse::{ParseError, V1};
 pub use path_rule::{PathKind, PathRule};
-pub use process::{Command, EnvironmentFile, Limit, Process, Resource, WorkingDirectory};
+pub use process::{
+    Command, EnvironmentFile, IoClass, IoScheduling, Limit, Process, Resource, Scheduling,
+    SchedulingPolicy, WorkingDirectory,
+};
 pub use service::{
     Condition, ConditionKind, KillMode, OnChange, Reload, Restart, Service, ServiceDirectory,
     ServiceKind, StartLimit,
@@ -49,5 +58,6 @@ pub use service_changes::{Cause, ServiceAction, ServiceChange, ServiceChanges, S
 pub use signal::{Signal, UnknownSignal};
 pub use stage1::Stage1;
 pub use swap::{Discard, SwapDevice};
+pub use system_calls::{FilterError, SystemCallFilter, Verdict, Verdicts};
 pub use timer::Timer;
 pub use user::{Day, Group, IdRange, User};

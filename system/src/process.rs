@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::confinement::Confinement;
 use crate::name::UserName;
 
 /// One process to execute.
@@ -47,6 +48,15 @@ pub struct Process {
     /// -20 (first in line) to 19.
     #[serde(default)]
     pub nice: Option<i8>,
+    /// How its processor time is scheduled; absent: as usual.
+    #[serde(default)]
+    pub scheduling: Option<Scheduling>,
+    /// The processors that it may run on, from 0; all if absent.
+    #[serde(default)]
+    pub processors: Option<Vec<u16>>,
+    /// Its place among those that read and write.
+    #[serde(default)]
+    pub io_scheduling: Option<IoScheduling>,
     /// -1000 (never killed when memory is short) to 1000 (first).
     #[serde(default)]
     pub oom_score_adjust: Option<i16>,
@@ -59,6 +69,9 @@ pub struct Process {
     /// It and its children get no rights from setuid programs and file capabilities.
     #[serde(default)]
     pub no_new_privileges: bool,
+    /// What it is kept from. The commands around it are kept from the same, but those that run as root.
+    #[serde(default, skip_serializing_if = "Confinement::is_none")]
+    pub confinement: Confinement,
 }
 
 impl Process {
@@ -109,6 +122,67 @@ pub struct WorkingDirectory {
     /// That it does not exist is no obstacle: then it is `/`.
     #[serde(default)]
     pub optional: bool,
+}
+
+/// How processor time is scheduled, `sched(7)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Scheduling {
+    /// The policy.
+    pub policy: SchedulingPolicy,
+    /// 1 to 99 for the real-time policies, else 0.
+    #[serde(default)]
+    pub priority: u8,
+    /// Its children are scheduled as usual.
+    #[serde(default)]
+    pub reset_on_fork: bool,
+}
+
+/// A policy, with the kernel's number of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SchedulingPolicy {
+    /// As usual.
+    Other = 0,
+    /// In real time, first come, first served.
+    Fifo = 1,
+    /// In real time, in turn.
+    Rr = 2,
+    /// Long work that nobody waits for.
+    Batch = 3,
+    /// When there is nothing else to do.
+    Idle = 5,
+}
+
+/// A process's place among those that read and write, `ioprio_set(2)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct IoScheduling {
+    /// The class.
+    pub class: IoClass,
+    /// 0 (first) to 7.
+    #[serde(default)]
+    pub priority: u8,
+}
+
+/// A class, with the kernel's number of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IoClass {
+    /// Before all others.
+    Realtime = 1,
+    /// As usual.
+    BestEffort = 2,
+    /// When nobody else reads or writes.
+    Idle = 3,
+}
+
+impl IoScheduling {
+    /// As the kernel has it: the class in the upper bits.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        (self.class as u32) << 13 | u32::from(self.priority & 7)
+    }
 }
 
 /// Soft and hard bound of a resource; absent: none.

@@ -129,6 +129,11 @@ pub const PACKAGES: &[Package] = &[
     package(Need::Test, "patchelf", "checks what we change in ELF files"),
     package(
         Need::Test,
+        "python3",
+        "speaks the protocols that services of tests speak",
+    ),
+    package(
+        Need::Test,
         "qemu-utils",
         "reads our disk formats (qemu-img)",
     ),

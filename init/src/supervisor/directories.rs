@@ -52,6 +52,21 @@ fn make_one(directory: &ServiceDirectory, owner: &Credentials) -> io::Result<()>
     Ok(())
 }
 
+/// Makes an empty file of root's with this mode, if nothing is there.
+///
+/// # Errors
+/// It cannot be made: the message names it.
+pub fn make_file(path: &Path, mode: u32) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    match options.write(true).create_new(true).mode(mode).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            let message = format!("cannot make the file {}: {error}", path.display());
+            Err(io::Error::new(error.kind(), message))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Removes those that are there only while the service runs, with what is in them.
 ///
 /// # Errors

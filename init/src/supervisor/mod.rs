@@ -11,11 +11,13 @@ mod accounts;
 mod adopt;
 mod clockwork;
 mod condition;
+mod confinement;
 mod control;
 mod description;
 mod devices;
 mod directories;
 mod environment;
+mod filters;
 mod graph;
 mod hotplug;
 mod job;
@@ -481,7 +483,7 @@ impl Supervisor {
 
 /// Removes what a service has only while it runs.
 fn release(service: &Service) {
-    if let Err(error) = directories::remove(&service.directories) {
+    if let Err(error) = process::clean(service) {
         log::error!("'{}': {error}", service.name);
     }
 }

@@ -9,15 +9,17 @@ use std::path::{Path, PathBuf};
 use cairn_activate::Capabilities;
 use cairn_sys::cgroup::{self, Cgroup};
 use cairn_sys::process::{
-    Attributes, Credentials, Exit, OpenFiles, Placement, Prepared, Report, ResourceLimit, Started,
-    Streams,
+    Attributes, Credentials, Exit, OpenFiles, Placement, Prepared, Report, ResourceLimit,
+    Scheduling, Started, Streams,
 };
 use cairn_sys::{pidfd, process, signal};
-use cairn_system::{KillMode, Limit, Process, Resource, Service, ServiceKind};
+use cairn_system::{IoScheduling, KillMode, Limit, Process, Resource, Service, ServiceKind};
 use nix::libc::{SIGCONT, SIGHUP, SIGKILL};
 
 use super::accounts::{self, AccountError};
+use super::confinement::{self, There};
 use super::environment::{self, Environment};
+use super::filters::ProgramError;
 use super::job::Job;
 use super::journal::Journal;
 use super::{directories, notify};
@@ -33,6 +35,9 @@ const OPEN_FILES: OpenFiles = OpenFiles {
     hard: 524_288,
 };
 
+/// The bit of `CAP_SYS_ADMIN`.
+const SYS_ADMIN: u64 = 1 << 21;
+
 /// Why a process could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -42,6 +47,9 @@ pub enum StartError {
     /// A capability.
     #[error(transparent)]
     Capability(#[from] cairn_activate::UnknownCapability),
+    /// Filters of system calls.
+    #[error(transparent)]
+    Filter(#[from] ProgramError),
     /// Files of its environment, or its directories.
     #[error("{0}")]
     Files(io::Error),
@@ -186,8 +194,17 @@ impl Held {
             .iter()
             .map(|(key, value)| (key.as_str(), value.as_str()));
         let strings = argv.iter().map(OsStr::new);
-        let mut prepared = Prepared::new(strings, variables, credentials, OPEN_FILES)?
-            .attributes(attributes(described, as_root)?);
+        let unprivileged = credentials.uid != 0;
+        let mut prepared = Prepared::new(strings, variables, credentials, OPEN_FILES)?;
+        let mut attributes = attributes(described, as_root)?;
+        if !as_root && !described.confinement.is_none() {
+            let confined = confinement::plan(service, &There::now)?;
+            // Without them, only who gives up new privileges may have filters.
+            let may_filter = !unprivileged && attributes.bounding & SYS_ADMIN != 0;
+            attributes.no_new_privileges |= !confined.filters.is_empty() && !may_filter;
+            prepared = prepared.confined(&confined)?;
+        }
+        prepared = prepared.attributes(attributes);
         if let Some(directory) = &described.working_directory
             && (!directory.optional || Path::new(&directory.path).is_dir())
         {
@@ -392,11 +409,31 @@ impl Held {
 /// # Errors
 /// A directory cannot be made, or its owner does not exist.
 pub fn prepare(service: &Service) -> Result<(), StartError> {
-    if service.directories.is_empty() {
+    let confined = &service.process.confinement;
+    if service.directories.is_empty() && confined.is_none() {
         return Ok(());
     }
     let owner = credentials(&service.process)?;
-    directories::make(&service.directories, &owner).map_err(StartError::Files)
+    let private = confinement::private_directories(service);
+    let made = directories::make(&service.directories, &owner).and_then(|()| {
+        if confined.is_none() {
+            return Ok(());
+        }
+        confinement::make_stage()?;
+        // What a machine that went down has left there is not this start's.
+        directories::remove(&private)?;
+        directories::make(&private, &owner)
+    });
+    made.map_err(StartError::Files)
+}
+
+/// Removes what is there only while a service runs.
+///
+/// # Errors
+/// The first that cannot be removed; the others are tried all the same.
+pub fn clean(service: &Service) -> io::Result<()> {
+    let private = directories::remove(&confinement::private_directories(service));
+    directories::remove(&service.directories).and(private)
 }
 
 /// How a command has ended, if it has; one that could not be executed is told of in the log.
@@ -429,22 +466,43 @@ fn attributes(process: &Process, as_root: bool) -> Result<Attributes, StartError
         soft: limit.soft.unwrap_or(u64::MAX),
         hard: limit.hard.unwrap_or(u64::MAX),
     };
+    let dropped = set(&process.confinement.dropped_capabilities)?.bits();
     Ok(Attributes {
         umask: process.umask.unwrap_or(default.umask),
         limits: process.limits.iter().map(limit).collect(),
         nice: process.nice.map(i32::from),
+        scheduling: process.scheduling.map(|scheduling| Scheduling {
+            policy: scheduling.policy as i32,
+            priority: scheduling.priority.into(),
+            reset_on_fork: scheduling.reset_on_fork,
+        }),
+        processors: processors(process.processors.as_deref().unwrap_or_default()),
+        io_priority: process.io_scheduling.map(IoScheduling::number),
         oom_score_adjust: process.oom_score_adjust.map(|score| score.to_string()),
         ambient: if as_root {
             0
         } else {
-            set(&process.ambient_capabilities)?.bits()
+            set(&process.ambient_capabilities)?.bits() & !dropped
         },
         bounding: match &process.bounding_capabilities {
-            Some(names) if !as_root => set(names)?.bits(),
-            _ => default.bounding,
+            _ if as_root => default.bounding,
+            Some(names) => set(names)?.bits() & !dropped,
+            None => default.bounding & !dropped,
         },
         no_new_privileges: process.no_new_privileges && !as_root,
     })
+}
+
+/// The processors as bits, 64 in a word.
+fn processors(numbers: &[u16]) -> Vec<u64> {
+    let words = numbers.iter().max().map_or(0, |most| most / 64 + 1);
+    let mut set = vec![0_u64; words.into()];
+    for number in numbers {
+        if let Some(word) = set.get_mut(usize::from(number / 64)) {
+            *word |= 1 << (number % 64);
+        }
+    }
+    set
 }
 
 /// Writes a cgroup's bounds. One that is refused is no obstacle: the service runs without it.

@@ -8,7 +8,7 @@
 //! - While shutting down nothing is started, and the end is always reached.
 
 use cairn_sys::process::Exit;
-use cairn_system::{Reload, Service, ServiceKind};
+use cairn_system::{Own, Reload, Service, ServiceKind};
 
 use super::graph::{self, Id, Node};
 pub use super::job::Job;
@@ -622,11 +622,9 @@ impl Services {
         let Some((service, unit)) = self.descriptions.get(id).zip(self.units.get_mut(id)) else {
             return;
         };
-        if service
-            .directories
-            .iter()
-            .any(|directory| directory.removed_at_stop)
-        {
+        let own = &service.process.confinement.own;
+        let mut directories = service.directories.iter();
+        if own.contains(&Own::TemporaryFiles) || directories.any(|one| one.removed_at_stop) {
             actions.push(Action::Release(id));
         }
         unit.ended_at = Some(now);

@@ -33,6 +33,7 @@ echo ready
 read go
 mount -t proc proc /proc || exit 90
 mount -t tmpfs tmpfs /run || exit 90
+mount -t tmpfs tmpfs /var/lib || exit 90
 mount -t cgroup2 cgroup2 /sys/fs/cgroup || exit 91
 mkdir -p "$1/log"
 mount --bind "$1/log" /var/log || exit 90
@@ -458,7 +459,8 @@ fn write_generation(toplevel: &Path, services: &str, more: &str) {
 fn description(services: &str, more: &str) -> String {
     format!(
         r#"{{"version":1,"label":"test","hostName":"test","fileSystems":[],
-        "users":[],"groups":[],"binSh":"/bin/sh","usrBinEnv":"/usr/bin/env",
+        "users":[{{"name":"nobody","isSystemUser":true,"group":"nogroup","home":"/","shell":"/bin/sh"}}],
+        "groups":[{{"name":"nogroup"}}],"binSh":"/bin/sh","usrBinEnv":"/usr/bin/env",
         "services":[{services}]{more}}}"#
     )
 }

@@ -1,0 +1,241 @@
+//! What a service is kept from, seen from within: files, devices, network, processes, system calls.
+
+#[expect(dead_code, reason = "other tests need more of it")]
+mod namespace;
+
+use cairn_system::control::{Request, Response, ServiceState};
+use expect_test::{Expect, expect};
+use namespace::{Machine, name, script};
+
+/// Runs a oneshot with this confinement (and further fields, each after a comma) and compares what it
+/// wrote.
+fn check(confinement: &str, more: &str, program: &str, expected: &Expect) {
+    let service = service(
+        "a",
+        program,
+        &format!("{more},\"kind\":\"oneshot\""),
+        confinement,
+    );
+    let machine = Machine::boot(&service);
+    machine.wait_until("it has ended", |machine| {
+        let state = machine.service("a").state;
+        state == ServiceState::Up || state == ServiceState::Failed
+    });
+    let reason = machine.service("a").reason.unwrap_or_default();
+    expected.assert_eq(&format!("{}{reason}", log(&machine, "a")));
+}
+
+/// A service whose process has this confinement.
+fn service(name: &str, program: &str, more: &str, confinement: &str) -> String {
+    let more = more.trim_start_matches(',');
+    let plain = script(name, program, more);
+    plain.replacen(
+        r#""environment":{"#,
+        &format!(r#""confinement":{{{confinement}}},"environment":{{"#),
+        1,
+    )
+}
+
+/// What it wrote, without the times.
+fn log(machine: &Machine, name: &str) -> String {
+    let text = machine.log(name);
+    let lines = text.lines().filter_map(|line| line.split_once(' '));
+    lines.fold(String::new(), |all, (_, text)| all + text + "\n")
+}
+
+const STRICT: &str = r#""paths":[{"path":"/","access":"read-only"},
+    {"path":"/dev","access":"read-write"},{"path":"/proc","access":"read-write"},
+    {"path":"/run/secret","access":"inaccessible"},
+    {"path":"/run/nowhere","access":"inaccessible","optional":true}],
+    "own":["temporary-files"]"#;
+
+#[test]
+fn files() {
+    let pre = r#""preStart":[{"argv":["/bin/sh","-c","mkdir /run/secret; echo x > /run/secret/x"],"asRoot":true},
+        {"argv":["/bin/sh","-c","echo pre > /tmp/pre"]}],
+
+        "directories":[{"path":"/var/lib/a","mode":"0750"}]"#;
+    check(
+        STRICT,
+        pre,
+        "touch /var/lib/a/x && ls /var/lib/a; touch /var/lib/b; touch /etc/x
+        cat /tmp/pre; stat -c '%a %n' /tmp /var/tmp; ls /var/tmp; ls -A /run/secret
+        echo > /dev/null && echo devices",
+        &expect![[r#"
+            x
+            touch: cannot touch '/var/lib/b': Read-only file system
+            touch: cannot touch '/etc/x': Read-only file system
+            pre
+            1777 /tmp
+            1777 /var/tmp
+            devices
+        "#]],
+    );
+}
+
+#[test]
+fn mounts() {
+    check(
+        r#""mounts":[{"target":"/mnt","options":"size=1M,mode=0755"},
+            {"target":"/mnt/etc/host","source":"/etc/hostname","readOnly":true},
+            {"target":"/mnt/lib","source":"/var/lib"},
+            {"target":"/mnt/none","source":"/nonexistent","optional":true}],
+            "paths":[{"path":"/mnt/lib","access":"not-executable"}]"#,
+        r#""directories":[{"path":"/var/lib/a","mode":"0750"}]"#,
+        "cmp /etc/hostname /mnt/etc/host && echo same; echo x > /mnt/etc/host
+        cp /bin/true /mnt/lib/a/true && /mnt/lib/a/true; ls /mnt",
+        &expect![[r#"
+            same
+            /bin/sh: 1: cannot create /mnt/etc/host: Read-only file system
+            /bin/sh: 2: /mnt/lib/a/true: Permission denied
+            etc
+            lib
+        "#]],
+    );
+}
+
+#[test]
+fn devices_network_and_processes() {
+    check(
+        r#""own":["devices","network","ipc","host-name"],
+            "processes":{"visible":"own","onlyProcesses":true}"#,
+        "",
+        "ls /dev; echo > /dev/null; head -c 2 /dev/zero | wc -c; grep -c : /proc/self/net/dev
+        touch /dev/x; ls /proc/sys",
+        &expect![[r#"
+            fd
+            full
+            mqueue
+            null
+            ptmx
+            pts
+            random
+            shm
+            stderr
+            stdin
+            stdout
+            tty
+            urandom
+            zero
+            2
+            1
+            touch: cannot touch '/dev/x': Read-only file system
+            ls: cannot access '/proc/sys': No such file or directory
+            its process exited with status 2"#]],
+    );
+}
+
+#[test]
+fn system_calls() {
+    check(
+        r#""systemCalls":[{"entries":["~@swap mkdir:ENOSPC"],"errno":"EPERM"},
+            {"entries":["~mkdirat"],"errno":"EPERM"}]"#,
+        "",
+        "mkdir /run/x; grep -E 'NoNewPrivs|Seccomp:' /proc/self/status",
+        &expect![[r#"
+            mkdir: cannot create directory '/run/x': No space left on device
+            NoNewPrivs:	0
+            Seccomp:	2
+        "#]],
+    );
+    check(
+        r#""systemCalls":[{"entries":["~mkdir mkdirat"]}]"#,
+        "",
+        "mkdir /run/x",
+        &expect![[r#"
+            Bad system call
+            its process exited with status 159"#]],
+    );
+    check(
+        r#""systemCalls":[{"entries":["@system-service","~@privileged"],"errno":"EPERM"}]"#,
+        "",
+        "echo works | cat; /usr/sbin/chroot / true",
+        &expect![[r#"
+            works
+            /usr/sbin/chroot: cannot change root directory to '/': Operation not permitted
+            its process exited with status 125"#]],
+    );
+}
+
+#[test]
+fn restrictions() {
+    check(
+        r#""addressFamilies":{"only":["AF_UNIX"]},"namespaces":["uts"],
+            "forbidden":["real-time","set-id-files","personality","writable-code","other-architectures"]"#,
+        "",
+        "python3 -c 'import socket; socket.socket(socket.AF_UNIX)' && echo unix
+        python3 -c 'import socket; socket.socket()' 2>&1 | tail -n 1
+        unshare --uts true && echo uts; unshare --mount true; unshare --ipc true
+        chrt --fifo 1 true; touch /run/x; chmod u+s /run/x; chmod u+x /run/x && echo chmod
+        setarch --addr-no-randomize true 2>&1 | sed 's/.*: //'
+        python3 -c 'import mmap; mmap.mmap(-1, 4096, prot=7)' 2>&1 | tail -n 1",
+        &expect![[r#"
+            unix
+            OSError: [Errno 97] Address family not supported by protocol
+            uts
+            unshare: unshare failed: Operation not permitted
+            unshare: unshare failed: Operation not permitted
+            chrt: failed to set pid 0's policy: Operation not permitted
+            chmod: changing permissions of '/run/x': Operation not permitted
+            chmod
+            Operation not permitted
+            PermissionError: [Errno 1] Operation not permitted
+        "#]],
+    );
+}
+
+#[test]
+fn a_confinement_that_cannot_be_is_a_failure_with_a_name() {
+    check(
+        r#""mounts":[{"target":"/mnt","source":"/nonexistent/source"}]"#,
+        "",
+        "echo never",
+        &expect![
+            "cannot show /nonexistent/source to it as /mnt: No such file or directory (os error 2) (/bin/sh)"
+        ],
+    );
+    check(
+        r#""paths":[{"path":"/nonexistent/path","access":"read-only"}]"#,
+        "",
+        "echo never",
+        &expect![
+            "cannot show /nonexistent/path to it as /nonexistent/path: No such file or directory (os error 2) (/bin/sh)"
+        ],
+    );
+}
+
+#[test]
+fn temporary_files_are_there_while_it_runs() {
+    let program = "ls -A /tmp; echo x > /tmp/x; echo up; exec sleep 1000000";
+    let machine = Machine::boot(&service("a", program, "", r#""own":["temporary-files"]"#));
+    machine.wait_until("it is up", |machine| log(machine, "a") == "up\n");
+    let private = machine.inside("/var/lib/cairn/private/a/tmp/x");
+    assert_eq!(std::fs::read_to_string(&private).unwrap(), "x\n");
+    let stop = Request::Stop { name: name("a") };
+    assert_eq!(machine.request(&stop), Response::Done);
+    assert!(!machine.inside("/var/lib/cairn/private/a").exists());
+    let start = Request::Start { name: name("a") };
+    assert_eq!(machine.request(&start), Response::Done);
+    machine.wait_until("it is up again", |machine| log(machine, "a") == "up\nup\n");
+}
+
+#[test]
+fn a_user_gives_up_new_privileges_for_a_filter() {
+    let plain = service(
+        "a",
+        "grep -E 'NoNewPrivs|Seccomp:|CapBnd' /proc/self/status",
+        r#""kind":"oneshot""#,
+        r#""systemCalls":[{"entries":["~@swap"]}],"droppedCapabilities":["cap_sys_admin"]"#,
+    );
+    let services = plain.replacen(r#""argv""#, r#""user":"nobody","argv""#, 1);
+    let machine = Machine::boot(&services);
+    machine.wait_until("it has said it", |machine| {
+        log(machine, "a").contains("Seccomp:")
+    });
+    expect![[r#"
+        CapBnd:	000001ffffdfffff
+        NoNewPrivs:	1
+        Seccomp:	2
+    "#]]
+    .assert_eq(&log(&machine, "a"));
+}
