@@ -152,6 +152,11 @@ fn a_unit_becomes_a_service() {
                   "unit-script-backup-start"
                 ],
                 "boundingCapabilities": [],
+                "confinement": {
+                  "own": [
+                    "temporary-files"
+                  ]
+                },
                 "environment": {
                   "A": "b",
                   "C": "d e",
@@ -171,6 +176,7 @@ fn a_unit_becomes_a_service() {
                     "soft": 1024
                   }
                 },
+                "noNewPrivileges": true,
                 "user": "backup",
                 "workingDirectory": {
                   "path": "/var/lib/backup"
@@ -201,6 +207,278 @@ fn a_unit_becomes_a_service() {
               "wants": [
                 "network-online.target"
               ]
+            }"#]],
+    );
+}
+
+#[test]
+fn a_unit_is_confined() {
+    check(
+        "a",
+        r#"
+        users.users.a = { isSystemUser = true; group = "a"; };
+        users.groups.a = { };
+        systemd.services.a.serviceConfig = {
+          ExecStart = "/x";
+          User = "a";
+          StateDirectory = "a";
+          PrivateTmp = true;
+          PrivateDevices = true;
+          PrivateUsers = "self";
+          ProtectSystem = "strict";
+          ProtectHome = "read-only";
+          ProtectKernelModules = true;
+          ProtectControlGroups = false;
+          ProtectProc = "invisible";
+          ProcSubset = "pid";
+          ReadWritePaths = [ "/srv" "-/mnt" ];
+          BindReadOnlyPaths = "/nix/store/x:/opt -/y::norbind";
+          TemporaryFileSystem = "/scratch:ro,size=1M";
+          CapabilityBoundingSet = "~CAP_SYS_PTRACE";
+          RestrictAddressFamilies = [ "AF_UNIX" "AF_INET" ];
+          RestrictNamespaces = "~user pid";
+          RestrictSUIDSGID = true;
+          LockPersonality = "yes";
+          SystemCallArchitectures = "native";
+          SystemCallFilter = [ "@system-service" "~@privileged @resources" ];
+          SystemCallErrorNumber = "EPERM";
+          CPUAffinity = "0-2 5";
+          CPUSchedulingPolicy = "batch";
+          IOSchedulingClass = "idle";
+          UnsetEnvironment = "LANG";
+        };"#,
+        &expect![[r#"
+            {
+              "directories": [
+                {
+                  "mode": "0755",
+                  "path": "/var/lib/a"
+                }
+              ],
+              "kind": "simple",
+              "name": "a",
+              "process": {
+                "argv": [
+                  "/x"
+                ],
+                "confinement": {
+                  "addressFamilies": {
+                    "only": [
+                      "AF_UNIX",
+                      "AF_INET"
+                    ]
+                  },
+                  "droppedCapabilities": [
+                    "cap_sys_module",
+                    "cap_mknod",
+                    "cap_sys_rawio",
+                    "cap_sys_ptrace"
+                  ],
+                  "forbidden": [
+                    "other-architectures",
+                    "set-id-files",
+                    "personality"
+                  ],
+                  "mounts": [
+                    {
+                      "options": "size=1M,mode=0755",
+                      "readOnly": true,
+                      "target": "/scratch"
+                    },
+                    {
+                      "readOnly": true,
+                      "source": "x",
+                      "target": "/opt"
+                    },
+                    {
+                      "flat": true,
+                      "optional": true,
+                      "readOnly": true,
+                      "source": "/y",
+                      "target": "/y"
+                    }
+                  ],
+                  "namespaces": [
+                    "cgroup",
+                    "ipc",
+                    "net",
+                    "mnt",
+                    "uts",
+                    "time"
+                  ],
+                  "own": [
+                    "users",
+                    "temporary-files",
+                    "devices"
+                  ],
+                  "paths": [
+                    {
+                      "access": "read-only",
+                      "optional": true,
+                      "path": "/"
+                    },
+                    {
+                      "access": "read-write",
+                      "optional": true,
+                      "path": "/dev"
+                    },
+                    {
+                      "access": "read-write",
+                      "optional": true,
+                      "path": "/proc"
+                    },
+                    {
+                      "access": "read-write",
+                      "optional": true,
+                      "path": "/sys"
+                    },
+                    {
+                      "access": "read-only",
+                      "optional": true,
+                      "path": "/home"
+                    },
+                    {
+                      "access": "read-only",
+                      "optional": true,
+                      "path": "/root"
+                    },
+                    {
+                      "access": "read-only",
+                      "optional": true,
+                      "path": "/run/user"
+                    },
+                    {
+                      "access": "inaccessible",
+                      "optional": true,
+                      "path": "/lib/modules"
+                    },
+                    {
+                      "access": "inaccessible",
+                      "optional": true,
+                      "path": "/usr/lib/modules"
+                    },
+                    {
+                      "access": "read-write",
+                      "path": "/srv"
+                    },
+                    {
+                      "access": "read-write",
+                      "optional": true,
+                      "path": "/mnt"
+                    }
+                  ],
+                  "processes": {
+                    "onlyProcesses": true,
+                    "visible": "own"
+                  },
+                  "systemCalls": [
+                    {
+                      "entries": [
+                        "@system-service",
+                        "~@privileged @resources"
+                      ],
+                      "errno": "EPERM"
+                    },
+                    {
+                      "entries": [
+                        "~@module"
+                      ],
+                      "errno": "EPERM"
+                    },
+                    {
+                      "entries": [
+                        "~@raw-io"
+                      ],
+                      "errno": "EPERM"
+                    }
+                  ]
+                },
+                "environment": {
+                  "STATE_DIRECTORY": "/var/lib/a"
+                },
+                "ioScheduling": {
+                  "class": "idle",
+                  "priority": 4
+                },
+                "noNewPrivileges": true,
+                "processors": [
+                  0,
+                  1,
+                  2,
+                  5
+                ],
+                "scheduling": {
+                  "policy": "batch",
+                  "priority": 0,
+                  "resetOnFork": false
+                },
+                "user": "a"
+              },
+              "startTimeoutMs": 90000,
+              "stopTimeoutMs": 90000,
+              "wantedAtBoot": false
+            }"#]],
+    );
+    check(
+        "a",
+        r#"systemd.services.a.serviceConfig = {
+          ExecStart = "/x";
+          ProtectSystem = true;
+          ProtectHome = "tmpfs";
+          RestrictAddressFamilies = "none";
+          RestrictNamespaces = true;
+          PrivateTmp = false;
+        };"#,
+        &expect![[r#"
+            {
+              "kind": "simple",
+              "name": "a",
+              "process": {
+                "argv": [
+                  "/x"
+                ],
+                "confinement": {
+                  "addressFamilies": {
+                    "only": []
+                  },
+                  "mounts": [
+                    {
+                      "readOnly": true,
+                      "target": "/home"
+                    },
+                    {
+                      "readOnly": true,
+                      "target": "/root"
+                    },
+                    {
+                      "readOnly": true,
+                      "target": "/run/user"
+                    }
+                  ],
+                  "namespaces": [],
+                  "paths": [
+                    {
+                      "access": "read-only",
+                      "optional": true,
+                      "path": "/nix"
+                    },
+                    {
+                      "access": "read-only",
+                      "optional": true,
+                      "path": "/boot"
+                    },
+                    {
+                      "access": "read-only",
+                      "optional": true,
+                      "path": "/usr"
+                    }
+                  ]
+                },
+                "environment": {}
+              },
+              "startTimeoutMs": 90000,
+              "stopTimeoutMs": 90000,
+              "wantedAtBoot": false
             }"#]],
     );
 }
@@ -454,7 +732,7 @@ fn a_services_description_is_one_that_the_supervisor_takes() {
 fn what_cannot_be_had_is_refused_with_the_way_out() {
     let table = [
         r#"systemd.services.a = { script = "x"; serviceConfig.Restrat = "always"; };"#,
-        r#"systemd.services.a = { script = "x"; serviceConfig.BindPaths = "/x"; };"#,
+        r#"systemd.services.a = { script = "x"; serviceConfig.RootDirectory = "/x"; };"#,
         r#"systemd.services.a = { script = "x"; serviceConfig.ExecStart = "/x"; };"#,
         r#"systemd.services.a = { serviceConfig.ExecStart = "x y"; };"#,
         r#"systemd.services.a = { serviceConfig.ExecStart = "/x 'y"; };"#,
@@ -492,9 +770,9 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         the configuration contradicts itself:
         - systemd.services.a.serviceConfig.Restrat is no key that is supported; did you mean Restart?
 
-        systemd.services.a = { script = "x"; serviceConfig.BindPaths = "/x"; };
+        systemd.services.a = { script = "x"; serviceConfig.RootDirectory = "/x"; };
         the configuration contradicts itself:
-        - systemd.services.a.serviceConfig.BindPaths is not supported: mounts of its own are not there yet; use fileSystems with bind
+        - systemd.services.a.serviceConfig.RootDirectory is not supported: a root of its own is not there yet; use pkgs.fhs
 
         systemd.services.a = { script = "x"; serviceConfig.ExecStart = "/x"; };
         the configuration contradicts itself:

@@ -53,6 +53,7 @@ let
     process:
     let
       path = lib.makeBinPath process.path;
+      confined = confinement process.confinement;
       environment =
         optionalAttrs (process.path != [ ]) { PATH = path; }
         // filterAttrs (_: value: value != null) process.environment;
@@ -76,7 +77,39 @@ let
     }
     // optionalAttrs (process.boundingCapabilities != null) { inherit (process) boundingCapabilities; }
     // optionalAttrs process.expand { expand = true; }
-    // optionalAttrs process.noNewPrivileges { noNewPrivileges = true; };
+    // optionalAttrs (process.scheduling != null) { inherit (process) scheduling; }
+    // optionalAttrs (process.processors != null) { inherit (process) processors; }
+    // optionalAttrs (process.ioScheduling != null) { inherit (process) ioScheduling; }
+    // optionalAttrs (gainsNothing process) { noNewPrivileges = true; }
+    // optionalAttrs (confined != { }) { confinement = confined; };
+
+  # Whoever is not root has no need of setuid programs, unless somebody says so.
+  gainsNothing =
+    process:
+    if process.noNewPrivileges != null then
+      process.noNewPrivileges
+    else
+      process.user != null && process.user != "root";
+
+  confinement =
+    given:
+    let
+      processes =
+        optionalAttrs (given.processes.visible != "all") { inherit (given.processes) visible; }
+        // optionalAttrs given.processes.onlyProcesses { onlyProcesses = true; };
+      set = filterAttrs (_: value: value != null && value != false && value != "");
+    in
+    compact {
+      own = lib.unique given.own;
+      paths = map set given.paths;
+      mounts = map set given.mounts;
+      inherit processes;
+      droppedCapabilities = lib.unique given.droppedCapabilities;
+      systemCalls = map set given.systemCalls;
+      forbidden = lib.unique given.forbidden;
+    }
+    // optionalAttrs (given.addressFamilies != null) { addressFamilies = set given.addressFamilies; }
+    // optionalAttrs (given.namespaces != null) { inherit (given) namespaces; };
 
   # A digest of values, or nothing of none. A file is its content, wherever it lies.
   text =

@@ -235,12 +235,56 @@ in
         description = "Bounds of resources by their names in {manpage}`setrlimit(2)`, in small letters.";
       };
       nice = nullable (types.ints.between (-20) 19) "-20 is first in line, 19 last.";
+      scheduling = nullable (types.submodule {
+        options = {
+          policy = mkOption {
+            type = types.enum [
+              "other"
+              "batch"
+              "idle"
+              "fifo"
+              "rr"
+            ];
+            default = "other";
+            description = "As usual; long work; when there is nothing else to do; in real time, in two ways.";
+          };
+          priority = mkOption {
+            type = types.ints.between 0 99;
+            default = 0;
+            description = "1 to 99 in real time.";
+          };
+          resetOnFork = flag false "Whether its children are scheduled as usual.";
+        };
+      }) "How its processor time is scheduled ({manpage}`sched(7)`).";
+      processors = nullable (types.listOf types.ints.u16) "The processors that it may run on, from 0.";
+      ioScheduling = nullable (types.submodule {
+        options = {
+          class = mkOption {
+            type = types.enum [
+              "realtime"
+              "best-effort"
+              "idle"
+            ];
+            default = "best-effort";
+            description = "Before all others; as usual; when nobody else reads or writes.";
+          };
+          priority = mkOption {
+            type = types.ints.between 0 7;
+            default = 4;
+            description = "0 is first in line, 7 last.";
+          };
+        };
+      }) "Its place among those that read and write ({manpage}`ioprio_set(2)`).";
       oomScoreAdjust = nullable (types.ints.between (
         -1000
       ) 1000) "How likely it is killed when memory is short.";
       ambientCapabilities = list types.str "Capabilities that it has although its user is not root.";
       boundingCapabilities = nullable (types.listOf types.str) "The only capabilities that it can ever have.";
-      noNewPrivileges = flag false "Whether it gets no rights from setuid programs.";
+      noNewPrivileges = nullable types.bool ''
+        Whether it gets no rights from setuid programs and file capabilities. By default it gets none if its
+        user is not root.
+      '';
+      confinement = import ./confinement.nix { inherit lib; };
     };
 
     preStart = commands "Run one after the other before the process.";

@@ -157,7 +157,7 @@ let
     else
       throw "${context.where}: '${word}' is not supported; output goes to the service's log (cairn log ${context.name})";
 
-  supported = {
+  supported = import ./confinement.nix { inherit lib; } // {
     Type =
       context: value:
       let
@@ -304,17 +304,64 @@ let
     OOMScoreAdjust = context: value: process { oomScoreAdjust = integer context.where (last value); };
     AmbientCapabilities = _: value: process { ambientCapabilities = map lib.toLower (wordsOf value); };
     CapabilityBoundingSet =
-      context: value:
+      _: value:
       let
         words = wordsOf value;
         # An empty value takes all away.
         none = lib.toList value == [ "" ] || lib.toList value == [ ];
+        names = map (word: lib.toLower (lib.removePrefix "~" word)) words;
       in
-      if lib.any (lib.hasPrefix "~") words then
-        throw "${context.where}: a set of what is taken away (~) is not supported; name what is kept"
-      else
-        process { boundingCapabilities = if none then [ ] else map lib.toLower words; };
+      process (
+        if words != [ ] && lib.hasPrefix "~" (lib.head words) then
+          { confinement.droppedCapabilities = names; }
+        else
+          { boundingCapabilities = if none then [ ] else names; }
+      );
     NoNewPrivileges = context: value: process { noNewPrivileges = boolean context.where (last value); };
+
+    CPUSchedulingPolicy =
+      context: value:
+      process {
+        scheduling.policy = pick context (lib.genAttrs [ "other" "batch" "idle" "fifo" "rr" ] (
+          word: word
+        )) value;
+      };
+    CPUSchedulingPriority =
+      context: value: process { scheduling.priority = integer context.where (last value); };
+    CPUSchedulingResetOnFork =
+      context: value: process { scheduling.resetOnFork = boolean context.where (last value); };
+    CPUAffinity =
+      context: value:
+      let
+        numbers =
+          word:
+          let
+            ends = map (integer context.where) (lib.splitString "-" word);
+          in
+          lib.range (lib.head ends) (lib.last ends);
+        words = lib.concatMap (word: lib.filter (part: part != "") (lib.splitString "," word)) (
+          wordsOf value
+        );
+      in
+      process { processors = lib.concatMap numbers words; };
+    IOSchedulingClass =
+      context: value:
+      process {
+        ioScheduling.class = pick context {
+          "1" = "realtime";
+          realtime = "realtime";
+          "2" = "best-effort";
+          best-effort = "best-effort";
+          "3" = "idle";
+          idle = "idle";
+          "0" = "best-effort";
+          none = "best-effort";
+        } value;
+      };
+    IOSchedulingPriority =
+      context: value: process { ioScheduling.priority = integer context.where (last value); };
+    UnsetEnvironment =
+      _: value: process { environment = lib.genAttrs (wordsOf value) (_: lib.mkForce null); };
 
     # The kernel knows no endless number of files: this is as many as it allows by default.
     LimitNOFILE = limit "nofile" (
@@ -388,7 +435,7 @@ let
     );
   };
 
-  sandbox = "the service runs without this confinement; what it may do is set by its user and capabilities";
+  sandbox = "the service runs without this one of its confinements; the others hold";
   journal = "a service's output is its log, under its own name";
   scheduling = "the kernel's default scheduling is kept";
   accounting = "every service has a control group of its own, which counts by itself";
@@ -396,42 +443,12 @@ let
   # Keys that change nothing here, and why that does no harm.
   ignored =
     lib.genAttrs [
-      "PrivateTmp"
-      "PrivateDevices"
-      "PrivateNetwork"
-      "PrivateUsers"
-      "PrivateMounts"
-      "PrivateIPC"
       "PrivatePIDs"
-      "ProtectSystem"
-      "ProtectHome"
-      "ProtectKernelTunables"
-      "ProtectKernelModules"
-      "ProtectKernelLogs"
-      "ProtectControlGroups"
-      "ProtectClock"
-      "ProtectHostname"
-      "ProtectProc"
-      "ProcSubset"
-      "ReadWritePaths"
-      "ReadOnlyPaths"
-      "InaccessiblePaths"
-      "ExecPaths"
-      "NoExecPaths"
       "DevicePolicy"
       "DeviceAllow"
-      "RestrictAddressFamilies"
       "RestrictFileSystems"
-      "RestrictNamespaces"
-      "RestrictRealtime"
-      "RestrictSUIDSGID"
       "RestrictNetworkInterfaces"
-      "LockPersonality"
-      "MemoryDenyWriteExecute"
       "RemoveIPC"
-      "SystemCallFilter"
-      "SystemCallArchitectures"
-      "SystemCallErrorNumber"
       "SystemCallLog"
       "IPAddressAllow"
       "IPAddressDeny"
@@ -439,7 +456,6 @@ let
       "SocketBindDeny"
       "KeyringMode"
       "SecureBits"
-      "UnsetEnvironment"
     ] (_: sandbox)
     // lib.genAttrs [
       "SyslogIdentifier"
@@ -453,12 +469,6 @@ let
       "LogNamespace"
     ] (_: journal)
     // lib.genAttrs [
-      "CPUSchedulingPolicy"
-      "CPUSchedulingPriority"
-      "CPUSchedulingResetOnFork"
-      "CPUAffinity"
-      "IOSchedulingClass"
-      "IOSchedulingPriority"
       "NUMAPolicy"
       "NUMAMask"
       "TimerSlackNSec"
@@ -508,9 +518,6 @@ let
   refused = {
     RootDirectory = "a root of its own is not there yet; use pkgs.fhs";
     RootImage = "images as roots are not supported; use pkgs.fhs";
-    BindPaths = "mounts of its own are not there yet; use fileSystems with bind";
-    BindReadOnlyPaths = "mounts of its own are not there yet; use fileSystems with bind";
-    TemporaryFileSystem = "mounts of its own are not there yet";
     MountAPIVFS = "mounts of its own are not there yet";
     LoadCredential = "credentials are not there yet; use EnvironmentFile, or a file that the service's user may read";
     LoadCredentialEncrypted = "credentials are not there yet; use a file that the service's user may read";
