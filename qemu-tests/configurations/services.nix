@@ -49,10 +49,46 @@
   systemd.services.confined = {
     wantedBy = [ "multi-user.target" ];
     preStart = "id -un > $STATE_DIRECTORY/who";
-    script = "exec sleep 1000000";
+    script = ''
+      {
+        touch $STATE_DIRECTORY/mine /tmp/mine && ls /tmp
+        touch /var/lib/others /etc/others || true
+        ls /dev /proc/sys /root || true
+        ls /proc | grep -c '^[0-9]'
+        grep -c : /proc/self/net/dev
+        mkdir /nix/store/mine || true
+        grep Seccomp: /proc/self/status
+      } > $STATE_DIRECTORY/seen 2>&1
+      exec sleep 1000000
+    '';
     serviceConfig = {
       DynamicUser = true;
       StateDirectory = "confined";
+      PrivateTmp = true;
+      PrivateDevices = true;
+      PrivateNetwork = true;
+      PrivateUsers = true;
+      ProtectSystem = "strict";
+      ProtectHome = true;
+      ProtectHostname = true;
+      ProtectKernelTunables = true;
+      ProtectKernelModules = true;
+      ProtectKernelLogs = true;
+      ProtectControlGroups = true;
+      ProtectProc = "invisible";
+      ProcSubset = "pid";
+      RestrictAddressFamilies = "AF_UNIX";
+      RestrictNamespaces = true;
+      RestrictRealtime = true;
+      RestrictSUIDSGID = true;
+      LockPersonality = true;
+      MemoryDenyWriteExecute = true;
+      SystemCallArchitectures = "native";
+      SystemCallFilter = [
+        "@system-service"
+        "~@privileged @resources"
+      ];
+      SystemCallErrorNumber = "EPERM";
       RuntimeDirectory = "confined";
       AmbientCapabilities = "CAP_NET_BIND_SERVICE";
       CapabilityBoundingSet = "CAP_NET_BIND_SERVICE";

@@ -112,6 +112,15 @@ fn a_service_has_the_rights_and_bounds_that_its_unit_gives() -> anyhow::Result<(
 }
 
 #[test]
+fn a_confined_service_sees_what_is_its_own() -> anyhow::Result<()> {
+    check(
+        "confinement",
+        "until_ok grep -q Seccomp /var/lib/confined/seen; cat /var/lib/confined/seen",
+        "",
+    )
+}
+
+#[test]
 fn clocks_bring_about_what_they_should() -> anyhow::Result<()> {
     check(
         "timers",
