@@ -395,3 +395,7 @@ fn file_system(kind: &'static str, at: &Path, access: Bits, options: &str) -> Ch
         options: options.to_owned(),
     }
 }
+
+#[cfg(test)]
+#[path = "confinement_tests.rs"]
+mod tests;
