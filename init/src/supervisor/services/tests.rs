@@ -1,6 +1,6 @@
 //! Tests of the state machine: examples, and random walks that hold its invariants.
 
-use cairn_system::{Command, Restart, ServiceName};
+use cairn_system::{Command, Reload, Restart, ServiceName};
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
 

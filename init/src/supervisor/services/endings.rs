@@ -1,0 +1,353 @@
+//! How processes end, and what that means to their service.
+
+use cairn_sys::process::Exit;
+use cairn_system::{Own, Service, ServiceKind};
+
+use super::super::unit::{End, listed};
+use super::graph::Id;
+use super::{Action, FIND_AGAIN_MS, Goal, Job, KILLED_MS, Ms, Phase, Services, Unit, Verdict};
+
+impl Services {
+    /// The process of a service of this kind is as far as it has to be.
+    pub(super) fn came_up(&mut self, id: Id, kind: ServiceKind) {
+        if let Some((service, unit)) = self.pair(id)
+            && service.kind == kind
+            && unit.phase == Phase::Starting
+        {
+            up(service, unit);
+        }
+    }
+
+    pub(super) fn found(&mut self, id: Id) {
+        if let Some((service, unit)) = self.pair(id)
+            && matches!(unit.phase, Phase::Finding(_))
+        {
+            unit.running = true;
+            up(service, unit);
+        }
+    }
+
+    pub(super) fn not_executed(
+        &mut self,
+        id: Id,
+        reason: String,
+        now: Ms,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some((service, unit)) = self.pair(id) else {
+            return;
+        };
+        unit.running = false;
+        match unit.phase {
+            Phase::Cleaning(number, at) => {
+                unit.phase = Phase::Cleaning(number.saturating_add(1), at);
+            }
+            Phase::Preparing(number) if ignores_failure(Job::PreStart(number), service) => {
+                unit.phase = prepared(service, number);
+            }
+            _ => self.end_badly(id, reason, End::Status, now, actions),
+        }
+    }
+
+    pub(super) fn exited(&mut self, id: Id, exit: Exit, now: Ms, actions: &mut Vec<Action>) {
+        let Some((service, unit)) = self.pair(id) else {
+            return;
+        };
+        if !unit.running {
+            return;
+        }
+        unit.running = false;
+        let wanted = unit.goal == Goal::Up;
+        let end = End::of(service, exit);
+        match unit.phase {
+            Phase::Cleaning(number, at) => {
+                unit.phase = Phase::Cleaning(number.saturating_add(1), at);
+                return;
+            }
+            Phase::Preparing(number) if wanted => {
+                let job = Job::PreStart(number);
+                if exit == Exit::Status(0) || ignores_failure(job, service) {
+                    unit.phase = prepared(service, number);
+                    return;
+                }
+                unit.last_exit = Some(exit);
+                let reason = exit_reason(job, exit);
+                return self.end_badly(id, reason, End::Status, now, actions);
+            }
+            _ => unit.last_exit = Some(exit),
+        }
+        let final_status =
+            matches!(exit, Exit::Status(status) if listed(&service.final_statuses, status));
+        match (&unit.phase, service.kind) {
+            (Phase::Starting, ServiceKind::Oneshot) if end == End::Good => {
+                // What it left running in its cgroup is its work.
+                unit.streak = 0;
+                up(service, unit);
+                if unit.phase == Phase::Up && !service.stays_up {
+                    self.end(id, Verdict::Finished, now, actions);
+                }
+            }
+            (Phase::Starting, ServiceKind::Forking) if end == End::Good && wanted => {
+                unit.phase = Phase::Finding(now.saturating_add(FIND_AGAIN_MS));
+                actions.push(Action::Find(id));
+            }
+            // Its command is still at work.
+            (Phase::Leaving(..), _) => {}
+            (Phase::Stopping(_) | Phase::Killed(_), _) => {
+                let decided = unit.verdict.take().filter(|_| wanted);
+                self.end(id, decided.unwrap_or(Verdict::Requested), now, actions);
+            }
+            _ if !wanted => self.end(id, Verdict::Requested, now, actions),
+            _ => {
+                let restart = end.restarts(service) && !final_status;
+                let verdict = if end == End::Good && !restart {
+                    Verdict::Finished
+                } else {
+                    let reason = exit_reason(Job::Main, exit);
+                    Verdict::Bad { reason, restart }
+                };
+                self.end(id, verdict, now, actions);
+            }
+        }
+    }
+
+    pub(super) fn helper_exited(
+        &mut self,
+        id: Id,
+        exit: Option<Exit>,
+        now: Ms,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some((service, unit)) = self.pair(id) else {
+            return;
+        };
+        unit.helper = false;
+        let good = |job| exit == Some(Exit::Status(0)) || ignores_failure(job, service);
+        let reason = |job: Job| match exit {
+            Some(exit) => exit_reason(job, exit),
+            None => format!(
+                "its {} could not be executed; see the kernel log",
+                job.describe()
+            ),
+        };
+        match unit.phase {
+            Phase::Finishing(number) if good(Job::PostStart(number)) => {
+                let next = number.saturating_add(1);
+                if Job::PostStart(next).exists(service) {
+                    unit.phase = Phase::Finishing(next);
+                    return;
+                }
+                unit.phase = Phase::Up;
+                unit.settled = true;
+                if service.kind == ServiceKind::Oneshot && !service.stays_up {
+                    self.end(id, Verdict::Finished, now, actions);
+                }
+            }
+            Phase::Finishing(number) => {
+                let reason = reason(Job::PostStart(number));
+                self.give_up(id, reason, End::Status, now, actions);
+            }
+            Phase::Reloading(number) if good(Job::Reload(number)) => {
+                let next = number.saturating_add(1);
+                unit.phase = if Job::Reload(next).exists(service) {
+                    Phase::Reloading(next)
+                } else {
+                    Phase::Up
+                };
+            }
+            Phase::Reloading(number) => {
+                unit.phase = Phase::Up;
+                unit.note = Some(format!(
+                    "the last reload failed: {}",
+                    reason(Job::Reload(number))
+                ));
+            }
+            Phase::Leaving(number, at) => {
+                let next = number.saturating_add(1);
+                if Job::PreStop(next).exists(service) {
+                    unit.phase = Phase::Leaving(next, at);
+                } else {
+                    self.terminate(id, now, actions);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Asks its process to end; without one, it has ended.
+    pub(super) fn terminate(&mut self, id: Id, now: Ms, actions: &mut Vec<Action>) {
+        let Some((service, unit)) = self.pair(id) else {
+            return;
+        };
+        if unit.running {
+            unit.phase = Phase::Stopping(now.saturating_add(Ms::from(service.stop_timeout_ms)));
+            actions.push(Action::Terminate(id));
+        } else {
+            let verdict = unit.verdict.take().filter(|_| unit.goal == Goal::Up);
+            self.end(id, verdict.unwrap_or(Verdict::Requested), now, actions);
+        }
+    }
+
+    /// It has got somewhere, but is not to go on: what runs is ended first.
+    pub(super) fn give_up(
+        &mut self,
+        id: Id,
+        reason: String,
+        end: End,
+        now: Ms,
+        actions: &mut Vec<Action>,
+    ) {
+        if let Some((service, unit)) = self.pair(id) {
+            let restart = end.restarts(service);
+            unit.verdict = Some(Verdict::Bad { reason, restart });
+            if unit.helper {
+                actions.push(Action::KillHelper(id));
+            }
+            self.terminate(id, now, actions);
+        }
+    }
+
+    /// No process of it is left, for a reason that nobody asked for.
+    pub(super) fn end_badly(
+        &mut self,
+        id: Id,
+        reason: String,
+        end: End,
+        now: Ms,
+        actions: &mut Vec<Action>,
+    ) {
+        if let Some((service, unit)) = self.pair(id) {
+            let restart = end.restarts(service);
+            let verdict = match unit.goal {
+                Goal::Up => Verdict::Bad { reason, restart },
+                _ => Verdict::Requested,
+            };
+            self.end(id, verdict, now, actions);
+        }
+    }
+
+    /// Its process has ended: leftovers are killed, and the commands for that follow.
+    pub(super) fn end(&mut self, id: Id, verdict: Verdict, now: Ms, actions: &mut Vec<Action>) {
+        let Some((service, unit)) = self.pair(id) else {
+            return;
+        };
+        if unit.helper {
+            actions.push(Action::KillHelper(id));
+        }
+        actions.push(Action::Kill(id));
+        unit.verdict = Some(verdict);
+        if Job::PostStop(0).exists(service) {
+            unit.phase = Phase::Cleaning(0, now.saturating_add(Ms::from(service.stop_timeout_ms)));
+        } else {
+            self.conclude(id, now, actions);
+        }
+    }
+
+    /// Everything of it is gone.
+    pub(super) fn conclude(&mut self, id: Id, now: Ms, actions: &mut Vec<Action>) {
+        let Some((service, unit)) = self.descriptions.get(id).zip(self.units.get_mut(id)) else {
+            return;
+        };
+        let own = &service.process.confinement.own;
+        let mut directories = service.directories.iter();
+        if own.contains(&Own::TemporaryFiles) || directories.any(|one| one.removed_at_stop) {
+            actions.push(Action::Release(id));
+        }
+        unit.ended_at = Some(now);
+        let verdict = unit.verdict.take();
+        match verdict.filter(|_| unit.goal == Goal::Up) {
+            None | Some(Verdict::Requested) => unit.stopped(),
+            Some(Verdict::Finished) => unit.stopped_by_itself(service.kind),
+            Some(Verdict::Bad { restart: true, .. }) => unit.back_off(service, now),
+            Some(Verdict::Bad { reason, .. }) => {
+                unit.fail(reason);
+                self.fallen.push(id);
+            }
+        }
+    }
+
+    /// What the clock brings about.
+    pub(super) fn expire(&mut self, now: Ms, actions: &mut Vec<Action>) {
+        for id in 0..self.units.len() {
+            self.expire_one(id, now, actions);
+        }
+    }
+
+    pub(super) fn expire_one(&mut self, id: Id, now: Ms, actions: &mut Vec<Action>) {
+        let Some((service, unit)) = self.descriptions.get(id).zip(self.units.get_mut(id)) else {
+            return;
+        };
+        if unit.start_deadline(service).is_some_and(|at| at <= now) && unit.goal == Goal::Up {
+            let reason = "it did not come up in time".to_owned();
+            return self.give_up(id, reason, End::Abnormal, now, actions);
+        }
+        match unit.phase {
+            Phase::Leaving(_, at) if at <= now => {
+                if unit.helper {
+                    actions.push(Action::KillHelper(id));
+                }
+                self.terminate(id, now, actions);
+            }
+            Phase::Stopping(at) if at <= now => {
+                unit.phase = Phase::Killed(now.saturating_add(KILLED_MS));
+                actions.push(Action::Late(id));
+                actions.push(Action::Kill(id));
+            }
+            Phase::Cleaning(number, at) if at <= now && number < u8::MAX => {
+                // No further command is tried.
+                unit.phase = Phase::Cleaning(u8::MAX, now.saturating_add(KILLED_MS));
+                actions.push(Action::Late(id));
+                actions.push(Action::Kill(id));
+            }
+            Phase::Killed(at) | Phase::Cleaning(_, at) if at <= now => {
+                unit.verdict = None;
+                unit.fail(
+                    "its process does not end, not even by SIGKILL: it hangs in the kernel"
+                        .to_owned(),
+                );
+            }
+            Phase::Finding(at) if at <= now => {
+                unit.phase = Phase::Finding(now.saturating_add(FIND_AGAIN_MS));
+                actions.push(Action::Find(id));
+            }
+            Phase::Backoff(at) if at <= now && unit.goal == Goal::Up => {
+                unit.phase = Phase::Waiting;
+                unit.restarts = unit.restarts.saturating_add(1);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Its process is up: what comes after the start follows, or it is done.
+fn up(service: &Service, unit: &mut Unit) {
+    if Job::PostStart(0).exists(service) {
+        unit.phase = Phase::Finishing(0);
+    } else {
+        unit.phase = Phase::Up;
+        unit.settled = true;
+    }
+}
+
+/// What follows the pre-start command of this number.
+fn prepared(service: &Service, number: u8) -> Phase {
+    let next = number.saturating_add(1);
+    if Job::PreStart(next).exists(service) {
+        Phase::Preparing(next)
+    } else {
+        Phase::Starting
+    }
+}
+
+fn ignores_failure(job: Job, service: &Service) -> bool {
+    job.command(service)
+        .is_some_and(|command| command.ignore_failure)
+}
+
+fn exit_reason(job: Job, exit: Exit) -> String {
+    let what = job.describe();
+    match exit {
+        Exit::Status(status) => format!("its {what} exited with status {status}"),
+        Exit::Signal(signal) => format!("its {what} was ended by signal {signal}"),
+    }
+}

@@ -1,0 +1,291 @@
+//! The supervisor's heart: a state machine without I/O, `step(event, now) -> actions`.
+//!
+//! Invariants, which the property tests hold it to:
+//! - A service's process is started only while everything that it requires is up, and while
+//!   nothing that it comes after is still on its way up.
+//! - At most one main process a service.
+//! - A service on a circle of dependencies is never started, and says why; others are unaffected.
+//! - While shutting down nothing is started, and the end is always reached.
+
+use cairn_sys::process::Exit;
+use cairn_system::{Service, ServiceKind};
+
+mod endings;
+mod progress;
+mod wishes;
+
+use super::graph::{self, Id, Node};
+pub use super::job::Job;
+use super::unit::End;
+pub use super::unit::{Due, Goal, Ms, Phase, Restored, StoppedBy, Unit, Verdict};
+
+/// How long after SIGKILL a process is waited for, in milliseconds: it hangs in the kernel then.
+const KILLED_MS: Ms = 5_000;
+
+/// How often a process that a forking service has left behind is looked for, in milliseconds.
+const FIND_AGAIN_MS: Ms = 20;
+
+/// What has happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Start everything that is wanted at boot.
+    Boot,
+    /// Somebody wants it up.
+    Start(Id),
+    /// Somebody wants it down.
+    Stop(Id),
+    /// Somebody wants it down and up again.
+    Restart(Id),
+    /// Somebody wants it to read its configuration again.
+    Reload(Id),
+    /// Its program has been executed.
+    Executed(Id),
+    /// Its program could not be executed, for this reason; no process is left.
+    NotExecuted(Id, String),
+    /// There is no reason to start it, says this: a condition does not hold.
+    Skipped(Id, String),
+    /// Its process says that it is ready.
+    Ready(Id),
+    /// The process that it has left behind is found.
+    Found(Id),
+    /// It has left no process behind.
+    NothingFound(Id),
+    /// Its main process, or a command in its place, has ended.
+    Exited(Id, Exit),
+    /// Its command beside the main process has ended; none says that it could not be executed.
+    HelperExited(Id, Option<Exit>),
+    /// A switch to another generation is near: until it is made or given up, these are to be down.
+    Hold(Vec<Id>),
+    /// The switch is made: what is due is to be done.
+    Switched,
+    /// The switch is given up: what it holds is started again.
+    Resume,
+    /// Time has passed.
+    Tick,
+    /// Everything is to stop, for good.
+    Shutdown,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Execute this for it.
+    Spawn(Id, Job),
+    /// Send the stop signal (and SIGCONT) to its processes.
+    Terminate(Id),
+    /// Send this signal to its main process.
+    Signal(Id, i32),
+    /// Look for the process that it has left behind.
+    Find(Id),
+    /// Kill all that is left of it.
+    Kill(Id),
+    /// Kill its command beside the main process.
+    KillHelper(Id),
+    /// It is down: what it has only while it runs is removed.
+    Release(Id),
+    /// It did not stop in time and is killed: tell the console.
+    Late(Id),
+    /// Everything wanted at boot is up or has failed; the number of failures.
+    BootDone(usize),
+    /// Everything has stopped.
+    ShutdownDone,
+}
+
+/// All services and what is to become of them.
+#[derive(Debug)]
+pub struct Services {
+    descriptions: Vec<Service>,
+    nodes: Vec<Node>,
+    units: Vec<Unit>,
+    boot: Boot,
+    shutdown: Shutdown,
+    /// Those that have failed in this step.
+    fallen: Vec<Id>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Boot {
+    Before,
+    Going,
+    Done,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shutdown {
+    No,
+    Going,
+    Done,
+}
+
+impl Services {
+    /// All of them down.
+    pub fn new(services: Vec<Service>) -> Self {
+        let nodes = graph::nodes(&services);
+        let units = vec![Unit::default(); services.len()];
+        Self {
+            descriptions: services,
+            nodes,
+            units,
+            boot: Boot::Before,
+            shutdown: Shutdown::No,
+            fallen: Vec::new(),
+        }
+    }
+
+    /// The descriptions, by number.
+    pub fn descriptions(&self) -> &[Service] {
+        &self.descriptions
+    }
+
+    /// The states, by number.
+    pub fn units(&self) -> &[Unit] {
+        &self.units
+    }
+
+    /// Puts back what an earlier supervisor knew.
+    pub fn restore(&mut self, id: Id, restored: Restored) {
+        if let Some(unit) = self.units.get_mut(id) {
+            *unit = restored.into();
+        }
+    }
+
+    /// After the last [`Services::restore`]: the boot goes on, unless it was over. What has gone
+    /// down unseen counts as down since now.
+    pub fn resume(&mut self, booted: bool, now: Ms) {
+        for unit in self.units.iter_mut().filter(|unit| !unit.is_alive()) {
+            unit.ended_at = unit.ended_at.or(unit.started_at.map(|_| now));
+        }
+        self.boot = if booted { Boot::Done } else { Boot::Going };
+    }
+
+    /// Whether everything wanted at boot has been up or has failed.
+    pub fn has_booted(&self) -> bool {
+        self.boot == Boot::Done
+    }
+
+    /// Whether nothing can be started any more.
+    pub fn is_shutting_down(&self) -> bool {
+        self.shutdown != Shutdown::No
+    }
+
+    /// Whether a request about it can be answered.
+    pub fn is_settled(&self, id: Id) -> bool {
+        self.units.get(id).is_none_or(|unit| {
+            unit.settled
+                && unit.goal != Goal::Again
+                && !unit.phase.is_ending()
+                && !matches!(unit.phase, Phase::Reloading(_))
+                && !(unit.goal == Goal::Down && unit.is_alive())
+        })
+    }
+
+    /// Whether nothing is on its way any more: the boot, or a switch, is done.
+    pub fn has_settled(&self) -> bool {
+        self.boot != Boot::Before && (0..self.units.len()).all(|id| self.is_settled(id))
+    }
+
+    /// The services that keep a shutdown waiting.
+    pub fn still_stopping(&self) -> impl Iterator<Item = Id> {
+        self.units
+            .iter()
+            .enumerate()
+            .filter(|(_, unit)| unit.is_alive())
+            .map(|(id, _)| id)
+    }
+
+    /// When [`Event::Tick`] is due, if nothing happens before.
+    pub fn next_deadline(&self) -> Option<Ms> {
+        self.units
+            .iter()
+            .zip(&self.descriptions)
+            .filter_map(|(unit, service)| match unit.phase {
+                Phase::Stopping(at)
+                | Phase::Killed(at)
+                | Phase::Backoff(at)
+                | Phase::Leaving(_, at)
+                | Phase::Cleaning(_, at) => Some(at),
+                Phase::Finding(at) => unit.start_deadline(service).map(|end| end.min(at)),
+                _ => unit.start_deadline(service),
+            })
+            .min()
+    }
+
+    /// What follows from `event`.
+    pub fn step(&mut self, event: Event, now: Ms) -> Vec<Action> {
+        let mut actions = Vec::new();
+        match event {
+            Event::Boot => {
+                self.boot = Boot::Going;
+                for id in 0..self.descriptions.len() {
+                    if self.descriptions.get(id).is_some_and(|s| s.wanted_at_boot) {
+                        self.want(id);
+                    }
+                }
+            }
+            Event::Start(id) => self.want(id),
+            Event::Stop(id) => self.stop_by_hand(id),
+            Event::Restart(id) => {
+                self.unwant(id, Goal::Again);
+                self.want(id);
+            }
+            Event::Reload(id) => self.reload(id, &mut actions),
+            Event::Executed(id) => self.came_up(id, ServiceKind::Simple),
+            Event::Ready(id) => self.came_up(id, ServiceKind::Notify),
+            Event::NotExecuted(id, reason) => self.not_executed(id, reason, now, &mut actions),
+            Event::Skipped(id, why) => {
+                if let Some(unit) = self.units.get_mut(id) {
+                    unit.running = false;
+                    unit.skip(why);
+                }
+            }
+            Event::Found(id) => self.found(id),
+            Event::NothingFound(id) => {
+                let reason = "it has left no process behind".to_owned();
+                self.end_badly(id, reason, End::Status, now, &mut actions);
+            }
+            Event::HelperExited(id, exit) => self.helper_exited(id, exit, now, &mut actions),
+            Event::Exited(id, exit) => self.exited(id, exit, now, &mut actions),
+            Event::Hold(ids) => self.hold(&ids),
+            Event::Switched => self.switched(&mut actions),
+            Event::Resume => {
+                for unit in &mut self.units {
+                    if unit.stopped_by == Some(StoppedBy::Switch) {
+                        unit.due = Some(Due::Start);
+                    }
+                }
+                self.switched(&mut actions);
+            }
+            Event::Tick => {}
+            Event::Shutdown => {
+                if self.shutdown == Shutdown::No {
+                    self.shutdown = Shutdown::Going;
+                }
+                for unit in &mut self.units {
+                    unit.goal = Goal::Down;
+                }
+            }
+        }
+        self.expire(now, &mut actions);
+        loop {
+            while self.advance(now, &mut actions) {}
+            let Some(id) = self.fallen.pop() else { break };
+            for id in self
+                .nodes
+                .get(id)
+                .map(|n| n.on_failure.clone())
+                .unwrap_or_default()
+            {
+                self.want(id);
+            }
+        }
+        self.milestones(&mut actions);
+        actions
+    }
+
+    fn pair(&mut self, id: Id) -> Option<(&Service, &mut Unit)> {
+        self.descriptions.get(id).zip(self.units.get_mut(id))
+    }
+}
+
+#[cfg(test)]
+mod tests;

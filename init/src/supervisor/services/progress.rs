@@ -1,0 +1,200 @@
+//! What follows for each service from what the others have come to.
+
+use cairn_system::ServiceKind;
+
+use super::graph::Id;
+use super::{Action, Boot, Goal, Job, Ms, Phase, Services, Shutdown, Unit};
+
+impl Services {
+    /// One round of starting what can start and stopping what can stop; whether anything changed.
+    pub(super) fn advance(&mut self, now: Ms, actions: &mut Vec<Action>) -> bool {
+        let mut changed = false;
+        for id in 0..self.units.len() {
+            let next = match self.units.get(id) {
+                Some(unit) if unit.goal == Goal::Up => self.upwards(id, unit),
+                Some(unit) => self.downwards(id, unit),
+                None => Next::Stay,
+            };
+            changed |= self.go(id, next, now, actions);
+        }
+        changed
+    }
+
+    fn upwards(&self, id: Id, unit: &Unit) -> Next {
+        let Some(node) = self.nodes.get(id) else {
+            return Next::Stay;
+        };
+        match unit.phase {
+            Phase::Waiting => {}
+            Phase::Preparing(number) if !unit.running => return Next::Run(Job::PreStart(number)),
+            Phase::Starting if !unit.running => return Next::Run(Job::Main),
+            Phase::Finishing(number) if !unit.helper => return Next::Run(Job::PostStart(number)),
+            Phase::Reloading(number) if !unit.helper => return Next::Run(Job::Reload(number)),
+            Phase::Cleaning(number, _) if !unit.running => return self.clean(id, number),
+            _ => return Next::Stay,
+        }
+        if let Some(cycle) = &node.cycle {
+            return Next::Fail(cycle.clone());
+        }
+        if unit.running {
+            return Next::Fail("its old process still hangs in the kernel".to_owned());
+        }
+        let mut blocked = false;
+        let mut pending = false;
+        for (required, other) in self.others(&node.requires) {
+            match other.phase {
+                Phase::Up | Phase::Reloading(_) if other.goal == Goal::Up => {}
+                Phase::Done => {}
+                Phase::Failed(_) => return self.fail_for(required, "has failed"),
+                Phase::Stopped if other.goal != Goal::Again => {
+                    return self.fail_for(required, "is stopped");
+                }
+                _ => {
+                    blocked = true;
+                    pending |= !other.settled || other.goal == Goal::Again;
+                }
+            }
+        }
+        for (_, other) in self.others(&node.after) {
+            let on_its_way =
+                other.goal != Goal::Down && (!other.settled || other.goal == Goal::Again);
+            blocked |= on_its_way;
+            pending |= on_its_way;
+        }
+        match (blocked, pending) {
+            (false, _) => Next::Spawn,
+            (true, false) if !unit.settled => Next::Settle,
+            _ => Next::Stay,
+        }
+    }
+
+    fn fail_for(&self, required: Id, what: &str) -> Next {
+        let name = self
+            .descriptions
+            .get(required)
+            .map_or("", |s| s.name.as_str());
+        Next::Fail(format!("it requires '{name}', which {what}"))
+    }
+
+    fn downwards(&self, id: Id, unit: &Unit) -> Next {
+        let Some(node) = self.nodes.get(id) else {
+            return Next::Stay;
+        };
+        match unit.phase {
+            Phase::Waiting | Phase::Backoff(_) => Next::Stop,
+            Phase::Stopped | Phase::Done | Phase::Failed(_) if unit.goal == Goal::Again => {
+                Next::Stop
+            }
+            Phase::Leaving(number, _) if !unit.helper => Next::Run(Job::PreStop(number)),
+            Phase::Cleaning(number, _) if !unit.running => self.clean(id, number),
+            // It has been killed, and is waited for.
+            Phase::Up if unit.helper => Next::Stay,
+            Phase::Finishing(_) | Phase::Reloading(_) if unit.helper => Next::KillHelper,
+            _ if unit.phase.is_up() || unit.phase.is_on_its_way() => {
+                let blocked = self
+                    .others(&node.before)
+                    .any(|(_, other)| other.goal != Goal::Up && other.is_alive());
+                match blocked {
+                    true => Next::Stay,
+                    false if unit.phase.is_up() && self.has(id, Job::PreStop(0)) => Next::Leave,
+                    false => Next::Terminate,
+                }
+            }
+            _ => Next::Stay,
+        }
+    }
+
+    fn has(&self, id: Id, job: Job) -> bool {
+        self.descriptions
+            .get(id)
+            .is_some_and(|service| job.exists(service))
+    }
+
+    fn clean(&self, id: Id, number: u8) -> Next {
+        match Job::PostStop(number) {
+            job if self.has(id, job) => Next::Run(job),
+            _ => Next::Conclude,
+        }
+    }
+
+    fn others<'a>(&'a self, ids: &'a [Id]) -> impl Iterator<Item = (Id, &'a Unit)> {
+        ids.iter()
+            .filter_map(|id| self.units.get(*id).map(|unit| (*id, unit)))
+    }
+
+    fn go(&mut self, id: Id, next: Next, now: Ms, actions: &mut Vec<Action>) -> bool {
+        let Some((service, unit)) = self.descriptions.get(id).zip(self.units.get_mut(id)) else {
+            return false;
+        };
+        match next {
+            Next::Stay => return false,
+            Next::Spawn => {
+                if let Some(reason) = unit.count_start(service, now) {
+                    unit.fail(reason);
+                    self.fallen.push(id);
+                } else {
+                    unit.started_at = Some(now);
+                    unit.phase = match service.kind {
+                        ServiceKind::Milestone => Phase::Up,
+                        _ if Job::PreStart(0).exists(service) => Phase::Preparing(0),
+                        _ => Phase::Starting,
+                    };
+                    unit.settled |= unit.phase == Phase::Up;
+                }
+            }
+            Next::Run(job) => {
+                if job.is_helper() {
+                    unit.helper = true;
+                } else {
+                    unit.running = true;
+                }
+                actions.push(Action::Spawn(id, job));
+            }
+            Next::Settle => unit.settled = true,
+            Next::Fail(reason) => {
+                unit.fail(reason);
+                self.fallen.push(id);
+            }
+            Next::KillHelper => {
+                unit.phase = Phase::Up;
+                actions.push(Action::KillHelper(id));
+            }
+            Next::Leave => {
+                let timeout = Ms::from(service.stop_timeout_ms);
+                unit.phase = Phase::Leaving(0, now.saturating_add(timeout));
+            }
+            Next::Terminate => self.terminate(id, now, actions),
+            Next::Conclude => self.conclude(id, now, actions),
+            Next::Stop => unit.stopped(),
+        }
+        true
+    }
+
+    pub(super) fn milestones(&mut self, actions: &mut Vec<Action>) {
+        if self.boot == Boot::Going && self.units.iter().all(|unit| unit.settled) {
+            self.boot = Boot::Done;
+            if self.shutdown == Shutdown::No {
+                let failed = self.units.iter().filter(|unit| unit.is_failed()).count();
+                actions.push(Action::BootDone(failed));
+            }
+        }
+        if self.shutdown == Shutdown::Going && !self.units.iter().any(Unit::is_alive) {
+            self.shutdown = Shutdown::Done;
+            actions.push(Action::ShutdownDone);
+        }
+    }
+}
+
+/// What becomes of one service in one round.
+enum Next {
+    Stay,
+    Spawn,
+    Run(Job),
+    Settle,
+    Fail(String),
+    KillHelper,
+    Leave,
+    Terminate,
+    Conclude,
+    Stop,
+}

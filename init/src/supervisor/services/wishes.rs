@@ -1,0 +1,134 @@
+//! What somebody wants of services: up, down, again, or as another generation describes them.
+
+use cairn_system::Reload;
+
+use super::graph::Id;
+use super::{Action, Due, Goal, Phase, Services, Shutdown, StoppedBy, Unit};
+
+impl Services {
+    /// Wants it up, with all that it requires and wants.
+    pub(super) fn want(&mut self, id: Id) {
+        self.want_with(id, |_| true);
+    }
+
+    /// Wants it up, with all that it requires, and of what it wants along, what `comes`.
+    pub(super) fn want_with(&mut self, id: Id, comes: impl Fn(&Unit) -> bool) {
+        if self.shutdown != Shutdown::No {
+            return;
+        }
+        let mut queue = vec![id];
+        let mut seen = vec![false; self.units.len()];
+        while let Some(id) = queue.pop() {
+            let Some(seen @ false) = seen.get_mut(id) else {
+                continue;
+            };
+            *seen = true;
+            if let Some(unit) = self.units.get_mut(id) {
+                unit.want();
+            }
+            if let Some(node) = self.nodes.get(id) {
+                let units = &self.units;
+                let along = node
+                    .wants
+                    .iter()
+                    .filter(|id| units.get(**id).is_some_and(&comes));
+                queue.extend(node.requires.iter().chain(along));
+            }
+        }
+    }
+
+    /// Wants it down, and those that are up and require it; with [`Goal::Again`], all up after.
+    pub(super) fn unwant(&mut self, id: Id, goal: Goal) {
+        for id in self.followers(id) {
+            if let Some(unit) = self.units.get_mut(id) {
+                // A shutdown's goal is not to be changed any more.
+                let again = goal == Goal::Again && unit.goal != Goal::Down;
+                unit.goal = if again && self.shutdown == Shutdown::No {
+                    Goal::Again
+                } else {
+                    Goal::Down
+                };
+            }
+        }
+    }
+
+    /// It, and those that require it or are part of it, and so on.
+    pub(super) fn followers(&self, id: Id) -> Vec<Id> {
+        let mut found = Vec::new();
+        let mut queue = vec![id];
+        let mut seen = vec![false; self.units.len()];
+        while let Some(id) = queue.pop() {
+            let Some(seen @ false) = seen.get_mut(id) else {
+                continue;
+            };
+            *seen = true;
+            found.push(id);
+            if let Some(node) = self.nodes.get(id) {
+                queue.extend(&node.required_by);
+            }
+        }
+        found
+    }
+
+    pub(super) fn hold(&mut self, ids: &[Id]) {
+        for id in ids {
+            if let Some(unit) = self.units.get_mut(*id) {
+                unit.stopped_by = Some(StoppedBy::Switch);
+            }
+            self.unwant(*id, Goal::Down);
+        }
+    }
+
+    /// The plan of the switch has followed all dependencies but those of what is started.
+    pub(super) fn switched(&mut self, actions: &mut Vec<Action>) {
+        let due: Vec<(Id, Due)> = (self.units.iter_mut().enumerate())
+            .filter_map(|(id, unit)| Some((id, unit.due.take()?)))
+            .collect();
+        if self.shutdown != Shutdown::No {
+            return;
+        }
+        let mut starts = Vec::new();
+        for (id, due) in due {
+            let Some(unit) = self.units.get_mut(id) else {
+                continue;
+            };
+            if due == Due::Reload && unit.phase == Phase::Up && unit.goal == Goal::Up {
+                self.reload(id, actions);
+                continue;
+            }
+            if due != Due::Start && unit.is_alive() {
+                unit.goal = Goal::Again;
+            }
+            starts.push(id);
+        }
+        for id in starts {
+            self.want_with(id, |unit| unit.stopped_by != Some(StoppedBy::Hand));
+        }
+    }
+
+    pub(super) fn stop_by_hand(&mut self, id: Id) {
+        for other in self.followers(id) {
+            if let Some(unit) = self.units.get_mut(other)
+                && (other == id || unit.goal != Goal::Down)
+            {
+                unit.stopped_by = Some(StoppedBy::Hand);
+            }
+        }
+        self.unwant(id, Goal::Down);
+    }
+
+    pub(super) fn reload(&mut self, id: Id, actions: &mut Vec<Action>) {
+        let Some((service, unit)) = self.pair(id) else {
+            return;
+        };
+        if unit.phase != Phase::Up || unit.goal != Goal::Up {
+            return;
+        }
+        unit.note = None;
+        match &service.reload {
+            None => {}
+            Some(Reload::Signal(signal)) => actions.push(Action::Signal(id, signal.number())),
+            Some(Reload::Commands(_)) => unit.phase = Phase::Reloading(0),
+        }
+    }
+}
