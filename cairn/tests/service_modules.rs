@@ -246,9 +246,25 @@ fn a_unit_is_confined() {
           CPUSchedulingPolicy = "batch";
           IOSchedulingClass = "idle";
           UnsetEnvironment = "LANG";
+          LoadCredential = [ "key:/etc/key" ];
+          SetCredential = "word:some text: more";
         };"#,
         &expect![[r#"
             {
+              "credentials": [
+                {
+                  "name": "key",
+                  "source": {
+                    "file": "/etc/key"
+                  }
+                },
+                {
+                  "name": "word",
+                  "source": {
+                    "text": "some text: more"
+                  }
+                }
+              ],
               "directories": [
                 {
                   "mode": "0755",
@@ -785,7 +801,7 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         systemd.services.a.serviceConfig.ExecStart: a quote (') is not closed in: /x 'y
 
         systemd.services.a = { serviceConfig.ExecStart = "/x %u"; };
-        systemd.services.a.serviceConfig.ExecStart: '%u' is not supported; known are %% %C %E %I %L %N %S %T %V %i %n %p %t
+        systemd.services.a.serviceConfig.ExecStart: '%u' is not supported; known are %% %C %E %I %L %N %S %T %V %d %i %n %p %t
 
         systemd.services.a = { script = "x"; serviceConfig.TimeoutStopSec = "soon"; };
         systemd.services.a.serviceConfig.TimeoutStopSec: 'soon' is no time; examples are 90, 5s, 1min 30s, 250ms

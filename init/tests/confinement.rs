@@ -220,6 +220,22 @@ fn temporary_files_are_there_while_it_runs() {
 }
 
 #[test]
+fn credentials_are_its_users_alone() {
+    let program =
+        "cd $CREDENTIALS_DIRECTORY; ls; cat text; stat -c '%U %a' . text; exec sleep 1000000";
+    let more = r#""credentials":[{"name":"text","source":{"text":"secret\n"}},
+        {"name":"host","source":{"file":"/etc/hostname"}}]"#;
+    let service =
+        service("a", program, more, "").replacen(r#""argv""#, r#""user":"nobody","argv""#, 1);
+    let machine = Machine::boot(&service);
+    let expected = "host\ntext\nsecret\nnobody 500\nnobody 400\n";
+    machine.wait_until("it has read them", |machine| log(machine, "a") == expected);
+    let stop = Request::Stop { name: name("a") };
+    assert_eq!(machine.request(&stop), Response::Done);
+    assert!(!machine.inside("/run/credentials/a").exists());
+}
+
+#[test]
 fn a_user_gives_up_new_privileges_for_a_filter() {
     let plain = service(
         "a",

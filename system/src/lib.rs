@@ -14,6 +14,7 @@ mod bootspec;
 mod calendar;
 mod confinement;
 pub mod control;
+mod credential;
 mod description;
 mod file_system;
 mod health;
@@ -40,10 +41,11 @@ pub use confinement::{
     Access, AddressFamilies, AddressFamily, Confinement, Forbidden, Namespace, Own, PathAccess,
     ProcessView, ServiceMount, Visible,
 };
+pub use credential::{Credential, CredentialSource};
 pub use description::{CopyMode, Directory, EtcEntry, SystemDescription, Wrapper};
 pub use file_system::{Device, FileSystem, MountPoint};
 pub use health::{HealthCheck, Need};
-pub use name::{HostName, NameError, ServiceName, UserName};
+pub use name::{CredentialName, HostName, NameError, ServiceName, UserName};
 pub use parse::{ParseError, V1};
 pub use path_rule::{PathKind, PathRule};
 pub use process::{

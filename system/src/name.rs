@@ -90,6 +90,14 @@ name_type!(
     |name| within(name, 63, b"-") && !name.starts_with('-') && !name.ends_with('-')
 );
 
+name_type!(
+    /// The name of a credential: a file's.
+    CredentialName,
+    "credential's name",
+    "1 to 255 of a-z A-Z 0-9 _ - . are allowed, a letter or digit first",
+    |name| within(name, 255, b"_-.") && starts_alphanumeric(name)
+);
+
 fn within(name: &str, longest: usize, extra: &[u8]) -> bool {
     (1..=longest).contains(&name.len())
         && name

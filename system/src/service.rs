@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::credential::Credential;
 use crate::name::ServiceName;
 use crate::process::{Command, Process};
 use crate::signal::Signal;
@@ -61,6 +62,9 @@ pub struct Service {
     /// Made before the first command, owned by the process's user and group.
     #[serde(default)]
     pub directories: Vec<ServiceDirectory>,
+    /// Secrets that it is given as files, for its user alone, while it runs.
+    #[serde(default)]
+    pub credentials: Vec<Credential>,
     /// Files of its cgroup and what is written there: `memory.max` -> `1G`.
     #[serde(default)]
     pub cgroup: BTreeMap<String, String>,
@@ -135,6 +139,7 @@ impl Service {
             wanted_at_boot: true,
             conditions: Vec::new(),
             directories: Vec::new(),
+            credentials: Vec::new(),
             cgroup: BTreeMap::new(),
             pid_file: None,
             stays_up: true,

@@ -8,7 +8,7 @@ use cairn_sys::mount_options::MountOptions;
 use nix::errno::Errno;
 
 /// Type, place and options, a parent before its children.
-const MOUNTS: [(&str, &str, &str); 10] = [
+const MOUNTS: [(&str, &str, &str); 11] = [
     ("proc", "/proc", "nosuid,nodev,noexec"),
     ("sysfs", "/sys", "nosuid,nodev,noexec"),
     ("devtmpfs", "/dev", "nosuid,mode=0755"),
@@ -20,6 +20,7 @@ const MOUNTS: [(&str, &str, &str); 10] = [
     ("tmpfs", "/dev/shm", "nosuid,nodev,mode=1777"),
     ("tmpfs", "/run", "nosuid,nodev,mode=0755"),
     ("ramfs", "/run/keys", "nosuid,nodev,mode=0750"),
+    ("ramfs", "/run/credentials", "nosuid,nodev,noexec,mode=0755"),
     // Programs with setuid bits live here: the one place of them.
     ("tmpfs", "/run/wrappers", "nodev,mode=0755"),
     (

@@ -13,6 +13,7 @@ mod clockwork;
 mod condition;
 mod confinement;
 mod control;
+mod credentials;
 mod description;
 mod devices;
 mod directories;

@@ -22,7 +22,7 @@ use super::environment::{self, Environment};
 use super::filters::ProgramError;
 use super::job::Job;
 use super::journal::Journal;
-use super::{directories, notify};
+use super::{credentials, directories, notify};
 
 /// The parent of all services' cgroups.
 pub fn cgroup_root() -> PathBuf {
@@ -188,7 +188,7 @@ impl Held {
         let credentials = if as_root {
             Credentials::default()
         } else {
-            credentials(described)?
+            account(described)?
         };
         let variables = environment
             .iter()
@@ -250,6 +250,10 @@ impl Held {
     fn add_facts(&self, environment: &mut Environment, service: &Service, job: Job) {
         if let Some(main) = self.main.as_ref().filter(|_| job.is_helper()) {
             environment.insert("MAINPID".to_owned(), main.pid.to_string());
+        }
+        if !service.credentials.is_empty() {
+            let directory = credentials::directory(service).display().to_string();
+            environment.insert("CREDENTIALS_DIRECTORY".to_owned(), directory);
         }
         if service.kind == ServiceKind::Notify {
             environment.insert("NOTIFY_SOCKET".to_owned(), notify::SOCKET.to_owned());
@@ -410,12 +414,14 @@ impl Held {
 /// A directory cannot be made, or its owner does not exist.
 pub fn prepare(service: &Service) -> Result<(), StartError> {
     let confined = &service.process.confinement;
-    if service.directories.is_empty() && confined.is_none() {
+    let nothing = service.directories.is_empty() && service.credentials.is_empty();
+    if nothing && confined.is_none() {
         return Ok(());
     }
-    let owner = credentials(&service.process)?;
+    let owner = account(&service.process)?;
     let private = confinement::private_directories(service);
     let made = directories::make(&service.directories, &owner).and_then(|()| {
+        credentials::make(service, &owner)?;
         if confined.is_none() {
             return Ok(());
         }
@@ -433,7 +439,9 @@ pub fn prepare(service: &Service) -> Result<(), StartError> {
 /// The first that cannot be removed; the others are tried all the same.
 pub fn clean(service: &Service) -> io::Result<()> {
     let private = directories::remove(&confinement::private_directories(service));
-    directories::remove(&service.directories).and(private)
+    directories::remove(&service.directories)
+        .and(private)
+        .and(credentials::remove(service))
 }
 
 /// How a command has ended, if it has; one that could not be executed is told of in the log.
@@ -449,7 +457,7 @@ pub fn helper_exit(helper: &Helper) -> io::Result<Option<Exit>> {
     Ok(exit)
 }
 
-fn credentials(process: &Process) -> Result<Credentials, AccountError> {
+fn account(process: &Process) -> Result<Credentials, AccountError> {
     accounts::credentials(
         Path::new("/etc"),
         process.user.as_ref(),

@@ -196,6 +196,10 @@ in
   postStop = map command service.postStop;
   conditions = map condition service.conditions;
   directories = map directory service.directories;
+  credentials = lib.mapAttrsToList (name: given: {
+    inherit name;
+    source = if given.file != null then { inherit (given) file; } else { text = toString given.text; };
+  }) service.credentials;
   startLimit =
     if service.restart.limit == null then
       null

@@ -308,6 +308,24 @@ in
 
     conditions = list condition "Where one does not hold, a start does nothing.";
     directories = list directory "Directories that are made before it starts, for its user.";
+    credentials = mkOption {
+      type = types.attrsOf (
+        types.submodule {
+          options = {
+            file = nullable (types.strMatching "/.+") "A file, read by root at each start; of a directory, every file.";
+            text = nullable types.str "What is in it. It is in the store, which everybody can read.";
+          };
+        }
+      );
+      default = { };
+      example = {
+        password.file = "/var/lib/secrets/password";
+      };
+      description = ''
+        Secrets that it is given as files in the directory that `CREDENTIALS_DIRECTORY` names: in memory
+        that is never swapped out, for its user alone, while it runs.
+      '';
+    };
     cgroup = mkOption {
       type = types.attrsOf types.str;
       default = { };

@@ -415,6 +415,36 @@ let
     ConfigurationDirectoryMode = _: _: { };
     RuntimeDirectoryPreserve = _: _: { };
 
+    # `name:path`, and a relative path is one of the credentials that the machine itself was given.
+    LoadCredential = context: value: {
+      credentials = lib.listToAttrs (
+        map (
+          word:
+          let
+            parts = builtins.match "([^:]+):(/.*)" (specifiers context.name context.where word);
+          in
+          if parts == null then
+            throw "${context.where}: '${word}' is not name:/path; credentials of the machine are not supported"
+          else
+            lib.nameValuePair (lib.head parts) { file = lib.elemAt parts 1; }
+        ) (list value)
+      );
+    };
+    SetCredential = context: value: {
+      credentials = lib.listToAttrs (
+        map (
+          word:
+          let
+            parts = builtins.match "([^:]+):(.*)" (specifiers context.name context.where word);
+          in
+          if parts == null then
+            throw "${context.where}: '${word}' is not name:text"
+          else
+            lib.nameValuePair (lib.head parts) { text = lib.elemAt parts 1; }
+        ) (list value)
+      );
+    };
+
     MemoryMax = cgroup "memory.max" memory;
     MemoryHigh = cgroup "memory.high" memory;
     MemoryMin = cgroup "memory.min" memory;
@@ -519,11 +549,9 @@ let
     RootDirectory = "a root of its own is not there yet; use pkgs.fhs";
     RootImage = "images as roots are not supported; use pkgs.fhs";
     MountAPIVFS = "mounts of its own are not there yet";
-    LoadCredential = "credentials are not there yet; use EnvironmentFile, or a file that the service's user may read";
-    LoadCredentialEncrypted = "credentials are not there yet; use a file that the service's user may read";
-    SetCredential = "credentials are not there yet; use a file that the service's user may read";
-    SetCredentialEncrypted = "credentials are not there yet";
-    ImportCredential = "credentials are not there yet";
+    LoadCredentialEncrypted = "credentials are not decrypted; use LoadCredential";
+    SetCredentialEncrypted = "credentials are not decrypted; use LoadCredential";
+    ImportCredential = "the machine itself is given no credentials; use LoadCredential";
     NetworkNamespacePath = "network namespaces are not there yet";
     JoinsNamespaceOf = "namespaces are not shared";
     Sockets = "socket activation is not there yet; the service has to listen by itself";

@@ -163,6 +163,7 @@ rec {
         E = "/etc";
         T = "/tmp";
         V = "/var/tmp";
+        d = "/run/credentials/${name}";
         "%" = "%";
       };
       parts = builtins.split "%(.)" text;

@@ -84,6 +84,12 @@ const MOUNTS: &[(&str, &str, &str, &str)] = &[
         "secrets that must not be swapped out",
     ),
     (
+        "ramfs",
+        "/run/credentials",
+        "ramfs",
+        "secrets of services, while they run",
+    ),
+    (
         "tmpfs",
         "/tmp",
         "tmpfs",

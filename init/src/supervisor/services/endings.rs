@@ -249,8 +249,10 @@ impl Services {
             return;
         };
         let own = &service.process.confinement.own;
-        let mut directories = service.directories.iter();
-        if own.contains(&Own::TemporaryFiles) || directories.any(|one| one.removed_at_stop) {
+        if own.contains(&Own::TemporaryFiles)
+            || !service.credentials.is_empty()
+            || service.directories.iter().any(|one| one.removed_at_stop)
+        {
             actions.push(Action::Release(id));
         }
         unit.ended_at = Some(now);
