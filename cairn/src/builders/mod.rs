@@ -49,7 +49,7 @@ const FORMATS: [(&str, u32); 14] = [
     ("builtin:firmware", 2),
     ("builtin:grub-bios", 3),
     ("builtin:initrd", 2),
-    ("builtin:toplevel", 2),
+    ("builtin:toplevel", 3),
 ];
 
 /// The format version of `builder`, if there is such a one.
