@@ -54,7 +54,7 @@
         touch $STATE_DIRECTORY/mine /tmp/mine && ls /tmp
         touch /var/lib/others /etc/others || true
         ls /dev /proc/sys /root || true
-        ls /proc | grep -c '^[0-9]'
+        [ $(ls /proc | grep -c '^[0-9]') -lt 8 ] && echo 'few processes'
         grep -c : /proc/self/net/dev
         mkdir /nix/store/mine || true
         grep Seccomp: /proc/self/status

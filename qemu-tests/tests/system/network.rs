@@ -116,7 +116,16 @@ fn a_confined_service_sees_what_is_its_own() -> anyhow::Result<()> {
     check(
         "confinement",
         "until_ok grep -q Seccomp /var/lib/confined/seen; cat /var/lib/confined/seen",
-        "",
+        "mine\n\
+         touch: cannot touch '/var/lib/others': Read-only file system\n\
+         touch: cannot touch '/etc/others': Read-only file system\n\
+         ls: cannot access '/proc/sys': No such file or directory\n\
+         /dev:\nfd\nfull\nlog\nmqueue\nnull\nptmx\npts\nrandom\nshm\nstderr\nstdin\nstdout\ntty\n\
+         urandom\nzero\n\
+         ls: cannot open directory '/root': Permission denied\n\
+         few processes\n1\n\
+         mkdir: cannot create directory '/nix/store/mine': Read-only file system\n\
+         Seccomp:\t2",
     )
 }
 
