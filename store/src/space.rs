@@ -8,10 +8,18 @@ use nix::sys::statvfs::statvfs;
 use crate::error::{IoError, StoreError, io_error};
 use crate::store::Store;
 
+/// ext4 keeps this part of its blocks for its own trees, which root does not get either; the kernel
+/// counts them as free (`ext4_calculate_resv_clusters`).
+const KEPT_PART: u64 = 50;
+
+/// It keeps no more than so many.
+const KEPT_BLOCKS: u64 = 4096;
+
 /// What a file system can still take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
-    /// Bytes for this user: what is reserved for root counts for root alone.
+    /// Bytes for this user: what is reserved for root counts for root alone, and what a file system
+    /// keeps for itself for nobody.
     pub bytes: u64,
     /// Files and folders; `None` where the file system makes as many as it needs.
     pub files: Option<u64>,
@@ -26,7 +34,9 @@ impl Space {
         let found = statvfs(path).map_err(io_error("read the free space of", path))?;
         let is_root = nix::unistd::geteuid().is_root();
         let blocks = if is_root {
-            found.blocks_free()
+            let kept = (found.blocks() / KEPT_PART).min(KEPT_BLOCKS);
+            let free = found.blocks_free().saturating_sub(kept);
+            free.max(found.blocks_available())
         } else {
             found.blocks_available()
         };

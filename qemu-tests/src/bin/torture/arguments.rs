@@ -12,7 +12,7 @@ usage: torture cuts [--short] [--cuts N] [--boots N] [--seed N] [--keep] [--agai
   --seed N    which ones: 1
   --keep      leave the recorded log and the copies of the disk in target/vm-tests/torture
   --again     record nothing: judge what was kept; implies --keep
-  --sector N  bytes that the disk writes whole or not at all: 4096, as disks of this century do
+  --sector N  bytes that the disk writes whole or not at all: 512
   --lying-disk
               the disk flushes nothing when it is told to; if nothing is lost then, the judge is blind
 ";
@@ -60,7 +60,7 @@ impl Arguments {
             seed: 1,
             keep: false,
             again: false,
-            sector: 4096,
+            sector: 512,
             lying_disk: false,
         };
         let mut words = words.iter();
@@ -109,7 +109,7 @@ mod tests {
             seed: 7,
             keep: false,
             again: false,
-            sector: 4096,
+            sector: 512,
             lying_disk: false,
         };
         assert_eq!(short, wanted);

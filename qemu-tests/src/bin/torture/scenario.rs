@@ -233,18 +233,22 @@ fn fail(course: &Course<'_>) -> anyhow::Result<()> {
     let machine = course.machine;
     guest::run(
         machine,
-        "mkfifo /run/pipe && exec > /dev/null 2>&1 < /dev/null && \
-         setsid sh -c 'cairn switch > /run/said 2>&1; echo $? > /run/status' &",
+        "mkfifo /run/pipe && {
+           (cairn switch > /run/said 2>&1; echo $? > /run/status) > /dev/null 2>&1 < /dev/null &
+         }",
     )?;
     guest::run(
         machine,
-        "until cat /proc/[0-9]*/comm | grep -qx dd; do sleep 0.2; done",
+        "until cat /proc/[0-9]*/comm | grep -qx dd; do
+           ! test -s /run/status || { cat /run/said; exit 1; }
+           sleep 1
+         done",
     )?;
     course.is_between()?;
     guest::run(machine, "echo > /run/pipe")?;
     let said = guest::run(
         machine,
-        "until test -s /run/status; do sleep 0.2; done; cat /run/said /run/status",
+        "until test -s /run/status; do sleep 1; done; cat /run/said /run/status",
     )?;
     ensure!(said.ends_with("\n4\n"), "{said}");
     ensure!(said.contains("going back to"), "{said}");
@@ -256,7 +260,7 @@ fn fail(course: &Course<'_>) -> anyhow::Result<()> {
 fn fill(machine: &Machine) -> anyhow::Result<()> {
     let script = "cairn build --no-link -c /etc/nixos/configuration.nix > /dev/null && sync && \
         initrd=$(stat -L -c %s /run/current-system/initrd) && \
-        free=$(($(stat -f -c '%f * %S' /boot))) && \
+        free=$(($(stat -f -c '%a * %S' /boot))) && \
         fallocate -l $((free - initrd)) /var/filler && sync";
     run(machine, script)
 }
