@@ -279,20 +279,20 @@ mod tests {
                     .map(|entry| String::from_utf8_lossy(&entry.identifier))
                     .collect();
                 format!(
-                    "{number} {name} in {}: {}\n",
+                    "{number} {name} in {}: [{}]\n",
                     directory.parent,
                     entries.join(" ")
                 )
             })
             .collect();
         expect![[r#"
-            0 root in 0: A B C
-            1 A in 0: .DOT;1 E GRUB.CFG;1 GRUB1.CFG;1 X_Y.Z;1 __NDER.;1
-            2 B in 0: D
-            3 C in 0: NOEXT.;1
-            4 E in 1: 
-            5 D in 2: F
-            6 F in 5: 
+            0 root in 0: [A B C]
+            1 A in 0: [.DOT;1 E GRUB.CFG;1 GRUB1.CFG;1 X_Y.Z;1 __NDER.;1]
+            2 B in 0: [D]
+            3 C in 0: [NOEXT.;1]
+            4 E in 1: []
+            5 D in 2: [F]
+            6 F in 5: []
         "#]]
         .assert_eq(&text.concat());
     }
