@@ -31,6 +31,7 @@ fn core(platform: Platform, scratch: &Path) -> Vec<u8> {
             partition: ROOT_PARTITION,
         },
         Platform::Uefi => Root::WithUuid(&uuid),
+        Platform::BiosDisc | Platform::UefiDisc => panic!("these guests boot from disks"),
     };
     let image = CoreImage {
         platform,
