@@ -291,7 +291,7 @@ fn programs_run_without_usr_and_lib() {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let world = World::import(scratch.path());
     world.furnish();
-    let mut failed = String::new();
+    let mut failed = Vec::new();
     let is_root = fs::metadata("/proc/self").is_ok_and(|meta| {
         use std::os::unix::fs::MetadataExt;
         meta.uid() == 0
@@ -306,10 +306,10 @@ fn programs_run_without_usr_and_lib() {
         ran += 1;
         println!("{name}: {last}");
         if last != *expected {
-            failed += &format!("{name}: expected {expected:?}, got:\n{all}\n");
+            failed.push(format!("{name}: expected {expected:?}, got:\n{all}"));
         }
     }
-    assert!(failed.is_empty(), "{failed}");
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
     assert!(ran >= 30, "only {ran} programs ran");
     world.check_reports();
     println!("{ran} programs, {} objects", world.objects.len());

@@ -30,6 +30,13 @@ pub fn run_checks(stages: &mut Stages) {
         ];
         run(cargo(&arguments))
     });
+    stages.run("clippy of slow tests", || {
+        let tests = metadata::slow_tests()?;
+        let tests = tests.iter().map(|(_, test)| format!("--test={test}"));
+        let mut clippy = cargo(&["clippy", "--workspace"]);
+        clippy.args(tests).args(["--", "--deny=warnings"]);
+        run(clippy)
+    });
     stages.run("documentation", || {
         let mut doc = cargo(&[
             "doc",

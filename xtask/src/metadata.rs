@@ -38,6 +38,23 @@ pub fn read() -> anyhow::Result<Packages> {
     parse(&text)
 }
 
+/// Integration tests of the workspace that say `test = false` in their manifest, so that `cargo test` stays
+/// quick: package and test. Cargo leaves them out of "all targets" too.
+pub fn slow_tests() -> anyhow::Result<Vec<(String, String)>> {
+    let ours = read()?
+        .into_values()
+        .filter(|package| package.source.is_none());
+    Ok(ours
+        .flat_map(|package| {
+            let name = package.name;
+            package
+                .slow_tests
+                .into_iter()
+                .map(move |test| (name.clone(), test))
+        })
+        .collect())
+}
+
 /// Understands it.
 pub fn parse(text: &str) -> anyhow::Result<Packages> {
     let json: Value = serde_json::from_str(text).context("cargo metadata wrote no JSON")?;

@@ -25,7 +25,11 @@ pub fn test() -> anyhow::Result<()> {
         run(cargo(&arguments))
     });
     let programs = stages.run("programs for the guests", demo::build_programs);
-    for (package, test) in slow_tests()? {
+    for (package, test) in metadata::slow_tests()? {
+        // Theirs are run with the virtual machines.
+        if package == "cairn-qemu-tests" {
+            continue;
+        }
         stages.run(&format!("slow test {package} {test}"), || {
             let (package, test) = (format!("--package={package}"), format!("--test={test}"));
             run(cargo(&["test", "--release", &package, &test]))
@@ -55,22 +59,4 @@ pub fn test() -> anyhow::Result<()> {
         }
     }
     stages.finish()
-}
-
-/// Integration tests that say `test = false` in their manifest, so that `cargo test` stays quick.
-fn slow_tests() -> anyhow::Result<Vec<(String, String)>> {
-    let packages = metadata::read()?;
-    let ours = packages
-        .into_values()
-        .filter(|package| package.source.is_none());
-    Ok(ours
-        .filter(|package| package.name != "cairn-qemu-tests")
-        .flat_map(|package| {
-            let name = package.name;
-            package
-                .slow_tests
-                .into_iter()
-                .map(move |test| (name.clone(), test))
-        })
-        .collect())
 }
