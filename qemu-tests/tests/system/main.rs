@@ -72,6 +72,10 @@ fn shared() -> anyhow::Result<&'static Shared> {
 fn start_shared() -> anyhow::Result<Shared> {
     let machine = boot("shared", Boot::Bios)?;
     let agent = machine.agent();
+    // Who judges the boot is there for some seconds after it.
+    agent.succeed(
+        "while cairn status --json boot-assessment | grep -q '\"state\":\"up\"'; do sleep 0.5; done",
+    )?;
     Ok(Shared {
         mounts: agent.succeed("cat /proc/mounts")?,
         processes: agent.succeed("ps -e -o pid=,ppid=,stat=,comm=")?,
