@@ -1,6 +1,6 @@
 //! `cairn switch` and its kin on a running machine.
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use cairn_qemu_tests::{Boot, Machine};
 
 use crate::guest;
@@ -70,7 +70,13 @@ fn dry_run_changes_nothing(machine: &Machine) -> anyhow::Result<()> {
     }
     ensure!(!said.contains("steady"), "{said}");
     let after = guest::run(machine, state)?;
-    ensure!(before == after, "{before}\n--- and ---\n{after}");
+    if before != after {
+        let services = guest::attempt(
+            machine,
+            "cairn status; tail -n 20 /var/log/cairn/*.log; uptime",
+        )?;
+        bail!("{before}\n--- and ---\n{after}\n--- with ---\n{services:?}");
+    }
     Ok(())
 }
 
