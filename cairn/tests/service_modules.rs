@@ -211,6 +211,7 @@ fn a_unit_becomes_a_service() {
     );
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of inputs and outputs")]
 #[test]
 fn a_unit_is_confined() {
     check(

@@ -144,7 +144,7 @@ impl Subject<'_> {
         text.trim_end().parse().ok()
     }
 
-    /// Sets, or removes, what [`Machine::last_failure`] tells.
+    /// Sets, or removes, what [`Self::last_failure`] tells.
     ///
     /// # Errors
     /// The file cannot be written.
