@@ -4,7 +4,7 @@ use std::ptr;
 
 use super::child::{Done, check};
 
-/// What else a process has, beside what [`Prepared::new`] takes.
+/// What else a process has, beside what [`Prepared::new`](super::Prepared::new) takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attributes {
     /// Permission bits that files it makes do not get.
