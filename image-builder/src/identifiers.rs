@@ -25,19 +25,10 @@ pub struct Identifiers {
 impl Identifiers {
     /// Those of the image with `seed`, which should be a hash of what goes into the image.
     ///
-    /// Each is a BLAKE3 hash keyed by its purpose; UUIDs are of version 8 (RFC 9562, section 5.8:
-    /// vendor-specific).
+    /// UUIDs are of version 8 (RFC 9562, section 5.8: vendor-specific).
     #[must_use]
     pub fn from_seed(seed: &[u8; 32]) -> Self {
-        let derive = |purpose: &str| {
-            let context = format!("cairn 2026 disk image: {purpose}");
-            let mut bytes = [0; 16];
-            blake3::Hasher::new_derive_key(&context)
-                .update(seed)
-                .finalize_xof()
-                .fill(&mut bytes);
-            bytes
-        };
+        let derive = |purpose: &str| derive("disk image", purpose, seed);
         let uuid = |purpose| Uuid::new_v8(derive(purpose));
         let [a, b, c, d, ..] = derive("EFI system partition serial");
         Self {
@@ -49,6 +40,16 @@ impl Identifiers {
             esp_serial: u32::from_le_bytes([a, b, c, d]),
         }
     }
+}
+
+/// An identifier of a medium of this kind: a BLAKE3 hash of `seed`, keyed by its purpose.
+pub(crate) fn derive(kind: &str, purpose: &str, seed: &[u8; 32]) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    blake3::Hasher::new_derive_key(&format!("cairn 2026 {kind}: {purpose}"))
+        .update(seed)
+        .finalize_xof()
+        .fill(&mut bytes);
+    bytes
 }
 
 #[cfg(test)]

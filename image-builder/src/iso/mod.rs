@@ -23,6 +23,7 @@ use uuid::Uuid;
 use crate::fat::{Fat, Medium};
 use crate::file_system::{FileSystemError, FileSystemWriter};
 use crate::fill::{Filler, Span};
+use crate::identifiers::derive;
 use crate::layout::{Partition, PartitionKind, SECTOR};
 use crate::manifest::{Content, Manifest, ManifestError, Node};
 use crate::output::{Output, OutputError};
@@ -92,14 +93,7 @@ impl IsoIdentifiers {
     /// Those of the medium with `seed`, which should be a hash of what goes onto it.
     #[must_use]
     pub fn from_seed(seed: &[u8; 32]) -> Self {
-        let derive = |purpose: &str| {
-            let mut bytes = [0; 16];
-            blake3::Hasher::new_derive_key(&format!("cairn 2026 live medium: {purpose}"))
-                .update(seed)
-                .finalize_xof()
-                .fill(&mut bytes);
-            bytes
-        };
+        let derive = |purpose: &str| derive("live medium", purpose, seed);
         let uuid = |purpose| Uuid::new_v8(derive(purpose));
         let [a, b, c, d, ..] = derive("EFI system partition serial");
         Self {

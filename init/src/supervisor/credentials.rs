@@ -28,7 +28,7 @@ pub fn directory(service: &Service) -> PathBuf {
     Path::new(ROOT).join(service.name.as_str())
 }
 
-/// Makes them anew below `root`.
+/// Makes them anew.
 ///
 /// # Errors
 /// A source cannot be read, or is too large: the message names the credential and the file.

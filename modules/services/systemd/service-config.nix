@@ -117,6 +117,22 @@ let
       ) (list value)
     );
 
+  # `name:content` words, of which the content is in the given field of a credential.
+  credentials = field: pattern: complaint: context: value: {
+    credentials = lib.listToAttrs (
+      map (
+        word:
+        let
+          parts = builtins.match "([^:]+):${pattern}" (specifiers context.name context.where word);
+        in
+        if parts == null then
+          throw "${context.where}: '${word}' ${complaint}"
+        else
+          lib.nameValuePair (lib.head parts) { ${field} = lib.elemAt parts 1; }
+      ) (list value)
+    );
+  };
+
   status =
     context: word:
     let
@@ -416,34 +432,10 @@ let
     RuntimeDirectoryPreserve = _: _: { };
 
     # `name:path`, and a relative path is one of the credentials that the machine itself was given.
-    LoadCredential = context: value: {
-      credentials = lib.listToAttrs (
-        map (
-          word:
-          let
-            parts = builtins.match "([^:]+):(/.*)" (specifiers context.name context.where word);
-          in
-          if parts == null then
-            throw "${context.where}: '${word}' is not name:/path; credentials of the machine are not supported"
-          else
-            lib.nameValuePair (lib.head parts) { file = lib.elemAt parts 1; }
-        ) (list value)
-      );
-    };
-    SetCredential = context: value: {
-      credentials = lib.listToAttrs (
-        map (
-          word:
-          let
-            parts = builtins.match "([^:]+):(.*)" (specifiers context.name context.where word);
-          in
-          if parts == null then
-            throw "${context.where}: '${word}' is not name:text"
-          else
-            lib.nameValuePair (lib.head parts) { text = lib.elemAt parts 1; }
-        ) (list value)
-      );
-    };
+    LoadCredential =
+      credentials "file" "(/.*)"
+        "is not name:/path; credentials of the machine are not supported";
+    SetCredential = credentials "text" "(.*)" "is not name:text";
 
     MemoryMax = cgroup "memory.max" memory;
     MemoryHigh = cgroup "memory.high" memory;
