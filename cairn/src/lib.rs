@@ -10,6 +10,7 @@
 //! | [`realise`] | derivations to objects of the store |
 //! | [`builders`] | what derivations name as `builtin:…` |
 //! | [`image`] | a toplevel to a disk image |
+//! | [`install`] | a system onto the disk of a machine: `cairn install` |
 //! | [`diff`] | what changes between two systems |
 //! | [`vm`] | a toplevel in QEMU, with the host's store and no image |
 //! | [`evaluate`] | expressions to values and derivations: `cairn eval`, `nix-instantiate`, `cairn repl` |
@@ -32,6 +33,7 @@ pub mod format;
 pub mod generations;
 mod grub;
 pub mod image;
+pub mod install;
 pub mod lock_file;
 pub mod options;
 pub mod packages;
