@@ -8,6 +8,25 @@ pub const GRUB_DIRECTORY: &str = "/boot/grub";
 /// GRUB's environment block: what boots next, see [`crate::BootState`].
 pub const GRUBENV: &str = "/boot/grub/grubenv";
 
+/// The kind of a disk's partition table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartitionTable {
+    /// A GUID partition table.
+    Gpt,
+    /// That of MS-DOS, in the master boot record.
+    Msdos,
+}
+
+impl PartitionTable {
+    /// What GRUB's name of a partition begins with.
+    fn grub_name(self) -> &'static str {
+        match self {
+            Self::Gpt => "gpt",
+            Self::Msdos => "msdos",
+        }
+    }
+}
+
 /// The text of `grub.cfg`. It chooses the newest slot that is whole (see [`crate::Slots::newest`])
 /// and runs its menu. Nothing of a slot that is not whole is run.
 ///
@@ -59,6 +78,8 @@ pub enum Root<'a> {
     /// The partition of this number on the disk that a BIOS has started: right even beside a copy
     /// of the disk, and the same core image serves every disk.
     OnBootDisk {
+        /// The kind of its table.
+        table: PartitionTable,
         /// Counted from 1.
         partition: u32,
     },
@@ -75,7 +96,9 @@ pub fn early_config(root: Root<'_>, serial: Option<Serial>) -> String {
     let serial = serial.map(Serial::early_commands).unwrap_or_default();
     let root = match root {
         // GRUB for BIOS begins with the boot disk, `hd0`, as root.
-        Root::OnBootDisk { partition } => format!("set root=$root,gpt{partition}"),
+        Root::OnBootDisk { table, partition } => {
+            format!("set root=$root,{}{partition}", table.grub_name())
+        }
         Root::WithUuid(uuid) => format!("search --no-floppy --fs-uuid --set=root {uuid}"),
         Root::WithFile(file) => format!("search --no-floppy --file --set=root {file}"),
     };
@@ -117,6 +140,12 @@ mod tests {
             set prefix=($root)/boot/grub
             configfile $prefix/grub.cfg
         "#]]
-        .assert_eq(&early_config(Root::OnBootDisk { partition: 1 }, None));
+        .assert_eq(&early_config(
+            Root::OnBootDisk {
+                table: PartitionTable::Gpt,
+                partition: 1,
+            },
+            None,
+        ));
     }
 }

@@ -1,25 +1,44 @@
 //! GRUB as the imported packages have it, run without being installed.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use cairn_bootloader::{CoreImage, Platform, Root, Serial, early_config};
-use cairn_image_builder::BiosBoot;
-use cairn_store::{Access, Sandbox, Store};
-use cairn_store_path::StorePath;
+use cairn_store::{Access, Sandbox, SandboxError, Store};
+use cairn_store_path::{ParseStorePathError, StorePath};
+use serde::{Deserialize, Serialize};
 
-use crate::image::facts::BootLoaderFacts;
+/// What a configuration says of GRUB: `config.system.build.grub`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GrubFacts {
+    /// Whether the first serial port shows the menu too.
+    pub serial: bool,
+    /// The object with `bin/grub-mkimage`.
+    pub tools: String,
+    /// The object with `lib/grub/i386-pc`.
+    pub bios: String,
+    /// The object with `lib/grub/x86_64-efi`.
+    pub uefi: String,
+}
 
-/// Store objects that have GRUB: tools of the build, not part of the system.
-#[derive(Debug, Clone)]
+/// GRUB's store objects: tools of the build, not part of the system.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grub {
-    /// `boot.img` and `core.img` for BIOS, which are the same for every image.
-    pub bios: StorePath,
-    /// `bin/grub-mkimage`.
-    pub tools: StorePath,
-    /// `lib/grub/x86_64-efi`.
-    pub uefi: StorePath,
+    tools: StorePath,
+    bios: StorePath,
+    uefi: StorePath,
+    serial: Option<Serial>,
+}
+
+/// A boot sector of GRUB's, and what it is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BootSector {
+    /// A disk of its own.
+    Disk,
+    /// A stick that has a disc's image.
+    Stick,
 }
 
 impl Grub {
@@ -27,117 +46,73 @@ impl Grub {
     ///
     /// # Errors
     /// One of its objects is not a store path.
-    pub fn of(facts: &BootLoaderFacts) -> Result<Self> {
+    pub fn of(facts: &GrubFacts) -> Result<Self, ParseStorePathError> {
         Ok(Self {
-            bios: facts.bios.parse()?,
             tools: facts.tools.parse()?,
+            bios: facts.bios.parse()?,
             uefi: facts.uefi.parse()?,
+            serial: facts.serial.then_some(Serial::COM1),
         })
     }
 
-    /// All objects that an image needs.
+    /// All objects that what it makes follows from.
     #[must_use]
     pub fn objects(&self) -> [&StorePath; 3] {
-        [&self.bios, &self.tools, &self.uefi]
+        [&self.tools, &self.bios, &self.uefi]
     }
 
-    /// GRUB's images for a BIOS.
-    ///
-    /// # Errors
-    /// They cannot be read.
-    pub fn bios_boot(&self, store: &Store) -> Result<BiosBoot> {
-        let folder = store.real_path(&self.bios);
-        let read = |name: &str| {
-            let path = folder.join(name);
-            fs::read(&path).with_context(|| format!("cannot read '{}'", path.display()))
-        };
-        Ok(BiosBoot {
-            boot_img: read("boot.img")?,
-            core_img: read("core.img")?,
-        })
-    }
-
-    /// GRUB for UEFI that looks for the root file system with `root_uuid`.
-    ///
-    /// # Errors
-    /// The tool cannot be run, or fails.
-    pub fn uefi_image(
-        &self,
-        store: &Store,
-        root_uuid: &str,
-        serial: Option<Serial>,
-    ) -> Result<Vec<u8>> {
-        let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
-        let image = CoreImage {
-            platform: Platform::Uefi,
-            early_config: early_config(Root::WithUuid(root_uuid), serial),
-        };
-        let modules = format!("{}/lib/grub/{}", self.uefi, image.platform.grub_name());
-        Ok(make_image(
-            store,
-            &self.tools.to_string(),
-            &modules,
-            &image,
-            scratch.path(),
-        )?)
-    }
-}
-
-/// GRUB for a live medium.
-#[derive(Debug, Clone)]
-pub struct DiscGrub {
-    /// Its objects; that for BIOS is the one with `lib/grub/i386-pc`.
-    pub grub: Grub,
     /// The port that it writes to before it has read its menu.
-    pub serial: Option<Serial>,
-    /// Whether the medium boots by UEFI too.
-    pub uefi: bool,
-}
+    #[must_use]
+    pub fn serial(&self) -> Option<Serial> {
+        self.serial
+    }
 
-impl DiscGrub {
-    /// The boot sector of a stick.
+    /// A boot sector, as GRUB has it.
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn hybrid_boot_sector(&self, store: &Store) -> Result<Vec<u8>> {
-        let folder = store.real_path(&self.grub.bios);
-        let path = folder.join("lib/grub/i386-pc/boot_hybrid.img");
+    pub fn boot_sector(&self, store: &Store, kind: BootSector) -> Result<Vec<u8>> {
+        let name = match kind {
+            BootSector::Disk => "boot.img",
+            BootSector::Stick => "boot_hybrid.img",
+        };
+        let folder = store.real_path(&self.bios).join("lib/grub/i386-pc");
+        let path = folder.join(name);
         fs::read(&path).with_context(|| format!("cannot read '{}'", path.display()))
     }
 
-    /// The image for a BIOS, which looks for the medium that has the file `marker`.
+    /// The core image for `platform`, which finds its menu at `root`. It is made by the packages' own
+    /// tool, in a sandbox where the store is at its place.
     ///
     /// # Errors
-    /// The tool cannot be run, or fails.
-    pub fn bios_image(&self, store: &Store, marker: &str) -> Result<Vec<u8>> {
-        self.image(store, marker, Platform::BiosDisc, &self.grub.bios)
-    }
-
-    /// The program for UEFI, if the medium is to have one.
-    ///
-    /// # Errors
-    /// As [`DiscGrub::bios_image`].
-    pub fn uefi_image(&self, store: &Store, marker: &str) -> Result<Option<Vec<u8>>> {
-        self.uefi
-            .then(|| self.image(store, marker, Platform::UefiDisc, &self.grub.uefi))
-            .transpose()
-    }
-
-    fn image(
+    /// See [`MakeImageError`].
+    pub fn core_image(
         &self,
         store: &Store,
-        marker: &str,
         platform: Platform,
-        object: &StorePath,
-    ) -> Result<Vec<u8>> {
-        let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
+        root: Root<'_>,
+    ) -> Result<Vec<u8>, MakeImageError> {
         let image = CoreImage {
             platform,
-            early_config: early_config(Root::WithFile(marker), self.serial),
+            early_config: early_config(root, self.serial),
+        };
+        let object = match platform {
+            Platform::Bios | Platform::BiosDisc => &self.bios,
+            Platform::Uefi | Platform::UefiDisc => &self.uefi,
         };
         let modules = format!("{object}/lib/grub/{}", platform.grub_name());
-        let tools = self.grub.tools.to_string();
-        Ok(make_image(store, &tools, &modules, &image, scratch.path())?)
+        let scratch = tempfile::tempdir().map_err(MakeImageError::at(&std::env::temp_dir()))?;
+        let [early, core] = ["early.cfg", "core.img"].map(|name| scratch.path().join(name));
+        fs::write(&early, &image.early_config).map_err(MakeImageError::at(&early))?;
+        let output = Sandbox::new(store, format!("{}/bin/grub-mkimage", self.tools))
+            .args(image.args(&modules, "/work/early.cfg", "/work/core.img"))
+            .bind(scratch.path(), "/work", Access::ReadWrite)
+            .run()?;
+        if !output.status.success() {
+            let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Err(MakeImageError::Failed(message));
+        }
+        fs::read(&core).map_err(MakeImageError::at(&core))
     }
 }
 
@@ -146,12 +121,12 @@ impl DiscGrub {
 pub enum MakeImageError {
     /// The sandbox could not be made, or the tool not be started in it.
     #[error(transparent)]
-    Sandbox(#[from] cairn_store::SandboxError),
+    Sandbox(#[from] SandboxError),
     /// A file of the moment.
     #[error("cannot use '{path}' for GRUB's image: {source}")]
     File {
         /// The file.
-        path: std::path::PathBuf,
+        path: PathBuf,
         /// The cause.
         source: std::io::Error,
     },
@@ -160,30 +135,9 @@ pub enum MakeImageError {
     Failed(String),
 }
 
-/// Makes a core image with the `grub-mkimage` of the object `tools`, in a sandbox where the store
-/// is at its place; `scratch` is an empty folder.
-///
-/// # Errors
-/// See [`MakeImageError`].
-pub fn make_image(
-    store: &Store,
-    tools: &str,
-    modules: &str,
-    image: &CoreImage,
-    scratch: &Path,
-) -> Result<Vec<u8>, MakeImageError> {
-    let [early, core] = ["early.cfg", "core.img"].map(|name| scratch.join(name));
-    fs::write(&early, &image.early_config).map_err(|source| MakeImageError::File {
-        path: early,
-        source,
-    })?;
-    let output = Sandbox::new(store, format!("{tools}/bin/grub-mkimage"))
-        .args(image.args(modules, "/work/early.cfg", "/work/core.img"))
-        .bind(scratch, "/work", Access::ReadWrite)
-        .run()?;
-    if !output.status.success() {
-        let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Err(MakeImageError::Failed(message));
+impl MakeImageError {
+    fn at(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File { path, source }
     }
-    fs::read(&core).map_err(|source| MakeImageError::File { path: core, source })
 }

@@ -9,6 +9,7 @@
 //! | [`packages`] | what a lock means for the store |
 //! | [`realise`] | derivations to objects of the store |
 //! | [`builders`] | what derivations name as `builtin:…` |
+//! | [`boot_loader`] | GRUB itself, on the disks of a machine |
 //! | [`image`] | a toplevel to a disk image |
 //! | [`install`] | a system onto the disk of a machine: `cairn install` |
 //! | [`diff`] | what changes between two systems |
@@ -24,6 +25,7 @@
 #![forbid(unsafe_code)]
 
 pub mod assessment;
+pub mod boot_loader;
 pub mod builders;
 pub mod configuration;
 pub mod diff;

@@ -181,10 +181,30 @@ in
     mirroredBoots = mkOption {
       type = types.listOf (
         types.submodule {
-          options.path = mkOption {
-            type = types.path;
-            example = "/mirror/boot";
-            description = "The folder: one called `boot` in the root of a file system.";
+          options = {
+            path = mkOption {
+              type = types.path;
+              example = "/mirror/boot";
+              description = "The folder: one called `boot` in the root of a file system.";
+            };
+            devices = mkOption {
+              type = types.listOf types.str;
+              default = [ ];
+              example = [ "/dev/sdb" ];
+              description = ''
+                The disks whose boot sectors start GRUB with this folder. Without any, it is the disk
+                that the folder is on.
+              '';
+            };
+            efiSysMountPoint = mkOption {
+              type = types.nullOr types.str;
+              default = null;
+              example = "/mirror/efi";
+              description = ''
+                Where the EFI system partition is mounted that gets GRUB for this folder. With `null` it is
+                that of the disk that the folder is on, mounted or not.
+              '';
+            };
           };
         }
       );
@@ -193,7 +213,7 @@ in
       description = ''
         Further folders, each on another disk, that get the kernels, the menu and the state of the
         boot loader that {file}`/boot` gets, so that the machine boots from any of the disks. GRUB
-        itself must be on the disk, as an image has it.
+        itself is written to the disks by {command}`cairn switch --install-bootloader`.
       '';
     };
 
@@ -263,6 +283,52 @@ in
       '';
     };
   };
+
+  options.system.build.grub = mkOption {
+    type = types.raw;
+    internal = true;
+    readOnly = true;
+    description = "GRUB's packages, for what writes GRUB to a disk; `null` without GRUB.";
+  };
+
+  options.system.build.bootLoader = mkOption {
+    type = types.raw;
+    internal = true;
+    readOnly = true;
+    description = "Where GRUB itself is to be; `null` without GRUB.";
+  };
+
+  config.system.build.grub =
+    if cfg.enable then
+      {
+        inherit serial;
+        tools = pkgs.grub-common;
+        bios = pkgs.grub-pc-bin;
+        uefi = pkgs.grub-efi-amd64-bin;
+      }
+    else
+      null;
+
+  config.system.build.bootLoader =
+    if cfg.enable then
+      {
+        inherit (config.system.build) grub;
+        uefi = cfg.efiSupport;
+        places = [
+          {
+            folder = "/boot";
+            devices = cfg.devices ++ lib.optional (cfg.device != "") cfg.device;
+            efiSystemPartition = config.boot.loader.efi.efiSysMountPoint;
+          }
+        ]
+        ++ map (mirror: {
+          folder = toString mirror.path;
+          inherit (mirror) devices;
+          efiSystemPartition = mirror.efiSysMountPoint;
+        }) cfg.mirroredBoots;
+      }
+    else
+      null;
 
   options.system.build.bootMenu = mkOption {
     type = types.raw;

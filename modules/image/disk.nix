@@ -1,15 +1,7 @@
 # What `cairn image disk` has to know beside the system itself.
-{
-  config,
-  lib,
-  pkgs,
-  ...
-}:
+{ config, lib, ... }:
 let
   inherit (lib) mkOption types;
-  grub = config.boot.loader.grub;
-  menu = config.system.build.bootMenu;
-  serial = menu != null && menu.serial;
 in
 {
   options = {
@@ -40,17 +32,6 @@ in
         lib.nameValuePair description.mountPoint { inherit (description) device fsType options; }
       ) config.system.build.fileSystems
     );
-    bootLoader = {
-      inherit serial;
-      inherit (grub) enable;
-      bios = pkgs.build "grub-bios" {
-        name = "grub-bios";
-        tools = pkgs.grub-common;
-        modules = "${pkgs.grub-pc-bin}/lib/grub/i386-pc";
-        serial = if serial then "1" else "0";
-      };
-      tools = pkgs.grub-common;
-      uefi = pkgs.grub-efi-amd64-bin;
-    };
+    inherit (config.system.build) grub;
   };
 }

@@ -9,8 +9,6 @@
 let
   inherit (lib) mkImageMediaOverride mkOption types;
   cfg = config.isoImage;
-  grub = config.boot.loader.grub;
-  menu = config.system.build.bootMenu;
   nixos = config.system.nixos;
 
   level = builtins.match ".*level ([0-9]+)" cfg.squashfsCompression;
@@ -63,12 +61,7 @@ in
       compressionLevel = if level == null then 3 else lib.toInt (lib.head level);
       uefi = cfg.makeEfiBootable;
       contents = map toString cfg.storeContents;
-      grub = {
-        serial = menu.serial;
-        tools = pkgs.grub-common;
-        bios = pkgs.grub-pc-bin;
-        uefi = pkgs.grub-efi-amd64-bin;
-      };
+      inherit (config.system.build) grub;
     };
   };
 }

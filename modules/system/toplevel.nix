@@ -52,6 +52,9 @@ let
     // lib.optionalAttrs (specialisations != { }) {
       specialisations = builtins.toJSON specialisations;
     }
+    // lib.optionalAttrs (config.system.extraDependencies != [ ]) {
+      extraDependencies = lib.concatMapStrings (path: "${path}\n") config.system.extraDependencies;
+    }
   );
 
   failed = map (assertion: assertion.message) (
@@ -75,6 +78,16 @@ in
       default = "cairn-system-${config.networking.hostName}";
       defaultText = lib.literalExpression ''"cairn-system-''${config.networking.hostName}"'';
       description = "Name of the system in the store.";
+    };
+
+    system.extraDependencies = mkOption {
+      type = types.listOf types.pathInStore;
+      default = [ ];
+      example = lib.literalExpression "[ pkgs.grub-common ]";
+      description = ''
+        Objects of the store that the system keeps with it without using them: what is to be there
+        for a change without a network.
+      '';
     };
 
     system.build.toplevel = package "The system.";

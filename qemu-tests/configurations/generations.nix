@@ -41,6 +41,13 @@ in
   security.sudo.enable = false;
   users.users.root.openssh.authorizedKeys.keys = lib.optional (key != "") key;
 
+  # So that GRUB can be written to a disk without a network.
+  system.extraDependencies = [
+    pkgs.grub-common
+    pkgs.grub-pc-bin
+    pkgs.grub-efi-amd64-bin
+  ];
+
   # Nothing of it changes, whatever a test does.
   system.services.steady = {
     process.argv = [

@@ -168,14 +168,9 @@ pub fn writable_view(directory: &Path) -> io::Result<OwnedFd> {
     let path = CString::new(directory.as_os_str().as_bytes())?;
     let flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC;
     // SAFETY: the string ends with a zero byte; the kernel gives a new descriptor or -1.
-    let number =
-        unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) };
-    let number = i32::try_from(number).unwrap_or(-1);
-    if number < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the descriptor was just made, and nobody else owns it.
-    let view = unsafe { OwnedFd::from_raw_fd(number) };
+    let view = new_descriptor(unsafe {
+        libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags)
+    })?;
     let attributes = libc::mount_attr {
         attr_set: 0,
         attr_clr: libc::MOUNT_ATTR_RDONLY,
@@ -196,6 +191,65 @@ pub fn writable_view(directory: &Path) -> io::Result<OwnedFd> {
     match done {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(view),
+    }
+}
+
+/// The file system of type `fs_type` on `device`, mounted for this process alone: nobody sees the mount
+/// in a directory. It is reached through `/proc/self/fd/<number>/…`, and is gone when it is closed.
+///
+/// Source: `fsopen(2)`, `fsconfig(2)`, `fsmount(2)`.
+///
+/// # Errors
+/// The kernel's: no privilege, no such device or type, or another file system on it.
+pub fn private_mount(device: &Path, fs_type: &str) -> io::Result<OwnedFd> {
+    let fs_type = CString::new(fs_type)?;
+    let device = CString::new(device.as_os_str().as_bytes())?;
+    // SAFETY: the string ends with a zero byte; the kernel gives a new descriptor or -1.
+    let context = new_descriptor(unsafe {
+        libc::syscall(libc::SYS_fsopen, fs_type.as_ptr(), libc::FSOPEN_CLOEXEC)
+    })?;
+    let configure =
+        |command: libc::c_uint, key: *const libc::c_char, value: *const libc::c_char| {
+            // SAFETY: the strings end with a zero byte, or are null where the command has none.
+            let done = unsafe {
+                libc::syscall(
+                    libc::SYS_fsconfig,
+                    context.as_raw_fd(),
+                    command,
+                    key,
+                    value,
+                    0,
+                )
+            };
+            match done {
+                -1 => Err(io::Error::last_os_error()),
+                _ => Ok(()),
+            }
+        };
+    configure(FSCONFIG_SET_STRING, c"source".as_ptr(), device.as_ptr())?;
+    configure(FSCONFIG_CMD_CREATE, std::ptr::null(), std::ptr::null())?;
+    let attributes = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
+    // SAFETY: numbers alone; the kernel gives a new descriptor or -1.
+    new_descriptor(unsafe {
+        libc::syscall(
+            libc::SYS_fsmount,
+            context.as_raw_fd(),
+            libc::FSMOUNT_CLOEXEC,
+            attributes,
+        )
+    })
+}
+
+/// Commands of `fsconfig(2)`, from `include/uapi/linux/mount.h`.
+const FSCONFIG_SET_STRING: libc::c_uint = 1;
+const FSCONFIG_CMD_CREATE: libc::c_uint = 6;
+
+/// What a system call that makes a descriptor has given.
+fn new_descriptor(number: libc::c_long) -> io::Result<OwnedFd> {
+    match i32::try_from(number) {
+        // SAFETY: the descriptor was just made, and nobody else owns it.
+        Ok(number) if number >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(number) }),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 

@@ -9,7 +9,6 @@ mod etc;
 mod fetch_deb;
 mod fetch_url;
 mod firmware;
-mod grub_bios;
 mod initrd;
 mod kernel_modules;
 mod link_farm;
@@ -32,7 +31,7 @@ use cairn_store::{Build, Builders, Job};
 type BuildResult = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// Name and format version of each builder.
-const FORMATS: [(&str, u32); 14] = [
+const FORMATS: [(&str, u32); 13] = [
     ("builtin:fetch-deb", 1),
     (
         "builtin:debian-import",
@@ -47,7 +46,6 @@ const FORMATS: [(&str, u32); 14] = [
     ("builtin:ca-bundle", 1),
     ("builtin:kernel-modules", 2),
     ("builtin:firmware", 2),
-    ("builtin:grub-bios", 3),
     ("builtin:initrd", 2),
     ("builtin:toplevel", 3),
 ];
@@ -86,7 +84,6 @@ pub fn builders(fetcher: Fetcher, lock: Lock) -> Builders {
     builders.insert("builtin:ca-bundle", Simple(ca_bundle::build));
     builders.insert("builtin:kernel-modules", Simple(kernel_modules::build));
     builders.insert("builtin:firmware", Simple(firmware::build));
-    builders.insert("builtin:grub-bios", Simple(grub_bios::build));
     builders.insert("builtin:initrd", Simple(initrd::build));
     builders.insert("builtin:toplevel", Simple(toplevel::build));
     builders

@@ -5,6 +5,7 @@
 //! kernel initrd          -> what the boot loader loads
 //! kernel-modules etc sw firmware
 //! kernel-params system system.json boot.json
+//! extra-dependencies     -> names what is kept beside it, if anything is
 //! specialisation/<name>  -> another toplevel, a variant of this one
 //! ```
 
@@ -51,6 +52,9 @@ pub(super) fn build(job: &Job<'_>) -> BuildResult {
         &output.join("system.json"),
         serde_json::to_string_pretty(&description)? + "\n",
     )?;
+    if let Some(kept) = job.env_if_set("extraDependencies")? {
+        write_file(&output.join("extra-dependencies"), kept)?;
+    }
     let specialisations = specialisations(job)?;
     link_specialisations(&specialisations, &output.join("specialisation"))?;
     let bootspec = bootspec(job, &description, params, &specialisations)?;

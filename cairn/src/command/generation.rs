@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use cairn::Place;
+use cairn::boot_loader::BootLoaderFacts;
 use cairn::generations::{Collection, Selection};
 use cairn::switch::{Action, Existing, Source, Target, Wish};
 use cairn_store_path::StorePath;
@@ -33,6 +34,9 @@ pub struct Switch {
     /// Take this variant of the system
     #[arg(long, value_name = "NAME")]
     pub specialisation: Option<String>,
+    /// Write GRUB itself to the disks and EFI system partitions that the configuration names, too
+    #[arg(long, conflicts_with_all = ["to", "rollback"])]
+    pub install_bootloader: bool,
     /// Show what would be done as JSON
     #[arg(long)]
     pub json: bool,
@@ -52,6 +56,7 @@ impl Switch {
         Ok(Wish {
             source,
             specialisation: self.specialisation.clone(),
+            boot_loader: self.install_bootloader,
         })
     }
 }
@@ -177,6 +182,9 @@ pub struct ApplySwitch {
     /// A variant of it
     #[arg(long)]
     pub specialisation: Option<String>,
+    /// Where GRUB itself is written, as JSON
+    #[arg(long, value_parser = |text: &str| serde_json::from_str::<BootLoaderFacts>(text))]
+    pub boot_loader: Option<BootLoaderFacts>,
 }
 
 impl ApplySwitch {
@@ -186,6 +194,7 @@ impl ApplySwitch {
             toplevel: self.toplevel.clone(),
             number: self.number,
             specialisation: self.specialisation.clone(),
+            boot_loader: self.boot_loader.clone(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use cairn_image_builder::squashfs::{Cache, Level};
 use cairn_image_builder::{Conversion, DiskFormat, convert};
 use cairn_store::Store;
@@ -113,19 +113,17 @@ fn build_disk(configuration: &Configuration) -> Result<RawDisk> {
     let evaluated = steps.time("evaluate", || configuration.evaluate(&store, &wanted))?;
     let toplevel = evaluated.toplevel()?;
     let facts: Facts = evaluated.fact(FACTS)?;
-    ensure!(
-        facts.boot_loader.enable,
-        "cannot make a disk that boots without a boot loader; set boot.loader.grub.enable"
-    );
+    let grub = facts.grub.as_ref().context(
+        "cannot make a disk that boots without a boot loader; set boot.loader.grub.enable",
+    )?;
+    let grub = Grub::of(grub)?;
     let placement = Placement::of(&facts)?;
-    let grub = Grub::of(&facts.boot_loader)?;
     steps.time("realise", || configuration.realise(&store, &evaluated))?;
     let image = DiskImage {
         store: &store,
         toplevel,
         grub: &grub,
         placement: &placement,
-        serial: facts.boot_loader.serial(),
         free_space: facts.free_space,
         epoch: epoch(&evaluated.lock)?,
     };

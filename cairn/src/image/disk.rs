@@ -4,20 +4,22 @@ use std::path::Path;
 
 use anyhow::Result;
 use cairn_bootloader::{
-    BootState, GRUB_DIRECTORY, GRUBENV, KernelFolders, Options, STUB, Sequence, Serial, Slot,
-    SlotFiles, entries,
+    BootState, GRUB_DIRECTORY, GRUBENV, KernelFolders, Options, PartitionTable, Platform, Root,
+    STUB, Sequence, Slot, SlotFiles, entries,
 };
-use cairn_image_builder::{Content, Disk, Identifiers, Manifest, Node, plan, write};
+use cairn_image_builder::{
+    BiosBoot, Content, Disk, Identifiers, Manifest, Node, ROOT_PARTITION, plan, write,
+};
 use cairn_store::Store;
 use cairn_store_path::StorePath;
 
 use super::boot::{BootFolder, bootspec, esp, menu};
 use super::placement::Placement;
 use super::root::{add_store, empty_root};
-use crate::grub::Grub;
+use crate::grub::{BootSector, Grub};
 
 /// Raised with each change that gives other bytes for the same toplevel.
-const FORMAT_VERSION: u32 = 7;
+const FORMAT_VERSION: u32 = 8;
 
 /// The slot of an image's only menu.
 const SLOT: Slot = Slot::A;
@@ -33,8 +35,6 @@ pub struct DiskImage<'a> {
     pub grub: &'a Grub,
     /// What the disk must bear.
     pub placement: &'a Placement,
-    /// The port that GRUB writes to before it has read its menu.
-    pub serial: Option<Serial>,
     /// MiB left free in the root file system.
     pub free_space: u64,
     /// The time that the image and its generation bear, in seconds since 1970.
@@ -50,7 +50,7 @@ impl DiskImage<'_> {
             hasher.update(path.base_name().as_bytes()).update(b"\n");
         }
         hasher
-            .update(format!("{:?}\n{:?}\n", self.placement, self.serial).as_bytes())
+            .update(format!("{:?}\n{:?}\n", self.placement, self.grub.serial()).as_bytes())
             .update(&self.free_space.to_le_bytes())
             .update(&self.epoch.to_le_bytes())
             .update(&FORMAT_VERSION.to_le_bytes());
@@ -65,9 +65,10 @@ impl DiskImage<'_> {
         let identifiers = Identifiers::from_seed(self.key().as_bytes());
         let identifiers = self.placement.identifiers(identifiers);
         let root = self.root()?;
-        let boot = self.grub.bios_boot(self.store)?;
+        let boot = self.bios_boot()?;
         let root_uuid = identifiers.root_file_system.to_string();
-        let esp = esp(self.grub.uefi_image(self.store, &root_uuid, self.serial)?)?;
+        let on_root = Root::WithUuid(&root_uuid);
+        let esp = esp(self.grub.core_image(self.store, Platform::Uefi, on_root)?)?;
         let disk = Disk {
             root: &root,
             esp: &esp,
@@ -81,6 +82,18 @@ impl DiskImage<'_> {
         log::debug!("{layout}");
         write(&disk, &layout, output, &mut |_| {})?;
         Ok(())
+    }
+
+    /// GRUB for a BIOS; its core is the same for every disk.
+    fn bios_boot(&self) -> Result<BiosBoot> {
+        let root = Root::OnBootDisk {
+            table: PartitionTable::Gpt,
+            partition: ROOT_PARTITION,
+        };
+        Ok(BiosBoot {
+            boot_img: self.grub.boot_sector(self.store, BootSector::Disk)?,
+            core_img: self.grub.core_image(self.store, Platform::Bios, root)?,
+        })
     }
 
     /// The tree of the root file system.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use cairn_bootloader::{GRUB_DIRECTORY, LiveMenu, LiveSource, Options, Serial};
+use cairn_bootloader::{GRUB_DIRECTORY, LiveMenu, LiveSource, Options, Platform, Root};
 use cairn_image_builder::iso::{DiscBoot, Iso, IsoIdentifiers};
 use cairn_image_builder::squashfs::{self, Cache, Level};
 use cairn_image_builder::{Content, Manifest, Node};
@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::boot::{BootFolder, bootspec, esp, menu};
 use super::root::{add_store_with, empty_root};
-use crate::grub::{DiscGrub, Grub};
+use crate::grub::{BootSector, Grub, GrubFacts};
 
 /// Raised with each change that gives other bytes for the same toplevel.
 const FORMAT_VERSION: u32 = 1;
@@ -37,20 +37,6 @@ pub struct IsoFacts {
     pub contents: Vec<String>,
     /// GRUB.
     pub grub: GrubFacts,
-}
-
-/// GRUB's packages.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct GrubFacts {
-    /// Whether the first serial port shows the menu too.
-    pub serial: bool,
-    /// The object with `bin/grub-mkimage`.
-    pub tools: String,
-    /// The object with `lib/grub/i386-pc`.
-    pub bios: String,
-    /// The object with `lib/grub/x86_64-efi`.
-    pub uefi: String,
 }
 
 /// What a live medium is made of.
@@ -92,15 +78,16 @@ impl IsoImage<'_> {
     pub fn write(&self, output: &Path) -> Result<()> {
         let identifiers = IsoIdentifiers::from_seed(self.key().as_bytes());
         let medium = identifiers.medium_id();
-        let grub = self.grub()?;
+        let grub = Grub::of(&self.facts.grub)?;
         let marker = format!("/{}", medium.marker());
-        let esp = match grub.uefi_image(self.store, &marker)? {
-            Some(core) => Some(esp(core)?),
-            None => None,
+        let core = |platform| grub.core_image(self.store, platform, Root::WithFile(&marker));
+        let esp = match self.facts.uefi {
+            true => Some(esp(core(Platform::UefiDisc)?)?),
+            false => None,
         };
         let boot = DiscBoot {
-            hybrid_img: grub.hybrid_boot_sector(self.store)?,
-            disc_img: grub.bios_image(self.store, &marker)?,
+            hybrid_img: grub.boot_sector(self.store, BootSector::Stick)?,
+            disc_img: core(Platform::BiosDisc)?,
         };
         let mut system = empty_root()?;
         add_store_with(&mut system, self.store, self.toplevel, self.contents)?;
@@ -121,19 +108,6 @@ impl IsoImage<'_> {
         };
         iso.write(output)?;
         Ok(())
-    }
-
-    fn grub(&self) -> Result<DiscGrub> {
-        let facts = &self.facts.grub;
-        Ok(DiscGrub {
-            grub: Grub {
-                bios: facts.bios.parse()?,
-                tools: facts.tools.parse()?,
-                uefi: facts.uefi.parse()?,
-            },
-            serial: facts.serial.then_some(Serial::COM1),
-            uefi: self.facts.uefi,
-        })
     }
 
     /// What GRUB reads: kernels, initrds, and the menus.

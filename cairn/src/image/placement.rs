@@ -199,8 +199,7 @@ mod tests {
     fn facts(file_systems: &serde_json::Value) -> Facts {
         serde_json::from_value(json!({
             "hostName": "box", "fileSystems": file_systems, "freeSpace": 1,
-            "bootLoader": {"enable": true, "serial": true,
-                           "bios": "", "tools": "", "uefi": ""},
+            "grub": null,
         }))
         .unwrap()
     }

@@ -7,6 +7,8 @@
 //!                                              the old generation again; what boots stays
 //! ```
 //!
+//! GRUB itself, where it was asked for, is written after the boot entries: it finds whole ones.
+//!
 //! Invariant: until the last step the machine boots what it booted before, whatever happens.
 
 use std::collections::BTreeSet;
@@ -26,6 +28,7 @@ use super::menu::{MenuPlan, PROFILE, read_bootspec};
 use super::preview;
 use super::tale::Tale;
 use super::target::Target;
+use crate::boot_loader;
 
 /// Where the log of the last change is: `cairn log switch` shows it.
 const LOG: &str = "var/log/cairn/switch.log";
@@ -108,6 +111,11 @@ impl Change<'_> {
                 self.tale.say(&format!("{path}: {}", HumanBytes(size)));
             }
             menu.write()?;
+        }
+        if let Some(facts) = &self.target.boot_loader {
+            for written in boot_loader::install(machine.root(), machine.store()?, facts)? {
+                self.tale.say(&written);
+            }
         }
         Ok((number, entry))
     }

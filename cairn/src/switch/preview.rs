@@ -14,6 +14,7 @@ use super::action::Action;
 use super::machine::Machine;
 use super::menu::read_bootspec;
 use super::target::Target;
+use crate::boot_loader;
 use crate::service_control::{ControlError, ask};
 
 /// The steps of a change, as lines.
@@ -24,6 +25,8 @@ pub struct Preview {
     pub toplevel: String,
     /// Files that `/boot` gets, with their sizes.
     pub boot_files: Vec<String>,
+    /// Where GRUB itself is written.
+    pub boot_loader: Vec<String>,
     /// What becomes of services.
     pub services: Vec<String>,
     /// What activation does.
@@ -40,11 +43,16 @@ impl Preview {
         let mut preview = Self {
             toplevel: live.display().to_string(),
             boot_files: Vec::new(),
+            boot_loader: Vec::new(),
             services: Vec::new(),
             activation: Vec::new(),
         };
         if action.is_kept() {
             preview.boot_files = boot_files(machine, target)?;
+            if let Some(facts) = &target.boot_loader {
+                let plan = boot_loader::Plan::new(machine.root(), machine.store()?, facts)?;
+                preview.boot_loader = plan.steps.iter().map(ToString::to_string).collect();
+            }
         }
         if action.is_live() {
             let changes = service_changes(machine, &live)?;
@@ -60,6 +68,7 @@ impl fmt::Display for Preview {
         writeln!(f, "{}", self.toplevel)?;
         for (head, lines) in [
             ("would be copied", &self.boot_files),
+            ("boot loader", &self.boot_loader),
             ("services", &self.services),
             ("activation", &self.activation),
         ] {

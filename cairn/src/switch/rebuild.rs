@@ -53,22 +53,13 @@ pub fn translate(words: impl IntoIterator<Item = OsString>) -> Result<Vec<OsStri
             }
             "build-vm" | "build-vm-with-bootloader" => verb = Some("vm"),
             "list-generations" => verb = Some("generations"),
-            "--rollback" | "--show-trace" | "--json" => options.push(word),
+            "--rollback" | "--show-trace" | "--json" | "--install-bootloader" => options.push(word),
             "--upgrade" | "--upgrade-all" => options.push("--update".into()),
             "-c" | "--specialisation" => options.extend(["--specialisation".into(), value()?]),
             "-I" => options.extend(include(value()?)),
             // What they ask for is always so.
-            "--fast"
-            | "--no-reexec"
-            | "--no-build-nix"
-            | "--install-bootloader"
-            | "--verbose"
-            | "-v"
-            | "--quiet"
-            | "--print-build-logs"
-            | "-L"
-            | "--keep-going"
-            | "-k" => {}
+            "--fast" | "--no-reexec" | "--no-build-nix" | "--verbose" | "-v" | "--quiet"
+            | "--print-build-logs" | "-L" | "--keep-going" | "-k" => {}
             "--max-jobs" | "-j" | "--cores" | "--log-format" => drop(value()?),
             _ => return Err(unsupported(&text)),
         }

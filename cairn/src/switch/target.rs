@@ -9,6 +9,7 @@ use cairn_store_path::StorePath;
 
 use super::action::Action;
 use super::menu::PROFILE;
+use crate::boot_loader::BootLoaderFacts;
 
 /// Which generation that is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct Target {
     pub number: Option<u64>,
     /// A variant of it.
     pub specialisation: Option<String>,
+    /// Where GRUB itself is written, if it is.
+    pub boot_loader: Option<BootLoaderFacts>,
 }
 
 impl Target {
@@ -57,6 +60,7 @@ impl Target {
             toplevel: found.path.clone(),
             number: Some(found.number),
             specialisation: None,
+            boot_loader: None,
         })
     }
 
@@ -115,8 +119,10 @@ impl Target {
     }
 
     /// The arguments by which a child is told of it.
-    #[must_use]
-    pub fn words(&self, action: Action) -> Vec<String> {
+    ///
+    /// # Errors
+    /// None: all of it is text.
+    pub fn words(&self, action: Action) -> Result<Vec<String>> {
         let mut words = vec![
             format!("--action={}", action.word()),
             format!("--toplevel={}", self.toplevel),
@@ -124,6 +130,9 @@ impl Target {
         words.extend(self.number.map(|number| format!("--number={number}")));
         let variant = self.specialisation.as_ref();
         words.extend(variant.map(|name| format!("--specialisation={name}")));
-        words
+        if let Some(facts) = &self.boot_loader {
+            words.push(format!("--boot-loader={}", serde_json::to_string(facts)?));
+        }
+        Ok(words)
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use cairn_bootloader::EntryId;
 use cairn_store::Store;
 use cairn_store_path::StorePath;
@@ -15,6 +15,7 @@ use super::lock::SwitchLock;
 use super::machine::Machine;
 use super::preview::Preview;
 use super::target::{Existing, Target};
+use crate::boot_loader::{self, BootLoaderFacts};
 use crate::configuration::{AttributePath, Configuration, Wanted};
 use crate::place::is_system;
 
@@ -37,6 +38,8 @@ pub struct Wish {
     pub source: Source,
     /// A variant of it.
     pub specialisation: Option<String>,
+    /// Whether GRUB itself is written to the disks.
+    pub boot_loader: bool,
 }
 
 impl Wish {
@@ -46,6 +49,7 @@ impl Wish {
         Self {
             source: Source::Existing(Existing::Previous),
             specialisation: None,
+            boot_loader: false,
         }
     }
 
@@ -59,7 +63,7 @@ impl Wish {
         // Open until the child has ended: the system is no generation yet, and must not be collected.
         let store = Store::open(Path::new(ROOT))?;
         let target = self.target(&store)?;
-        let status = detached::run(&lock, &target.words(action))?;
+        let status = detached::run(&lock, &target.words(action)?)?;
         Ok(match status.code() {
             Some(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
             None => bail!("the change was cut off: {status}; see cairn log switch"),
@@ -80,7 +84,7 @@ impl Wish {
     /// The system, built and whole.
     fn target(&self, store: &Store) -> Result<Target> {
         let target = match &self.source {
-            Source::Configuration(configuration) => build(configuration, store)?,
+            Source::Configuration(configuration) => build(configuration, store, self.boot_loader)?,
             Source::Existing(which) => Target::existing(store, *which)?,
         };
         verify(store, &target)?;
@@ -131,17 +135,29 @@ fn verify(store: &Store, target: &Target) -> Result<()> {
     )
 }
 
-fn build(configuration: &Configuration, store: &Store) -> Result<Target> {
-    let wanted = Wanted {
+fn build(configuration: &Configuration, store: &Store, boot_loader: bool) -> Result<Target> {
+    let mut wanted = Wanted {
         derivations: vec![AttributePath::system()],
         facts: Vec::new(),
     };
+    if boot_loader {
+        wanted.facts.push(boot_loader::FACTS.parse()?);
+    }
     let evaluated = configuration.evaluate(store, &wanted)?;
     configuration.realise(store, &evaluated)?;
+    let boot_loader = if boot_loader {
+        let facts: Option<BootLoaderFacts> = evaluated.fact(boot_loader::FACTS)?;
+        Some(facts.context(
+            "cannot write GRUB to the disks: the configuration has boot.loader.grub.enable = false",
+        )?)
+    } else {
+        None
+    };
     Ok(Target {
         toplevel: evaluated.toplevel()?.clone(),
         number: None,
         specialisation: None,
+        boot_loader,
     })
 }
 

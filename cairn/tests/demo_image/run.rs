@@ -193,7 +193,7 @@ fn complete_lock(site: &Site, elsewhere: &Path) {
     command.arg("--lock").arg(&site.lock);
     command.arg("config.system.build.toplevel");
     for part in ["bios", "tools", "uefi"] {
-        command.arg(format!("config.system.build.imageFacts.bootLoader.{part}"));
+        command.arg(format!("config.system.build.grub.{part}"));
     }
     text_of(&command.output().unwrap());
     scratch::remove(elsewhere);

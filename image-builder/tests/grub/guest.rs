@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use cairn_bootloader::{CoreImage, Platform, Root, Serial, early_config};
+use cairn_bootloader::{CoreImage, PartitionTable, Platform, Root, Serial, early_config};
 use cairn_image_builder::{
     BiosBoot, Content, Disk, Identifiers, Manifest, Node, Partition, ROOT_PARTITION, plan, write,
 };
@@ -28,6 +28,7 @@ fn core(platform: Platform, scratch: &Path) -> Vec<u8> {
     let uuid = Identifiers::from_seed(&SEED).root_file_system.to_string();
     let root = match platform {
         Platform::Bios => Root::OnBootDisk {
+            table: PartitionTable::Gpt,
             partition: ROOT_PARTITION,
         },
         Platform::Uefi => Root::WithUuid(&uuid),

@@ -1,6 +1,7 @@
-//! A second disk that has what `/boot` has: the machine boots from it when the first one cannot.
+//! A second disk that has what `/boot` has, and GRUB: the machine boots from it, by BIOS and UEFI, when
+//! the first one cannot.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use cairn_qemu_tests::disk::copy_sparsely;
 use cairn_qemu_tests::{Blueprint, Boot, Bus, Disk, Machine, Writes};
+use serde_json::json;
 
 use crate::guest;
 
@@ -30,14 +32,18 @@ const DEADLINE: Duration = Duration::from_mins(30);
 /// For the machine to sync and power off.
 const POWER_OFF: Duration = Duration::from_mins(2);
 
+/// The BIOS boot partition and the EFI system partition of an image, and where the one is.
+const BIOS_BOOT: std::ops::Range<u64> = 1 << 20..2 << 20;
+const ESP: u64 = 2 << 20;
+
 #[test]
-fn the_second_disk_boots_when_the_first_has_no_kernel() -> anyhow::Result<()> {
+fn the_second_disk_gets_grub_and_boots_when_the_first_has_no_kernel() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let image = &guest::built()?.image;
     let mirror = folder.path().join("mirror.img");
     other_disk(image, &mirror)?;
     let disks = {
-        let machine = machine("generations-mirror", [image, &mirror])?;
+        let machine = machine("generations-mirror", Boot::Bios, [image, &mirror])?;
         machine.check("boot", guest::up)?;
         machine.check("its configuration", guest::give_configuration)?;
         machine.check("switch", both_get_it)?;
@@ -53,13 +59,19 @@ fn the_second_disk_boots_when_the_first_has_no_kernel() -> anyhow::Result<()> {
         };
         [kept(1, "second.img")?, kept(0, "first.img")?]
     };
-    let machine = machine("generations-mirror-boots", [&disks[0], &disks[1]])?;
-    machine.check("boot from the second disk", guest::up)?;
-    machine.check("it is the new generation", the_new_one_boots)
+    for (name, boot) in [
+        ("generations-mirror-bios", Boot::Bios),
+        ("generations-mirror-uefi", Boot::Uefi),
+    ] {
+        let machine = machine(name, boot, [&disks[0], &disks[1]])?;
+        machine.check("boot from the second disk", guest::up)?;
+        machine.check("it is the new generation", the_new_one_boots)?;
+    }
+    Ok(())
 }
 
-fn machine(name: &str, images: [&Path; 2]) -> anyhow::Result<Machine> {
-    let mut blueprint = Blueprint::new(name, Boot::Bios)
+fn machine(name: &str, boot: Boot, images: [&Path; 2]) -> anyhow::Result<Machine> {
+    let mut blueprint = Blueprint::new(name, boot)
         .memory_mib(1024)
         .deadline(DEADLINE);
     for image in images {
@@ -72,26 +84,57 @@ fn machine(name: &str, images: [&Path; 2]) -> anyhow::Result<Machine> {
     blueprint.start()
 }
 
-/// A disk with GRUB, whose file system nobody takes for the first one's.
+/// A disk with the same partitions and without GRUB, which nobody takes for the first one.
 fn other_disk(image: &Path, to: &Path) -> anyhow::Result<()> {
     copy_sparsely(image, to)?;
+    let disk = OpenOptions::new().read(true).write(true).open(to)?;
+    disk.write_all_at(&[0; 440], 0)?;
+    for mib in BIOS_BOOT.step_by(1 << 20) {
+        disk.write_all_at(&vec![0; 1 << 20], mib)?;
+    }
     let mut start = [0; 8];
     // The first entry of the partition table: where the partition begins.
-    File::open(to)?.read_exact_at(&mut start, 1024 + 32)?;
-    let place = u64::from_le_bytes(start) * 512;
-    let output = Command::new("tune2fs")
-        .args(["-f", "-L", "mirror", "-U", "random"])
-        .arg(format!("{}?offset={place}", to.display()))
+    disk.read_exact_at(&mut start, 1024 + 32)?;
+    let root = u64::from_le_bytes(start) * 512;
+    let path = to.display();
+    run(
+        "sgdisk",
+        "gdisk",
+        &["-G", "-c", "3:mirror-esp", &path.to_string()],
+    )?;
+    let place = format!("{path}?offset={root}");
+    run(
+        "tune2fs",
+        "e2fsprogs",
+        &["-f", "-L", "mirror", "-U", "random", &place],
+    )?;
+    let esp = format!("{path}@@{ESP}");
+    run("mdel", "mtools", &["-i", &esp, "::/EFI/BOOT/BOOTX64.EFI"])
+}
+
+fn run(program: &str, package: &str, arguments: &[&str]) -> anyhow::Result<()> {
+    let output = Command::new(program)
+        .args(arguments)
         .output()
-        .context("cannot run tune2fs; install it: apt-get install e2fsprogs")?;
-    ensure!(output.status.success(), "{output:?}");
+        .with_context(|| format!("cannot run {program}; install it: apt-get install {package}"))?;
+    ensure!(output.status.success(), "{program}: {output:?}");
     Ok(())
 }
 
 /// The switch mounts the mirror; what boots is in both places.
 fn both_get_it(machine: &Machine) -> anyhow::Result<()> {
     guest::configure(machine, MIRRORED)?;
-    guest::run(machine, "cairn switch")?;
+    // What the first disk has is what an image has: it is not written.
+    let preview = guest::attempt(machine, "cairn dry-run --install-bootloader --json")?;
+    let preview: serde_json::Value = serde_json::from_str(&preview.stdout)?;
+    let second = ["/dev/vdb: GRUB for BIOS", "/dev/vdb3: GRUB for UEFI"];
+    ensure!(preview["bootLoader"] == json!(second), "{preview}");
+    let told = guest::run(machine, "cairn switch --install-bootloader 2>&1")?;
+    ensure!(told.contains("/dev/vdb: GRUB for BIOS"), "{told}");
+    ensure!(told.contains("/dev/vdb3: GRUB for UEFI"), "{told}");
+    ensure!(!told.contains("/dev/vda"), "{told}");
+    let again = guest::run(machine, "cairn switch --install-bootloader 2>&1")?;
+    ensure!(!again.contains("GRUB for"), "{again}");
     guest::run(machine, "cmp /boot/grub/grubenv /mirror/boot/grub/grubenv")?;
     // A mirror whose disk comes back later has menus of other numbers.
     let newest = |boot: &str| {

@@ -1,0 +1,264 @@
+//! All that is to be written, from what the machine has.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use cairn_bootloader::{Platform, Root};
+use cairn_store::Store;
+use uuid::Uuid;
+
+use super::block::Disk;
+use super::embedding::{Embedding, EmbeddingError, SECTOR, embedding};
+use super::facts::{BootLoaderFacts, PlaceFacts};
+use super::folder::Folder;
+use super::table::Table;
+use crate::grub::{BootSector, Grub};
+
+/// GRUB for UEFI in an EFI system partition: under the name that firmware looks for on any disk.
+pub const UEFI_PROGRAM: &str = "EFI/BOOT/BOOTX64.EFI";
+
+/// What `boot.loader.grub.device` says where there is to be no boot sector.
+const NO_DEVICE: &str = "nodev";
+
+/// The steps that bring GRUB to where it is to be, in their order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Each is done by [`super::apply::apply`]; none is in vain but those for EFI system partitions that
+    /// are not mounted: these are looked into then.
+    pub steps: Vec<Step>,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// A link `boot` to `.` in this folder.
+    Link(PathBuf),
+    /// GRUB for a BIOS.
+    Bios {
+        /// The disk's node.
+        disk: PathBuf,
+        /// What it gets.
+        embedding: Embedding,
+    },
+    /// GRUB for UEFI.
+    Uefi {
+        /// Where it goes.
+        esp: Esp,
+        /// The program.
+        program: Vec<u8>,
+    },
+}
+
+/// An EFI system partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Esp {
+    /// It is mounted there.
+    Mounted(PathBuf),
+    /// It is this device.
+    Partition(PathBuf),
+}
+
+impl Esp {
+    /// Whether it is known to have this program: where it is not mounted, nobody has looked.
+    fn has(&self, program: &[u8]) -> bool {
+        match self {
+            Self::Mounted(folder) => {
+                fs::read(folder.join(UEFI_PROGRAM)).is_ok_and(|there| there == program)
+            }
+            Self::Partition(_) => false,
+        }
+    }
+}
+
+impl Plan {
+    /// What brings GRUB to all places of `facts`, in the system whose file systems are at `root`.
+    ///
+    /// # Errors
+    /// A place has no room for GRUB, or cannot be read by it; GRUB's tools fail.
+    pub fn new(root: &Path, store: &Store, facts: &BootLoaderFacts) -> Result<Self> {
+        let grub = Grub::of(&facts.grub)?;
+        let mut planner = Planner {
+            root,
+            store,
+            grub: &grub,
+            uefi: facts.uefi,
+            programs: BTreeMap::new(),
+            steps: Vec::new(),
+        };
+        for place in &facts.places {
+            planner
+                .place(place)
+                .with_context(|| format!("cannot write GRUB for '{}'", place.folder))?;
+        }
+        Ok(Self {
+            steps: planner.steps,
+        })
+    }
+}
+
+struct Planner<'a> {
+    root: &'a Path,
+    store: &'a Store,
+    grub: &'a Grub,
+    uefi: bool,
+    /// Programs for UEFI by the file system that they look for.
+    programs: BTreeMap<Uuid, Vec<u8>>,
+    steps: Vec<Step>,
+}
+
+impl Planner<'_> {
+    fn place(&mut self, place: &PlaceFacts) -> Result<()> {
+        let folder = Folder::at(&self.below_root(&place.folder))?;
+        if folder.wants_link {
+            self.steps.push(Step::Link(folder.path.clone()));
+        }
+        let own_disk = &folder.partition.disk;
+        let own_table = Table::of(own_disk)?;
+        let mut reached = false;
+        if place.devices.is_empty() {
+            reached |= self.boot_sector(&folder, own_disk, &own_table)?;
+        }
+        for device in place.devices.iter().filter(|device| *device != NO_DEVICE) {
+            let disk = Disk::of_node(Path::new(device))?;
+            let table = Table::of(&disk)?;
+            let has_room = self.boot_sector(&folder, &disk, &table)?;
+            ensure!(
+                has_room,
+                "{device} has no room for it; make a BIOS boot partition of 1 MiB there, or set \
+                 boot.loader.grub.device to \"nodev\" on a machine that starts by UEFI"
+            );
+            reached = true;
+        }
+        if self.uefi
+            && let Some(esp) = self.esp(place, own_disk, &own_table)
+        {
+            let program = self.program(folder.uuid)?;
+            if !esp.has(&program) {
+                self.steps.push(Step::Uefi { esp, program });
+            }
+            reached = true;
+        }
+        ensure!(
+            reached,
+            "{} has neither a BIOS boot partition nor an EFI system partition; make one of them",
+            own_disk.node.display()
+        );
+        Ok(())
+    }
+
+    fn below_root(&self, path: &str) -> PathBuf {
+        self.root.join(path.trim_start_matches('/'))
+    }
+
+    /// Whether `disk` has room for GRUB, which then finds its menu in `folder`.
+    fn boot_sector(&mut self, folder: &Folder, disk: &Disk, table: &Table) -> Result<bool> {
+        let Some(room) = table.room else {
+            return Ok(false);
+        };
+        let uuid = folder.uuid.to_string();
+        // Beside a copy of the disk only this is right.
+        let root = if folder.partition.disk == *disk {
+            Root::OnBootDisk {
+                table: table.kind,
+                partition: folder.partition.number,
+            }
+        } else {
+            Root::WithUuid(&uuid)
+        };
+        let boot_img = self.grub.boot_sector(self.store, BootSector::Disk)?;
+        let core_img = self.grub.core_image(self.store, Platform::Bios, root)?;
+        let reading = || format!("cannot read {}", disk.node.display());
+        let file = File::open(&disk.node).with_context(reading)?;
+        let read = |sector: u64, length: usize| {
+            let mut bytes = vec![0; length];
+            file.read_exact_at(&mut bytes, sector * SECTOR)
+                .with_context(reading)?;
+            Ok(bytes)
+        };
+        let first = read(0, 512)?;
+        let wanted = embedding(room, &first, &boot_img, &core_img, |sector, length| {
+            read(sector, length).map_err(Failure::Reading)
+        });
+        let wanted = wanted.map_err(|failure| failure.told(disk))?;
+        let there = read(wanted.core_sector, wanted.core.len())?;
+        if there != wanted.core || !first.starts_with(&wanted.boot_code) {
+            self.steps.push(Step::Bios {
+                disk: disk.node.clone(),
+                embedding: wanted,
+            });
+        }
+        Ok(true)
+    }
+
+    fn esp(&self, place: &PlaceFacts, disk: &Disk, table: &Table) -> Option<Esp> {
+        let mounted = place.efi_system_partition.as_ref();
+        let mounted = mounted
+            .map(|path| self.below_root(path))
+            .filter(|path| is_mount_point(path));
+        match (mounted, table.esp) {
+            (Some(path), _) => Some(Esp::Mounted(path)),
+            (None, Some(number)) => Some(Esp::Partition(disk.partition_node(number))),
+            (None, None) => None,
+        }
+    }
+
+    fn program(&mut self, uuid: Uuid) -> Result<Vec<u8>> {
+        if let Some(program) = self.programs.get(&uuid) {
+            return Ok(program.clone());
+        }
+        let root = uuid.to_string();
+        let program = self
+            .grub
+            .core_image(self.store, Platform::Uefi, Root::WithUuid(&root))?;
+        self.programs.insert(uuid, program.clone());
+        Ok(program)
+    }
+}
+
+/// Why a disk gets no boot sector.
+enum Failure {
+    /// It has no room, or the images are wrong.
+    Embedding(EmbeddingError),
+    /// It cannot be read.
+    Reading(anyhow::Error),
+}
+
+impl Failure {
+    fn told(self, disk: &Disk) -> anyhow::Error {
+        match self {
+            Self::Embedding(error) => {
+                anyhow::Error::new(error).context(format!("cannot use {}", disk.node.display()))
+            }
+            Self::Reading(error) => error,
+        }
+    }
+}
+
+impl From<EmbeddingError> for Failure {
+    fn from(error: EmbeddingError) -> Self {
+        Self::Embedding(error)
+    }
+}
+
+fn is_mount_point(path: &Path) -> bool {
+    let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
+    let above = path.parent().unwrap_or(path);
+    device(path).is_some() && device(path) != device(above)
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Link(folder) => write!(f, "{}: a link for GRUB", folder.join("boot").display()),
+            Self::Bios { disk, .. } => write!(f, "{}: GRUB for BIOS", disk.display()),
+            Self::Uefi { esp, .. } => {
+                let (Esp::Mounted(place) | Esp::Partition(place)) = esp;
+                write!(f, "{}: GRUB for UEFI", place.display())
+            }
+        }
+    }
+}
