@@ -88,6 +88,11 @@ pub const PACKAGES: &[Package] = &[
         "f2fs-tools",
         "makes file systems that must be recognised",
     ),
+    package(
+        Need::Test,
+        "fdisk",
+        "makes partition tables that must be read (sfdisk)",
+    ),
     package(Need::Test, "file", "recognises our live media"),
     package(Need::Test, "gdisk", "checks our partition tables (sgdisk)"),
     package(

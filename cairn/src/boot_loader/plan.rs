@@ -42,7 +42,7 @@ pub enum Step {
         /// The disk's node.
         disk: PathBuf,
         /// What it gets.
-        embedding: Embedding,
+        embedding: Box<Embedding>,
     },
     /// GRUB for UEFI.
     Uefi {
@@ -161,7 +161,7 @@ impl Planner<'_> {
         };
         let uuid = folder.uuid.to_string();
         // Beside a copy of the disk only this is right.
-        let root = if folder.partition.disk == *disk {
+        let menu = if folder.partition.disk == *disk {
             Root::OnBootDisk {
                 table: table.kind,
                 partition: folder.partition.number,
@@ -170,7 +170,7 @@ impl Planner<'_> {
             Root::WithUuid(&uuid)
         };
         let boot_img = self.grub.boot_sector(self.store, BootSector::Disk)?;
-        let core_img = self.grub.core_image(self.store, Platform::Bios, root)?;
+        let core_img = self.grub.core_image(self.store, Platform::Bios, menu)?;
         let reading = || format!("cannot read {}", disk.node.display());
         let file = File::open(&disk.node).with_context(reading)?;
         let read = |sector: u64, length: usize| {
@@ -188,7 +188,7 @@ impl Planner<'_> {
         if there != wanted.core || !first.starts_with(&wanted.boot_code) {
             self.steps.push(Step::Bios {
                 disk: disk.node.clone(),
-                embedding: wanted,
+                embedding: Box::new(wanted),
             });
         }
         Ok(true)

@@ -81,9 +81,10 @@ impl IsoImage<'_> {
         let grub = Grub::of(&self.facts.grub)?;
         let marker = format!("/{}", medium.marker());
         let core = |platform| grub.core_image(self.store, platform, Root::WithFile(&marker));
-        let esp = match self.facts.uefi {
-            true => Some(esp(core(Platform::UefiDisc)?)?),
-            false => None,
+        let esp = if self.facts.uefi {
+            Some(esp(core(Platform::UefiDisc)?)?)
+        } else {
+            None
         };
         let boot = DiscBoot {
             hybrid_img: grub.boot_sector(self.store, BootSector::Stick)?,
