@@ -20,6 +20,7 @@
 //! | [`mod@format`] | files of the Nix language in the common layout: `cairn fmt` |
 //! | [`fhs`] | a program that finds packages below `/usr` |
 //! | [`assessment`] | whether the generation that was booted is good: `cairn assess` |
+//! | [`hardware`] | what a machine has, as its configuration says it: `cairn generate-config` |
 //! | [`service_control`] | `cairn status` and its kin, on the running system |
 
 #![forbid(unsafe_code)]
@@ -34,9 +35,11 @@ pub mod fhs;
 pub mod format;
 pub mod generations;
 mod grub;
+pub mod hardware;
 pub mod image;
 pub mod install;
 pub mod lock_file;
+mod nix_text;
 pub mod options;
 pub mod packages;
 mod place;

@@ -19,6 +19,7 @@ use cairn::diff::{self, Side};
 use cairn::evaluate;
 use cairn::format::{self, Mode};
 use cairn::generations::{self, Listing, Selection, version};
+use cairn::hardware::{generate, hardware_configuration};
 use cairn::options::{self, Answer, Reference};
 use cairn::service_control::{self, Format};
 use cairn::switch::rebuild::{self, RebuildError};
@@ -29,14 +30,15 @@ use cairn_system::control::Request;
 use clap::{CommandFactory, Parser};
 
 use command::{
-    Build, Command, DeleteGenerations, Diff, Fhs, Fmt, Gc, Generations, Image, Log, ManPages,
-    Options, Reboot, Status, Switch, Verb, Vm,
+    Build, Command, DeleteGenerations, Diff, Fhs, Fmt, Gc, GenerateConfig, Generations, Image, Log,
+    ManPages, Options, Reboot, Status, Switch, Verb, Vm,
 };
 
 /// Names of this program that are a verb of it.
-const LINKS: [&str; 5] = [
+const LINKS: [&str; 6] = [
     "halt",
     "nix-collect-garbage",
+    "nixos-generate-config",
     "nixos-version",
     "poweroff",
     "reboot",
@@ -145,6 +147,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Generations(arguments) => generations(&arguments)?,
         Verb::DeleteGenerations(arguments) => return delete_generations(&arguments),
         Verb::Gc(arguments) => collect_garbage(&arguments)?,
+        Verb::GenerateConfig(arguments) => generate_config(&arguments)?,
         Verb::NixosVersion(arguments) => {
             let question = if arguments.json {
                 version::Question::Json
@@ -195,6 +198,24 @@ fn delete_generations(arguments: &DeleteGenerations) -> Result<ExitCode> {
     } else {
         ExitCode::SUCCESS
     })
+}
+
+fn generate_config(arguments: &GenerateConfig) -> Result<()> {
+    let request = arguments.request();
+    let hardware = request.scan()?;
+    for note in &hardware.notes {
+        log::warn!("{note}");
+    }
+    if arguments.show_hardware_config {
+        return print(&hardware_configuration(&hardware));
+    }
+    let files = request.plan(&hardware);
+    generate::write(&files)?;
+    let paths: Vec<String> = files
+        .iter()
+        .map(|file| file.path.display().to_string())
+        .collect();
+    print(&lines(&paths))
 }
 
 fn collect_garbage(arguments: &Gc) -> Result<()> {

@@ -26,6 +26,7 @@ const LINKS: [(&str, &[&str]); 2] = [
         &[
             "halt",
             "nix-collect-garbage",
+            "nixos-generate-config",
             "nixos-rebuild",
             "nixos-version",
             "poweroff",

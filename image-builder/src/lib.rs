@@ -34,8 +34,8 @@ pub use formats::{Conversion, DiskFormat, FormatError, convert};
 pub use identifiers::Identifiers;
 pub use initrd::{Initrd, InitrdError, Program, StoreObject};
 pub use kernel_modules::{
-    ANY_HARDWARE, Closure, Module, ModuleError, ModuleTree, VIRTUAL_MACHINE, Wanted,
-    file_system_modules,
+    ANY_HARDWARE, Closure, Module, ModuleError, ModuleTree, VIRTUAL_MACHINE, Wanted, drivers,
+    file_system_modules, firmware_of,
 };
 pub use layout::{Layout, Partition, PartitionKind, ROOT_PARTITION, SECTOR};
 pub use manifest::{Content, ContentHash, Manifest, ManifestError, Node};

@@ -4,6 +4,7 @@
 
 mod configuration;
 mod generation;
+mod hardware;
 mod language;
 mod service;
 
@@ -16,6 +17,7 @@ pub use configuration::{Build, Diff, Image, Vm};
 pub use generation::{
     ApplySwitch, Assess, DeleteGenerations, Gc, Generations, NixosVersion, Switch,
 };
+pub use hardware::GenerateConfig;
 pub use language::{Eval, Fmt, Options, Repl};
 pub use service::{Log, Named, Reboot, Status};
 
@@ -114,6 +116,12 @@ pub enum Verb {
     /// being built, and all that these refer to.
     #[command(alias = "nix-collect-garbage")]
     Gc(Gc),
+    /// Look at this machine and write its hardware-configuration.nix, and a first configuration.nix
+    ///
+    /// The file systems are those that are mounted below --root, and the swap spaces those in use.
+    /// hardware-configuration.nix is written anew each time; a configuration.nix that is there stays.
+    #[command(alias = "nixos-generate-config")]
+    GenerateConfig(GenerateConfig),
     /// Show the version of the running system, as NixOS does
     #[command(hide = true)]
     NixosVersion(NixosVersion),

@@ -9,6 +9,7 @@
 //!
 //! Source: modules.dep(5), depmod(8), modprobe.d(5).
 
+mod alias;
 mod builtin;
 mod closure;
 mod indices;
@@ -26,8 +27,9 @@ use std::thread;
 use builtin::Builtin;
 use pattern::{is_pattern, underscores};
 
+pub use alias::drivers;
 pub use closure::{Closure, Wanted};
-pub use module::Module;
+pub use module::{Module, firmware_of};
 pub use preset::{ANY_HARDWARE, VIRTUAL_MACHINE, file_system_modules};
 
 /// Every module of one kernel release.

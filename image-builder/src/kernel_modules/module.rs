@@ -45,6 +45,14 @@ enum Compression {
     Gzip,
 }
 
+/// Firmware files that the module in this file may ask for, relative to a firmware folder.
+///
+/// # Errors
+/// The file cannot be read, or is no module.
+pub fn firmware_of(file: &Path) -> Result<Vec<String>, ModuleError> {
+    Ok(Module::open(file, file, &mut Vec::new())?.firmware)
+}
+
 /// Larger than any module; a file that unpacks to more is damaged or hostile.
 const MAX_SIZE: u64 = 512 << 20;
 
