@@ -207,7 +207,7 @@ let
     nfs4 = "nfs-common";
     ntfs = "ntfs-3g";
     ntfs3 = "ntfs-3g";
-    xfs = "xfsprogs";
+    xfs = "xfsprogs-minimal";
   };
   supported = lib.attrNames (lib.filterAttrs (_: enabled: enabled) config.boot.supportedFilesystems);
 

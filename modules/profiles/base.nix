@@ -20,7 +20,7 @@
     e2fsprogs
     exfatprogs
     ntfs-3g
-    xfsprogs
+    xfsprogs-minimal
 
     # Hardware.
     pciutils

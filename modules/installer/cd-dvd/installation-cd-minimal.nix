@@ -1,11 +1,13 @@
-# A live medium with what a machine is rescued and set up with, and a way in by console and by SSH.
+# A live medium with what a machine is rescued, set up and installed with, and a way in by console and by
+# SSH. Installing takes no network.
 #
 #   imports = [ "${modulesPath}/installer/cd-dvd/installation-cd-minimal.nix" ];
-{ lib, ... }:
+{ lib, pkgs, ... }:
 {
   imports = [
     ../../image/live.nix
     ../../profiles/base.nix
+    ../offline.nix
   ];
 
   isoImage.edition = lib.mkOverride 500 "minimal";
@@ -13,6 +15,8 @@
   boot.loader.timeout = lib.mkOverride 900 10;
   boot.loader.grub.memtest86.enable = lib.mkDefault true;
   documentation.enable = lib.mkOverride 500 false;
+  # The whole of vim takes as much room as GRUB and all that it comes with.
+  programs.vim.package = lib.mkDefault pkgs.vim-tiny;
 
   # Whoever is at the machine can take it apart anyway.
   services.getty.autologinUser = lib.mkDefault "root";
