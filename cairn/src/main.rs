@@ -20,6 +20,7 @@ use cairn::evaluate;
 use cairn::format::{self, Mode};
 use cairn::generations::{self, Listing, Selection, version};
 use cairn::hardware::{generate, hardware_configuration};
+use cairn::install::nixos_install;
 use cairn::options::{self, Answer, Reference};
 use cairn::service_control::{self, Format};
 use cairn::switch::rebuild::{self, RebuildError};
@@ -64,7 +65,7 @@ fn main() -> ExitCode {
     let arguments = match arguments() {
         Ok(arguments) => arguments,
         Err(error) => {
-            eprintln!("{}: {error}", rebuild::NAME);
+            eprintln!("cairn: {error}");
             return ExitCode::FAILURE;
         }
     };
@@ -88,8 +89,15 @@ fn is_called(name: &str) -> bool {
 
 /// The arguments, with the verb put in where the program's name is one, and in this command's words.
 fn arguments() -> Result<Vec<OsString>, RebuildError> {
-    if is_called(rebuild::NAME) {
-        let words = rebuild::translate(std::env::args_os().skip(1))?;
+    let words = || std::env::args_os().skip(1);
+    let translated = if is_called(rebuild::NAME) {
+        Some(rebuild::translate(words())?)
+    } else if is_called(nixos_install::NAME) {
+        Some(nixos_install::translate(words())?)
+    } else {
+        None
+    };
+    if let Some(words) = translated {
         return Ok(std::iter::once("cairn".into()).chain(words).collect());
     }
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
@@ -132,6 +140,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Build(arguments) => return build(&arguments),
         Verb::Image(arguments) => image(&arguments)?,
         Verb::Vm(arguments) => return vm(&arguments),
+        Verb::Install(arguments) => return arguments.run(),
         Verb::Diff(arguments) => diff(&arguments)?,
         Verb::Fhs(arguments) => fhs(arguments)?,
         Verb::ManPages(arguments) => man_pages(&arguments)?,

@@ -27,6 +27,7 @@ const LINKS: [(&str, &[&str]); 2] = [
             "halt",
             "nix-collect-garbage",
             "nixos-generate-config",
+            "nixos-install",
             "nixos-rebuild",
             "nixos-version",
             "poweroff",

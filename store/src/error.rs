@@ -108,6 +108,17 @@ pub enum StoreError {
         /// What is wrong.
         why: &'static str,
     },
+    /// An object's files are not what the database says of them.
+    #[error(
+        "cannot copy {path} from the store at {}: its files are damaged there",
+        root.display()
+    )]
+    DamagedObject {
+        /// The object.
+        path: StorePath,
+        /// The root of the store that has it.
+        root: PathBuf,
+    },
     /// A file changed while it was added.
     #[error("cannot add {} to the store: it changed while it was read; try again", .0.display())]
     Changed(PathBuf),

@@ -20,6 +20,7 @@ mod build;
 mod canonical;
 mod closure;
 mod collect;
+mod copy;
 mod database;
 mod error;
 mod export;
@@ -47,6 +48,7 @@ mod writable;
 
 pub use add::{Text, hash_source};
 pub use collect::{Garbage, Removal};
+pub use copy::Offer;
 pub use error::{IoError, StoreError};
 pub use image_database::write_database;
 pub use info::PathInfo;

@@ -5,6 +5,7 @@
 mod configuration;
 mod generation;
 mod hardware;
+mod install;
 mod language;
 mod service;
 
@@ -18,6 +19,7 @@ pub use generation::{
     ApplySwitch, Assess, DeleteGenerations, Gc, Generations, NixosVersion, Switch,
 };
 pub use hardware::GenerateConfig;
+pub use install::Install;
 pub use language::{Eval, Fmt, Options, Repl};
 pub use service::{Log, Named, Reboot, Status};
 
@@ -83,6 +85,13 @@ pub enum Verb {
     /// The machine has the host's store; what it writes goes to a disk of its own, which is kept.
     /// Its serial console is on the terminal; Ctrl-A X ends it at once.
     Vm(Vm),
+    /// Install a system on a disk of this machine
+    ///
+    /// With --answers FILE a disk is divided and everything done as the file says; the plan is shown
+    /// before, and no other disk is written to. With --root DIR the file systems are mounted already, as
+    /// for nixos-install. What the running system's store has is copied; the rest is fetched. Whatever
+    /// an installation is cut off by, the same command finishes it.
+    Install(Box<Install>),
     /// Build a configuration's system, run it, and make it what boots
     ///
     /// Services whose definition has changed are stopped, restarted or reloaded; the others go on. If

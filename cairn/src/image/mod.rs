@@ -10,7 +10,7 @@ pub mod facts;
 mod format;
 pub mod iso;
 pub mod placement;
-mod root;
+pub(crate) mod root;
 
 pub use build::{Built, build};
 pub use cache::copy_sparse;

@@ -9,7 +9,7 @@ use cairn_store::{PathInfo, Store, write_database};
 use cairn_store_path::StorePath;
 
 /// Empty directories of the root, with their modes; activation makes everything else.
-const DIRECTORIES: [(&str, u32); 16] = [
+pub const DIRECTORIES: [(&str, u32); 16] = [
     ("boot", 0o755),
     ("boot/efi", 0o755),
     ("boot/grub", 0o700),

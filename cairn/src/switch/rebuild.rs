@@ -75,7 +75,8 @@ fn verb_of(text: &str) -> Option<&'static str> {
 }
 
 /// `-I nixos-config=FILE` names the configuration; other entries go to the search path.
-fn include(entry: OsString) -> [OsString; 2] {
+#[must_use]
+pub fn include(entry: OsString) -> [OsString; 2] {
     match entry
         .to_str()
         .and_then(|text| text.strip_prefix("nixos-config="))

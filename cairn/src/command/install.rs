@@ -1,0 +1,157 @@
+//! `cairn install`.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail, ensure};
+use cairn::configuration::Configuration;
+use cairn::install::{
+    Answers, BootLoader, Installed, Mounted, Prepared, guard, password, prepare,
+};
+use clap::Args;
+
+use super::configuration::ConfigurationArguments;
+use crate::print;
+
+/// `cairn install`.
+#[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
+pub struct Install {
+    /// Install into the file systems that are mounted at DIR; its configuration is
+    /// DIR/etc/nixos/configuration.nix, or that of -c
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// Ask nothing: divide a disk and install as FILE says
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["root", "configuration", "lock"])]
+    pub answers: Option<PathBuf>,
+    /// Begin without asking whether the plan is right
+    #[arg(long, short, conflicts_with = "root")]
+    pub yes: bool,
+    /// Show the plan, and do nothing of it
+    #[arg(long, short = 'n', conflicts_with = "root")]
+    pub dry_run: bool,
+    /// Show what was installed as JSON, or with --dry-run the plan
+    #[arg(long)]
+    pub json: bool,
+    /// Do not ask for a password of root
+    #[arg(long, requires = "root")]
+    pub no_root_password: bool,
+    /// Write no GRUB to a disk
+    #[arg(long, requires = "root")]
+    pub no_boot_loader: bool,
+    /// Which configuration.
+    #[command(flatten)]
+    pub configuration: ConfigurationArguments,
+    /// This is the process that does it.
+    #[arg(long, hide = true)]
+    pub worker: bool,
+}
+
+impl Install {
+    /// Installs.
+    ///
+    /// # Errors
+    /// Whatever step fails.
+    pub fn run(&self) -> Result<ExitCode> {
+        ensure!(
+            nix::unistd::geteuid().is_root(),
+            "cannot install a system: only root may"
+        );
+        if let Some(root) = &self.root {
+            return self.into_mounted(root);
+        }
+        if !self.worker {
+            return guard::guarded(std::env::args_os().skip(1));
+        }
+        let _worker = guard::Worker::begin()?;
+        let prepared = self.prepared()?;
+        if self.dry_run {
+            return Ok(ExitCode::SUCCESS);
+        }
+        if !self.yes && !agreed(&prepared)? {
+            return Ok(ExitCode::FAILURE);
+        }
+        self.report(&prepared.apply()?)
+    }
+
+    /// What would be done, and shown.
+    fn prepared(&self) -> Result<Prepared> {
+        let configuration = |file: &Path| self.evaluated(file);
+        let Some(answers) = &self.answers else {
+            bail!("say what to install with --answers FILE, or where with --root DIR");
+        };
+        let prepared = prepare(&Answers::read(answers)?, &configuration)?;
+        match (self.json, self.dry_run) {
+            (false, _) => print(&prepared.plan.to_string())?,
+            (true, false) => eprint!("{}", prepared.plan),
+            (true, true) => print(&(serde_json::to_string_pretty(&prepared.plan)? + "\n"))?,
+        }
+        Ok(prepared)
+    }
+
+    fn into_mounted(&self, root: &Path) -> Result<ExitCode> {
+        let boot_loader = if self.no_boot_loader {
+            BootLoader::LeftOut
+        } else {
+            BootLoader::Written
+        };
+        let mounted = Mounted {
+            root: root.to_owned(),
+            configuration: self.configuration.configuration.clone(),
+            boot_loader,
+        };
+        let installed = mounted.install(&|file| self.evaluated(file))?;
+        if !self.no_root_password && !password::is_set(root, "root")? {
+            eprintln!(
+                "cairn: root has no password; the configuration may have one, or set one before the \
+                 first boot"
+            );
+        }
+        self.report(&installed)
+    }
+
+    fn evaluated(&self, file: &Path) -> Result<Configuration> {
+        self.configuration.configuration_of(file)
+    }
+
+    fn report(&self, installed: &Installed) -> Result<ExitCode> {
+        let Installed {
+            toplevel,
+            generation,
+        } = installed;
+        if self.json {
+            let told = serde_json::json!({
+                "toplevel": toplevel.to_string(), "generation": generation,
+            });
+            print(&format!("{told}\n"))?;
+        } else {
+            eprintln!("cairn: {toplevel} is installed, and boots as generation {generation}");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Whether somebody at the terminal says that the plan is right.
+fn agreed(prepared: &Prepared) -> Result<bool> {
+    let disk = prepared.plan.disk.path.display();
+    ensure!(
+        io::stdin().is_terminal(),
+        "nobody can be asked whether this plan is right: say --yes; nothing was written"
+    );
+    eprint!("Type {disk} to begin: ");
+    io::stderr().flush().context("cannot write to the terminal")?;
+    let mut line = String::new();
+    io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .context("cannot read from the terminal")?;
+    let agreed = line.trim() == disk.to_string();
+    if !agreed {
+        eprintln!("cairn: nothing was written");
+    }
+    Ok(agreed)
+}

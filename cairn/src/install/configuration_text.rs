@@ -1,0 +1,139 @@
+//! `configuration.nix` as the answers have it: readable, to be gone on from.
+
+use super::answers::{Account, Answers, FileSystemKind};
+use super::layout::SWAP_FILE;
+use super::words::Line;
+use crate::nix_text::string;
+
+/// The text of the file.
+#[must_use]
+pub fn configuration(answers: &Answers) -> String {
+    let sections = [
+        boot(answers),
+        machine(answers),
+        place(answers),
+        swap(answers),
+        people(answers),
+        extra(answers),
+    ];
+    let sections: Vec<String> = sections
+        .into_iter()
+        .filter(|section| !section.is_empty())
+        .collect();
+    format!(
+        "# What this machine is, as `cairn install` was told. After a change, `cairn switch` builds the\n\
+         # system anew, runs it, and boots it from now on; `cairn rollback` goes back. `cairn options WORD`\n\
+         # finds what else can be said here.\n\
+         {{ config, lib, pkgs, ... }}:\n\
+         {{\n  \
+           imports = [\n    \
+             # What was found on this machine, and how its disk is divided.\n    \
+             ./hardware-configuration.nix\n  \
+           ];\n\n\
+         {}\n  \
+           # The release that the machine was set up with. It says what old data look like: leave it as it\n  \
+           # is.\n  \
+           system.stateVersion = {};\n\
+         }}\n",
+        sections.join("\n"),
+        string(env!("CARGO_PKG_VERSION")),
+    )
+}
+
+/// What GRUB starts from is found from where `/boot` is: names of disks change when disks are added.
+fn boot(answers: &Answers) -> String {
+    let mut text = "  # GRUB is on the disk that has /boot, for BIOS and for UEFI firmware.\n".to_owned();
+    if answers.layout.file_system != FileSystemKind::Ext4 || answers.layout.encryption.is_some() {
+        text += "  # It does not read the root: kernels are on a partition of their own.\n";
+    }
+    text + "  boot.loader.grub.enable = true;\n"
+}
+
+fn machine(answers: &Answers) -> String {
+    let name = answers.host_name.as_ref();
+    let name = name.map_or("cairn", |name| name.as_str());
+    format!("  networking.hostName = {};\n", string(name))
+}
+
+fn place(answers: &Answers) -> String {
+    let lines = [
+        ("time.timeZone", &answers.time_zone),
+        ("i18n.defaultLocale", &answers.locale),
+        ("console.keyMap", &answers.keyboard),
+    ];
+    let lines = lines.into_iter().filter_map(|(option, value)| {
+        let value = value.as_ref()?;
+        Some(format!("  {option} = {};\n", string(value.as_str())))
+    });
+    lines.collect()
+}
+
+fn swap(answers: &Answers) -> String {
+    let layout = &answers.layout;
+    if layout.encryption.is_none() || layout.swap_mib == 0 {
+        return String::new();
+    }
+    format!(
+        "  # A file, encrypted as the root is.\n  \
+         swapDevices = [\n    {{\n      device = {};\n      size = {};\n    }}\n  ];\n",
+        string(SWAP_FILE),
+        layout.swap_mib
+    )
+}
+
+fn people(answers: &Answers) -> String {
+    let mut text = String::new();
+    if !answers.root.ssh_keys.is_empty() {
+        text += "  users.users.root.openssh.authorizedKeys.keys = [\n";
+        text += &keys(4, &answers.root.ssh_keys);
+        text += "  ];\n";
+    }
+    if !answers.users.is_empty() {
+        text += "  # Passwords were set when the machine was installed, and are not here: `passwd` changes them.\n";
+    }
+    text.extend(answers.users.iter().map(user));
+    let has_keys = |user: &Account| !user.ssh_keys.is_empty();
+    if !answers.root.ssh_keys.is_empty() || answers.users.iter().any(has_keys) {
+        text += "  services.openssh.enable = true;\n";
+    }
+    text
+}
+
+fn user(user: &Account) -> String {
+    let mut text = format!(
+        "  users.users.{} = {{\n    isNormalUser = true;\n",
+        string(user.name.as_str())
+    );
+    if let Some(name) = &user.full_name {
+        text += &format!("    description = {};\n", string(name.as_str()));
+    }
+    if user.administrator {
+        text += "    extraGroups = [ \"wheel\" ];\n";
+    }
+    if !user.ssh_keys.is_empty() {
+        text += "    openssh.authorizedKeys.keys = [\n";
+        text += &keys(6, &user.ssh_keys);
+        text += "    ];\n";
+    }
+    text + "  };\n"
+}
+
+fn keys(indent: usize, keys: &[Line]) -> String {
+    let blanks = " ".repeat(indent);
+    let lines = keys.iter();
+    lines
+        .map(|key| format!("{blanks}{}\n", string(key.as_str())))
+        .collect()
+}
+
+/// What was to be in the configuration as it is.
+fn extra(answers: &Answers) -> String {
+    let Some(extra) = &answers.extra else {
+        return String::new();
+    };
+    let lines = extra.lines().map(|line| match line {
+        "" => "\n".to_owned(),
+        line => format!("  {line}\n"),
+    });
+    format!("  # As it was asked for.\n{}", lines.collect::<String>())
+}

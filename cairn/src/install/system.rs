@@ -1,0 +1,285 @@
+//! A system into a root that is mounted: store, generation, boot menu, boot loader.
+//!
+//! Everything is made where the machine will have it, by what makes it there later: `cairn switch` writes
+//! the same menu, and replaces the same boot loader. What is there already is taken as it is, so that
+//! the same again finishes what was cut off.
+
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown, symlink};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use cairn_bootloader::STUB;
+use cairn_store::{Need, Offer, Space, Store};
+use cairn_store_path::{Derivation, StorePath};
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+
+use super::step::Step;
+use crate::boot_loader::{self, BootLoaderFacts};
+use crate::configuration::{AttributePath, Configuration, Evaluated, Wanted};
+use crate::image::facts::Facts;
+use crate::image::root::DIRECTORIES;
+use crate::lock_file::write_atomically;
+use crate::place::Place;
+use crate::realise::realise;
+use crate::supply::Supply;
+use crate::switch::{Action, BootFolder, Machine, Target, apply, lock::SwitchLock};
+
+/// Where the configuration says which file systems it has.
+const FACTS: &str = "config.system.build.imageFacts";
+
+/// Bytes that are left for what is built, logs, and the first changes.
+const RESERVE: u64 = 256 << 20;
+
+/// Bytes that a file takes beside its content: half a block, an inode, its name.
+const BYTES_PER_OBJECT: u64 = 16 << 10;
+
+/// A configuration that was evaluated into the store of the machine that installs.
+#[derive(Debug)]
+pub struct System {
+    configuration: Configuration,
+    /// The store that has the derivations, and what of their outputs is there already.
+    source: Store,
+    evaluated: Evaluated,
+    /// Its file systems.
+    pub facts: Facts,
+    /// Where GRUB is to be; nowhere if there is none.
+    boot_loader: Option<BootLoaderFacts>,
+}
+
+/// Whether GRUB is written to the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BootLoader {
+    /// It is, where the configuration says.
+    Written,
+    /// Somebody else sees to it.
+    LeftOut,
+}
+
+/// What was installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installed {
+    /// The system.
+    pub toplevel: StorePath,
+    /// Its number.
+    pub generation: u64,
+}
+
+impl System {
+    /// Evaluates `configuration`; the lock file beside it follows.
+    ///
+    /// # Errors
+    /// It cannot be evaluated.
+    pub fn evaluate(configuration: Configuration) -> Result<Self> {
+        let source = Store::open(&configuration.place.store)?;
+        let wanted = Wanted {
+            derivations: vec![AttributePath::system()],
+            facts: vec![FACTS.parse()?, boot_loader::FACTS.parse()?],
+        };
+        let evaluated = configuration.evaluate(&source, &wanted)?;
+        let [facts, boot_loader] = evaluated.facts.as_slice() else {
+            anyhow::bail!("the configuration says nothing of its file systems");
+        };
+        Ok(Self {
+            facts: serde_json::from_value(facts.clone())
+                .with_context(|| format!("cannot use {FACTS} of these modules"))?,
+            boot_loader: serde_json::from_value(boot_loader.clone())
+                .with_context(|| format!("cannot use {} of these modules", boot_loader::FACTS))?,
+            configuration,
+            source,
+            evaluated,
+        })
+    }
+
+    /// The system's path.
+    ///
+    /// # Errors
+    /// The configuration gives none.
+    pub fn toplevel(&self) -> Result<&StorePath> {
+        self.evaluated.toplevel()
+    }
+
+    /// What is wanted in the new store, and here: derivations, and outputs that are built.
+    fn offer(&self, target: Option<&Store>) -> Result<Offer> {
+        let mut paths = self.evaluated.needed();
+        paths.extend(self.source.usable_outputs(&paths)?);
+        Ok(self.source.offer(&paths, target)?)
+    }
+
+    /// The least that the new root must have room for.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn need(&self, target: Option<&Store>) -> Result<Need> {
+        let offer = self.offer(target)?;
+        let missing = self.source.missing(&self.evaluated.needed())?;
+        let fetched = missing.iter().map(|(_, derivation)| self.size(derivation));
+        let mut need = Need::of(fetched);
+        need.bytes = need
+            .bytes
+            .saturating_add(offer.bytes())
+            .saturating_add(BYTES_PER_OBJECT.saturating_mul(offer.objects() as u64))
+            .saturating_add(RESERVE);
+        Ok(need)
+    }
+
+    /// What a package that is fetched takes at least: its file, its object, and the file in the cache.
+    fn size(&self, derivation: &Derivation) -> Option<u64> {
+        let name = std::str::from_utf8(derivation.env("package")?).ok()?;
+        let package = self.evaluated.lock.package(name)?;
+        Some(package.size.saturating_mul(3))
+    }
+
+    /// Installs the system into `root`, whose file systems are mounted.
+    ///
+    /// # Errors
+    /// Whatever step fails; the same again goes on there.
+    pub fn install(&self, root: &Path, boot_loader: BootLoader) -> Result<Installed> {
+        let lock = SwitchLock::take(root, "cairn install")?;
+        make_directories(root)?;
+        let target = Store::open(root)?;
+        own_store(root)?;
+        Step::Copy.tell();
+        self.copy(&target)?;
+        Step::Build.tell();
+        self.build(root, &target)?;
+        Step::Generation.tell();
+        let installed = self.boot_menu(root, &target)?;
+        if let (BootLoader::Written, Some(facts)) = (boot_loader, &self.boot_loader) {
+            Step::BootLoader.tell();
+            for line in boot_loader::install(root, &target, facts)? {
+                eprintln!("cairn: {line}");
+            }
+        }
+        drop(lock);
+        Ok(installed)
+    }
+
+    fn copy(&self, target: &Store) -> Result<()> {
+        let offer = self.offer(Some(target))?;
+        let need = self.need(Some(target))?;
+        ensure_room(&need, target.space()?)
+            .with_context(|| format!("cannot install into '{}'", target.root().display()))?;
+        let bar = progress(&offer);
+        let copied = target.take(&self.source, &offer, &mut |bytes| bar.inc(bytes));
+        bar.finish_and_clear();
+        Ok(copied?)
+    }
+
+    fn build(&self, root: &Path, target: &Store) -> Result<()> {
+        // What is fetched goes to the disk, not to the memory of a live system.
+        let place = Place {
+            store: root.to_owned(),
+            cache: root.join("var/cache/cairn"),
+        };
+        let supply = Supply::new(&place, self.configuration.mirror.clone());
+        let needed = self.evaluated.needed();
+        let limits = self.configuration.limits;
+        realise(target, &supply, &self.evaluated.lock, &needed, limits)
+    }
+
+    /// Makes the system a generation, and what boots.
+    fn boot_menu(&self, root: &Path, target: &Store) -> Result<Installed> {
+        let toplevel = self.toplevel()?.clone();
+        let folder = BootFolder::of(root);
+        let stub = folder.grub.join("grub.cfg");
+        if fs::read(&stub).ok().as_deref() != Some(STUB.as_bytes()) {
+            write_atomically(&stub, STUB.as_bytes())?;
+        }
+        let system = Target {
+            toplevel: toplevel.clone(),
+            number: None,
+            specialisation: None,
+        };
+        // It says itself why it fails, and a change that is not live has no other status.
+        apply::apply(root, Action::Boot, &system)?;
+        let generations = target.generations(crate::switch::menu::PROFILE)?;
+        let current = generations.into_iter().find(|one| one.current);
+        let current = current.context("the profile has no current generation")?;
+        ensure!(
+            current.path == toplevel,
+            "the generation that boots is not the one that was installed"
+        );
+        Ok(Installed {
+            toplevel,
+            generation: current.number,
+        })
+    }
+}
+
+/// It is better to end before anything is written than in the middle.
+///
+/// # Errors
+/// There is not enough room.
+pub fn ensure_room(need: &Need, space: Space) -> Result<()> {
+    ensure!(
+        need.bytes <= space.bytes,
+        "the system needs at least {}, and {} are free there",
+        HumanBytes(need.bytes),
+        HumanBytes(space.bytes)
+    );
+    Ok(())
+}
+
+/// A bar that counts bytes; on what is no terminal, nothing.
+fn progress(offer: &Offer) -> ProgressBar {
+    let bar = ProgressBar::new(offer.bytes());
+    if let Ok(style) =
+        ProgressStyle::with_template("copying [{bar:30}] {bytes}/{total_bytes} {eta} left")
+    {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// The folders that a machine has before its first activation.
+fn make_directories(root: &Path) -> Result<()> {
+    let folders = DIRECTORIES
+        .iter()
+        .copied()
+        .chain([("tmp", 0o1777), ("etc/nixos", 0o755)]);
+    for (name, mode) in folders {
+        let folder = root.join(name);
+        let failed = || format!("cannot make '{}'", folder.display());
+        if folder.is_dir() {
+            continue;
+        }
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(&folder)
+            .with_context(failed)?;
+        fs::set_permissions(&folder, Permissions::from_mode(mode)).with_context(failed)?;
+    }
+    Ok(())
+}
+
+/// Mode and owner of the store's folder, and what keeps generations from being collected.
+fn own_store(root: &Path) -> Result<()> {
+    let folder = root.join("nix/store");
+    let failed = || format!("cannot set mode and owner of '{}'", folder.display());
+    if nix::unistd::geteuid().is_root() {
+        chown(&folder, Some(0), Some(30_000)).with_context(failed)?;
+    }
+    fs::set_permissions(&folder, Permissions::from_mode(0o1775)).with_context(failed)?;
+    let link = root.join("nix/var/nix/gcroots/profiles");
+    match symlink("/nix/var/nix/profiles", &link) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(error).with_context(|| format!("cannot make '{}'", link.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes everything in the file systems of `folders` to their disks.
+///
+/// # Errors
+/// One cannot be written.
+pub fn sync(folders: &[PathBuf]) -> Result<()> {
+    for folder in folders {
+        let failed = || format!("cannot write '{}' to the disk", folder.display());
+        let opened = File::open(folder).with_context(failed)?;
+        nix::unistd::syncfs(&opened).with_context(failed)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,220 @@
+//! Objects from one store into another, without a network: onto a disk that is being installed.
+//!
+//! An object is copied, and its archive compared with what the other store's database says of it, before
+//! it is registered: what is damaged on the medium does not come along. References go before what refers
+//! to them, so that a copy that is cut off leaves a store that is whole, and the next one goes on there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cairn_store_path::StorePath;
+
+use crate::database::Registration;
+use crate::error::StoreError;
+use crate::info::PathInfo;
+use crate::lock::PathLock;
+use crate::publish::Finished;
+use crate::schedule::all_present;
+use crate::store::Store;
+use crate::{canonical, nar, tree};
+
+/// Bytes of archives that are written to the disk together.
+const BATCH_BYTES: u64 = 128 << 20;
+
+/// Objects that are.
+const BATCH_OBJECTS: usize = 512;
+
+/// What one store has that another one lacks.
+#[derive(Debug, Clone, Default)]
+pub struct Offer {
+    /// The objects, what is referred to before what refers to it.
+    infos: Vec<PathInfo>,
+}
+
+impl Offer {
+    /// Bytes of their archives.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.infos.iter().map(|info| info.nar_size).sum()
+    }
+
+    /// How many they are.
+    #[must_use]
+    pub fn objects(&self) -> usize {
+        self.infos.len()
+    }
+}
+
+impl Store {
+    /// What of the closures of `paths`, all valid here, `target` lacks. Without a target: all of it.
+    ///
+    /// # Errors
+    /// A path is not valid, or a database cannot be read.
+    pub fn offer(&self, paths: &[StorePath], target: Option<&Self>) -> Result<Offer, StoreError> {
+        let mut infos = Vec::new();
+        for info in self.closure_infos(paths)? {
+            let lacks = match target {
+                Some(target) => !target.is_present(&info.path)?,
+                None => true,
+            };
+            if lacks {
+                infos.push(info);
+            }
+        }
+        Ok(Offer {
+            infos: references_first(infos),
+        })
+    }
+
+    /// Of all that building `derivations` takes, the outputs that are there: those of the derivations
+    /// themselves, or of what they are built from, down to what is there.
+    ///
+    /// # Errors
+    /// A derivation cannot be read, or the database cannot.
+    pub fn usable_outputs(&self, derivations: &[StorePath]) -> Result<Vec<StorePath>, StoreError> {
+        let mut seen: BTreeSet<StorePath> = BTreeSet::new();
+        let mut found = BTreeSet::new();
+        let mut queue = derivations.to_vec();
+        while let Some(path) = queue.pop() {
+            if !seen.insert(path.clone()) {
+                continue;
+            }
+            let derivation = self.read_derivation(&path)?;
+            if all_present(self, &derivation)? {
+                found.extend(derivation.outputs.into_values().map(|output| output.path));
+            } else {
+                queue.extend(derivation.input_drvs.into_keys());
+            }
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    /// Copies what `from` offers into this store; `progress` is told how many bytes of archives have
+    /// come.
+    ///
+    /// # Errors
+    /// An object is damaged there, or this store cannot be written. What has come until then stays.
+    pub fn take(
+        &self,
+        from: &Self,
+        offer: &Offer,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), StoreError> {
+        let mut rest = offer.infos.as_slice();
+        while !rest.is_empty() {
+            let mut bytes = 0_u64;
+            let fits = |info: &&PathInfo| {
+                let before = bytes;
+                bytes = bytes.saturating_add(info.nar_size);
+                before == 0 || bytes <= BATCH_BYTES
+            };
+            let count = rest.iter().take(BATCH_OBJECTS).take_while(fits).count();
+            let (batch, others) = rest.split_at_checked(count.max(1)).unwrap_or((rest, &[]));
+            self.take_batch(from, batch, progress)?;
+            rest = others;
+        }
+        Ok(())
+    }
+
+    fn take_batch(
+        &self,
+        from: &Self,
+        batch: &[PathInfo],
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), StoreError> {
+        // Sorted, so that two processes take the locks in the same order.
+        let mut batch: Vec<&PathInfo> = batch.iter().collect();
+        batch.sort_by(|one, other| one.path.cmp(&other.path));
+        self.keep(batch.iter().map(|info| &info.path))?;
+        let mut locks = Vec::new();
+        let mut finished = Vec::new();
+        let mut copied = Ok(());
+        for info in batch {
+            locks.push(PathLock::acquire(&self.writable_path(&info.path))?);
+            if self.is_present(&info.path)? {
+                continue;
+            }
+            let tree = self.workspace()?.fresh();
+            copied = copy_verified(from, info, &tree);
+            finished.push(Finished {
+                tree,
+                registration: Registration {
+                    info: received(info),
+                    outputs: outputs(from, &info.path)?,
+                },
+            });
+            if copied.is_err() {
+                break;
+            }
+            progress(info.nar_size);
+        }
+        let published = copied.and_then(|()| self.publish(&finished));
+        for object in &finished {
+            tree::remove(&object.tree)?;
+        }
+        published
+    }
+}
+
+/// A copy of an object, whose archive is the one that `info` tells of.
+fn copy_verified(from: &Store, info: &PathInfo, to: &std::path::Path) -> Result<(), StoreError> {
+    tree::copy(&from.real_path(&info.path), to, &|_| true, 0)?;
+    canonical::canonicalise(to)?;
+    let (hash, size) = nar::hash(to)?;
+    if (hash, size) == (info.nar_hash, info.nar_size) {
+        return Ok(());
+    }
+    Err(StoreError::DamagedObject {
+        path: info.path.clone(),
+        root: from.root().to_owned(),
+    })
+}
+
+/// What the new store says of an object: it was not built there.
+fn received(info: &PathInfo) -> PathInfo {
+    PathInfo {
+        ultimate: false,
+        ..info.clone()
+    }
+}
+
+/// What a derivation makes, for the database; nothing for other objects.
+fn outputs(from: &Store, path: &StorePath) -> Result<Vec<(String, StorePath)>, StoreError> {
+    if !path.name().ends_with(".drv") {
+        return Ok(Vec::new());
+    }
+    let derivation = from.read_derivation(path)?;
+    let outputs = derivation.outputs.into_iter();
+    Ok(outputs.map(|(name, output)| (name, output.path)).collect())
+}
+
+/// Each object behind those that it refers to. Without recursion: a chain may be as long as it likes.
+fn references_first(infos: Vec<PathInfo>) -> Vec<PathInfo> {
+    let mut waiting: BTreeMap<StorePath, PathInfo> = infos
+        .into_iter()
+        .map(|info| (info.path.clone(), info))
+        .collect();
+    let mut ordered = Vec::with_capacity(waiting.len());
+    while let Some((_, info)) = waiting.pop_first() {
+        let mut stack = vec![(info.references.clone(), info)];
+        while let Some((mut open, info)) = stack.pop() {
+            let next = loop {
+                match open.pop_first() {
+                    None => break None,
+                    Some(path) => {
+                        if let Some(found) = waiting.remove(&path) {
+                            break Some(found);
+                        }
+                    }
+                }
+            };
+            match next {
+                None => ordered.push(info),
+                Some(found) => {
+                    stack.push((open, info));
+                    stack.push((found.references.clone(), found));
+                }
+            }
+        }
+    }
+    ordered
+}
