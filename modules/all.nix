@@ -18,6 +18,7 @@
   ./i18n/locale.nix
   ./i18n/time.nix
   ./image/disk.nix
+  ./image/installable.nix
   ./image/iso.nix
   ./misc/documentation.nix
   ./misc/nix.nix

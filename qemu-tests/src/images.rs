@@ -108,6 +108,14 @@ pub fn example(name: &str) -> PathBuf {
 /// # Errors
 /// The file cannot be written, or `ssh-keygen` is missing.
 pub fn with_agent(name: &str) -> anyhow::Result<PathBuf> {
+    with_agent_and(name, &[])
+}
+
+/// As [`with_agent`], where the configuration is given further files by name.
+///
+/// # Errors
+/// As for [`with_agent`].
+pub fn with_agent_and(name: &str, files: &[(&str, &Path)]) -> anyhow::Result<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configurations");
     let source = folder.join(name).with_extension("nix");
     let source = source
@@ -122,8 +130,12 @@ pub fn with_agent(name: &str) -> anyhow::Result<PathBuf> {
             agent.display()
         )
     })?;
+    let files: String = files
+        .iter()
+        .map(|(name, file)| format!("  {name} = {};\n", string(&file.display().to_string())))
+        .collect();
     let text = format!(
-        "import {} {{\n  agent = {};\n  key = {};\n}}\n",
+        "import {} {{\n  agent = {};\n  key = {};\n{files}}}\n",
         string(&source.display().to_string()),
         string(&agent.display().to_string()),
         string(key.trim())

@@ -179,7 +179,7 @@ fn received(info: &PathInfo) -> PathInfo {
 
 /// What a derivation makes, for the database; nothing for other objects.
 fn outputs(from: &Store, path: &StorePath) -> Result<Vec<(String, StorePath)>, StoreError> {
-    if !path.name().ends_with(".drv") {
+    if !path.is_derivation() {
         return Ok(Vec::new());
     }
     let derivation = from.read_derivation(path)?;

@@ -42,6 +42,12 @@ pub fn torture(arguments: &[String]) -> anyhow::Result<()> {
             test.args(["--", "--ignored", "--test-threads=2"]);
             cargo::run(test)
         }
+        [part] if part == "install" => {
+            build_programs()?;
+            let mut test = cargo::cargo(&["test", "--package=cairn-qemu-tests", "--test=install"]);
+            test.args(["--", "--ignored", "--test-threads=1"]);
+            cargo::run(test)
+        }
         [part] if part == "menu" => {
             build_programs()?;
             let mut test = cargo::cargo(&["test", "--package=cairn-qemu-tests"]);

@@ -30,7 +30,8 @@ usage: cargo xtask TASK
   torture [PART] …            torment a machine that changes its generation. cuts: cut its power at 1000
                               places, and boot 20 of the disks that this leaves; generations: boot some
                               thirty that are broken; both by default. media: boot the live medium in
-                              all ways that the test command leaves out; menu: pick a generation with
+                              all ways that the test command leaves out; install: each layout, cut off
+                              in each step; menu: pick a generation with
                               each firmware from each terminal
   check                       format, clippy, documentation, dependency table and policy
   bench [SECTION]…            measure: activation, evaluator, menu, import, image, iso, boot, switch; all by

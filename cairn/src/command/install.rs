@@ -6,9 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use cairn::configuration::Configuration;
-use cairn::install::{
-    Answers, BootLoader, Installed, Mounted, Prepared, guard, password, prepare,
-};
+use cairn::install::{Answers, BootLoader, Installed, Mounted, Prepared, guard, password, prepare};
 use clap::Args;
 
 use super::configuration::ConfigurationArguments;
@@ -143,7 +141,9 @@ fn agreed(prepared: &Prepared) -> Result<bool> {
         "nobody can be asked whether this plan is right: say --yes; nothing was written"
     );
     eprint!("Type {disk} to begin: ");
-    io::stderr().flush().context("cannot write to the terminal")?;
+    io::stderr()
+        .flush()
+        .context("cannot write to the terminal")?;
     let mut line = String::new();
     io::stdin()
         .lock()

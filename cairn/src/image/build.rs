@@ -1,5 +1,6 @@
 //! A configuration to an image in the cache.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -186,12 +187,15 @@ fn build_iso(configuration: &Configuration) -> Result<Built> {
         .map(|path| path.parse())
         .collect::<Result<_, _>>()?;
     steps.time("realise", || configuration.realise(&store, &evaluated))?;
+    let lock = configuration.lock_path();
+    let lock = fs::read(&lock).with_context(|| format!("cannot read '{}'", lock.display()))?;
     let cache = compressed_objects(&configuration.place.cache);
     let image = steps.time("image", || {
         let image = IsoImage {
             store: &store,
             toplevel,
             contents: &contents,
+            lock: &lock,
             facts: &facts,
             level,
             cache: cache.as_ref(),

@@ -14,10 +14,11 @@ use serde::Deserialize;
 
 use super::boot::{BootFolder, bootspec, esp, menu};
 use super::root::{add_store_with, empty_root};
+use crate::configuration::LOCK_FILE;
 use crate::grub::{BootSector, Grub, GrubFacts};
 
 /// Raised with each change that gives other bytes for the same toplevel.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 
 /// What a configuration says of its live medium: `config.system.build.images.iso.facts`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -48,6 +49,8 @@ pub struct IsoImage<'a> {
     pub toplevel: &'a StorePath,
     /// Further objects of its store.
     pub contents: &'a [StorePath],
+    /// The lock file of the configuration: what the medium installs is of the same packages.
+    pub lock: &'a [u8],
     /// What the configuration says.
     pub facts: &'a IsoFacts,
     /// The level of compression.
@@ -66,6 +69,7 @@ impl IsoImage<'_> {
         hasher
             .update(self.toplevel.base_name().as_bytes())
             .update(format!("\n{:?}\n", self.facts).as_bytes())
+            .update(blake3::hash(self.lock).as_bytes())
             .update(&self.epoch.to_le_bytes())
             .update(&FORMAT_VERSION.to_le_bytes());
         hasher.finalize()
@@ -92,6 +96,9 @@ impl IsoImage<'_> {
         };
         let mut system = empty_root()?;
         add_store_with(&mut system, self.store, self.toplevel, self.contents)?;
+        system.insert("etc/nixos", Node::directory(0o755))?;
+        let lock = Node::new(0o644, Content::Bytes(self.lock.to_vec()));
+        system.insert(Path::new("etc/nixos").join(LOCK_FILE), lock)?;
         let compression = squashfs::Options {
             level: self.level,
             ..squashfs::Options::new(self.epoch)

@@ -101,6 +101,200 @@ impl Answers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use expect_test::{Expect, expect};
+
+    fn check(text: &str, expected: &Expect) {
+        let shown = match Answers::parse(text) {
+            Ok(answers) => format!("{answers:#?}"),
+            Err(error) => error.to_string(),
+        };
+        expected.assert_eq(&shown);
+    }
+
+    #[test]
+    fn everything_that_can_be_said() {
+        check(
+            r#"
+disk = "/dev/disk/by-id/nvme-disk"
+wipe = true
+host-name = "box"
+time-zone = "Europe/Berlin"
+locale = "de_DE.UTF-8"
+keyboard = "de"
+extra = "services.openssh.enable = true;"
+
+[layout]
+file-system = "btrfs"
+swap-mib = 2048
+encryption.passphrase = "a secret"
+
+[root]
+hashed-password = "!"
+ssh-keys = ["ssh-ed25519 AAAA root"]
+
+[[users]]
+name = "anna"
+full-name = "Anna Example"
+hashed-password = "$6$salt$0123456789abcdef"
+ssh-keys = ["ssh-ed25519 AAAA anna"]
+administrator = true
+"#,
+            &expect![[r#"
+                Answers {
+                    disk: "/dev/disk/by-id/nvme-disk",
+                    wipe: true,
+                    host_name: Some(
+                        "box",
+                    ),
+                    time_zone: Some(
+                        "Europe/Berlin",
+                    ),
+                    locale: Some(
+                        "de_DE.UTF-8",
+                    ),
+                    keyboard: Some(
+                        "de",
+                    ),
+                    extra: Some(
+                        "services.openssh.enable = true;",
+                    ),
+                    configuration: None,
+                    layout: Layout {
+                        file_system: Btrfs,
+                        swap_mib: 2048,
+                        encryption: Some(
+                            Passphrase(
+                                Secret(…),
+                            ),
+                        ),
+                    },
+                    root: Root {
+                        hashed_password: Some(
+                            PasswordHash(…),
+                        ),
+                        ssh_keys: [
+                            "ssh-ed25519 AAAA root",
+                        ],
+                    },
+                    users: [
+                        Account {
+                            name: UserName(
+                                "anna",
+                            ),
+                            full_name: Some(
+                                "Anna Example",
+                            ),
+                            hashed_password: Some(
+                                PasswordHash(…),
+                            ),
+                            ssh_keys: [
+                                "ssh-ed25519 AAAA anna",
+                            ],
+                            administrator: true,
+                        },
+                    ],
+                }"#]],
+        );
+    }
+
+    #[test]
+    fn the_least() {
+        check(
+            "disk = \"/dev/sda\"",
+            &expect![[r#"
+            Answers {
+                disk: "/dev/sda",
+                wipe: false,
+                host_name: None,
+                time_zone: None,
+                locale: None,
+                keyboard: None,
+                extra: None,
+                configuration: None,
+                layout: Layout {
+                    file_system: Ext4,
+                    swap_mib: 0,
+                    encryption: None,
+                },
+                root: Root {
+                    hashed_password: None,
+                    ssh_keys: [],
+                },
+                users: [],
+            }"#]],
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (text, expected) in [
+            (
+                "",
+                expect!["cannot use the answers: at '.': missing field `disk`"],
+            ),
+            (
+                "disk = ",
+                expect![[r#"
+                cannot read the answers: TOML parse error at line 1, column 8
+                  |
+                1 | disk = 
+                  |        ^
+                string values must be quoted, expected literal string"#]],
+            ),
+            (
+                "disk = '/dev/sda'\ndisc = 1",
+                expect![
+                    "cannot use the answers: at 'disc': unknown field `disc`, expected one of `disk`, `wipe`, `host-name`, `time-zone`, `locale`, `keyboard`, `extra`, `configuration`, `layout`, `root`, `users`"
+                ],
+            ),
+            (
+                "disk = '/dev/sda'\nlayout.encryption.pass = 'x'",
+                expect![
+                    "cannot use the answers: at 'layout.encryption': unknown variant `pass`, expected `passphrase` or `passphrase-file`"
+                ],
+            ),
+            (
+                "disk = '/dev/sda'\nlayout.swap = 1",
+                expect![
+                    "cannot use the answers: at 'layout.swap': unknown field `swap`, expected one of `file-system`, `swap-mib`, `encryption`"
+                ],
+            ),
+            (
+                "disk = '/dev/sda'\nlayout.file-system = 'zfs'",
+                expect![
+                    "cannot use the answers: at 'layout.file-system': unknown variant `zfs`, expected one of `ext4`, `btrfs`, `xfs`"
+                ],
+            ),
+            (
+                "disk = '/dev/sda'\nhost-name = 'a b'",
+                expect![
+                    "cannot use the answers: at 'host-name': that is no host name; 1 to 63 letters, digits and hyphens are allowed, a hyphen neither first nor last"
+                ],
+            ),
+            (
+                "disk = '/dev/sda'\nusers = [{ name = 'a' }, { name = 'b', hashed-password = 'x' }]",
+                expect![
+                    "cannot use the answers: at 'users[1].hashed-password': that is no hash of a password; mkpasswd prints one; a password itself does not belong here"
+                ],
+            ),
+            (
+                "disk = '/dev/sda'\nusers = [{ name = 'a' }, { name = 'a' }]",
+                expect!["cannot use the answers: two users are called 'a'"],
+            ),
+            (
+                "disk = '/dev/sda'\nusers = [{ name = 'root' }]",
+                expect!["cannot use the answers: root is no user of that list; write [root]"],
+            ),
+            (
+                "disk = '/dev/sda'\nconfiguration = '/x.nix'\nkeyboard = 'de'",
+                expect![
+                    "cannot use the answers: 'keyboard' says what is in a configuration that is written, and 'configuration' names one that is ready; leave one of them out"
+                ],
+            ),
+        ] {
+            check(text, &expected);
+        }
+    }
 
     #[test]
     fn secrets_are_not_shown() {

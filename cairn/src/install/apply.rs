@@ -50,7 +50,12 @@ pub fn ensure_tools(plan: &Plan) -> Result<()> {
     for part in &plan.partitions {
         steps.extend(format(&part.holds, &part.path));
     }
-    ensure_there(steps.iter().filter_map(|step| step.words.first()).map(String::as_str))
+    ensure_there(
+        steps
+            .iter()
+            .filter_map(|step| step.words.first())
+            .map(String::as_str),
+    )
 }
 
 /// Makes the partitions and file systems of `plan`.
@@ -129,7 +134,8 @@ fn make_subvolumes(holds: &Holds, device: &Path, root: &Path) -> Result<()> {
             mounts,
             ..
         } => {
-            fs::create_dir_all(root).with_context(|| format!("cannot make '{}'", root.display()))?;
+            fs::create_dir_all(root)
+                .with_context(|| format!("cannot make '{}'", root.display()))?;
             let none: [&str; 0] = [];
             let options = MountOptions::parse(&none);
             mount(&device.display().to_string(), root, "btrfs", &options)?;

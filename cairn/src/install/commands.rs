@@ -48,18 +48,24 @@ impl Invocation {
 /// The table of partitions.
 #[must_use]
 pub fn partition(disk: &Path, guid: uuid::Uuid, partitions: &[NewPartition]) -> Invocation {
-    let mut script = format!("label: gpt\nlabel-id: {guid}\n");
-    for (at, one) in partitions.iter().enumerate() {
+    let lines = partitions.iter().enumerate().map(|(at, one)| {
+        let NewPartition {
+            kind,
+            guid,
+            name,
+            mib,
+            ..
+        } = one;
         let size = if at + 1 == partitions.len() {
             String::new()
         } else {
-            format!("size={}MiB, ", one.mib)
+            format!("size={mib}MiB, ")
         };
-        script += &format!(
-            "{size}type={}, uuid={}, name=\"{}\"\n",
-            one.kind, one.guid, one.name
-        );
-    }
+        format!("{size}type={kind}, uuid={guid}, name=\"{name}\"")
+    });
+    let head = ["label: gpt".to_owned(), format!("label-id: {guid}")];
+    let mut script = head.into_iter().chain(lines).collect::<Vec<_>>().join("\n");
+    script.push('\n');
     // The lock keeps udev away until the table is read again.
     let words = [
         "sfdisk",
@@ -75,7 +81,9 @@ pub fn partition(disk: &Path, guid: uuid::Uuid, partitions: &[NewPartition]) -> 
 #[must_use]
 pub fn rename(disk: &Path, number: u32, name: &str) -> Invocation {
     let words = ["sfdisk", "--lock=yes", "--quiet", "--part-label"];
-    Invocation::new(&words, disk).and(&number.to_string()).and(name)
+    Invocation::new(&words, disk)
+        .and(&number.to_string())
+        .and(name)
 }
 
 /// What makes `holds` on `device`, in order.
@@ -163,11 +171,27 @@ fn make(kind: FileSystemKind, uuid: &str, label: &str, device: &Path) -> Invocat
             device,
         ),
         FileSystemKind::Btrfs => Invocation::new(
-            &["mkfs.btrfs", "--force", "--quiet", "--label", label, "--uuid", uuid],
+            &[
+                "mkfs.btrfs",
+                "--force",
+                "--quiet",
+                "--label",
+                label,
+                "--uuid",
+                uuid,
+            ],
             device,
         ),
         FileSystemKind::Xfs => Invocation::new(
-            &["mkfs.xfs", "-f", "-q", "-L", label, "-m", &format!("uuid={uuid}")],
+            &[
+                "mkfs.xfs",
+                "-f",
+                "-q",
+                "-L",
+                label,
+                "-m",
+                &format!("uuid={uuid}"),
+            ],
             device,
         ),
     }

@@ -42,7 +42,8 @@ pub fn configuration(answers: &Answers) -> String {
 
 /// What GRUB starts from is found from where `/boot` is: names of disks change when disks are added.
 fn boot(answers: &Answers) -> String {
-    let mut text = "  # GRUB is on the disk that has /boot, for BIOS and for UEFI firmware.\n".to_owned();
+    let mut text =
+        "  # GRUB is on the disk that has /boot, for BIOS and for UEFI firmware.\n".to_owned();
     if answers.layout.file_system != FileSystemKind::Ext4 || answers.layout.encryption.is_some() {
         text += "  # It does not read the root: kernels are on a partition of their own.\n";
     }
@@ -100,29 +101,31 @@ fn people(answers: &Answers) -> String {
 }
 
 fn user(user: &Account) -> String {
-    let mut text = format!(
-        "  users.users.{} = {{\n    isNormalUser = true;\n",
-        string(user.name.as_str())
-    );
-    if let Some(name) = &user.full_name {
-        text += &format!("    description = {};\n", string(name.as_str()));
-    }
-    if user.administrator {
-        text += "    extraGroups = [ \"wheel\" ];\n";
-    }
-    if !user.ssh_keys.is_empty() {
-        text += "    openssh.authorizedKeys.keys = [\n";
-        text += &keys(6, &user.ssh_keys);
-        text += "    ];\n";
-    }
-    text + "  };\n"
+    let name = user.full_name.as_ref();
+    let lines = [
+        Some(format!("  users.users.{} = {{", string(user.name.as_str()))),
+        Some("    isNormalUser = true;".to_owned()),
+        name.map(|name| format!("    description = {};", string(name.as_str()))),
+        user.administrator
+            .then(|| "    extraGroups = [ \"wheel\" ];".to_owned()),
+        (!user.ssh_keys.is_empty()).then(|| {
+            let keys = keys(6, &user.ssh_keys);
+            format!("    openssh.authorizedKeys.keys = [\n{keys}    ];")
+        }),
+        Some("  };".to_owned()),
+    ];
+    lines
+        .into_iter()
+        .flatten()
+        .map(|line| line + "\n")
+        .collect()
 }
 
 fn keys(indent: usize, keys: &[Line]) -> String {
     let blanks = " ".repeat(indent);
-    let lines = keys.iter();
+    let lines = keys.iter().map(|key| string(key.as_str()));
     lines
-        .map(|key| format!("{blanks}{}\n", string(key.as_str())))
+        .map(|key| [&blanks, key.as_str(), "\n"].concat())
         .collect()
 }
 

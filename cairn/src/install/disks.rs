@@ -168,9 +168,10 @@ impl Disk {
     #[must_use]
     pub fn describe(&self) -> String {
         let words = [&self.model, &self.serial, &self.transport];
-        let words = words.into_iter().flatten().map(String::as_str);
         let size = HumanBytes(self.bytes).to_string();
-        let words: Vec<&str> = std::iter::once(size.as_str()).chain(words).collect();
+        let words: Vec<&str> = std::iter::once(size.as_str())
+            .chain(words.into_iter().flatten().map(String::as_str))
+            .collect();
         format!("{} ({})", self.path.display(), words.join(", "))
     }
 }
@@ -332,7 +333,74 @@ mod tests {
            "serial":null,"tran":"virtio","pttype":null,"partlabel":null,"parttypename":null,
            "fstype":"swap","label":null,"mountpoints":["[SWAP]"]}
         ]}"#;
-        expect![[r#""#]].assert_debug_eq(&parse(text).unwrap());
+        expect![[r#"
+            [
+                Disk {
+                    path: "/dev/sda",
+                    bytes: 4294967296,
+                    sector: 512,
+                    model: Some(
+                        "Disk ?[2J",
+                    ),
+                    serial: None,
+                    transport: Some(
+                        "sata",
+                    ),
+                    content: Partitions {
+                        table: "gpt",
+                        partitions: [
+                            Partition {
+                                path: "/dev/sda1",
+                                bytes: 1048576,
+                                name: Some(
+                                    "bios",
+                                ),
+                                kind: Some(
+                                    "BIOS boot",
+                                ),
+                                file_system: None,
+                                label: None,
+                            },
+                            Partition {
+                                path: "/dev/sda2",
+                                bytes: 1048576,
+                                name: None,
+                                kind: Some(
+                                    "Linux filesystem",
+                                ),
+                                file_system: Some(
+                                    "crypto_LUKS",
+                                ),
+                                label: None,
+                            },
+                        ],
+                    },
+                    uses: [
+                        "/dev/sda2 is a part of /dev/mapper/data (crypt)",
+                        "/dev/mapper/data is mounted on /srv",
+                        "/dev/mapper/data is mounted on /mnt",
+                    ],
+                },
+                Disk {
+                    path: "/dev/vda",
+                    bytes: 1048576,
+                    sector: 4096,
+                    model: None,
+                    serial: None,
+                    transport: Some(
+                        "virtio",
+                    ),
+                    content: Whole(
+                        "swap",
+                    ),
+                    uses: [
+                        "it can only be read",
+                        "/dev/vda is swap space in use",
+                    ],
+                },
+            ]
+        "#]]
+        .assert_debug_eq(&parse(text).unwrap());
     }
 
     #[test]

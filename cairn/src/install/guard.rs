@@ -112,7 +112,8 @@ impl Worker {
     /// # Errors
     /// Another installation is under way, or this is not the superuser.
     pub fn begin() -> Result<Self> {
-        nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).context("cannot follow the first process")?;
+        nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)
+            .context("cannot follow the first process")?;
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)

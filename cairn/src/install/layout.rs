@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::answers::{Encryption, FileSystemKind, Layout};
 use super::disks::Disk;
 use super::identifiers::Identifiers;
+use crate::boot_loader::block;
 
 const MIB: u64 = 1 << 20;
 
@@ -196,11 +197,15 @@ pub fn partitions(
         has - fixed,
         root(layout, identifiers),
     ));
+    let node = block::Disk {
+        node: disk.path.clone(),
+        sector: disk.sector,
+    };
     let numbered = (1_u32..).zip(parts);
     Ok(numbered
         .map(|(number, (name, kind, mib, holds))| NewPartition {
             number,
-            path: node(&disk.path, number),
+            path: node.partition_node(number),
             name,
             kind,
             guid: identifiers.uuid(&format!("partition {number}")),
@@ -245,18 +250,6 @@ fn whole(point: &'static str) -> NewMount {
     }
 }
 
-/// The node of a partition: `/dev/sda1`, `/dev/nvme0n1p1`.
-#[must_use]
-pub fn node(disk: &Path, number: u32) -> PathBuf {
-    let name = disk.to_string_lossy();
-    let between = if name.ends_with(|last: char| last.is_ascii_digit()) {
-        "p"
-    } else {
-        ""
-    };
-    PathBuf::from(format!("{name}{between}{number}"))
-}
-
 impl Holds {
     /// Its type in words of a table.
     #[must_use]
@@ -288,9 +281,7 @@ impl Holds {
                 found.eq_ignore_ascii_case(&fat_serial(*serial))
             }
             (Self::FileSystem { label, .. }, Device::Label(found)) => found == label,
-            (_, Device::PartUuid(found)) => {
-                found.eq_ignore_ascii_case(&partition.guid.to_string())
-            }
+            (_, Device::PartUuid(found)) => found.eq_ignore_ascii_case(&partition.guid.to_string()),
             (_, Device::PartLabel(found)) => {
                 let name = match partition.name {
                     UNFINISHED_NAME => ROOT_NAME,

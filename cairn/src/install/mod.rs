@@ -33,6 +33,8 @@ mod mounted;
 pub mod nixos_install;
 pub mod password;
 mod plan;
+#[cfg(test)]
+mod plan_tests;
 mod run;
 mod step;
 mod system;

@@ -1,7 +1,7 @@
 //! Into a root that somebody has mounted: `cairn install --root DIR`.
 
-use std::fs;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,10 +10,12 @@ use cairn_system::Device;
 
 use super::plan::FOLDER;
 use super::system::{BootLoader, Installed, System, sync};
-use super::unattended::is_dispensable;
+use super::unattended::{OWN_LOCK, is_dispensable};
 use crate::configuration::{Configuration, DEFAULT_FILE};
+use crate::hardware::Firmware;
 use crate::hardware::mount_table::{self, Mount};
 use crate::image::facts::Facts;
+use crate::lock_file::write_atomically;
 
 /// What is asked for.
 #[derive(Debug)]
@@ -49,13 +51,41 @@ impl Mounted {
             file.display(),
             root.display()
         );
-        let system = System::evaluate(configuration(&file)?)?;
+        let configuration = configuration(&file)?;
+        give_lock(&configuration.lock_path())?;
+        let system = System::evaluate(configuration)?;
         check(&root, &system.facts, &mounts)?;
+        if self.boot_loader == BootLoader::Written {
+            system.check_firmware(&root, firmware())?;
+        }
         let installed = system.install(&root, self.boot_loader)?;
-        let places: Vec<PathBuf> = mounts.into_iter().map(|(point, _)| root.join(point)).collect();
+        let places: Vec<PathBuf> = mounts
+            .into_iter()
+            .map(|(point, _)| root.join(point))
+            .collect();
         sync(&places)?;
         Ok(installed)
     }
+}
+
+/// How this machine was started.
+fn firmware() -> Firmware {
+    if Path::new("/sys/firmware/efi").exists() {
+        Firmware::Uefi
+    } else {
+        Firmware::Bios
+    }
+}
+
+/// A configuration without a lock file gets that of the live medium, which has those packages.
+fn give_lock(lock: &Path) -> Result<()> {
+    if lock.exists() || !Path::new(OWN_LOCK).exists() {
+        return Ok(());
+    }
+    let content = fs::read(OWN_LOCK).with_context(|| format!("cannot read '{OWN_LOCK}'"))?;
+    write_atomically(lock, &content)?;
+    fs::set_permissions(lock, Permissions::from_mode(0o644))
+        .with_context(|| format!("cannot set the mode of '{}'", lock.display()))
 }
 
 /// What is mounted on the root and below it, by places seen from there; what lies over another one counts.
@@ -64,8 +94,8 @@ fn below(root: &Path) -> Result<Vec<(PathBuf, Mount)>> {
         root != Path::new("/"),
         "'/' is the running system; cairn switch changes it"
     );
-    let text = fs::read_to_string("/proc/self/mountinfo")
-        .context("cannot read '/proc/self/mountinfo'")?;
+    let text =
+        fs::read_to_string("/proc/self/mountinfo").context("cannot read '/proc/self/mountinfo'")?;
     let mounts = mounted_below(&text, root);
     ensure!(
         mounts.iter().any(|(point, _)| point.as_os_str().is_empty()),
@@ -139,7 +169,14 @@ fn resolve(device: &Device) -> Result<PathBuf> {
     }
     let token = device.to_string();
     let output = Command::new("blkid")
-        .args(["--cache-file", "/dev/null", "--output", "device", "--match-token", &token])
+        .args([
+            "--cache-file",
+            "/dev/null",
+            "--output",
+            "device",
+            "--match-token",
+            &token,
+        ])
         .output()
         .context("cannot run blkid; it is in util-linux")?;
     let text = String::from_utf8_lossy(&output.stdout);

@@ -36,15 +36,8 @@ pub fn translate(words: impl IntoIterator<Item = OsString>) -> Result<Vec<OsStri
             "--no-bootloader" | "--no-boot-loader" => options.push("--no-boot-loader".into()),
             "--show-trace" | "--help" | "-h" => options.push(word),
             // There are no channels, and what else they ask for is always so.
-            "--no-channel-copy"
-            | "--verbose"
-            | "-v"
-            | "--quiet"
-            | "--print-build-logs"
-            | "-L"
-            | "--keep-going"
-            | "-k"
-            | "--debug" => {}
+            "--no-channel-copy" | "--verbose" | "-v" | "--quiet" | "--print-build-logs" | "-L"
+            | "--keep-going" | "-k" | "--debug" => {}
             "--channel" | "--max-jobs" | "-j" | "--cores" | "--log-format" => drop(value()?),
             _ => {
                 return Err(RebuildError::Unsupported {
@@ -67,7 +60,9 @@ fn reason(word: &str) -> &'static str {
             "flakes are not supported; name a configuration with -I nixos-config=FILE"
         }
         "--system" => "a system comes from a configuration; name it with -I nixos-config=FILE",
-        "--substituters" | "--option" => "there are no substituters; packages come from Debian's archive",
+        "--substituters" | "--option" => {
+            "there are no substituters; packages come from Debian's archive"
+        }
         _ => "there is no such option; see cairn install --help",
     }
 }

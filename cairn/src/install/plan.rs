@@ -9,13 +9,11 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::answers::Answers;
-use super::words::PasswordHash;
 use super::configuration_text;
 use super::disks::{Content, Disk, Partition};
 use super::identifiers::Identifiers;
-use super::layout::{
-    Holds, LayoutError, NewPartition, UNFINISHED_NAME, fat_serial, partitions,
-};
+use super::layout::{Holds, LayoutError, NewPartition, UNFINISHED_NAME, fat_serial, partitions};
+use super::words::PasswordHash;
 use crate::hardware::{FileSystem, Hardware, hardware_configuration};
 
 /// Where a machine's configuration is, below its root.
@@ -149,7 +147,8 @@ impl Plan {
                 content: text.into_bytes(),
             });
         }
-        let has_lock = |file: &PlannedFile| file.name.as_os_str() == crate::configuration::LOCK_FILE;
+        let has_lock =
+            |file: &PlannedFile| file.name.as_os_str() == crate::configuration::LOCK_FILE;
         if let (false, Some(content)) = (files.iter().any(has_lock), lock) {
             files.push(PlannedFile {
                 name: crate::configuration::LOCK_FILE.into(),

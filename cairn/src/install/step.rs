@@ -19,10 +19,8 @@ pub enum Step {
     Copy,
     /// What is missing is fetched and built.
     Build,
-    /// The system becomes a generation that boots.
+    /// The system becomes a generation that boots, by GRUB that is written to the disk.
     Generation,
-    /// GRUB is written to the disk.
-    BootLoader,
     /// Passwords are set.
     Passwords,
     /// All is on the disk, and nothing is mounted any more.
@@ -31,7 +29,7 @@ pub enum Step {
 
 impl Step {
     /// All steps.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 9] = [
         Self::Partitions,
         Self::FileSystems,
         Self::Mounts,
@@ -39,7 +37,6 @@ impl Step {
         Self::Copy,
         Self::Build,
         Self::Generation,
-        Self::BootLoader,
         Self::Passwords,
         Self::Finish,
     ];
@@ -54,8 +51,7 @@ impl Step {
             Self::Configuration => "configuration",
             Self::Copy => "copying the system",
             Self::Build => "building what is missing",
-            Self::Generation => "generation and boot menu",
-            Self::BootLoader => "boot loader",
+            Self::Generation => "generation, boot menu and boot loader",
             Self::Passwords => "passwords",
             Self::Finish => "writing everything to the disk",
         }

@@ -5,7 +5,9 @@
 //! the same again finishes what was cut off.
 
 use std::fs::{self, DirBuilder, File, Permissions};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown, symlink};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown, symlink,
+};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -15,15 +17,18 @@ use cairn_store_path::{Derivation, StorePath};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 use super::step::Step;
-use crate::boot_loader::{self, BootLoaderFacts};
+use crate::boot_loader::BootLoaderFacts;
+use crate::boot_loader::block::Partition;
+use crate::boot_loader::table::Table;
 use crate::configuration::{AttributePath, Configuration, Evaluated, Wanted};
+use crate::hardware::Firmware;
 use crate::image::facts::Facts;
 use crate::image::root::DIRECTORIES;
 use crate::lock_file::write_atomically;
 use crate::place::Place;
 use crate::realise::realise;
 use crate::supply::Supply;
-use crate::switch::{Action, BootFolder, Machine, Target, apply, lock::SwitchLock};
+use crate::switch::{Action, BootFolder, Target, apply, lock::SwitchLock};
 
 /// Where the configuration says which file systems it has.
 const FACTS: &str = "config.system.build.imageFacts";
@@ -74,7 +79,7 @@ impl System {
         let source = Store::open(&configuration.place.store)?;
         let wanted = Wanted {
             derivations: vec![AttributePath::system()],
-            facts: vec![FACTS.parse()?, boot_loader::FACTS.parse()?],
+            facts: vec![FACTS.parse()?, crate::boot_loader::FACTS.parse()?],
         };
         let evaluated = configuration.evaluate(&source, &wanted)?;
         let [facts, boot_loader] = evaluated.facts.as_slice() else {
@@ -83,8 +88,9 @@ impl System {
         Ok(Self {
             facts: serde_json::from_value(facts.clone())
                 .with_context(|| format!("cannot use {FACTS} of these modules"))?,
-            boot_loader: serde_json::from_value(boot_loader.clone())
-                .with_context(|| format!("cannot use {} of these modules", boot_loader::FACTS))?,
+            boot_loader: serde_json::from_value(boot_loader.clone()).with_context(|| {
+                format!("cannot use {} of these modules", crate::boot_loader::FACTS)
+            })?,
             configuration,
             source,
             evaluated,
@@ -97,6 +103,45 @@ impl System {
     /// The configuration gives none.
     pub fn toplevel(&self) -> Result<&StorePath> {
         self.evaluated.toplevel()
+    }
+
+    /// Whether this machine's firmware could start the system from the disk that has the `/boot` of `root`;
+    /// where the configuration names disks of its own, that is its own affair.
+    ///
+    /// # Errors
+    /// It could not, or the disk cannot be read.
+    pub fn check_firmware(&self, root: &Path, firmware: Firmware) -> Result<()> {
+        let Some(facts) = &self.boot_loader else {
+            return Ok(());
+        };
+        let Some(place) = facts
+            .places
+            .first()
+            .filter(|place| place.devices.is_empty())
+        else {
+            return Ok(());
+        };
+        let boot = root.join("boot");
+        let folder = if boot.exists() { boot.as_path() } else { root };
+        let disk = Partition::below(folder)?.disk;
+        let table = Table::of(&disk)?;
+        let disk = disk.node.display();
+        let esp = place.efi_system_partition.as_ref();
+        let has_esp = table.esp.is_some()
+            || esp.is_some_and(|point| is_mount_point(&root.join(point.trim_start_matches('/'))));
+        match firmware {
+            Firmware::Bios => ensure!(
+                table.room.is_some(),
+                "this machine starts by BIOS, and {disk} has no BIOS boot partition for GRUB; make one of \
+                 1 MiB, or leave GRUB out with --no-boot-loader"
+            ),
+            Firmware::Uefi => ensure!(
+                has_esp && facts.uefi,
+                "this machine starts by UEFI, and {disk} has no EFI system partition for GRUB; make one of \
+                 260 MiB, or leave GRUB out with --no-boot-loader"
+            ),
+        }
+        Ok(())
     }
 
     /// What is wanted in the new store, and here: derivations, and outputs that are built.
@@ -144,13 +189,7 @@ impl System {
         Step::Build.tell();
         self.build(root, &target)?;
         Step::Generation.tell();
-        let installed = self.boot_menu(root, &target)?;
-        if let (BootLoader::Written, Some(facts)) = (boot_loader, &self.boot_loader) {
-            Step::BootLoader.tell();
-            for line in boot_loader::install(root, &target, facts)? {
-                eprintln!("cairn: {line}");
-            }
-        }
+        let installed = self.boot(root, &target, boot_loader)?;
         drop(lock);
         Ok(installed)
     }
@@ -178,8 +217,8 @@ impl System {
         realise(target, &supply, &self.evaluated.lock, &needed, limits)
     }
 
-    /// Makes the system a generation, and what boots.
-    fn boot_menu(&self, root: &Path, target: &Store) -> Result<Installed> {
+    /// Makes the system a generation, and what boots: menu first, then what starts it, then that it does.
+    fn boot(&self, root: &Path, target: &Store, boot_loader: BootLoader) -> Result<Installed> {
         let toplevel = self.toplevel()?.clone();
         let folder = BootFolder::of(root);
         let stub = folder.grub.join("grub.cfg");
@@ -190,6 +229,10 @@ impl System {
             toplevel: toplevel.clone(),
             number: None,
             specialisation: None,
+            boot_loader: match boot_loader {
+                BootLoader::Written => self.boot_loader.clone(),
+                BootLoader::LeftOut => None,
+            },
         };
         // It says itself why it fails, and a change that is not live has no other status.
         apply::apply(root, Action::Boot, &system)?;
@@ -219,6 +262,12 @@ pub fn ensure_room(need: &Need, space: Space) -> Result<()> {
         HumanBytes(space.bytes)
     );
     Ok(())
+}
+
+fn is_mount_point(path: &Path) -> bool {
+    let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
+    let above = path.parent().unwrap_or(path);
+    device(path).is_some() && device(path) != device(above)
 }
 
 /// A bar that counts bytes; on what is no terminal, nothing.

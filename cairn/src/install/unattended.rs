@@ -12,9 +12,7 @@ use cairn_store::Space;
 use cairn_system::Device;
 
 use super::answers::{Answers, Secret};
-use super::apply::{
-    divide, ensure_tools, finish, mount_all, passphrase, write_configuration,
-};
+use super::apply::{divide, ensure_tools, finish, mount_all, passphrase, write_configuration};
 use super::disks::Disk;
 use super::identifiers::Identifiers;
 use super::plan::{Circumstances, Plan, PlannedFile};
@@ -26,7 +24,7 @@ use crate::hardware::{Blkid, scan_machine};
 use crate::image::facts::{Facts, FileSystemFacts};
 
 /// The lock file of the machine that installs: a live medium has the packages that it names.
-const OWN_LOCK: &str = "/etc/nixos/cairn.lock";
+pub(super) const OWN_LOCK: &str = "/etc/nixos/cairn.lock";
 
 /// Files of a folder with a configuration are read as deep as this.
 const DEPTH: usize = 8;
@@ -127,7 +125,9 @@ fn ready(path: &Path) -> Result<Vec<PlannedFile>> {
     let mut files = Vec::new();
     gather(path, Path::new(""), DEPTH, &mut files).with_context(reading)?;
     ensure!(
-        files.iter().any(|file| file.name.as_os_str() == DEFAULT_FILE),
+        files
+            .iter()
+            .any(|file| file.name.as_os_str() == DEFAULT_FILE),
         "there is no {DEFAULT_FILE} in '{}'",
         path.display()
     );
@@ -236,4 +236,3 @@ fn capacity(plan: &Plan, answers: &Answers) -> Space {
         files: None,
     }
 }
-

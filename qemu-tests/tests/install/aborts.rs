@@ -1,0 +1,121 @@
+//! An installation that is cut off in each of its steps, by a process that is killed and by the power:
+//! nothing stays mounted, and the same command finishes it.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use cairn_qemu_tests::{Boot, Machine};
+
+use crate::installed;
+use crate::medium::{ANSWERS, disks, give_answers, install, keep, live, nothing_is_left};
+
+/// How many steps an installation tells.
+const STEPS: usize = 9;
+
+/// One step may take as long as an installation.
+const PATIENCE: Duration = Duration::from_mins(15);
+
+/// Begins an installation in the guest, and waits until it tells this step.
+fn begun(step: usize) -> String {
+    format!(
+        "cairn install --answers {ANSWERS} --yes > /tmp/told 2>&1 & first=$!; \
+         until grep -q '^cairn: {step}/{STEPS}: ' /tmp/told; do \
+         kill -0 $first || {{ cat /tmp/told; exit 9; }}; sleep 0.02; done; "
+    )
+}
+
+#[test]
+#[ignore = "long: cargo xtask torture install"]
+fn killed_in_each_step() -> anyhow::Result<()> {
+    let [target, other] = disks("killed")?;
+    let machine = live("install-killed", Boot::Bios, &[&target, &other])?.start()?;
+    machine.agent().ready()?;
+    give_answers(
+        &machine,
+        "layout.encryption.passphrase = 'x'\nlayout.swap-mib = 64\n",
+    )?;
+    for step in 1..=STEPS {
+        machine.check(&format!("killed in step {step}"), |machine| {
+            killed(
+                machine,
+                step,
+                "kill -9 $(cat /proc/$first/task/$first/children)",
+            )
+        })?;
+        machine.check(&format!("asked to end in step {step}"), |machine| {
+            killed(machine, step, "kill -TERM $first")
+        })?;
+    }
+    machine.check("both killed", |machine| {
+        killed(
+            machine,
+            5,
+            "kill -9 $first; until ! pgrep -f -- --worker; do sleep 0.1; done",
+        )
+    })?;
+    Ok(())
+}
+
+/// After the last step the disk may have the whole system: then it is not installed over.
+fn killed(machine: &Machine, step: usize, how: &str) -> anyhow::Result<()> {
+    let script = format!("{}{how}; wait $first; echo $?; cat /tmp/told", begun(step));
+    let output = machine.agent().run_within(&script, PATIENCE)?;
+    if step == STEPS && output.stdout.contains("is installed") {
+        return Ok(());
+    }
+    ensure!(output.success(), "{output:?}");
+    if !how.contains("pgrep") {
+        ensure!(output.stdout.contains("was cut off"), "{output:?}");
+        nothing_is_left(machine)?;
+    }
+    Ok(())
+}
+
+fn power_cut(step: usize) -> anyhow::Result<()> {
+    let name = format!("install-cut-{step}");
+    let [target, other] = disks(&name)?;
+    let machine = live(&name, Boot::Bios, &[&target, &other])?.start()?;
+    machine.check("an installation", |machine| {
+        machine.agent().ready()?;
+        give_answers(machine, "")?;
+        let output = machine.agent().run_within(&begun(step), PATIENCE)?;
+        ensure!(output.success(), "{output:?}");
+        Ok(())
+    })?;
+    // QEMU is killed: what the disk was not told to keep is gone with it.
+    let disk = machine.disk(1).context("there is no disk")?.to_owned();
+    let kept = disk.with_file_name(format!("{name}-cut.img"));
+    drop(machine);
+    std::fs::rename(&disk, &kept).with_context(|| format!("cannot create {}", kept.display()))?;
+    let machine = live(&format!("{name}-again"), Boot::Uefi, &[&kept, &other])?.start()?;
+    machine.check("the same again", |machine| {
+        machine.agent().ready()?;
+        give_answers(machine, "")?;
+        install(machine)
+    })?;
+    let disk = keep(&machine, 1, &format!("{name}-installed"))?;
+    drop(machine);
+    let machine = installed::machine(&format!("{name}-boots"), Boot::Uefi, &disk).start()?;
+    machine.check("boot", |machine| {
+        installed::runs(machine, "installed", 1)?;
+        installed::is_whole(machine)
+    })
+}
+
+#[test]
+#[ignore = "long: cargo xtask torture install"]
+fn a_power_cut_while_file_systems_are_made() -> anyhow::Result<()> {
+    power_cut(2)
+}
+
+#[test]
+#[ignore = "long: cargo xtask torture install"]
+fn a_power_cut_while_the_system_is_copied() -> anyhow::Result<()> {
+    power_cut(5)
+}
+
+#[test]
+#[ignore = "long: cargo xtask torture install"]
+fn a_power_cut_while_the_boot_loader_is_written() -> anyhow::Result<()> {
+    power_cut(7)
+}

@@ -1,0 +1,118 @@
+//! What an installation does not begin with, on a machine where it could do harm.
+
+use anyhow::ensure;
+use cairn_qemu_tests::{Boot, Machine, guest};
+
+use crate::medium::{ANSWERS, TARGET, attempt, disks, give_answers, live, same};
+
+#[test]
+#[ignore = "long: cargo xtask torture install"]
+fn nothing_is_written_where_it_would_do_harm() -> anyhow::Result<()> {
+    let [target, other] = disks("refusals")?;
+    let machine = live("install-refusals", Boot::Bios, &[&target, &other])?.start()?;
+    machine.agent().ready()?;
+    give_answers(&machine, "")?;
+    for (what, before, change, said, after) in [
+        (
+            "a mounted disk",
+            "mkfs.ext4 -q -F /dev/vda && mkdir -p /mnt && mount /dev/vda /mnt",
+            "s/^extra/wipe = true\\nextra/",
+            "/dev/vda is mounted on /mnt",
+            "umount /mnt && wipefs -q -a /dev/vda",
+        ),
+        (
+            "a disk that swaps",
+            "mkswap -q /dev/vda && swapon /dev/vda",
+            "s/^extra/wipe = true\\nextra/",
+            "/dev/vda is swap space in use",
+            "swapoff /dev/vda && wipefs -q -a /dev/vda",
+        ),
+        (
+            "the medium itself",
+            "true",
+            "s|^disk.*|disk = \"/dev/sr0\"|",
+            "is no disk",
+            "true",
+        ),
+        (
+            "data that nobody knows",
+            "true",
+            "s|^disk.*|disk = \"/dev/vdb\"|",
+            "data of an unknown kind would be lost",
+            "true",
+        ),
+        (
+            "a file system",
+            "mkfs.xfs -q -f /dev/vda",
+            "s/x/x/",
+            "what is on it (xfs) would be lost",
+            "wipefs -q -a /dev/vda",
+        ),
+        (
+            "a small disk",
+            "true",
+            "s|^disk.*|disk = \"/dev/vdb\"\\nwipe = true|",
+            "/dev/vdb is too small",
+            "true",
+        ),
+        (
+            "a partition",
+            "echo 'label: gpt\nsize=1GiB' | sfdisk -q /dev/vda",
+            "s|^disk.*|disk = \"/dev/vda1\"|",
+            "is no disk",
+            "wipefs -q -a /dev/vda",
+        ),
+        (
+            "a configuration that is wrong",
+            "true",
+            "s/^services.*//; s/^networking.useDHCP/networking.useDHPC/",
+            "could not be evaluated",
+            "true",
+        ),
+        (
+            "a field that is unknown",
+            "true",
+            "s/^extra/layout.swop = 1\\nextra/",
+            "at 'layout.swop'",
+            "true",
+        ),
+    ] {
+        machine.check(what, |machine| {
+            guest::run(machine, before)?;
+            guest::run(
+                machine,
+                &format!("sed '{change}' {ANSWERS} > /root/changed.toml"),
+            )?;
+            refused(machine, "--answers /root/changed.toml --yes", said)?;
+            guest::run(machine, after).map(drop)
+        })?;
+    }
+    machine.check("nobody says yes", |machine| {
+        refused(
+            machine,
+            &format!("--answers {ANSWERS} < /dev/null"),
+            "say --yes",
+        )?;
+        let plan = attempt(machine, &format!("--answers {ANSWERS} --dry-run"))?;
+        ensure!(
+            plan.success() && plan.stdout.contains("partitions (GPT"),
+            "{plan:?}"
+        );
+        let blank = guest::run(machine, &format!("wipefs {TARGET}"))?;
+        ensure!(blank.is_empty(), "{blank}");
+        Ok(())
+    })?;
+    crate::medium::power_off(&machine)?;
+    let untouched = machine.disk(2).map(|disk| same(disk, &other)).transpose()?;
+    ensure!(untouched == Some(true), "the other disk was written to");
+    Ok(())
+}
+
+fn refused(machine: &Machine, arguments: &str, said: &str) -> anyhow::Result<()> {
+    let output = attempt(machine, arguments)?;
+    ensure!(
+        !output.success() && (output.stderr.clone() + &output.stdout).contains(said),
+        "not '{said}', but {output:?}"
+    );
+    Ok(())
+}
