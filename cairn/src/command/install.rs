@@ -60,7 +60,7 @@ impl Install {
             "cannot install a system: only root may"
         );
         if let Some(root) = &self.root {
-            return self.into_mounted(root);
+            return self.on_what_is_mounted(root);
         }
         if !self.worker {
             return guard::guarded(std::env::args_os().skip(1));
@@ -91,7 +91,7 @@ impl Install {
         Ok(prepared)
     }
 
-    fn into_mounted(&self, root: &Path) -> Result<ExitCode> {
+    fn on_what_is_mounted(&self, root: &Path) -> Result<ExitCode> {
         let boot_loader = if self.no_boot_loader {
             BootLoader::LeftOut
         } else {

@@ -24,7 +24,7 @@ pub mod generate;
 mod hypervisor;
 mod interfaces;
 mod kernel;
-mod mount_table;
+pub(crate) mod mount_table;
 mod probe;
 mod processor;
 mod read;

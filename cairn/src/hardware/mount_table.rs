@@ -12,20 +12,20 @@
 
 /// One mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Mount {
+pub(crate) struct Mount {
     /// Major and minor number; the major one is 0 where the file system has no device of its own.
-    pub(super) number: String,
+    pub(crate) number: String,
     /// The folder of the file system that is mounted.
-    pub(super) folder: String,
-    pub(super) point: String,
-    pub(super) options: Vec<String>,
-    pub(super) fs_type: String,
-    pub(super) source: String,
-    pub(super) fs_options: Vec<String>,
+    pub(crate) folder: String,
+    pub(crate) point: String,
+    pub(crate) options: Vec<String>,
+    pub(crate) fs_type: String,
+    pub(crate) source: String,
+    pub(crate) fs_options: Vec<String>,
 }
 
 /// Reads the table. A line that is not understood is left out: the kernel writes none.
-pub(super) fn parse(text: &str) -> Vec<Mount> {
+pub(crate) fn parse(text: &str) -> Vec<Mount> {
     text.lines().filter_map(line).collect()
 }
 
@@ -47,7 +47,7 @@ fn line(line: &str) -> Option<Mount> {
 }
 
 /// Blanks, tabs, line ends and backslashes are octal numbers.
-pub(super) fn unescaped(text: &str) -> String {
+pub(crate) fn unescaped(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, more)) = rest.split_first() {
