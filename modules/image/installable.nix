@@ -1,5 +1,6 @@
-# Systems that a live medium can install without a network: the medium has what they consist of, and what
-# those parts are built from that are different on every machine.
+# Systems that a live medium can install without a network: everything that they are made of, and that the
+# last steps of their build need, is on the medium. What differs from machine to machine (the initrd, texts,
+# the toplevel) is built there, by `cairn` itself.
 {
   config,
   lib,
@@ -10,34 +11,20 @@
 let
   inherit (lib) literalExpression mkOption types;
 
+  # Of a derivation that is not built here, what it is built from.
+  inputs = derivation: removeAttrs derivation.drvAttrs [ "initrd" ];
+
   parts =
     module:
     let
-      inherit (noUserModules.extendModules { modules = [ module ]; }) config;
-      inherit (config.system) build;
+      machine = noUserModules.extendModules { modules = [ module ]; };
+      inherit (machine.config.system) build;
     in
     {
-      # They are the same on all machines of the kind.
-      inherit (build)
-        description
-        etc
-        firmware
-        kernel
-        kernelModules
-        systemPath
-        ;
-      inputs = map (part: part.inputs) [
-        build.etc
-        build.firmware
-        build.initrd
-        build.kernelModules
-        build.systemPath
-      ];
-      grub = lib.optionals (build.grub != null) [
-        build.grub.tools
-        build.grub.bios
-        build.grub.uefi
-      ];
+      toplevel = inputs build.toplevel;
+      initrd = inputs build.initrd;
+      locales = inputs machine.config.i18n.glibcLocales;
+      inherit (build) bootLoader;
     };
 in
 {
@@ -59,8 +46,8 @@ in
     '';
   };
 
-  config.isoImage.storeContents = lib.imap1 (
-    number: module:
-    pkgs.writeText "installable-${toString number}" (builtins.toJSON (parts module))
+  # A text that names all of it has it in its closure.
+  config.isoImage.storeContents = map (
+    module: pkgs.writeText "parts-of-a-machine" (builtins.toJSON (parts module))
   ) config.isoImage.installable;
 }

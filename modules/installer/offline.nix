@@ -1,32 +1,12 @@
-# What a machine can be installed from without a network: everything that its system is made of, and
-# that the last steps of its build need, is on the medium. What differs from machine to machine (the
-# initrd, texts, the toplevel) is built there, by `cairn` itself.
+# What a medium has beside the system that it boots, so that machines are installed from it.
 {
   config,
   lib,
-  noUserModules,
   pkgs,
   ...
 }:
-let
-  machine = noUserModules.extendModules { modules = [ ./machine.nix ]; };
-  build = machine.config.system.build;
-
-  # Of a derivation that is not built here, what it is built from.
-  parts = derivation: removeAttrs derivation.drvAttrs [ "initrd" ];
-in
 {
-  # A text that names all of it has it in its closure.
-  isoImage.storeContents = [
-    (pkgs.writeText "parts-of-a-machine" (
-      builtins.toJSON {
-        toplevel = parts build.toplevel;
-        initrd = parts build.initrd;
-        locales = parts machine.config.i18n.glibcLocales;
-        inherit (build) imageFacts;
-      }
-    ))
-  ];
+  isoImage.installable = [ ./machine.nix ];
 
   # What the dialogue offers.
   environment.etc = {

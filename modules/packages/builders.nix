@@ -26,36 +26,24 @@ let
     self;
 
   known = builtins.concatStringsSep ", " (builtins.attrNames formats);
+in
+builtins.mapAttrs program programs
+// {
+  inherit system;
 
-  derivationOf =
-    builder: variables:
+  # A derivation of one of the builders inside cairn: `build "text" { name = …; text = …; }`.
+  build =
+    builder:
+    { name, ... }@variables:
     let
       whole = "builtin:${builder}";
     in
     derivation (
       variables
       // {
-        inherit system;
+        inherit name system;
         builder = whole;
         formatVersion = formats.${whole} or (throw "there is no builder '${whole}'; known are ${known}");
       }
     );
-in
-builtins.mapAttrs program programs
-// {
-  inherit system;
-
-  # A derivation of one of the builders inside cairn: `build "text" { name = …; text = …; }`. Its
-  # `inputs` is an object that refers to all that it is built from: who has that can build another like
-  # it without a network.
-  build =
-    builder:
-    { name, ... }@variables:
-    derivationOf builder variables
-    // {
-      inputs = derivationOf "text" {
-        name = "${name}-inputs";
-        text = builtins.toJSON variables;
-      };
-    };
 }

@@ -41,8 +41,5 @@
       (machine (plain "ext4"))
       (machine (plain "btrfs"))
       (machine (plain "xfs"))
-      (lib.recursiveUpdate (machine (plain "ext4")) {
-        boot.initrd.luks.devices.cairn-root.device = "LABEL=container";
-      })
     ];
 }
