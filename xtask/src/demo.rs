@@ -38,7 +38,8 @@ pub fn torture(arguments: &[String]) -> anyhow::Result<()> {
     match arguments {
         [part] if part == "media" => {
             build_programs()?;
-            let mut test = cargo::cargo(&["test", "--package=cairn-qemu-tests", "--test=iso"]);
+            let mut test = cargo::cargo(&["test", "--package=cairn-qemu-tests"]);
+            test.args(["--test=iso", "--test=dialogue"]);
             test.args(["--", "--ignored", "--test-threads=2"]);
             cargo::run(test)
         }

@@ -13,7 +13,7 @@ mod initrd;
 mod kernel_modules;
 mod link_farm;
 mod link_tree;
-mod password_hash;
+pub(crate) mod password_hash;
 mod profile;
 mod text;
 mod toplevel;

@@ -4,6 +4,7 @@
 //! password, so that the same configuration gives the same bytes; it keeps two users with the same
 //! password apart. What can be read in a configuration is no secret, and this makes it none.
 
+use anyhow::Context as _;
 use cairn_store::Job;
 use sha_crypt::{PasswordHasher, ShaCrypt};
 
@@ -24,7 +25,21 @@ fn hash(user: &str, password: &str) -> Result<String, sha_crypt::password_hash::
     hasher.update(&(user.len() as u64).to_le_bytes());
     hasher.update(user.as_bytes()).update(password.as_bytes());
     hasher.finalize_xof().fill(&mut salt);
-    let hash = ShaCrypt::SHA512.hash_password_with_salt(password.as_bytes(), &salt)?;
+    crypt(password, &salt)
+}
+
+/// A password that somebody types, with a salt of the moment.
+///
+/// # Errors
+/// The kernel gives no random bytes, or the password is too long.
+pub(crate) fn of_typed(password: &str) -> anyhow::Result<String> {
+    let mut salt = [0; SALT_BYTES];
+    cairn_sys::random::fill_at_once(&mut salt).context("cannot make a salt")?;
+    crypt(password, &salt).context("cannot hash the password")
+}
+
+fn crypt(password: &str, salt: &[u8]) -> Result<String, sha_crypt::password_hash::Error> {
+    let hash = ShaCrypt::SHA512.hash_password_with_salt(password.as_bytes(), salt)?;
     Ok(hash.as_str().to_owned())
 }
 
@@ -38,5 +53,8 @@ mod tests {
         expect_test::expect!["$6$rounds=5000$a/FpL5kkydfdNt.u$lH.Y.rlJVXe8xobLvx0u0fdTYFVUe02G24h2rCfg66svMLpH7Ru1z9EcvsUsTPaCjX1isKf2YoK7r7Pv472x/."].assert_eq(&hash("alice", "change me").unwrap());
         assert_ne!(hash("alice", "x").unwrap(), hash("bob", "x").unwrap());
         assert_eq!(hash("alice", "").unwrap(), hash("alice", "").unwrap());
+        let typed = of_typed("x").unwrap();
+        assert!(typed.starts_with("$6$"), "{typed}");
+        assert_ne!(typed, of_typed("x").unwrap());
     }
 }

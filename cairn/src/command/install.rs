@@ -4,9 +4,11 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use cairn::configuration::Configuration;
-use cairn::install::{Answers, BootLoader, Installed, Mounted, Prepared, guard, password, prepare};
+use cairn::install::{
+    Answers, BootLoader, Installed, Mounted, Prepared, dialogue, guard, password, prepare,
+};
 use clap::Args;
 
 use super::configuration::ConfigurationArguments;
@@ -27,10 +29,10 @@ pub struct Install {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["root", "configuration", "lock"])]
     pub answers: Option<PathBuf>,
     /// Begin without asking whether the plan is right
-    #[arg(long, short, conflicts_with = "root")]
+    #[arg(long, short, requires = "answers")]
     pub yes: bool,
     /// Show the plan, and do nothing of it
-    #[arg(long, short = 'n', conflicts_with = "root")]
+    #[arg(long, short = 'n', requires = "answers")]
     pub dry_run: bool,
     /// Show what was installed as JSON, or with --dry-run the plan
     #[arg(long)]
@@ -66,7 +68,13 @@ impl Install {
             return guard::guarded(std::env::args_os().skip(1));
         }
         let _worker = guard::Worker::begin()?;
-        let prepared = self.prepared()?;
+        let Some(answers) = &self.answers else {
+            return match self.asked()? {
+                Some(prepared) => self.report(&prepared.apply()?),
+                None => Ok(ExitCode::FAILURE),
+            };
+        };
+        let prepared = self.prepared(answers)?;
         if self.dry_run {
             return Ok(ExitCode::SUCCESS);
         }
@@ -76,12 +84,26 @@ impl Install {
         self.report(&prepared.apply()?)
     }
 
-    /// What would be done, and shown.
-    fn prepared(&self) -> Result<Prepared> {
+    /// What somebody at the terminal wants and agrees to; nothing if he leaves.
+    fn asked(&self) -> Result<Option<Prepared>> {
+        ensure!(
+            self.configuration.configuration.is_none(),
+            "cannot ask about a configuration that is ready: name it in the file of --answers, or \
+             install it with --root"
+        );
         let configuration = |file: &Path| self.evaluated(file);
-        let Some(answers) = &self.answers else {
-            bail!("say what to install with --answers FILE, or where with --root DIR");
-        };
+        let mut shown = None;
+        let answers = dialogue::on_terminal(&mut |answers| {
+            let prepared = shown.insert(prepare(answers, &configuration)?);
+            Ok(prepared.plan.to_string())
+        })?;
+        // The plan that was shown last is the one that was agreed to.
+        Ok(shown.filter(|_| answers.is_some()))
+    }
+
+    /// What would be done, and shown.
+    fn prepared(&self, answers: &Path) -> Result<Prepared> {
+        let configuration = |file: &Path| self.evaluated(file);
         let prepared = prepare(&Answers::read(answers)?, &configuration)?;
         match (self.json, self.dry_run) {
             (false, _) => print(&prepared.plan.to_string())?,

@@ -3,6 +3,7 @@
 //! `lsblk` tells it; here is what is read from its answer. Nothing is written, and no device is opened
 //! for writing.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -13,6 +14,8 @@ use anyhow::{Context, Result, bail, ensure};
 use indicatif::HumanBytes;
 use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
+
+use super::medium::carriers;
 
 /// What `lsblk` is asked for.
 const COLUMNS: &str = "PATH,TYPE,SIZE,LOG-SEC,RO,MODEL,SERIAL,TRAN,PTTYPE,PARTLABEL,PARTTYPENAME,\
@@ -158,10 +161,26 @@ impl Disk {
                 self.uses.push("something on it is in use".to_owned());
             }
         }
+        if self.is_medium(&carriers(Path::new("/sys"))?) {
+            self.uses
+                .push("the system that runs was started from it".to_owned());
+        }
         if self.content == Content::Nothing && !is_blank(&self.path)? {
             self.content = Content::Unknown;
         }
         Ok(())
+    }
+
+    /// Whether the disk, or a partition of it, is one of these devices.
+    fn is_medium(&self, carriers: &BTreeSet<PathBuf>) -> bool {
+        let partitions: &[Partition] = match &self.content {
+            Content::Partitions { partitions, .. } => partitions,
+            _ => &[],
+        };
+        let parts = partitions.iter().map(|partition| &partition.path);
+        std::iter::once(&self.path)
+            .chain(parts)
+            .any(|path| carriers.contains(path))
     }
 
     /// Its maker's words and its size.

@@ -3,6 +3,7 @@
 //! | module | noun or step |
 //! |---|---|
 //! | [`Answers`] | what is wanted: the file of an unattended installation |
+//! | [`dialogue`] | the same, asked for on a terminal |
 //! | [`Disk`] | what there is: a disk, and what is on it |
 //! | [`Plan`] | what will be done, from both; pure, and shown before anything happens |
 //! | `layout`, `commands`, `configuration_text` | its partitions, the tools that make them, what it writes |
@@ -25,10 +26,12 @@ mod answers_text;
 mod apply;
 mod commands;
 mod configuration_text;
+pub mod dialogue;
 mod disks;
 pub mod guard;
 mod identifiers;
 mod layout;
+mod medium;
 mod mounted;
 pub mod nixos_install;
 pub mod password;
