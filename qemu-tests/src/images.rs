@@ -130,10 +130,11 @@ pub fn with_agent_and(name: &str, files: &[(&str, &Path)]) -> anyhow::Result<Pat
             agent.display()
         )
     })?;
-    let files: String = files
+    let files: Vec<String> = files
         .iter()
         .map(|(name, file)| format!("  {name} = {};\n", string(&file.display().to_string())))
         .collect();
+    let files = files.concat();
     let text = format!(
         "import {} {{\n  agent = {};\n  key = {};\n{files}}}\n",
         string(&source.display().to_string()),
