@@ -42,6 +42,17 @@ pub use root::{FileError, Rights};
 pub use step::Step;
 pub use wrappers::WrapperProgram;
 
+/// The paths below `root` that match a pattern of `*`, `?` and `[…]` as the shell has them, sorted.
+///
+/// # Errors
+/// A folder on the way cannot be read.
+pub fn matching(
+    root: &std::path::Path,
+    pattern: &std::path::Path,
+) -> Result<Vec<std::path::PathBuf>, FileError> {
+    pattern::matches(&root::Root::new(root), pattern)
+}
+
 /// The process's exit status after an activation in which something failed, as NixOS's.
 pub const EXIT_FAILED: u8 = 2;
 

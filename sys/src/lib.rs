@@ -5,6 +5,7 @@
 pub mod cgroup;
 pub mod checkpoint;
 pub mod console;
+pub mod inotify;
 pub mod input;
 pub mod kernel_log;
 pub mod kmsg;

@@ -137,6 +137,10 @@ pub struct ServiceStatus {
     /// What a switch goes by.
     #[serde(default)]
     pub standing: Standing,
+    /// What a socket that is up listens on and how many connections are served, or what a path waits
+    /// for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity: Option<String>,
 }
 
 /// What a service is doing.
@@ -237,6 +241,7 @@ mod tests {
                 last_exit: Some("signal 9".to_owned()),
                 reason: None,
                 standing: Standing::Up,
+                activity: None,
             }],
         };
         let line = serde_json::to_string(&response).unwrap();

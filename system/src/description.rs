@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::activation;
 use crate::file_system::FileSystem;
 use crate::health::{self, HealthCheck};
 use crate::name::{HostName, UserName};
 use crate::order;
 use crate::parse::{ParseError, V1, parse};
 use crate::path_rule::PathRule;
-use crate::service::{Service, ServiceKind};
+use crate::service::Service;
 use crate::swap::SwapDevice;
 use crate::timer::Timer;
 use crate::user::{Group, User};
@@ -250,11 +251,12 @@ impl SystemDescription {
             })
             .or_else(|| {
                 let programless = |service: &&Service| {
-                    service.kind != ServiceKind::Milestone && service.process.argv.is_empty()
+                    service.kind.has_process() && service.process.argv.is_empty()
                 };
                 let service = self.services.iter().find(programless)?;
                 Some(format!("service '{}' has nothing to execute", service.name))
             })
+            .or_else(|| activation::contradiction(&self.services, &users, &groups))
             .or_else(|| twice("timer", self.timers.iter().map(|timer| timer.name.as_str())))
             .or_else(|| {
                 let unknown = self

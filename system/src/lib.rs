@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod activation;
 pub mod boot_mark;
 mod bootspec;
 mod calendar;
@@ -28,12 +29,14 @@ mod process;
 mod service;
 mod service_changes;
 mod signal;
+mod socket;
 mod stage1;
 mod swap;
 mod system_calls;
 mod timer;
 pub mod trial;
 mod user;
+mod watch;
 
 pub use bootspec::{Bootspec, BootspecV1, Memtest, MenuUser, MenuV1, TrialV1};
 pub use calendar::{Calendar, CalendarError, Civil};
@@ -50,7 +53,7 @@ pub use parse::{ParseError, V1};
 pub use path_rule::{PathKind, PathRule};
 pub use process::{
     Command, EnvironmentFile, IoClass, IoScheduling, Limit, Process, Resource, Scheduling,
-    SchedulingPolicy, WorkingDirectory,
+    SchedulingPolicy, StandardStream, WorkingDirectory,
 };
 pub use service::{
     Condition, ConditionKind, KillMode, OnChange, Reload, Restart, Service, ServiceDirectory,
@@ -58,8 +61,12 @@ pub use service::{
 };
 pub use service_changes::{Cause, ServiceAction, ServiceChange, ServiceChanges, Standing};
 pub use signal::{Signal, UnknownSignal};
+pub use socket::{
+    Address, AddressError, FilePath, FilePathError, Listen, NetlinkError, NetlinkFamily, Socket,
+};
 pub use stage1::Stage1;
 pub use swap::{Discard, SwapDevice};
 pub use system_calls::{FilterError, SystemCallFilter, Verdict, Verdicts};
 pub use timer::Timer;
 pub use user::{Day, Group, IdRange, User};
+pub use watch::{Watch, WatchedPath};

@@ -39,6 +39,9 @@ pub struct Process {
     /// descriptors on it; otherwise input is `/dev/null` and output goes to the service's log.
     #[serde(default)]
     pub tty: Option<String>,
+    /// Which of its standard descriptors are the connection, or the only socket, that it is given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub connected: Vec<StandardStream>,
     /// Permission bits that files it makes do not get, written in octal; `0022` if absent.
     #[serde(default, with = "crate::octal::option")]
     pub umask: Option<u32>,
@@ -83,6 +86,18 @@ impl Process {
             ..Self::default()
         }
     }
+}
+
+/// One of a process's first three descriptors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StandardStream {
+    /// 0.
+    Input,
+    /// 1.
+    Output,
+    /// 2.
+    Error,
 }
 
 /// A command around a service's process: with its environment, user and bounds.

@@ -8,6 +8,8 @@ use crate::credential::Credential;
 use crate::name::ServiceName;
 use crate::process::{Command, Process};
 use crate::signal::Signal;
+use crate::socket::Socket;
+use crate::watch::Watch;
 
 /// One service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +25,15 @@ pub struct Service {
     /// What is executed.
     #[serde(default)]
     pub process: Process,
+    /// What a [`ServiceKind::Socket`] listens on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket: Option<Socket>,
+    /// What a [`ServiceKind::Path`] waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<Watch>,
+    /// How many descriptors it may leave with the supervisor (`FDSTORE=1`) until it is stopped.
+    #[serde(default)]
+    pub stored_descriptors: u16,
     /// Run one after the other before its process, each to its end.
     #[serde(default)]
     pub pre_start: Vec<Command>,
@@ -91,7 +102,8 @@ pub struct Service {
     /// Upper bound of the delay between restarts, in milliseconds.
     #[serde(default = "Service::default_restart_delay_max_ms")]
     pub restart_delay_max_ms: u32,
-    /// More restarts than this, and it has failed for good.
+    /// More restarts than this, and it has failed for good; of a socket or path, more starts of its
+    /// service.
     #[serde(default)]
     pub start_limit: Option<StartLimit>,
     /// Milliseconds from the first command of a start until it must be up; absent: no bound.
@@ -126,6 +138,9 @@ impl Service {
             description: String::new(),
             kind,
             process,
+            socket: None,
+            watch: None,
+            stored_descriptors: 0,
             pre_start: Vec::new(),
             post_start: Vec::new(),
             pre_stop: Vec::new(),
@@ -156,6 +171,25 @@ impl Service {
             on_change: OnChange::default(),
             restart_trigger: None,
             reload_trigger: None,
+        }
+    }
+
+    /// What a socket or path starts.
+    #[must_use]
+    pub fn starts(&self) -> Option<&ServiceName> {
+        let socket = self.socket.as_ref().map(|socket| &socket.service);
+        socket.or_else(|| self.watch.as_ref().map(|watch| &watch.service))
+    }
+
+    /// The service of one connection, from this template.
+    #[must_use]
+    pub fn instance(&self, name: ServiceName) -> Self {
+        Self {
+            name,
+            wanted_at_boot: false,
+            restart: Restart::Never,
+            start_limit: None,
+            ..self.clone()
         }
     }
 
@@ -202,6 +236,19 @@ pub enum ServiceKind {
     Forking,
     /// At once: it has no process, and is there to be waited for.
     Milestone,
+    /// When all that it listens on is open; it has no process, but starts a service when something
+    /// comes in.
+    Socket,
+    /// As soon as it watches; it has no process, but starts a service when files are as it waits for.
+    Path,
+}
+
+impl ServiceKind {
+    /// Whether something of it is executed.
+    #[must_use]
+    pub fn has_process(self) -> bool {
+        !matches!(self, Self::Milestone | Self::Socket | Self::Path)
+    }
 }
 
 /// What follows when a service's process ends by itself.

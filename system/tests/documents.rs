@@ -46,7 +46,7 @@ fn a_refusal_names_the_field() {
         r#""wantedAtBoot""#,
         r#""wantedAtBot""#,
         &expect![
-            "cannot read system.json: at 'services[0].wantedAtBot': unknown field `wantedAtBot`, expected one of `name`, `description`, `kind`, `process`, `preStart`, `postStart`, `preStop`, `postStop`, `reload`, `requires`, `wants`, `after`, `partOf`, `onFailure`, `wantedAtBoot`, `conditions`, `directories`, `credentials`, `cgroup`, `pidFile`, `staysUp`, `restart`, `successStatuses`, `finalStatuses`, `restartDelayMs`, `restartDelayMaxMs`, `startLimit`, `startTimeoutMs`, `stopTimeoutMs`, `stopSignal`, `killMode`, `onChange`, `restartTrigger`, `reloadTrigger` at line 15 column 51"
+            "cannot read system.json: at 'services[0].wantedAtBot': unknown field `wantedAtBot`, expected one of `name`, `description`, `kind`, `process`, `socket`, `watch`, `storedDescriptors`, `preStart`, `postStart`, `preStop`, `postStop`, `reload`, `requires`, `wants`, `after`, `partOf`, `onFailure`, `wantedAtBoot`, `conditions`, `directories`, `credentials`, `cgroup`, `pidFile`, `staysUp`, `restart`, `successStatuses`, `finalStatuses`, `restartDelayMs`, `restartDelayMaxMs`, `startLimit`, `startTimeoutMs`, `stopTimeoutMs`, `stopSignal`, `killMode`, `onChange`, `restartTrigger`, `reloadTrigger` at line 15 column 51"
         ],
     );
     refusal(
@@ -97,6 +97,58 @@ fn contradictions_are_refused() {
         r#"[{ "name": "root", "gid": 0 }]"#,
         r#"[{ "name": "root", "gid": 0 }, { "name": "root" }]"#,
         &expect!["cannot use system.json: group 'root' is defined twice"],
+    );
+}
+
+/// A description with one more service: a socket.
+fn refused_socket(socket: &str, expected: &Expect) {
+    let with = format!(
+        r#""services": [{{"name":"x.socket","kind":"socket","wantedAtBoot":true,"socket":{socket}}},"#
+    );
+    refusal(r#""services": ["#, &with, expected);
+}
+
+#[test]
+fn sockets_that_cannot_be_are_refused() {
+    refused_socket(
+        r#"{"service":"other","listen":[{"stream":"22"}]}"#,
+        &expect!["cannot use system.json: service 'x.socket' starts 'other', which is not defined"],
+    );
+    refused_socket(
+        r#"{"service":"demo","listen":[]}"#,
+        &expect![
+            "cannot use system.json: service 'x.socket' listens on nothing, or on more than 128 things"
+        ],
+    );
+    refused_socket(
+        r#"{"service":"demo","accept":true,"listen":[{"stream":"22"}]}"#,
+        &expect![
+            "cannot use system.json: service 'x.socket' starts 'demo' for each connection: a template, whose name ends with @, is needed"
+        ],
+    );
+    refused_socket(
+        r#"{"service":"demo","accept":true,"listen":[{"datagram":"22"}]}"#,
+        &expect![
+            "cannot use system.json: service 'x.socket' takes connections on udp [::]:22, where there are none"
+        ],
+    );
+    refused_socket(
+        r#"{"service":"demo","user":"nobody","listen":[{"stream":"/run/x"}]}"#,
+        &expect![
+            "cannot use system.json: service 'x.socket' makes files of user 'nobody', which is not defined"
+        ],
+    );
+    refused_socket(
+        r#"{"service":"demo","listen":[{"sequential-packet":"22"}]}"#,
+        &expect![
+            "cannot use system.json: service 'x.socket' listens on packets at [::]:22, but such sockets are in the file system"
+        ],
+    );
+    refused_socket(
+        r#"{"service":"demo","listen":[{"stream":"localhost:22"}]}"#,
+        &expect![
+            "cannot read system.json: at 'services[0].socket.listen[0].stream': 'localhost:22' is no address to listen on; examples are 22, 127.0.0.1:22, [::1]:22, /run/x.socket, @name at line 14 column 131"
+        ],
     );
 }
 

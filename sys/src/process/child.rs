@@ -22,6 +22,8 @@ pub(super) struct Child<'a> {
     pub prepared: &'a Prepared,
     pub input: Option<RawFd>,
     pub output: RawFd,
+    pub error: RawFd,
+    pub passed: &'a [RawFd],
     pub report: RawFd,
     pub cgroup_procs: Option<RawFd>,
 }
@@ -100,9 +102,17 @@ impl<'a> Child<'a> {
             prepared.become_user(mapper)?;
             let entered = libc::chdir(prepared.directory.as_ptr());
             check(entered, c"enter the working directory")?;
+            let mut next = 3;
+            for number in self.passed {
+                check(libc::dup2(*number, next), c"pass a descriptor")?;
+                next += 1;
+            }
+            if let Some(number) = &prepared.own_number {
+                number.write(libc::getpid());
+            }
             libc::syscall(
                 libc::SYS_close_range,
-                3_u32,
+                next.cast_unsigned(),
                 u32::MAX,
                 libc::CLOSE_RANGE_CLOEXEC,
             );
@@ -120,25 +130,29 @@ impl<'a> Child<'a> {
     unsafe fn open_streams(&self) -> Done<'a> {
         // SAFETY: only system calls on memory prepared by the parent.
         unsafe {
-            let (input, output) = if let Some(tty) = &self.prepared.tty {
+            let (input, output, error) = if let Some(tty) = &self.prepared.tty {
                 let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_CLOEXEC;
                 let fd = libc::open(tty.as_ptr(), flags);
                 check(fd, c"open the terminal")?;
                 libc::fcntl(fd, libc::F_SETFL, libc::O_RDWR);
                 // That it is no terminal at all (a test's /dev/null) is no obstacle.
                 libc::ioctl(fd, libc::TIOCSCTTY, 1);
-                (fd, fd)
+                (fd, fd, fd)
             } else if let Some(input) = self.input {
-                (input, self.output)
+                (input, self.output, self.error)
             } else {
                 let flags = libc::O_RDONLY | libc::O_CLOEXEC;
-                (libc::open(c"/dev/null".as_ptr(), flags), self.output)
+                (
+                    libc::open(c"/dev/null".as_ptr(), flags),
+                    self.output,
+                    self.error,
+                )
             };
             let step = c"set up the standard descriptors";
             check(input, step)?;
             check(libc::dup2(input, 0), step)?;
             check(libc::dup2(output, 1), step)?;
-            check(libc::dup2(output, 2), step)
+            check(libc::dup2(error, 2), step)
         }
     }
 }

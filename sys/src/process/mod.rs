@@ -12,13 +12,14 @@ mod confinement;
 mod credentials;
 mod exit;
 mod open_files;
+mod passed;
 mod report;
 mod user_map;
 mod view;
 
 use std::ffi::{CString, NulError, OsStr};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 
@@ -31,6 +32,7 @@ pub use report::{Failure, Report, pipe, read_report};
 pub use view::{Access, Change, Step};
 
 use child::{Child, refused};
+use passed::{OwnNumber, lifted};
 
 /// A process, ready to be started: nothing of it has to be computed after the clone.
 #[derive(Debug)]
@@ -44,15 +46,20 @@ pub struct Prepared {
     open_files: OpenFiles,
     attributes: Attributes,
     confinement: confinement::Ready,
+    own_number: Option<OwnNumber>,
 }
 
-/// The standard streams of a process without a terminal.
+/// The descriptors of a process. Its terminal, if it has one, comes before the first three.
 #[derive(Debug, Clone, Copy)]
 pub struct Streams<'a> {
     /// Standard input; `/dev/null` if absent.
     pub input: Option<BorrowedFd<'a>>,
-    /// Standard output and error.
+    /// Standard output.
     pub output: BorrowedFd<'a>,
+    /// Standard error; where output goes if absent.
+    pub error: Option<BorrowedFd<'a>>,
+    /// Those from 3 on.
+    pub passed: &'a [BorrowedFd<'a>],
 }
 
 /// How a process gets into its cgroup, an open cgroup v2 directory.
@@ -87,6 +94,12 @@ impl Strings {
             _owned: owned,
             pointers,
         }
+    }
+
+    /// Adds one at the end, before the null.
+    fn push(&mut self, string: *const libc::c_char) {
+        let end = self.pointers.len().saturating_sub(1);
+        self.pointers.insert(end, string);
     }
 }
 
@@ -130,7 +143,19 @@ impl Prepared {
             open_files,
             attributes: Attributes::default(),
             confinement: confinement::Ready::default(),
+            own_number: None,
         })
+    }
+
+    /// Has its own number in its environment under this name, such as `LISTEN_PID`.
+    ///
+    /// # Errors
+    /// The name holds a NUL.
+    pub fn own_number(mut self, name: &str) -> Result<Self, NulError> {
+        let number = OwnNumber::new(name)?;
+        self.environment.push(number.text());
+        self.own_number = Some(number);
+        Ok(self)
     }
 
     /// Is confined like this.
@@ -177,17 +202,27 @@ impl Prepared {
     }
 
     /// Starts it: in a cgroup, with these standard streams unless it has a terminal, in a session
-    /// of its own, with all signals unblocked and at their defaults, and with no other descriptor.
-    /// Allocates nothing.
+    /// of its own, with all signals unblocked and at their defaults, and with no descriptor but those.
+    /// Allocates nothing if there is none to be passed.
     ///
     /// # Errors
     /// No process, descriptor or memory is left. What fails in the child is in the report.
     pub fn start(&self, placement: Placement<'_>, streams: Streams<'_>) -> io::Result<Started> {
         let (report, report_writer) = pipe()?;
+        // None of them is where another one is to be put.
+        let first_free = 3 + streams.passed.len();
+        let passed = lifted(streams.passed, first_free)?;
+        let report_writer = match streams.passed {
+            [] => report_writer,
+            _ => passed::lift(report_writer.as_fd(), first_free)?,
+        };
+        let numbers: Vec<RawFd> = passed.iter().map(AsRawFd::as_raw_fd).collect();
         let child = Child {
             prepared: self,
             input: streams.input.map(|input| input.as_raw_fd()),
             output: streams.output.as_raw_fd(),
+            error: streams.error.unwrap_or(streams.output).as_raw_fd(),
+            passed: &numbers,
             report: report_writer.as_raw_fd(),
             cgroup_procs: None,
         };
@@ -226,7 +261,6 @@ mod tests {
     use super::*;
     use std::fs::File;
     use std::io::Read;
-    use std::os::fd::AsFd;
 
     fn run(argv: &[&str], adjust: impl FnOnce(Prepared) -> Prepared) -> (Report, Exit, String) {
         let files = OpenFiles { soft: 64, hard: 64 };
@@ -243,6 +277,8 @@ mod tests {
         let streams = Streams {
             input: None,
             output: writer.as_fd(),
+            error: None,
+            passed: &[],
         };
         let started = prepared.start(Placement::Parents, streams).unwrap();
         drop(writer);
