@@ -195,6 +195,9 @@ pub fn render_service(service: &ServiceStatus, log: &str) -> String {
         format!(", started {} ago", duration(age))
     });
     lines.push(format!("  state:     {}{age}", state_name(service.state)));
+    if let Some(activity) = &service.activity {
+        lines.push(format!("  activity:  {activity}"));
+    }
     if let Some(pid) = service.pid {
         lines.push(format!("  process:   {pid}"));
     }
@@ -253,6 +256,9 @@ fn about(service: &ServiceStatus) -> String {
         (ServiceState::Failed, Some(reason), _) => reason.clone(),
         (ServiceState::Backoff, _, Some(exit)) => {
             format!("ended with {exit}, restarted {} times", service.restarts)
+        }
+        (ServiceState::Up, ..) if service.activity.is_some() => {
+            service.activity.clone().unwrap_or_default()
         }
         (ServiceState::Up, ..) if service.pid.is_none() => "done".to_owned(),
         (ServiceState::Up, ..) => service.age_ms.map_or_else(String::new, duration),
@@ -372,6 +378,7 @@ mod tests {
             last_exit: None,
             reason: None,
             standing: cairn_system::Standing::default(),
+            activity: None,
         }
     }
 

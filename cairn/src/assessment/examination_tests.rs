@@ -55,6 +55,7 @@ impl Supervisor for Fake {
                     reason: (state == ServiceState::Failed)
                         .then(|| "it ended with status 1".to_owned()),
                     standing: Standing::default(),
+                    activity: None,
                 }
             })
             .collect())

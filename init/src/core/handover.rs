@@ -3,12 +3,14 @@
 //! execution under their numbers.
 //!
 //! ```text
-//! 0..8         "CAIRNCOR"      8..12   version (1)          12..16  number of slots
+//! 0..8         "CAIRNCOR"      8..12   version (2)          12..16  number of slots
 //! 16..20       link            20..24  state                24..28  notifications
 //! 28..32       control         32..36  supervisor's process 36..40  its quick failures in a row
 //! 40..48       its start, or when the next one is due       48..56  the delay after that
 //! 56..60       ending          64..72  its deadline         72..80  cursor of the answer to a hello
+//! 80..84       number of services' descriptors (since version 2)
 //! 128 + 24 n   slot n: log, process, process's number, kind and value of its end, whether that is told
+//! then 12 m    descriptor m: itself, slot, number
 //! ```
 //! A descriptor that is not there is -1, a process 0, a cursor all ones. Numbers are in the machine's
 //! order: both programs run on it.
@@ -26,17 +28,18 @@ use cairn_sys::reboot::Ending;
 use cairn_sys::seqpacket::inherited;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
-use super::kept::{Cursor, Kept, SLOTS, Slot};
+use super::kept::{Cursor, DESCRIPTORS, Held, Kept, SLOTS, Slot};
 use super::message;
 use super::supervisor::Life;
 use crate::clock::Ms;
 
 /// The newest form that this program reads, and the one that it writes. It reads all older ones.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 const MAGIC: [u8; 8] = *b"CAIRNCOR";
 const HEADER_BYTES: usize = 128;
 const SLOT_BYTES: usize = 24;
+const DESCRIPTOR_BYTES: usize = 12;
 
 /// What a core has to go on with.
 #[derive(Debug)]
@@ -107,6 +110,7 @@ pub fn write(estate: &Estate) -> io::Result<File> {
         deadline1,
         cursor0,
         cursor1,
+        u32::try_from(kept.descriptors.len()).unwrap_or(0),
     ];
     put(&file, 0, words)?;
     for (slot, place) in kept.slots.iter().zip(0..) {
@@ -125,6 +129,10 @@ pub fn write(estate: &Estate) -> io::Result<File> {
             u32::from(slot.told),
         ];
         put(&file, at, words)?;
+    }
+    for (held, place) in kept.descriptors.iter().zip(0..) {
+        let words = [number(&held.descriptor), held.slot, held.number];
+        put(&file, descriptor_at(kept.slots.len(), place), words)?;
     }
     Ok(file)
 }
@@ -151,7 +159,9 @@ pub fn pass_on(estate: &Estate, stay: bool) -> io::Result<()> {
         .slots
         .iter()
         .flat_map(|slot| [&slot.log, &slot.process]);
-    for descriptor in single.into_iter().chain(of_slots).flatten() {
+    let of_services = kept.descriptors.iter().map(|held| &held.descriptor);
+    let all = single.into_iter().chain(of_slots).chain(of_services);
+    for descriptor in all.flatten() {
         set(descriptor.as_fd())?;
     }
     Ok(())
@@ -179,6 +189,13 @@ pub fn read(file: &File) -> io::Result<Estate> {
     let slots = usize::try_from(word(12)).unwrap_or(SLOTS).min(SLOTS);
     for place in (0..).take(slots) {
         kept.slots.push(read_slot(file, place)?);
+    }
+    // Of version 1, that number is 0.
+    let descriptors = usize::try_from(word(80)).unwrap_or(0).min(DESCRIPTORS);
+    for place in (0..).take(descriptors) {
+        let at = descriptor_at(slots, place);
+        let bytes: [u8; DESCRIPTOR_BYTES] = take(file, at)?;
+        kept.descriptors.push(read_descriptor(&bytes));
     }
     let (at, delay, failures) = (long(40), long(48), word(36));
     Ok(Estate {
@@ -211,6 +228,19 @@ pub fn read(file: &File) -> io::Result<Estate> {
 /// Where the slot of this number is.
 fn slot_at(place: usize) -> u64 {
     (HEADER_BYTES + SLOT_BYTES * place) as u64
+}
+
+/// Where the descriptor of this number is, behind that many slots.
+fn descriptor_at(slots: usize, place: usize) -> u64 {
+    slot_at(slots) + (DESCRIPTOR_BYTES * place) as u64
+}
+
+fn read_descriptor(bytes: &[u8]) -> Held {
+    Held {
+        descriptor: descriptor(word(bytes, 0)),
+        slot: word(bytes, 4),
+        number: word(bytes, 8),
+    }
 }
 
 fn read_slot(file: &File, place: usize) -> io::Result<Slot> {
@@ -298,6 +328,11 @@ mod tests {
                 )
             })
             .collect();
+        let descriptors = kept.descriptors.iter().map(|held| {
+            let number = held.number;
+            format!("{} {} {number}", there(&held.descriptor), held.slot)
+        });
+        let lines: Vec<String> = slots.into_iter().chain(descriptors).collect();
         format!(
             "link {}, state {}, notifications {}, control {}\n{:?} {:?} {:?}\n{}",
             there(&estate.link),
@@ -307,7 +342,7 @@ mod tests {
             estate.answering,
             estate.ending,
             estate.life,
-            slots.join("\n")
+            lines.join("\n")
         )
     }
 
@@ -324,6 +359,10 @@ mod tests {
         kept.keep(Place::Process { slot: 1, pid: 42 }, null());
         kept.keep(Place::Process { slot: 2, pid: 43 }, null());
         kept.exited(43, Exit::Signal(9));
+        for number in [7, 1 << 16] {
+            kept.keep(Place::Descriptor { slot: 2, number }, null());
+        }
+        kept.drop(Place::Descriptor { slot: 2, number: 7 });
         let estate = Estate {
             link: Some(null()),
             kept,
@@ -347,7 +386,9 @@ mod tests {
             Some(Cursor(7)) Some((Halt, 18446744073709551614)) Running { pid: 17, at: 1099511627776, delay: 50, failures: 2 }
             false false 0 None false
             true true 42 None false
-            false true 43 Some(Signal(9)) false"]]
+            false true 43 Some(Signal(9)) false
+            false 0 0
+            true 2 65536"]]
         .assert_eq(&before);
         std::mem::forget(after);
     }

@@ -11,6 +11,9 @@ use super::message::{Message, Place};
 /// Services that can be kept. Memory is touched only for slots that are used.
 pub const SLOTS: usize = 8192;
 
+/// Descriptors that can be kept for services, beside their logs and processes.
+pub const DESCRIPTORS: usize = 16_384;
+
 /// Everything that is kept.
 #[derive(Debug)]
 pub struct Kept {
@@ -18,6 +21,15 @@ pub struct Kept {
     pub(super) notifications: Option<OwnedFd>,
     pub(super) control: Option<OwnedFd>,
     pub(super) slots: Vec<Slot>,
+    pub(super) descriptors: Vec<Held>,
+}
+
+/// A descriptor of a service's; a place without one is free.
+#[derive(Debug, Default)]
+pub struct Held {
+    pub(super) slot: u32,
+    pub(super) number: u32,
+    pub(super) descriptor: Option<OwnedFd>,
 }
 
 /// What is kept of one service.
@@ -30,22 +42,26 @@ pub struct Slot {
     pub(super) told: bool,
 }
 
-/// How far the answer to a hello has got: one position is the state, one of the sockets, or one part
-/// of one slot.
+/// How far the answer to a hello has got: one position is the state, one of the sockets, one part of
+/// one slot, or, behind all slots that there may be, one descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor(pub(super) usize);
 
 /// Positions before the first slot's.
 const SINGLE: usize = 3;
 
+/// The position of the first descriptor.
+const BEHIND_SLOTS: usize = SINGLE + 2 * SLOTS;
+
 impl Kept {
-    /// An empty table: the one allocation.
+    /// An empty table: the only allocations.
     pub fn new() -> Self {
         Self {
             state: None,
             notifications: None,
             control: None,
             slots: Vec::with_capacity(SLOTS),
+            descriptors: Vec::with_capacity(DESCRIPTORS),
         }
     }
 
@@ -68,6 +84,23 @@ impl Kept {
                 }
                 None => return false,
             },
+            Place::Descriptor { slot, number } => {
+                let own = self.position(slot, number);
+                let free = || self.descriptors.iter().position(|h| h.descriptor.is_none());
+                let held = Held {
+                    slot,
+                    number,
+                    descriptor: Some(descriptor),
+                };
+                let at = own.or_else(free).unwrap_or(self.descriptors.len());
+                if let Some(place) = self.descriptors.get_mut(at) {
+                    *place = held;
+                } else if at < DESCRIPTORS {
+                    self.descriptors.push(held);
+                } else {
+                    return false;
+                }
+            }
         }
         true
     }
@@ -90,7 +123,19 @@ impl Kept {
                     slot.exit = None;
                 }
             }
+            Place::Descriptor { slot, number } => {
+                let at = self.position(slot, number);
+                if let Some(held) = at.and_then(|at| self.descriptors.get_mut(at)) {
+                    *held = Held::default();
+                }
+            }
         }
+    }
+
+    fn position(&self, slot: u32, number: u32) -> Option<usize> {
+        self.descriptors.iter().position(|held| {
+            held.slot == slot && held.number == number && held.descriptor.is_some()
+        })
     }
 
     /// Notes the end of a process that was reaped, if it is a kept one.
@@ -135,13 +180,28 @@ impl Kept {
     pub fn next(&self, mut cursor: Cursor) -> Option<(Message, BorrowedFd<'_>, Cursor)> {
         loop {
             let behind = Cursor(cursor.0 + 1);
+            if let Some(at) = cursor.0.checked_sub(BEHIND_SLOTS) {
+                let held = self.descriptors.get(at)?;
+                let place = Place::Descriptor {
+                    slot: held.slot,
+                    number: held.number,
+                };
+                if let Some(descriptor) = &held.descriptor {
+                    return Some((Message::Keep(place), descriptor.as_fd(), behind));
+                }
+                cursor = behind;
+                continue;
+            }
             let (place, descriptor) = match (cursor.0, cursor.0.checked_sub(SINGLE)) {
                 (0, _) => (Place::State, self.state.as_ref()),
                 (1, _) => (Place::Control, self.control.as_ref()),
                 (_, None) => (Place::Notifications, self.notifications.as_ref()),
                 (_, Some(part)) => {
                     let number = part / 2;
-                    let slot = self.slots.get(number)?;
+                    let Some(slot) = self.slots.get(number) else {
+                        cursor = Cursor(BEHIND_SLOTS);
+                        continue;
+                    };
                     let number = u32::try_from(number).unwrap_or(u32::MAX);
                     if part % 2 == 0 {
                         (Place::Log { slot: number }, slot.log.as_ref())
@@ -207,6 +267,31 @@ mod tests {
         assert_eq!(all(&mut kept), three, "another process's end drops nothing");
         kept.drop(process);
         assert_eq!(all(&mut kept), three[..2]);
+    }
+
+    #[test]
+    fn descriptors_of_services_have_numbers() {
+        let mut kept = Kept::new();
+        let place = |slot, number| Place::Descriptor { slot, number };
+        for (slot, number) in [(3, 0), (3, 70_000), (4, 0), (3, 0)] {
+            assert!(kept.keep(place(slot, number), descriptor()));
+        }
+        kept.keep(Place::Log { slot: 1 }, descriptor());
+        kept.drop(place(3, 1));
+        kept.drop(place(3, 70_000));
+        kept.keep(place(5, 1), descriptor());
+        let places = [
+            Place::Log { slot: 1 },
+            place(3, 0),
+            place(5, 1),
+            place(4, 0),
+        ];
+        assert_eq!(all(&mut kept), places.map(Message::Keep));
+        let capacity = kept.descriptors.capacity();
+        // A table that is full of what is not there: real ones are more than a test may open.
+        kept.descriptors.resize_with(DESCRIPTORS, Held::default);
+        assert!(kept.keep(place(9, 9), descriptor()));
+        assert_eq!(kept.descriptors.capacity(), capacity);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! What core and supervisor say to each other: datagrams of 16 bytes, some with a descriptor.
 //!
 //! ```text
-//! 0      1         2          3     4..8   8..12  12..16
-//! kind   part or   exit kind  zero  slot   pid    exit value
-//!        ending
+//! 0      1         2          3     4..8   8..12    12..16
+//! kind   part or   exit kind  zero  slot   pid or   exit value
+//!        ending                            number
 //! ```
 //! Numbers are in the machine's order; both ends are the same program, or two generations of it,
 //! which is why a kind, once given, keeps its number. Each end passes over a kind that it does not
@@ -16,8 +16,12 @@ use cairn_sys::reboot::Ending;
 /// Bytes of a message.
 pub const BYTES: usize = 16;
 
-/// What an end understands: 2 has [`Message::Renew`] and [`Place::Control`] beyond 1.
-pub const VERSION: u32 = 2;
+/// What an end understands: 2 has [`Message::Renew`] and [`Place::Control`] beyond 1, and 3 has
+/// [`Place::Descriptor`].
+pub const VERSION: u32 = 3;
+
+/// The oldest version that can be replaced by [`Message::Renew`].
+pub const RENEWABLE: u32 = 2;
 
 /// One message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +81,13 @@ pub enum Place {
     Notifications,
     /// The socket on which the supervisor is asked.
     Control,
+    /// What a service is given: a socket, a connection, or what it has left with the supervisor.
+    Descriptor {
+        /// The service's slot.
+        slot: u32,
+        /// Which one.
+        number: u32,
+    },
 }
 
 impl Message {
@@ -164,6 +175,7 @@ impl Place {
             Self::Process { slot, pid } => (3, slot, pid),
             Self::Notifications => (4, 0, 0),
             Self::Control => (5, 0, 0),
+            Self::Descriptor { slot, number } => (6, slot, number),
         }
     }
 
@@ -174,6 +186,7 @@ impl Place {
             3 => Some(Self::Process { slot, pid }),
             4 => Some(Self::Notifications),
             5 => Some(Self::Control),
+            6 => Some(Self::Descriptor { slot, number: pid }),
             _ => None,
         }
     }
@@ -210,6 +223,10 @@ mod tests {
             Message::Renew { handover: 3 },
             Message::Keep(Place::Control),
             Message::Keep(Place::State),
+            Message::Keep(Place::Descriptor {
+                slot: 7,
+                number: 42,
+            }),
             Message::Keep(Place::Notifications),
             Message::Keep(Place::Process { slot: 7, pid: 42 }),
             Message::Drop(Place::Log { slot: u32::MAX }),

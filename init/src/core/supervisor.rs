@@ -95,6 +95,8 @@ impl Supervisor {
         let streams = Streams {
             input: Some(theirs.as_fd()),
             output: self.output.as_fd(),
+            error: None,
+            passed: &[],
         };
         let program = if failures % OWN_TURN == OWN_TURN - 1 {
             &self.own

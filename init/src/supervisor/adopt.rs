@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use anyhow::Context;
@@ -17,16 +17,17 @@ use cairn_sys::cgroup::Cgroup;
 use cairn_sys::pidfd;
 use cairn_sys::process::{self, pipe};
 use cairn_system::control::LOG_DIRECTORY;
-use cairn_system::{Service, ServiceKind, Timer};
+use cairn_system::{Process, Service, ServiceKind, ServiceName, Socket, Timer};
 
 use super::description;
+use super::given::{Own, STORED};
 use super::journal::Journal;
 use super::link::{Inheritance, Link};
-use super::plan;
 use super::process::{Held, Helper, Main, Pipe, cgroup_root};
 use super::record::Record;
 use super::services::{Event, Goal, Phase, Restored, Services};
 use super::state::{Content, Header, State};
+use super::{listening, plan};
 use crate::clock::now;
 use crate::core::message::{Message, Place};
 
@@ -174,6 +175,7 @@ struct Estate {
     control: Option<OwnedFd>,
     logs: BTreeMap<u32, OwnedFd>,
     processes: BTreeMap<u32, (u32, OwnedFd)>,
+    descriptors: BTreeMap<u32, BTreeMap<u32, OwnedFd>>,
 }
 
 impl Estate {
@@ -189,6 +191,10 @@ impl Estate {
                 }
                 Place::Process { slot, pid } => {
                     estate.processes.insert(slot, (pid, descriptor));
+                }
+                Place::Descriptor { slot, number } => {
+                    let own = estate.descriptors.entry(slot).or_default();
+                    own.insert(number, descriptor);
                 }
             }
         }
@@ -237,14 +243,93 @@ impl Heir<'_> {
             let mut holding = hold(slot, service);
             let number = usize::try_from(slot).unwrap_or(usize::MAX);
             if let Some(Some(record)) = records.get(number) {
-                holding.adopted(self.state.tail(slot).context("cannot read the state")?);
-                let restored = take_over(&mut holding, estate, service, record)?;
-                machine.restore(id, restored);
+                machine.restore(id, self.take_over(&mut holding, estate, service, record)?);
             }
             held.push(holding);
         }
+        for (slot, record) in (0..).zip(&records) {
+            if let Some(record) = record.as_ref().filter(|record| is_connected(record)) {
+                let service = self.instance(record)?;
+                let mut holding = hold(slot, &service);
+                let restored = self.take_over(&mut holding, estate, &service, record)?;
+                let id = machine.add_instance(service);
+                machine.restore(id, restored);
+                held.push(holding);
+            }
+        }
         self.drop_leftovers(estate, &records)?;
         Ok((machine, held))
+    }
+
+    /// The service of a connection. If its template is gone, so that nobody could start it, it goes on
+    /// until it ends.
+    fn instance(&self, record: &Record) -> anyhow::Result<Service> {
+        let name = ServiceName::try_from(record.name.as_str())?;
+        let template = record.name.trim_end_matches(|c: char| c.is_ascii_digit());
+        let template = (self.services.iter()).find(|service| service.name.as_str() == template);
+        Ok(template.map_or_else(
+            || {
+                let mut last = Service::new(name.clone(), ServiceKind::Simple, Process::default());
+                last.wanted_at_boot = false;
+                last
+            },
+            |template| template.instance(name.clone()),
+        ))
+    }
+
+    fn take_over(
+        &self,
+        held: &mut Held,
+        estate: &mut Estate,
+        service: &Service,
+        record: &Record,
+    ) -> anyhow::Result<Restored> {
+        let tail = self
+            .state
+            .tail(held.slot)
+            .context("cannot read the state")?;
+        held.adopted(tail);
+        for (number, descriptor) in estate.descriptors.remove(&held.slot).unwrap_or_default() {
+            let name = match number.checked_sub(STORED) {
+                Some(stored) => self.state.name(held.slot, stored)?,
+                None => String::new(),
+            };
+            held.own.push(Own {
+                number,
+                name,
+                descriptor,
+            });
+        }
+        let restored = take_over(held, estate, service, record)?;
+        let is_lost = |own: &Own| match own.number {
+            STORED.. => service.stored_descriptors == 0,
+            // A process has its connection; anything else is opened as a whole.
+            _ => held.main.is_some() || !service.kind.has_process() && !restored.running,
+        };
+        let (lost, kept): (Vec<Own>, Vec<Own>) =
+            std::mem::take(&mut held.own).into_iter().partition(is_lost);
+        held.own = kept;
+        for own in lost {
+            let number = own.number;
+            let socket = service.socket.as_ref();
+            self.forget_descriptor(held.slot, number, own.descriptor.as_fd(), socket)?;
+        }
+        Ok(restored)
+    }
+
+    fn forget_descriptor(
+        &self,
+        slot: u32,
+        number: u32,
+        descriptor: BorrowedFd<'_>,
+        socket: Option<&Socket>,
+    ) -> anyhow::Result<()> {
+        let place = Place::Descriptor { slot, number };
+        self.link.send(Message::Drop(place), None)?;
+        if let Some(socket) = socket {
+            listening::close(socket, descriptor);
+        }
+        Ok(())
     }
 
     /// Kills what no service of this generation accounts for, and lets core forget it.
@@ -254,7 +339,7 @@ impl Heir<'_> {
             .collect();
         for (slot, record) in (0..).zip(records) {
             let Some(record) = record else { continue };
-            if !names.contains(record.name.as_str()) {
+            if !names.contains(record.name.as_str()) && !is_connected(record) {
                 forget(record);
                 self.state.clear(slot)?;
             }
@@ -270,8 +355,21 @@ impl Heir<'_> {
             };
             self.link.send(Message::Drop(place), None)?;
         }
+        for (slot, own) in &estate.descriptors {
+            for (number, descriptor) in own {
+                listening::remove_file(descriptor.as_fd());
+                self.forget_descriptor(*slot, *number, descriptor.as_fd(), None)?;
+            }
+        }
         Ok(())
     }
+}
+
+/// Whether it is of a service of one connection that goes on.
+fn is_connected(record: &Record) -> bool {
+    let unit = &record.restored;
+    let is_down = matches!(unit.phase, Phase::Stopped | Phase::Done | Phase::Failed(_));
+    unit.instance && !is_down
 }
 
 /// A service that there is no more: usually it is down, and only its cgroup is left.
@@ -313,6 +411,9 @@ fn take_over(
     }
     restored.helper = adopt_helper(held, service, record.helper);
     let process = estate.processes.remove(&held.slot);
+    if process.is_none() && is_open(held, service) {
+        return Ok(still_open(restored));
+    }
     match process.filter(|_| restored.running) {
         Some((pid, pidfd)) => {
             held.main = Some(Main {
@@ -349,6 +450,25 @@ fn take_over(
         None => {}
     }
     Ok(restored)
+}
+
+/// Whether all is there that a socket or path had opened.
+fn is_open(held: &Held, service: &Service) -> bool {
+    let count = match (&service.socket, &service.watch) {
+        (Some(socket), _) => socket.listen.len(),
+        (None, Some(_)) => 1,
+        (None, None) => return false,
+    };
+    held.own.len() == count
+}
+
+/// It counts as up although nobody has said so: what follows is the same.
+fn still_open(mut restored: Restored) -> Restored {
+    if restored.running && restored.phase == Phase::Starting {
+        restored.phase = Phase::Up;
+        restored.settled = true;
+    }
+    restored
 }
 
 /// Whether the command beside the main process goes on: as our child, it does.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use cairn_sys::kmsg::{self, Priority};
-use cairn_system::{Service, Timer};
+use cairn_system::{Service, ServiceKind, Timer};
 
 /// What the supervisor goes by.
 #[derive(Debug, Default)]
@@ -21,7 +21,11 @@ pub struct Description {
 /// # Errors
 /// It cannot be read, or is none that this program understands.
 pub fn read(toplevel: &Path) -> anyhow::Result<Description> {
-    let description = cairn_activate::read_description(Path::new("/"), toplevel)?;
+    let mut description = cairn_activate::read_description(Path::new("/"), toplevel)?;
+    // Of all that can be started at the same time, sockets come first: whoever connects finds them.
+    description
+        .services
+        .sort_by_key(|service| service.kind != ServiceKind::Socket);
     Ok(Description {
         services: description.services,
         timers: description.timers,

@@ -22,6 +22,8 @@ pub struct Node {
     pub required_by: Vec<Id>,
     /// Started when it has failed.
     pub on_failure: Vec<Id>,
+    /// Started when something comes in at it.
+    pub starts: Option<Id>,
     /// The circle that it is part of, as text.
     pub cycle: Option<String>,
 }
@@ -47,6 +49,7 @@ pub fn nodes(services: &[Service]) -> Vec<Node> {
             wants: ids(&service.wants),
             after: ids(&service.after),
             on_failure: ids(&service.on_failure),
+            starts: service.starts().and_then(|name| numbers.get(name).copied()),
             ..Node::default()
         })
         .collect();
@@ -93,6 +96,39 @@ pub fn nodes(services: &[Service]) -> Vec<Node> {
         }
     }
     nodes
+}
+
+/// Adds the node of a service behind all others, on which none of them depends.
+pub fn add(nodes: &mut Vec<Node>, services: &[Service], service: &Service) {
+    let new = nodes.len();
+    let ids = |names: &[ServiceName]| -> Vec<Id> {
+        let number = |name: &ServiceName| services.iter().position(|other| other.name == *name);
+        names.iter().filter_map(number).collect()
+    };
+    let node = Node {
+        requires: ids(&service.requires),
+        wants: ids(&service.wants),
+        after: ids(&service.after),
+        on_failure: ids(&service.on_failure),
+        ..Node::default()
+    };
+    for required in &node.requires {
+        if let Some(other) = nodes.get_mut(*required) {
+            other.required_by.push(new);
+            other.before.push(new);
+        }
+    }
+    for earlier in node.after.iter().filter(|id| !node.requires.contains(id)) {
+        if let Some(other) = nodes.get_mut(*earlier) {
+            other.before.push(new);
+        }
+    }
+    for whole in ids(&service.part_of) {
+        if let Some(other) = nodes.get_mut(whole) {
+            other.required_by.push(new);
+        }
+    }
+    nodes.push(node);
 }
 
 /// A shortest way from `start` back to `start`, both ends included.

@@ -104,6 +104,8 @@ impl Hotplug {
         let streams = Streams {
             input: None,
             output: self.nothing.as_fd(),
+            error: None,
+            passed: &[],
         };
         let helper = prepared.start(Placement::Parents, streams)?;
         Ok(Some(self.helper.insert(helper).pidfd.as_fd()))

@@ -8,6 +8,7 @@
 //! a succession, too: see [`switch`].
 
 mod accounts;
+mod activation;
 mod adopt;
 mod clockwork;
 mod condition;
@@ -19,11 +20,13 @@ mod devices;
 mod directories;
 mod environment;
 mod filters;
+mod given;
 mod graph;
 mod hotplug;
 mod job;
 mod journal;
 mod link;
+mod listening;
 mod notify;
 mod plan;
 mod power;
@@ -34,12 +37,14 @@ mod running;
 mod services;
 mod source;
 mod state;
+mod store;
 mod strays;
 mod switch;
 mod timers;
 mod unit;
+mod watching;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -73,6 +78,7 @@ use source::{Source, watch};
 use state::State;
 use strays::Strays;
 use switch::Pending;
+use watching::Watching;
 
 /// Descriptors that the supervisor may have: four a service, and some.
 const OPEN_FILES: u64 = 65_536;
@@ -110,6 +116,10 @@ struct Supervisor {
     toplevel: String,
     services: Services,
     held: Vec<Held>,
+    /// Sockets and paths.
+    activators: Vec<Id>,
+    /// What paths watch.
+    watching: BTreeMap<Id, Watching>,
     recorded: Vec<Option<record::Record>>,
     state: State,
     link: Link,
@@ -156,6 +166,8 @@ impl Supervisor {
         let mut supervisor = Self {
             toplevel,
             recorded: vec![None; adopted.held.len()],
+            activators: activators(adopted.services.descriptions()),
+            watching: BTreeMap::new(),
             services: adopted.services,
             held: adopted.held,
             state: adopted.state,
@@ -175,11 +187,13 @@ impl Supervisor {
         };
         supervisor.remember_timers();
         supervisor.watch_everything()?;
+        supervisor.adopt_watching();
         for message in adopted.messages {
             supervisor.core_says(message);
         }
+        // Before anything is opened: an old one could not keep it.
+        supervisor.renew_core(adopted.core)?;
         supervisor.step(adopted.first);
-        supervisor.renew_core(adopted.core);
         Ok(supervisor)
     }
 
@@ -334,6 +348,10 @@ impl Supervisor {
             Source::Notifications => self.notified(),
             Source::Alarm => self.alarmed(),
             Source::Stray(number) => self.strays.ended(number, &self.epoll),
+            Source::Incoming(place) => {
+                let (id, number) = Source::of_incoming(place);
+                self.incoming(id, number);
+            }
         }
         Ok(())
     }
@@ -348,7 +366,8 @@ impl Supervisor {
             for action in actions {
                 match action {
                     Action::Spawn(id, job) => events.extend(self.spawn(id, job)),
-                    Action::Terminate(id) => self.with(id, Held::terminate),
+                    Action::Terminate(id) => events.extend(self.terminate(id)),
+                    Action::Forget(id) => self.let_go(id, |own| own.number >= given::STORED),
                     Action::Signal(id, number) => {
                         self.with(id, |held, service| held.signal(service, number));
                     }
@@ -369,8 +388,24 @@ impl Supervisor {
                 }
             }
             self.record();
+            if events.is_empty() {
+                events.extend(self.check_paths());
+            }
         }
+        self.attend();
         self.answer_waiting();
+    }
+
+    /// Asks its processes to end; what is none has ended then.
+    fn terminate(&mut self, id: Id) -> Option<Event> {
+        let service = self.services.descriptions().get(id)?;
+        let has_process = self.held.get(id).is_some_and(|held| held.main.is_some());
+        if service.kind.has_process() || has_process {
+            self.with(id, Held::terminate);
+            None
+        } else {
+            Some(self.close(id))
+        }
     }
 
     fn with(&mut self, id: Id, act: impl Fn(&mut Held, &Service)) {
@@ -480,6 +515,14 @@ impl Supervisor {
             }
         }
     }
+}
+
+/// The numbers of sockets and paths.
+fn activators(services: &[Service]) -> Vec<Id> {
+    let all = services.iter().enumerate();
+    all.filter(|(_, service)| service.starts().is_some())
+        .map(|(id, _)| id)
+        .collect()
 }
 
 /// Removes what a service has only while it runs.

@@ -1,4 +1,4 @@
-//! The socket on which services say that they are ready.
+//! The socket on which services say that they are ready, and leave descriptors.
 //!
 //! A message counts for the service in whose cgroup its sender is, which the kernel says. Core
 //! keeps the socket: what is said while there is no supervisor is heard by the next one.
@@ -7,11 +7,12 @@
 
 use std::fs;
 use std::io::{self, IoSliceMut};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
+use cairn_sys::seqpacket::inherited;
 use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, UnixAddr, UnixCredentials, recvmsg, setsockopt, sockopt,
 };
@@ -22,6 +23,9 @@ pub const SOCKET: &str = "/run/cairn/notify";
 /// Longest message in bytes.
 const BYTES: usize = 4096;
 
+/// Most descriptors that the kernel lets through with one message.
+const DESCRIPTORS: usize = 253;
+
 /// The socket.
 #[derive(Debug)]
 pub struct Notifications {
@@ -29,12 +33,14 @@ pub struct Notifications {
 }
 
 /// One message.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Notification {
     /// Who sent it.
     pub pid: u32,
     /// Lines of `NAME=value`.
     pub text: String,
+    /// What came along.
+    pub descriptors: Vec<OwnedFd>,
 }
 
 impl Notifications {
@@ -68,30 +74,35 @@ impl Notifications {
     pub fn receive(&self) -> io::Result<Option<Notification>> {
         let mut buffer = [0; BYTES];
         let mut parts = [IoSliceMut::new(&mut buffer)];
-        // Descriptors that come along do not fit, and the kernel closes them.
-        let mut space = nix::cmsg_space!(UnixCredentials);
+        let mut space = nix::cmsg_space!(UnixCredentials, [RawFd; DESCRIPTORS]);
         let flags = MsgFlags::MSG_CMSG_CLOEXEC;
         let received =
             recvmsg::<UnixAddr>(self.socket.as_raw_fd(), &mut parts, Some(&mut space), flags);
-        let (length, pid) = match received {
+        let mut pid = 0;
+        let mut descriptors = Vec::new();
+        let length = match received {
             Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => return Ok(None),
             Err(error) => return Err(error.into()),
             Ok(message) => {
-                let pid = message.cmsgs().ok().and_then(|mut messages| {
-                    messages.find_map(|message| match message {
+                for control in message.cmsgs().into_iter().flatten() {
+                    match control {
                         ControlMessageOwned::ScmCredentials(credentials) => {
-                            u32::try_from(credentials.pid()).ok()
+                            pid = u32::try_from(credentials.pid()).unwrap_or(0);
                         }
-                        _ => None,
-                    })
-                });
-                (message.bytes, pid.unwrap_or(0))
+                        ControlMessageOwned::ScmRights(numbers) => {
+                            descriptors.extend(numbers.into_iter().map(inherited));
+                        }
+                        _ => {}
+                    }
+                }
+                message.bytes
             }
         };
         let text = buffer.get(..length).unwrap_or_default();
         Ok(Some(Notification {
             pid,
             text: String::from_utf8_lossy(text).into_owned(),
+            descriptors: descriptors.into_iter().collect::<io::Result<_>>()?,
         }))
     }
 }
@@ -105,7 +116,18 @@ impl AsFd for Notifications {
 impl Notification {
     /// Whether it says that the service is ready.
     pub fn is_ready(&self) -> bool {
-        self.text.lines().any(|line| line == "READY=1")
+        self.says("READY", "1")
+    }
+
+    /// Whether it says that of itself.
+    pub fn says(&self, name: &str, value: &str) -> bool {
+        self.value(name) == Some(value)
+    }
+
+    /// What it says of that.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        let mut lines = self.text.lines();
+        lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
     }
 }
 
@@ -129,7 +151,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notify");
         let notifications = Notifications::listen(&path).unwrap();
-        assert_eq!(notifications.receive().unwrap(), None);
+        assert!(notifications.receive().unwrap().is_none());
         let client = UnixDatagram::unbound().unwrap();
         client.send_to(b"STATUS=x\nREADY=1", &path).unwrap();
         client.send_to(b"READY=10", &path).unwrap();

@@ -50,7 +50,8 @@ pub fn plan(
 pub fn withdraw(state: &State, header: &Header, services: &[Service]) -> io::Result<()> {
     for (slot, record) in (0..).zip(state.records()?) {
         let Some(mut record) = record else { continue };
-        if services.iter().all(|s| s.name.as_str() != record.name) {
+        let is_described = services.iter().any(|s| s.name.as_str() == record.name);
+        if !is_described && !record.restored.instance {
             state.clear(slot)?;
         } else if record.restored.due.take().is_some() {
             state.write(slot, &record)?;

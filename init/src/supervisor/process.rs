@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use cairn_activate::Capabilities;
@@ -13,13 +13,16 @@ use cairn_sys::process::{
     Scheduling, Started, Streams,
 };
 use cairn_sys::{pidfd, process, signal};
-use cairn_system::{IoScheduling, KillMode, Limit, Process, Resource, Service, ServiceKind};
+use cairn_system::{
+    IoScheduling, KillMode, Limit, Process, Resource, Service, ServiceKind, StandardStream,
+};
 use nix::libc::{SIGCONT, SIGHUP, SIGKILL};
 
 use super::accounts::{self, AccountError};
 use super::confinement::{self, There};
 use super::environment::{self, Environment};
 use super::filters::ProgramError;
+use super::given::{Given, Own, Trigger};
 use super::job::Job;
 use super::journal::Journal;
 use super::{credentials, directories, notify};
@@ -78,6 +81,12 @@ pub struct Held {
     pub journal: Journal,
     /// How much of an unfinished line of it is noted.
     pub tail: usize,
+    /// Its descriptors, in the order of their numbers.
+    pub own: Vec<Own>,
+    /// Whether those wake us.
+    pub attended: bool,
+    /// What its last start is owed to, other than somebody who asked.
+    pub trigger: Option<Trigger>,
     cgroup: Option<Cgroup>,
     /// `cgroup.kill` may have been used on it: see [`Placement::Moves`].
     killed: bool,
@@ -151,6 +160,9 @@ impl Held {
             failure: None,
             journal,
             tail: 0,
+            own: Vec::new(),
+            attended: false,
+            trigger: None,
             cgroup: None,
             killed: false,
         }
@@ -170,7 +182,7 @@ impl Held {
     ///
     /// # Errors
     /// Nothing was started; what fails in the child comes as its report.
-    pub fn start(&mut self, service: &Service, job: Job) -> Result<(), StartError> {
+    pub fn start(&mut self, service: &Service, job: Job, given: &Given) -> Result<(), StartError> {
         let described = &service.process;
         let (argv, expand, as_root) = match job.command(service) {
             Some(command) => (&command.argv, command.expand, command.as_root),
@@ -180,6 +192,7 @@ impl Held {
         environment::add_files(&mut environment, &described.environment_files)
             .map_err(StartError::Files)?;
         self.add_facts(&mut environment, service, job);
+        given.describe(&mut environment);
         let argv = if expand {
             environment::expand(argv, &environment)
         } else {
@@ -205,6 +218,9 @@ impl Held {
             prepared = prepared.confined(&confined)?;
         }
         prepared = prepared.attributes(attributes);
+        if !given.passed.is_empty() {
+            prepared = prepared.own_number("LISTEN_PID")?;
+        }
         if let Some(directory) = &described.working_directory
             && (!directory.optional || Path::new(&directory.path).is_dir())
         {
@@ -216,9 +232,13 @@ impl Held {
         self.ensure_cgroup(service);
         let pipe = self.pipe.as_ref();
         let pipe = pipe.ok_or_else(|| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        let passed: Vec<BorrowedFd<'_>> = given.passed.iter().map(|(_, one)| one.as_fd()).collect();
+        let stream = |which| given.stream(service, which).map(AsFd::as_fd);
         let streams = Streams {
-            input: None,
-            output: pipe.writer.as_fd(),
+            input: stream(StandardStream::Input),
+            output: stream(StandardStream::Output).unwrap_or(pipe.writer.as_fd()),
+            error: Some(stream(StandardStream::Error).unwrap_or(pipe.writer.as_fd())),
+            passed: &passed,
         };
         let placement = match &self.cgroup {
             None => Placement::Parents,
@@ -255,7 +275,7 @@ impl Held {
             let directory = credentials::directory(service).display().to_string();
             environment.insert("CREDENTIALS_DIRECTORY".to_owned(), directory);
         }
-        if service.kind == ServiceKind::Notify {
+        if service.kind == ServiceKind::Notify || service.stored_descriptors > 0 {
             environment.insert("NOTIFY_SOCKET".to_owned(), notify::SOCKET.to_owned());
         }
     }
@@ -357,6 +377,9 @@ impl Held {
 
     /// Kills all its processes that do not outlive it.
     pub fn kill(&mut self, service: &Service) {
+        if !service.kind.has_process() && self.main.is_none() && self.cgroup.is_none() {
+            return; // what there is of it is no process
+        }
         let group = match service.kill_mode {
             KillMode::Main => Ok(()),
             KillMode::All | KillMode::Mixed => {

@@ -7,8 +7,8 @@
 //! 32..40             40..44         44..48  48..112  112..120    120   121      122  123
 //! window begin (ms)  window starts  helper  name     ended (ms)  goal  stopped  due  settled
 //!                                                                      by
-//! 124        125   126..128  128..256
-//! exit kind  exit  zero      text
+//! 124        125   126       127   128..256
+//! exit kind  exit  instance  zero  text
 //! ```
 //! The name and the text (why it failed, or a note) are padded with NULs; a record without a name is
 //! free. Times are of `CLOCK_MONOTONIC`, which goes on; 0 is 'never', since a machine's first
@@ -121,7 +121,7 @@ impl Record {
             .chain(padded::<NAME_BYTES>(&self.name))
             .chain(restored.ended_at.unwrap_or(0).to_ne_bytes())
             .chain([goal, stopped_by, due, u8::from(restored.settled)])
-            .chain([exit_kind, exit, 0, 0])
+            .chain([exit_kind, exit, u8::from(restored.instance), 0])
             .chain(padded::<{ BYTES - TEXT_AT }>(text));
         for (byte, field) in bytes.iter_mut().zip(fields) {
             *byte = field;
@@ -212,6 +212,7 @@ impl Record {
                     3 => Some(Due::Reload),
                     _ => None,
                 },
+                instance: bytes.get(126) == Some(&1),
             },
         })
     }
@@ -282,7 +283,7 @@ pub mod tests {
         pub fn any_record(name: String)(
             numbers: (u32, u32, u32, u32, u32),
             phase in phases(),
-            flags: (bool, bool),
+            flags: (bool, bool, bool),
             times in (proptest::option::of(1..u64::MAX), proptest::option::of(1..u64::MAX), any::<u64>()),
             verdict in verdicts(),
             last_exit in exits(),
@@ -292,12 +293,12 @@ pub mod tests {
             due in one_of(&[None, Some(Due::Start), Some(Due::Restart), Some(Due::Reload)]),
         ) -> Record {
             let (pid, helper, restarts, streak, window_starts) = numbers;
-            let (running, settled) = flags;
+            let (running, settled, instance) = flags;
             let (started_at, ended_at, window_start) = times;
             let note = note.filter(|_| !matches!(phase, Phase::Failed(_)));
             let restored = Restored {
                 phase, goal, running, helper: helper != 0, settled, started_at, ended_at, restarts, streak,
-                last_exit, verdict, window_start, window_starts, note, stopped_by, due,
+                last_exit, verdict, window_start, window_starts, note, stopped_by, due, instance,
             };
             Record { name: name.clone(), pid, helper, restored }
         }

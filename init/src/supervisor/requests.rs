@@ -97,6 +97,9 @@ impl Supervisor {
             Some(id) if event(id) == Event::Reload(id) && self.refuses_reload(id).is_some() => {
                 self.refuses_reload(id).unwrap_or_default()
             }
+            Some(id) if !is_stop(&event(id)) && self.refuses_start(id).is_some() => {
+                self.refuses_start(id).unwrap_or_default()
+            }
             Some(id) => {
                 if let Some(server) = &mut self.server {
                     server.wait_for(place, Wait::Service(id), time);
@@ -155,7 +158,9 @@ impl Supervisor {
             let reason = reason.clone();
             return Some(Response::Failed { reason });
         }
-        let failed = self.services.units().iter().map(Unit::is_failed);
+        let units = self.services.units().iter();
+        let failed = units.filter(|unit| !(unit.instance && unit.phase == Phase::Stopped));
+        let failed = failed.map(Unit::is_failed);
         self.services.has_settled().then(|| Response::Settled {
             failed: (self.statuses(time).zip(failed))
                 .filter_map(|(status, failed)| failed.then_some(status))
@@ -202,7 +207,10 @@ impl Supervisor {
             .iter()
             .zip(self.services.units())
             .zip(&self.held)
-            .map(move |((service, unit), held)| ServiceStatus {
+            .enumerate()
+            // A place for a connection that there is not.
+            .filter(|(_, ((_, unit), _))| !(unit.instance && unit.phase == Phase::Stopped))
+            .map(move |(id, ((service, unit), held))| ServiceStatus {
                 name: service.name.clone(),
                 description: service.description.clone(),
                 state: unit.state(),
@@ -215,6 +223,11 @@ impl Supervisor {
                     _ => unit.note.clone(),
                 },
                 standing: unit.standing(),
+                activity: self.activity(id).filter(|_| unit.phase.is_up()),
             })
     }
+}
+
+fn is_stop(event: &Event) -> bool {
+    matches!(event, Event::Stop(_) | Event::Reload(_))
 }

@@ -10,6 +10,7 @@ use nix::sys::epoll::EpollFlags;
 use crate::clock::{now, since_epoch};
 use crate::core::message::{Message, Place};
 
+use super::given::Given;
 use super::graph::Id;
 use super::job::Job;
 use super::notify::{self, Notifications};
@@ -20,6 +21,9 @@ use super::{Supervisor, condition};
 
 /// Most bytes read from one pipe before others get their turn.
 const PIPE_BYTES: usize = 65_536;
+
+/// Most messages that are heard before the news of an end.
+const LAST_WORDS: usize = 256;
 
 impl Supervisor {
     /// Executes `job` for `id`; an event if that failed, or if there is no reason to.
@@ -34,6 +38,9 @@ impl Supervisor {
             && let Some(why) = condition::unmet(&service.conditions)
         {
             return Some(Event::Skipped(id, why));
+        }
+        if job == Job::Main && !service.kind.has_process() {
+            return Some(self.open(id));
         }
         let prepared = if job == first {
             process::prepare(service).map_err(anyhow::Error::from)
@@ -55,6 +62,10 @@ impl Supervisor {
     }
 
     fn try_spawn(&mut self, id: Id, job: Job) -> anyhow::Result<()> {
+        let given = match job {
+            Job::Main => self.given(id)?,
+            _ => Given::default(),
+        };
         let Some((held, service)) = self
             .held
             .get_mut(id)
@@ -70,7 +81,7 @@ impl Supervisor {
             let place = Place::Log { slot: held.slot };
             self.link.send(Message::Keep(place), Some(reader))?;
         }
-        held.start(service, job)?;
+        held.start(service, job, &given)?;
         if job.is_helper() {
             if let Some(helper) = held.helpers.last() {
                 let pidfd = helper.pidfd.as_fd();
@@ -96,6 +107,16 @@ impl Supervisor {
         Ok(())
     }
 
+    /// What its process is given; an instance without its connection is not started.
+    fn given(&self, id: Id) -> io::Result<Given> {
+        let is_instance = (self.services.units().get(id)).is_some_and(|unit| unit.instance);
+        let has_none = self.held.get(id).is_none_or(|held| held.own.is_empty());
+        if is_instance && has_none {
+            return Err(io::Error::other("its connection is lost"));
+        }
+        Given::new(id, self.services.descriptions(), &self.held)
+    }
+
     /// The pipe says whether the program was executed.
     pub(super) fn reported(&mut self, id: Id) {
         let Some(held) = self.held.get_mut(id) else {
@@ -109,7 +130,10 @@ impl Supervisor {
             unwatch(&self.epoll, report.as_fd());
         }
         match report {
-            Ok(Report::Executed) => self.step(Event::Executed(id)),
+            Ok(Report::Executed) => {
+                self.hand_over_connection(id);
+                self.step(Event::Executed(id));
+            }
             Ok(Report::Failed(failure)) => {
                 let error = io::Error::from_raw_os_error(failure.errno);
                 let program = held.main.as_ref().map_or("", |main| main.program.as_str());
@@ -123,6 +147,12 @@ impl Supervisor {
     /// A child of ours has ended.
     pub(super) fn main_ended(&mut self, id: Id) {
         self.reported(id);
+        // What it has said before counts, such as what it has left for its next start.
+        for _ in 0..LAST_WORDS {
+            if !self.hear_one() {
+                break;
+            }
+        }
         let Some(main) = self.held.get(id).and_then(|held| held.main.as_ref()) else {
             return;
         };
@@ -243,11 +273,19 @@ impl Supervisor {
     /// A service has said something.
     pub(super) fn notified(&mut self) {
         // The others get their turn in between: a flood of messages starves nobody.
+        self.hear_one();
+    }
+
+    /// Takes one message, if there is one; whether there was.
+    fn hear_one(&mut self) -> bool {
         let received = self.notifications.as_ref().map(Notifications::receive);
         let notification = match received {
-            Some(Ok(Some(notification))) if notification.is_ready() => notification,
-            Some(Err(error)) => return log::error!("cannot hear what services say: {error}"),
-            _ => return,
+            Some(Ok(Some(notification))) => notification,
+            Some(Err(error)) => {
+                log::error!("cannot hear what services say: {error}");
+                return false;
+            }
+            _ => return false,
         };
         let main = |held: &Held| {
             held.main
@@ -256,12 +294,20 @@ impl Supervisor {
         };
         let id = self.held.iter().position(main).or_else(|| {
             let name = notify::service_of(notification.pid)?;
-            let mut services = self.services.descriptions().iter();
-            services.position(|service| service.name.as_str() == name)
+            self.id_of(&name)
         });
-        if let Some(id) = id {
+        let Some(id) = id else { return true };
+        let is_ready = notification.is_ready();
+        let name = notification.value("FDNAME").map(str::to_owned);
+        if notification.says("FDSTOREREMOVE", "1") {
+            self.unstore(id, name.as_deref());
+        } else if notification.says("FDSTORE", "1") {
+            self.store(id, name.as_deref(), notification.descriptors);
+        }
+        if is_ready {
             self.step(Event::Ready(id));
         }
+        true
     }
 
     /// The main process has ended: its last words, then the news. Returns what was held of it.

@@ -36,9 +36,26 @@ pub enum Source {
     Alarm,
     /// A child that a predecessor has left.
     Stray(usize),
+    /// A descriptor of a socket or path, see [`Source::incoming`].
+    Incoming(usize),
 }
 
+/// Descriptors of a socket that can be told apart.
+const OF_SOCKET: usize = 256;
+
 impl Source {
+    /// That of the descriptor of this number of a socket or path.
+    pub fn incoming(id: Id, number: u32) -> Self {
+        let number = usize::try_from(number).unwrap_or(0) % OF_SOCKET;
+        Self::Incoming(id * OF_SOCKET + number)
+    }
+
+    /// Undoes it.
+    pub fn of_incoming(place: usize) -> (Id, u32) {
+        let number = u32::try_from(place % OF_SOCKET).unwrap_or(0);
+        (place / OF_SOCKET, number)
+    }
+
     /// As the number of an epoll event.
     pub fn encode(self) -> u64 {
         let (kind, number) = match self {
@@ -55,6 +72,7 @@ impl Source {
             Self::Notifications => (11, 0),
             Self::Alarm => (12, 0),
             Self::Stray(number) => (13, number),
+            Self::Incoming(place) => (14, place),
         };
         kind << 32 | number as u64
     }
@@ -76,6 +94,7 @@ impl Source {
             11 => Self::Notifications,
             12 => Self::Alarm,
             13 => Self::Stray(number),
+            14 => Self::Incoming(number),
             _ => return None,
         })
     }
@@ -121,9 +140,14 @@ mod tests {
             Source::Notifications,
             Source::Alarm,
             Source::Stray(1),
+            Source::incoming(8191, 127),
         ] {
             assert_eq!(Source::decode(source.encode()), Some(source));
         }
+        let Source::Incoming(place) = Source::incoming(8191, 127) else {
+            panic!("it comes in")
+        };
+        assert_eq!(Source::of_incoming(place), (8191, 127));
         assert_eq!(Source::decode(0), None);
     }
 }

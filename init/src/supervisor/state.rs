@@ -6,9 +6,11 @@
 //! marks  + 128 n              mark of timer n                    (`timers`)
 //! tails  + 12288 n            what has come of a line of the log of the service with slot n:
 //!                             0..4 bytes of it   4.. the bytes
+//! names  + 256 (512 n + m)    name of the m-th descriptor that the service with slot n has left:
+//!                             0 length   1.. the name
 //! ```
-//! where the marks begin behind the 8192nd record, and the tails a mebibyte later. Of all that, memory
-//! is used for what has been written.
+//! where the marks begin behind the 8192nd record, the tails a mebibyte later, and the names behind the
+//! 8192nd tail. Of all that, memory is used for what has been written.
 //!
 //! The header, in any version of this form, begins with
 //! ```text
@@ -49,6 +51,12 @@ pub const MARK_BYTES: usize = 128;
 
 /// Bytes for all marks.
 const ALL_MARKS: usize = 1 << 20;
+
+/// Most descriptors that one service can leave.
+pub const STORED: u32 = 512;
+
+/// Bytes of the name of one, its length included.
+const NAME_BYTES: usize = 256;
 
 /// Bytes between the tails of two services.
 const TAIL_BYTES: usize = 3 * PAGE;
@@ -201,6 +209,32 @@ impl State {
         self.0.read_exact_at(&mut tail, tail_at(slot) + 4)?;
         Ok(tail)
     }
+
+    /// Writes the name of a descriptor that the service with this slot has left.
+    ///
+    /// # Errors
+    /// Memory is short, or the name is too long.
+    pub fn write_name(&self, slot: u32, number: u32, name: &str) -> io::Result<()> {
+        let length = u8::try_from(name.len()).map_err(io::Error::other)?;
+        self.0.write_all_at(
+            &[&[length], name.as_bytes()].concat(),
+            name_at(slot, number),
+        )
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn name(&self, slot: u32, number: u32) -> io::Result<String> {
+        let mut field = [0; NAME_BYTES];
+        // Behind the end there is nothing: a name that was not written is empty.
+        let read = self.0.read_at(&mut field, name_at(slot, number))?;
+        let field = field.get(..read).unwrap_or_default();
+        let length = field.first().copied().map_or(0, usize::from);
+        let name = field.get(1..=length).unwrap_or_default();
+        Ok(String::from_utf8_lossy(name).into_owned())
+    }
 }
 
 impl AsFd for State {
@@ -271,6 +305,12 @@ fn tail_at(slot: u32) -> u64 {
     marks_at() + ALL_MARKS as u64 + u64::from(slot) * TAIL_BYTES as u64
 }
 
+fn name_at(slot: u32, number: u32) -> u64 {
+    let slots = u32::try_from(SLOTS).unwrap_or(u32::MAX);
+    let place = u64::from(slot) * u64::from(STORED) + u64::from(number % STORED);
+    tail_at(slots) + place * NAME_BYTES as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -304,6 +344,13 @@ mod tests {
         assert_eq!(state.tail(2).unwrap(), b"two ");
         assert_eq!(state.tail(3).unwrap(), b"");
         assert_eq!(state.tail(last).unwrap(), [b'x'; LINE_BYTES]);
+        state.write_name(2, 511, "one").unwrap();
+        state.write_name(3, 0, &"x".repeat(255)).unwrap();
+        state.write_name(last, 511, "last").unwrap();
+        assert!(state.write_name(0, 0, &"x".repeat(256)).is_err());
+        let names = [(2, 511), (3, 0), (3, 1), (last, 511)];
+        let names = names.map(|(slot, number)| state.name(slot, number).unwrap());
+        assert_eq!(names, ["one", &"x".repeat(255), "", "last"]);
         state.write_marks(&[]).unwrap();
         state.clear(last).unwrap();
         assert_eq!(state.marks().unwrap(), [[0; MARK_BYTES]; 0]);
@@ -328,6 +375,7 @@ mod tests {
     fn parts_do_not_cross_pages() {
         assert_eq!(PAGE % record::BYTES, 0);
         assert_eq!(PAGE % MARK_BYTES, 0);
+        assert_eq!(PAGE % NAME_BYTES, 0);
         const { assert!(4 + LINE_BYTES <= TAIL_BYTES) };
         const { assert!(PLAN_AT + PATH_BYTES <= PAGE) };
     }

@@ -17,6 +17,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use anyhow::Context;
 use cairn_sys::process::{Credentials, OpenFiles, Prepared};
 use cairn_system::control::Response;
 use cairn_system::{Service, ServiceAction, ServiceChanges, ServiceName, Standing};
@@ -115,7 +116,7 @@ impl Supervisor {
 
     /// The generation's services, and which of ours are stopped before it is active.
     fn stops(&self, toplevel: &str) -> Result<(Option<Vec<Service>>, Vec<Id>), String> {
-        let services = self.services.descriptions();
+        let services = self.services.described();
         let after = match description::read(Path::new(toplevel)) {
             Ok(description) => description.services,
             Err(error) => {
@@ -232,7 +233,7 @@ impl Supervisor {
     /// Returns only with the reason why it could not be done.
     fn switch_to(&mut self, toplevel: &str, services: Option<&[Service]>) -> String {
         if let Some(services) = services {
-            let before = self.services.descriptions();
+            let before = self.services.described();
             let after = (toplevel, services);
             match plan::plan(&self.state, &self.header(), before, after) {
                 Ok(changes) => log::info!("switching to {toplevel}: {}", in_one_line(&changes)),
@@ -253,7 +254,7 @@ impl Supervisor {
 
     /// Takes the plan back.
     fn stay(&mut self, reason: &str) -> String {
-        let services = self.services.descriptions();
+        let services = self.services.described();
         if let Err(error) = plan::withdraw(&self.state, &self.header(), services) {
             log::error!("cannot take the plan back: {error}");
         }
@@ -271,23 +272,33 @@ impl Supervisor {
         }
     }
 
-    /// Core is to be this generation's program too.
-    pub(super) fn renew_core(&self, core: u32) {
+    /// Core is to be this generation's program too. What it says meanwhile is heard.
+    pub(super) fn renew_core(&mut self, core: u32) -> anyhow::Result<()> {
         let program = |path: &str| {
             fs::read_link(path).map_err(|error| log::warn!("cannot read {path}: {error}"))
         };
         let (Ok(ours), Ok(cores)) = (program("/proc/self/exe"), program("/proc/1/exe")) else {
-            return;
+            return Ok(());
         };
         if ours == cores {
-            return;
+            return Ok(());
         }
-        if core < message::VERSION {
-            return log::warn!("PID 1 is too old to be replaced: it stays until the next boot");
+        if core < message::RENEWABLE {
+            log::warn!("PID 1 is too old to be replaced: it stays until the next boot");
+            return Ok(());
         }
         self.tell_core(Message::Renew {
             handover: handover::VERSION,
         });
+        // Its answer, whichever of the two it is, comes when it has been tried.
+        let inheritance = self.link.inherit().context("cannot hear of PID 1")?;
+        for message in inheritance.messages {
+            self.core_says(message);
+        }
+        if inheritance.core < message::VERSION {
+            log::warn!("PID 1 is too old to keep sockets: they close if the supervisor ends");
+        }
+        Ok(())
     }
 }
 

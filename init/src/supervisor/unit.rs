@@ -2,7 +2,7 @@
 
 use cairn_sys::process::Exit;
 use cairn_system::control::ServiceState;
-use cairn_system::{Restart, Service, ServiceKind, Standing};
+use cairn_system::{Restart, Service, ServiceKind, Standing, StartLimit};
 
 /// Milliseconds of `CLOCK_MONOTONIC`.
 pub type Ms = u64;
@@ -99,6 +99,10 @@ pub enum Goal {
 
 /// One service's state.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that do not depend on each other"
+)]
 pub struct Unit {
     /// Where it stands.
     pub phase: Phase,
@@ -132,6 +136,8 @@ pub struct Unit {
     pub stopped_by: Option<StoppedBy>,
     /// What a switch to another generation has in store for it.
     pub due: Option<Due>,
+    /// It serves one connection, and no description has it.
+    pub instance: bool,
 }
 
 /// Who wants a service down that others may want up.
@@ -157,6 +163,10 @@ pub enum Due {
 /// What a fresh supervisor is told of a service that an earlier one started: a [`Unit`], but for
 /// what is found out anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that do not depend on each other"
+)]
 pub struct Restored {
     pub phase: Phase,
     pub goal: Goal,
@@ -174,6 +184,7 @@ pub struct Restored {
     pub note: Option<String>,
     pub stopped_by: Option<StoppedBy>,
     pub due: Option<Due>,
+    pub instance: bool,
 }
 
 impl Restored {
@@ -196,6 +207,7 @@ impl Restored {
             note: unit.note.clone(),
             stopped_by: unit.stopped_by,
             due: unit.due,
+            instance: unit.instance,
         }
     }
 
@@ -224,6 +236,7 @@ impl From<Restored> for Unit {
             note: restored.note,
             stopped_by: restored.stopped_by,
             due: restored.due,
+            instance: restored.instance,
         }
     }
 }
@@ -258,6 +271,7 @@ impl Default for Unit {
             note: None,
             stopped_by: None,
             due: None,
+            instance: false,
         }
     }
 }
@@ -374,8 +388,8 @@ impl Unit {
     }
 
     /// Counts a start; why it is one too many, if it is.
-    pub fn count_start(&mut self, service: &Service, now: Ms) -> Option<String> {
-        let limit = service.start_limit?;
+    pub fn count_start(&mut self, limit: Option<StartLimit>, now: Ms) -> Option<String> {
+        let limit = limit?;
         if now.saturating_sub(self.window_start) >= Ms::from(limit.interval_ms)
             || self.window_starts == 0
         {

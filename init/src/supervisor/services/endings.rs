@@ -5,13 +5,15 @@ use cairn_system::{Own, Service, ServiceKind};
 
 use super::super::unit::{End, listed};
 use super::graph::Id;
-use super::{Action, FIND_AGAIN_MS, Goal, Job, KILLED_MS, Ms, Phase, Services, Unit, Verdict};
+use super::{
+    Action, FIND_AGAIN_MS, Goal, Job, KILLED_MS, Ms, Phase, Services, StoppedBy, Unit, Verdict,
+};
 
 impl Services {
-    /// The process of a service of this kind is as far as it has to be.
-    pub(super) fn came_up(&mut self, id: Id, kind: ServiceKind) {
+    /// The process of a service of such a kind is as far as it has to be.
+    pub(super) fn came_up(&mut self, id: Id, is_one: impl Fn(ServiceKind) -> bool) {
         if let Some((service, unit)) = self.pair(id)
-            && service.kind == kind
+            && is_one(service.kind)
             && unit.phase == Phase::Starting
         {
             up(service, unit);
@@ -265,6 +267,11 @@ impl Services {
                 unit.fail(reason);
                 self.fallen.push(id);
             }
+        }
+        let returns = matches!(unit.phase, Phase::Waiting | Phase::Backoff(_))
+            || unit.stopped_by == Some(StoppedBy::Switch);
+        if service.stored_descriptors > 0 && !returns {
+            actions.push(Action::Forget(id));
         }
     }
 

@@ -10,6 +10,7 @@
 use cairn_sys::process::Exit;
 use cairn_system::{Service, ServiceKind};
 
+mod activation;
 mod endings;
 mod progress;
 mod wishes;
@@ -32,6 +33,10 @@ pub enum Event {
     Boot,
     /// Somebody wants it up.
     Start(Id),
+    /// Something has come in at this socket, or a path is as it waits for.
+    Triggered(Id),
+    /// A connection has come in at the first, from there, and the second is its instance.
+    Connected(Id, Id, String),
     /// Somebody wants it down.
     Stop(Id),
     /// Somebody wants it down and up again.
@@ -83,6 +88,8 @@ pub enum Action {
     KillHelper(Id),
     /// It is down: what it has only while it runs is removed.
     Release(Id),
+    /// It is down and not about to be started again: what it has left with us is closed.
+    Forget(Id),
     /// It did not stop in time and is killed: tell the console.
     Late(Id),
     /// Everything wanted at boot is up or has failed; the number of failures.
@@ -223,14 +230,21 @@ impl Services {
                 }
             }
             Event::Start(id) => self.want(id),
+            Event::Triggered(id) => self.triggered(id, now, &mut actions),
+            Event::Connected(socket, instance, peer) => {
+                self.connected((socket, instance), peer, now, &mut actions);
+            }
             Event::Stop(id) => self.stop_by_hand(id),
             Event::Restart(id) => {
                 self.unwant(id, Goal::Again);
                 self.want(id);
             }
             Event::Reload(id) => self.reload(id, &mut actions),
-            Event::Executed(id) => self.came_up(id, ServiceKind::Simple),
-            Event::Ready(id) => self.came_up(id, ServiceKind::Notify),
+            Event::Executed(id) => self.came_up(id, |kind| {
+                use ServiceKind::{Path, Simple, Socket};
+                matches!(kind, Simple | Socket | Path)
+            }),
+            Event::Ready(id) => self.came_up(id, |kind| kind == ServiceKind::Notify),
             Event::NotExecuted(id, reason) => self.not_executed(id, reason, now, &mut actions),
             Event::Skipped(id, why) => {
                 if let Some(unit) = self.units.get_mut(id) {
@@ -278,6 +292,7 @@ impl Services {
                 self.want(id);
             }
         }
+        self.vacate();
         self.milestones(&mut actions);
         actions
     }

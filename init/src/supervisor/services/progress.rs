@@ -129,10 +129,16 @@ impl Services {
         match next {
             Next::Stay => return false,
             Next::Spawn => {
-                if let Some(reason) = unit.count_start(service, now) {
+                // Of a socket or path, what it starts is counted.
+                let counts = service.starts().is_none();
+                let limit = service.start_limit.filter(|_| counts);
+                if let Some(reason) = unit.count_start(limit, now) {
                     unit.fail(reason);
                     self.fallen.push(id);
                 } else {
+                    if !counts {
+                        unit.window_starts = 0;
+                    }
                     unit.started_at = Some(now);
                     unit.phase = match service.kind {
                         ServiceKind::Milestone => Phase::Up,

@@ -213,13 +213,57 @@ fn what_is_due_is_done_once() {
     assert!(!machine.has_settled());
 }
 
+#[test]
+fn a_socket_starts_its_service_until_that_is_too_often() {
+    let mut web = service("web", ServiceKind::Simple, Restart::Never);
+    web.requires = names(&["web.socket"]);
+    let mut socket = service("web.socket", ServiceKind::Socket, Restart::Never);
+    let json = r#"{"service":"web","listen":[{"stream":"80"}]}"#;
+    socket.socket = Some(serde_json::from_str(json).unwrap());
+    socket.start_limit = Some(cairn_system::StartLimit {
+        burst: 2,
+        interval_ms: 1000,
+    });
+    web.wanted_at_boot = false;
+    check(
+        vec![socket, web],
+        &[
+            (0, Event::Boot),
+            (1, Event::Triggered(0)),
+            (2, Event::Executed(0)),
+            (3, Event::Triggered(0)),
+            (4, Event::Triggered(0)),
+            (5, Event::Executed(1)),
+            (6, Event::Exited(1, Exit::Status(0))),
+            (7, Event::Triggered(0)),
+            (8, Event::NotExecuted(1, "no".to_owned())),
+            (9, Event::Triggered(0)),
+            (10, Event::Exited(0, Exit::Status(0))),
+            (11, Event::Start(1)),
+        ],
+        &expect![[r#"
+            0 Boot: [Spawn(0, Main)]
+            1 Triggered(0): []
+            2 Executed(0): [BootDone(0)]
+            3 Triggered(0): [Spawn(1, Main)]
+            4 Triggered(0): []
+            5 Executed(1): []
+            6 Exited(1, Status(0)): [Kill(1)]
+            7 Triggered(0): [Spawn(1, Main)]
+            8 NotExecuted(1, "no"): [Kill(1)]
+            9 Triggered(0): [Terminate(0)]
+            10 Exited(0, Status(0)): [Kill(0)]
+            11 Start(1): [Spawn(0, Main)]"#]],
+    );
+}
+
 const COUNT: usize = 6;
 
 fn any_service(id: usize) -> impl Strategy<Value = Service> {
     let some = || proptest::collection::vec(0..COUNT, 0..3);
     let commands = || proptest::collection::vec(any::<bool>(), 0..3);
     let commands = [commands(), commands(), commands(), commands(), commands()];
-    let kind = (0..5_usize, any::<bool>(), proptest::option::of(1..2000_u32));
+    let kind = (0..7_usize, any::<bool>(), proptest::option::of(1..2000_u32));
     (
         some(),
         some(),
@@ -242,6 +286,8 @@ fn any_service(id: usize) -> impl Strategy<Value = Service> {
                     ServiceKind::Notify,
                     ServiceKind::Forking,
                     ServiceKind::Milestone,
+                    ServiceKind::Socket,
+                    ServiceKind::Path,
                 ][kind];
                 let restart = [
                     Restart::Never,
@@ -261,6 +307,7 @@ fn any_service(id: usize) -> impl Strategy<Value = Service> {
                 );
                 service.wants = list(wants);
                 service.after = list(after.into_iter().filter(|to| *to < id).collect());
+                starts(&mut service, (id + 1) % COUNT, stays_up);
                 service.restart_delay_ms = delay;
                 service.stop_timeout_ms = 1000;
                 service.stays_up = stays_up;
@@ -285,6 +332,22 @@ fn any_service(id: usize) -> impl Strategy<Value = Service> {
         )
 }
 
+/// What a socket or path of a walk starts: the next service, or instances of that.
+fn starts(service: &mut Service, target: usize, accept: bool) {
+    let socket =
+        format!(r#"{{"service":"s{target}","listen":[{{"stream":"1"}}],"accept":{accept}}}"#);
+    let watch = format!(r#"{{"service":"s{target}","paths":[{{"exists":"/x"}}]}}"#);
+    match service.kind {
+        ServiceKind::Socket => service.socket = Some(serde_json::from_str(&socket).unwrap()),
+        ServiceKind::Path => service.watch = Some(serde_json::from_str(&watch).unwrap()),
+        _ => return,
+    }
+    service.start_limit = Some(cairn_system::StartLimit {
+        burst: 3,
+        interval_ms: 500,
+    });
+}
+
 fn any_services() -> impl Strategy<Value = Vec<Service>> {
     (
         any_service(0),
@@ -306,6 +369,8 @@ enum Move {
     HelperExit(usize, i32),
     Find(usize, bool),
     Wait(Ms),
+    /// Something comes in.
+    Trigger(usize),
     /// Another generation's supervisor takes over in place, with this due.
     Succeed(Vec<(usize, Due)>),
 }
@@ -320,10 +385,15 @@ fn any_move() -> impl Strategy<Value = Move> {
         6 => ((0..COUNT), 0..2).prop_map(|(id, status)| Move::HelperExit(id, status)),
         2 => ((0..COUNT), any::<bool>()).prop_map(|(id, well)| Move::Find(id, well)),
         1 => (0..COUNT).prop_map(|id| Move::Request(Event::Reload(id))),
+        3 => (0..COUNT).prop_map(Move::Trigger),
         3 => (0..3000_u64).prop_map(Move::Wait),
         1 => prop::collection::vec(0..COUNT, 0..3).prop_map(|ids| Move::Request(Event::Hold(ids))),
         1 => Just(Move::Request(Event::Resume)),
         1 => prop::collection::vec((0..COUNT, any_due()), 0..4).prop_map(Move::Succeed),
+        4 => (COUNT..ALL, 0..2).prop_map(|(id, status)| Move::Exit(id, status)),
+        4 => (COUNT..ALL, prop::bool::weighted(0.9)).prop_map(|(id, well)| Move::Exec(id, well)),
+        2 => (COUNT..ALL, 0..2).prop_map(|(id, status)| Move::HelperExit(id, status)),
+        1 => (COUNT..ALL).prop_map(|id| Move::Request(Event::Stop(id))),
     ]
 }
 
@@ -342,15 +412,63 @@ enum Helper {
 /// The world: which processes there are.
 struct World {
     machine: Services,
-    alive: [bool; COUNT],
-    helpers: [Helper; COUNT],
+    alive: [bool; ALL],
+    /// What is alive is no process, but a socket or path that is open.
+    open: [bool; ALL],
+    helpers: [Helper; ALL],
     now: Ms,
     done: bool,
 }
 
+/// With the instances that there may be.
+const ALL: usize = COUNT + 2 * COUNT;
+
 impl World {
+    fn new(services: Vec<Service>) -> Self {
+        Self {
+            machine: Services::new(services),
+            alive: [false; ALL],
+            open: [false; ALL],
+            helpers: [Helper::None; ALL],
+            now: 0,
+            done: false,
+        }
+    }
+
+    /// Something comes in, as far as it is waited for.
+    fn trigger(&mut self, id: usize) -> Result<(), TestCaseError> {
+        if !self.machine.listens(id) {
+            return self.feed(Event::Triggered(id)); // a late one
+        }
+        prop_assert!(self.open[id]);
+        if self.machine.accepting(id).is_none() {
+            let target = self.machine.started_by(id).unwrap();
+            prop_assert!(!self.machine.units[target].is_alive());
+            return self.feed(Event::Triggered(id));
+        }
+        let place = self.machine.vacant(id).or_else(|| {
+            let count = self.machine.instances(id).count();
+            (count < 2).then(|| {
+                let template = self.machine.started_by(id).unwrap();
+                let template = &self.machine.descriptions[template];
+                let name = format!("{}@{count}", template.name);
+                let service = template.instance(ServiceName::try_from(name).unwrap());
+                self.machine.add_instance(service)
+            })
+        });
+        match place {
+            Some(place) => self.feed(Event::Connected(id, place, "from x, y".to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    fn phase(&self, id: usize) -> Option<&Phase> {
+        Some(&self.machine.units.get(id)?.phase)
+    }
+
     fn feed(&mut self, event: Event) -> Result<(), TestCaseError> {
         let actions = self.machine.step(event, self.now);
+        let mut closed = Vec::new();
         for action in actions {
             match action {
                 Action::Spawn(id, job) if job.is_helper() => {
@@ -363,6 +481,8 @@ impl World {
                 Action::Spawn(id, job) => {
                     prop_assert!(!self.alive[id], "a second process of s{id}");
                     self.alive[id] = true;
+                    let has_process = self.machine.descriptions[id].kind.has_process();
+                    self.open[id] = job == Job::Main && !has_process;
                     if matches!(job, Job::PostStop(_)) {
                         continue;
                     }
@@ -380,14 +500,17 @@ impl World {
                         prop_assert!(pre_start || required.is_up() || *required == Phase::Done);
                     }
                 }
-                Action::Terminate(id) | Action::Late(id) => prop_assert!(self.alive[id]),
+                Action::Terminate(id) | Action::Late(id) => {
+                    prop_assert!(self.alive[id]);
+                    closed.extend(self.open[id].then_some(id));
+                }
                 Action::KillHelper(id) => {
                     prop_assert!(self.helpers[id] != Helper::None);
                     self.helpers[id] = Helper::Killed;
                 }
                 Action::Signal(id, _) => prop_assert!(self.alive[id]),
                 Action::Find(id) => prop_assert!(!self.alive[id]),
-                Action::Kill(_) | Action::Release(_) | Action::BootDone(_) => {}
+                Action::Kill(_) | Action::Release(_) | Action::Forget(_) | Action::BootDone(_) => {}
                 Action::ShutdownDone => {
                     prop_assert!(!self.done);
                     self.done = true;
@@ -398,12 +521,20 @@ impl World {
             prop_assert_eq!(unit.running, self.alive[id]);
             prop_assert!(!unit.helper || self.helpers[id] != Helper::None);
             prop_assert!(unit.helper || self.helpers[id] != Helper::Alive);
+            let is_described = id < self.machine.described().len();
+            prop_assert_eq!(unit.instance, !is_described);
+            prop_assert!(is_described || !matches!(unit.phase, Phase::Backoff(_)));
+            prop_assert!(!self.machine.listens(id) || self.open[id] && unit.phase == Phase::Up);
+        }
+        for id in closed {
+            self.open[id] = false;
+            self.exit(id, Exit::Status(0))?;
         }
         Ok(())
     }
 
     fn exit(&mut self, id: usize, exit: Exit) -> Result<(), TestCaseError> {
-        if self.alive[id] {
+        if self.alive[id] && !self.open[id] {
             self.alive[id] = false;
             self.feed(Event::Exited(id, exit))?;
         }
@@ -424,7 +555,10 @@ impl World {
             return Ok(()); // the end of the supervisor is the machine's end then
         }
         let old = &self.machine;
-        let mut new = Services::new(old.descriptions.clone());
+        let mut new = Services::new(old.described().to_vec());
+        for instance in &old.descriptions[old.described().len()..] {
+            new.add_instance(instance.clone());
+        }
         for (id, unit) in old.units.iter().enumerate() {
             let helper = u32::from(self.helpers[id] != Helper::None);
             let record = Record::new("s", 1, helper, unit);
@@ -441,20 +575,19 @@ impl World {
     fn go(&mut self, step: Move) -> Result<(), TestCaseError> {
         match step {
             Move::Request(event) => self.feed(event),
-            Move::Exec(id, well)
-                if self.alive[id] && self.machine.units[id].phase == Phase::Starting =>
-            {
+            Move::Exec(id, well) if self.alive[id] && self.phase(id) == Some(&Phase::Starting) => {
                 if well {
                     self.feed(Event::Executed(id))?;
                     self.feed(Event::Ready(id))
                 } else {
                     self.alive[id] = false;
+                    self.open[id] = false;
                     self.feed(Event::NotExecuted(id, "no".to_owned()))
                 }
             }
             Move::Exit(id, status) => self.exit(id, Exit::Status(status)),
             Move::HelperExit(id, status) => self.helper_exit(id, Exit::Status(status)),
-            Move::Find(id, well) if matches!(self.machine.units[id].phase, Phase::Finding(_)) => {
+            Move::Find(id, well) if matches!(self.phase(id), Some(Phase::Finding(_))) => {
                 self.alive[id] = well;
                 self.feed(if well {
                     Event::Found(id)
@@ -463,6 +596,7 @@ impl World {
                 })
             }
             Move::Exec(..) | Move::Find(..) => Ok(()),
+            Move::Trigger(id) => self.trigger(id),
             Move::Succeed(due) => self.succeed(&due),
             Move::Wait(time) => {
                 self.now += time;
@@ -475,8 +609,7 @@ impl World {
 proptest! {
     #[test]
     fn the_invariants_hold(services in any_services(), moves in prop::collection::vec(any_move(), 0..60)) {
-        let machine = Services::new(services);
-        let mut world = World { machine, alive: [false; COUNT], helpers: [Helper::None; COUNT], now: 0, done: false };
+        let mut world = World::new(services);
         world.feed(Event::Boot)?;
         for step in moves {
             world.go(step)?;
@@ -484,7 +617,7 @@ proptest! {
         // Nothing is left waiting for ever for no reason: whatever is under way ends.
         world.feed(Event::Shutdown)?;
         for _ in 0..COUNT * 8 {
-            for id in 0..COUNT {
+            for id in 0..world.machine.units.len() {
                 world.helper_exit(id, Exit::Status(1))?;
                 if world.machine.units[id].phase.is_ending() {
                     world.exit(id, Exit::Signal(15))?;
@@ -500,8 +633,7 @@ proptest! {
 
     #[test]
     fn everything_settles_when_processes_do_their_work(services in any_services()) {
-        let machine = Services::new(services);
-        let mut world = World { machine, alive: [false; COUNT], helpers: [Helper::None; COUNT], now: 0, done: false };
+        let mut world = World::new(services);
         world.feed(Event::Boot)?;
         for _ in 0..COUNT * 2 {
             for id in 0..COUNT {

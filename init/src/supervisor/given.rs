@@ -1,0 +1,134 @@
+//! Descriptors of services: what sockets listen on, connections, and what services have left with us.
+//!
+//! Core keeps each under the slot of its service and a number:
+//! ```text
+//! of a socket    0, 1, …      in the order of its description
+//! of a path      0            what watches
+//! of an instance 0            its connection, until its process is executed
+//! of any other   STORED + n   the n-th that it has left (`FDSTORE=1`), whose name is in the state
+//! ```
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use cairn_system::{Service, StandardStream};
+
+use super::environment::Environment;
+use super::graph::Id;
+use super::listening::{self, Peer};
+use super::process::Held;
+
+/// The number of the first that a service has left.
+pub const STORED: u32 = 1 << 16;
+
+/// One descriptor of a service.
+#[derive(Debug)]
+pub struct Own {
+    /// Its number with core.
+    pub number: u32,
+    /// What the service calls it, if it has left it.
+    pub name: String,
+    /// Itself.
+    pub descriptor: OwnedFd,
+}
+
+/// What a process is given.
+#[derive(Debug, Default)]
+pub struct Given {
+    /// Descriptors from 3 on, and their names.
+    pub passed: Vec<(String, OwnedFd)>,
+    /// What some of its first three are.
+    pub stream: Option<OwnedFd>,
+    /// What it is told of why it was started.
+    pub variables: Vec<(String, String)>,
+}
+
+/// What a start is owed to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trigger {
+    /// A socket or path, and the path that is as it waits for.
+    Unit(String, Option<String>),
+    /// A connection.
+    Connection(Peer),
+}
+
+impl Given {
+    /// What the main process of the service `id` is given.
+    ///
+    /// # Errors
+    /// No descriptor is left, or it has a standard stream of one where there are others.
+    pub fn new(id: Id, services: &[Service], held: &[Held]) -> io::Result<Self> {
+        let Some((service, own)) = services.get(id).zip(held.get(id)) else {
+            return Ok(Self::default());
+        };
+        let mut passed = Vec::new();
+        let sockets = services.iter().zip(held).filter_map(|(other, held)| {
+            let socket = other.socket.as_ref()?;
+            (!socket.accept && socket.service == service.name).then_some((other, socket, held))
+        });
+        for (other, socket, held) in sockets {
+            let name = socket.descriptor_name.as_deref();
+            let name = name.unwrap_or(other.name.as_str());
+            for one in &held.own {
+                listening::make_blocking(one.descriptor.as_fd())?;
+                passed.push((name.to_owned(), one.descriptor.try_clone()?));
+            }
+        }
+        for one in &own.own {
+            let name = if one.number < STORED {
+                "connection"
+            } else {
+                &one.name
+            };
+            passed.push((name.to_owned(), one.descriptor.try_clone()?));
+        }
+        let mut stream = None;
+        if !service.process.connected.is_empty() {
+            if passed.len() != 1 {
+                return Err(io::Error::other(format!(
+                    "its standard streams are to be its socket, but it is given {}",
+                    passed.len()
+                )));
+            }
+            stream = passed.pop().map(|(_, descriptor)| descriptor);
+        }
+        Ok(Self {
+            passed,
+            stream,
+            variables: own
+                .trigger
+                .as_ref()
+                .map_or_else(Vec::new, Trigger::variables),
+        })
+    }
+
+    /// Adds what the process is told.
+    pub fn describe(&self, environment: &mut Environment) {
+        environment.extend(self.variables.iter().cloned());
+        if self.passed.is_empty() {
+            return;
+        }
+        let names: Vec<&str> = self.passed.iter().map(|(name, _)| name.as_str()).collect();
+        environment.insert("LISTEN_FDS".to_owned(), names.len().to_string());
+        environment.insert("LISTEN_FDNAMES".to_owned(), names.join(":"));
+    }
+
+    /// The descriptor that this standard stream is.
+    pub fn stream(&self, service: &Service, stream: StandardStream) -> Option<&OwnedFd> {
+        let connected = &service.process.connected;
+        self.stream.as_ref().filter(|_| connected.contains(&stream))
+    }
+}
+
+impl Trigger {
+    fn variables(&self) -> Vec<(String, String)> {
+        match self {
+            Self::Unit(unit, path) => {
+                let path = path.clone().map(|path| ("TRIGGER_PATH".to_owned(), path));
+                let unit = ("TRIGGER_UNIT".to_owned(), unit.clone());
+                std::iter::once(unit).chain(path).collect()
+            }
+            Self::Connection(peer) => peer.variables.clone(),
+        }
+    }
+}

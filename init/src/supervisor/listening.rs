@@ -1,0 +1,479 @@
+//! What a socket listens on: opened, and closed with what it has left in the file system.
+//!
+//! Source: `systemd.socket(5)`, `socket(7)`, `ip(7)`, `ipv6(7)`, `unix(7)`, `netlink(7)`, `fifo(7)`.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use cairn_system::{Address, Listen, NetlinkFamily, Socket};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::socket::{
+    AddressFamily, Backlog, NetlinkAddr, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6,
+    SockaddrLike, UnixAddr, bind, getsockname, getsockopt, listen, setsockopt, socket, sockopt,
+};
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{Gid, Uid};
+
+use super::accounts;
+
+/// Opens all that `socket` listens on; it is all open, or nothing is.
+///
+/// # Errors
+/// The first that cannot be: the message names it.
+pub fn open(socket: &Socket) -> io::Result<Vec<OwnedFd>> {
+    let credentials = accounts::credentials(
+        Path::new("/etc"),
+        socket.user.as_ref(),
+        socket.group.as_ref(),
+        &[],
+    )
+    .map_err(io::Error::other)?;
+    let owner = (
+        Uid::from_raw(credentials.uid),
+        Gid::from_raw(credentials.gid),
+    );
+    let mut opened: Vec<OwnedFd> = Vec::new();
+    for listen in &socket.listen {
+        match open_one(socket, listen, owner) {
+            Ok(descriptor) => opened.push(descriptor),
+            Err(error) => {
+                for descriptor in opened {
+                    close(socket, descriptor.as_fd());
+                }
+                let text = format!("cannot listen on {listen}: {error}");
+                return Err(io::Error::new(error.kind(), text));
+            }
+        }
+    }
+    if let Err(error) = make_links(socket) {
+        for descriptor in opened {
+            close(socket, descriptor.as_fd());
+        }
+        return Err(error);
+    }
+    Ok(opened)
+}
+
+/// Before a descriptor of `socket` is closed: removes its file and the links to that.
+pub fn close(socket: &Socket, descriptor: BorrowedFd<'_>) {
+    let path = file_of(descriptor);
+    remove_file(descriptor);
+    let links = socket.links.iter().map(Path::new);
+    for link in links.filter(|link| path.is_some() && fs::read_link(link).ok() == path) {
+        if let Err(error) = fs::remove_file(link) {
+            log::warn!("cannot remove {}: {error}", link.display());
+        }
+    }
+}
+
+/// Removes the file of a socket or pipe, if it has one. What is something else by now stays.
+pub fn remove_file(descriptor: BorrowedFd<'_>) {
+    let Some(path) = file_of(descriptor) else {
+        return;
+    };
+    let is_one = fs::symlink_metadata(&path)
+        .is_ok_and(|metadata| metadata.file_type().is_socket() || metadata.file_type().is_fifo());
+    if is_one && let Err(error) = fs::remove_file(&path) {
+        log::warn!("cannot remove {}: {error}", path.display());
+    }
+}
+
+/// Reads and writes of whoever is given it wait, whatever the last one has asked for.
+///
+/// # Errors
+/// The descriptor does not allow it.
+pub fn make_blocking(descriptor: BorrowedFd<'_>) -> io::Result<()> {
+    let flags = OFlag::from_bits_retain(fcntl(descriptor, FcntlArg::F_GETFL)?);
+    if flags.contains(OFlag::O_NONBLOCK) {
+        fcntl(descriptor, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK))?;
+    }
+    Ok(())
+}
+
+/// The path of a socket or pipe, if it has one.
+fn file_of(descriptor: BorrowedFd<'_>) -> Option<PathBuf> {
+    if let Ok(address) = getsockname::<UnixAddr>(descriptor.as_raw_fd()) {
+        return address.path().map(Path::to_owned);
+    }
+    let path = format!("/proc/self/fd/{}", descriptor.as_raw_fd());
+    let is_pipe = fs::metadata(&path).is_ok_and(|metadata| metadata.file_type().is_fifo());
+    is_pipe.then(|| fs::read_link(path).ok())?
+}
+
+fn open_one(socket: &Socket, listen: &Listen, owner: (Uid, Gid)) -> io::Result<OwnedFd> {
+    match listen {
+        Listen::Stream(address) => at(socket, address, SockType::Stream, owner),
+        Listen::Datagram(address) => at(socket, address, SockType::Datagram, owner),
+        Listen::SequentialPacket(address) => at(socket, address, SockType::SeqPacket, owner),
+        Listen::Fifo(path) => pipe(socket, Path::new(path.as_str()), owner),
+        Listen::Special(path) => {
+            let mut options = OpenOptions::new();
+            options
+                .read(true)
+                .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits());
+            Ok(options.open(path.as_str())?.into())
+        }
+        Listen::Netlink(family) => netlink(*family),
+    }
+}
+
+fn at(
+    socket: &Socket,
+    address: &Address,
+    kind: SockType,
+    owner: (Uid, Gid),
+) -> io::Result<OwnedFd> {
+    match address {
+        Address::Internet(address) => internet(socket, *address, kind),
+        Address::Abstract(name) => {
+            let descriptor = new(AddressFamily::Unix, kind, None)?;
+            bind(
+                descriptor.as_raw_fd(),
+                &UnixAddr::new_abstract(name.as_bytes())?,
+            )?;
+            ready(socket, descriptor, kind)
+        }
+        Address::Path(path) => {
+            let path = Path::new(path.as_str());
+            make_room(socket, path)?;
+            let descriptor = new(AddressFamily::Unix, kind, None)?;
+            // Nobody gets at it before its rights are what they are to be.
+            let before = umask(Mode::from_bits_truncate(0o777));
+            let bound = bind(descriptor.as_raw_fd(), &UnixAddr::new(path)?);
+            umask(before);
+            bound?;
+            give(socket, path, owner)?;
+            ready(socket, descriptor, kind)
+        }
+    }
+}
+
+fn internet(socket: &Socket, address: SocketAddr, kind: SockType) -> io::Result<OwnedFd> {
+    let made = new(family(address), kind, None);
+    let (address, descriptor) = match made {
+        // All addresses are those of IPv4 where the kernel has no others.
+        Err(error)
+            if error.raw_os_error() == Some(Errno::EAFNOSUPPORT as i32)
+                && address.ip() == Ipv6Addr::UNSPECIFIED =>
+        {
+            let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port());
+            (address, new(family(address), kind, None)?)
+        }
+        made => (address, made?),
+    };
+    setsockopt(&descriptor, sockopt::ReuseAddr, &true)?;
+    if socket.reuse_port {
+        setsockopt(&descriptor, sockopt::ReusePort, &true)?;
+    }
+    if socket.free_bind {
+        setsockopt(&descriptor, sockopt::IpFreebind, &true)?;
+    }
+    if let Some(only) = socket.ipv6_only.filter(|_| address.is_ipv6()) {
+        setsockopt(&descriptor, sockopt::Ipv6V6Only, &only)?;
+    }
+    if kind == SockType::Stream {
+        if socket.keep_alive {
+            setsockopt(&descriptor, sockopt::KeepAlive, &true)?;
+        }
+        if socket.no_delay {
+            setsockopt(&descriptor, sockopt::TcpNoDelay, &true)?;
+        }
+    }
+    let to: Box<dyn SockaddrLike> = match address {
+        SocketAddr::V4(address) => Box::new(SockaddrIn::from(address)),
+        SocketAddr::V6(address) => Box::new(SockaddrIn6::from(address)),
+    };
+    bind(descriptor.as_raw_fd(), to.as_ref())?;
+    ready(socket, descriptor, kind)
+}
+
+fn family(address: SocketAddr) -> AddressFamily {
+    match address {
+        SocketAddr::V4(_) => AddressFamily::Inet,
+        SocketAddr::V6(_) => AddressFamily::Inet6,
+    }
+}
+
+fn new(
+    family: AddressFamily,
+    kind: SockType,
+    protocol: Option<SockProtocol>,
+) -> io::Result<OwnedFd> {
+    Ok(socket(family, kind, SockFlag::SOCK_CLOEXEC, protocol)?)
+}
+
+/// It is bound: its options follow, and connections come in from then on.
+fn ready(socket: &Socket, descriptor: OwnedFd, kind: SockType) -> io::Result<OwnedFd> {
+    if socket.pass_credentials {
+        setsockopt(&descriptor, sockopt::PassCred, &true)?;
+    }
+    if socket.accept {
+        // Who has connected may be gone before it is our turn.
+        fcntl(&descriptor, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    }
+    if kind != SockType::Datagram {
+        let longest = i32::try_from(socket.backlog).ok();
+        let backlog = longest.and_then(|length| Backlog::new(length).ok());
+        listen(&descriptor, backlog.unwrap_or(Backlog::MAXALLOWABLE))?;
+    }
+    Ok(descriptor)
+}
+
+fn pipe(socket: &Socket, path: &Path, owner: (Uid, Gid)) -> io::Result<OwnedFd> {
+    make_directories(socket, path)?;
+    let before = umask(Mode::from_bits_truncate(0o777));
+    let made = nix::unistd::mkfifo(path, Mode::from_bits_truncate(0o600));
+    umask(before);
+    match made {
+        Ok(()) | Err(Errno::EEXIST) => {}
+        Err(error) => return Err(error.into()),
+    }
+    // With an end to write to of our own, it does not end when whoever has written is gone.
+    let file: File = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits())
+        .open(path)?;
+    if !file.metadata()?.file_type().is_fifo() {
+        return Err(io::Error::other("something else is in its place"));
+    }
+    give(socket, path, owner)?;
+    Ok(file.into())
+}
+
+fn netlink(family: NetlinkFamily) -> io::Result<OwnedFd> {
+    use SockProtocol as Known;
+    let protocol = match family.protocol {
+        0 => Known::NetlinkRoute,
+        4 => Known::NetlinkSockDiag,
+        5 => Known::NetlinkNFLOG,
+        7 => Known::NetlinkSELinux,
+        9 => Known::NetlinkAudit,
+        12 => Known::NetlinkNetFilter,
+        15 => Known::NetlinkKObjectUEvent,
+        16 => Known::NetlinkGeneric,
+        21 => Known::NetlinkCrypto,
+        _ => return Err(io::ErrorKind::Unsupported.into()),
+    };
+    let descriptor = new(AddressFamily::Netlink, SockType::Raw, Some(protocol))?;
+    bind(descriptor.as_raw_fd(), &NetlinkAddr::new(0, family.groups))?;
+    Ok(descriptor)
+}
+
+/// The directories on the way are there, and a socket that is left in its place is not.
+fn make_room(socket: &Socket, path: &Path) -> io::Result<()> {
+    make_directories(socket, path)?;
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.file_type().is_socket() => fs::remove_file(path),
+        Ok(_) => Err(io::Error::other(
+            "something that is no socket is in its place",
+        )),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn make_directories(socket: &Socket, path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(parent) => make_directory(parent, socket.directory_mode),
+        None => Ok(()),
+    }
+}
+
+/// Makes a directory and those on the way to it, where there are none.
+///
+/// # Errors
+/// One cannot be made.
+pub fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(mode).create(path)
+}
+
+fn give(socket: &Socket, path: &Path, (user, group): (Uid, Gid)) -> io::Result<()> {
+    nix::unistd::chown(path, Some(user), Some(group))?;
+    fs::set_permissions(path, Permissions::from_mode(socket.mode))
+}
+
+fn make_links(socket: &Socket) -> io::Result<()> {
+    let file = socket.listen.iter().find_map(|listen| match listen {
+        Listen::Stream(Address::Path(path))
+        | Listen::Datagram(Address::Path(path))
+        | Listen::SequentialPacket(Address::Path(path))
+        | Listen::Fifo(path) => Some(path.as_str()),
+        _ => None,
+    });
+    for link in &socket.links {
+        let (link, file) = (Path::new(link), file.unwrap_or_default());
+        let is_link = fs::symlink_metadata(link).is_ok_and(|metadata| metadata.is_symlink());
+        let removed = if is_link {
+            fs::remove_file(link)
+        } else {
+            Ok(())
+        };
+        let made = removed
+            .and_then(|()| make_directories(socket, link))
+            .and_then(|()| symlink(file, link));
+        made.map_err(|error| {
+            let text = format!("cannot make the link {}: {error}", link.display());
+            io::Error::new(error.kind(), text)
+        })?;
+    }
+    Ok(())
+}
+
+/// Who is at the other end of a connection: where it counts as coming from, what else is known of it,
+/// and its variables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// An address, or a user.
+    pub source: String,
+    /// A port, or a process.
+    pub detail: String,
+    /// `REMOTE_ADDR` and `REMOTE_PORT`, of an address.
+    pub variables: Vec<(String, String)>,
+}
+
+/// Takes one connection, if there is one.
+///
+/// # Errors
+/// None can be taken: descriptors or memory are short.
+pub fn take(listener: BorrowedFd<'_>) -> io::Result<Option<(OwnedFd, Peer)>> {
+    let listener = listener.try_clone_to_owned()?;
+    let taken = if getsockname::<UnixAddr>(listener.as_raw_fd()).is_ok() {
+        let listener = std::os::unix::net::UnixListener::from(listener);
+        listener.accept().and_then(|(stream, _)| {
+            let peer = getsockopt(&stream, sockopt::PeerCredentials)?;
+            let peer = Peer {
+                source: format!("user {}", peer.uid()),
+                detail: format!("process {}", peer.pid()),
+                variables: Vec::new(),
+            };
+            Ok((stream.into(), peer))
+        })
+    } else {
+        let listener = std::net::TcpListener::from(listener);
+        listener
+            .accept()
+            .map(|(stream, address)| (stream.into(), Peer::at(address)))
+    };
+    match taken {
+        Ok(taken) => Ok(Some(taken)),
+        Err(error) => match error.kind() {
+            io::ErrorKind::WouldBlock
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::ConnectionAborted => Ok(None),
+            _ => Err(error),
+        },
+    }
+}
+
+impl Peer {
+    fn at(address: SocketAddr) -> Self {
+        // One of IPv4 is the same wherever it is listened to.
+        let source = address.ip().to_canonical().to_string();
+        let port = address.port().to_string();
+        Self {
+            variables: vec![
+                ("REMOTE_ADDR".to_owned(), source.clone()),
+                ("REMOTE_PORT".to_owned(), port.clone()),
+            ],
+            detail: format!("port {port}"),
+            source,
+        }
+    }
+
+    /// For people, and for whoever counts connections.
+    pub fn note(&self) -> String {
+        format!("from {}, {}", self.source, self.detail)
+    }
+
+    /// Whether a note of that kind is of this source.
+    pub fn is_noted(&self, note: &str) -> bool {
+        let source = note.strip_prefix("from ").and_then(|n| n.split_once(", "));
+        source.is_some_and(|(source, _)| source == self.source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
+    fn socket(listen: &str) -> Socket {
+        let json = format!(r#"{{"service":"x","listen":[{listen}],"mode":"0600","accept":true}}"#);
+        serde_json::from_str(&json).unwrap()
+    }
+
+    #[test]
+    fn files_come_and_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b.socket");
+        let mut socket = socket(&format!(r#"{{"stream":"{}"}}"#, path.display()));
+        let link = folder.path().join("link");
+        socket.links = vec![link.to_str().unwrap().to_owned()];
+        for _ in 0..2 {
+            // What an earlier one has left is no obstacle.
+            let opened = open(&socket).unwrap();
+            assert_eq!(
+                fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+                0o600
+            );
+            assert!(take(opened[0].as_fd()).unwrap().is_none());
+            UnixStream::connect(&link).unwrap().write_all(b"x").unwrap();
+            let (_, peer) = take(opened[0].as_fd()).unwrap().unwrap();
+            assert!(peer.is_noted(&peer.note()));
+            assert!(!peer.is_noted("from user 1, process 1") || peer.source == "user 1");
+        }
+        for descriptor in open(&socket).unwrap() {
+            close(&socket, descriptor.as_fd());
+        }
+        assert!(!path.exists() && fs::symlink_metadata(&link).is_err());
+        fs::write(&path, "mine").unwrap();
+        let error = open(&socket).unwrap_err().to_string();
+        assert!(
+            error.ends_with("something that is no socket is in its place"),
+            "{error}"
+        );
+        assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+    }
+
+    #[test]
+    fn all_is_open_or_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        let pipe = path.display();
+        let socket = socket(&format!(r#"{{"fifo":"{pipe}"}},{{"stream":"/proc/x/y"}}"#));
+        let error = open(&socket).unwrap_err().to_string();
+        assert!(error.starts_with("cannot listen on /proc/x/y: "), "{error}");
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn addresses_are_taken_once() {
+        // An address that no other test has.
+        let [_, _, high, low] = std::process::id().to_be_bytes();
+        let own = IpAddr::V4(Ipv4Addr::new(127, 77, high, low));
+        let free = std::net::TcpListener::bind((own, 0)).unwrap();
+        let taken = free.local_addr().unwrap();
+        let socket = socket(&format!(r#"{{"stream":"{taken}"}}"#));
+        assert_eq!(
+            open(&socket).unwrap_err().to_string(),
+            format!("cannot listen on tcp {taken}: Address already in use (os error 98)")
+        );
+        drop(free);
+        let opened = open(&socket).unwrap();
+        let client = std::net::TcpStream::connect(taken).unwrap();
+        let (_, peer) = take(opened[0].as_fd()).unwrap().unwrap();
+        let port = client.local_addr().unwrap().port();
+        assert_eq!(
+            peer.note(),
+            format!("from {}, port {port}", client.local_addr().unwrap().ip())
+        );
+        assert_eq!(peer.variables.len(), 2);
+    }
+}
