@@ -629,6 +629,302 @@ fn timers_start_services() {
 }
 
 #[test]
+fn sockets_and_paths_start_services() {
+    let units = r#"
+        systemd.sockets.web = {
+          description = "Web";
+          wantedBy = [ "sockets.target" ];
+          after = [ "network.target" ];
+          listenStreams = [ "80" "%t/web" ];
+          socketConfig = {
+            ListenDatagram = "[::1]:53";
+            BindIPv6Only = "both";
+            SocketMode = "0660";
+            SocketUser = "nginx";
+            MaxConnections = 7;
+            Symlinks = "/run/x /run/y";
+            RemoveOnStop = true;
+            ExecStartPre = "/bin/x";
+          };
+        };
+        systemd.sockets.more = { socketConfig = { ListenFIFO = "/run/pipe"; TriggerLimitBurst = 3; }; };
+        systemd.services.web = {
+          serviceConfig = { ExecStart = "/bin/web"; Sockets = "more.socket"; FileDescriptorStoreMax = 8; Type = "notify"; };
+        };
+        systemd.sockets.echo.socketConfig = { ListenStream = 7; Accept = true; TriggerLimitIntervalSec = 0; };
+        systemd.services."echo@".serviceConfig = { ExecStart = "/bin/cat"; StandardInput = "socket"; StandardError = "journal"; };
+        systemd.paths.import = {
+          wantedBy = [ "multi-user.target" ];
+          pathConfig = { DirectoryNotEmpty = "/srv/in"; PathExistsGlob = [ "/srv/*.job" "/srv/%p" ]; MakeDirectory = true; };
+        };
+        systemd.services.import.serviceConfig = { ExecStart = "/bin/import"; };
+    "#;
+    for (name, expected) in [
+        (
+            "web.socket",
+            expect![[r#"
+            {
+              "after": [
+                "network.target"
+              ],
+              "description": "Web",
+              "kind": "socket",
+              "name": "web.socket",
+              "onChange": "restart",
+              "preStart": [
+                {
+                  "argv": [
+                    "/bin/x"
+                  ]
+                }
+              ],
+              "socket": {
+                "ipv6Only": false,
+                "links": [
+                  "/run/x",
+                  "/run/y"
+                ],
+                "listen": [
+                  {
+                    "datagram": "[::1]:53"
+                  },
+                  {
+                    "stream": "80"
+                  },
+                  {
+                    "stream": "/run/web"
+                  }
+                ],
+                "maxConnections": 7,
+                "mode": "0660",
+                "service": "web",
+                "user": "nginx"
+              },
+              "startLimit": {
+                "burst": 20,
+                "intervalMs": 2000
+              },
+              "wantedAtBoot": true
+            }"#]],
+        ),
+        (
+            "more.socket",
+            expect![[r#"
+            {
+              "kind": "socket",
+              "name": "more.socket",
+              "onChange": "restart",
+              "socket": {
+                "listen": [
+                  {
+                    "fifo": "/run/pipe"
+                  }
+                ],
+                "service": "web"
+              },
+              "startLimit": {
+                "burst": 3,
+                "intervalMs": 2000
+              },
+              "wantedAtBoot": false
+            }"#]],
+        ),
+        (
+            "web",
+            expect![[r#"
+            {
+              "kind": "notify",
+              "name": "web",
+              "process": {
+                "argv": [
+                  "/bin/web"
+                ],
+                "environment": {}
+              },
+              "requires": [
+                "web.socket",
+                "more.socket"
+              ],
+              "startTimeoutMs": 90000,
+              "stopTimeoutMs": 90000,
+              "storedDescriptors": 8,
+              "wantedAtBoot": false
+            }"#]],
+        ),
+        (
+            "echo.socket",
+            expect![[r#"
+            {
+              "kind": "socket",
+              "name": "echo.socket",
+              "onChange": "restart",
+              "socket": {
+                "accept": true,
+                "listen": [
+                  {
+                    "stream": "7"
+                  }
+                ],
+                "service": "echo@"
+              },
+              "wantedAtBoot": false
+            }"#]],
+        ),
+        (
+            "echo@",
+            expect![[r#"
+            {
+              "kind": "simple",
+              "name": "echo@",
+              "process": {
+                "argv": [
+                  "/bin/cat"
+                ],
+                "connected": [
+                  "input",
+                  "output"
+                ],
+                "environment": {}
+              },
+              "startTimeoutMs": 90000,
+              "stopTimeoutMs": 90000,
+              "wantedAtBoot": false
+            }"#]],
+        ),
+        (
+            "import.path",
+            expect![[r#"
+            {
+              "kind": "path",
+              "name": "import.path",
+              "onChange": "restart",
+              "startLimit": {
+                "burst": 200,
+                "intervalMs": 2000
+              },
+              "wantedAtBoot": true,
+              "watch": {
+                "makeDirectories": true,
+                "paths": [
+                  {
+                    "not-empty": "/srv/in"
+                  },
+                  {
+                    "exists-glob": "/srv/*.job"
+                  },
+                  {
+                    "exists-glob": "/srv/import"
+                  }
+                ],
+                "service": "import"
+              }
+            }"#]],
+        ),
+        (
+            "import",
+            expect![[r#"
+            {
+              "kind": "simple",
+              "name": "import",
+              "process": {
+                "argv": [
+                  "/bin/import"
+                ],
+                "environment": {}
+              },
+              "startTimeoutMs": 90000,
+              "stopTimeoutMs": 90000,
+              "wantedAtBoot": false
+            }"#]],
+        ),
+    ] {
+        check(name, units, &expected);
+    }
+}
+
+#[test]
+fn sshd_may_start_with_each_connection() {
+    let text = r#"services.openssh = {
+        enable = true;
+        startWhenNeeded = true;
+        ports = [ 22 2222 ];
+        listenAddresses = [ { addr = "192.0.2.1"; } { addr = "::1"; port = 23; } ];
+    };"#;
+    check(
+        "sshd.socket",
+        text,
+        &expect![[r#"
+        {
+          "description": "SSH connections",
+          "kind": "socket",
+          "name": "sshd.socket",
+          "onChange": "restart",
+          "socket": {
+            "accept": true,
+            "freeBind": true,
+            "listen": [
+              {
+                "stream": "192.0.2.1:22"
+              },
+              {
+                "stream": "192.0.2.1:2222"
+              },
+              {
+                "stream": "[::1]:23"
+              }
+            ],
+            "service": "sshd@"
+          },
+          "wantedAtBoot": true
+        }"#]],
+    );
+    check(
+        "sshd@",
+        text,
+        &expect![[r#"
+        {
+          "after": [
+            "network.target"
+          ],
+          "description": "SSH connection",
+          "directories": [
+            {
+              "mode": "0755",
+              "path": "/run/sshd"
+            }
+          ],
+          "killMode": "main",
+          "kind": "simple",
+          "name": "sshd@",
+          "onChange": "restart",
+          "process": {
+            "argv": [
+              "openssh-server/bin/sshd",
+              "-i",
+              "-e",
+              "-f",
+              "/etc/ssh/sshd_config"
+            ],
+            "connected": [
+              "input",
+              "output"
+            ],
+            "environment": {}
+          },
+          "reload": {
+            "signal": "SIGHUP"
+          },
+          "requires": [
+            "sshd-keygen"
+          ],
+          "restart": "always",
+          "restartTrigger": "308068c71f79b0e5fc23a6fa215ca51d31aa3a084c821aa787cba8485c6f03e7",
+          "wantedAtBoot": false
+        }"#]],
+    );
+}
+
+#[test]
 fn a_portable_service_has_files_and_services_of_its_own() {
     let evaluation = machine(
         r#"system.services.web = {
@@ -761,14 +1057,16 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         r#"systemd.services.a = { script = "x"; unitConfig.After = "x"; };"#,
         r#"systemd.services.a = { description = "nothing"; };"#,
         r#"systemd.services.a = { script = "x"; requires = [ "a.socket" ]; };"#,
-        r#"systemd.sockets.a = { };"#,
+        r#"systemd.sockets.a = { socketConfig.ListenSteam = "22"; };"#,
+        r#"systemd.sockets.a.listenStreams = [ "22" ];"#,
+        r#"systemd.paths.a.pathConfig.PathExist = "/x";"#,
+        r#"system.services.a = { process.argv = [ "/x" ]; kind = "socket"; };"#,
         r#"systemd.user.services.a = { };"#,
         r#"systemd.timers.a = { timerConfig.OnCalender = "daily"; };"#,
         r#"systemd.package = pkgs.bash;"#,
         r#"system.services.a = { };"#,
         r#"system.services.a.process.argv = [ "relative" ];"#,
         r#"system.services.a = { process.argv = [ "/x" ]; requires = [ "sshdd" ]; }; services.sshd.enable = true;"#,
-        r#"services.openssh = { enable = true; startWhenNeeded = true; };"#,
         r#"services.udev.extraRules = "x";"#,
         r#"services.cron.systemCronJobs = [ "* * * root x" ];"#,
         r#"services.nginx = { enable = true; virtualHosts.a = { forceSSL = true; enableACME = true; }; };"#,
@@ -827,11 +1125,26 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
 
         systemd.services.a = { script = "x"; requires = [ "a.socket" ]; };
         the configuration contradicts itself:
-        - systemd.services.a: it needs a.socket; socket activation is not supported yet: let the service listen by itself
+        - systemd.services.a: it needs the service 'a.socket', which is not defined
 
-        systemd.sockets.a = { };
+        systemd.sockets.a = { socketConfig.ListenSteam = "22"; };
         the configuration contradicts itself:
-        - systemd.sockets.a: systemd.sockets is not supported: a service listens by itself.
+        - systemd.sockets.a.socketConfig.ListenSteam is no key that is supported; did you mean ListenStream or ListenSpecial?
+        - systemd.sockets.a: it listens on nothing; set listenStreams or socketConfig.ListenStream.
+        - system.services.a: there is nothing to execute; set process.argv.
+
+        systemd.sockets.a.listenStreams = [ "22" ];
+        the configuration contradicts itself:
+        - system.services.a: there is nothing to execute; set process.argv.
+
+        systemd.paths.a.pathConfig.PathExist = "/x";
+        the configuration contradicts itself:
+        - systemd.paths.a.pathConfig.PathExist is no key that is supported; known are DirectoryNotEmpty, PathChanged, PathExists, PathExistsGlob, PathModified, Unit, MakeDirectory, DirectoryMode, TriggerLimitIntervalSec, TriggerLimitBurst
+        - systemd.paths.a: it waits for nothing; set pathConfig.PathExists or one of its kin.
+
+        system.services.a = { process.argv = [ "/x" ]; kind = "socket"; };
+        the configuration contradicts itself:
+        - system.services.a: what is of kind socket, and nothing else, has the option socket.
 
         systemd.user.services.a = { };
         the configuration contradicts itself:
@@ -857,10 +1170,6 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         system.services.a = { process.argv = [ "/x" ]; requires = [ "sshdd" ]; }; services.sshd.enable = true;
         the configuration contradicts itself:
         - system.services.a: it needs the service 'sshdd', which is not defined; did you mean sshd?
-
-        services.openssh = { enable = true; startWhenNeeded = true; };
-        the configuration contradicts itself:
-        - services.openssh.startWhenNeeded is not supported: the server always runs.
 
         services.udev.extraRules = "x";
         the configuration contradicts itself:

@@ -199,7 +199,7 @@ in
     startWhenNeeded = mkOption {
       type = types.bool;
       default = false;
-      description = "Not supported: the server always runs.";
+      description = "Whether a server is started for each connection; otherwise one always runs.";
     };
     ports = mkOption {
       type = types.listOf types.port;
@@ -386,10 +386,6 @@ in
   config = mkIf cfg.enable {
     assertions = [
       {
-        assertion = !cfg.startWhenNeeded;
-        message = "services.openssh.startWhenNeeded is not supported: the server always runs.";
-      }
-      {
         assertion = cfg.authorizedKeysCommand == "none" || lib.hasPrefix "/" cfg.authorizedKeysCommand;
         message = "services.openssh.authorizedKeysCommand has to be an absolute path.";
       }
@@ -432,14 +428,19 @@ in
       ];
     };
 
-    system.services.sshd = {
-      description = "SSH server";
+    system.services.${if cfg.startWhenNeeded then "sshd@" else "sshd"} = {
+      description = if cfg.startWhenNeeded then "SSH connection" else "SSH server";
       process.argv = [
         "${cfg.package}/bin/sshd"
-        "-D"
+        (if cfg.startWhenNeeded then "-i" else "-D")
         "-e"
         "-f"
         "/etc/ssh/sshd_config"
+      ];
+      # What it has to say of a connection is for the log.
+      process.connected = lib.optionals cfg.startWhenNeeded [
+        "input"
+        "output"
       ];
       process.environment.PATH = "/run/wrappers/bin:/run/current-system/sw/bin";
       directories = [ { path = "/run/sshd"; } ];
@@ -451,6 +452,33 @@ in
       stop.killMode = "main";
       stopIfChanged = false;
       restartTriggers = [ text ];
+      wantedAtBoot = !cfg.startWhenNeeded;
+    };
+
+    system.services."sshd.socket" = mkIf cfg.startWhenNeeded {
+      description = "SSH connections";
+      kind = "socket";
+      restart.policy = "never";
+      stopIfChanged = false;
+      socket = {
+        service = "sshd@";
+        accept = true;
+        # Those addresses may come later than the socket.
+        freeBind = cfg.listenAddresses != [ ];
+        listen =
+          let
+            bracketed = addr: if lib.hasInfix ":" addr then "[${addr}]" else addr;
+            at =
+              address:
+              map (port: { stream = "${bracketed address.addr}:${toString port}"; }) (
+                if address.port == null then cfg.ports else [ address.port ]
+              );
+          in
+          if cfg.listenAddresses == [ ] then
+            map (port: { stream = toString port; }) cfg.ports
+          else
+            lib.concatMap at cfg.listenAddresses;
+      };
     };
   };
 }

@@ -64,6 +64,7 @@ let
         user
         group
         supplementaryGroups
+        connected
         tty
         umask
         nice
@@ -142,8 +143,11 @@ let
     else
       "stop-and-start";
 
+  activation = (import ./activation.nix { inherit lib; }).describe;
+
   # What the supervisor takes for granted.
   defaults = {
+    storedDescriptors = 0;
     staysUp = true;
     restart = "never";
     restartDelayMs = 100;
@@ -184,6 +188,8 @@ in
     ;
   inherit (service.restart) successStatuses finalStatuses;
   inherit reload;
+  socket = activation.socket service.socket;
+  watch = activation.watch service.watch;
   restartTrigger = digest (service.restartTriggers ++ lib.optionals (reload == null) files);
   reloadTrigger = digest (service.reloadTriggers ++ lib.optionals (reload != null) files);
   requires = lib.unique service.requires;
@@ -207,7 +213,7 @@ in
       { inherit (service.restart.limit) burst intervalMs; };
 }
 // filterAttrs (key: value: value != defaults.${key}) {
-  inherit (service) staysUp;
+  inherit (service) staysUp storedDescriptors;
   restart = service.restart.policy;
   restartDelayMs = service.restart.delayMs;
   restartDelayMaxMs = service.restart.maxDelayMs;

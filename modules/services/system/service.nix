@@ -60,6 +60,8 @@ let
         }
       );
 
+  activation = import ./activation.nix { inherit lib; };
+
   mode = types.strMatching "0?[0-7]{3,4}";
 
   directory = types.submodule {
@@ -169,13 +171,24 @@ in
         "notify"
         "forking"
         "milestone"
+        "socket"
+        "path"
       ];
       default = "simple";
       description = ''
         When it counts as up: `simple`, when its process has been executed; `oneshot`, when that has
         ended well; `notify`, when it says so ({manpage}`sd_notify(3)`); `forking`, when it has ended
         well and left another process behind. A `milestone` has no process, and is there to be waited
-        for.
+        for. A `socket` listens, and a `path` watches files, until there is a reason to start a service.
+      '';
+    };
+    inherit (activation) socket watch;
+    storedDescriptors = mkOption {
+      type = types.ints.between 0 512;
+      default = 0;
+      description = ''
+        How many descriptors it may leave with the supervisor (`FDSTORE=1` of {manpage}`sd_notify(3)`): it
+        gets them back when it is started again, and they are closed when it is stopped.
       '';
     };
     notificationProtocol = mkOption {
@@ -224,6 +237,11 @@ in
       group = nullable types.str "Group to run as; the user's own if there is none.";
       supplementaryGroups = list types.str "Further groups.";
       workingDirectory = nullable (types.strMatching "-?/.*") "Where it starts; with a hyphen first it need not exist.";
+      connected = list (types.enum [
+        "input"
+        "output"
+        "error"
+      ]) "Which of its standard streams are the connection, or the one socket, that it is given.";
       tty = nullable (types.strMatching "/dev/.+") "Terminal that it controls, with its input and output on it.";
       umask = nullable (types.strMatching "[0-7]{3,4}") "Permission bits that new files do not get.";
       limits = mkOption {

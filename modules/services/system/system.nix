@@ -54,11 +54,19 @@ let
       lib.optionals service.enable ([ { inherit name service; } ] ++ flatten "${name}-" service.services)
     ) (lib.attrNames services);
 
+  hasNoProcess =
+    service:
+    lib.elem service.kind [
+      "milestone"
+      "socket"
+      "path"
+    ];
+
   # A service that only groups others has nothing to execute.
   isRun =
     entry:
     entry.service.process.argv != [ ]
-    || entry.service.kind == "milestone"
+    || hasNoProcess entry.service
     || entry.service.services == { };
 
   all = flatten "" config.system.services;
@@ -118,7 +126,14 @@ let
   # The option under which somebody has described it.
   optionOf =
     name:
-    if config.systemd.services ? ${name} then "systemd.services.${name}" else "system.services.${name}";
+    if config.systemd.services ? ${name} then
+      "systemd.services.${name}"
+    else if config.systemd.sockets ? ${lib.removeSuffix ".socket" name} && lib.hasSuffix ".socket" name then
+      "systemd.sockets.${lib.removeSuffix ".socket" name}"
+    else if config.systemd.paths ? ${lib.removeSuffix ".path" name} && lib.hasSuffix ".path" name then
+      "systemd.paths.${lib.removeSuffix ".path" name}"
+    else
+      "system.services.${name}";
 
   problems =
     entry:
@@ -127,13 +142,21 @@ let
       option = optionOf name;
       missing = lib.filter (other: !(lib.elem other names)) (service.requires ++ service.partOf);
     in
-    lib.optional (service.process.argv == [ ] && service.kind != "milestone" && service.services == { })
+    lib.optional (service.process.argv == [ ] && !(hasNoProcess service) && service.services == { })
       {
         assertion = false;
         message = "${option}: there is nothing to execute; set ${
           if lib.hasPrefix "systemd." option then "script or serviceConfig.ExecStart" else "process.argv"
         }.";
       }
+    ++ lib.optional ((service.kind == "socket") != (service.socket != null)) {
+      assertion = false;
+      message = "${option}: what is of kind socket, and nothing else, has the option socket.";
+    }
+    ++ lib.optional ((service.kind == "path") != (service.watch != null)) {
+      assertion = false;
+      message = "${option}: what is of kind path, and nothing else, has the option watch.";
+    }
     ++ map (other: {
       assertion = false;
       message = "${option}: it needs the service '${other}', which is not defined${suggest other}";

@@ -173,6 +173,27 @@ let
     else
       throw "${context.where}: '${word}' is not supported; output goes to the service's log (cairn log ${context.name})";
 
+  # With its socket as input, output goes there too, and errors where output goes, unless somebody says
+  # otherwise.
+  connected =
+    context:
+    let
+      word = key: toString (last (context.config.${key} or "inherit"));
+      isSocket =
+        key:
+        lib.elem (word key) [
+          "inherit"
+          "socket"
+        ];
+      output = isSocket "StandardOutput";
+    in
+    process {
+      connected =
+        [ "input" ]
+        ++ lib.optional output "output"
+        ++ lib.optional (word "StandardError" == "socket" || output && isSocket "StandardError") "error";
+    };
+
   supported = import ./confinement.nix { inherit lib; } // {
     Type =
       context: value:
@@ -216,6 +237,10 @@ let
       context: _:
       throw "${context.where}: not supported; use unitConfig.Condition…, or a command in ExecStartPre";
     RemainAfterExit = context: value: { staysUp = boolean context.where (last value); };
+    Sockets = _: value: {
+      requires = map (name: "${lib.removeSuffix ".socket" name}.socket") (wordsOf value);
+    };
+    FileDescriptorStoreMax = context: value: { storedDescriptors = integer context.where (last value); };
     PIDFile =
       context: value:
       let
@@ -311,8 +336,10 @@ let
       in
       if lib.hasPrefix "tty" word || word == "null" then
         { }
+      else if word == "socket" then
+        connected context
       else
-        throw "${context.where}: '${word}' is not supported; input is /dev/null";
+        throw "${context.where}: '${word}' is not supported; input is /dev/null, or the socket";
     StandardOutput = output;
     StandardError = output;
 
@@ -531,7 +558,7 @@ let
       ExitType = "a service ends with its main process";
       CoredumpFilter = "the kernel's default is kept";
       CoredumpReceive = "the kernel's default is kept";
-      FileDescriptorStoreMax = "services keep no descriptors here";
+      FileDescriptorStorePreserve = "what it has left is kept while it restarts, and closed when it is stopped";
       SurviveFinalKillSignal = "nothing survives a shutdown";
       BusName = "the service is up when its process is";
     };
@@ -546,7 +573,6 @@ let
     ImportCredential = "the machine itself is given no credentials; use LoadCredential";
     NetworkNamespacePath = "network namespaces are not there yet";
     JoinsNamespaceOf = "namespaces are not shared";
-    Sockets = "socket activation is not there yet; the service has to listen by itself";
     StandardInputText = "input is /dev/null";
     StandardInputData = "input is /dev/null";
     OpenFile = "open files are not handed over";

@@ -14,6 +14,8 @@ let
   targets = import ./targets.nix { inherit lib; };
   unit = import ./unit.nix { inherit lib pkgs; };
   timer = import ./timer.nix { inherit lib; };
+  socket = import ./socket.nix { inherit lib; };
+  path = import ./path.nix { inherit lib; };
 
   names =
     description:
@@ -199,6 +201,20 @@ let
     };
   };
 
+  socketUnit = {
+    options = common // {
+      listenStreams = names "Addresses of streams: as `ListenStream` of {option}`socketConfig`.";
+      listenDatagrams = names "Addresses of datagrams: as `ListenDatagram` of {option}`socketConfig`.";
+      socketConfig = section "Keys of the section `Socket`.";
+    };
+  };
+
+  pathUnit = {
+    options = common // {
+      pathConfig = section "Keys of the section `Path`.";
+    };
+  };
+
   refused =
     what: instead:
     mkOption {
@@ -260,6 +276,32 @@ let
     service = targets.plain (toString (unit.timerConfig.Unit or "${name}.service"));
   }) (enabled cfg.timers);
 
+  # Sockets start the service of their name, the one that they say, or the one that says so.
+  sockets = enabled cfg.sockets;
+  owners = lib.listToAttrs (
+    lib.concatLists (
+      lib.mapAttrsToList (
+        name: unit:
+        map (socket: lib.nameValuePair (lib.removeSuffix ".socket" socket) name) (
+          lib.concatMap (lib.splitString " ") (map toString (lib.toList (unit.serviceConfig.Sockets or [ ])))
+        )
+      ) (enabled services)
+    )
+  );
+  socketsFor = lib.mapAttrsToList (name: unit: {
+    inherit name unit;
+    accept = socket.accepts name unit.socketConfig;
+    service =
+      if unit.socketConfig ? Service then
+        socket.startedBy name unit.socketConfig
+      else
+        owners.${name} or (socket.startedBy name unit.socketConfig);
+  }) sockets;
+  pathsFor = lib.mapAttrsToList (name: unit: {
+    inherit name unit;
+    service = targets.plain (path.startedBy name unit.pathConfig);
+  }) (enabled cfg.paths);
+
   fail = message: {
     assertion = false;
     inherit message;
@@ -274,16 +316,6 @@ let
         ) (lib.attrNames entry.value)
       )
       [
-        {
-          option = "sockets";
-          value = cfg.sockets;
-          instead = "a service listens by itself";
-        }
-        {
-          option = "paths";
-          value = cfg.paths;
-          instead = "use a timer";
-        }
         {
           option = "automounts";
           value = cfg.automounts;
@@ -355,8 +387,24 @@ in
       default = [ ];
       description = "Not supported: use {option}`fileSystems`.";
     };
-    sockets = refused "sockets" "a service listens by itself";
-    paths = refused "paths" "use a timer";
+    sockets = mkOption {
+      type = types.attrsOf (types.submodule socketUnit);
+      default = { };
+      example = {
+        web.listenStreams = [ "8080" ];
+      };
+      description = ''
+        Sockets that are open before their services run, and that start these when something comes in.
+      '';
+    };
+    paths = mkOption {
+      type = types.attrsOf (types.submodule pathUnit);
+      default = { };
+      example = {
+        import.pathConfig.DirectoryNotEmpty = "/srv/incoming";
+      };
+      description = "What starts services when files come or change.";
+    };
     automounts = mkOption {
       type = types.unspecified;
       default = { };
@@ -419,6 +467,34 @@ in
       ) targetUnits)
       (lib.mkMerge (
         map (entry: {
+          "${entry.name}.socket" = lib.mkMerge (
+            [
+              (dependencies true entry.unit)
+              { socket = { inherit (entry) service; }; }
+            ]
+            ++ socket.translate entry.name entry.unit
+          );
+        }) socketsFor
+      ))
+      # A service needs what it is given; that of a single connection does not need the socket.
+      (lib.mkMerge (
+        map (entry: { ${entry.service}.requires = [ "${entry.name}.socket" ]; }) (
+          lib.filter (entry: !entry.accept) socketsFor
+        )
+      ))
+      (lib.mkMerge (
+        map (entry: {
+          "${entry.name}.path" = lib.mkMerge (
+            [
+              (dependencies true entry.unit)
+              { watch = { inherit (entry) service; }; }
+            ]
+            ++ path.translate entry.name entry.unit
+          );
+        }) pathsFor
+      ))
+      (lib.mkMerge (
+        map (entry: {
           ${entry.service}.timers.${entry.name} = timer entry.name entry.unit.timerConfig;
         }) timersFor
       ))
@@ -434,6 +510,8 @@ in
     assertions =
       lib.concatLists (lib.mapAttrsToList unit.problems services)
       ++ lib.concatMap (entry: timer.problems entry.name entry.unit.timerConfig) timersFor
+      ++ lib.concatLists (lib.mapAttrsToList socket.problems sockets)
+      ++ lib.concatLists (lib.mapAttrsToList path.problems (enabled cfg.paths))
       ++ refusals
       ++ optional (cfg.package != null) (
         fail "systemd.package is not supported: there is no systemd here."

@@ -71,8 +71,6 @@ let
     ".device"
     ".slice"
     ".scope"
-    ".socket"
-    ".path"
     ".timer"
   ];
 

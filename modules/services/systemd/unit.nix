@@ -130,7 +130,6 @@ rec {
         "StartLimitAction"
       ];
       conflicts = lib.filter (other: !(targets.isDown other)) unit.conflicts;
-      sockets = lib.filter (lib.hasSuffix ".socket") (unit.requires ++ unit.bindsTo);
     in
     lib.concatMap service serviceKeys
     ++ lib.concatMap unitProblem unitKeys
@@ -139,9 +138,6 @@ rec {
     )
     ++ optional (conflicts != [ ]) (
       fail "${option}.conflicts is not supported (${lib.concatStringsSep ", " conflicts}): services do not stop each other"
-    )
-    ++ optional (sockets != [ ]) (
-      fail "${option}: it needs ${lib.concatStringsSep ", " sockets}; socket activation is not supported yet: let the service listen by itself"
     )
     ++ optional (unit.confinement.enable or false) (
       fail "${option}.confinement is not supported; use pkgs.fhs for a root of its own"

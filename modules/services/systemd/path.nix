@@ -1,0 +1,83 @@
+# A path unit of systemd's as a portable service of kind `path`.
+#
+# Source: systemd.path(5).
+{ lib }:
+let
+  values = import ./values.nix { inherit lib; };
+  inherit (values)
+    boolean
+    integer
+    last
+    list
+    milliseconds
+    specifiers
+    ;
+
+  kinds = {
+    PathExists = "exists";
+    PathExistsGlob = "exists-glob";
+    PathChanged = "changed";
+    PathModified = "modified";
+    DirectoryNotEmpty = "not-empty";
+  };
+  known = lib.attrNames kinds ++ [
+    "Unit"
+    "MakeDirectory"
+    "DirectoryMode"
+    "TriggerLimitIntervalSec"
+    "TriggerLimitBurst"
+  ];
+  setKeys = lib.filterAttrs (_: value: value != null);
+in
+{
+  startedBy =
+    name: config: lib.removeSuffix ".service" (toString (last (config.Unit or "${name}.service")));
+
+  problems =
+    name: unit:
+    let
+      config = setKeys unit.pathConfig;
+      fail = message: {
+        assertion = false;
+        inherit message;
+      };
+    in
+    map (
+      key:
+      fail "systemd.paths.${name}.pathConfig.${key} is no key that is supported; known are ${lib.concatStringsSep ", " known}"
+    ) (lib.filter (key: !(lib.elem key known)) (lib.attrNames config))
+    ++ lib.optional (lib.all (key: !(config ? ${key})) (lib.attrNames kinds)) (
+      fail "systemd.paths.${name}: it waits for nothing; set pathConfig.PathExists or one of its kin."
+    );
+
+  # Definitions of `system.services."<name>.path"`, to be merged.
+  translate =
+    name: unit:
+    let
+      config = setKeys unit.pathConfig;
+      where = key: "systemd.paths.${name}.pathConfig.${key}";
+      intervalMs = milliseconds (where "TriggerLimitIntervalSec") (last (config.TriggerLimitIntervalSec or "2s"));
+      burst = integer (where "TriggerLimitBurst") (last (config.TriggerLimitBurst or 200));
+    in
+    [
+      {
+        kind = "path";
+        restart.policy = "never";
+        restart.limit = lib.mkIf (burst != 0 && intervalMs != null && intervalMs != 0) {
+          inherit burst intervalMs;
+        };
+        stopIfChanged = false;
+        description = lib.mkIf (unit.description != "") unit.description;
+        watch = {
+          paths = lib.concatLists (
+            lib.mapAttrsToList (
+              key: kind:
+              map (path: { ${kind} = specifiers name (where key) (toString path); }) (list (config.${key} or null))
+            ) kinds
+          );
+          makeDirectories = boolean (where "MakeDirectory") (last (config.MakeDirectory or false));
+          directoryMode = lib.mkIf (config ? DirectoryMode) (toString (last config.DirectoryMode));
+        };
+      }
+    ];
+}
