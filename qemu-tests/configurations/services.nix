@@ -21,7 +21,10 @@
   time.timeZone = "Asia/Tokyo";
   environment.systemPackages = [ pkgs.curl ];
 
-  services.openssh.enable = true;
+  services.openssh = {
+    enable = true;
+    startWhenNeeded = true;
+  };
   users.users.root.openssh.authorizedKeys.keys = [ key ];
   services.getty.autologinUser = "root";
   services.chrony.enable = true;

@@ -8,6 +8,8 @@ use anyhow::ensure;
 use cairn_qemu_tests::{Blueprint, Boot, Machine, images};
 use cairn_system::boot_mark;
 
+use crate::ssh::ssh;
+
 /// A shell function: waits until a command succeeds, for two minutes at most.
 const UNTIL: &str = "until_ok() { for i in $(seq 240); do if \"$@\" > /dev/null 2>&1; then return 0; fi; \
      sleep 0.5; done; echo \"never: $*\"; cairn status; return 1; }; ";
@@ -127,6 +129,25 @@ fn a_confined_service_sees_what_is_its_own() -> anyhow::Result<()> {
          mkdir: cannot create directory '/nix/store/mine': Read-only file system\n\
          Seccomp:\t2",
     )
+}
+
+/// Its server is started for each connection, and a session outlives the supervisor that has taken it.
+#[test]
+fn ssh_starts_with_a_connection() -> anyhow::Result<()> {
+    machine()?.check("ssh", |machine| {
+        let folder = tempfile::tempdir()?;
+        let script = "kill -9 $(pgrep -P 1 -f '^cairn-supervisor'); \
+            until status=$(cairn status sshd.socket); do sleep 0.2; done; \
+            echo \"$status\" | grep activity; cairn status | grep -c 'sshd@0 *up'";
+        let output = ssh(machine, &folder.path().join("known_hosts"), script)?;
+        ensure!(
+            output == "  activity:  listens on tcp [::]:22; 1 connection\n1\n",
+            "{output}"
+        );
+        let log = machine.agent().succeed("cat /var/log/cairn/sshd@0.log")?;
+        ensure!(log.contains("Accepted publickey for root"), "{log}");
+        Ok(())
+    })
 }
 
 #[test]

@@ -10,7 +10,8 @@ use cairn_qemu_tests::{Machine, images};
 
 use crate::look;
 
-fn ssh(machine: &Machine, known_hosts: &Path, command: &str) -> anyhow::Result<String> {
+/// Runs a command as root, over SSH from the host.
+pub fn ssh(machine: &Machine, known_hosts: &Path, command: &str) -> anyhow::Result<String> {
     let key = images::ssh_key()?;
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600))?;
     let port = machine
