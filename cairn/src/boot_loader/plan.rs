@@ -89,7 +89,16 @@ impl Plan {
             programs: BTreeMap::new(),
             steps: Vec::new(),
         };
-        for place in &facts.places {
+        for (index, place) in facts.places.iter().enumerate() {
+            // The machine boots without a mirror, whose disk may be away; without `/boot` it does not.
+            let folder = planner.below_root(&place.folder);
+            if index > 0 && !folder.parent().is_some_and(is_mount_point) {
+                log::warn!(
+                    "the mirror '{}' gets no GRUB: nothing is mounted there",
+                    place.folder
+                );
+                continue;
+            }
             planner
                 .place(place)
                 .with_context(|| format!("cannot write GRUB for '{}'", place.folder))?;

@@ -7,7 +7,8 @@
 //!                                              the old generation again; what boots stays
 //! ```
 //!
-//! GRUB itself, where it was asked for, is written after the boot entries: it finds whole ones.
+//! GRUB itself, where it was asked for, is written last: it finds whole boot entries, and mirrors that
+//! activation has mounted.
 //!
 //! Invariant: until the last step the machine boots what it booted before, whatever happens.
 
@@ -91,6 +92,7 @@ impl Change<'_> {
         }
         if let Some((number, entry)) = prepared {
             self.commit(number, &entry)?;
+            self.install_boot_loader()?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -111,11 +113,6 @@ impl Change<'_> {
                 self.tale.say(&format!("{path}: {}", HumanBytes(size)));
             }
             menu.write()?;
-        }
-        if let Some(facts) = &self.target.boot_loader {
-            for written in boot_loader::install(machine.root(), machine.store()?, facts)? {
-                self.tale.say(&written);
-            }
         }
         Ok((number, entry))
     }
@@ -211,6 +208,18 @@ impl Change<'_> {
             }
         }
         Err(error)
+    }
+
+    /// GRUB itself, if it was asked for.
+    fn install_boot_loader(&mut self) -> Result<()> {
+        let machine = self.machine;
+        let Some(facts) = &self.target.boot_loader else {
+            return Ok(());
+        };
+        for written in boot_loader::install(machine.root(), machine.store()?, facts)? {
+            self.tale.say(&written);
+        }
+        Ok(())
     }
 
     /// Makes the entry what boots.

@@ -124,8 +124,10 @@ fn run(program: &str, package: &str, arguments: &[&str]) -> anyhow::Result<()> {
 /// The switch mounts the mirror; what boots is in both places.
 fn both_get_it(machine: &Machine) -> anyhow::Result<()> {
     guest::configure(machine, MIRRORED)?;
+    guest::run(machine, "cairn switch")?;
     // What the first disk has is what an image has: it is not written.
     let preview = guest::attempt(machine, "cairn dry-run --install-bootloader --json")?;
+    ensure!(preview.success(), "{preview:?}");
     let preview: serde_json::Value = serde_json::from_str(&preview.stdout)?;
     let second = ["/dev/vdb: GRUB for BIOS", "/dev/vdb3: GRUB for UEFI"];
     ensure!(preview["bootLoader"] == json!(second), "{preview}");
