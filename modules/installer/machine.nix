@@ -1,14 +1,8 @@
-# A machine as the installer sets one up, with everything that can be chosen: what an installation
-# medium has to have packages for. Nothing boots from it.
-{ lib, ... }:
+# A machine as the installer sets one up, with everything that can be chosen beside the root: what an
+# installation medium has to have packages for. Nothing boots from it.
 {
   networking.hostName = "machine";
-  boot.loader.grub.device = "/dev/sda";
   fileSystems = {
-    "/" = {
-      device = "/dev/sda3";
-      fsType = "btrfs";
-    };
     "/boot" = {
       device = "/dev/sda2";
       fsType = "ext4";
@@ -16,10 +10,6 @@
     "/boot/efi" = {
       device = "/dev/sda1";
       fsType = "vfat";
-    };
-    "/data" = {
-      device = "/dev/sdb1";
-      fsType = "xfs";
     };
   };
   swapDevices = [ { device = "/dev/sda4"; } ];
@@ -29,8 +19,6 @@
   users.users.person = {
     isNormalUser = true;
     extraGroups = [ "wheel" ];
-    hashedPassword = "!";
   };
   services.openssh.enable = true;
-  networking.useDHCP = lib.mkDefault true;
 }

@@ -6,7 +6,14 @@
   ...
 }:
 {
-  isoImage.installable = [ ./machine.nix ];
+  # One for each root: their initrds hold different things.
+  isoImage.installable = map (fsType: {
+    imports = [ ./machine.nix ];
+    fileSystems."/" = {
+      device = "/dev/sda3";
+      inherit fsType;
+    };
+  }) [ "ext4" "btrfs" "xfs" ];
 
   # What the dialogue offers.
   environment.etc = {

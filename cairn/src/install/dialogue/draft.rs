@@ -55,6 +55,11 @@ impl Draft {
         }
     }
 
+    /// The key of the person that there is.
+    pub(super) fn key(&self) -> Option<&Line> {
+        self.user_key.as_ref().filter(|_| self.user.is_some())
+    }
+
     pub(super) fn user_name(&self) -> &str {
         self.user.as_ref().map_or("", UserName::as_str)
     }
@@ -100,8 +105,8 @@ impl Draft {
             time_zone: Some(Line::try_from(self.time_zone.as_str())?),
             locale: said(&self.locale, "C.UTF-8")?,
             keyboard: said(&self.keyboard, "us")?,
-            extra: self
-                .ssh
+            // A key brings it along.
+            extra: (self.ssh && self.key().is_none())
                 .then(|| "services.openssh.enable = true;".to_owned()),
             configuration: None,
             layout: Layout {

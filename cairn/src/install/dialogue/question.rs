@@ -57,6 +57,8 @@ impl Question {
             Self::UserPasswordAgain => Self::UserKey,
             Self::UserKey => Self::RootPassword,
             Self::RootPassword if draft.first_entry.is_some() => Self::RootPasswordAgain,
+            // Whoever has a key comes in with it.
+            Self::RootPassword | Self::RootPasswordAgain if draft.key().is_some() => return None,
             Self::RootPassword | Self::RootPasswordAgain => Self::Ssh,
             Self::Ssh | Self::Agreement => return None,
         })

@@ -205,11 +205,7 @@ impl<'a> Dialogue<'a> {
             Question::Locale => named("language", &offers.locales, line, &mut draft.locale),
             Question::Keyboard => named("keyboard", &offers.keyboards, line, &mut draft.keyboard),
             Question::User => keep(line, &mut draft.user, user),
-            Question::UserKey => {
-                keep(line, &mut draft.user_key, ssh_key)?;
-                draft.ssh |= draft.user_key.is_some();
-                Ok(None)
-            }
+            Question::UserKey => keep(line, &mut draft.user_key, ssh_key),
             _ => keep(line, &mut draft.ssh, yes_no),
         }
     }

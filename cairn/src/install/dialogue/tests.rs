@@ -135,7 +135,7 @@ fn as_little_as_possible() {
 #[test]
 fn everything() {
     check(
-        "de|/dev/sdb|btrfs|yes|open sesame|open sesame|1G|box|berlin|de_d|anna|her password|her password|ssh-ed25519 AAAAC3NzaC1lZDI1 anna@example|root's|root's||sdb",
+        "de|/dev/sdb|btrfs|yes|open sesame|open sesame|1G|box|berlin|de_d|anna|her password|her password|ssh-ed25519 AAAAC3NzaC1lZDI1 anna@example|root's|root's|sdb",
         &expect_file!["tests/everything.txt"],
     );
 }
