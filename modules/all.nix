@@ -5,6 +5,9 @@
   ./boot/initrd.nix
   ./boot/kernel.nix
   ./boot/loader.nix
+  ./boot/luks.nix
+  ./boot/lvm.nix
+  ./boot/swraid.nix
   ./boot/tmp.nix
   ./environment/environment.nix
   ./environment/etc.nix

@@ -5,7 +5,8 @@
 //! /etc/stage-1.json                   what it mounts
 //! /lib/modules/<release>/…/*.ko       unpacked, and indices about these modules alone
 //! /lib/firmware/…                     what these modules name and the firmware folder has
-//! /bin/<program> -> /nix/store/…      programs, with the store objects that they need
+//! /bin/<program> -> /nix/store/…      programs, with what of the store they need
+//! /etc/<file> -> /nix/store/…         their configuration
 //! /dev/console, /dev/null             before devtmpfs is mounted
 //! /proc /sys /run /sysroot /tmp       empty
 //! ```
@@ -37,22 +38,22 @@ pub struct Initrd<'a> {
     /// Folders that firmware is looked for in; an earlier one counts. Firmware that is in none is
     /// left out: most modules name more than any machine needs.
     pub firmware: Vec<PathBuf>,
-    /// Programs for checks and emergencies.
-    pub programs: Vec<Program>,
+    /// Programs and their configuration.
+    pub links: Vec<Link>,
 }
 
-/// A program in the initrd, from the store.
+/// A file of the store in the initrd: a program, or its configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Program {
-    /// Its name in `/bin`: `fsck.ext4`.
-    pub name: String,
-    /// The program as the initrd sees it: `/nix/store/…/bin/e2fsck`.
+pub struct Link {
+    /// Its name, without the slash before it: `bin/fsck.ext4`.
+    pub path: PathBuf,
+    /// The file as the initrd sees it: `/nix/store/…/bin/e2fsck`.
     pub target: PathBuf,
-    /// Every store object that it needs, itself included: the closure.
+    /// Every file or whole object of the store that it needs, itself included.
     pub closure: Vec<StoreObject>,
 }
 
-/// A store object to be copied.
+/// A store object, or a file or link in one, to be copied.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StoreObject {
     /// Its name in the system: `/nix/store/…`.
@@ -92,11 +93,11 @@ pub enum InitrdError {
     /// `stage-1.json` cannot be made.
     #[error("cannot write stage-1.json: {0}")]
     Stage1(serde_json::Error),
-    /// A program's target is not in its closure, or a store object is not in the store.
-    #[error("cannot place program '{name}' in the initrd: '{path}' {reason}")]
-    Program {
-        /// The program.
-        name: String,
+    /// A link's target is not in its closure, or a store object is not in the store.
+    #[error("cannot place /{link} in the initrd: '{path}' {reason}", link = link.display())]
+    Link {
+        /// The link.
+        link: PathBuf,
         /// The path in question.
         path: PathBuf,
         /// What is wrong with it.
@@ -142,8 +143,8 @@ impl Initrd<'_> {
         let closure = self.closure()?;
         insert_modules(&closure, &mut manifest)?;
         self.insert_firmware(&closure, &mut manifest)?;
-        for program in &self.programs {
-            insert_program(program, &mut manifest)?;
+        for link in &self.links {
+            insert_link(link, &mut manifest)?;
         }
         Ok(manifest)
     }
@@ -263,20 +264,20 @@ fn module_node(module: &Module) -> Result<Node, InitrdError> {
     }
 }
 
-fn insert_program(program: &Program, manifest: &mut Manifest) -> Result<(), InitrdError> {
-    let refused = |path: &Path, reason| InitrdError::Program {
-        name: program.name.clone(),
+fn insert_link(link: &Link, manifest: &mut Manifest) -> Result<(), InitrdError> {
+    let refused = |path: &Path, reason| InitrdError::Link {
+        link: link.path.clone(),
         path: path.to_owned(),
         reason,
     };
-    let is_held = program
+    let is_held = link
         .closure
         .iter()
-        .any(|object| program.target.starts_with(&object.path));
+        .any(|object| link.target.starts_with(&object.path));
     if !is_held {
-        return Err(refused(&program.target, "is in no object of its closure"));
+        return Err(refused(&link.target, "is in no object of its closure"));
     }
-    for object in &program.closure {
+    for object in &link.closure {
         let place = object
             .path
             .strip_prefix("/")
@@ -286,8 +287,8 @@ fn insert_program(program: &Program, manifest: &mut Manifest) -> Result<(), Init
         insert_parents(place, manifest)?;
         manifest.insert_store_object(place, &object.source)?;
     }
-    let link = Path::new("bin").join(&program.name);
-    manifest.insert(link, Node::symlink(&program.target))?;
+    insert_parents(&link.path, manifest)?;
+    manifest.insert(&link.path, Node::symlink(&link.target))?;
     Ok(())
 }
 
@@ -339,8 +340,8 @@ mod tests {
         fs::create_dir_all(root.join("firmware/virtio")).unwrap();
         fs::write(root.join("firmware/virtio/net.bin"), "fw").unwrap();
         let shared = object(root, "00000000000000000000000000000001-libc");
-        let program = |name: &str, directory: &str| Program {
-            name: name.to_owned(),
+        let program = |name: &str, directory: &str| Link {
+            path: Path::new("bin").join(name),
             target: format!("/nix/store/{directory}/bin/tool").into(),
             closure: vec![object(root, directory), shared.clone()],
         };
@@ -350,7 +351,7 @@ mod tests {
             modules,
             wanted: Wanted::new(&["fuse", "missing"], &["ext4".to_owned()]),
             firmware: vec![root.join("firmware")],
-            programs: vec![
+            links: vec![
                 program("fsck.ext4", "00000000000000000000000000000002-e2fsprogs"),
                 program("sh", "00000000000000000000000000000003-bash"),
             ],
@@ -491,8 +492,8 @@ mod tests {
         ]
         .assert_eq(&broken.manifest().unwrap_err().to_string());
         let mut broken = initrd(root.path(), &tree);
-        broken.programs[0].closure.remove(0);
-        expect_test::expect!["cannot place program 'fsck.ext4' in the initrd: '/nix/store/00000000000000000000000000000002-e2fsprogs/bin/tool' is in no object of its closure"].assert_eq(&broken.manifest().unwrap_err().to_string());
+        broken.links[0].closure.remove(0);
+        expect_test::expect!["cannot place /bin/fsck.ext4 in the initrd: '/nix/store/00000000000000000000000000000002-e2fsprogs/bin/tool' is in no object of its closure"].assert_eq(&broken.manifest().unwrap_err().to_string());
         let mut broken = initrd(root.path(), &tree);
         broken.init = root.path().join("nowhere");
         let error = broken.manifest().unwrap_err().to_string();

@@ -32,7 +32,7 @@ pub use fat::{Fat, Medium};
 pub use file_system::{FileSystemError, FileSystemWriter};
 pub use formats::{Conversion, DiskFormat, FormatError, convert};
 pub use identifiers::Identifiers;
-pub use initrd::{Initrd, InitrdError, Program, StoreObject};
+pub use initrd::{Initrd, InitrdError, Link, StoreObject};
 pub use kernel_modules::{
     ANY_HARDWARE, Closure, Module, ModuleError, ModuleTree, VIRTUAL_MACHINE, Wanted, drivers,
     file_system_modules, firmware_of,

@@ -18,13 +18,31 @@ let
     kernelModules = cfg.kernelModules;
     emergencyAccess = config.boot.shellOnFail;
     inherit (cfg) deviceTimeoutSeconds rebootDelaySeconds;
+    storage =
+      cfg.storage
+      // lib.optionalAttrs (config.boot.resumeDevice != "") { inherit (config.boot) resumeDevice; };
   };
 
-  programs = {
-    sh = "${pkgs.busybox-static}/bin/busybox";
-    busybox = "${pkgs.busybox-static}/bin/busybox";
-    "fsck.ext4" = "${pkgs.e2fsck-static}/bin/e2fsck.static";
-  };
+  # What it mounts, or may be told to mount.
+  fileSystemTypes = lib.unique (
+    map (fs: fs.fsType) early
+    ++ lib.attrNames (lib.filterAttrs (_: enabled: enabled) cfg.supportedFilesystems)
+  );
+
+  # xfs and btrfs repair themselves when they are mounted; what else has no check here is never written.
+  checks =
+    let
+      ext = "${pkgs.e2fsck-static}/bin/e2fsck.static";
+    in
+    {
+      ext2 = ext;
+      ext3 = ext;
+      ext4 = ext;
+      exfat = "${pkgs.exfatprogs}/bin/fsck.exfat";
+      f2fs = "${pkgs.f2fs-tools}/bin/fsck.f2fs";
+      vfat = "${pkgs.dosfstools}/bin/fsck.vfat";
+    };
+  checked = fileSystemTypes ++ lib.optional (lib.elem "auto" fileSystemTypes) "ext4";
 in
 {
   options = {
@@ -79,7 +97,7 @@ in
       default = { };
       example = [ "xfs" ];
       description = ''
-        File systems whose modules the initrd has, beside those that
+        File systems whose modules and checks the initrd has, beside those that
         {option}`fileSystems` mounts early.
       '';
     };
@@ -101,6 +119,40 @@ in
       '';
     };
 
+    boot.initrd.programs = mkOption {
+      type = types.attrsOf types.str;
+      default = { };
+      internal = true;
+      description = ''
+        Programs in {file}`/bin` of the initrd, by name. Each comes with the libraries that it is linked
+        with.
+      '';
+    };
+
+    boot.initrd.files = mkOption {
+      type = types.attrsOf types.str;
+      default = { };
+      internal = true;
+      description = "Files of the store that the initrd has, by the names that they have in it.";
+    };
+
+    boot.initrd.storage = mkOption {
+      type = types.attrsOf types.raw;
+      default = { };
+      internal = true;
+      description = "What the initrd opens before it mounts, as {file}`stage-1.json` has it.";
+    };
+
+    boot.resumeDevice = mkOption {
+      type = types.str;
+      default = "";
+      example = "/dev/disk/by-label/swap";
+      description = ''
+        The swap space that holds the memory of the machine when it falls asleep with `disk`. The initrd
+        looks there, and goes on where the machine was.
+      '';
+    };
+
     boot.shellOnFail = mkOption {
       type = types.bool;
       default = false;
@@ -119,6 +171,14 @@ in
   };
 
   config = {
+    boot.initrd.programs = {
+      sh = "${pkgs.busybox-static}/bin/busybox";
+      busybox = "${pkgs.busybox-static}/bin/busybox";
+    }
+    // lib.mapAttrs' (type: lib.nameValuePair "fsck.${type}") (
+      lib.filterAttrs (type: _: lib.elem type checked) checks
+    );
+
     system.build.initrd = pkgs.build "initrd" {
       name = "initrd";
       init = "${pkgs.cairn-init}/bin/cairn-init";
@@ -128,10 +188,10 @@ in
       firmware = toString config.hardware.firmware;
       hardware = if cfg.includeDefaultModules then cfg.hardware else "none";
       modules = toString (cfg.availableKernelModules);
-      fileSystemTypes = toString (
-        lib.attrNames (lib.filterAttrs (_: enabled: enabled) cfg.supportedFilesystems)
+      fileSystemTypes = toString fileSystemTypes;
+      files = builtins.toJSON (
+        lib.mapAttrs' (name: lib.nameValuePair "/bin/${name}") cfg.programs // cfg.files
       );
-      programs = builtins.toJSON programs;
     };
   };
 }

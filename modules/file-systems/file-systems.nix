@@ -137,8 +137,8 @@ let
           type = types.bool;
           default = false;
           description = ''
-            Whether the file system grows to its partition's size at boot. ext2, ext3 and ext4 can, while
-            they are mounted.
+            Whether the file system grows to its partition's size at boot. btrfs, ext2, ext3, ext4 and xfs
+            can, while they are mounted. `auto` is taken for an ext4.
           '';
         };
         early = mkOption {
@@ -297,7 +297,7 @@ in
 
     environment.etc.fstab.text =
       lib.concatMapStrings fstabLine fileSystems
-      + lib.concatMapStrings (swap: "${escape swap.device} none swap defaults 0 0\n") config.swapDevices;
+      + lib.concatMapStrings (swap: "${escape swap.realDevice} none swap defaults 0 0\n") config.swapDevices;
 
     system.build = { inherit fileSystems; };
     system.description.fileSystems = map (fs: fs.description) fileSystems;

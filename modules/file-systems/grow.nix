@@ -14,7 +14,7 @@ let
   # new end. The kernel is told of the one partition, since others are in use.
   growPartition = ''
     grow_partition() {
-      device=$(findmnt --noheadings --output SOURCE "$1")
+      device=$(findmnt --noheadings --nofsroot --output SOURCE "$1")
       block=/sys/class/block/''${device##*/}
       if ! [ -e "$block/partition" ]; then
         echo "$device is no partition"
@@ -43,9 +43,27 @@ let
     grow_partition /
   '';
 
-  resize = fs: ''
-    resize2fs "$(findmnt --noheadings --output SOURCE ${lib.escapeShellArg fs.mountPoint})"
-  '';
+  # All of them while they are mounted. What has the whole of its device already stays as it is.
+  resizers =
+    let
+      ext = point: "resize2fs \"$(findmnt --noheadings --nofsroot --output SOURCE ${point})\"";
+    in
+    {
+      btrfs = point: "btrfs filesystem resize max ${point}";
+      ext2 = ext;
+      ext3 = ext;
+      ext4 = ext;
+      xfs = point: "xfs_growfs -d ${point}";
+    };
+
+  # What is refused below has none.
+  resize =
+    fs:
+    let
+      type = if fs.fsType == "auto" then "ext4" else fs.fsType;
+      resizer = resizers.${type} or (_: "");
+    in
+    resizer (lib.escapeShellArg fs.mountPoint) + "\n";
 
   script =
     lib.optionalString config.boot.growPartition growPartition + lib.concatMapStrings resize resized;
@@ -62,26 +80,27 @@ in
 
   config = {
     assertions = map (fs: {
-      assertion = lib.elem fs.fsType [
-        "auto"
-        "ext2"
-        "ext3"
-        "ext4"
-      ];
-      message = ''fileSystems."${fs.mountPoint}".autoResize: only ext2, ext3 and ext4 grow, not ${fs.fsType}.'';
+      assertion = fs.fsType == "auto" || resizers ? ${fs.fsType};
+      message = ''fileSystems."${fs.mountPoint}".autoResize: ${
+        lib.concatStringsSep ", " (lib.attrNames resizers)
+      } grow while they are mounted, and ${fs.fsType} does not.'';
     }) resized;
 
     system.services.grow-file-systems = lib.mkIf (script != "") {
       description = "Partitions and file systems grow to the size of their disks";
       kind = "oneshot";
       process.argv = [ (pkgs.writeShellScript "grow-file-systems" "set -eu\n${script}") ];
-      process.path = with pkgs; [
-        coreutils
-        e2fsprogs
-        fdisk
-        sed
-        util-linux
-      ];
+      process.path =
+        with pkgs;
+        [
+          coreutils
+          e2fsprogs
+          fdisk
+          sed
+          util-linux
+        ]
+        ++ lib.optional (lib.any (fs: fs.fsType == "btrfs") resized) btrfs-progs
+        ++ lib.optional (lib.any (fs: fs.fsType == "xfs") resized) xfsprogs;
     };
   };
 }

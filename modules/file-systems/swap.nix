@@ -1,5 +1,10 @@
 # Swap space.
-{ config, lib, ... }:
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
 let
   inherit (lib)
     literalExpression
@@ -8,6 +13,42 @@ let
     mkOption
     types
     ;
+
+  randomEncryption.options = {
+    enable = mkOption {
+      type = types.bool;
+      default = false;
+      description = "Whether it is encrypted.";
+    };
+    cipher = mkOption {
+      type = types.str;
+      default = "aes-xts-plain64";
+      example = "serpent-xts-plain64";
+      description = "The cipher, by the kernel's name.";
+    };
+    keySize = mkOption {
+      type = types.nullOr types.ints.positive;
+      default = null;
+      example = 512;
+      description = "Bits of the key; `cryptsetup` chooses if `null`.";
+    };
+    sectorSize = mkOption {
+      type = types.nullOr types.ints.positive;
+      default = null;
+      example = 4096;
+      description = "Bytes that are encrypted together.";
+    };
+    source = mkOption {
+      type = types.str;
+      default = "/dev/urandom";
+      description = "Where the key is read from.";
+    };
+    allowDiscards = mkOption {
+      type = types.bool;
+      default = false;
+      description = "Whether a solid-state disk is told which blocks are free.";
+    };
+  };
 
   swapDevice =
     { config, ... }:
@@ -65,12 +106,34 @@ let
           '';
         };
         randomEncryption = mkOption {
-          type = types.bool;
+          type = types.coercedTo types.bool (enable: { inherit enable; }) (types.submodule randomEncryption);
           default = false;
-          description = "Encryption with a key of the moment. It is not supported yet.";
+          example = true;
+          description = ''
+            Encryption with a key that is forgotten when the machine ends. What is on the device is lost at
+            each boot: it must be one that `LABEL=` and `UUID=` do not name, and it is refused if it has a
+            file system. A machine cannot sleep to such swap space.
+          '';
+        };
+        deviceName = mkOption {
+          type = types.str;
+          internal = true;
+          readOnly = true;
+          description = "The encrypted device's name in {file}`/dev/mapper`.";
+        };
+        realDevice = mkOption {
+          type = types.str;
+          internal = true;
+          readOnly = true;
+          description = "What is swapped to.";
         };
       };
-      config.device = mkIf (config.label != null) (mkDefault "/dev/disk/by-label/${config.label}");
+      config = {
+        device = mkIf (config.label != null) (mkDefault "/dev/disk/by-label/${config.label}");
+        deviceName = lib.replaceStrings [ "/" "=" ":" ] [ "-" "-" "-" ] (lib.removePrefix "/" config.device);
+        realDevice =
+          if config.randomEncryption.enable then "/dev/mapper/${config.deviceName}" else config.device;
+      };
     };
 in
 {
@@ -87,8 +150,10 @@ in
   config = {
     assertions =
       map (swap: {
-        assertion = !swap.randomEncryption;
-        message = "swapDevices: randomEncryption of '${swap.device}' is not supported yet.";
+        assertion =
+          swap.randomEncryption.enable
+          -> lib.hasPrefix "/dev/" swap.device && !(lib.hasPrefix "/dev/disk/by-label/" swap.device || lib.hasPrefix "/dev/disk/by-uuid/" swap.device);
+        message = "swapDevices: randomEncryption of '${swap.device}' leaves no label and no UUID on it, and needs a device; name it by PARTLABEL, PARTUUID or its path.";
       }) config.swapDevices
       ++ map (swap: {
         assertion =
@@ -99,7 +164,21 @@ in
     system.description.swapDevices = map (
       swap:
       {
-        inherit (swap) device;
+        device = swap.realDevice;
+      }
+      // lib.optionalAttrs swap.randomEncryption.enable {
+        randomEncryption = {
+          inherit (swap) device;
+          inherit (swap.randomEncryption) cipher source allowDiscards;
+          name = swap.deviceName;
+          program = "${pkgs.cryptsetup}/bin/cryptsetup";
+        }
+        // lib.optionalAttrs (swap.randomEncryption.keySize != null) {
+          keyBits = swap.randomEncryption.keySize;
+        }
+        // lib.optionalAttrs (swap.randomEncryption.sectorSize != null) {
+          sectorBytes = swap.randomEncryption.sectorSize;
+        };
       }
       // lib.optionalAttrs (swap.size != null) { sizeMib = swap.size; }
       // lib.optionalAttrs (swap.priority != null) { inherit (swap) priority; }

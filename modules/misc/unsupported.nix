@@ -12,7 +12,6 @@ let
     boot.loader.grub.enableCryptodisk = "GRUB reads no encrypted disk yet";
     boot.loader.grub.zfsSupport = null;
     boot.plymouth.enable = "there is no splash screen";
-    boot.swraid.enable = "software RAID is not supported yet";
     environment.enableAllTerminfo = "install the package ncurses-term";
     environment.stub-ld.enable = null;
     hardware.alsa.enable = null;
@@ -67,12 +66,6 @@ let
 in
 {
   options = lib.foldl' lib.recursiveUpdate {
-    boot.initrd.luks.devices = mkOption {
-      type = types.attrsOf types.raw;
-      default = { };
-      visible = false;
-      description = "Encrypted disks. They are not supported yet.";
-    };
     boot.initrd.secrets = mkOption {
       type = types.attrsOf types.raw;
       default = { };
@@ -93,10 +86,6 @@ in
       }
     ) all
     ++ [
-      {
-        assertion = config.boot.initrd.luks.devices == { };
-        message = "boot.initrd.luks.devices: encrypted disks are not supported yet.";
-      }
       {
         assertion = config.boot.initrd.secrets == { };
         message = "boot.initrd.secrets is not supported yet.";

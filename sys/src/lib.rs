@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+pub mod btrfs;
 pub mod cgroup;
 pub mod checkpoint;
 pub mod console;
@@ -20,10 +21,13 @@ pub mod pidfd;
 pub mod process;
 pub mod random;
 pub mod reboot;
+pub mod secret;
 pub mod seqpacket;
 pub mod signal;
 pub mod stack;
+pub mod stacked;
 pub mod swap;
+pub mod terminal;
 pub mod uevent;
 pub mod watchdog;
 pub mod xattr;

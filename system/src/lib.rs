@@ -31,6 +31,7 @@ mod service_changes;
 mod signal;
 mod socket;
 mod stage1;
+mod storage;
 mod swap;
 mod system_calls;
 mod timer;
@@ -48,7 +49,7 @@ pub use credential::{Credential, CredentialSource};
 pub use description::{CopyMode, Directory, EtcEntry, SystemDescription, Wrapper};
 pub use file_system::{Device, FileSystem, MountPoint};
 pub use health::{HealthCheck, Need};
-pub use name::{CredentialName, HostName, NameError, ServiceName, UserName};
+pub use name::{CredentialName, HostName, MapperName, NameError, ServiceName, UserName};
 pub use parse::{ParseError, V1};
 pub use path_rule::{PathKind, PathRule};
 pub use process::{
@@ -65,7 +66,8 @@ pub use socket::{
     Address, AddressError, FilePath, FilePathError, Listen, NetlinkError, NetlinkFamily, Socket,
 };
 pub use stage1::Stage1;
-pub use swap::{Discard, SwapDevice};
+pub use storage::{EncryptedDevice, KeyFile, Storage};
+pub use swap::{Discard, RandomEncryption, SwapDevice};
 pub use system_calls::{FilterError, SystemCallFilter, Verdict, Verdicts};
 pub use timer::Timer;
 pub use user::{Day, Group, IdRange, User};

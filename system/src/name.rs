@@ -72,6 +72,14 @@ name_type!(
 );
 
 name_type!(
+    /// The name of a device of the kernel's device mapper, in `/dev/mapper`.
+    MapperName,
+    "name of the device mapper",
+    "1 to 127 of a-z A-Z 0-9 _ - . + are allowed, a letter or digit first",
+    |name| within(name, 127, b"_-.+") && starts_alphanumeric(name)
+);
+
+name_type!(
     /// The name of a user or group, as shadow's tools take it.
     UserName,
     "user or group name",

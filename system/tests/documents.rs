@@ -182,6 +182,32 @@ fn stage_1_begins_with_the_root() {
 }
 
 #[test]
+fn an_encrypted_device_has_a_name_of_its_own() {
+    let stage1 = |names: [&str; 2]| {
+        let devices = names.map(|name| format!(r#"{{"name":"{name}","device":"LABEL={name}"}}"#));
+        Stage1::parse(&format!(
+            r#"{{"version":1,"deviceTimeoutSeconds":1,"rebootDelaySeconds":1,
+                "fileSystems":[{{"mountPoint":"/","device":"tmpfs","fsType":"tmpfs"}}],
+                "storage":{{"encrypted":[{}]}}}}"#,
+            devices.join(",")
+        ))
+        .map(|stage1| stage1.storage.encrypted.len())
+        .map_err(|error| error.to_string())
+    };
+    assert_eq!(stage1(["one", "two"]), Ok(2));
+    expect![[r#"
+        Err(
+            "cannot use stage-1.json: two encrypted devices are called 'one'; check boot.initrd.luks.devices.<name>.name",
+        )
+    "#]].assert_debug_eq(&stage1(["one", "one"]));
+    expect![[r#"
+        Err(
+            "cannot read stage-1.json: at 'storage.encrypted[0].name': 'a/b' is not a name of the device mapper; 1 to 127 of a-z A-Z 0-9 _ - . + are allowed, a letter or digit first at line 3 column 53",
+        )
+    "#]].assert_debug_eq(&stage1(["a/b", "two"]));
+}
+
+#[test]
 fn bootspec_ignores_unknown_keys() {
     let text = r#"{
       "org.example.extension": {},

@@ -36,19 +36,9 @@ pub fn bench(arguments: &[String]) -> anyhow::Result<()> {
 pub fn torture(arguments: &[String]) -> anyhow::Result<()> {
     apt::install_missing(Need::Test)?;
     match arguments {
-        [part] if part == "media" => {
-            build_programs()?;
-            let mut test = cargo::cargo(&["test", "--package=cairn-qemu-tests"]);
-            test.args(["--test=iso", "--test=dialogue"]);
-            test.args(["--", "--ignored", "--test-threads=2"]);
-            cargo::run(test)
-        }
-        [part] if part == "install" => {
-            build_programs()?;
-            let mut test = cargo::cargo(&["test", "--package=cairn-qemu-tests", "--test=install"]);
-            test.args(["--", "--ignored", "--test-threads=1"]);
-            cargo::run(test)
-        }
+        [part] if part == "media" => ignored_tests(&["iso", "dialogue"], 2),
+        [part] if part == "install" => ignored_tests(&["install"], 1),
+        [part] if part == "storage" => ignored_tests(&["storage"], 2),
         [part] if part == "menu" => {
             build_programs()?;
             let mut test = cargo::cargo(&["test", "--package=cairn-qemu-tests"]);
@@ -58,6 +48,16 @@ pub fn torture(arguments: &[String]) -> anyhow::Result<()> {
         }
         arguments => hand_over("torture", arguments),
     }
+}
+
+/// Runs what is too long for the test command, so many at once.
+fn ignored_tests(names: &[&str], at_once: u32) -> anyhow::Result<()> {
+    build_programs()?;
+    let mut test = cargo::cargo(&["test", "--package=cairn-qemu-tests"]);
+    test.args(names.iter().flat_map(|name| ["--test", name]));
+    test.args(["--", "--ignored"]);
+    test.arg(format!("--test-threads={at_once}"));
+    cargo::run(test)
 }
 
 /// Builds all that an image and the programs here need, in release.

@@ -1,14 +1,14 @@
-//! `builtin:initrd`: stage 1, its description, its modules and its programs, as `initrd`.
+//! `builtin:initrd`: stage 1, its description, its modules and its files, as `initrd`.
 
 use std::collections::BTreeMap;
 
 use cairn_image_builder::{
-    ANY_HARDWARE, Initrd, ModuleTree, Program, StoreObject, VIRTUAL_MACHINE, Wanted,
-    file_system_modules,
+    ANY_HARDWARE, Initrd, Link, ModuleTree, VIRTUAL_MACHINE, Wanted, file_system_modules,
 };
 use cairn_store::{Job, JobError};
 use cairn_system::Stage1;
 
+use super::program_files::{ProgramError, program_files};
 use super::{BuildResult, make_directory};
 
 /// The initrd is read by firmware at each boot and written once.
@@ -29,7 +29,7 @@ pub(super) fn build(job: &Job<'_>) -> BuildResult {
     let modules = job.real(&format!("{}/lib/modules/{release}", job.env("kernel")?))?;
     let modules = ModuleTree::scan(&[modules])?;
     let stage1 = Stage1::parse(job.env("stage1")?)?;
-    let programs: BTreeMap<String, String> = serde_json::from_str(job.env("programs")?)?;
+    let files: BTreeMap<String, String> = serde_json::from_str(job.env("files")?)?;
     let words = |name| Ok::<_, JobError>(job.env_if_set(name)?.unwrap_or("").split_whitespace());
     let further: Vec<&str> = words("modules")?
         .chain(words("fileSystemTypes")?.flat_map(file_system_modules))
@@ -44,9 +44,9 @@ pub(super) fn build(job: &Job<'_>) -> BuildResult {
             .split_whitespace()
             .map(|package| job.real(&format!("{package}/lib/firmware")))
             .collect::<Result<_, _>>()?,
-        programs: programs
+        links: files
             .into_iter()
-            .map(|(name, target)| static_program(job, name, &target))
+            .map(|(path, target)| link(job, &path, &target))
             .collect::<Result<_, _>>()?,
     };
     make_directory(job.output())?;
@@ -72,15 +72,11 @@ fn wanted(preset: &[&str], any_root: bool, stage1: &Stage1, further: &[&str]) ->
     wanted
 }
 
-/// A static program needs no object but its own file.
-fn static_program(job: &Job<'_>, name: String, target: &str) -> Result<Program, JobError> {
-    let file = StoreObject {
-        path: target.into(),
-        source: job.real(target)?,
-    };
-    Ok(Program {
-        name,
+/// A link to a file of the store, with the files that it needs if it is a program.
+fn link(job: &Job<'_>, path: &str, target: &str) -> Result<Link, ProgramError> {
+    Ok(Link {
+        path: path.trim_start_matches('/').into(),
+        closure: program_files(target.as_ref(), &|path| Ok(job.real(path)?))?,
         target: target.into(),
-        closure: vec![file],
     })
 }

@@ -15,6 +15,7 @@ mod link_farm;
 mod link_tree;
 pub(crate) mod password_hash;
 mod profile;
+mod program_files;
 mod text;
 mod toplevel;
 
@@ -46,7 +47,7 @@ const FORMATS: [(&str, u32); 13] = [
     ("builtin:ca-bundle", 1),
     ("builtin:kernel-modules", 2),
     ("builtin:firmware", 2),
-    ("builtin:initrd", 2),
+    ("builtin:initrd", 3),
     ("builtin:toplevel", 3),
 ];
 

@@ -155,11 +155,34 @@ pub enum Reading {
     SelfContained,
 }
 
-/// Reads an ELF file.
+/// Reads an ELF file of a package.
 ///
 /// # Errors
 /// It is malformed, for another machine, or patched before.
 pub fn read(bytes: &[u8]) -> Result<Reading, ElfError> {
+    match read_any(bytes)? {
+        Reading::Dynamic(elf) if elf.is_patched(bytes) => Err(ElfError::AlreadyPatched),
+        reading => Ok(reading),
+    }
+}
+
+impl Elf {
+    fn is_patched(&self, bytes: &[u8]) -> bool {
+        self.segments.iter().any(|segment| {
+            let start = to_usize(segment.offset);
+            segment.kind == PT_LOAD
+                && bytes
+                    .get(start..)
+                    .is_some_and(|tail| tail.starts_with(MARK))
+        })
+    }
+}
+
+/// Reads an ELF file, relocated or not.
+///
+/// # Errors
+/// It is malformed or for another machine.
+pub fn read_any(bytes: &[u8]) -> Result<Reading, ElfError> {
     if bytes.get(..4) != Some(b"\x7fELF") {
         return Err(ElfError::Malformed("no ELF magic"));
     }
@@ -179,16 +202,6 @@ pub fn read(bytes: &[u8]) -> Result<Reading, ElfError> {
     };
     let machine = u16_at(bytes, 18).and_then(Machine::of);
     let machine = machine.ok_or(ElfError::Foreign("unknown processor"))?;
-    let is_patched = segments.1.iter().any(|segment| {
-        let start = to_usize(segment.offset);
-        segment.kind == PT_LOAD
-            && bytes
-                .get(start..)
-                .is_some_and(|tail| tail.starts_with(MARK))
-    });
-    if is_patched {
-        return Err(ElfError::AlreadyPatched);
-    }
     let (headers_at, segments) = (segments.0, segments.1.clone());
     let (dynamic_at, dynamic) = entries(bytes, dynamic)?;
     let interpreter = interpreter(bytes, &segments)?;

@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     // A slice never fails to be read, so that an error here is a bug too.
-    probe::contents(&mut &*bytes).expect("a slice can be read");
+    probe::contents(&mut &*bytes, bytes.len() as u64).expect("a slice can be read");
     for sector in [512, 4096] {
         let table = probe::table::read(&mut &*bytes, sector, bytes.len() as u64);
         let table = table.expect("a slice can be read");

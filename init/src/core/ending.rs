@@ -16,6 +16,7 @@ use cairn_sys::{process, signal};
 use cairn_system::boot_mark;
 use nix::mount::{MntFlags, MsFlags};
 
+use super::stacked;
 use crate::clock::{Ms, now};
 use crate::stage2::random_seed;
 
@@ -135,7 +136,8 @@ fn swap_off() {
     }
 }
 
-/// Unmounts, last mounted first, in rounds; what stays busy, and the root, becomes read-only.
+/// Unmounts, last mounted first, and takes apart the devices that then are free, in rounds; what stays
+/// busy, and the root, becomes read-only.
 fn unmount_all() {
     for _ in 0..ROUNDS {
         let mut progress = false;
@@ -144,6 +146,8 @@ fn unmount_all() {
                 progress |= nix::mount::umount2(&mount.point, MntFlags::empty()).is_ok();
             }
         }
+        progress |= stacked::are_ours()
+            && stacked::take_apart(Path::new("/sys/class/block"), Path::new("/dev"));
         if !progress {
             break;
         }

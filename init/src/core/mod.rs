@@ -16,6 +16,7 @@ pub mod handover;
 mod kept;
 pub mod message;
 mod signal_table;
+mod stacked;
 mod supervisor;
 
 use std::ffi::OsStr;

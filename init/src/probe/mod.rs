@@ -6,6 +6,7 @@
 //! Invariant: devices are only read. Where two parsers could agree on a device, the order is that
 //! of `blkid`: containers first, FAT (whose magic is weak) last.
 
+mod container;
 mod fat;
 mod field;
 mod superblock;
@@ -17,10 +18,13 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+pub use container::{LVM_MEMBER, RAID_MEMBER};
+
 /// What a device holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contents {
-    /// The type by `blkid`'s names: the kernel's, or `swap`, `crypto_LUKS`, `jbd`.
+    /// The type by `blkid`'s names: the kernel's, or `swap`, `swsuspend`, `crypto_LUKS`, `jbd`,
+    /// [`RAID_MEMBER`], [`LVM_MEMBER`].
     pub kind: &'static str,
     /// The label, if there is one.
     pub label: Option<String>,
@@ -62,12 +66,15 @@ impl Source for &[u8] {
     }
 }
 
-/// What `source` holds; `None` if nothing known.
+/// What `source`, of `size` bytes, holds; `None` if nothing known.
 ///
 /// # Errors
 /// The device's.
-pub fn contents(source: &mut dyn Source) -> io::Result<Option<Contents>> {
+pub fn contents(source: &mut dyn Source, size: u64) -> io::Result<Option<Contents>> {
     let head = source.read_at(0, superblock::HEAD_BYTES)?;
+    if let Some(member) = container::read(&head, source, size)? {
+        return Ok(Some(member));
+    }
     if let Some(contents) = superblock::parse(&head) {
         return Ok(Some(contents));
     }

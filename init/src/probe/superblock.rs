@@ -145,12 +145,20 @@ fn iso_date(descriptor: &[u8], offset: usize) -> Option<String> {
 fn swap(head: &[u8]) -> Option<Contents> {
     // 4, 16 and 64 KiB: the page sizes of this and other architectures.
     const PAGES: [usize; 3] = [0x1000, 0x4000, 0x1_0000];
-    let page = PAGES
-        .iter()
-        .find(|page| has(head, page.saturating_sub(10), b"SWAPSPACE2"))?;
-    log::trace!("swap of {page}-byte pages");
+    let found = |magic: &[u8]| {
+        let ends = PAGES.map(|page| page.saturating_sub(10));
+        ends.iter().any(|end| has(head, *end, magic))
+    };
+    // The latter while it holds the memory of a machine that sleeps.
+    let kind = if found(b"SWAPSPACE2") {
+        "swap"
+    } else if found(b"S1SUSPEND\0") {
+        "swsuspend"
+    } else {
+        return None;
+    };
     Some(Contents {
-        kind: "swap",
+        kind,
         uuid: uuid(head, 1024 + 12),
         label: label(head, 1024 + 28, 16),
     })

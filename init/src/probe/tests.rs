@@ -52,7 +52,8 @@ fn blkid(image: &Path) -> BTreeMap<String, String> {
 
 /// Our answer about an image is `blkid`'s.
 fn agree(image: &Path, kind: &str) -> Contents {
-    let ours = contents(&mut File::open(image).unwrap())
+    let size = fs::metadata(image).unwrap().len();
+    let ours = contents(&mut File::open(image).unwrap(), size)
         .unwrap()
         .unwrap_or_else(|| panic!("{kind} was not recognised"));
     let theirs = blkid(image);
@@ -116,6 +117,78 @@ fn made_by_mkswap() {
         &["-L", "swap one", image.to_str().unwrap()],
     );
     agree(&image, "swap");
+    // As the kernel leaves it when it writes memory to it.
+    let mut bytes = fs::read(&image).unwrap();
+    bytes[4086..4096].copy_from_slice(b"S1SUSPEND\0");
+    fs::write(&image, bytes).unwrap();
+    agree(&image, "swsuspend");
+}
+
+/// Superblocks as the field's documents draw them; the array's own bytes, which an ext4 begins,
+/// are before the one at the end.
+#[test]
+fn members_of_a_raid_are_recognised_before_what_they_hold() {
+    const SIZE: usize = 4 << 20;
+    let uuid: [u8; 16] = *b"\x01\x23\x45\x67\x89\xab\xcd\xef\xfe\xdc\xba\x98\x76\x54\x32\x10";
+    for (version, place) in [
+        ("1.0", SIZE - 8192),
+        ("1.1", 0),
+        ("1.2", 4096),
+        ("0.90", SIZE - 65536),
+    ] {
+        let (_folder, path) = image(4);
+        run(
+            "e2fsprogs",
+            "mke2fs",
+            &["-q", "-F", "-t", "ext4", path.to_str().unwrap()],
+        );
+        let mut bytes = fs::read(&path).unwrap();
+        let superblock = &mut bytes[place..place + 256];
+        superblock.fill(0);
+        superblock[..4].copy_from_slice(&0xa92b_4efc_u32.to_le_bytes());
+        if version == "0.90" {
+            superblock[8..12].copy_from_slice(&90_u32.to_le_bytes());
+            superblock[20..24].copy_from_slice(&uuid[..4]);
+            superblock[52..64].copy_from_slice(&uuid[4..]);
+        } else {
+            superblock[4] = 1;
+            superblock[16..32].copy_from_slice(&uuid);
+            superblock[32..38].copy_from_slice(b"host:0");
+            superblock[144..152].copy_from_slice(&(place as u64 / 512).to_le_bytes());
+        }
+        fs::write(&path, &bytes).unwrap();
+        let found = contents(&mut File::open(&path).unwrap(), SIZE as u64)
+            .unwrap()
+            .unwrap();
+        let expected = Contents {
+            kind: "linux_raid_member",
+            label: (version != "0.90").then(|| "host:0".to_owned()),
+            uuid: Some("01234567-89ab-cdef-fedc-ba9876543210".to_owned()),
+        };
+        assert_eq!(found, expected, "{version}");
+        // One that is at another place than it says is of another device.
+        if version == "1.0" {
+            let found = contents(&mut bytes.as_slice(), SIZE as u64 + 65536).unwrap();
+            assert_eq!(found.unwrap().kind, "ext4");
+        }
+    }
+}
+
+#[test]
+fn a_physical_volume_is_recognised() {
+    let (_folder, path) = image(1);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[512..520].copy_from_slice(b"LABELONE");
+    bytes[520] = 1; // the sector
+    bytes[532..536].copy_from_slice(&32_u32.to_le_bytes());
+    bytes[536..544].copy_from_slice(b"LVM2 001");
+    bytes[544..576].copy_from_slice(b"0123456789abcdefghijKLMNOPQRSTUV");
+    let found = contents(&mut bytes.as_slice(), 1 << 20).unwrap().unwrap();
+    assert_eq!(found.kind, "LVM2_member");
+    assert_eq!(
+        found.uuid.unwrap(),
+        "012345-6789-abcd-efgh-ijKL-MNOP-QRSTUV"
+    );
 }
 
 #[test]
@@ -195,7 +268,7 @@ fn luks_is_recognised() {
     head[..8].copy_from_slice(b"LUKS\xba\xbe\0\x02");
     head[24..29].copy_from_slice(b"crypt");
     head[168..204].copy_from_slice(b"0e4b9a0c-5a0c-4a0c-8a0c-000000000001");
-    let contents = contents(&mut head.as_slice()).unwrap().unwrap();
+    let contents = contents(&mut head.as_slice(), 1 << 20).unwrap().unwrap();
     assert_eq!(
         contents,
         Contents {
@@ -273,7 +346,7 @@ fn the_checksum_is_the_standard_one() {
 
 /// Bytes with the magic numbers of every parser strewn in.
 fn hostile() -> impl Strategy<Value = Vec<u8>> {
-    const MAGICS: [(usize, &[u8]); 12] = [
+    const MAGICS: [(usize, &[u8]); 15] = [
         (0, b"XFSB"),
         (0, b"hsqs"),
         (0, b"LUKS\xba\xbe\0\x02"),
@@ -286,6 +359,9 @@ fn hostile() -> impl Strategy<Value = Vec<u8>> {
         (1024, b"\x10\x20\xf5\xf2"),
         (32768, b"\x01CD001"),
         (65600, b"_BHRfS_M"),
+        (4096, b"\xfc\x4e\x2b\xa9\x01\0\0\0"),
+        (512, b"LABELONE\x01\0\0\0\0\0\0\0"),
+        (536, b"LVM2 001"),
     ];
     let bytes = proptest::collection::vec(any::<u8>(), 0..2048);
     let magics = proptest::collection::vec(0..MAGICS.len(), 0..6);
@@ -303,7 +379,8 @@ fn hostile() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #[test]
     fn hostile_bytes_never_panic(bytes in hostile(), size: u64, sector: u32) {
-        contents(&mut bytes.as_slice()).unwrap();
+        contents(&mut bytes.as_slice(), size).unwrap();
+        contents(&mut bytes.as_slice(), bytes.len() as u64).unwrap();
         table::read(&mut bytes.as_slice(), sector, size).unwrap();
         if let Some(boot) = fat::parse(&bytes) {
             fat::contents(boot, &mut bytes.as_slice()).unwrap();

@@ -30,6 +30,8 @@ pub struct Block {
     pub size: u64,
     /// What it holds, as far as known.
     pub contents: Option<Contents>,
+    /// Its name in `/dev/mapper`, if the device mapper made it.
+    pub mapper: Option<String>,
     /// How its partition table names it, if it is a partition.
     pub partition: Option<PartitionName>,
     /// Its own partition table.
@@ -55,16 +57,45 @@ impl Block {
             Device::PartUuid(uuid) => {
                 partition.is_some_and(|found| found.uuid.eq_ignore_ascii_case(uuid))
             }
-            Device::Path(path) => path.strip_prefix("/dev/") == Some(&self.name),
+            Device::Path(path) => path
+                .strip_prefix("/dev/")
+                .is_some_and(|name| name == self.name || self.is_mapped(name)),
             Device::None(_) => false,
         }
+    }
+
+    /// Whether the device mapper calls it so: `mapper/<name>`, or `<group>/<volume>` for a volume of
+    /// LVM, in whose name a dash is doubled and one dash stands between the two.
+    fn is_mapped(&self, name: &str) -> bool {
+        let (Some(mapper), Some((folder, name))) = (&self.mapper, name.split_once('/')) else {
+            return false;
+        };
+        if folder == "mapper" {
+            return mapper == name;
+        }
+        let doubled = |text: &str| text.replace('-', "--");
+        *mapper == format!("{}-{}", doubled(folder), doubled(name))
+    }
+
+    /// What it holds, by `blkid`'s name; empty if nothing known.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        self.contents.as_ref().map_or("", |contents| contents.kind)
+    }
+
+    /// Whether both are parts of one file system, which may be mounted by any of them.
+    fn is_one_with(&self, other: &Self) -> bool {
+        self.kind() == "btrfs" && self.contents == other.contents
     }
 }
 
 /// One line of the report.
 impl fmt::Display for Block {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = format!("/dev/{}", self.name);
+        let path = match &self.mapper {
+            Some(mapper) => format!("/dev/mapper/{mapper}"),
+            None => format!("/dev/{}", self.name),
+        };
         write!(f, "{path:<14} {:>9}", size(self.size))?;
         match (&self.contents, &self.table, &self.problem) {
             (Some(contents), ..) => write!(f, "  {}", contents.kind)?,
@@ -170,25 +201,38 @@ impl Blocks {
     }
 
     /// The node of the device that is meant, and what is known of it. A path that is no block
-    /// device of the kernel's name (`/dev/mapper/root`) is found if it exists.
+    /// device's own (`/dev/md/data`) is found if it exists.
     #[must_use]
     pub fn find(&self, device: &Device) -> Option<(PathBuf, Option<Contents>)> {
         let mut matching = self.found.values().filter(|block| block.is(device));
         if let Some(block) = matching.next() {
-            if let Some(other) = matching.next() {
+            if let Some(other) = matching.find(|other| !other.is_one_with(block)) {
                 log::warn!(
                     "{device} is ambiguous: /dev/{} is used, and not /dev/{}",
                     block.name,
                     other.name
                 );
             }
-            return Some((self.dev.join(&block.name), block.contents.clone()));
+            return Some((self.node(block), block.contents.clone()));
         }
         let Device::Path(path) = device else {
             return None;
         };
         let node = self.dev.join(path.strip_prefix("/dev/")?);
-        node.exists().then_some((node, None))
+        let real = fs::canonicalize(&node).ok()?;
+        let name = real.strip_prefix(&self.dev).ok().and_then(Path::to_str);
+        let block = name.and_then(|name| self.found.get(name));
+        Some((node, block.and_then(|block| block.contents.clone())))
+    }
+
+    /// The node of a device: the name in `/dev/mapper` tells people more than a number does.
+    #[must_use]
+    pub fn node(&self, block: &Block) -> PathBuf {
+        let mapped = block.mapper.as_ref();
+        mapped
+            .map(|name| self.dev.join("mapper").join(name))
+            .filter(|node| node.exists())
+            .unwrap_or_else(|| self.dev.join(&block.name))
     }
 
     fn read(&mut self, name: &str) {
@@ -209,6 +253,7 @@ impl Blocks {
             name: node.clone(),
             size,
             contents: None,
+            mapper: text(&folder.join("dm/name")),
             partition: self.partition(&folder),
             table: None,
             problem: None,
@@ -223,7 +268,7 @@ impl Blocks {
 
     fn look_into(&self, block: &mut Block, folder: &Path) -> io::Result<()> {
         let mut file = File::open(self.dev.join(&block.name))?;
-        block.contents = probe::contents(&mut file)?;
+        block.contents = probe::contents(&mut file, block.size)?;
         if block.partition.is_none() && !folder.join("partition").exists() {
             let sector = number(&folder.join("queue/logical_block_size")).unwrap_or(512);
             let sector = u32::try_from(sector).unwrap_or(512);
@@ -250,9 +295,15 @@ fn is_numbered(name: &str, prefix: &str) -> bool {
         .is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// The number in a file of `/sys`; `None` if the file does not exist, as many do not.
+/// The line in a file of `/sys`; `None` if the file does not exist, as many do not.
+fn text(path: &Path) -> Option<String> {
+    let line = fs::read_to_string(path).ok()?;
+    Some(line.trim_end().to_owned())
+}
+
+/// The number in a file of `/sys`.
 fn number(path: &Path) -> Option<u64> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
+    text(path)?.parse().ok()
 }
 
 #[cfg(test)]

@@ -7,14 +7,11 @@
 //! Source of the exit status: `fsck(8)`. 1 = errors were corrected, 2 = the system should be
 //! restarted, 4 = errors are left, 8 = operational error, 16 = usage error, 32 = cancelled.
 
-use std::io::{self, Read};
-use std::os::fd::AsFd;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use super::tool::Tool;
 
 /// Types with a check, and the arguments that let it repair what needs no decision.
 const CHECKS: [(&str, &[&str]); 6] = [
@@ -25,9 +22,6 @@ const CHECKS: [(&str, &[&str]); 6] = [
     ("exfat", &["-p"]),
     ("f2fs", &["-p"]),
 ];
-
-/// How often the console hears that a long check goes on, in milliseconds.
-const WORD_MILLISECONDS: u16 = 30_000;
 
 /// What to do after a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,59 +93,22 @@ pub fn check(device: &Path, fs_type: &str) -> io::Result<Verdict> {
 }
 
 fn run(program: &Path, arguments: &[&str], device: &Path) -> io::Result<i32> {
-    let (mut reader, writer) = io::pipe()?;
-    let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .arg(device)
-        .stdin(Stdio::null())
-        .stdout(writer.try_clone()?)
-        .stderr(writer);
-    let mut child = command.spawn()?;
-    drop(command); // with our ends of the pipe: its end is the program's end
-    let mut line = Vec::new();
-    let mut buffer = [0; 512];
-    // No deadline: a check that is cut off can do more harm than a long boot.
-    while wait_for_output(&reader, device)? {
-        let count = reader.read(&mut buffer)?;
-        if count == 0 {
-            break;
-        }
-        for byte in buffer.iter().take(count) {
-            if matches!(byte, b'\n' | b'\r') {
-                log_line(&mut line);
-            } else {
-                line.push(*byte);
-            }
-        }
-    }
-    log_line(&mut line);
-    Ok(child.wait()?.code().unwrap_or(-1))
-}
-
-/// Waits until there is something to read, and says now and then that the check goes on.
-fn wait_for_output(reader: &io::PipeReader, device: &Path) -> io::Result<bool> {
-    loop {
-        let mut sources = [PollFd::new(reader.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut sources, PollTimeout::from(WORD_MILLISECONDS)) {
-            Ok(0) => log::warn!("the check of {} goes on", device.display()),
-            Ok(_) => return Ok(true),
-            Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-    }
-}
-
-fn log_line(line: &mut Vec<u8>) {
-    if !line.is_empty() {
-        log::info!("fsck: {}", String::from_utf8_lossy(line).trim_end());
-        line.clear();
-    }
+    let shown = device.display().to_string();
+    let mut all = arguments.to_vec();
+    all.push(&shown);
+    let tool = Tool {
+        program,
+        arguments: &all,
+        environment: &[],
+        work: &format!("the check of {shown}"),
+    };
+    Ok(tool.run(b"")?.status)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::process::Command;
 
     #[test]
     fn verdicts() {
@@ -172,16 +129,6 @@ mod tests {
         let nowhere = [Path::new("/nonexistent")];
         assert_eq!(program("squashfs", &nowhere), None);
         assert_eq!(program("ext4", &nowhere), Some((None, &["-p"][..])));
-    }
-
-    #[test]
-    fn output_is_read_to_the_end() {
-        let status = run(
-            Path::new("/bin/sh"),
-            &["-c", "echo one; echo two >&2; exit 3"],
-            Path::new("x"),
-        );
-        assert_eq!(status.unwrap(), 3);
     }
 
     /// A damaged ext4 is repaired by the real program.

@@ -240,6 +240,7 @@ mod tests {
             name: "vda".to_owned(),
             size: 10 << 30,
             contents: None,
+            mapper: None,
             partition: None,
             table: Some(Table::Gpt(Vec::new())),
             problem: None,
@@ -252,6 +253,7 @@ mod tests {
                 label: Some("nixos\u{1b}[2J".to_owned()),
                 uuid: Some("44444444-4444-4444-8888-888888888888".to_owned()),
             }),
+            mapper: None,
             partition: Some(PartitionName {
                 uuid: "f222513b-ded1-49fa-b591-20ce86a2fe7f".to_owned(),
                 label: Some("root".to_owned()),
@@ -263,6 +265,7 @@ mod tests {
             name: "sr0".to_owned(),
             size: 1 << 30,
             contents: None,
+            mapper: None,
             partition: None,
             table: None,
             problem: Some("No medium found (os error 123)".to_owned()),

@@ -8,19 +8,22 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use cairn_sys::uevent::{Received, UeventSocket};
-use cairn_system::Device;
+use cairn_system::{Device, Storage};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::autoload::Autoload;
 use crate::probe::Contents;
 
 use super::block::{Block, Blocks};
 use super::failure::Stage1Error;
+use super::storage::{Advance, Opener};
 
 /// When the console is first told what is waited for.
 const FIRST_WORD: Duration = Duration::from_secs(2);
+/// How long devices may take to come from storage that was started without some of its parts.
+const AFTER_LAST_RESORT: Duration = Duration::from_secs(5);
 /// How often it is told afterwards.
 const NEXT_WORD: Duration = Duration::from_secs(10);
 
@@ -32,6 +35,7 @@ pub struct Hardware {
     pub autoload: Autoload,
     blocks: Blocks,
     waited: Duration,
+    opener: Option<Opener>,
 }
 
 /// A device that is there.
@@ -65,6 +69,7 @@ impl Hardware {
             autoload,
             blocks: Blocks::new(Path::new("/sys"), Path::new("/dev")),
             waited: Duration::ZERO,
+            opener: None,
         };
         for module in modules {
             if let Err(error) = hardware.autoload.load(module) {
@@ -73,6 +78,35 @@ impl Hardware {
         }
         hardware.look_at_everything();
         Ok(hardware)
+    }
+
+    /// From now on opens what `wishes` names, whenever something is waited for.
+    pub fn open_storage(&mut self, wishes: &Storage, timeout: Duration) {
+        if *wishes != Storage::default() {
+            self.opener = Some(Opener::new(wishes, timeout, self));
+        }
+    }
+
+    /// Opens nothing any more, and forgets passphrases.
+    pub fn close_storage(&mut self) {
+        self.opener = None;
+    }
+
+    /// What opens storage, if something does.
+    #[must_use]
+    pub fn opener(&self) -> Option<&Opener> {
+        self.opener.as_ref()
+    }
+
+    /// Asks something of the block devices.
+    pub fn with_blocks<T>(&self, look: impl FnOnce(&Blocks) -> T) -> T {
+        look(&self.blocks)
+    }
+
+    /// Readable when there are events to [drain](Self::drain).
+    #[must_use]
+    pub fn events(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 
     /// All block devices, for a report.
@@ -118,7 +152,8 @@ impl Hardware {
     }
 
     /// What `find` finds among the block devices, as soon as it does: it is asked again when one
-    /// has come. If it finds nothing in time, the time that was waited.
+    /// has come. If it finds nothing in time, the time that was waited. Storage is opened meanwhile;
+    /// when the time is over, that which lacks a part is tried without it.
     ///
     /// # Errors
     /// The kernel's events cannot be read.
@@ -127,16 +162,58 @@ impl Hardware {
         waiting: &Waiting<'_>,
         mut find: impl FnMut(&Blocks, &mut Autoload) -> Option<T>,
     ) -> io::Result<Result<T, Duration>> {
+        self.wait(waiting, |hardware| {
+            find(&hardware.blocks, &mut hardware.autoload)
+        })
+    }
+
+    /// As [`Self::wait_until`], for something about the storage that is opened.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn wait_for_opener(
+        &mut self,
+        waiting: &Waiting<'_>,
+        mut done: impl FnMut(&Opener, &Blocks) -> bool,
+    ) -> io::Result<Result<(), Duration>> {
+        self.wait(waiting, |hardware| {
+            let opener = hardware.opener.as_ref();
+            opener
+                .is_none_or(|opener| done(opener, &hardware.blocks))
+                .then_some(())
+        })
+    }
+
+    fn wait<T>(
+        &mut self,
+        waiting: &Waiting<'_>,
+        mut find: impl FnMut(&mut Self) -> Option<T>,
+    ) -> io::Result<Result<T, Duration>> {
         let start = Instant::now();
+        let mut timeout = waiting.timeout;
         let mut next_word = FIRST_WORD;
+        // Work is no waiting, nor is the time that a human takes to type.
+        let mut worked = Duration::ZERO;
         loop {
             self.drain()?;
-            if let Some(found) = find(&self.blocks, &mut self.autoload) {
-                self.waited += start.elapsed();
+            if let Some(found) = find(self) {
+                self.waited += start.elapsed().saturating_sub(worked);
                 return Ok(Ok(found));
             }
-            let waited = start.elapsed();
-            if waited >= waiting.timeout {
+            let begin = Instant::now();
+            let wake = match self.advance() {
+                Advance::Done => {
+                    worked += begin.elapsed();
+                    continue;
+                }
+                Advance::Idle(wake) => wake.unwrap_or(Duration::MAX),
+            };
+            let waited = start.elapsed().saturating_sub(worked);
+            if waited >= timeout {
+                if self.start_incomplete() {
+                    timeout = waited + AFTER_LAST_RESORT;
+                    continue;
+                }
                 self.waited += waited;
                 return Ok(Err(waited));
             }
@@ -144,8 +221,27 @@ impl Hardware {
                 self.say_what_is_waited_for(waiting);
                 next_word = waited + NEXT_WORD;
             }
-            self.sleep(next_word.min(waiting.timeout).saturating_sub(waited))?;
+            let next = next_word.min(timeout).saturating_sub(waited);
+            self.sleep(next.min(wake))?;
         }
+    }
+
+    fn advance(&mut self) -> Advance {
+        let Some(mut opener) = self.opener.take() else {
+            return Advance::Idle(None);
+        };
+        let advance = opener.advance(self);
+        self.opener = Some(opener);
+        advance
+    }
+
+    fn start_incomplete(&mut self) -> bool {
+        let Some(mut opener) = self.opener.take() else {
+            return false;
+        };
+        let started = opener.start_incomplete(self);
+        self.opener = Some(opener);
+        started
     }
 
     fn say_what_is_waited_for(&self, waiting: &Waiting<'_>) {
@@ -164,7 +260,10 @@ impl Hardware {
     }
 
     /// Follows all events that are there. A module that is loaded brings further ones.
-    fn drain(&mut self) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// The kernel's events cannot be read.
+    pub fn drain(&mut self) -> io::Result<()> {
         loop {
             match self.socket.receive()? {
                 Received::Empty => return Ok(()),

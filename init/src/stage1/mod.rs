@@ -14,7 +14,8 @@
 //! trial fails, the report to a root that is mounted.
 
 mod api_mounts;
-mod block;
+pub mod block;
+mod btrfs;
 mod check;
 pub mod command_line;
 pub mod failure;
@@ -23,6 +24,8 @@ pub mod hardware;
 pub mod live;
 pub mod mounts;
 pub mod resolve;
+pub mod storage;
+pub mod tool;
 
 use std::fs;
 use std::path::Path;
@@ -187,6 +190,10 @@ impl Attempt {
         let root = Path::new(ROOT);
         let timeout = Duration::from_secs(stage1.device_timeout_seconds.into());
         let timeout = timeout.max(orders.root_delay);
+        hardware.open_storage(&stage1.storage, timeout);
+        if let Some(device) = &stage1.storage.resume_device {
+            storage::resume(hardware, device, timeout)?;
+        }
         for (number, mount) in mounts::plan(&stage1, orders, root).iter().enumerate() {
             if mounts::apply(mount, root, hardware, timeout)? == Outcome::Restart {
                 log::warn!("the check of {} asks for a restart", mount.target);
@@ -196,6 +203,8 @@ impl Attempt {
                 stop_at(Breakpoint::Devices, orders);
             }
         }
+        storage::finish(hardware, timeout)?;
+        hardware.close_storage();
         mounts::protect_store(root)?;
         stop_at(Breakpoint::Mounts, orders);
         log::info!(

@@ -17,6 +17,7 @@ use nix::mount::MsFlags;
 
 use crate::autoload::Autoload;
 
+use super::btrfs;
 use super::check::{self, Verdict};
 use super::command_line::{Access, LiveOrders, Orders};
 use super::failure::Stage1Error;
@@ -187,11 +188,16 @@ fn attempt(
         Source::Path(path) => path_text(&make_folder(plan, root, path)?),
         Source::Device(device) => {
             let found = hardware.wait_for(device, &plan.target, timeout)?;
-            if let Some(contents) = found.contents.filter(|_| fs_type == "auto") {
+            if let Some(contents) = found.contents.as_ref().filter(|_| fs_type == "auto") {
                 contents.kind.clone_into(&mut fs_type);
             }
             if plan.check && check_first(plan, &found.node, &fs_type)? == Verdict::Restart {
                 return Ok(Outcome::Restart);
+            }
+            if fs_type == btrfs::TYPE {
+                load_file_system(hardware, &fs_type);
+                btrfs::gather(hardware, &found, &plan.target, timeout)
+                    .map_err(Stage1Error::Events)?;
             }
             path_text(&found.node)
         }

@@ -11,6 +11,7 @@
 
 pub mod activation;
 mod api_mounts;
+mod encrypted_swap;
 mod live;
 mod problem;
 pub mod random_seed;
@@ -28,7 +29,7 @@ use cairn_sys::console::{self, CONSOLE};
 use cairn_sys::kmsg::{self, Priority};
 use cairn_sys::mount;
 use cairn_sys::mount_options::MountOptions;
-use cairn_system::{FileSystem, Stage1, SystemDescription, V1, boot_mark};
+use cairn_system::{FileSystem, Stage1, Storage, SystemDescription, V1, boot_mark};
 use nix::mount::MsFlags;
 
 use crate::autoload::{Autoload, directory_of_running_kernel};
@@ -227,6 +228,7 @@ fn mount_all(
     let plan = Stage1 {
         version: V1,
         file_systems,
+        storage: Storage::default(),
         kernel_modules: Vec::new(),
         emergency_access: false,
         device_timeout_seconds: 0,

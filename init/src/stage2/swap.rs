@@ -13,7 +13,7 @@
 //! Source: the kernel's `union swap_header`; mkswap(8).
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,7 +22,7 @@ use cairn_sys::{random, swap};
 use cairn_system::{Device, Discard, SwapDevice};
 use nix::fcntl::{FallocateFlags, fallocate};
 
-use super::DEVICE_TIMEOUT;
+use super::{DEVICE_TIMEOUT, encrypted_swap};
 use crate::stage1::hardware::Hardware;
 
 const PAGE: usize = 4096;
@@ -47,6 +47,15 @@ pub fn enable_one(
     hardware: Option<&mut Hardware>,
     timeout: Duration,
 ) -> anyhow::Result<()> {
+    let mut hardware = hardware;
+    let no_hardware = || anyhow::anyhow!("no device was looked for");
+    if let Some(wanted) = &device.random_encryption {
+        let hardware = hardware.as_deref_mut().ok_or_else(no_hardware)?;
+        let (node, is_new) = encrypted_swap::open(wanted, hardware, timeout)?;
+        if is_new {
+            write_header(&node)?;
+        }
+    }
     let node = match &device.device {
         Device::Path(path) if !path.starts_with("/dev/") => {
             let path = PathBuf::from(path);
@@ -56,7 +65,7 @@ pub fn enable_one(
             path
         }
         other => {
-            let hardware = hardware.ok_or_else(|| anyhow::anyhow!("no device was looked for"))?;
+            let hardware = hardware.ok_or_else(no_hardware)?;
             hardware
                 .wait_for(other, "swap", timeout)
                 .map_err(|_| anyhow::anyhow!("there is no such device; check swapDevices"))?
@@ -74,6 +83,15 @@ fn how(device: &SwapDevice) -> swap::Use {
         discard_once: matches!(device.discard, Some(Discard::Once | Discard::Both)),
         discard_pages: matches!(device.discard, Some(Discard::Pages | Discard::Both)),
     }
+}
+
+/// Makes a new device swap space.
+fn write_header(node: &Path) -> io::Result<()> {
+    let mut device = OpenOptions::new().read(true).write(true).open(node)?;
+    let size = device.seek(SeekFrom::End(0))?;
+    device.rewind()?;
+    device.write_all(&header(size, uuid()))?;
+    device.sync_all()
 }
 
 /// Makes the file with `size` bytes, unless it is there and has them.
@@ -191,6 +209,15 @@ mod tests {
         assert!(make_if_needed(&path, 2 * MIB).is_err());
         assert_eq!(fs::read(&path).unwrap(), b"somebody's");
         assert_eq!(fs::read_dir(folder.path().join("var")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_new_device_becomes_swap_space() {
+        let folder = tempfile::tempdir().unwrap();
+        let node = folder.path().join("device");
+        fs::write(&node, vec![b'x'; 1 << 20]).unwrap();
+        write_header(&node).unwrap();
+        assert_eq!(found(&node).unwrap(), Found::Swap { size: MIB });
     }
 
     #[test]

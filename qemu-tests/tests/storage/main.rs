@@ -1,0 +1,382 @@
+//! Roots on what stage 1 has to open first. One machine makes the file systems, the next has its root
+//! there. One test is for every test run; the others are ignored there, and run by
+//! `cargo xtask torture storage`.
+
+#![cfg(test)]
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use cairn_qemu_tests::images::{self, Built};
+use cairn_qemu_tests::{Blueprint, Boot, Bus, Disk, Machine, Writes, artefacts};
+use cairn_system::boot_mark;
+use tempfile::TempDir;
+
+const PASSPHRASE: &str = "Correct horse, 3 staples";
+/// Bytes of each further disk.
+const DISK: u64 = 400 << 20;
+
+/// The image of `configurations/NAME.nix`, built by the first that asks, unless it is in the cache.
+fn built(name: &'static str) -> anyhow::Result<Built> {
+    static BUILT: Mutex<BTreeMap<&str, Built>> = Mutex::new(BTreeMap::new());
+    let mut all = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(built) = all.get(name) {
+        return Ok(built.clone());
+    }
+    let built = images::build(name, &images::with_agent(name)?, &images::options()?)?;
+    all.insert(name, built.clone());
+    Ok(built)
+}
+
+/// The system of a variant of it, in the store of this host.
+fn variant_of(name: &'static str, variant: &str) -> anyhow::Result<Built> {
+    let built = built(name)?;
+    let store = images::options()?.place.store;
+    let link = store
+        .join(built.toplevel.trim_start_matches('/'))
+        .join("specialisation")
+        .join(variant);
+    let toplevel =
+        fs::read_link(&link).with_context(|| format!("cannot read {}", link.display()))?;
+    Ok(Built {
+        toplevel: toplevel.display().to_string(),
+        ..built
+    })
+}
+
+fn variant(name: &str) -> anyhow::Result<Built> {
+    variant_of("storage", name)
+}
+
+/// A machine that boots `system` from the image, and has these disks besides.
+fn machine(
+    name: &str,
+    system: &Built,
+    disks: &[PathBuf],
+    writes: Writes,
+) -> anyhow::Result<Machine> {
+    ordered(name, system, disks, writes, "")
+}
+
+/// The same, with more on the kernel's command line.
+fn ordered(
+    name: &str,
+    system: &Built,
+    disks: &[PathBuf],
+    writes: Writes,
+    orders: &str,
+) -> anyhow::Result<Machine> {
+    let kernel = images::direct_kernel(&images::options()?, system, orders)?;
+    let first = Blueprint::new(name, Boot::Direct(kernel))
+        .disk(&system.image)
+        .memory_mib(768)
+        .deadline(Duration::from_mins(6));
+    disks
+        .iter()
+        .fold(first, |machine, image| {
+            machine.any_disk(Disk {
+                image: image.clone(),
+                writes,
+                bus: Bus::VirtioBlk,
+            })
+        })
+        .start()
+}
+
+/// Disks that a machine has written; they go when this is dropped.
+struct Disks {
+    _folder: TempDir,
+    images: Vec<PathBuf>,
+}
+
+/// Lets a machine make what is on `count` empty disks, which are `/dev/vdb` and so on for `script`.
+fn prepare(name: &str, count: usize, script: &str) -> anyhow::Result<Disks> {
+    prepare_by(&built("storage")?, name, count, script)
+}
+
+fn prepare_by(system: &Built, name: &str, count: usize, script: &str) -> anyhow::Result<Disks> {
+    let folder = tempfile::tempdir_in(artefacts::root()?)?;
+    let empty = folder.path().join("empty.img");
+    File::create(&empty)
+        .and_then(|file| file.set_len(DISK))
+        .with_context(|| format!("cannot make {}", empty.display()))?;
+    let empty = vec![empty; count];
+    let name = format!("{name}-prepare");
+    let machine = machine(&name, system, &empty, Writes::Copied)?;
+    machine.check("prepare", |machine| {
+        up(machine)?;
+        machine.agent().succeed(script)?;
+        power_off(machine)
+    })?;
+    let images = (1..=count)
+        .map(|index| {
+            let disk = machine.disk(index).context("a disk is missing")?;
+            let image = folder.path().join(format!("disk-{index}.img"));
+            // The machine's own copy goes with it.
+            fs::rename(disk, &image).with_context(|| format!("cannot move {}", disk.display()))?;
+            Ok(image)
+        })
+        .collect::<anyhow::Result<_>>()?;
+    Ok(Disks {
+        _folder: folder,
+        images,
+    })
+}
+
+fn up(machine: &Machine) -> anyhow::Result<()> {
+    machine.console().wait_for(boot_mark::BOOT_DONE)?;
+    machine.agent().ready().map(drop)
+}
+
+/// The line of `/proc/mounts` for a mount point.
+fn mounted(machine: &Machine, point: &str) -> anyhow::Result<String> {
+    let mounts = machine.agent().succeed("cat /proc/mounts")?;
+    let line = mounts
+        .lines()
+        .find(|line| line.split(' ').nth(1) == Some(point))
+        .with_context(|| format!("{point} is not mounted:\n{mounts}"))?;
+    Ok(line.to_owned())
+}
+
+/// Types on the serial console what is asked for; what the console said meanwhile.
+fn unlock(machine: &Machine, question: &str) -> anyhow::Result<()> {
+    let console = machine.console();
+    console.expect(question)?;
+    console.send_line("not this one")?;
+    console.expect("wrong passphrase")?;
+    console.expect(question)?;
+    // With a slip of the finger.
+    console.send(b"Correct horse, 4\x7f3 staples\r")?;
+    up(machine)?;
+    let said = console.tail(10_000);
+    ensure!(
+        !said.contains("staples") && !said.contains("not this one"),
+        "a passphrase is on the console:\n{said}"
+    );
+    Ok(())
+}
+
+fn power_off(machine: &Machine) -> anyhow::Result<()> {
+    machine.agent().start("cairn poweroff")?;
+    machine.wait_for_power_off(Duration::from_mins(2))
+}
+
+/// Makes LUKS on a disk by the passphrase, with a derivation of the key that an emulated processor is
+/// done with soon.
+fn format(label: &str, disk: &str) -> String {
+    format!(
+        "echo -n '{PASSPHRASE}' > /run/key
+        cryptsetup luksFormat --batch-mode --label {label} --pbkdf pbkdf2 \\
+            --pbkdf-force-iterations 1000 --key-file /run/key {disk}
+        cryptsetup open --key-file /run/key {disk} {label}
+        "
+    )
+}
+
+#[test]
+fn a_root_on_btrfs_in_lvm_in_luks() -> anyhow::Result<()> {
+    let name = "storage-encrypted";
+    let script = format!(
+        "set -eux
+        {}
+        vgcreate vg-a /dev/mapper/secret
+        lvcreate --name root --extents 100%FREE vg-a
+        mkfs.btrfs --quiet /dev/vg-a/root
+        mkdir /run/made
+        mount /dev/vg-a/root /run/made
+        btrfs subvolume create /run/made/@root
+        btrfs subvolume create /run/made/@home
+        echo kept > /run/made/@home/note
+        umount /run/made
+        vgchange --activate n vg-a
+        cryptsetup close secret",
+        format("secret", "/dev/vdb")
+    );
+    let disks = prepare(name, 1, &script)?;
+    let machine = machine(name, &variant("encrypted")?, &disks.images, Writes::Copied)?;
+    machine.check("root", |machine| {
+        unlock(machine, "passphrase of LABEL=secret (secret): ")?;
+        let root = mounted(machine, "/")?;
+        ensure!(
+            root.starts_with("/dev/mapper/vg--a-root / btrfs rw,noatime"),
+            "{root}"
+        );
+        ensure!(root.contains("subvol=/@root"), "{root}");
+        mounted(machine, "/nix")?;
+        machine.agent().succeed("grep -q kept /home/note")?;
+        power_off(machine)
+    })
+}
+
+#[test]
+#[ignore = "long: cargo xtask torture storage"]
+fn a_root_on_a_mirror_that_is_whole_and_on_half_of_it() -> anyhow::Result<()> {
+    const WITHOUT: &str = "starting without them";
+    let name = "storage-mirrored";
+    let disks = prepare(
+        name,
+        2,
+        "set -eux
+        mdadm --create /dev/md/mirrored --level=1 --raid-devices=2 --assume-clean --run \
+            --metadata=1.2 /dev/vdb /dev/vdc
+        mkfs.xfs -q -L mirrored /dev/md/mirrored
+        mdadm --stop /dev/md/mirrored",
+    )?;
+    let system = variant("mirrored")?;
+    let whole = machine(name, &system, &disks.images, Writes::Discarded)?;
+    whole.check("whole", |machine| {
+        up(machine)?;
+        let root = mounted(machine, "/")?;
+        ensure!(root.contains(" / xfs rw"), "{root}");
+        let state = machine.agent().succeed("cat /sys/block/md*/md/degraded")?;
+        ensure!(state.trim() == "0", "{state} members are missing");
+        let said = machine.console().tail(10_000);
+        ensure!(!said.contains(WITHOUT), "{said}");
+        power_off(machine)
+    })?;
+    let half = machine(
+        &format!("{name}-half"),
+        &system,
+        &disks.images[..1],
+        Writes::Discarded,
+    )?;
+    half.check("half", |machine| {
+        machine.console().wait_for(WITHOUT)?;
+        up(machine)?;
+        let root = mounted(machine, "/")?;
+        ensure!(root.contains(" / xfs rw"), "{root}");
+        power_off(machine)
+    })
+}
+
+#[test]
+#[ignore = "long: cargo xtask torture storage"]
+fn a_btrfs_on_two_disks_and_on_one_of_them() -> anyhow::Result<()> {
+    let name = "storage-pair";
+    let disks = prepare(
+        name,
+        2,
+        "set -eux
+        mkfs.btrfs --quiet --label pair --data raid1 --metadata raid1 /dev/vdb /dev/vdc",
+    )?;
+    let system = variant("pair")?;
+    let both = machine(name, &system, &disks.images, Writes::Discarded)?;
+    both.check("both", |machine| {
+        up(machine)?;
+        let root = mounted(machine, "/")?;
+        ensure!(root.contains(" / btrfs rw"), "{root}");
+        power_off(machine)
+    })?;
+    // Half of it is refused, unless somebody says that it may be.
+    let half = machine(
+        &format!("{name}-half"),
+        &system,
+        &disks.images[1..],
+        Writes::Discarded,
+    )?;
+    half.check("half", |machine| {
+        machine.console().wait_for("devices of the btrfs UUID=")?;
+        machine.console().wait_for("the system cannot be started")
+    })?;
+    drop(half);
+    let name = format!("{name}-degraded");
+    let orders = "rootflags=degraded";
+    let degraded = ordered(
+        &name,
+        &system,
+        &disks.images[1..],
+        Writes::Discarded,
+        orders,
+    )?;
+    degraded.check("degraded", |machine| {
+        up(machine)?;
+        let root = mounted(machine, "/")?;
+        ensure!(
+            root.contains(" / btrfs rw") && root.contains("degraded"),
+            "{root}"
+        );
+        power_off(machine)
+    })
+}
+
+#[test]
+#[ignore = "long: cargo xtask torture storage"]
+fn a_key_on_another_disk_and_a_passphrase_without_it() -> anyhow::Result<()> {
+    let name = "storage-keyed";
+    let script = format!(
+        "set -eux
+        echo 'size=1MiB, name=key' | sfdisk --quiet --label gpt /dev/vdc
+        key=/dev/$(lsblk --noheadings --list --output NAME /dev/vdc | tail -n 1)
+        dd if=/dev/urandom of=$key bs=64 count=1 seek=8
+        {}
+        dd if=$key of=/run/other bs=64 count=1 skip=8
+        cryptsetup luksAddKey --batch-mode --pbkdf pbkdf2 --pbkdf-force-iterations 1000 \
+            --key-file /run/key /dev/vdb /run/other
+        mkfs.ext4 -q /dev/mapper/keyed
+        cryptsetup close keyed",
+        format("keyed", "/dev/vdb")
+    );
+    let disks = prepare(name, 2, &script)?;
+    let system = variant("keyed")?;
+    let question = "passphrase of LABEL=keyed (keyed): ";
+    let there = machine(name, &system, &disks.images, Writes::Discarded)?;
+    there.check("key", |machine| {
+        up(machine)?;
+        let root = mounted(machine, "/")?;
+        ensure!(root.starts_with("/dev/mapper/keyed / ext4 rw"), "{root}");
+        let said = machine.console().tail(10_000);
+        ensure!(!said.contains(question), "{said}");
+        power_off(machine)
+    })?;
+    let name = format!("{name}-absent");
+    let absent = machine(&name, &system, &disks.images[..1], Writes::Discarded)?;
+    absent.check("no key", |machine| {
+        unlock(machine, question)?;
+        power_off(machine)
+    })
+}
+
+#[test]
+#[ignore = "long: cargo xtask torture storage"]
+fn a_root_in_memory_and_encrypted_swap() -> anyhow::Result<()> {
+    let name = "storage-volatile";
+    let script = "set -eux
+        mkfs.ext4 -q /dev/vdb
+        mkswap /dev/vdc";
+    let disks = prepare(name, 2, script)?;
+    let system = variant("volatile")?;
+    let machine = machine(name, &system, &disks.images, Writes::Copied)?;
+    machine.check("volatile", |machine| {
+        up(machine)?;
+        let root = mounted(machine, "/")?;
+        ensure!(root.contains(" / tmpfs rw"), "{root}");
+        let agent = machine.agent();
+        agent.succeed("echo kept > /var/lib/note && grep -q kept /persist/lib/note")?;
+        let swaps = agent.succeed("cat /proc/swaps")?;
+        ensure!(swaps.contains("/dev/dm-"), "{swaps}");
+        let kind = agent.run("blkid /dev/vdc")?;
+        ensure!(!kind.success(), "/dev/vdc is known: {kind:?}");
+        power_off(machine)
+    })
+}
+
+#[test]
+#[ignore = "long: cargo xtask torture storage"]
+fn a_root_on_f2fs() -> anyhow::Result<()> {
+    let name = "storage-flash";
+    let system = variant_of("flash", "flash")?;
+    let disks = prepare_by(&built("flash")?, name, 1, "mkfs.f2fs -q -l flash /dev/vdb")?;
+    let machine = machine(name, &system, &disks.images, Writes::Discarded)?;
+    machine.check("f2fs", |machine| {
+        // Unmounted without its checkpoint it would have something to repair; here it is looked at.
+        machine.console().wait_for("fsck.f2fs of /dev/vdb took")?;
+        up(machine)?;
+        let root = mounted(machine, "/")?;
+        ensure!(root.starts_with("/dev/vdb / f2fs rw"), "{root}");
+        power_off(machine)
+    })
+}
