@@ -155,7 +155,7 @@ mod tests {
         let ended = shell("read line; echo $line $OF_THE_TEST", b"secret\n");
         assert_eq!(ended.last_line, "secret seen");
         // One that does not read is no error.
-        assert_eq!(shell("exec <&-; exit 0", &[b'x'; 100_000]).status, 0);
+        assert_eq!(shell("exec <&-; exit 0", &vec![b'x'; 100_000]).status, 0);
         assert_eq!(shell("kill -KILL $$", b"").status, -1);
     }
 }
