@@ -45,7 +45,7 @@ fn check_text(hardware: &Hardware, name: &str) {
 
 #[test]
 fn a_laptop() {
-    check_text(&machines::laptop().scan(), "laptop");
+    check(&machines::laptop().scan(), "laptop");
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn a_virtual_machine() {
 
 #[test]
 fn a_server() {
-    check_text(&machines::server().scan(), "server");
+    check(&machines::server().scan(), "server");
 }
 
 #[test]

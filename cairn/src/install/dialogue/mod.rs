@@ -27,6 +27,7 @@ use super::words::PasswordHash;
 use crate::builders::password_hash::of_typed;
 
 pub use offers::Offers;
+pub use question::Prompt;
 pub use state::{Dialogue, Taken, Turn};
 pub use terminal::Terminal;
 
@@ -44,11 +45,12 @@ pub trait Console {
     /// The terminal's.
     fn show(&mut self, text: &str) -> Result<()>;
 
-    /// A line that somebody types; nothing if that is the end.
+    /// Asks for a line; nothing if that is the end. If the answer is not to be seen, it is hidden before
+    /// the question is shown: somebody may type at once.
     ///
     /// # Errors
     /// The terminal's.
-    fn read(&mut self, echo: Echo) -> Result<Option<String>>;
+    fn ask(&mut self, prompt: &Prompt) -> Result<Option<String>>;
 
     /// The keyboard from now on, if the console has one.
     ///
@@ -96,9 +98,7 @@ pub fn ask(
     console.show(GREETING)?;
     let mut dialogue = Dialogue::new(offers);
     loop {
-        let prompt = dialogue.prompt();
-        console.show(&prompt.text)?;
-        let Some(line) = console.read(prompt.echo)? else {
+        let Some(line) = console.ask(&dialogue.prompt())? else {
             console.show("\nNothing was written.\n")?;
             return Ok(None);
         };

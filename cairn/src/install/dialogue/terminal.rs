@@ -10,7 +10,7 @@ use nix::sys::termios::{
 };
 
 use super::offers::keyboard_file;
-use super::{Console, Echo};
+use super::{Console, Echo, Prompt};
 
 /// The longest line that is an answer.
 const LONGEST_LINE: u64 = 16 << 10;
@@ -30,18 +30,17 @@ impl Console for Terminal {
             .context("cannot write to the terminal")
     }
 
-    fn read(&mut self, echo: Echo) -> Result<Option<String>> {
-        let hidden = match echo {
+    fn ask(&mut self, prompt: &Prompt) -> Result<Option<String>> {
+        let hidden = match prompt.echo {
             Echo::Hidden if io::stdin().is_terminal() => Some(Hidden::begin()?),
             _ => None,
         };
-        let mut line = Vec::new();
-        let read = io::Read::take(io::stdin().lock(), LONGEST_LINE).read_until(b'\n', &mut line);
+        let read = self.show(&prompt.text).and_then(|()| read_line());
         if let Some(hidden) = hidden {
             hidden.end()?;
             self.show("\n")?;
         }
-        read.context("cannot read from the terminal")?;
+        let mut line = read?;
         if line.is_empty() || line.contains(&INTERRUPT) {
             return Ok(None);
         }
@@ -73,6 +72,14 @@ impl Console for Terminal {
         ensure!(output.status.success(), "loadkeys: {}", message.trim());
         Ok(())
     }
+}
+
+fn read_line() -> Result<Vec<u8>> {
+    let mut line = Vec::new();
+    io::Read::take(io::stdin().lock(), LONGEST_LINE)
+        .read_until(b'\n', &mut line)
+        .context("cannot read from the terminal")?;
+    Ok(line)
 }
 
 /// As long as it is there, nothing that is typed is shown, and Ctrl-C ends the line in place of the

@@ -22,9 +22,10 @@ impl Console for Script {
         Ok(())
     }
 
-    fn read(&mut self, echo: Echo) -> Result<Option<String>> {
+    fn ask(&mut self, prompt: &Prompt) -> Result<Option<String>> {
+        self.show(&prompt.text)?;
         let line = self.lines.pop_front();
-        self.transcript += match (&line, echo) {
+        self.transcript += match (&line, prompt.echo) {
             (None, _) => "^C",
             (Some(line), Echo::Shown) => line,
             (Some(_), Echo::Hidden) => "",
