@@ -2,6 +2,9 @@
 # installation medium has to have packages for. Nothing boots from it.
 {
   networking.hostName = "machine";
+  boot.initrd.luks.devices.root.device = "/dev/sda3";
+  boot.swraid.enable = true;
+  services.lvm.enable = true;
   fileSystems = {
     "/boot" = {
       device = "/dev/sda2";

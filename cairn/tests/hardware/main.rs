@@ -173,3 +173,20 @@ fn the_tool_of_nixos_is_the_same() {
     "#]]
     .assert_eq(&errors);
 }
+
+/// Each root that the dialogue offers has its initrd's parts on the medium.
+#[test]
+fn the_medium_has_the_parts_of_machines() {
+    let example = evaluation::repository().join("examples/iso/configuration.nix");
+    let evaluation = Evaluation::of(&example);
+    let parts = "map (item: builtins.seq item.drvPath item.name) config.isoImage.storeContents";
+    let parts = evaluation.value(parts);
+    assert_eq!(
+        parts,
+        serde_json::json!([
+            "parts-of-a-machine",
+            "parts-of-a-machine",
+            "parts-of-a-machine"
+        ])
+    );
+}
