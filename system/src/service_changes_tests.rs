@@ -10,7 +10,7 @@ use crate::service::Reload;
 /// Reads one service a line: a name, `=` and what it executes, and words:
 ///
 /// `>a` requires, `~a` wants, `<a` part of, `off` not wanted at boot, `hup` can be reloaded,
-/// `restart`, `reload`, `keep` its `on_change`, `rt=`, `lt=` its triggers, `milestone`, and in the
+/// `restart`, `reload`, `keep` its `on_change`, `rt=`, `lt=` its triggers, `milestone`, `socket`, and in the
 /// old generation where it stands: `down`, `failed`, `stopped`, `held`; otherwise it is up.
 fn parse(text: &str) -> (Vec<Service>, BTreeMap<ServiceName, Standing>) {
     let name = |text: &str| ServiceName::try_from(text).unwrap();
@@ -31,6 +31,7 @@ fn parse(text: &str) -> (Vec<Service>, BTreeMap<ServiceName, Standing>) {
                     "reload" => service.on_change = OnChange::Reload,
                     "keep" => service.on_change = OnChange::Keep,
                     "milestone" => service.kind = ServiceKind::Milestone,
+                    "socket" => listen(&mut service, program),
                     "down" => standing = Standing::Idle,
                     "failed" => standing = Standing::Failed,
                     "stopped" => standing = Standing::Stopped,
@@ -52,6 +53,14 @@ fn parse(text: &str) -> (Vec<Service>, BTreeMap<ServiceName, Standing>) {
     (services, standings)
 }
 
+/// Makes it a socket for the service `web`, at a path of that name.
+fn listen(service: &mut Service, path: &str) {
+    let json = format!(r#"{{"service":"web","listen":[{{"stream":"/{path}"}}]}}"#);
+    service.kind = ServiceKind::Socket;
+    service.socket = Some(serde_json::from_str(&json).unwrap());
+    service.process = Process::default();
+}
+
 fn changes(before: &str, after: &str) -> ServiceChanges {
     let (before, standings) = parse(before);
     let (after, _) = parse(after);
@@ -60,6 +69,34 @@ fn changes(before: &str, after: &str) -> ServiceChanges {
 
 fn check(before: &str, after: &str, expected: &Expect) {
     expected.assert_eq(&changes(before, after).to_string());
+}
+
+#[test]
+fn a_socket_that_is_another_takes_its_service_along() {
+    check(
+        "same=a socket restart\nmoves=b socket restart\ngone=c socket restart\nweb=1 >same >moves >gone off",
+        "same=a socket restart\nmoves=d socket restart\nnew=e socket restart\nweb=1 >same >moves >new off",
+        &expect![[r#"
+            stop gone: it is not there any more
+            stop and start web: it has changed
+            restart moves: it has changed
+            start new: it is new
+        "#]],
+    );
+    check(
+        "moves=b socket restart\nweb=1 >moves off down\nother=1",
+        "moves=d socket restart\nweb=1 >moves off\nother=1",
+        &expect![[r#"
+            restart moves: it has changed
+        "#]],
+    );
+    check(
+        "same=a socket restart\nweb=1 >same off",
+        "same=a socket restart\nweb=2 >same off",
+        &expect![[r#"
+            stop and start web: it has changed
+        "#]],
+    );
 }
 
 #[test]

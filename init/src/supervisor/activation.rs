@@ -126,6 +126,10 @@ impl Supervisor {
             let is_unused = (self.services.units().get(id))
                 .is_some_and(|unit| unit.phase == Phase::Stopped && !unit.running);
             if is_unused && self.held.get(id).is_some_and(|held| !held.own.is_empty()) {
+                log::warn!(
+                    "a connection is closed: '{}' has not come up",
+                    self.name(id)
+                );
                 self.let_go(id, |_| true);
             }
         }
@@ -362,15 +366,15 @@ impl Supervisor {
         watching.renew(queue, watch)
     }
 
-    /// After each step: a path that is as it waits for, and whose service is down, starts it.
+    /// After each step: a path that is as it waits for, and whose service is down, starts it. Files are
+    /// looked at when the service has gone down, or something has happened to them.
     pub(super) fn check_paths(&mut self) -> Option<Event> {
-        let (id, path) = self.watching.keys().copied().find_map(|id| {
-            let service = self.services.descriptions().get(id)?;
-            let watch = service
-                .watch
-                .as_ref()
-                .filter(|_| self.services.listens(id))?;
-            Some((id, watching::holds(watch)?))
+        let (id, path) = self.watching.iter_mut().find_map(|(id, watching)| {
+            let service = self.services.descriptions().get(*id)?;
+            let is_news = watching.is_news(self.services.listens(*id));
+            let path = watching::holds(service.watch.as_ref().filter(|_| is_news)?)?;
+            watching.is_looked_at = false;
+            Some((*id, path))
         })?;
         let unit = self.name(id).to_owned();
         let target = self.services.started_by(id)?;

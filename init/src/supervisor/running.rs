@@ -93,6 +93,9 @@ impl Supervisor {
                 slot: held.slot,
                 pid: main.pid,
             };
+            if job == Job::Main {
+                held.trigger = None; // the next start may have another reason
+            }
             self.link.send(Message::Keep(place), Some(pidfd))?;
             watch(&self.epoll, pidfd, Source::Main(id), EpollFlags::EPOLLIN)?;
             if let Some(report) = &main.report {

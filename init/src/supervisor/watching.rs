@@ -30,6 +30,8 @@ const NEXT: Mask = GONE | inotify::CREATE | inotify::MOVED_TO | inotify::ATTRIBU
 #[derive(Debug, Default)]
 pub struct Watching {
     marks: BTreeMap<i32, Vec<Mark>>,
+    /// Nothing has happened to its files since they were looked at.
+    pub is_looked_at: bool,
 }
 
 /// What a watch is there for.
@@ -72,7 +74,15 @@ impl Watching {
             inotify::remove(queue, *old)?;
         }
         self.marks = marks;
+        self.is_looked_at = false;
         Ok(())
+    }
+
+    /// Whether files are to be looked at, if they are to start something now.
+    pub fn is_news(&mut self, listens: bool) -> bool {
+        let is_news = listens && !self.is_looked_at;
+        self.is_looked_at = listens;
+        is_news
     }
 
     /// The first path of which these events say that it has changed.

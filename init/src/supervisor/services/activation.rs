@@ -99,7 +99,8 @@ impl Services {
         if !self.listens(id) || !self.count_trigger(id, now, actions) {
             return;
         }
-        if let Some(target) = self.started_by(id) {
+        // A template is not started itself: what has come in could not be taken.
+        if let Some(target) = self.started_by(id).filter(|_| self.accepting(id).is_none()) {
             self.want_as_before(target);
         }
     }
