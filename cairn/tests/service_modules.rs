@@ -649,7 +649,7 @@ fn sockets_and_paths_start_services() {
         };
         systemd.sockets.more = { socketConfig = { ListenFIFO = "/run/pipe"; TriggerLimitBurst = 3; }; };
         systemd.services.web = {
-          serviceConfig = { ExecStart = "/bin/web"; Sockets = "more.socket"; FileDescriptorStoreMax = 8; Type = "notify"; };
+          serviceConfig = { ExecStart = "/bin/web"; Sockets = "more.socket"; FileDescriptorStoreMax = 8; FileDescriptorStorePreserve = "yes"; Type = "notify"; };
         };
         systemd.sockets.echo.socketConfig = { ListenStream = 7; Accept = true; TriggerLimitIntervalSec = 0; };
         systemd.services."echo@".serviceConfig = { ExecStart = "/bin/cat"; StandardInput = "socket"; StandardError = "journal"; };
@@ -735,6 +735,7 @@ fn sockets_and_paths_start_services() {
             {
               "kind": "notify",
               "name": "web",
+              "pinnedDescriptors": true,
               "process": {
                 "argv": [
                   "/bin/web"

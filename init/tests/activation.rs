@@ -466,6 +466,14 @@ fn paths_start_services() {
         ),
         script("changed", note, &once),
         path("changed", r#"{"changed":"/var/log/etc/conf"}"#, ""),
+        script(
+            "ends",
+            &format!("{note}; exec sleep 1000"),
+            &lazy(
+                r#""postStop":[{"argv":["/bin/sh","-c","while [ ! -e /var/log/end ]; do /bin/sleep 0.01; done"]}]"#,
+            ),
+        ),
+        path("ends", r#"{"changed":"/var/log/etc/end"}"#, ""),
         script("glob", &format!("{note}; rm /var/log/jobs/*.job"), &once),
         path("glob", r#"{"exists-glob":"/var/log/jobs/*.job"}"#, ""),
         script("spins", note, &once),
@@ -510,6 +518,13 @@ fn paths_start_services() {
     }
     fs::remove_dir_all(log.join("etc")).unwrap();
     machine.wait_for("changed", ServiceState::Stopped);
+    // A change while the service is on its way down starts it again.
+    expect_next(&|| write("etc/end"), "ends.path /var/log/etc/end");
+    let pid = machine.wait_for("ends", ServiceState::Up).pid.unwrap();
+    machine.kill(machine.on_host(pid), 15);
+    machine.wait_for("ends", ServiceState::Stopping);
+    write("etc/end");
+    expect_next(&|| write("end"), "ends.path /var/log/etc/end");
     // What is there for ever starts its service until that is too often.
     write("spins");
     let reason = machine
@@ -616,6 +631,12 @@ fn what_a_service_leaves_it_gets_back() {
         )
     };
     let machine = Machine::boot(&generation("one"));
+    let pinned = |generation: String| {
+        generation.replace(
+            r#""storedDescriptors":2"#,
+            r#""storedDescriptors":2,"pinnedDescriptors":true"#,
+        )
+    };
     let lives = || fs::read_to_string(machine.folder().join("log/lives")).unwrap_or_default();
     let wait_for = |count: usize| {
         let start = Instant::now();
@@ -639,10 +660,21 @@ fn what_a_service_leaves_it_gets_back() {
         Response::Done
     );
     wait_for(5);
-    let two = machine.generation_with_program("two", &generation("two"));
+    let two = machine.generation_with_program("two", &pinned(generation("two")));
     assert_eq!(machine.switch(&two), [""; 0]);
     wait_for(6);
-    // A stop is the end of it.
+    // A stop is the end of it, unless it is preserved.
+    let stop = Request::Stop { name: keeper() };
+    assert_eq!(machine.request(&stop), Response::Done);
+    assert_eq!(
+        machine.switch(&machine.generation("three", &generation("two"))),
+        [""; 0]
+    );
+    assert_eq!(
+        machine.request(&Request::Start { name: keeper() }),
+        Response::Done
+    );
+    wait_for(7);
     assert_eq!(
         machine.request(&Request::Stop { name: keeper() }),
         Response::Done
@@ -651,10 +683,11 @@ fn what_a_service_leaves_it_gets_back() {
         machine.request(&Request::Start { name: keeper() }),
         Response::Done
     );
-    wait_for(7);
+    wait_for(8);
     expect![[r"
         keeper.socket = socket
         keeper.socket:a:stored = socket,first,second
+        keeper.socket:d:stored = socket,third,second
         keeper.socket:d:stored = socket,third,second
         keeper.socket:d:stored = socket,third,second
         keeper.socket:d:stored = socket,third,second

@@ -34,6 +34,9 @@ pub struct Service {
     /// How many descriptors it may leave with the supervisor (`FDSTORE=1`) until it is stopped.
     #[serde(default)]
     pub stored_descriptors: u16,
+    /// Those stay when it is stopped, too.
+    #[serde(default)]
+    pub pinned_descriptors: bool,
     /// Run one after the other before its process, each to its end.
     #[serde(default)]
     pub pre_start: Vec<Command>,
@@ -141,6 +144,7 @@ impl Service {
             socket: None,
             watch: None,
             stored_descriptors: 0,
+            pinned_descriptors: false,
             pre_start: Vec::new(),
             post_start: Vec::new(),
             pre_stop: Vec::new(),

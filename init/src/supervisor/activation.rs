@@ -34,7 +34,8 @@ impl Supervisor {
             for (number, descriptor) in (0..).zip(opened) {
                 self.own(id, number, String::new(), descriptor)?;
             }
-            self.renew_watching(id)
+            self.renew_watching(id)?;
+            Ok(())
         });
         match opened {
             Ok(()) => Event::Executed(id),
@@ -340,10 +341,12 @@ impl Supervisor {
             }
             _ => None,
         };
-        if let Err(error) = self.renew_watching(id) {
+        let other = self.renew_watching(id).unwrap_or_else(|error| {
             log::error!("'{}': {error}", self.name(id));
-        }
-        match changed.filter(|_| self.services.listens(id)) {
+            None
+        });
+        let changed = changed.or(other);
+        match changed.filter(|_| self.services.counts_changes(id)) {
             Some(path) => self.trigger(id, Some(path)),
             None => {
                 if let Some(event) = self.check_paths() {
@@ -353,17 +356,18 @@ impl Supervisor {
         }
     }
 
-    fn renew_watching(&mut self, id: Id) -> io::Result<()> {
+    /// Watches what there is now; the path that has come or gone.
+    fn renew_watching(&mut self, id: Id) -> io::Result<Option<String>> {
         let service = self.services.descriptions().get(id);
         let Some(watch) = service.and_then(|service| service.watch.as_ref()) else {
-            return Ok(());
+            return Ok(None);
         };
         let queue = self.held.get(id).and_then(|held| held.own.first());
         let Some(queue) = queue.map(|own| own.descriptor.as_fd()) else {
-            return Ok(());
+            return Ok(None);
         };
         let watching = self.watching.entry(id).or_default();
-        watching.renew(queue, watch)
+        Ok(watching.renew(queue, watch)?.map(str::to_owned))
     }
 
     /// After each step: a path that is as it waits for, and whose service is down, starts it. Files are

@@ -275,6 +275,9 @@ impl Held {
             let directory = credentials::directory(service).display().to_string();
             environment.insert("CREDENTIALS_DIRECTORY".to_owned(), directory);
         }
+        if service.stored_descriptors > 0 {
+            environment.insert("FDSTORE".to_owned(), service.stored_descriptors.to_string());
+        }
         if service.kind == ServiceKind::Notify || service.stored_descriptors > 0 {
             environment.insert("NOTIFY_SOCKET".to_owned(), notify::SOCKET.to_owned());
         }

@@ -30,6 +30,8 @@ const NEXT: Mask = GONE | inotify::CREATE | inotify::MOVED_TO | inotify::ATTRIBU
 #[derive(Debug, Default)]
 pub struct Watching {
     marks: BTreeMap<i32, Vec<Mark>>,
+    /// Which of the paths were there when they were last watched.
+    there: Vec<bool>,
     /// Nothing has happened to its files since they were looked at.
     pub is_looked_at: bool,
 }
@@ -44,11 +46,16 @@ struct Mark {
 }
 
 impl Watching {
-    /// Watches what there is now of all paths.
+    /// Watches what there is now of all paths. Returns the first that has come or gone since the last
+    /// time and counts changes: its folder may have come with it.
     ///
     /// # Errors
     /// No watch is left.
-    pub fn renew(&mut self, queue: BorrowedFd<'_>, watch: &Watch) -> io::Result<()> {
+    pub fn renew<'a>(
+        &mut self,
+        queue: BorrowedFd<'_>,
+        watch: &'a Watch,
+    ) -> io::Result<Option<&'a str>> {
         let mut marks: BTreeMap<i32, Vec<Mark>> = BTreeMap::new();
         let mut bits_of: BTreeMap<PathBuf, Mask> = BTreeMap::new();
         let mut wanted = Vec::new();
@@ -75,7 +82,12 @@ impl Watching {
         }
         self.marks = marks;
         self.is_looked_at = false;
-        Ok(())
+        let paths = watch.paths.iter();
+        let there: Vec<bool> = paths.map(|path| Path::new(path.path()).exists()).collect();
+        let before = std::mem::replace(&mut self.there, there.clone());
+        let mut paths = watch.paths.iter().zip(before.into_iter().zip(there));
+        let other = paths.find(|(path, (before, now))| counts_changes(path) && before != now);
+        Ok(other.map(|(path, _)| path.path()))
     }
 
     /// Whether files are to be looked at, if they are to start something now.
@@ -89,9 +101,6 @@ impl Watching {
     pub fn changed<'a>(&self, watch: &'a Watch, events: &[Event]) -> Option<&'a str> {
         let is_change = |number: usize, event: &Event, next: Option<&OsString>| {
             let path = watch.paths.get(number)?;
-            if !matches!(path, WatchedPath::Changed(_) | WatchedPath::Modified(_)) {
-                return None;
-            }
             let has_changed = match next {
                 None => event.mask & inotify::IGNORED == 0,
                 Some(next) => {
@@ -99,7 +108,7 @@ impl Watching {
                     comes && event.name == *next && Path::new(path.path()).exists()
                 }
             };
-            has_changed.then_some(path.path())
+            (has_changed && counts_changes(path)).then_some(path.path())
         };
         events.iter().find_map(|event| {
             let marks = self.marks.get(&event.watch)?;
@@ -108,6 +117,10 @@ impl Watching {
                 .find_map(|mark| is_change(mark.path, event, mark.next.as_ref()))
         })
     }
+}
+
+fn counts_changes(path: &WatchedPath) -> bool {
+    matches!(path, WatchedPath::Changed(_) | WatchedPath::Modified(_))
 }
 
 /// The first path that is as it waits for, whatever has happened.
@@ -235,7 +248,7 @@ mod tests {
                     break;
                 }
                 changed |= watching.changed(&watch, &events).is_some();
-                watching.renew(queue.as_fd(), &watch).unwrap();
+                changed |= watching.renew(queue.as_fd(), &watch).unwrap().is_some();
             }
             seen.push((changed, holds(&watch).is_some()));
         }
@@ -296,6 +309,20 @@ mod tests {
     }
 
     #[test]
+    fn what_goes_and_comes_at_once() {
+        let again: fn(&Path) = |root| {
+            fs::remove_dir_all(root.join("a")).unwrap();
+            make(root);
+            fill(root);
+        };
+        let steps: [fn(&Path); 4] = [make, again, again, empty];
+        assert_eq!(
+            check("changed", "a/b/c", &steps),
+            [(false, false), (true, false), (true, false), (true, false)]
+        );
+    }
+
+    #[test]
     fn what_is_changed() {
         let steps: [fn(&Path); 8] = [make, fill, fill, append, replace, empty, move_away, make];
         let changed = |kind, path| {
@@ -308,7 +335,7 @@ mod tests {
         assert_eq!(all("changed", "a/b/c"), of_file);
         let of_file = [false, true, true, true, true, true, false, false];
         assert_eq!(all("modified", "a/b/c"), of_file);
-        let of_folder = [true, true, true, false, true, true, false, true];
+        let of_folder = [true, true, true, false, true, true, true, true];
         assert_eq!(all("changed", "a/b"), of_folder);
     }
 }

@@ -148,6 +148,7 @@ let
   # What the supervisor takes for granted.
   defaults = {
     storedDescriptors = 0;
+    pinnedDescriptors = false;
     staysUp = true;
     restart = "never";
     restartDelayMs = 100;
@@ -213,7 +214,7 @@ in
       { inherit (service.restart.limit) burst intervalMs; };
 }
 // filterAttrs (key: value: value != defaults.${key}) {
-  inherit (service) staysUp storedDescriptors;
+  inherit (service) staysUp storedDescriptors pinnedDescriptors;
   restart = service.restart.policy;
   restartDelayMs = service.restart.delayMs;
   restartDelayMaxMs = service.restart.maxDelayMs;

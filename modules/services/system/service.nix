@@ -191,6 +191,7 @@ in
         gets them back when it is started again, and they are closed when it is stopped.
       '';
     };
+    pinnedDescriptors = flag false "Whether those stay when it is stopped, too.";
     notificationProtocol = mkOption {
       type = types.listOf (
         types.enum [

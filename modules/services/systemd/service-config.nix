@@ -241,6 +241,12 @@ let
       requires = map (name: "${lib.removeSuffix ".socket" name}.socket") (wordsOf value);
     };
     FileDescriptorStoreMax = context: value: { storedDescriptors = integer context.where (last value); };
+    FileDescriptorStorePreserve = context: value: {
+      pinnedDescriptors = pick context {
+        yes = true;
+        restart = false;
+      } value;
+    };
     PIDFile =
       context: value:
       let
@@ -558,7 +564,6 @@ let
       ExitType = "a service ends with its main process";
       CoredumpFilter = "the kernel's default is kept";
       CoredumpReceive = "the kernel's default is kept";
-      FileDescriptorStorePreserve = "what it has left is kept while it restarts, and closed when it is stopped";
       SurviveFinalKillSignal = "nothing survives a shutdown";
       BusName = "the service is up when its process is";
     };

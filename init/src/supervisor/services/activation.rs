@@ -41,6 +41,23 @@ impl Services {
         is_up && target.is_some_and(can_be_started)
     }
 
+    /// Whether a change of files at the path of this number counts: its service is down, or is on its
+    /// way there, and may have looked at them before.
+    pub fn counts_changes(&self, id: Id) -> bool {
+        let is_path = self
+            .descriptions
+            .get(id)
+            .is_some_and(|service| service.watch.is_some());
+        let is_up = self.units.get(id).is_some_and(|unit| {
+            unit.phase == Phase::Up && unit.goal == Goal::Up && !self.is_shutting_down()
+        });
+        let target = self.started_by(id).and_then(|id| self.units.get(id));
+        let ends = target.is_some_and(|unit| {
+            unit.phase.is_ending() && unit.stopped_by.is_none() && unit.due.is_none()
+        });
+        self.listens(id) || is_path && is_up && ends
+    }
+
     /// The socket, if it takes connections itself.
     pub fn accepting(&self, id: Id) -> Option<&Socket> {
         let socket = self.descriptions.get(id)?.socket.as_ref()?;
@@ -96,7 +113,7 @@ impl Services {
 
     /// Something has come in.
     pub(super) fn triggered(&mut self, id: Id, now: Ms, actions: &mut Vec<Action>) {
-        if !self.listens(id) || !self.count_trigger(id, now, actions) {
+        if !self.counts_changes(id) || !self.count_trigger(id, now, actions) {
             return;
         }
         // A template is not started itself: what has come in could not be taken.

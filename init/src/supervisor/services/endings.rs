@@ -270,7 +270,7 @@ impl Services {
         }
         let returns = matches!(unit.phase, Phase::Waiting | Phase::Backoff(_))
             || unit.stopped_by == Some(StoppedBy::Switch);
-        if service.stored_descriptors > 0 && !returns {
+        if service.stored_descriptors > 0 && !service.pinned_descriptors && !returns {
             actions.push(Action::Forget(id));
         }
     }
