@@ -49,6 +49,7 @@ in
   ];
   environment.systemPackages = [
     pkgs.cryptsetup
+    pkgs.fdisk
     pkgs.mdadm
   ];
   services.lvm.enable = true;

@@ -357,7 +357,9 @@ fn a_root_in_memory_and_encrypted_swap() -> anyhow::Result<()> {
         let agent = machine.agent();
         agent.succeed("echo kept > /var/lib/note && grep -q kept /persist/lib/note")?;
         let swaps = agent.succeed("cat /proc/swaps")?;
-        ensure!(swaps.contains("/dev/dm-"), "{swaps}");
+        ensure!(swaps.contains("/dev/mapper/dev-vdc"), "{swaps}");
+        let table = agent.succeed("dmsetup table dev-vdc")?;
+        ensure!(table.contains(" crypt aes-xts-plain64 "), "{table}");
         let kind = agent.run("blkid /dev/vdc")?;
         ensure!(!kind.success(), "/dev/vdc is known: {kind:?}");
         power_off(machine)
@@ -372,7 +374,6 @@ fn a_root_on_f2fs() -> anyhow::Result<()> {
     let disks = prepare_by(&built("flash")?, name, 1, "mkfs.f2fs -q -l flash /dev/vdb")?;
     let machine = machine(name, &system, &disks.images, Writes::Discarded)?;
     machine.check("f2fs", |machine| {
-        // Unmounted without its checkpoint it would have something to repair; here it is looked at.
         machine.console().wait_for("fsck.f2fs of /dev/vdb took")?;
         up(machine)?;
         let root = mounted(machine, "/")?;
