@@ -7,7 +7,6 @@
     gdisk
     parted
     mdadm
-    lvm2
     cryptsetup
     smartmontools
     hdparm
@@ -41,6 +40,10 @@
     unzip
     zstd
   ];
+
+  # Its programs, told that there is no udev; groups are activated by whoever repairs them.
+  services.lvm.enable = lib.mkDefault true;
+  boot.initrd.services.lvm.enable = lib.mkDefault false;
 
   programs.vim.enable = lib.mkDefault true;
   programs.nano.enable = lib.mkDefault true;
