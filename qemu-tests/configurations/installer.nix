@@ -26,6 +26,9 @@
     let
       machine = root: {
         imports = [ extra ];
+        time.timeZone = "UTC";
+        users.users.somebody.isNormalUser = true;
+        swapDevices = [ { device = "LABEL=swap"; } ];
         fileSystems."/" = root;
         fileSystems."/boot/efi" = {
           device = "LABEL=ESP";

@@ -146,9 +146,14 @@ pub fn attempt(machine: &Machine, arguments: &str) -> anyhow::Result<Output> {
 
 /// Installs what the answers say, and switches the machine off.
 pub fn install(machine: &Machine) -> anyhow::Result<()> {
-    let arguments = format!("--answers {ANSWERS} --yes");
-    let output = attempt(machine, &arguments)?;
-    anyhow::ensure!(output.success(), "{output:?}");
+    // When each step began is for people.
+    let script = format!(
+        "{{ cairn install --answers {ANSWERS} --yes; echo \"status $?\"; }} 2>&1 | \
+         while read -r line; do read -r up rest < /proc/uptime; echo \"$up $line\"; done"
+    );
+    let output = machine.agent().run_within(&script, PATIENCE)?;
+    eprintln!("{}", output.stdout);
+    anyhow::ensure!(output.stdout.ends_with("status 0\n"), "{output:?}");
     nothing_is_left(machine)?;
     power_off(machine)
 }
@@ -165,8 +170,11 @@ pub fn nothing_is_left(machine: &Machine) -> anyhow::Result<()> {
 
 /// Ends the guest in order.
 pub fn power_off(machine: &Machine) -> anyhow::Result<()> {
-    machine.agent().run("cairn poweroff")?;
-    machine.wait_for_power_off(Duration::from_mins(3))
+    // The machine may be off before the agent has told how the command ended.
+    let answer = machine.agent().run("cairn poweroff");
+    machine
+        .wait_for_power_off(Duration::from_mins(3))
+        .map_err(|error| anyhow::anyhow!("{error:#}; the command was answered with {answer:?}"))
 }
 
 /// The disk of a machine that has ended, under a name that the next machine does not remove.
