@@ -44,5 +44,8 @@
       (machine (plain "ext4"))
       (machine (plain "btrfs"))
       (machine (plain "xfs"))
+      (lib.recursiveUpdate (machine (plain "ext4")) {
+        boot.initrd.luks.devices.cairn-root.device = "LABEL=container";
+      })
     ];
 }

@@ -125,11 +125,8 @@ impl Install {
             boot_loader,
         };
         let installed = mounted.install(&|file| self.evaluated(file))?;
-        if !self.no_root_password && !password::is_set(root, "root")? {
-            eprintln!(
-                "cairn: root has no password; the configuration may have one, or set one before the \
-                 first boot"
-            );
+        if !self.no_root_password {
+            give_root_a_password(root)?;
         }
         self.report(&installed)
     }
@@ -153,6 +150,25 @@ impl Install {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Asks for a password of root, unless there is one. It counts at the first boot if the configuration
+/// lets users change theirs.
+fn give_root_a_password(root: &Path) -> Result<()> {
+    if password::is_set(root, "root")? {
+        return Ok(());
+    }
+    if !io::stdin().is_terminal() {
+        eprintln!(
+            "cairn: nobody can be asked for a password of root; it has the one of the configuration, or \
+             none"
+        );
+        return Ok(());
+    }
+    if let Some(hash) = password::ask(&mut dialogue::Terminal, "root")? {
+        password::set(root, &[("root".to_owned(), hash)])?;
+    }
+    Ok(())
 }
 
 /// Whether somebody at the terminal says that the plan is right.

@@ -5,32 +5,38 @@
 //! the users, and keeps the passwords that it finds. Source: shadow(5).
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use sha_crypt::{PasswordHasher, ShaCrypt};
 
+use super::dialogue::{Console, Echo};
 use super::words::PasswordHash;
+use crate::builders::password_hash::of_typed;
 
 /// Where passwords are, below the root.
 const SHADOW: &str = "etc/shadow";
 
-/// 16 digits of crypt(3)'s, the longest salt that it takes.
-const SALT_BYTES: usize = 12;
-
-/// The hash of a password, with a salt of its own.
+/// Asks for a password of `user`, twice; none if nothing is typed.
 ///
 /// # Errors
-/// The kernel gives no random numbers.
-pub fn hash(password: &str) -> Result<PasswordHash> {
-    let mut salt = [0; SALT_BYTES];
-    File::open("/dev/urandom")
-        .and_then(|mut file| file.read_exact(&mut salt))
-        .context("cannot read '/dev/urandom'")?;
-    let hash = ShaCrypt::SHA512.hash_password_with_salt(password.as_bytes(), &salt)?;
-    Ok(PasswordHash::try_from(hash.as_str())?)
+/// The terminal's; or the password cannot be hashed.
+pub fn ask(console: &mut dyn Console, user: &str) -> Result<Option<PasswordHash>> {
+    loop {
+        let mut typed = |text: &str| -> Result<String> {
+            console.show(text)?;
+            Ok(console.read(Echo::Hidden)?.unwrap_or_default())
+        };
+        let password = typed(&format!("New password of {user}, nothing for none: "))?;
+        if password.is_empty() {
+            return Ok(None);
+        }
+        if typed("The same again: ")? == password {
+            return Ok(Some(PasswordHash::try_from(of_typed(&password)?)?));
+        }
+        console.show("! They are not the same.\n")?;
+    }
 }
 
 /// Whether `user` has a password on the machine at `root`.
@@ -115,6 +121,30 @@ fn with_passwords(text: &str, passwords: &[(String, PasswordHash)]) -> String {
 mod tests {
     use super::*;
 
+    /// What somebody types.
+    struct Typed(Vec<&'static str>);
+
+    impl Console for Typed {
+        fn show(&mut self, _: &str) -> Result<()> {
+            Ok(())
+        }
+
+        fn read(&mut self, echo: Echo) -> Result<Option<String>> {
+            assert_eq!(echo, Echo::Hidden);
+            Ok((!self.0.is_empty()).then(|| self.0.remove(0).to_owned()))
+        }
+
+        fn set_keyboard(&mut self, _: &str) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn nothing_typed_is_no_password() {
+        assert_eq!(ask(&mut Typed(vec![""]), "root").unwrap(), None);
+        assert_eq!(ask(&mut Typed(vec![]), "root").unwrap(), None);
+    }
+
     fn hashes(all: &[(&str, &str)]) -> Vec<(String, PasswordHash)> {
         let all = all.iter();
         all.map(|(name, hash)| ((*name).to_owned(), PasswordHash::try_from(*hash).unwrap()))
@@ -143,8 +173,9 @@ mod tests {
     fn a_password_is_there_and_nobody_else_reads_it() {
         let root = tempfile::tempdir().unwrap();
         assert!(!is_set(root.path(), "root").unwrap());
-        let hash = hash("secret").unwrap();
-        assert_ne!(hash.as_str(), super::hash("secret").unwrap().as_str());
+        let mut console = Typed(vec!["secret", "secrte", "secret", "secret"]);
+        let hash = ask(&mut console, "root").unwrap().unwrap();
+        assert!(console.0.is_empty());
         set(root.path(), &[("root".to_owned(), hash)]).unwrap();
         assert!(is_set(root.path(), "root").unwrap());
         assert!(!is_set(root.path(), "roo").unwrap());

@@ -27,8 +27,8 @@ pub fn runs(machine: &Machine, label: &str, number: u64) -> anyhow::Result<()> {
         booted == format!("cairn.generation={number}"),
         "{booted} has booted"
     );
-    let version = agent.succeed("cairn nixos-version")?;
-    ensure!(version.contains(label), "{version} runs, and not {label}");
+    let system = agent.succeed("grep '\"label\"' /run/current-system/boot.json")?;
+    ensure!(system.contains(label), "{system} runs, and not {label}");
     Ok(())
 }
 
