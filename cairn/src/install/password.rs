@@ -11,7 +11,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::dialogue::{Console, Echo};
+use super::dialogue::{Console, Echo, Prompt};
 use super::words::PasswordHash;
 use crate::builders::password_hash::of_typed;
 
@@ -24,15 +24,18 @@ const SHADOW: &str = "etc/shadow";
 /// The terminal's; or the password cannot be hashed.
 pub fn ask(console: &mut dyn Console, user: &str) -> Result<Option<PasswordHash>> {
     loop {
-        let mut typed = |text: &str| -> Result<String> {
-            console.show(text)?;
-            Ok(console.read(Echo::Hidden)?.unwrap_or_default())
+        let mut typed = |text: String| -> Result<String> {
+            let prompt = Prompt {
+                text,
+                echo: Echo::Hidden,
+            };
+            Ok(console.ask(&prompt)?.unwrap_or_default())
         };
-        let password = typed(&format!("New password of {user}, nothing for none: "))?;
+        let password = typed(format!("New password of {user}, nothing for none: "))?;
         if password.is_empty() {
             return Ok(None);
         }
-        if typed("The same again: ")? == password {
+        if typed("The same again: ".to_owned())? == password {
             return Ok(Some(PasswordHash::try_from(of_typed(&password)?)?));
         }
         console.show("! They are not the same.\n")?;
@@ -129,8 +132,8 @@ mod tests {
             Ok(())
         }
 
-        fn read(&mut self, echo: Echo) -> Result<Option<String>> {
-            assert_eq!(echo, Echo::Hidden);
+        fn ask(&mut self, prompt: &Prompt) -> Result<Option<String>> {
+            assert_eq!(prompt.echo, Echo::Hidden);
             Ok((!self.0.is_empty()).then(|| self.0.remove(0).to_owned()))
         }
 
