@@ -47,7 +47,7 @@ const FORMATS: [(&str, u32); 13] = [
     ("builtin:ca-bundle", 1),
     ("builtin:kernel-modules", 2),
     ("builtin:firmware", 2),
-    ("builtin:initrd", 3),
+    ("builtin:initrd", 4),
     ("builtin:toplevel", 3),
 ];
 

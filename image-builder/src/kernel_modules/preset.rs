@@ -187,6 +187,8 @@ pub fn file_system_modules(fs_type: &str) -> Vec<&str> {
         ],
         "iso9660" => vec!["isofs"],
         "9p" => vec!["9p", "9pnet_virtio"],
+        // Its soft dependency, crc32, is hidden by a part of the kernel of the same name.
+        "f2fs" => vec!["f2fs", "crc32_generic"],
         other => vec![other],
     }
 }
@@ -200,6 +202,7 @@ mod tests {
         assert_eq!(file_system_modules("ext3"), ["ext4"]);
         assert_eq!(file_system_modules("xfs"), ["xfs"]);
         assert_eq!(file_system_modules("iso9660"), ["isofs"]);
+        assert_eq!(file_system_modules("f2fs"), ["f2fs", "crc32_generic"]);
         assert!(file_system_modules("tmpfs").is_empty());
         let all = file_system_modules("auto");
         assert!(
