@@ -21,8 +21,10 @@
   ./i18n/locale.nix
   ./i18n/time.nix
   ./image/disk.nix
+  ./image/images.nix
   ./image/installable.nix
   ./image/iso.nix
+  ./image/netboot.nix
   ./misc/documentation.nix
   ./misc/nix.nix
   ./misc/nixpkgs.nix
@@ -62,5 +64,6 @@
   ./system/toplevel.nix
   ./system/version.nix
   ./users/users.nix
+  ./virtualisation/container.nix
   ./virtualisation/vm-variant.nix
 ]

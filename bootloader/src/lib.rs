@@ -54,4 +54,6 @@ pub use menu::{Menu, entries};
 pub use options::{DefaultEntry, ExtraPlace, Options, Serial, Timeout};
 pub use slot::{Sequence, Slot, Slots, SlotsExhausted, next_slot};
 pub use slot_file::{SlotFiles, WriteSlotError, write_slot};
-pub use stub::{GRUB_DIRECTORY, GRUBENV, PartitionTable, Root, STUB, early_config};
+pub use stub::{
+    GRUB_DIRECTORY, GRUBENV, PartitionTable, Root, SIGNED_CONFIG, STUB, early_config, signed_config,
+};

@@ -94,6 +94,26 @@ pub enum Root<'a> {
 #[must_use]
 pub fn early_config(root: Root<'_>, serial: Option<Serial>) -> String {
     let serial = serial.map(Serial::early_commands).unwrap_or_default();
+    let menu = menu_at(root);
+    format!(
+        "{serial}\
+         set cairn_hashsum=yes\n\
+         export cairn_hashsum\n\
+         {menu}"
+    )
+}
+
+/// The file that Debian's signed GRUB reads, from wherever it was started itself.
+pub const SIGNED_CONFIG: &str = "EFI/debian/grub.cfg";
+
+/// The text of [`SIGNED_CONFIG`]. That GRUB has no module but its own, and `hashsum` is none of them.
+#[must_use]
+pub fn signed_config(root: Root<'_>, serial: Option<Serial>) -> String {
+    serial.map(Serial::early_commands).unwrap_or_default() + &menu_at(root)
+}
+
+/// Finds the root and runs its `grub.cfg`.
+fn menu_at(root: Root<'_>) -> String {
     let root = match root {
         // GRUB for BIOS begins with the boot disk, `hd0`, as root.
         Root::OnBootDisk { table, partition } => {
@@ -103,10 +123,7 @@ pub fn early_config(root: Root<'_>, serial: Option<Serial>) -> String {
         Root::WithFile(file) => format!("search --no-floppy --file --set=root {file}"),
     };
     format!(
-        "{serial}\
-         set cairn_hashsum=yes\n\
-         export cairn_hashsum\n\
-         {root}\n\
+        "{root}\n\
          set prefix=($root){GRUB_DIRECTORY}\n\
          configfile $prefix/grub.cfg\n"
     )
@@ -147,5 +164,14 @@ mod tests {
             },
             None,
         ));
+    }
+    #[test]
+    fn the_file_of_the_signed_program() {
+        expect![[r#"
+            search --no-floppy --file --set=root /cairn/01234567
+            set prefix=($root)/boot/grub
+            configfile $prefix/grub.cfg
+        "#]]
+        .assert_eq(&signed_config(Root::WithFile("/cairn/01234567"), None));
     }
 }

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use cairn_bootloader::{CoreImage, Platform, Root, Serial, early_config};
+use cairn_bootloader::{
+    CoreImage, Platform, Root, SIGNED_CONFIG, Serial, early_config, signed_config,
+};
 use cairn_store::{Access, Sandbox, SandboxError, Store};
 use cairn_store_path::{ParseStorePathError, StorePath};
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,21 @@ pub struct GrubFacts {
     pub bios: String,
     /// The object with `lib/grub/x86_64-efi`.
     pub uefi: String,
+    /// Debian's signed programs, where Secure Boot is to start the machine.
+    #[serde(default)]
+    pub secure_boot: Option<SecureBootFacts>,
+}
+
+/// Packages with programs that Debian or Microsoft has signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SecureBootFacts {
+    /// The object with `lib/shim/shimx64.efi.signed`, which firmware trusts.
+    pub shim: String,
+    /// The object with `lib/shim/mmx64.efi.signed`, which manages keys of the machine's owner.
+    pub helpers: String,
+    /// The object with `lib/grub/x86_64-efi-signed/grubx64.efi.signed`, which the former trusts.
+    pub grub: String,
 }
 
 /// GRUB's store objects: tools of the build, not part of the system.
@@ -29,8 +46,29 @@ pub struct Grub {
     tools: StorePath,
     bios: StorePath,
     uefi: StorePath,
+    signed: Option<Signed>,
     serial: Option<Serial>,
 }
+
+/// Objects with signed programs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Signed {
+    shim: StorePath,
+    helpers: StorePath,
+    grub: StorePath,
+}
+
+/// A file of an EFI system partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UefiFile {
+    /// Its path there.
+    pub path: &'static str,
+    /// What is in it.
+    pub content: Vec<u8>,
+}
+
+/// The program that firmware looks for on any disk.
+pub const UEFI_PROGRAM: &str = "EFI/BOOT/BOOTX64.EFI";
 
 /// A boot sector of GRUB's, and what it is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,14 +89,24 @@ impl Grub {
             tools: facts.tools.parse()?,
             bios: facts.bios.parse()?,
             uefi: facts.uefi.parse()?,
+            signed: match &facts.secure_boot {
+                Some(facts) => Some(Signed {
+                    shim: facts.shim.parse()?,
+                    helpers: facts.helpers.parse()?,
+                    grub: facts.grub.parse()?,
+                }),
+                None => None,
+            },
             serial: facts.serial.then_some(Serial::COM1),
         })
     }
 
     /// All objects that what it makes follows from.
-    #[must_use]
-    pub fn objects(&self) -> [&StorePath; 3] {
+    pub fn objects(&self) -> impl Iterator<Item = &StorePath> {
+        let signed = self.signed.iter();
         [&self.tools, &self.bios, &self.uefi]
+            .into_iter()
+            .chain(signed.flat_map(|signed| [&signed.shim, &signed.helpers, &signed.grub]))
     }
 
     /// The port that it writes to before it has read its menu.
@@ -79,6 +127,55 @@ impl Grub {
         let folder = store.real_path(&self.bios).join("lib/grub/i386-pc");
         let path = folder.join(name);
         fs::read(&path).with_context(|| format!("cannot read '{}'", path.display()))
+    }
+
+    /// The files of an EFI system partition that start the menu at `root`; the one that firmware starts is
+    /// the last, and needs those before it.
+    ///
+    /// # Errors
+    /// As [`Grub::core_image`]; or a signed program cannot be read.
+    pub fn uefi_files(
+        &self,
+        store: &Store,
+        platform: Platform,
+        root: Root<'_>,
+    ) -> Result<Vec<UefiFile>> {
+        let Some(signed) = &self.signed else {
+            return Ok(vec![UefiFile {
+                path: UEFI_PROGRAM,
+                content: self.core_image(store, platform, root)?,
+            }]);
+        };
+        let read = |path, object: &StorePath, program: &str| {
+            let file = store.real_path(object).join(program);
+            let content = fs::read(&file);
+            let content = content.with_context(|| format!("cannot read '{}'", file.display()))?;
+            anyhow::Ok(UefiFile { path, content })
+        };
+        let signed_grub = "lib/grub/x86_64-efi-signed/grubx64.efi.signed";
+        Ok(vec![
+            UefiFile {
+                path: SIGNED_CONFIG,
+                content: signed_config(root, self.serial).into_bytes(),
+            },
+            read("EFI/BOOT/grubx64.efi", &signed.grub, signed_grub)?,
+            read(
+                "EFI/BOOT/mmx64.efi",
+                &signed.helpers,
+                "lib/shim/mmx64.efi.signed",
+            )?,
+            read(UEFI_PROGRAM, &signed.shim, "lib/shim/shimx64.efi.signed")?,
+        ])
+    }
+
+    /// What the file system of a disc has so that the signed GRUB finds the menu at `root`: started from
+    /// the image of a file system on a disc, it looks onto the disc itself.
+    #[must_use]
+    pub fn disc_file(&self, root: Root<'_>) -> Option<UefiFile> {
+        self.signed.as_ref().map(|_| UefiFile {
+            path: SIGNED_CONFIG,
+            content: signed_config(root, self.serial).into_bytes(),
+        })
     }
 
     /// The core image for `platform`, which finds its menu at `root`. It is made by the packages' own

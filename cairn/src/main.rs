@@ -295,14 +295,9 @@ fn build(arguments: &Build) -> Result<ExitCode> {
 
 fn image(arguments: &Image) -> Result<()> {
     let configuration = arguments.configuration.configuration()?;
-    let built = cairn::image::build(&configuration, arguments.format)?;
-    let file = match &arguments.output {
-        Some(output) => {
-            cairn::image::copy_sparse(&built.image, output)?;
-            output
-        }
-        None => &built.image,
-    };
+    let output = arguments.output.as_deref();
+    let built = cairn::image::build(&configuration, arguments.format, output)?;
+    let file = &built.image;
     if arguments.json {
         let milliseconds = |time: &Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let steps = built.steps.iter();

@@ -1,4 +1,5 @@
-//! A raw disk image: GPT, GRUB for BIOS and UEFI, the EFI system partition and the root.
+//! A raw disk image: GPT, GRUB for BIOS and UEFI, the EFI system partition and the root, and if they are
+//! wanted a partition for `/boot` and one for swap.
 
 use std::path::Path;
 
@@ -8,11 +9,12 @@ use crate::ext4::Ext4;
 use crate::fat::{Fat, Medium};
 use crate::file_system::{FileSystemError, FileSystemWriter};
 use crate::identifiers::Identifiers;
-use crate::layout::{Layout, Partition, SECTOR};
+use crate::layout::{Layout, Part, Partition, Parts, SECTOR};
 use crate::manifest::Manifest;
 use crate::output::{Output, OutputError};
 use crate::partition_table::{Table, partition_table};
 use crate::region::Region;
+use crate::swap;
 
 /// What goes into a disk image.
 #[derive(Debug, Clone)]
@@ -21,6 +23,10 @@ pub struct Disk<'a> {
     pub root: &'a Manifest,
     /// The EFI system partition: files and directories only.
     pub esp: &'a Manifest,
+    /// `/boot`, where it is no part of the root.
+    pub boot_files: Option<BootFiles<'a>>,
+    /// Swap space, if there is to be some.
+    pub swap: Option<Swap<'a>>,
     /// GRUB for BIOS.
     pub boot: &'a BiosBoot,
     /// Label of the root file system, and name of its partition; at most 16 bytes.
@@ -31,6 +37,26 @@ pub struct Disk<'a> {
     pub free_space: u64,
     /// Time of making that the file system records, in seconds since 1970.
     pub epoch: u32,
+}
+
+/// `/boot` on a partition of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct BootFiles<'a> {
+    /// What is in it.
+    pub tree: &'a Manifest,
+    /// Label of its file system, an ext4, and name of its partition; at most 16 bytes.
+    pub label: &'a str,
+    /// Bytes left free in it.
+    pub free_space: u64,
+}
+
+/// A swap partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Swap<'a> {
+    /// Label of the swap space, and name of its partition; at most 16 bytes.
+    pub label: &'a str,
+    /// Bytes.
+    pub size: u64,
 }
 
 /// GRUB's images for BIOS, as they come from GRUB.
@@ -82,16 +108,28 @@ pub enum DiskError {
 /// A tree has what its file system cannot hold, or the label is too long.
 pub fn plan(disk: &Disk<'_>) -> Result<Layout, DiskError> {
     let identifiers = &disk.identifiers;
-    let esp_size = esp(identifiers).size(disk.esp, 0)?;
-    let root_size = root(disk).size(disk.root, disk.free_space)?;
-    let content = disk.root.content_size() + disk.esp.content_size();
-    Ok(Layout::new(
-        identifiers,
-        disk.root_label,
-        esp_size,
-        root_size,
-        content,
-    ))
+    let boot = match &disk.boot_files {
+        Some(files) => Some(Part {
+            name: files.label,
+            size: boot_files(disk, files.label).size(files.tree, files.free_space)?,
+        }),
+        None => None,
+    };
+    let parts = Parts {
+        esp_size: esp(identifiers).size(disk.esp, 0)?,
+        boot,
+        swap: disk.swap.map(|swap| Part {
+            name: swap.label,
+            size: swap.size,
+        }),
+        root: Part {
+            name: disk.root_label,
+            size: root(disk).size(disk.root, disk.free_space)?,
+        },
+    };
+    let boot_content = disk.boot_files.map_or(0, |files| files.tree.content_size());
+    let content = disk.root.content_size() + disk.esp.content_size() + boot_content;
+    Ok(Layout::new(identifiers, &parts, content))
 }
 
 /// Writes `disk` by its `layout` to `output`, and calls `progress` as it goes. The output appears
@@ -109,7 +147,7 @@ pub fn write(
         return Err(DiskError::OtherLayout);
     }
     let identifiers = &disk.identifiers;
-    let bios_boot = layout.bios_boot();
+    let bios_boot = &layout.bios_boot;
     let core_lba = bios_boot.start / SECTOR;
     let boot_code = patch_boot_sector(&disk.boot.boot_img, core_lba)?;
     let core = patch_core_image(&disk.boot.core_img, core_lba)?;
@@ -123,10 +161,11 @@ pub fn write(
     let total = layout.content;
     let output = Output::create(output, layout.size, total)?;
     let failed = |error| DiskError::Output(output.failure(error, total));
+    let partitions: Vec<_> = layout.partitions().cloned().collect();
     let table = Table {
         size: layout.size,
         disk_guid: layout.disk_guid,
-        partitions: &layout.partitions,
+        partitions: &partitions,
         active_dummy: false,
     };
     let table = partition_table(&table, &boot_code).map_err(failed)?;
@@ -147,10 +186,18 @@ pub fn write(
         error => error.into(),
     };
     esp(identifiers)
-        .write(disk.esp, &region(&output, layout.esp()), &mut count)
+        .write(disk.esp, &region(&output, &layout.esp), &mut count)
         .map_err(file_system)?;
+    if let (Some(files), Some(place)) = (&disk.boot_files, &layout.boot) {
+        boot_files(disk, files.label)
+            .write(files.tree, &region(&output, place), &mut count)
+            .map_err(file_system)?;
+    }
+    if let (Some(swap), Some(place)) = (&disk.swap, &layout.swap) {
+        swap::write(&region(&output, place), identifiers.swap, swap.label).map_err(failed)?;
+    }
     root(disk)
-        .write(disk.root, &region(&output, layout.root()), &mut count)
+        .write(disk.root, &region(&output, &layout.root), &mut count)
         .map_err(file_system)?;
     output.finish()?;
     Ok(())
@@ -172,6 +219,14 @@ fn root(disk: &Disk<'_>) -> Ext4 {
     Ext4 {
         label: disk.root_label.to_owned(),
         uuid: disk.identifiers.root_file_system,
+        epoch: disk.epoch,
+    }
+}
+
+fn boot_files(disk: &Disk<'_>, label: &str) -> Ext4 {
+    Ext4 {
+        label: label.to_owned(),
+        uuid: disk.identifiers.boot_file_system,
         epoch: disk.epoch,
     }
 }

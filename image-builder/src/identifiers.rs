@@ -18,6 +18,14 @@ pub struct Identifiers {
     pub root_partition: Uuid,
     /// UUID of the root file system: `UUID=`.
     pub root_file_system: Uuid,
+    /// GUID of the partition of `/boot`, where it has one.
+    pub boot_partition: Uuid,
+    /// UUID of its file system.
+    pub boot_file_system: Uuid,
+    /// GUID of the swap partition, where there is one.
+    pub swap_partition: Uuid,
+    /// UUID of the swap space in it.
+    pub swap: Uuid,
     /// Serial number of the EFI system partition's FAT: `UUID=XXXX-XXXX`.
     pub esp_serial: u32,
 }
@@ -37,6 +45,10 @@ impl Identifiers {
             esp_partition: uuid("EFI system partition"),
             root_partition: uuid("root partition"),
             root_file_system: uuid("root file system"),
+            boot_partition: uuid("boot partition"),
+            boot_file_system: uuid("boot file system"),
+            swap_partition: uuid("swap partition"),
+            swap: uuid("swap space"),
             esp_serial: u32::from_le_bytes([a, b, c, d]),
         }
     }
@@ -67,6 +79,10 @@ mod tests {
                 esp_partition: fcf6b3b7-d7e4-8cf8-9af6-06e5e06988f8,
                 root_partition: 71f5e8a0-6b8c-8748-8a6e-bad137631304,
                 root_file_system: 397e55e7-c7d8-8823-8749-8b304cacefdb,
+                boot_partition: f5b5c0aa-3f16-85fc-8f1b-3df58852566c,
+                boot_file_system: e41361af-1e4d-89fa-9511-b6ab30a6415c,
+                swap_partition: bc687b4d-03ca-8103-bce0-9de4e3980191,
+                swap: 7174d217-44ff-8e07-83b9-d29b5c0a157f,
                 esp_serial: 738677190,
             }
         "#]]
@@ -77,6 +93,10 @@ mod tests {
             identifiers.esp_partition,
             identifiers.root_partition,
             identifiers.root_file_system,
+            identifiers.boot_partition,
+            identifiers.boot_file_system,
+            identifiers.swap_partition,
+            identifiers.swap,
         ];
         for (index, uuid) in uuids.iter().enumerate() {
             assert!(!uuids[index + 1..].contains(uuid));

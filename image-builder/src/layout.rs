@@ -4,6 +4,8 @@
 //! 0        protective MBR with GRUB's boot code, GPT
 //! 1 MiB    BIOS boot partition   GRUB's core image for BIOS
 //! 2 MiB    EFI system partition  FAT
+//! ...      /boot                 ext4, if the configuration has it apart
+//! ...      swap                  if the configuration wants it
 //! ...      root                  ext4; last, so that it can grow
 //! end      one MiB that ends with the copy of the GPT
 //! ```
@@ -21,6 +23,10 @@ use crate::identifiers::Identifiers;
 pub const ROOT_PARTITION: u32 = 1;
 const BIOS_BOOT_PARTITION: u32 = 2;
 const ESP_PARTITION: u32 = 3;
+/// Number of the partition of `/boot`, where it has one.
+pub const BOOT_PARTITION: u32 = 4;
+/// Number of the swap partition, where there is one.
+pub const SWAP_PARTITION: u32 = 5;
 /// Bytes of a sector.
 pub const SECTOR: u64 = 512;
 /// Partitions begin and end at multiples of one MiB, which suits every disk's physical blocks.
@@ -34,8 +40,16 @@ pub struct Layout {
     pub size: u64,
     /// GUID of the disk.
     pub disk_guid: Uuid,
-    /// Partitions in the order of their places.
-    pub partitions: [Partition; 3],
+    /// GRUB's core image for BIOS.
+    pub bios_boot: Partition,
+    /// The EFI system partition.
+    pub esp: Partition,
+    /// `/boot`, where it is no part of the root.
+    pub boot: Option<Partition>,
+    /// Swap space, if there is some.
+    pub swap: Option<Partition>,
+    /// The root.
+    pub root: Partition,
     /// Bytes of contents in the file systems: what the image needs on disk, at the least.
     pub content: u64,
 }
@@ -66,76 +80,115 @@ pub enum PartitionKind {
     BiosBoot,
     /// The EFI system partition.
     Esp,
+    /// The file system of `/boot`.
+    Boot,
+    /// Swap space.
+    Swap,
     /// The root file system.
     Root,
     /// What Linux reads, and mounts nowhere by itself.
     Data,
 }
 
+/// What a part of the disk is called, and how large it must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Part<'a> {
+    /// The partition's name.
+    pub name: &'a str,
+    /// Bytes of what is in it.
+    pub size: u64,
+}
+
+/// The parts of a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Parts<'a> {
+    /// Bytes of the EFI system partition.
+    pub esp_size: u64,
+    /// `/boot`.
+    pub boot: Option<Part<'a>>,
+    /// Swap space.
+    pub swap: Option<Part<'a>>,
+    /// The root.
+    pub root: Part<'a>,
+}
+
 impl Layout {
-    /// The layout for file systems of these sizes in bytes.
-    pub(crate) fn new(
-        identifiers: &Identifiers,
-        root_label: &str,
-        esp_size: u64,
-        root_size: u64,
-        content: u64,
-    ) -> Self {
-        let bios_boot = Partition {
-            number: BIOS_BOOT_PARTITION,
-            kind: PartitionKind::BiosBoot,
-            name: "bios-boot".to_owned(),
-            guid: identifiers.bios_boot_partition,
-            file_system: None,
-            start: ALIGNMENT,
+    /// The layout of these parts, which have `content` bytes of contents.
+    pub(crate) fn new(identifiers: &Identifiers, parts: &Parts<'_>, content: u64) -> Self {
+        let mut end = ALIGNMENT;
+        let mut place = |number, kind, part: Part<'_>, guid, file_system| {
+            let start = end;
+            let size = part.size.next_multiple_of(ALIGNMENT);
+            end += size;
+            Partition {
+                number,
+                kind,
+                name: part.name.to_owned(),
+                guid,
+                file_system,
+                start,
+                size,
+            }
+        };
+        let bios_boot = Part {
+            name: "bios-boot",
             size: BIOS_BOOT_SIZE,
         };
+        let bios_boot = place(
+            BIOS_BOOT_PARTITION,
+            PartitionKind::BiosBoot,
+            bios_boot,
+            identifiers.bios_boot_partition,
+            None,
+        );
         let serial = identifiers.esp_serial;
-        let esp = Partition {
-            number: ESP_PARTITION,
-            kind: PartitionKind::Esp,
-            name: "esp".to_owned(),
-            guid: identifiers.esp_partition,
-            file_system: Some(format!("{:04X}-{:04X}", serial >> 16, serial & 0xffff)),
-            start: bios_boot.end(),
-            size: esp_size.next_multiple_of(ALIGNMENT),
+        let esp = Part {
+            name: "esp",
+            size: parts.esp_size,
         };
-        let root = Partition {
-            number: ROOT_PARTITION,
-            kind: PartitionKind::Root,
-            name: root_label.to_owned(),
-            guid: identifiers.root_partition,
-            file_system: Some(identifiers.root_file_system.to_string()),
-            start: esp.end(),
-            size: root_size.next_multiple_of(ALIGNMENT),
-        };
+        let esp = place(
+            ESP_PARTITION,
+            PartitionKind::Esp,
+            esp,
+            identifiers.esp_partition,
+            Some(format!("{:04X}-{:04X}", serial >> 16, serial & 0xffff)),
+        );
+        let boot = parts.boot.map(|part| {
+            let uuid = identifiers.boot_file_system.to_string();
+            let guid = identifiers.boot_partition;
+            place(BOOT_PARTITION, PartitionKind::Boot, part, guid, Some(uuid))
+        });
+        let swap = parts.swap.map(|part| {
+            let uuid = identifiers.swap.to_string();
+            let guid = identifiers.swap_partition;
+            place(SWAP_PARTITION, PartitionKind::Swap, part, guid, Some(uuid))
+        });
+        let root = place(
+            ROOT_PARTITION,
+            PartitionKind::Root,
+            parts.root,
+            identifiers.root_partition,
+            Some(identifiers.root_file_system.to_string()),
+        );
         Self {
             size: root.end() + ALIGNMENT,
             disk_guid: identifiers.disk,
-            partitions: [bios_boot, esp, root],
+            bios_boot,
+            esp,
+            boot,
+            swap,
+            root,
             content,
         }
     }
 
-    /// The BIOS boot partition.
-    #[must_use]
-    pub fn bios_boot(&self) -> &Partition {
-        let [bios_boot, _, _] = &self.partitions;
-        bios_boot
-    }
-
-    /// The EFI system partition.
-    #[must_use]
-    pub fn esp(&self) -> &Partition {
-        let [_, esp, _] = &self.partitions;
-        esp
-    }
-
-    /// The root partition.
-    #[must_use]
-    pub fn root(&self) -> &Partition {
-        let [_, _, root] = &self.partitions;
-        root
+    /// Its partitions in the order of their places.
+    pub fn partitions(&self) -> impl Iterator<Item = &Partition> {
+        [&self.bios_boot, &self.esp]
+            .into_iter()
+            .chain(&self.boot)
+            .chain(&self.swap)
+            .chain([&self.root])
     }
 }
 
@@ -150,7 +203,7 @@ impl Partition {
 impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "disk {} of {} MiB", self.disk_guid, self.size >> 20)?;
-        for partition in &self.partitions {
+        for partition in self.partitions() {
             write!(
                 f,
                 "{} {:<10} {:>6} MiB at {:>4} MiB, PARTUUID={}",
@@ -175,14 +228,38 @@ mod tests {
     use expect_test::expect;
 
     #[test]
-    fn whole_layout() {
+    fn whole_layouts() {
         let identifiers = Identifiers::from_seed(&[7; 32]);
-        let layout = Layout::new(&identifiers, "nixos", 64 << 20, (600 << 20) - 4096, 0);
+        let mut parts = Parts {
+            esp_size: 64 << 20,
+            boot: None,
+            swap: None,
+            root: Part {
+                name: "nixos",
+                size: (600 << 20) - 4096,
+            },
+        };
         expect![[r#"
             disk 944232c2-11d2-8fa1-a8f6-936c0ab7a30b of 667 MiB
             2 bios-boot       1 MiB at    1 MiB, PARTUUID=306dd0a1-aebe-8892-8da8-a7acf9f747d7
             3 esp            64 MiB at    2 MiB, PARTUUID=fcf6b3b7-d7e4-8cf8-9af6-06e5e06988f8, UUID=2C07-51C6
             1 nixos         600 MiB at   66 MiB, PARTUUID=71f5e8a0-6b8c-8748-8a6e-bad137631304, UUID=397e55e7-c7d8-8823-8749-8b304cacefdb
-        "#]].assert_eq(&layout.to_string());
+        "#]].assert_eq(&Layout::new(&identifiers, &parts, 0).to_string());
+        parts.boot = Some(Part {
+            name: "boot",
+            size: 300 << 20,
+        });
+        parts.swap = Some(Part {
+            name: "swap",
+            size: 1 << 30,
+        });
+        expect![[r#"
+            disk 944232c2-11d2-8fa1-a8f6-936c0ab7a30b of 1991 MiB
+            2 bios-boot       1 MiB at    1 MiB, PARTUUID=306dd0a1-aebe-8892-8da8-a7acf9f747d7
+            3 esp            64 MiB at    2 MiB, PARTUUID=fcf6b3b7-d7e4-8cf8-9af6-06e5e06988f8, UUID=2C07-51C6
+            4 boot          300 MiB at   66 MiB, PARTUUID=f5b5c0aa-3f16-85fc-8f1b-3df58852566c, UUID=e41361af-1e4d-89fa-9511-b6ab30a6415c
+            5 swap         1024 MiB at  366 MiB, PARTUUID=bc687b4d-03ca-8103-bce0-9de4e3980191, UUID=7174d217-44ff-8e07-83b9-d29b5c0a157f
+            1 nixos         600 MiB at 1390 MiB, PARTUUID=71f5e8a0-6b8c-8748-8a6e-bad137631304, UUID=397e55e7-c7d8-8823-8749-8b304cacefdb
+        "#]].assert_eq(&Layout::new(&identifiers, &parts, 0).to_string());
     }
 }

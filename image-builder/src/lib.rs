@@ -10,6 +10,7 @@ mod fat;
 mod fat_repair;
 mod file_system;
 mod fill;
+mod folder;
 mod formats;
 mod identifiers;
 mod in_order;
@@ -18,18 +19,23 @@ pub mod iso;
 mod kernel_modules;
 mod layout;
 mod manifest;
+mod media;
+mod netboot;
 mod output;
 mod pages;
 mod partition_table;
 mod region;
 pub mod squashfs;
+mod swap;
+mod tarball;
 mod volume;
 
 pub use cpio::{CpioError, write_cpio};
-pub use disk::{BiosBoot, Disk, DiskError, Progress, plan, write};
+pub use disk::{BiosBoot, BootFiles, Disk, DiskError, Progress, Swap, plan, write};
 pub use ext4::Ext4;
 pub use fat::{Fat, Medium};
 pub use file_system::{FileSystemError, FileSystemWriter};
+pub use folder::{FolderError, Omitted, remove_tree, write_folder};
 pub use formats::{Conversion, DiskFormat, FormatError, convert};
 pub use identifiers::Identifiers;
 pub use initrd::{Initrd, InitrdError, Link, StoreObject};
@@ -37,8 +43,12 @@ pub use kernel_modules::{
     ANY_HARDWARE, Closure, Module, ModuleError, ModuleTree, VIRTUAL_MACHINE, Wanted, drivers,
     file_system_modules, firmware_of,
 };
-pub use layout::{Layout, Partition, PartitionKind, ROOT_PARTITION, SECTOR};
+pub use layout::{
+    BOOT_PARTITION, Layout, Partition, PartitionKind, ROOT_PARTITION, SECTOR, SWAP_PARTITION,
+};
 pub use manifest::{Content, ContentHash, Manifest, ManifestError, Node};
+pub use netboot::{LiveInitrd, LiveInitrdError};
 pub use output::OutputError;
 pub use region::Region;
+pub use tarball::{TarCompression, TarballError, write_tarball};
 pub use volume::write_volume;

@@ -74,6 +74,15 @@ pub enum Content {
     HardLink(PathBuf),
 }
 
+/// What an entry is to whoever makes files one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Name<'a> {
+    /// The first name of a file, which is this node.
+    First(&'a Node),
+    /// Another name of the file that this path named before.
+    Again(&'a Path),
+}
+
 /// Why a manifest cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
@@ -293,11 +302,52 @@ impl Manifest {
         Ok(())
     }
 
+    /// Takes what is in the directory at `path` out of the tree, with paths from there; the directory stays.
+    pub fn take_below(&mut self, path: &Path) -> impl Iterator<Item = (PathBuf, Node)> {
+        let is_below = |other: &PathBuf| other.starts_with(path) && other != path;
+        let paths: Vec<PathBuf> = self
+            .entries
+            .keys()
+            .filter(|key| is_below(key))
+            .cloned()
+            .collect();
+        let taken = paths.into_iter().filter_map(|key| {
+            let node = self.entries.remove(&key)?;
+            Some((key.strip_prefix(path).ok()?.to_owned(), node))
+        });
+        taken.collect::<Vec<_>>().into_iter()
+    }
+
     /// All entries, a directory before what is in it; the first is the root with an empty path.
     pub fn entries(&self) -> impl Iterator<Item = (&Path, &Node)> {
         self.entries
             .iter()
             .map(|(path, node)| (path.as_path(), node))
+    }
+
+    /// All entries as [`Manifest::entries`] has them. A hard link may come before what it names: then it is
+    /// the file's first name here.
+    pub(crate) fn names(&self) -> impl Iterator<Item = (&Path, Name<'_>)> {
+        let mut firsts: BTreeMap<&Path, &Path> = BTreeMap::new();
+        for (path, node) in self.entries() {
+            if let Content::HardLink(target) = &node.content {
+                let first = firsts.entry(target).or_insert(target);
+                *first = (*first).min(path);
+            }
+        }
+        self.entries().filter_map(move |(path, node)| {
+            let target = match &node.content {
+                Content::HardLink(target) => target,
+                _ => path,
+            };
+            let first = firsts.get(target).copied().unwrap_or(target);
+            let name = if first == path {
+                Name::First(self.get(target)?)
+            } else {
+                Name::Again(first)
+            };
+            Some((path, name))
+        })
     }
 
     /// Paths of the store objects in it, none within another, with their contents' hashes where

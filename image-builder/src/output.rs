@@ -49,10 +49,7 @@ impl<'a> Output<'a> {
             path: path.to_owned(),
             source,
         };
-        let directory = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
+        let directory = parent_of(path);
         let available = available(directory).map_err(io)?;
         if available < needed {
             return Err(OutputError::Full {
@@ -72,6 +69,11 @@ impl<'a> Output<'a> {
             directory,
             file,
         })
+    }
+
+    /// The folder that it is to be in.
+    pub fn directory(&self) -> &Path {
+        self.directory
     }
 
     /// The file to write to.
@@ -108,6 +110,14 @@ impl<'a> Output<'a> {
         File::open(self.directory)
             .and_then(|directory| directory.sync_all())
             .map_err(io)
+    }
+}
+
+/// The folder that `path` is in.
+pub(crate) fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
     }
 }
 

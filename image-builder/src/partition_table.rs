@@ -58,7 +58,11 @@ pub(crate) fn partition_table(table: &Table<'_>, boot_code: &[u8; 440]) -> io::R
                 last_lba: (partition.start + partition.size) / SECTOR - 1,
                 flags: match partition.kind {
                     PartitionKind::Root => GROW_FILE_SYSTEM,
-                    PartitionKind::BiosBoot | PartitionKind::Esp | PartitionKind::Data => 0,
+                    PartitionKind::BiosBoot
+                    | PartitionKind::Esp
+                    | PartitionKind::Boot
+                    | PartitionKind::Swap
+                    | PartitionKind::Data => 0,
                 },
                 name: partition.name.clone(),
             };
@@ -79,7 +83,8 @@ fn type_guid(kind: PartitionKind) -> Type {
     match kind {
         PartitionKind::BiosBoot => partition_types::BIOS,
         PartitionKind::Esp => partition_types::EFI,
-        PartitionKind::Data => partition_types::LINUX_FS,
+        PartitionKind::Boot | PartitionKind::Data => partition_types::LINUX_FS,
+        PartitionKind::Swap => partition_types::LINUX_SWAP,
         PartitionKind::Root => Type {
             guid: ROOT_X86_64,
             os: partition_types::OperatingSystem::Linux,

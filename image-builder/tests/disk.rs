@@ -31,8 +31,8 @@ fn build(disk: &Disk<'_>, output: &Path) -> Layout {
 
 fn check(image: &Path, layout: &Layout, scratch: &Path) {
     sgdisk_verify(image);
-    e2fsck(image, layout.root());
-    fsck_vfat(image, layout.esp(), scratch);
+    e2fsck(image, &layout.root);
+    fsck_vfat(image, &layout.esp, scratch);
 }
 
 fn file(mode: u32, bytes: &[u8]) -> Node {
@@ -124,7 +124,7 @@ fn checkers_are_content_and_nothing_is_lost() {
     let layout = build(&disk(&root, &esp, &boot), &image);
     check(&image, &layout, scratch);
 
-    let stat = |path: &str| debugfs(&image, layout.root(), &format!("stat {path}"));
+    let stat = |path: &str| debugfs(&image, &layout.root, &format!("stat {path}"));
     for (path, wanted) in [
         (
             "/bin/su",
@@ -149,7 +149,7 @@ fn checkers_are_content_and_nothing_is_lost() {
         ("/etc/big-xattr", "user.big", &[b'v'; 1500]),
     ] {
         let command = format!("ea_get -f {} {path} {name}", value.display());
-        debugfs(&image, layout.root(), &command);
+        debugfs(&image, &layout.root, &command);
         assert_eq!(fs::read(&value).unwrap(), wanted, "{path}");
     }
     for (path, node) in root.entries() {
@@ -160,7 +160,7 @@ fn checkers_are_content_and_nothing_is_lost() {
         };
         let found = debugfs_cat(
             &image,
-            layout.root(),
+            &layout.root,
             &format!("/{}", path.display()),
             scratch,
         );
@@ -169,14 +169,14 @@ fn checkers_are_content_and_nothing_is_lost() {
     assert_eq!(
         debugfs_cat(
             &image,
-            layout.root(),
+            &layout.root,
             "/many/file-with-a-rather-long-name-02999",
             scratch
         ),
         b"2999"
     );
 
-    let listing = mtools(&image, layout.esp(), "mdir", &["-/", "-b", "::/"]);
+    let listing = mtools(&image, &layout.esp, "mdir", &["-/", "-b", "::/"]);
     assert!(listing.contains("::/EFI/BOOT/BOOTX64.EFI\n"), "{listing}");
     assert!(
         listing.contains("::/EFI/BOOT/deeper/a long name with ümlaut.txt\n"),
@@ -186,7 +186,7 @@ fn checkers_are_content_and_nothing_is_lost() {
     let text = out.to_str().unwrap();
     mtools(
         &image,
-        layout.esp(),
+        &layout.esp,
         "mcopy",
         &["::/EFI/BOOT/BOOTX64.EFI", text],
     );
@@ -200,7 +200,7 @@ fn partitions_are_where_and_what_they_should_be() {
     let image = scratch.path().join("disk.img");
     let layout = build(&disk(&root, &esp, &boot), &image);
     check(&image, &layout, scratch.path());
-    for partition in &layout.partitions {
+    for partition in layout.partitions() {
         let number = partition.number;
         let option = format!("-i{number}");
         let text = run("gdisk", "sgdisk", &[option.as_ref(), image.as_os_str()]);
@@ -227,7 +227,7 @@ fn partitions_are_where_and_what_they_should_be() {
     file.read_exact_at(&mut sector, 0).unwrap();
     assert_eq!(sector[0x5c..0x64], 2048_u64.to_le_bytes());
     assert_eq!(sector[0x66..0x68], [0x90, 0x90]);
-    file.read_exact_at(&mut sector, layout.bios_boot().start)
+    file.read_exact_at(&mut sector, layout.bios_boot.start)
         .unwrap();
     assert_eq!(sector[0x1f4..0x1fc], 2049_u64.to_le_bytes());
 }
@@ -291,7 +291,7 @@ fn holes_stay_holes_and_large_files_fit() {
     let layout = plan(&wanted).unwrap();
     write(&wanted, &layout, &image, &mut |_| {}).unwrap();
     sgdisk_verify(&image);
-    e2fsck(&image, layout.root());
+    e2fsck(&image, &layout.root);
     let used = fs::metadata(&image).unwrap().blocks() * 512;
     assert!(used < 16 << 20, "{used} bytes are written");
 
@@ -302,13 +302,13 @@ fn holes_stay_holes_and_large_files_fit() {
         (4_300_000_000 / 4096, 4_300_000_000 % 4096, "middle"),
         ((size - 3) / 4096, (size - 3) % 4096, "end"),
     ] {
-        let answer = debugfs(&image, layout.root(), &format!("bmap /large {block}"));
+        let answer = debugfs(&image, &layout.root, &format!("bmap /large {block}"));
         let physical: u64 = answer
             .lines()
             .find_map(|line| line.trim().parse().ok())
             .unwrap();
         let mut bytes = vec![0; text.len()];
-        file.read_exact_at(&mut bytes, layout.root().start + physical * 4096 + offset)
+        file.read_exact_at(&mut bytes, layout.root.start + physical * 4096 + offset)
             .unwrap();
         assert_eq!(bytes, text.as_bytes());
     }
@@ -323,7 +323,7 @@ fn free_space_is_there() {
         wanted.free_space = free;
         let image = scratch.path().join("disk.img");
         let layout = build(&wanted, &image);
-        let text = debugfs(&image, layout.root(), "stats -h");
+        let text = debugfs(&image, &layout.root, "stats -h");
         let blocks: u64 = text
             .lines()
             .find_map(|line| line.strip_prefix("Free blocks:"))
@@ -369,7 +369,7 @@ fn hostile_names_come_back_or_are_refused() {
     fs::create_dir(&target).unwrap();
     debugfs(
         &image,
-        layout.root(),
+        &layout.root,
         &format!("rdump / {}", target.display()),
     );
     for name in names {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `/init` | stage 1, in the initrd |
 //! | `/nix/store/<toplevel>/init` | stage 2, which ends by executing core |
+//! | `/sbin/init` | stage 2 of the profile's generation, in a container |
 //! | `…/cairn-core` | core: PID 1 of the running system |
 //! | `…/cairn-supervisor` | the supervisor, core's child |
 //! | `@cairn-guard` | restarts the machine when a boot on trial hangs; stage 1's child |

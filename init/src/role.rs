@@ -8,6 +8,10 @@ use crate::core::{Beginning, HANDOVER};
 /// Where toplevels live; anything else named `init` is not stage 2.
 const STORE: &str = "/nix/store";
 
+/// What container managers start, and the generation that it means there.
+const CONTAINER_INIT: &str = "/sbin/init";
+const PROFILE: &str = "/nix/var/nix/profiles/system";
+
 /// The guard's name. The `@` spares it when the initrd's processes are ended.
 pub const GUARD: &str = "@cairn-guard";
 
@@ -16,9 +20,9 @@ pub const GUARD: &str = "@cairn-guard";
 pub enum Role {
     /// The initrd's `/init`.
     Stage1,
-    /// The toplevel's `init`.
+    /// The toplevel's `init`, or `/sbin/init`, which is the profile's.
     Stage2 {
-        /// The generation that boots.
+        /// The generation that boots, or a link to it.
         toplevel: PathBuf,
     },
     /// PID 1 of the running system.
@@ -63,7 +67,7 @@ impl Role {
     }
 }
 
-/// What stage 2 says to activation.
+/// What stage 2 says to activation, and whoever prepares a chroot.
 pub const BOOT_OPTION: &str = "--boot";
 
 /// When activation runs, and whether it only says what it would do.
@@ -105,6 +109,9 @@ pub fn of(arguments: &[OsString]) -> Result<Role, UsageError> {
     let path = Path::new(name);
     match path.file_name().and_then(OsStr::to_str) {
         _ if path == Path::new("/init") => Ok(Role::Stage1),
+        _ if path == Path::new(CONTAINER_INIT) => Ok(Role::Stage2 {
+            toplevel: PROFILE.into(),
+        }),
         Some("init") if path.starts_with(STORE) => parent(path)
             .map(|toplevel| Role::Stage2 { toplevel })
             .ok_or_else(|| unknown(name)),
@@ -229,9 +236,7 @@ mod tests {
         );
         check(
             &["/sbin/init"],
-            &expect![
-                "cannot run as '/sbin/init': the names are /init, <toplevel>/init, <toplevel>/activate, modprobe, cairn-core and cairn-supervisor"
-            ],
+            &expect![[r#"Stage2 { toplevel: "/nix/var/nix/profiles/system" }"#]],
         );
         check(
             &[],

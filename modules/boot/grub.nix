@@ -97,6 +97,16 @@ in
       '';
     };
 
+    secureBoot.enable = mkOption {
+      type = types.bool;
+      default = false;
+      description = ''
+        Whether a UEFI firmware with Secure Boot starts the machine, from disks and from live media: by
+        Debian's signed shim, GRUB and kernel, as they are. What GRUB reads and boots beside the kernel (its
+        menu, the initrd, the system) is not verified.
+      '';
+    };
+
     default = mkOption {
       type = types.either types.ints.unsigned types.str;
       default = 0;
@@ -305,6 +315,13 @@ in
         tools = pkgs.grub-common;
         bios = pkgs.grub-pc-bin;
         uefi = pkgs.grub-efi-amd64-bin;
+      }
+      // lib.optionalAttrs cfg.secureBoot.enable {
+        secureBoot = {
+          shim = pkgs.shim-signed;
+          helpers = pkgs.shim-helpers-amd64-signed;
+          grub = pkgs.grub-efi-amd64-signed;
+        };
       }
     else
       null;

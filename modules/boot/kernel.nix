@@ -223,7 +223,8 @@ in
       ) "modprobe.blacklist=${lib.concatStringsSep "," cfg.blacklistedKernelModules}"
       ++ lib.concatMap modprobeParams (lib.splitString "\n" cfg.extraModprobeConfig);
 
-    boot.kernel.sysctl = {
+    # In a container they are the host's.
+    boot.kernel.sysctl = lib.mkIf (!cfg.isContainer) {
       "kernel.printk" = mkDefault "${toString cfg.consoleLogLevel} 4 1 7";
       "kernel.kptr_restrict" = mkDefault 1;
       "fs.protected_hardlinks" = mkDefault 1;
@@ -258,7 +259,7 @@ in
     };
 
     system.description = {
-      inherit (cfg) kernelModules;
+      kernelModules = lib.optionals (!cfg.isContainer) cfg.kernelModules;
       sysctl = lib.mapAttrs (_: sysctlText) (lib.filterAttrs (_: value: value != null) cfg.kernel.sysctl);
     };
   };

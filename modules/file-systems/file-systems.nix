@@ -262,7 +262,10 @@ in
   config = {
     assertions = [
       {
-        assertion = config.fileSystems ? "/" || lib.any (fs: fs.mountPoint == "/") fileSystems;
+        assertion =
+          config.boot.isContainer
+          || config.fileSystems ? "/"
+          || lib.any (fs: fs.mountPoint == "/") fileSystems;
         message = ''
           There is no root file system.
           Set fileSystems."/".device to the device that has it, such as "/dev/sda1".'';

@@ -15,6 +15,26 @@ in
       '';
     };
 
+    image.bootFreeSpace = mkOption {
+      type = types.ints.positive;
+      default = 512;
+      example = 256;
+      description = ''
+        MiB that {file}`/boot` of an image has left for the kernels of further generations, if
+        {option}`fileSystems` gives it a partition of its own.
+      '';
+    };
+
+    image.swapSize = mkOption {
+      type = types.nullOr types.ints.positive;
+      default = null;
+      example = 2048;
+      description = ''
+        MiB of the swap partition of an image, which is the first of {option}`swapDevices` that is no
+        file. `null` makes none.
+      '';
+    };
+
     system.build.imageFacts = mkOption {
       type = types.raw;
       internal = true;
@@ -25,7 +45,8 @@ in
 
   config.system.build.imageFacts = {
     hostName = config.networking.hostName;
-    freeSpace = config.image.freeSpace;
+    inherit (config.image) bootFreeSpace freeSpace swapSize;
+    swapDevices = map (swap: swap.device) config.swapDevices;
     fileSystems = lib.listToAttrs (
       map (
         { description, ... }:

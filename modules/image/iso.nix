@@ -1,39 +1,16 @@
-# The same machine as a live medium: `cairn image iso`.
+# What a live medium is like: `cairn image iso`.
 {
   config,
   lib,
-  extendModules,
   ...
 }:
 let
   inherit (lib) mkOption types;
   nixos = config.system.nixos;
   cfg = config.isoImage;
-  variant = extendModules {
-    modules = [
-      ./live.nix
-      config.image.modules.iso
-    ];
-  };
 in
 {
   options = {
-    image.modules = mkOption {
-      type = types.submodule {
-        options.iso = mkOption {
-          type = types.deferredModule;
-          default = { };
-          example = lib.literalExpression ''{ services.getty.autologinUser = "root"; }'';
-          description = ''
-            What the machine has in addition as a live medium. It can set everything that a
-            configuration can.
-          '';
-        };
-      };
-      default = { };
-      description = "What the machine has in addition in images of one kind.";
-    };
-
     isoImage.edition = mkOption {
       type = types.str;
       default = "";
@@ -111,17 +88,5 @@ in
         the medium is found. `null` forgets it in any case.
       '';
     };
-
-    system.build.images = mkOption {
-      type = types.raw;
-      internal = true;
-      readOnly = true;
-      description = "The machine in images of one kind: the toplevel, and what the image's writer reads.";
-    };
-  };
-
-  config.system.build.images.iso = {
-    toplevel = variant.config.system.build.toplevel;
-    facts = variant.config.system.build.isoFacts;
   };
 }

@@ -1,11 +1,5 @@
-# What a live medium has otherwise than the machine that is described: its root is a squashfs, under a
-# layer that takes what is written.
-{
-  config,
-  lib,
-  pkgs,
-  ...
-}:
+# The machine as a live medium, a disc or a stick: `cairn image iso`.
+{ config, lib, ... }:
 let
   inherit (lib) mkImageMediaOverride mkOption types;
   cfg = config.isoImage;
@@ -14,6 +8,8 @@ let
   level = builtins.match ".*level ([0-9]+)" cfg.squashfsCompression;
 in
 {
+  imports = [ ./live-root.nix ];
+
   options.system.build.isoFacts = mkOption {
     type = types.raw;
     internal = true;
@@ -22,37 +18,7 @@ in
   };
 
   config = {
-    # Stage 1 knows this name.
-    fileSystems = mkImageMediaOverride {
-      "/" = {
-        device = "live-medium";
-        fsType = "overlay";
-      };
-    };
-    swapDevices = mkImageMediaOverride [ ];
-    boot.growPartition = mkImageMediaOverride false;
-
-    # Whatever machine the medium is put into. The kernels for clouds know neither discs nor sticks.
-    boot.kernelPackages = mkImageMediaOverride pkgs.linuxPackages;
-    boot.initrd.hardware = mkImageMediaOverride "any";
-    boot.initrd.supportedFilesystems = {
-      squashfs = true;
-      overlay = true;
-      ext4 = true;
-      vfat = true;
-      exfat = true;
-      iso9660 = true;
-    };
-    boot.initrd.availableKernelModules = [ "loop" ];
-    # Discs and sticks can be slow to come.
-    # What stage 1 says of the medium is seen.
-    boot.consoleLogLevel = lib.mkOverride 900 6;
-    boot.initrd.deviceTimeoutSeconds = lib.mkOverride 900 60;
     boot.loader.grub.enable = mkImageMediaOverride true;
-
-    boot.kernelParams = lib.optional (
-      cfg.persistenceLabel != null
-    ) "cairn.persistence=${cfg.persistenceLabel}";
 
     system.build.isoFacts = {
       hostName = config.networking.hostName;

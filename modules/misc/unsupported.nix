@@ -8,7 +8,6 @@ let
   switches = {
     boot.initrd.network.enable = "the initrd has no network";
     boot.initrd.systemd.enable = "the initrd has an init of its own, which needs no systemd";
-    boot.isContainer = "machines alone are built";
     boot.loader.grub.enableCryptodisk = "GRUB reads no encrypted disk yet";
     boot.loader.grub.zfsSupport = null;
     boot.plymouth.enable = "there is no splash screen";

@@ -36,15 +36,17 @@ let
     {
       name = config.system.name;
       init = "${pkgs.cairn-init}/bin/cairn-init";
+      etc = "${config.system.build.etc}";
+      sw = "${config.system.path}";
+      description = builtins.toJSON config.system.build.description;
+    }
+    // lib.optionalAttrs (!config.boot.isContainer) {
       kernel = "${kernel}/boot/vmlinuz-${kernel.modDirVersion}";
       kernelModules = "${config.system.build.kernelModules}";
       firmware = "${config.system.build.firmware}";
       kernelParams = lib.concatStringsSep "\n" config.boot.kernelParams;
       kernelRelease = kernel.modDirVersion;
       initrd = "${config.system.build.initrd}/initrd";
-      etc = "${config.system.build.etc}";
-      sw = "${config.system.path}";
-      description = builtins.toJSON config.system.build.description;
     }
     // lib.optionalAttrs (config.system.build.bootMenu != null) {
       menu = builtins.toJSON config.system.build.bootMenu;

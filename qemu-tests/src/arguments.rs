@@ -17,7 +17,14 @@ impl Blueprint {
             "-vga",
             "std",
         ]);
-        add(&["-machine", "q35", "-m", &self.memory_mib.to_string()]);
+        // The firmware keeps its keys where the system cannot write.
+        if self.boot == Boot::SecureUefi {
+            let global = "driver=cfi.pflash01,property=secure,value=on";
+            add(&["-machine", "q35,smm=on", "-global", global]);
+        } else {
+            add(&["-machine", "q35"]);
+        }
+        add(&["-m", &self.memory_mib.to_string()]);
         add(&["-smp", &self.processors.to_string(), "-name", &self.name]);
         add(&parts.accelerator.arguments());
         if let Some(ovmf) = &parts.ovmf {
@@ -42,31 +49,61 @@ impl Blueprint {
                 add(&["-device", &device]);
             }
         }
-        let network = match parts.ssh_port {
-            Some(port) => format!("user,id=net0,hostfwd=tcp:127.0.0.1:{port}-:22"),
-            None => "user,id=net0".to_owned(),
+        // The card's own program is iPXE.
+        let card = match &self.boot {
+            Boot::Network(_) => "virtio-net-pci,netdev=net0,bootindex=1",
+            _ => "virtio-net-pci,netdev=net0,romfile=",
         };
-        add(&[
-            "-netdev",
-            &network,
-            "-device",
-            "virtio-net-pci,netdev=net0,romfile=",
-        ]);
+        add(&["-netdev", &self.network(parts), "-device", card]);
         add(&["-device", "virtio-rng-pci"]);
         if self.watchdog {
             add(&["-device", "i6300esb", "-action", "watchdog=reset"]);
         }
         arguments
     }
+
+    /// The network of the machine's card.
+    fn network(&self, parts: &Parts) -> String {
+        let mut network = vec!["user,id=net0".to_owned()];
+        if let Some(program) = &self.metadata {
+            network.push("net=169.254.169.0/24,host=169.254.169.1,dns=169.254.169.3".to_owned());
+            network.push("dhcpstart=169.254.169.15".to_owned());
+            let program = program.display();
+            network.push(format!("guestfwd=tcp:169.254.169.254:80-cmd:{program}"));
+        }
+        if let Boot::Network(folder) = &self.boot {
+            let folder = file_name(folder);
+            network.push(format!("tftp={folder},bootfile=netboot.ipxe"));
+        }
+        if let Some(port) = parts.ssh_port {
+            network.push(format!("hostfwd=tcp:127.0.0.1:{port}-:22"));
+        }
+        network.join(",")
+    }
 }
 
-/// The backend of a disk. A file name with a comma doubles it. Nothing is flushed to the host's
+/// A file name with a comma doubles it.
+fn file_name(path: &Path) -> String {
+    path.display().to_string().replace(',', ",,")
+}
+
+/// What QEMU calls the format of the image in `file`, by its name.
+fn format_of(file: &Path) -> &'static str {
+    match file.extension().and_then(|extension| extension.to_str()) {
+        Some("qcow2") => "qcow2",
+        Some("vmdk") => "vmdk",
+        Some("vdi") => "vdi",
+        Some("vhd") => "vpc",
+        _ => "raw",
+    }
+}
+
+/// The backend of a disk. Nothing is flushed to the host's
 /// medium: it is gone with the machine, or of no use if the host fails.
 fn drive(index: usize, attached: &Attached) -> [String; 2] {
-    let name = |path: &Path| path.display().to_string().replace(',', ",,");
-    let file = name(&attached.file);
+    let file = file_name(&attached.file);
     if let Some(log) = &attached.log {
-        let log = name(log);
+        let log = file_name(log);
         return [
             "-blockdev".to_owned(),
             format!(
@@ -76,11 +113,12 @@ fn drive(index: usize, attached: &Attached) -> [String; 2] {
             ),
         ];
     }
+    let format = format_of(&attached.file);
     let snapshot = if attached.snapshot { "on" } else { "off" };
     [
         "-drive".to_owned(),
         format!(
-            "file={file},format=raw,if=none,id=disk{index},snapshot={snapshot},\
+            "file={file},format={format},if=none,id=disk{index},snapshot={snapshot},\
              cache=unsafe,discard=unmap"
         ),
     ]
@@ -159,6 +197,31 @@ mod tests {
             Bus::VirtioBlk.devices(0, Writes::Recorded),
             ["virtio-blk-pci,drive=disk0,bootindex=1,discard=off,write-zeroes=off"]
         );
+    }
+
+    #[test]
+    fn the_network_of_a_machine_that_boots_from_it() {
+        let parts = Parts {
+            accelerator: Accelerator::Tcg,
+            disks: Vec::new(),
+            ovmf: None,
+            ssh_port: None,
+        };
+        let network = |blueprint: Blueprint| blueprint.network(&parts);
+        expect!["user,id=net0,tftp=a,,b,bootfile=netboot.ipxe"].assert_eq(&network(
+            Blueprint::new("network", Boot::Network("a,b".into())),
+        ));
+        expect!["user,id=net0,net=169.254.169.0/24,host=169.254.169.1,dns=169.254.169.3,dhcpstart=169.254.169.15,guestfwd=tcp:169.254.169.254:80-cmd:/metadata"]
+            .assert_eq(&network(Blueprint::new("cloud", Boot::Bios).metadata(Path::new("/metadata"))));
+    }
+
+    #[test]
+    fn a_disk_of_another_format_is_known_by_its_name() {
+        let attached = Attached::discarding(Path::new("box.vhd"));
+        expect![
+            "-drive file=box.vhd,format=vpc,if=none,id=disk0,snapshot=on,cache=unsafe,discard=unmap"
+        ]
+        .assert_eq(&drive(0, &attached).join(" "));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::agent::Agent;
 use crate::artefacts;
 use crate::console::Console;
 use crate::disk::{Bus, Disk, Writes, copy_sparsely};
-use crate::firmware::Ovmf;
+use crate::firmware::{Ovmf, Trust};
 use crate::machine::Machine;
 use crate::process::{Process, QEMU};
 use crate::qmp::Qmp;
@@ -26,8 +26,12 @@ pub enum Boot {
     Bios,
     /// OVMF, from the first disk.
     Uefi,
+    /// OVMF with Secure Boot, from the first disk.
+    SecureUefi,
     /// A kernel that QEMU itself puts into memory.
     Direct(DirectKernel),
+    /// SeaBIOS, and from there iPXE, which takes `netboot.ipxe` of this folder by TFTP.
+    Network(PathBuf),
 }
 
 /// A kernel without a boot loader.
@@ -50,6 +54,7 @@ pub struct Blueprint {
     pub(crate) memory_mib: u32,
     pub(crate) processors: u32,
     pub(crate) ssh: bool,
+    pub(crate) metadata: Option<PathBuf>,
     pub(crate) watchdog: bool,
     pub(crate) deadline: Duration,
     pub(crate) accelerator: Option<Accelerator>,
@@ -67,6 +72,7 @@ impl Blueprint {
             memory_mib: 512,
             processors: 1,
             ssh: false,
+            metadata: None,
             watchdog: false,
             deadline: Duration::from_mins(5),
             accelerator: None,
@@ -115,6 +121,14 @@ impl Blueprint {
     #[must_use]
     pub fn ssh(mut self) -> Self {
         self.ssh = true;
+        self
+    }
+
+    /// Has a cloud's metadata service in the guest's network, at 169.254.169.254: `program` is started for
+    /// each connection, which is its standard input and output. Its path has no blanks and commas.
+    #[must_use]
+    pub fn metadata(mut self, program: &Path) -> Self {
+        self.metadata = Some(program.to_owned());
         self
     }
 
@@ -237,8 +251,9 @@ impl Blueprint {
             });
         }
         let ovmf = match self.boot {
-            Boot::Uefi => Some(Ovmf::prepare(scratch)?),
-            Boot::Bios | Boot::Direct(_) => None,
+            Boot::Uefi => Some(Ovmf::prepare(Trust::Everything, scratch)?),
+            Boot::SecureUefi => Some(Ovmf::prepare(Trust::SecureBoot, scratch)?),
+            Boot::Bios | Boot::Direct(_) | Boot::Network(_) => None,
         };
         let ssh_port = if self.ssh { Some(free_port()?) } else { None };
         Ok(Parts {

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 /// A disk of the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disk {
-    /// A raw image; it is never written to.
+    /// An image, raw unless its name says otherwise; it is never written to.
     pub image: PathBuf,
     /// Where writes go.
     pub writes: Writes,

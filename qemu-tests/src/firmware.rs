@@ -17,6 +17,27 @@ const VOLUMES: &[(&str, &str)] = &[
     ),
 ];
 
+/// Those with Secure Boot on, and Microsoft's keys.
+const SECURE_VOLUMES: &[(&str, &str)] = &[
+    (
+        "/usr/share/OVMF/OVMF_CODE_4M.ms.fd",
+        "/usr/share/OVMF/OVMF_VARS_4M.ms.fd",
+    ),
+    (
+        "/usr/share/OVMF/OVMF_CODE.ms.fd",
+        "/usr/share/OVMF/OVMF_VARS.ms.fd",
+    ),
+];
+
+/// Whether the firmware starts what nobody has signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// It starts everything.
+    Everything,
+    /// It starts what Microsoft's keys lead to.
+    SecureBoot,
+}
+
 /// The two volumes of a UEFI machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ovmf {
@@ -31,8 +52,12 @@ impl Ovmf {
     ///
     /// # Errors
     /// OVMF is not installed, or the copy cannot be made.
-    pub fn prepare(folder: &Path) -> anyhow::Result<Self> {
-        let found = VOLUMES
+    pub fn prepare(trust: Trust, folder: &Path) -> anyhow::Result<Self> {
+        let volumes = match trust {
+            Trust::Everything => VOLUMES,
+            Trust::SecureBoot => SECURE_VOLUMES,
+        };
+        let found = volumes
             .iter()
             .find(|(code, variables)| Path::new(code).exists() && Path::new(variables).exists());
         let Some((code, template)) = found else {

@@ -31,7 +31,8 @@ pub fn write_database(root: &Path, infos: &[PathInfo]) -> Result<(), StoreError>
     let write = || -> rusqlite::Result<()> {
         let mut connection = Connection::open(&path)?;
         connection.execute_batch(
-            "pragma page_size = 4096; pragma journal_mode = off; pragma foreign_keys = on;",
+            "pragma page_size = 4096; pragma journal_mode = off; pragma synchronous = off;
+             pragma foreign_keys = on;",
         )?;
         // One transaction: the header counts them.
         let transaction = connection.transaction()?;

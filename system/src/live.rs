@@ -13,6 +13,9 @@
 //! manifest 99328 1834 6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85
 //! ```
 //!
+//! A system that comes over the network is a medium too: its initrd has the same text in a file, and
+//! the system in another.
+//!
 //! Places are bytes from the medium's start, and lengths. The manifest has a line for each piece of
 //! the medium: its BLAKE3 hash, place, length, and the file that it is of.
 //!
@@ -30,6 +33,12 @@ pub const COPY_PARAMETER: &str = "copytoram";
 pub const FIND_ISO_PARAMETER: &str = "findiso";
 /// Where the changes are kept, as `LABEL=…`; `off` keeps them in memory.
 pub const PERSISTENCE_PARAMETER: &str = "cairn.persistence";
+
+/// Where an initrd that has the system itself says so: the text of a [`LiveMedium`] whose places are
+/// in [`INITRD_SYSTEM`].
+pub const INITRD_MEDIUM: &str = "cairn/medium";
+/// The system in such an initrd, and the manifest that it is checked by.
+pub const INITRD_SYSTEM: &str = "cairn/system";
 
 /// Where the primary volume descriptor lies on every medium, in bytes.
 pub const DESCRIPTOR: u64 = 16 * 2048;

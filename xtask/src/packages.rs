@@ -109,6 +109,11 @@ pub const PACKAGES: &[Package] = &[
     package(Need::Test, "grub-common", "checks our menus"),
     package(Need::Test, "grub-efi-amd64-bin", "GRUB's modules for UEFI"),
     package(Need::Test, "grub-pc-bin", "GRUB's modules for BIOS"),
+    package(
+        Need::Test,
+        "ipxe-qemu",
+        "starts virtual machines from the network",
+    ),
     package(Need::Test, "kmod", "checks our modules.dep (depmod)"),
     package(
         Need::Test,

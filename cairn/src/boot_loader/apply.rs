@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::embedding::{Embedding, SECTOR};
-use super::plan::{Esp, Plan, Step, UEFI_PROGRAM};
+use super::plan::{Esp, Plan, Step};
+use crate::grub::UefiFile;
 use crate::lock_file::write_atomically;
 
 /// Does all steps, and gives those that have changed something.
@@ -22,7 +23,7 @@ pub fn apply(plan: &Plan) -> Result<Vec<&Step>> {
         let changed = match step {
             Step::Link(folder) => link(folder).map(|()| true),
             Step::Bios { disk, embedding } => embed(disk, embedding).map(|()| true),
-            Step::Uefi { esp, program } => write_program(esp, program),
+            Step::Uefi { esp, files } => write_files(esp, files),
         };
         if changed.with_context(|| format!("cannot write '{step}'"))? {
             done.push(step);
@@ -45,17 +46,25 @@ fn embed(disk: &Path, embedding: &Embedding) -> Result<()> {
     Ok(disk.sync_all()?)
 }
 
-/// Whether the program was not there.
-fn write_program(esp: &Esp, program: &[u8]) -> Result<bool> {
+/// Whether one of the files was not there.
+fn write_files(esp: &Esp, files: &[UefiFile]) -> Result<bool> {
     match esp {
-        Esp::Mounted(folder) => write_if_other(&folder.join(UEFI_PROGRAM), program),
+        Esp::Mounted(folder) => write_into(folder, files),
         Esp::Partition(device) => {
             let mounted = cairn_sys::mount::private_mount(device, "vfat")
                 .with_context(|| format!("cannot mount {}", device.display()))?;
             let folder = PathBuf::from(format!("/proc/self/fd/{}", mounted.as_raw_fd()));
-            write_if_other(&folder.join(UEFI_PROGRAM), program)
+            write_into(&folder, files)
         }
     }
+}
+
+fn write_into(folder: &Path, files: &[UefiFile]) -> Result<bool> {
+    let mut written = false;
+    for file in files {
+        written |= write_if_other(&folder.join(file.path), &file.content)?;
+    }
+    Ok(written)
 }
 
 fn write_if_other(file: &Path, content: &[u8]) -> Result<bool> {
@@ -72,6 +81,8 @@ fn write_if_other(file: &Path, content: &[u8]) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::grub::UEFI_PROGRAM;
+    use cairn_bootloader::SIGNED_CONFIG;
 
     #[test]
     fn a_boot_sector_keeps_its_table() {
@@ -96,11 +107,21 @@ mod tests {
         let plan = Plan {
             steps: vec![Step::Uefi {
                 esp: Esp::Mounted(esp.path().to_owned()),
-                program: b"program".to_vec(),
+                files: vec![
+                    UefiFile {
+                        path: SIGNED_CONFIG,
+                        content: b"menu".to_vec(),
+                    },
+                    UefiFile {
+                        path: UEFI_PROGRAM,
+                        content: b"program".to_vec(),
+                    },
+                ],
             }],
         };
         assert_eq!(apply(&plan).unwrap().len(), 1);
         assert_eq!(fs::read(esp.path().join(UEFI_PROGRAM)).unwrap(), b"program");
+        assert_eq!(fs::read(esp.path().join(SIGNED_CONFIG)).unwrap(), b"menu");
         assert_eq!(apply(&plan).unwrap().len(), 0);
     }
 }

@@ -16,10 +16,7 @@ use super::embedding::{Embedding, EmbeddingError, SECTOR, embedding};
 use super::facts::{BootLoaderFacts, PlaceFacts};
 use super::folder::Folder;
 use super::table::Table;
-use crate::grub::{BootSector, Grub};
-
-/// GRUB for UEFI in an EFI system partition: under the name that firmware looks for on any disk.
-pub const UEFI_PROGRAM: &str = "EFI/BOOT/BOOTX64.EFI";
+use crate::grub::{BootSector, Grub, UefiFile};
 
 /// What `boot.loader.grub.device` says where there is to be no boot sector.
 const NO_DEVICE: &str = "nodev";
@@ -48,8 +45,8 @@ pub enum Step {
     Uefi {
         /// Where it goes.
         esp: Esp,
-        /// The program.
-        program: Vec<u8>,
+        /// Its files; what firmware starts is the last.
+        files: Vec<UefiFile>,
     },
 }
 
@@ -63,12 +60,12 @@ pub enum Esp {
 }
 
 impl Esp {
-    /// Whether it is known to have this program: where it is not mounted, nobody has looked.
-    fn has(&self, program: &[u8]) -> bool {
+    /// Whether it is known to have these files: where it is not mounted, nobody has looked.
+    fn has(&self, files: &[UefiFile]) -> bool {
         match self {
-            Self::Mounted(folder) => {
-                fs::read(folder.join(UEFI_PROGRAM)).is_ok_and(|there| there == program)
-            }
+            Self::Mounted(folder) => files.iter().all(|file| {
+                fs::read(folder.join(file.path)).is_ok_and(|there| there == file.content)
+            }),
             Self::Partition(_) => false,
         }
     }
@@ -114,8 +111,8 @@ struct Planner<'a> {
     store: &'a Store,
     grub: &'a Grub,
     uefi: bool,
-    /// Programs for UEFI by the file system that they look for.
-    programs: BTreeMap<Uuid, Vec<u8>>,
+    /// Files for UEFI by the file system that they look for.
+    programs: BTreeMap<Uuid, Vec<UefiFile>>,
     steps: Vec<Step>,
 }
 
@@ -145,9 +142,9 @@ impl Planner<'_> {
         if self.uefi
             && let Some(esp) = self.esp(place, own_disk, &own_table)
         {
-            let program = self.program(folder.uuid)?;
-            if !esp.has(&program) {
-                self.steps.push(Step::Uefi { esp, program });
+            let files = self.programs(folder.uuid)?;
+            if !esp.has(&files) {
+                self.steps.push(Step::Uefi { esp, files });
             }
             reached = true;
         }
@@ -215,16 +212,15 @@ impl Planner<'_> {
         }
     }
 
-    fn program(&mut self, uuid: Uuid) -> Result<Vec<u8>> {
-        if let Some(program) = self.programs.get(&uuid) {
-            return Ok(program.clone());
+    fn programs(&mut self, uuid: Uuid) -> Result<Vec<UefiFile>> {
+        if let Some(files) = self.programs.get(&uuid) {
+            return Ok(files.clone());
         }
         let root = uuid.to_string();
-        let program = self
-            .grub
-            .core_image(self.store, Platform::Uefi, Root::WithUuid(&root))?;
-        self.programs.insert(uuid, program.clone());
-        Ok(program)
+        let on_boot = Root::WithUuid(&root);
+        let files = self.grub.uefi_files(self.store, Platform::Uefi, on_boot)?;
+        self.programs.insert(uuid, files.clone());
+        Ok(files)
     }
 }
 

@@ -8,6 +8,8 @@
 //! extra-dependencies     -> names what is kept beside it, if anything is
 //! specialisation/<name>  -> another toplevel, a variant of this one
 //! ```
+//! A system for a container has no kernel, and nothing that goes with one: no initrd, modules, firmware,
+//! `kernel-params` and `boot.json`.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -31,22 +33,8 @@ pub(super) fn build(job: &Job<'_>) -> BuildResult {
     make_link(init, &output.join("init"))?;
     make_link(init, &output.join("activate"))?;
     make_link(init, &output.join("modprobe"))?;
-    for (name, variable) in [("kernel", "kernel"), ("initrd", "initrd"), ("sw", "sw")] {
-        make_link(job.env(variable)?, &output.join(name))?;
-    }
+    make_link(job.env("sw")?, &output.join("sw"))?;
     make_link(Path::new(job.env("etc")?).join("etc"), &output.join("etc"))?;
-    make_link(job.env("kernelModules")?, &output.join("kernel-modules"))?;
-    make_link(
-        Path::new(job.env("firmware")?).join("lib/firmware"),
-        &output.join("firmware"),
-    )?;
-
-    let params: Vec<_> = job
-        .env("kernelParams")?
-        .lines()
-        .map(str::to_owned)
-        .collect();
-    write_file(&output.join("kernel-params"), params.join(" "))?;
     write_file(&output.join("system"), "x86_64-linux")?;
     write_file(
         &output.join("system.json"),
@@ -57,7 +45,31 @@ pub(super) fn build(job: &Job<'_>) -> BuildResult {
     }
     let specialisations = specialisations(job)?;
     link_specialisations(&specialisations, &output.join("specialisation"))?;
-    let bootspec = bootspec(job, &description, params, &specialisations)?;
+    if let Some(kernel) = job.env_if_set("kernel")? {
+        link_kernel(job, kernel, &description, &specialisations)?;
+    }
+    Ok(())
+}
+
+/// What a system with a kernel of its own has.
+fn link_kernel(
+    job: &Job<'_>,
+    kernel: &str,
+    description: &SystemDescription,
+    specialisations: &BTreeMap<String, String>,
+) -> BuildResult {
+    let output = job.output();
+    make_link(kernel, &output.join("kernel"))?;
+    make_link(job.env("initrd")?, &output.join("initrd"))?;
+    make_link(job.env("kernelModules")?, &output.join("kernel-modules"))?;
+    make_link(
+        Path::new(job.env("firmware")?).join("lib/firmware"),
+        &output.join("firmware"),
+    )?;
+    let params = job.env("kernelParams")?.lines().map(str::to_owned);
+    let params: Vec<_> = params.collect();
+    write_file(&output.join("kernel-params"), params.join(" "))?;
+    let bootspec = bootspec(job, description, params, specialisations)?;
     write_file(
         &output.join("boot.json"),
         serde_json::to_string_pretty(&bootspec)? + "\n",

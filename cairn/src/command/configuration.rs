@@ -168,8 +168,8 @@ pub struct Image {
     /// Which configuration.
     #[command(flatten)]
     pub configuration: ConfigurationArguments,
-    /// Copy the image there, sparsely
-    #[arg(long, short, value_name = "FILE")]
+    /// Copy the image there, sparsely; of a kind that is a folder, its files into that folder
+    #[arg(long, short, value_name = "PATH")]
     pub output: Option<PathBuf>,
     /// Show the image, the system and the time of each step as JSON
     #[arg(long)]

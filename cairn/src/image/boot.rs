@@ -12,6 +12,8 @@ use cairn_store::Store;
 use cairn_store_path::StorePath;
 use cairn_system::{Bootspec, Memtest, MenuV1};
 
+use crate::grub::UefiFile;
+
 /// A folder of files that GRUB loads.
 #[derive(Debug)]
 pub(super) struct BootFolder<'a> {
@@ -105,13 +107,22 @@ pub(super) fn menu(bootspec: &Bootspec) -> Result<&MenuV1> {
     })
 }
 
-/// The EFI system partition: GRUB under the name that firmware looks for on any disk.
-pub(super) fn esp(core: Vec<u8>) -> Result<Manifest> {
+/// The EFI system partition with these files.
+pub(super) fn esp(files: Vec<UefiFile>) -> Result<Manifest> {
     let mut esp = Manifest::new();
-    esp.insert_directories(Path::new("EFI/BOOT"))?;
-    esp.insert(
-        "EFI/BOOT/BOOTX64.EFI",
-        Node::new(0o755, Content::Bytes(core)),
-    )?;
+    add_files(&mut esp, files)?;
     Ok(esp)
+}
+
+/// Adds files and their directories to a tree.
+pub(super) fn add_files(
+    tree: &mut Manifest,
+    files: impl IntoIterator<Item = UefiFile>,
+) -> Result<()> {
+    for UefiFile { path, content } in files {
+        let path = Path::new(path);
+        tree.insert_directories(path.parent().unwrap_or(path))?;
+        tree.insert(path, Node::new(0o755, Content::Bytes(content)))?;
+    }
+    Ok(())
 }

@@ -6,29 +6,30 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use cairn_image_builder::squashfs::{Cache, Level};
-use cairn_image_builder::{Conversion, DiskFormat, convert};
+use cairn_image_builder::{
+    Conversion, DiskFormat, Manifest, Omitted, TarCompression, convert, write_folder, write_tarball,
+};
 use cairn_store::Store;
 use cairn_store_path::StorePath;
+use serde::de::DeserializeOwned;
 
-use super::cache::Cached;
-use super::disk::DiskImage;
-use super::facts::Facts;
+use super::cache::{Cached, copy_image};
+use super::disk::{DiskImage, Sizes, machine_root};
+use super::facts::{Facts, TreeFacts};
 use super::format::Format;
 use super::iso::{IsoFacts, IsoImage};
+use super::netboot::{NetbootFacts, NetbootImage};
 use super::placement::Placement;
-use crate::configuration::{AttributePath, Configuration, Wanted};
+use super::root::container_root;
+use crate::configuration::{Configuration, Evaluated, Wanted};
 use crate::grub::Grub;
 use crate::lock_file::epoch;
 use crate::steps::Steps;
 
-/// Where the configuration says what an image has to know.
-const FACTS: &str = "config.system.build.imageFacts";
-/// Where it says what a live medium has to know, and which system is on it.
-const ISO_FACTS: &str = "config.system.build.images.iso.facts";
-const ISO_TOPLEVEL: &str = "config.system.build.images.iso.toplevel";
-
 /// Raised with each change that gives other bytes for the same disk.
 const CONVERSION_VERSION: u32 = 1;
+/// Raised with each change that gives another archive of the same system.
+const TARBALL_VERSION: u32 = 1;
 
 /// Bytes of compressed store objects that are kept: those of some live media.
 const COMPRESSED_LIMIT: u64 = 4 << 30;
@@ -38,26 +39,133 @@ const COMPRESSED_LIMIT: u64 = 4 << 30;
 pub struct Built {
     /// The system's toplevel.
     pub toplevel: StorePath,
-    /// The image.
+    /// The image, a file or a folder.
     pub image: PathBuf,
     /// Each step in its order.
     pub steps: Vec<(&'static str, Duration)>,
 }
 
-/// Builds the system of `configuration`, and an image that boots it. Nothing is done twice: an
-/// image that was made of the same system is taken as it is.
+/// Builds the system of `configuration`, and an image of it, which is copied to `output` if that is
+/// named. Nothing is done twice: an image that was made of the same system is taken as it is.
 ///
 /// # Errors
 /// Whatever step fails; what earlier steps have made stays, and serves the next try.
-pub fn build(configuration: &Configuration, format: Format) -> Result<Built> {
-    match format {
-        Format::Disk => build_disk(configuration).map(|disk| disk.built),
+pub fn build(
+    configuration: &Configuration,
+    format: Format,
+    output: Option<&Path>,
+) -> Result<Built> {
+    let mut built = match format {
+        Format::Disk | Format::Ami => build_disk(configuration, format).map(|disk| disk.built),
         Format::Qcow2 => build_converted(configuration, format, DiskFormat::Qcow2),
         Format::Vmdk => build_converted(configuration, format, DiskFormat::Vmdk),
         Format::Vdi => build_converted(configuration, format, DiskFormat::Vdi),
         Format::Vhd => build_converted(configuration, format, DiskFormat::Vhd),
         Format::Ova => build_converted(configuration, format, DiskFormat::Ova),
         Format::Iso => build_iso(configuration),
+        Format::Netboot => build_netboot(configuration),
+        Format::Tarball => build_tarball(configuration),
+        Format::Directory => return build_directory(configuration, output),
+    }?;
+    if let Some(output) = output {
+        copy_image(&built.image, output)?;
+        output.clone_into(&mut built.image);
+    }
+    Ok(built)
+}
+
+/// Where a configuration has the system of an image, and what the image's writer reads.
+struct Source {
+    toplevel: String,
+    facts: String,
+}
+
+impl Source {
+    /// The machine itself.
+    fn machine() -> Self {
+        Self {
+            toplevel: "system".to_owned(),
+            facts: "config.system.build.imageFacts".to_owned(),
+        }
+    }
+
+    /// The machine as it is in images of this kind.
+    fn image(kind: &str) -> Self {
+        let image = format!("config.system.build.images.{kind}");
+        Self {
+            toplevel: format!("{image}.toplevel"),
+            facts: format!("{image}.facts"),
+        }
+    }
+}
+
+/// An image whose system is known.
+struct Begun<'a, F> {
+    configuration: &'a Configuration,
+    store: Store,
+    evaluated: Evaluated,
+    toplevel: StorePath,
+    facts: F,
+    steps: Steps,
+}
+
+impl<'a, F: DeserializeOwned> Begun<'a, F> {
+    fn new(configuration: &'a Configuration, source: &Source) -> Result<Self> {
+        let mut steps = Steps::default();
+        let store = Store::open(&configuration.place.store)?;
+        let wanted = Wanted {
+            derivations: vec![source.toplevel.parse()?],
+            facts: vec![source.facts.parse()?],
+        };
+        let evaluated = steps.time("evaluate", || configuration.evaluate(&store, &wanted))?;
+        Ok(Self {
+            configuration,
+            store,
+            toplevel: evaluated.toplevel()?.clone(),
+            facts: evaluated.fact(&source.facts)?,
+            evaluated,
+            steps,
+        })
+    }
+
+    /// Makes its system, and everything that its writer needs.
+    fn realise(&mut self) -> Result<()> {
+        let Self {
+            configuration,
+            store,
+            evaluated,
+            ..
+        } = self;
+        self.steps
+            .time("realise", || configuration.realise(store, evaluated))
+    }
+
+    /// The time that it bears.
+    fn epoch(&self) -> Result<u32> {
+        epoch(&self.evaluated.lock)
+    }
+
+    /// The image with this key, from the cache or made by `write`.
+    fn image(
+        mut self,
+        name: &str,
+        extension: &str,
+        key: blake3::Hash,
+        write: impl FnOnce(&Self, &Path) -> Result<()>,
+    ) -> Result<Built> {
+        let mut steps = std::mem::take(&mut self.steps);
+        let cached = Cached {
+            images: &self.configuration.place.cache.join("images"),
+            name,
+            extension,
+            key,
+        };
+        let image = steps.time("image", || cached.image(|output| write(&self, output)))?;
+        Ok(Built {
+            toplevel: self.toplevel,
+            image,
+            steps: steps.taken(),
+        })
     }
 }
 
@@ -75,7 +183,7 @@ fn build_converted(
     format: Format,
     disk_format: DiskFormat,
 ) -> Result<Built> {
-    let disk = build_disk(configuration)?;
+    let disk = build_disk(configuration, Format::Disk)?;
     let mut steps = Steps::default();
     let key = blake3::Hasher::new_derive_key("cairn 2026-11 converted disk image")
         .update(disk.key.as_bytes())
@@ -85,7 +193,7 @@ fn build_converted(
         let cached = Cached {
             images: &configuration.place.cache.join("images"),
             name: &disk.host_name,
-            format,
+            extension: format.extension(),
             key,
         };
         let conversion = Conversion {
@@ -95,7 +203,7 @@ fn build_converted(
             seed: disk.key.as_bytes(),
             epoch: disk.epoch,
         };
-        cached.file(|output| Ok(convert(&conversion, output)?))
+        cached.image(|output| Ok(convert(&conversion, output)?))
     })?;
     let mut built = disk.built;
     built.image = image;
@@ -103,55 +211,56 @@ fn build_converted(
     Ok(built)
 }
 
-/// The raw disk image, which the other formats of disks hold.
-fn build_disk(configuration: &Configuration) -> Result<RawDisk> {
-    let mut steps = Steps::default();
-    let store = Store::open(&configuration.place.store)?;
-    let wanted = Wanted {
-        derivations: vec![AttributePath::system()],
-        facts: vec![FACTS.parse()?],
+/// The raw disk image, of the machine itself or as it is in a cloud; other formats of disks hold it.
+fn build_disk(configuration: &Configuration, format: Format) -> Result<RawDisk> {
+    let source = match format {
+        Format::Ami => Source::image("ami"),
+        _ => Source::machine(),
     };
-    let evaluated = steps.time("evaluate", || configuration.evaluate(&store, &wanted))?;
-    let toplevel = evaluated.toplevel()?;
-    let facts: Facts = evaluated.fact(FACTS)?;
-    let grub = facts.grub.as_ref().context(
+    let mut begun: Begun<'_, Facts> = Begun::new(configuration, &source)?;
+    let grub = begun.facts.grub.as_ref().context(
         "cannot make a disk that boots without a boot loader; set boot.loader.grub.enable",
     )?;
     let grub = Grub::of(grub)?;
-    let placement = Placement::of(&facts)?;
-    steps.time("realise", || configuration.realise(&store, &evaluated))?;
-    let image = DiskImage {
-        store: &store,
-        toplevel,
-        grub: &grub,
-        placement: &placement,
-        free_space: facts.free_space,
-        epoch: epoch(&evaluated.lock)?,
-    };
-    let file = steps.time("image", || {
-        let cached = Cached {
-            images: &configuration.place.cache.join("images"),
-            name: &facts.host_name,
-            format: Format::Disk,
-            key: image.key(),
-        };
-        cached.file(|output| image.write(output))
+    let placement = Placement::of(&begun.facts)?;
+    begun.realise()?;
+    let epoch = begun.epoch()?;
+    let key = disk_image(&begun, &grub, &placement, epoch).key();
+    let host_name = begun.facts.host_name.clone();
+    let built = begun.image(&host_name, format.extension(), key, |begun, output| {
+        disk_image(begun, &grub, &placement, epoch).write(output)
     })?;
     Ok(RawDisk {
-        key: image.key(),
-        epoch: image.epoch,
-        built: Built {
-            toplevel: toplevel.clone(),
-            image: file,
-            steps: steps.taken(),
-        },
-        host_name: facts.host_name,
+        built,
+        key,
+        host_name,
+        epoch,
     })
 }
 
+fn disk_image<'a>(
+    begun: &'a Begun<'_, Facts>,
+    grub: &'a Grub,
+    placement: &'a Placement,
+    epoch: u32,
+) -> DiskImage<'a> {
+    DiskImage {
+        store: &begun.store,
+        toplevel: &begun.toplevel,
+        grub,
+        placement,
+        sizes: Sizes {
+            root: begun.facts.free_space,
+            boot: begun.facts.boot_free_space,
+            swap: begun.facts.swap_size,
+        },
+        epoch,
+    }
+}
+
 /// What remembers how store objects were compressed; an image is the same without it.
-fn compressed_objects(cache: &Path) -> Option<Cache> {
-    let folder = cache.join("squashfs");
+fn compressed_objects(configuration: &Configuration) -> Option<Cache> {
+    let folder = configuration.place.cache.join("squashfs");
     match Cache::open(&folder, COMPRESSED_LIMIT) {
         Ok(cache) => Some(cache),
         Err(error) => {
@@ -164,54 +273,117 @@ fn compressed_objects(cache: &Path) -> Option<Cache> {
     }
 }
 
+/// The level of compression in an option.
+fn level(option: &str, level: i32) -> Result<Level> {
+    Level::new(level)
+        .with_context(|| format!("cannot compress at level {level}; {option} takes 1 to 22"))
+}
+
+fn store_paths(texts: &[String]) -> Result<Vec<StorePath>> {
+    let paths = texts.iter().map(|text| text.parse());
+    Ok(paths.collect::<Result<_, _>>()?)
+}
+
 /// The live medium.
 fn build_iso(configuration: &Configuration) -> Result<Built> {
-    let mut steps = Steps::default();
-    let store = Store::open(&configuration.place.store)?;
-    let wanted = Wanted {
-        derivations: vec![ISO_TOPLEVEL.parse()?],
-        facts: vec![ISO_FACTS.parse()?],
-    };
-    let evaluated = steps.time("evaluate", || configuration.evaluate(&store, &wanted))?;
-    let toplevel = evaluated.toplevel()?;
-    let facts: IsoFacts = evaluated.fact(ISO_FACTS)?;
-    let level = Level::new(facts.compression_level).with_context(|| {
-        format!(
-            "cannot compress at level {}; isoImage.squashfsCompression takes 1 to 22",
-            facts.compression_level
-        )
-    })?;
-    let contents: Vec<StorePath> = facts
-        .contents
-        .iter()
-        .map(|path| path.parse())
-        .collect::<Result<_, _>>()?;
-    steps.time("realise", || configuration.realise(&store, &evaluated))?;
+    let mut begun: Begun<'_, IsoFacts> = Begun::new(configuration, &Source::image("iso"))?;
+    let facts = begun.facts.clone();
+    let level = level("isoImage.squashfsCompression", facts.compression_level)?;
+    let contents = store_paths(&facts.contents)?;
+    begun.realise()?;
     let lock = configuration.lock_path();
     let lock = fs::read(&lock).with_context(|| format!("cannot read '{}'", lock.display()))?;
-    let cache = compressed_objects(&configuration.place.cache);
-    let image = steps.time("image", || {
+    let (cache, epoch) = (compressed_objects(configuration), begun.epoch()?);
+    let key = IsoImage::key(&begun.toplevel, &facts, &lock, epoch);
+    let extension = Format::Iso.extension();
+    begun.image(&facts.host_name, extension, key, |begun, output| {
         let image = IsoImage {
-            store: &store,
-            toplevel,
+            store: &begun.store,
+            toplevel: &begun.toplevel,
             contents: &contents,
             lock: &lock,
             facts: &facts,
             level,
             cache: cache.as_ref(),
-            epoch: epoch(&evaluated.lock)?,
+            epoch,
         };
-        let cached = Cached {
-            images: &configuration.place.cache.join("images"),
-            name: &facts.host_name,
-            format: Format::Iso,
-            key: image.key(),
+        image.write(&key, output)
+    })
+}
+
+/// The live system for the network.
+fn build_netboot(configuration: &Configuration) -> Result<Built> {
+    let mut begun: Begun<'_, NetbootFacts> = Begun::new(configuration, &Source::image("netboot"))?;
+    let facts = begun.facts.clone();
+    let level = level("netboot.squashfsCompression", facts.compression_level)?;
+    let contents = store_paths(&facts.contents)?;
+    begun.realise()?;
+    let (cache, epoch) = (compressed_objects(configuration), begun.epoch()?);
+    let key = NetbootImage::key(&begun.toplevel, &facts, epoch);
+    let extension = Format::Netboot.extension();
+    begun.image(&facts.host_name, extension, key, |begun, output| {
+        let image = NetbootImage {
+            store: &begun.store,
+            toplevel: &begun.toplevel,
+            contents: &contents,
+            level,
+            cache: cache.as_ref(),
+            epoch,
         };
-        cached.file(|output| image.write(output))
+        image.write(&key, output)
+    })
+}
+
+/// The file system of a container.
+fn build_tarball(configuration: &Configuration) -> Result<Built> {
+    let mut begun: Begun<'_, TreeFacts> = Begun::new(configuration, &Source::image("tarball"))?;
+    begun.realise()?;
+    let host_name = begun.facts.host_name.clone();
+    let compression = TarCompression::from(begun.facts.compression);
+    let epoch = begun.epoch()?;
+    let key = blake3::Hasher::new_derive_key("cairn 2026-11 tarball")
+        .update(begun.toplevel.base_name().as_bytes())
+        .update(&epoch.to_le_bytes())
+        .update(&TARBALL_VERSION.to_le_bytes())
+        .finalize();
+    begun.image(&host_name, compression.extension(), key, |begun, output| {
+        let root = tree(&begun.store, &begun.toplevel, epoch)?;
+        Ok(write_tarball(&root, compression, output)?)
+    })
+}
+
+/// The root file system in a folder, which is not kept: whoever has it may change it.
+fn build_directory(configuration: &Configuration, output: Option<&Path>) -> Result<Built> {
+    let output = output.context("cannot make a folder without its name; say it with --output")?;
+    let mut begun: Begun<'_, serde::de::IgnoredAny> =
+        Begun::new(configuration, &Source::machine())?;
+    begun.realise()?;
+    let epoch = begun.epoch()?;
+    let mut steps = std::mem::take(&mut begun.steps);
+    let omitted = steps.time("image", || {
+        let root = tree(&begun.store, &begun.toplevel, epoch)?;
+        Ok(write_folder(&root, output)?)
     })?;
+    if omitted != Omitted::default() {
+        log::warn!(
+            "'{}' belongs to you, {} devices and {} attributes are left out; made by root it is whole",
+            output.display(),
+            omitted.devices,
+            omitted.attributes
+        );
+    }
     Ok(Built {
-        toplevel: toplevel.clone(),
-        image,
+        toplevel: begun.toplevel,
+        image: output.to_owned(),
         steps: steps.taken(),
     })
+}
+
+/// The root file system of a machine, or of a container if the system is for one.
+fn tree(store: &Store, toplevel: &StorePath, epoch: u32) -> Result<Manifest> {
+    if store.real_path(toplevel).join("kernel").is_symlink() {
+        machine_root(store, toplevel, epoch)
+    } else {
+        container_root(store, toplevel)
+    }
 }

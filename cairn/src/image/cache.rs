@@ -1,11 +1,11 @@
 //! The cache of images: one of each format for each host name, the one that was asked for last.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-
-use super::format::Format;
+use cairn_image_builder::remove_tree;
 
 /// What the names of images begin with while they are written.
 const UNFINISHED_PREFIX: &str = ".cairn-image-";
@@ -17,22 +17,22 @@ pub struct Cached<'a> {
     pub images: &'a Path,
     /// The host's name.
     pub name: &'a str,
-    /// What kind of image it is.
-    pub format: Format,
+    /// What its name ends with, without the dot: one for each kind of image.
+    pub extension: &'a str,
     /// What its bytes follow from.
     pub key: blake3::Hash,
 }
 
 impl Cached<'_> {
-    /// The image's file: taken as it is if it was made before, else written by `write`. Other
-    /// images of that name and format are removed.
+    /// The image, a file or a folder: taken as it is if it was made before, else written by `write`,
+    /// which makes it appear when it is whole. Other images of that name and kind are removed.
     ///
     /// # Errors
     /// The folder cannot be written, or what `write` says.
-    pub fn file(&self, write: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    pub fn image(&self, write: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
         let images = self.images;
         let prefix = format!("{}-", self.name);
-        let suffix = format!(".{}", self.format.extension());
+        let suffix = format!(".{}", self.extension);
         let file_name = format!("{prefix}{}{suffix}", self.key.to_hex());
         let output = images.join(&file_name);
         if output.exists() {
@@ -67,20 +67,40 @@ fn is_image(name: &str, prefix: &str, suffix: &str) -> bool {
         .is_some_and(|key| key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// Removes the files in `images` whose names are `unwanted`.
+/// Removes the files and folders in `images` whose names are `unwanted`.
 fn remove(images: &Path, unwanted: impl Fn(&str) -> bool) -> Result<()> {
     let reading = || format!("cannot read '{}'", images.display());
     for entry in fs::read_dir(images).with_context(reading)? {
         let entry = entry.with_context(reading)?;
         if entry.file_name().to_str().is_some_and(&unwanted) {
-            fs::remove_file(entry.path())
-                .with_context(|| format!("cannot remove '{}'", entry.path().display()))?;
+            let removed = match entry.file_type() {
+                Ok(kind) if kind.is_dir() => remove_tree(&entry.path()),
+                _ => fs::remove_file(entry.path()),
+            };
+            removed.with_context(|| format!("cannot remove '{}'", entry.path().display()))?;
         }
     }
     Ok(())
 }
 
-/// Copies an image, holes staying holes; the copy appears when it is whole and durable.
+/// Copies an image, be it a file or a folder of files, which may exist: what else is in it stays.
+///
+/// # Errors
+/// As [`copy_sparse`].
+pub fn copy_image(image: &Path, output: &Path) -> Result<()> {
+    if !image.is_dir() {
+        return copy_sparse(image, output);
+    }
+    fs::create_dir_all(output).with_context(|| format!("cannot make '{}'", output.display()))?;
+    let reading = || format!("cannot read '{}'", image.display());
+    for entry in fs::read_dir(image).with_context(reading)? {
+        let entry = entry.with_context(reading)?;
+        copy_sparse(&entry.path(), &output.join(entry.file_name()))?;
+    }
+    Ok(())
+}
+
+/// Copies a file, holes staying holes; the copy appears when it is whole and durable.
 ///
 /// # Errors
 /// The image cannot be read, or the copy cannot be written.
@@ -97,7 +117,10 @@ pub fn copy_sparse(image: &Path, output: &Path) -> Result<()> {
         .filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or_else(|| Path::new("."));
     let mut source = fs::File::open(image).with_context(copying)?;
-    let mut copy = tempfile::NamedTempFile::new_in(folder).with_context(copying)?;
+    let mut copy = tempfile::Builder::new()
+        .permissions(fs::Permissions::from_mode(0o666))
+        .tempfile_in(folder)
+        .with_context(copying)?;
     copy_data(&mut source, copy.as_file_mut()).with_context(copying)?;
     copy.as_file().sync_all().with_context(copying)?;
     copy.persist(output).with_context(copying)?;
@@ -134,11 +157,11 @@ mod tests {
             let cached = Cached {
                 images: &images,
                 name,
-                format: Format::Disk,
+                extension: "img",
                 key: blake3::hash(content.as_bytes()),
             };
             cached
-                .file(|output| Ok(fs::write(output, content)?))
+                .image(|output| Ok(fs::write(output, content)?))
                 .unwrap()
         };
         let other = make("box-2", "other");
@@ -153,10 +176,10 @@ mod tests {
         let again = Cached {
             images: &images,
             name: "box",
-            format: Format::Disk,
+            extension: "img",
             key: blake3::hash(b"new"),
         };
-        let again = again.file(|_| unreachable!("it is there")).unwrap();
+        let again = again.image(|_| unreachable!("it is there")).unwrap();
         assert_eq!(again, new);
     }
 }

@@ -8,7 +8,8 @@ use cairn_bootloader::{
     STUB, Sequence, Slot, SlotFiles, entries,
 };
 use cairn_image_builder::{
-    BiosBoot, Content, Disk, Identifiers, Manifest, Node, ROOT_PARTITION, plan, write,
+    BOOT_PARTITION, BiosBoot, BootFiles, Content, Disk, Identifiers, Manifest, Node,
+    ROOT_PARTITION, Swap, plan, write,
 };
 use cairn_store::Store;
 use cairn_store_path::StorePath;
@@ -19,10 +20,21 @@ use super::root::{add_store, empty_root};
 use crate::grub::{BootSector, Grub};
 
 /// Raised with each change that gives other bytes for the same toplevel.
-const FORMAT_VERSION: u32 = 8;
+const FORMAT_VERSION: u32 = 9;
 
 /// The slot of an image's only menu.
 const SLOT: Slot = Slot::A;
+
+/// MiB of the parts of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// Left free in the root.
+    pub root: u64,
+    /// Left free in `/boot`, where it has a partition of its own.
+    pub boot: u64,
+    /// Of swap space, if there is to be some.
+    pub swap: Option<u64>,
+}
 
 /// What an image is made of.
 #[derive(Debug, Clone, Copy)]
@@ -35,8 +47,8 @@ pub struct DiskImage<'a> {
     pub grub: &'a Grub,
     /// What the disk must bear.
     pub placement: &'a Placement,
-    /// MiB left free in the root file system.
-    pub free_space: u64,
+    /// MiB left free in the file systems, and of swap space.
+    pub sizes: Sizes,
     /// The time that the image and its generation bear, in seconds since 1970.
     pub epoch: u32,
 }
@@ -51,7 +63,7 @@ impl DiskImage<'_> {
         }
         hasher
             .update(format!("{:?}\n{:?}\n", self.placement, self.grub.serial()).as_bytes())
-            .update(&self.free_space.to_le_bytes())
+            .update(format!("{:?}\n", self.sizes).as_bytes())
             .update(&self.epoch.to_le_bytes())
             .update(&FORMAT_VERSION.to_le_bytes());
         hasher.finalize()
@@ -64,18 +76,37 @@ impl DiskImage<'_> {
     pub fn write(&self, output: &Path) -> Result<()> {
         let identifiers = Identifiers::from_seed(self.key().as_bytes());
         let identifiers = self.placement.identifiers(identifiers);
-        let root = self.root()?;
+        let mut root = machine_root(self.store, self.toplevel, self.epoch)?;
+        let boot_tree = match self.placement.boot {
+            Some(_) => Some(take_boot(&mut root)?),
+            None => None,
+        };
         let boot = self.bios_boot()?;
-        let root_uuid = identifiers.root_file_system.to_string();
-        let on_root = Root::WithUuid(&root_uuid);
-        let esp = esp(self.grub.core_image(self.store, Platform::Uefi, on_root)?)?;
+        let boot_uuid = match self.placement.boot {
+            Some(_) => identifiers.boot_file_system,
+            None => identifiers.root_file_system,
+        };
+        let boot_uuid = boot_uuid.to_string();
+        let on_boot = Root::WithUuid(&boot_uuid);
+        let esp = esp(self.grub.uefi_files(self.store, Platform::Uefi, on_boot)?)?;
+        let boot_files = self.placement.boot.as_ref().zip(boot_tree.as_ref());
+        let swap = self.placement.swap.as_ref().zip(self.sizes.swap);
         let disk = Disk {
             root: &root,
             esp: &esp,
+            boot_files: boot_files.map(|(named, tree)| BootFiles {
+                tree,
+                label: &named.label,
+                free_space: self.sizes.boot << 20,
+            }),
+            swap: swap.map(|(named, size)| Swap {
+                label: &named.label,
+                size: size << 20,
+            }),
             boot: &boot,
-            root_label: &self.placement.root_label,
+            root_label: &self.placement.root.label,
             identifiers,
-            free_space: self.free_space << 20,
+            free_space: self.sizes.root << 20,
             epoch: self.epoch,
         };
         let layout = plan(&disk)?;
@@ -84,51 +115,70 @@ impl DiskImage<'_> {
         Ok(())
     }
 
-    /// GRUB for a BIOS; its core is the same for every disk.
+    /// GRUB for a BIOS; its core is the same for every disk of that layout.
     fn bios_boot(&self) -> Result<BiosBoot> {
         let root = Root::OnBootDisk {
             table: PartitionTable::Gpt,
-            partition: ROOT_PARTITION,
+            partition: match self.placement.boot {
+                Some(_) => BOOT_PARTITION,
+                None => ROOT_PARTITION,
+            },
         };
         Ok(BiosBoot {
             boot_img: self.grub.boot_sector(self.store, BootSector::Disk)?,
             core_img: self.grub.core_image(self.store, Platform::Bios, root)?,
         })
     }
+}
 
-    /// The tree of the root file system.
-    fn root(&self) -> Result<Manifest> {
-        let mut root = empty_root()?;
-        add_store(&mut root, self.store, self.toplevel)?;
-        self.add_boot(&mut root)?;
-        Ok(root)
-    }
+/// The tree of the root file system of a machine that has the system `toplevel`, which is generation 1,
+/// with its boot menu.
+///
+/// # Errors
+/// The closure cannot be read, or the system has no boot menu.
+pub(super) fn machine_root(store: &Store, toplevel: &StorePath, epoch: u32) -> Result<Manifest> {
+    let mut root = empty_root()?;
+    add_store(&mut root, store, toplevel)?;
+    add_boot(&mut root, store, toplevel, epoch)?;
+    Ok(root)
+}
 
-    /// Kernels, initrds and menu.
-    fn add_boot(&self, root: &mut Manifest) -> Result<()> {
-        let bootspec = bootspec(self.store, self.toplevel)?;
-        let mut folder = BootFolder {
-            store: self.store,
-            root,
-            path: Path::new("boot").join(KernelFolders::OfEachSlot.of(SLOT)),
-        };
-        let generation = folder.generation(&bootspec, self.epoch)?;
-        let menu = menu(&bootspec)?;
-        let good = generation.entry.id().clone();
-        let options = Options {
-            good: Some(good.clone()),
-            memtest: folder.memtest(menu)?,
-            ..Options::of(menu)
-        };
-        let slot = SlotFiles::new(SLOT, Sequence::FIRST, &entries(&[generation], &options));
-        let grub = Path::new(GRUB_DIRECTORY.trim_start_matches('/'));
-        let file = |bytes: &[u8]| Node::new(0o600, Content::Bytes(bytes.to_vec()));
-        root.insert(grub.join("grub.cfg"), file(STUB.as_bytes()))?;
-        for (name, content) in slot.files() {
-            root.insert(grub.join(name), file(content.as_bytes()))?;
-        }
-        let state = BootState::of_good(good);
-        root.insert(GRUBENV.trim_start_matches('/'), file(&state.to_bytes()?))?;
-        Ok(())
+/// Kernels, initrds and menu.
+fn add_boot(root: &mut Manifest, store: &Store, toplevel: &StorePath, epoch: u32) -> Result<()> {
+    let bootspec = bootspec(store, toplevel)?;
+    let mut folder = BootFolder {
+        store,
+        root,
+        path: Path::new("boot").join(KernelFolders::OfEachSlot.of(SLOT)),
+    };
+    let generation = folder.generation(&bootspec, epoch)?;
+    let menu = menu(&bootspec)?;
+    let good = generation.entry.id().clone();
+    let options = Options {
+        good: Some(good.clone()),
+        memtest: folder.memtest(menu)?,
+        ..Options::of(menu)
+    };
+    let slot = SlotFiles::new(SLOT, Sequence::FIRST, &entries(&[generation], &options));
+    let grub = Path::new(GRUB_DIRECTORY.trim_start_matches('/'));
+    let file = |bytes: &[u8]| Node::new(0o600, Content::Bytes(bytes.to_vec()));
+    root.insert(grub.join("grub.cfg"), file(STUB.as_bytes()))?;
+    for (name, content) in slot.files() {
+        root.insert(grub.join(name), file(content.as_bytes()))?;
     }
+    let state = BootState::of_good(good);
+    root.insert(GRUBENV.trim_start_matches('/'), file(&state.to_bytes()?))?;
+    Ok(())
+}
+
+/// Takes what is in `/boot` out of `root`, as the tree of a file system of its own. GRUB finds everything
+/// under the same names in both, through a link.
+fn take_boot(root: &mut Manifest) -> Result<Manifest> {
+    let boot = Path::new("boot");
+    let mut tree = Manifest::new();
+    for (path, node) in root.take_below(boot) {
+        tree.insert(path, node)?;
+    }
+    tree.insert(boot, Node::symlink("."))?;
+    Ok(tree)
 }

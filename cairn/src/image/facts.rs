@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cairn_image_builder::TarCompression;
 use cairn_system::Device;
 use serde::Deserialize;
 
@@ -17,6 +18,12 @@ pub struct Facts {
     pub file_systems: BTreeMap<String, FileSystemFacts>,
     /// `image.freeSpace`: MiB that the root file system has left.
     pub free_space: u64,
+    /// `image.bootFreeSpace`: MiB that `/boot` has left, where it has a partition of its own.
+    pub boot_free_space: u64,
+    /// Devices in `swapDevices`.
+    pub swap_devices: Vec<Device>,
+    /// `image.swapSize`: MiB of the swap partition, if there is to be one.
+    pub swap_size: Option<u64>,
     /// GRUB; none with `boot.loader.grub.enable = false`.
     pub grub: Option<GrubFacts>,
 }
@@ -31,4 +38,39 @@ pub struct FileSystemFacts {
     pub fs_type: String,
     /// `fileSystems.<name>.options`.
     pub options: Vec<String>,
+}
+
+/// What a configuration says of its tarball: `config.system.build.images.tarball.facts`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TreeFacts {
+    /// `networking.hostName`: names the archive.
+    pub host_name: String,
+    /// `image.tarballCompression`.
+    pub compression: CompressionFact,
+}
+
+/// How an archive is compressed, as the option has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CompressionFact {
+    /// Not at all.
+    None,
+    /// gzip.
+    Gzip,
+    /// xz.
+    Xz,
+    /// zstd.
+    Zstd,
+}
+
+impl From<CompressionFact> for TarCompression {
+    fn from(fact: CompressionFact) -> Self {
+        match fact {
+            CompressionFact::None => Self::None,
+            CompressionFact::Gzip => Self::Gzip,
+            CompressionFact::Xz => Self::Xz,
+            CompressionFact::Zstd => Self::Zstd,
+        }
+    }
 }

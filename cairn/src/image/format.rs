@@ -17,6 +17,14 @@ pub enum Format {
     Ova,
     /// A live medium: a disc, and a stick once copied to one, for BIOS and UEFI
     Iso,
+    /// A live system over the network: a folder with kernel, initrd and a script for iPXE
+    Netboot,
+    /// The machine on a raw disk for Amazon EC2
+    Ami,
+    /// The file system of a container, as an archive
+    Tarball,
+    /// The root file system's tree, /boot in it, in a folder; needs --output
+    Directory,
 }
 
 impl Format {
@@ -31,6 +39,10 @@ impl Format {
             Self::Vhd => "vhd",
             Self::Ova => "ova",
             Self::Iso => "iso",
+            Self::Netboot => "netboot",
+            Self::Ami => "ami.img",
+            Self::Tarball => "tar.zst",
+            Self::Directory => "tree",
         }
     }
 }

@@ -1,8 +1,9 @@
 //! A live medium: the system as a squashfs, what GRUB loads, and its menu.
 
 use std::path::Path;
+use std::thread::{self, ScopedJoinHandle};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use cairn_bootloader::{GRUB_DIRECTORY, LiveMenu, LiveSource, Options, Platform, Root};
 use cairn_image_builder::iso::{DiscBoot, Iso, IsoIdentifiers};
 use cairn_image_builder::squashfs::{self, Cache, Level};
@@ -12,7 +13,7 @@ use cairn_store_path::StorePath;
 use cairn_system::live::MediumId;
 use serde::Deserialize;
 
-use super::boot::{BootFolder, bootspec, esp, menu};
+use super::boot::{BootFolder, add_files, bootspec, esp, menu};
 use super::root::{add_store_with, empty_root};
 use crate::configuration::LOCK_FILE;
 use crate::grub::{BootSector, Grub, GrubFacts};
@@ -64,41 +65,44 @@ pub struct IsoImage<'a> {
 impl IsoImage<'_> {
     /// What the image's bytes follow from.
     #[must_use]
-    pub fn key(&self) -> blake3::Hash {
+    pub fn key(toplevel: &StorePath, facts: &IsoFacts, lock: &[u8], epoch: u32) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new_derive_key("cairn 2026-11 live medium");
         hasher
-            .update(self.toplevel.base_name().as_bytes())
-            .update(format!("\n{:?}\n", self.facts).as_bytes())
-            .update(blake3::hash(self.lock).as_bytes())
-            .update(&self.epoch.to_le_bytes())
+            .update(toplevel.base_name().as_bytes())
+            .update(format!("\n{facts:?}\n").as_bytes())
+            .update(blake3::hash(lock).as_bytes())
+            .update(&epoch.to_le_bytes())
             .update(&FORMAT_VERSION.to_le_bytes());
         hasher.finalize()
     }
 
-    /// Writes the image to `output`.
+    /// Writes the image with this key to `output`.
     ///
     /// # Errors
     /// The closure cannot be read, GRUB's tools fail, or the image cannot be written.
-    pub fn write(&self, output: &Path) -> Result<()> {
-        let identifiers = IsoIdentifiers::from_seed(self.key().as_bytes());
+    pub fn write(&self, key: &blake3::Hash, output: &Path) -> Result<()> {
+        let identifiers = IsoIdentifiers::from_seed(key.as_bytes());
         let medium = identifiers.medium_id();
         let grub = Grub::of(&self.facts.grub)?;
         let marker = format!("/{}", medium.marker());
-        let core = |platform| grub.core_image(self.store, platform, Root::WithFile(&marker));
-        let esp = if self.facts.uefi {
-            Some(esp(core(Platform::UefiDisc)?)?)
-        } else {
-            None
-        };
+        let on_medium = Root::WithFile(&marker);
+        // None of them needs another, and each keeps one processor busy.
+        let (system, files, esp, disc_img) = thread::scope(|scope| {
+            let disc_img =
+                scope.spawn(|| grub.core_image(self.store, Platform::BiosDisc, on_medium));
+            let esp = scope.spawn(|| self.esp(&grub, on_medium));
+            let files = scope.spawn(|| self.files(&medium, identifiers.esp_serial));
+            let system = self.system();
+            anyhow::Ok((system?, joined(files)??, joined(esp)??, joined(disc_img)??))
+        })?;
+        let mut files = files;
+        if esp.is_some() {
+            add_files(&mut files, grub.disc_file(on_medium))?;
+        }
         let boot = DiscBoot {
             hybrid_img: grub.boot_sector(self.store, BootSector::Stick)?,
-            disc_img: core(Platform::BiosDisc)?,
+            disc_img,
         };
-        let mut system = empty_root()?;
-        add_store_with(&mut system, self.store, self.toplevel, self.contents)?;
-        system.insert("etc/nixos", Node::directory(0o755))?;
-        let lock = Node::new(0o644, Content::Bytes(self.lock.to_vec()));
-        system.insert(Path::new("etc/nixos").join(LOCK_FILE), lock)?;
         let compression = squashfs::Options {
             level: self.level,
             ..squashfs::Options::new(self.epoch)
@@ -107,7 +111,7 @@ impl IsoImage<'_> {
             system: &system,
             compression,
             cache: self.cache,
-            files: &self.files(&medium, identifiers.esp_serial)?,
+            files: &files,
             esp: esp.as_ref(),
             boot: &boot,
             label: &self.facts.label,
@@ -116,6 +120,25 @@ impl IsoImage<'_> {
         };
         iso.write(output)?;
         Ok(())
+    }
+
+    /// The root of the live system.
+    fn system(&self) -> Result<Manifest> {
+        let mut system = empty_root()?;
+        add_store_with(&mut system, self.store, self.toplevel, self.contents)?;
+        system.insert("etc/nixos", Node::directory(0o755))?;
+        let lock = Node::new(0o644, Content::Bytes(self.lock.to_vec()));
+        system.insert(Path::new("etc/nixos").join(LOCK_FILE), lock)?;
+        Ok(system)
+    }
+
+    /// The EFI system partition, if there is to be one.
+    fn esp(&self, grub: &Grub, root: Root<'_>) -> Result<Option<Manifest>> {
+        if !self.facts.uefi {
+            return Ok(None);
+        }
+        let programs = grub.uefi_files(self.store, Platform::UefiDisc, root)?;
+        esp(programs).map(Some)
     }
 
     /// What GRUB reads: kernels, initrds, and the menus.
@@ -151,4 +174,12 @@ impl IsoImage<'_> {
         }
         Ok(files)
     }
+}
+
+/// What a thread has made.
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> Result<T> {
+    thread
+        .join()
+        .ok()
+        .context("a thread that makes the medium has panicked")
 }

@@ -9,11 +9,11 @@ pub mod disk;
 pub mod facts;
 mod format;
 pub mod iso;
+pub mod netboot;
 pub mod placement;
 pub(crate) mod root;
 
 pub use build::{Built, build};
-pub use cache::copy_sparse;
 pub use disk::DiskImage;
 pub use facts::Facts;
 pub use format::Format;

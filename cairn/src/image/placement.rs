@@ -1,18 +1,20 @@
 //! Where the configuration's file systems are on an image's disk.
 //!
-//! An image has three partitions: 1 the root, 2 GRUB's core image for a BIOS, 3 the EFI system
-//! partition. Names that the configuration uses for root and EFI system partition become theirs, so
-//! that the same configuration finds them again; one that cannot be theirs is refused here, rather
-//! than not found at boot.
+//! An image has these partitions: 1 the root, 2 GRUB's core image for a BIOS, 3 the EFI system partition,
+//! and if the configuration asks for them 4 `/boot` and 5 swap space. Names that the configuration uses for
+//! them become theirs, so that the same configuration finds them again; one that cannot be theirs is
+//! refused here, rather than not found at boot.
 
-use cairn_image_builder::Identifiers;
+use cairn_image_builder::{BOOT_PARTITION, Identifiers, ROOT_PARTITION, SWAP_PARTITION};
 use cairn_system::Device;
 use uuid::Uuid;
 
 use super::facts::{Facts, FileSystemFacts};
 
-/// The label of a root whose configuration names it otherwise.
+/// Labels of what the configuration does not name by one.
 const ROOT_LABEL: &str = "cairn-root";
+const BOOT_LABEL: &str = "cairn-boot";
+const SWAP_LABEL: &str = "cairn-swap";
 
 /// Mount points of the EFI system partition.
 const ESP_MOUNT_POINTS: [&str; 2] = ["/boot/efi", "/efi"];
@@ -20,12 +22,23 @@ const ESP_MOUNT_POINTS: [&str; 2] = ["/boot/efi", "/efi"];
 /// What the disk must bear for the configuration to find its parts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Placement {
-    /// The label of the root file system, and the name of its partition.
-    pub root_label: String,
-    /// The UUID of the root file system.
-    pub root_uuid: Option<Uuid>,
-    /// The GUID of the root partition.
-    pub root_partition: Option<Uuid>,
+    /// The root.
+    pub root: Named,
+    /// `/boot`, where it is no part of the root.
+    pub boot: Option<Named>,
+    /// The swap partition, if there is one.
+    pub swap: Option<Named>,
+}
+
+/// How a partition and what is in it are called.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Named {
+    /// The label of what is in it, and the partition's name.
+    pub label: String,
+    /// The UUID of what is in it.
+    pub uuid: Option<Uuid>,
+    /// The GUID of the partition.
+    pub partition: Option<Uuid>,
 }
 
 /// Why a configuration cannot be on a disk of one image.
@@ -34,14 +47,30 @@ pub enum PlacementError {
     /// There is no root.
     #[error("cannot make a disk: the configuration has no root; define fileSystems.\"/\".device")]
     NoRoot,
-    /// The root is of a type that no image has.
+    /// A file system is of a type that no image has.
     #[error(
-        "cannot make a disk: fileSystems.\"/\".fsType is {found}, and images have ext4; \
+        "cannot make a disk: fileSystems.\"{mount_point}\".fsType is {found}, and images have ext4; \
          write ext4 or leave it out"
     )]
-    RootType {
+    Type {
+        /// The mount point.
+        mount_point: String,
         /// The type.
         found: String,
+    },
+    /// There is room for swap space that the configuration does not use.
+    #[error(
+        "cannot make a disk: image.swapSize is set, and no partition is in swapDevices; \
+         add {{ device = \"LABEL={SWAP_LABEL}\"; }}"
+    )]
+    NoSwap,
+    /// The swap space is on a device that the disk does not have.
+    #[error("cannot make a disk: swapDevices has {device}, but {problem}")]
+    Swap {
+        /// The device.
+        device: String,
+        /// Why it cannot be, and what could.
+        problem: &'static str,
     },
     /// A file system is on a device that the disk does not have.
     #[error("cannot make a disk: fileSystems.\"{mount_point}\".device is {device}, but {problem}")]
@@ -62,76 +91,156 @@ impl Placement {
     /// See [`PlacementError`].
     pub fn of(facts: &Facts) -> Result<Self, PlacementError> {
         let root = facts.file_systems.get("/").ok_or(PlacementError::NoRoot)?;
-        if !matches!(root.fs_type.as_str(), "auto" | "ext4") {
-            return Err(PlacementError::RootType {
-                found: root.fs_type.clone(),
-            });
-        }
-        let placement =
-            Self::of_root(&root.device).map_err(|problem| refused("/", root, problem))?;
+        let mut placement = Self {
+            root: of_file_system("/", root, ROOT_PARTITION)?,
+            boot: None,
+            swap: of_swap(facts)?,
+        };
         for (mount_point, file_system) in &facts.file_systems {
-            if mount_point != "/" {
-                check_other(mount_point, file_system)?;
+            match mount_point.as_str() {
+                "/" => {}
+                BOOT if !may_be_missing(file_system) => {
+                    let boot = of_file_system(BOOT, file_system, BOOT_PARTITION)?;
+                    placement.boot = Some(boot);
+                }
+                _ => check_other(mount_point, file_system)?,
             }
         }
         Ok(placement)
     }
 
-    fn of_root(device: &Device) -> Result<Self, &'static str> {
-        let labelled = |label: &str| Self {
-            root_label: label.to_owned(),
-            ..Self::default()
-        };
-        let placement = labelled(ROOT_LABEL);
-        Ok(match device {
-            Device::Label(label) | Device::PartLabel(label) => {
-                if label.len() > 16 {
-                    return Err("a label of ext4 has at most 16 bytes");
-                }
-                labelled(label)
-            }
-            Device::Uuid(uuid) => Self {
-                root_uuid: Some(parse(uuid)?),
-                ..placement
-            },
-            Device::PartUuid(uuid) => Self {
-                root_partition: Some(parse(uuid)?),
-                ..placement
-            },
-            Device::Path(path) if partition_number(path) == Some(1) => placement,
-            Device::Path(_) => {
-                return Err(
-                    "the root of an image is its first partition, such as /dev/sda1; \
-                            or name it by a label",
-                );
-            }
-            Device::None(_) => {
-                return Err("an image keeps its root on the disk; name it by a label, \
-                            or as the first partition of a disk");
-            }
-        })
-    }
-
     /// `identifiers` with those that the configuration names.
     #[must_use]
     pub fn identifiers(&self, mut identifiers: Identifiers) -> Identifiers {
-        if let Some(uuid) = self.root_uuid {
-            identifiers.root_file_system = uuid;
+        let take = |named: &Named, partition: &mut Uuid, inside: &mut Uuid| {
+            *partition = named.partition.unwrap_or(*partition);
+            *inside = named.uuid.unwrap_or(*inside);
+        };
+        let names = &mut identifiers;
+        take(
+            &self.root,
+            &mut names.root_partition,
+            &mut names.root_file_system,
+        );
+        if let Some(boot) = &self.boot {
+            take(boot, &mut names.boot_partition, &mut names.boot_file_system);
         }
-        if let Some(uuid) = self.root_partition {
-            identifiers.root_partition = uuid;
+        if let Some(swap) = &self.swap {
+            take(swap, &mut names.swap_partition, &mut names.swap);
         }
         identifiers
     }
 }
 
+/// What has a partition of its own if the configuration says so.
+const BOOT: &str = "/boot";
+
+/// A file system on the partition with this number.
+fn of_file_system(
+    mount_point: &str,
+    file_system: &FileSystemFacts,
+    number: u32,
+) -> Result<Named, PlacementError> {
+    if !matches!(file_system.fs_type.as_str(), "auto" | "ext4") {
+        return Err(PlacementError::Type {
+            mount_point: mount_point.to_owned(),
+            found: file_system.fs_type.clone(),
+        });
+    }
+    let part = match number {
+        ROOT_PARTITION => Part {
+            number,
+            label: ROOT_LABEL,
+            elsewhere: "the root of an image is its first partition, such as /dev/sda1; \
+                        or name it by a label",
+        },
+        _ => Part {
+            number,
+            label: BOOT_LABEL,
+            elsewhere: "/boot of an image is its fourth partition, such as /dev/sda4; \
+                        or name it by a label, or leave it out to have it on the root",
+        },
+    };
+    part.of(&file_system.device)
+        .map_err(|problem| refused(mount_point, file_system, problem))
+}
+
+/// The first partition that is swapped to, if the image is to have one.
+fn of_swap(facts: &Facts) -> Result<Option<Named>, PlacementError> {
+    if facts.swap_size.is_none() {
+        return Ok(None);
+    }
+    let is_file =
+        |device: &Device| matches!(device, Device::Path(path) if !path.starts_with("/dev/"));
+    let device = facts.swap_devices.iter().find(|device| !is_file(device));
+    let device = device.ok_or(PlacementError::NoSwap)?;
+    let part = Part {
+        number: SWAP_PARTITION,
+        label: SWAP_LABEL,
+        elsewhere: "swap space of an image is its fifth partition, such as /dev/sda5; \
+                    or name it by a label",
+    };
+    let named = part.of(device).map_err(|problem| PlacementError::Swap {
+        device: device.to_string(),
+        problem,
+    })?;
+    Ok(Some(named))
+}
+
+/// A partition that a configuration may name.
+struct Part {
+    number: u32,
+    /// Its label, if the configuration has none for it.
+    label: &'static str,
+    /// What is said to a device that is not it.
+    elsewhere: &'static str,
+}
+
+impl Part {
+    /// What it must bear for `device` to be it.
+    fn of(&self, device: &Device) -> Result<Named, &'static str> {
+        let labelled = |label: &str| Named {
+            label: label.to_owned(),
+            ..Named::default()
+        };
+        let named = labelled(self.label);
+        Ok(match device {
+            Device::Label(label) | Device::PartLabel(label) => {
+                if label.len() > 16 {
+                    return Err("a label of ext4 or of swap space has at most 16 bytes");
+                }
+                labelled(label)
+            }
+            Device::Uuid(uuid) => Named {
+                uuid: Some(parse(uuid)?),
+                ..named
+            },
+            Device::PartUuid(uuid) => Named {
+                partition: Some(parse(uuid)?),
+                ..named
+            },
+            Device::Path(path) if partition_number(path) == Some(self.number) => named,
+            Device::Path(_) => return Err(self.elsewhere),
+            Device::None(_) => {
+                return Err("an image keeps it on the disk; name it by a label, \
+                            or as a partition of a disk");
+            }
+        })
+    }
+}
+
+/// Whether the boot goes on without it, or it is no device.
+fn may_be_missing(file_system: &FileSystemFacts) -> bool {
+    file_system
+        .options
+        .iter()
+        .any(|option| matches!(option.as_str(), "bind" | "rbind" | "nofail" | "noauto"))
+}
+
 /// Another file system than the root: the EFI system partition, one without a device, or one that
 /// may be missing; anything else would stop the boot.
 fn check_other(mount_point: &str, file_system: &FileSystemFacts) -> Result<(), PlacementError> {
-    let bound = file_system
-        .options
-        .iter()
-        .any(|option| matches!(option.as_str(), "bind" | "rbind" | "nofail" | "noauto"));
+    let bound = may_be_missing(file_system);
     let esp = ESP_MOUNT_POINTS.contains(&mount_point);
     match &file_system.device {
         Device::None(_) => Ok(()),
@@ -199,7 +308,7 @@ mod tests {
     fn facts(file_systems: &serde_json::Value) -> Facts {
         serde_json::from_value(json!({
             "hostName": "box", "fileSystems": file_systems, "freeSpace": 1,
-            "grub": null,
+            "grub": null, "swapDevices": ["LABEL=swap"], "swapSize": null, "bootFreeSpace": 1,
         }))
         .unwrap()
     }
@@ -221,25 +330,25 @@ mod tests {
         check(
             &root("/dev/sda1"),
             &expect![[
-                r#"Placement { root_label: "cairn-root", root_uuid: None, root_partition: None }"#
+                r#"Placement { root: Named { label: "cairn-root", uuid: None, partition: None }, boot: None, swap: None }"#
             ]],
         );
         check(
             &root("/dev/nvme0n1p1"),
             &expect![[
-                r#"Placement { root_label: "cairn-root", root_uuid: None, root_partition: None }"#
+                r#"Placement { root: Named { label: "cairn-root", uuid: None, partition: None }, boot: None, swap: None }"#
             ]],
         );
         check(
             &root("/dev/disk/by-label/nixos"),
             &expect![[
-                r#"Placement { root_label: "nixos", root_uuid: None, root_partition: None }"#
+                r#"Placement { root: Named { label: "nixos", uuid: None, partition: None }, boot: None, swap: None }"#
             ]],
         );
         check(
             &root("UUID=01234567-89ab-8cde-8f01-23456789abcd"),
             &expect![[
-                r#"Placement { root_label: "cairn-root", root_uuid: Some(01234567-89ab-8cde-8f01-23456789abcd), root_partition: None }"#
+                r#"Placement { root: Named { label: "cairn-root", uuid: Some(01234567-89ab-8cde-8f01-23456789abcd), partition: None }, boot: None, swap: None }"#
             ]],
         );
         check(
@@ -263,7 +372,7 @@ mod tests {
         check(
             &root("tmpfs"),
             &expect![[
-                r#"cannot make a disk: fileSystems."/".device is tmpfs, but an image keeps its root on the disk; name it by a label, or as the first partition of a disk"#
+                r#"cannot make a disk: fileSystems."/".device is tmpfs, but an image keeps it on the disk; name it by a label, or as a partition of a disk"#
             ]],
         );
         check(
@@ -278,6 +387,98 @@ mod tests {
                 r#"cannot make a disk: fileSystems."/".fsType is btrfs, and images have ext4; write ext4 or leave it out"#
             ]],
         );
+    }
+
+    #[test]
+    fn boot_and_swap() {
+        let with = |boot: &str, swap: &[&str]| {
+            let mut facts = facts(&json!({
+                "/": {"device": "/dev/sda1", "fsType": "auto", "options": []},
+                "/boot": {"device": boot, "fsType": "auto", "options": []},
+            }));
+            facts.swap_size = Some(512);
+            facts.swap_devices = serde_json::from_value(json!(swap)).unwrap();
+            facts
+        };
+        let uuid = "UUID=01234567-89ab-8cde-8f01-23456789abcd";
+        for (facts, expected) in [
+            (
+                with("LABEL=boot", &["/var/swap", uuid]),
+                expect![[r#"
+                Placement {
+                    root: Named {
+                        label: "cairn-root",
+                        uuid: None,
+                        partition: None,
+                    },
+                    boot: Some(
+                        Named {
+                            label: "boot",
+                            uuid: None,
+                            partition: None,
+                        },
+                    ),
+                    swap: Some(
+                        Named {
+                            label: "cairn-swap",
+                            uuid: Some(
+                                01234567-89ab-8cde-8f01-23456789abcd,
+                            ),
+                            partition: None,
+                        },
+                    ),
+                }"#]],
+            ),
+            (
+                with("/dev/vda4", &["/dev/vda5"]),
+                expect![[r#"
+                Placement {
+                    root: Named {
+                        label: "cairn-root",
+                        uuid: None,
+                        partition: None,
+                    },
+                    boot: Some(
+                        Named {
+                            label: "cairn-boot",
+                            uuid: None,
+                            partition: None,
+                        },
+                    ),
+                    swap: Some(
+                        Named {
+                            label: "cairn-swap",
+                            uuid: None,
+                            partition: None,
+                        },
+                    ),
+                }"#]],
+            ),
+            (
+                with("/dev/sda2", &["/dev/vda5"]),
+                expect![[
+                    r#"cannot make a disk: fileSystems."/boot".device is /dev/sda2, but /boot of an image is its fourth partition, such as /dev/sda4; or name it by a label, or leave it out to have it on the root"#
+                ]],
+            ),
+            (
+                with("/dev/sda4", &["/var/swap"]),
+                expect![[
+                    r#"cannot make a disk: image.swapSize is set, and no partition is in swapDevices; add { device = "LABEL=cairn-swap"; }"#
+                ]],
+            ),
+            (
+                with("/dev/sda4", &["/dev/sda2"]),
+                expect![
+                    "cannot make a disk: swapDevices has /dev/sda2, but swap space of an image is its fifth partition, such as /dev/sda5; or name it by a label"
+                ],
+            ),
+        ] {
+            let text = match Placement::of(&facts) {
+                Ok(placement) => format!("{placement:#?}"),
+                Err(error) => error.to_string(),
+            };
+            expected.assert_eq(&text);
+        }
     }
 
     #[test]

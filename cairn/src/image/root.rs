@@ -9,13 +9,7 @@ use cairn_store::{PathInfo, Store, write_database};
 use cairn_store_path::StorePath;
 
 /// Empty directories of the root, with their modes; activation makes everything else.
-pub const DIRECTORIES: [(&str, u32); 16] = [
-    ("boot", 0o755),
-    ("boot/efi", 0o755),
-    ("boot/grub", 0o700),
-    ("boot/kernels", 0o755),
-    ("boot/kernels/a", 0o755),
-    ("boot/kernels/b", 0o755),
+pub const DIRECTORIES: [(&str, u32); 10] = [
     ("dev", 0o755),
     ("etc", 0o755),
     ("nix", 0o755),
@@ -28,13 +22,51 @@ pub const DIRECTORIES: [(&str, u32); 16] = [
     ("var/lib", 0o755),
 ];
 
+/// Those of a machine that boots.
+pub const BOOT_DIRECTORIES: [(&str, u32); 6] = [
+    ("boot", 0o755),
+    ("boot/efi", 0o755),
+    ("boot/grub", 0o700),
+    ("boot/kernels", 0o755),
+    ("boot/kernels/a", 0o755),
+    ("boot/kernels/b", 0o755),
+];
+
+/// What container managers start, and look at to see whether there is a system.
+const CONTAINER_LINKS: [(&str, &str); 2] = [
+    ("sbin/init", "/nix/var/nix/profiles/system/init"),
+    (
+        "usr/lib/os-release",
+        "/nix/var/nix/profiles/system/etc/os-release",
+    ),
+];
+
 /// A root file system on which nothing was ever activated.
 ///
 /// # Errors
 /// The table of directories contradicts itself.
 pub fn empty_root() -> Result<Manifest> {
+    root_with(&[&DIRECTORIES, &BOOT_DIRECTORIES])
+}
+
+/// The root of a container that has the system `toplevel`, which is generation 1.
+///
+/// # Errors
+/// The closure cannot be read.
+pub(super) fn container_root(store: &Store, toplevel: &StorePath) -> Result<Manifest> {
+    let mut root = root_with(&[&DIRECTORIES])?;
+    for (path, target) in CONTAINER_LINKS {
+        let path = Path::new(path);
+        root.insert_directories(path.parent().unwrap_or(path))?;
+        root.insert(path, Node::symlink(target))?;
+    }
+    add_store(&mut root, store, toplevel)?;
+    Ok(root)
+}
+
+fn root_with(tables: &[&[(&str, u32)]]) -> Result<Manifest> {
     let mut root = Manifest::new();
-    for (path, mode) in DIRECTORIES {
+    for (path, mode) in tables.iter().copied().flatten().copied() {
         let path = Path::new(path);
         root.insert_directories(path.parent().unwrap_or(path))?;
         root.insert(path, Node::directory(mode))?;

@@ -23,7 +23,7 @@ use crate::boot_loader::table::Table;
 use crate::configuration::{AttributePath, Configuration, Evaluated, Wanted};
 use crate::hardware::Firmware;
 use crate::image::facts::Facts;
-use crate::image::root::DIRECTORIES;
+use crate::image::root::{BOOT_DIRECTORIES, DIRECTORIES};
 use crate::lock_file::write_atomically;
 use crate::place::Place;
 use crate::realise::realise;
@@ -285,6 +285,7 @@ fn progress(offer: &Offer) -> ProgressBar {
 fn make_directories(root: &Path) -> Result<()> {
     let folders = DIRECTORIES
         .iter()
+        .chain(&BOOT_DIRECTORIES)
         .copied()
         .chain([("tmp", 0o1777), ("etc/nixos", 0o755)]);
     for (name, mode) in folders {

@@ -26,6 +26,7 @@ use crate::fill::{Filler, Span};
 use crate::identifiers::derive;
 use crate::layout::{Partition, PartitionKind, SECTOR};
 use crate::manifest::{Content, Manifest, ManifestError, Node};
+use crate::media;
 use crate::output::{Output, OutputError};
 use crate::partition_table::{Table, partition_table};
 use crate::region::Region;
@@ -41,8 +42,6 @@ use tree::{KIND, Kind, Tree};
 
 /// The longest label of a volume, in bytes.
 pub const VOLUME_LABEL: usize = 32;
-/// Bytes that are hashed as one: a damaged place is named as exactly as that.
-const PIECE: u64 = 4 << 20;
 
 /// What goes into a live medium.
 #[derive(Debug, Clone)]
@@ -174,14 +173,14 @@ impl Iso<'_> {
         places.insert(SYSTEM.into(), system);
         // The manifest has the hash of the directories, which have its place: its length must be
         // known before its hashes are.
-        let pieces = check::pieces(&layout, &places, PIECE);
+        let pieces = check::pieces(&layout, &places);
         let manifest_place = Extent {
             offset: system.offset + system.length.next_multiple_of(BLOCK),
             length: check::length(&pieces),
         };
         places.insert(MANIFEST.into(), manifest_place);
         write_directories(&tree, &layout, &places, self.epoch, &whole).map_err(io)?;
-        let text = check::manifest(output.file(), pieces)
+        let text = media::manifest(output.file(), pieces)
             .map_err(io)?
             .to_string();
         whole

@@ -86,6 +86,8 @@ impl Image {
             root: &root,
             esp: &esp,
             boot: &bios,
+            boot_files: None,
+            swap: None,
             root_label: "root",
             identifiers: Identifiers::from_seed(&SEED),
             free_space: 0,
@@ -95,11 +97,11 @@ impl Image {
         let layout = plan(&disk).unwrap();
         write(&disk, &layout, &output, &mut |_| {}).unwrap();
         sgdisk_verify(&output);
-        e2fsck(&output, layout.root());
-        fsck_vfat(&output, layout.esp(), scratch.path());
+        e2fsck(&output, &layout.root);
+        fsck_vfat(&output, &layout.esp, scratch.path());
         Self {
             disk: output,
-            root: layout.root().clone(),
+            root: layout.root.clone(),
             scratch,
         }
     }

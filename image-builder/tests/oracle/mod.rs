@@ -97,6 +97,8 @@ pub fn disk<'a>(root: &'a Manifest, esp: &'a Manifest, boot: &'a BiosBoot) -> Di
         root,
         esp,
         boot,
+        boot_files: None,
+        swap: None,
         root_label: "root",
         identifiers: Identifiers::from_seed(&[7; 32]),
         free_space: 0,

@@ -60,6 +60,11 @@ pub fn run(toplevel: &Path) -> ! {
     if orders.trace {
         log::set_max_level(log::LevelFilter::Trace);
     }
+    // In a container it is the profile that is named.
+    let toplevel = &toplevel.canonicalize().unwrap_or_else(|error| {
+        log::error!("cannot resolve {}: {error}", toplevel.display());
+        toplevel.to_owned()
+    });
     let description = description_or_emergency(toplevel, &orders);
     prepare(toplevel, &description);
     kmsg::write(Priority::Notice, boot_mark::SERVICES_STARTED);
@@ -70,11 +75,12 @@ fn prepare(toplevel: &Path, description: &SystemDescription) {
     make_root_writable(description);
     protect_store();
     note_booted_system(toplevel);
-    modprobe::install_booted();
-    let mut hardware = start_hardware(toplevel, description);
-    mount_others(description, hardware.as_mut());
-    swap::enable(&description.swap_devices, hardware.as_mut());
-    drop(hardware);
+    if has_kernel(toplevel) {
+        modprobe::install_booted();
+        let mut hardware = start_hardware(toplevel, description);
+        mount_others(description, hardware.as_mut());
+        swap::enable(&description.swap_devices, hardware.as_mut());
+    }
     random_seed::renew(Path::new("/"));
     activation::run_as_child(toplevel);
     if description.read_only_etc
@@ -83,6 +89,11 @@ fn prepare(toplevel: &Path, description: &SystemDescription) {
         problem::note(&format!("cannot make /etc read-only: {error}; going on"));
     }
     set_sysctls(description);
+}
+
+/// One without a kernel is in a container: modules, devices and swap space are its host's.
+fn has_kernel(toplevel: &Path) -> bool {
+    toplevel.join("kernel").exists()
 }
 
 /// Without a description there is nothing to start: a shell if that is allowed, and another try

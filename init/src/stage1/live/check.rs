@@ -143,6 +143,7 @@ mod tests {
                 manifest_hash: blake3::hash(text.as_bytes()).to_hex().to_string(),
             },
             carrier: None,
+            in_memory: false,
         }
     }
 

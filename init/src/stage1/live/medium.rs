@@ -1,12 +1,12 @@
-//! Finding the medium: by its id, among all devices, and in a file if one is named.
+//! Finding the medium: by its id, in the initrd, among all devices, and in a file if one is named.
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cairn_system::live::{DESCRIPTOR, DESCRIPTOR_SIZE, LiveMedium};
+use cairn_system::live::{DESCRIPTOR, DESCRIPTOR_SIZE, INITRD_MEDIUM, INITRD_SYSTEM, LiveMedium};
 
 use super::carrier::Carrier;
 use super::{LiveError, folder};
@@ -26,6 +26,8 @@ pub(super) struct Medium {
     pub live: LiveMedium,
     /// Where the file system is mounted that it is a file of.
     pub carrier: Option<PathBuf>,
+    /// Whether it is in memory already.
+    pub in_memory: bool,
 }
 
 /// Waits for the medium.
@@ -44,6 +46,9 @@ pub(super) fn find(
         timeout,
     };
     let mut others = BTreeSet::new();
+    if let Some(medium) = in_initrd(Path::new("/"), orders, &mut others) {
+        return Ok(medium);
+    }
     let mut search = match of_file {
         Some(path) => Search::File(Carrier::new(path, folder("carrier")?)),
         None => Search::Device,
@@ -75,6 +80,23 @@ enum Search {
     File(Carrier),
 }
 
+/// The medium, if it has come with the initrd, which is at `root`: over the network.
+fn in_initrd(root: &Path, orders: &LiveOrders, others: &mut BTreeSet<String>) -> Option<Medium> {
+    let path = root.join(INITRD_MEDIUM);
+    if !path.exists() {
+        return None;
+    }
+    let open = || {
+        let live = LiveMedium::parse(&fs::read_to_string(&path)?).map_err(io::Error::other)?;
+        Ok((File::open(root.join(INITRD_SYSTEM))?, Some(live)))
+    };
+    let medium = matching(open(), "the initrd".to_owned(), orders, others)?;
+    Some(Medium {
+        in_memory: true,
+        ..medium
+    })
+}
+
 /// The medium, if `block` is it. Every device is looked at that has an ISO 9660 volume.
 fn on_device(block: &Block, orders: &LiveOrders, others: &mut BTreeSet<String>) -> Option<Medium> {
     if block.contents.as_ref()?.kind != "iso9660" {
@@ -92,12 +114,23 @@ pub(super) fn read(
     orders: &LiveOrders,
     others: &mut BTreeSet<String>,
 ) -> Option<Medium> {
-    match descriptor(path) {
+    matching(descriptor(path), name, orders, others)
+}
+
+/// The medium, if it is what was found.
+fn matching(
+    found: io::Result<(File, Option<LiveMedium>)>,
+    name: String,
+    orders: &LiveOrders,
+    others: &mut BTreeSet<String>,
+) -> Option<Medium> {
+    match found {
         Ok((file, Some(live))) if live.id == orders.medium => Some(Medium {
             name,
             file,
             live,
             carrier: None,
+            in_memory: false,
         }),
         Ok((_, other)) => {
             let other = other.map_or_else(
@@ -145,8 +178,8 @@ mod tests {
     use cairn_system::live::{APPLICATION_USE, Extent, MediumId};
     use std::io::Write;
 
-    fn image(id: &str) -> tempfile::NamedTempFile {
-        let live = LiveMedium {
+    fn live(id: &str) -> LiveMedium {
+        LiveMedium {
             id: MediumId::new(id).unwrap(),
             system: Extent {
                 offset: 1 << 20,
@@ -157,7 +190,21 @@ mod tests {
                 length: 0,
             },
             manifest_hash: "0".repeat(64),
-        };
+        }
+    }
+
+    fn orders(id: &str) -> LiveOrders {
+        LiveOrders {
+            medium: MediumId::new(id).unwrap(),
+            check: false,
+            copy: false,
+            iso: None,
+            persistence: None,
+        }
+    }
+
+    fn image(id: &str) -> tempfile::NamedTempFile {
+        let live = live(id);
         let start = usize::try_from(DESCRIPTOR).unwrap();
         let mut bytes = vec![0; start + DESCRIPTOR_SIZE];
         bytes[start..start + 6].copy_from_slice(b"\x01CD001");
@@ -173,13 +220,7 @@ mod tests {
         let ids =
             ["1", "2"].map(|digit| format!("{}-0000-8000-8000-000000000000", digit.repeat(8)));
         let [one, two] = ids.each_ref().map(|id| image(id));
-        let orders = LiveOrders {
-            medium: MediumId::new(&ids[1]).unwrap(),
-            check: false,
-            copy: false,
-            iso: None,
-            persistence: None,
-        };
+        let orders = orders(&ids[1]);
         let mut others = BTreeSet::new();
         let mut look = |image: &tempfile::NamedTempFile, name: &str| {
             read(image.path(), name.to_owned(), &orders, &mut others).map(|medium| medium.name)
@@ -192,6 +233,28 @@ mod tests {
             told(&others),
             ": /dev/sda is the live medium 11111111-0000-8000-8000-000000000000, \
              /dev/sr0 is no live medium"
+        );
+    }
+    #[test]
+    fn the_initrd_may_be_the_medium() {
+        let id = "11111111-0000-8000-8000-000000000000";
+        let root = tempfile::tempdir().unwrap();
+        let mut others = BTreeSet::new();
+        let mut look = |id: &str| {
+            in_initrd(root.path(), &orders(id), &mut others)
+                .map(|medium| (medium.name, medium.in_memory, medium.live.system.length))
+        };
+        assert_eq!(look(id), None);
+        fs::create_dir(root.path().join("cairn")).unwrap();
+        fs::write(root.path().join(INITRD_MEDIUM), live(id).to_string()).unwrap();
+        assert_eq!(look(id), None);
+        fs::write(root.path().join(INITRD_SYSTEM), "").unwrap();
+        assert_eq!(look(id), Some(("the initrd".to_owned(), true, 4096)));
+        assert_eq!(look(&id.replace('1', "2")), None);
+        assert_eq!(
+            told(&others),
+            ": the initrd cannot be read: No such file or directory (os error 2), \
+             the initrd is the live medium 11111111-0000-8000-8000-000000000000"
         );
     }
 }

@@ -1,5 +1,5 @@
-//! The root of a live system: a squashfs on a disc, a stick or in a file, below a layer that takes
-//! what is written.
+//! The root of a live system: a squashfs on a disc, a stick, in a file or in the initrd, below a layer
+//! that takes what is written.
 //!
 //! ```text
 //! /run/cairn/live/carrier   the file system that has the medium as a file, with `findiso=`
@@ -65,7 +65,7 @@ pub fn mount_root(
     if orders.check {
         check::check(&medium)?;
     }
-    let system = if orders.copy {
+    let system = if orders.copy && !medium.in_memory {
         let copy = copy::to_memory(&medium, &folder("memory")?)?;
         leave(medium)?;
         show(&copy.0, copy.1, "the copy in memory")?

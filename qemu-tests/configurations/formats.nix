@@ -1,0 +1,48 @@
+# A machine that is made into an image of each kind.
+{
+  agent,
+  key ? "",
+}:
+{ lib, pkgs, ... }:
+{
+  imports = [ (import ./agent.nix agent) ];
+
+  networking.hostName = "formats";
+  fileSystems."/".device = "LABEL=cairn-root";
+  fileSystems."/boot".device = "LABEL=formats-boot";
+  swapDevices = [ { label = "formats-swap"; } ];
+  image.bootFreeSpace = 64;
+  image.swapSize = 64;
+  boot.initrd.hardware = "virtual-machine";
+  boot.initrd.availableKernelModules = [
+    "ahci"
+    "ata_piix"
+  ];
+  boot.loader.timeout = 1;
+  boot.consoles = [
+    "tty0"
+    "ttyS0,115200"
+  ];
+  # An emulated machine on a busy host loses ticks, and the kernel panics where it misses them.
+  boot.kernelParams = [ "no_timer_check" ];
+  boot.initrd.rebootDelaySeconds = 1;
+  boot.initrd.deviceTimeoutSeconds = 90;
+
+  services.openssh.enable = true;
+  users.users.root.initialPassword = "formats";
+  users.users.root.openssh.authorizedKeys.keys = lib.optional (key != "") key;
+  environment.systemPackages = [
+    pkgs.tar
+    pkgs.zstd
+  ];
+
+  # Nobody waits for a lease in a network without a server.
+  image.modules.tarball = {
+    networking.useDHCP = false;
+    system.services.test-agent.wantedAtBoot = lib.mkForce false;
+  };
+  image.modules.ami = {
+    # Those of the machine would be in the way of the instance's.
+    users.users.root.openssh.authorizedKeys.keys = lib.mkForce [ ];
+  };
+}
