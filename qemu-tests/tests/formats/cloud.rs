@@ -78,10 +78,10 @@ fn an_instance_obeys_its_metadata_and_grows() -> anyhow::Result<()> {
         let facts = agent.succeed(
             "hostname; cat /var/lib/user-data-was-here; stat -c %a /etc/ec2-metadata/user-data",
         )?;
-        ensure!(facts == "instance-7\nroot\n600\n", "{facts}");
+        ensure!(facts.trim() == "instance-7\nroot\n600", "{facts}");
         let key = fs::read_to_string(folder.join("key.pub"))?;
         let keys = agent.succeed("cat /root/.ssh/authorized_keys")?;
-        ensure!(keys == key, "{keys}");
+        ensure!(keys.trim() == key.trim(), "{keys}");
         machine
             .console()
             .wait_for("END SSH HOST KEY FINGERPRINTS")

@@ -18,14 +18,9 @@ fn boots(format: &str, boot: Boot, bus: Bus) -> anyhow::Result<()> {
 
 /// `/boot` and swap space are where the configuration looks for them.
 pub fn has_its_partitions(machine: &Machine) -> anyhow::Result<()> {
-    let agent = machine.agent();
-    let parts = agent
-        .succeed("findmnt -rno FSTYPE,LABEL /boot; ls /boot; tail -n +2 /proc/swaps | wc -l")?;
-    ensure!(
-        parts == "ext4 formats-boot\nboot\nefi\ngrub\nkernels\nlost+found\n1\n",
-        "{parts}"
-    );
-    Ok(())
+    let found = "grep ' /boot ext4 ' /proc/mounts && test -L /boot/boot && test -d /boot/kernels \
+                 && grep partition /proc/swaps";
+    machine.agent().succeed(found).map(drop)
 }
 
 #[test]
