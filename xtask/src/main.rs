@@ -30,9 +30,10 @@ usage: cargo xtask TASK
   torture [PART] …            torment a machine that changes its generation. cuts: cut its power at 1000
                               places, and boot 20 of the disks that this leaves; generations: boot some
                               thirty that are broken; both by default. media: boot live media and
-                              other images in all ways that the test command leaves out; install: each layout, cut off
-                              in each step; menu: pick a generation with each firmware from each terminal;
-                              storage: boot from roots on RAID, in LVM, in LUKS and in memory
+                              other images in all ways that the test command leaves out; install: each
+                              layout, cut off in each step; menu: pick a generation with each firmware
+                              from each terminal; storage: boot from roots on RAID, in LVM, in LUKS and
+                              in memory
   check                       format, clippy, documentation, dependency table and policy
   bench [SECTION]…            measure: activation, evaluator, menu, import, image, iso, boot, switch; all by
                               default

@@ -17,10 +17,16 @@ fn boots(format: &str, boot: Boot, bus: Bus) -> anyhow::Result<()> {
 }
 
 /// `/boot` and swap space are where the configuration looks for them.
-pub fn has_its_partitions(machine: &Machine) -> anyhow::Result<()> {
+fn has_its_partitions(machine: &Machine) -> anyhow::Result<()> {
     let found = "grep ' /boot ext4 ' /proc/mounts && test -L /boot/boot && test -d /boot/kernels \
                  && grep partition /proc/swaps";
     machine.agent().succeed(found).map(drop)
+}
+
+/// It is compressed, and has to be unpacked grain by grain.
+#[test]
+fn a_vmdk_boots() -> anyhow::Result<()> {
+    boots("vmdk", Boot::Bios, Bus::Ahci)
 }
 
 #[test]
