@@ -100,7 +100,7 @@ fn tar_and_bsdtar_read_tarballs_back() {
         similar(wanted, &extracted(&tarball, &out, "tar", "tar", &gnu));
         let bsd = ["--xattrs", "--numeric-owner"];
         similar(
-            &wanted,
+            wanted,
             &extracted(&tarball, &out, "libarchive-tools", "bsdtar", &bsd),
         );
     }

@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::ensure;
-use cairn_qemu_tests::{Boot, Bus, Disk, Machine, Writes};
+use cairn_qemu_tests::{Boot, Bus, Disk, Writes};
 
 use super::{image, is_reproducible, machine, runs};
 
