@@ -27,7 +27,7 @@ mod tests {
         let index = "# Aliases\n\
                      alias pci:v*d*sv*sd*bc01sc06i01* ahci\n\
                      alias pci:v00008086d00002922sv*sd*bc*sc*i* ahci\n\
-                     alias pci:v00008086d0000*sv*sd*bc*sc*i* other\n";
+                     alias pci:v00008086d00001*sv*sd*bc*sc*i* other\n";
         let device = "pci:v00008086d00002922sv00001AF4sd00001100bc01sc06i01";
         assert_eq!(drivers(index, device), ["ahci"]);
         assert!(drivers(index, "usb:v1").is_empty());
