@@ -8,6 +8,7 @@ let
   inherit (lib) mkOption types;
   nixos = config.system.nixos;
   cfg = config.isoImage;
+  compression = import ./compression.nix { inherit lib; };
 in
 {
   options = {
@@ -54,15 +55,10 @@ in
       description = "What stands behind the system's name in the menu of the live medium.";
     };
 
-    isoImage.squashfsCompression = mkOption {
-      type = types.strMatching "zstd( -Xcompression-level [0-9]+)?";
-      default = "zstd -Xcompression-level 3";
-      example = "zstd -Xcompression-level 19";
-      description = ''
-        How the system on the live medium is compressed: zstd, with a level from 1 to 22. Above 3, an
-        eighth of the size takes twenty times as long.
-      '';
-    };
+    isoImage.squashfsCompression = compression.option ''
+      How the system on the live medium is compressed: zstd, with a level from 1 to 22. Above 3, an
+      eighth of the size takes twenty times as long.
+    '';
 
     isoImage.makeEfiBootable = mkOption {
       type = types.bool;

@@ -3,7 +3,7 @@
 let
   inherit (lib) mkImageMediaOverride mkOption types;
   cfg = config.netboot;
-  level = builtins.match ".*level ([0-9]+)" cfg.squashfsCompression;
+  compression = import ./compression.nix { inherit lib; };
 in
 {
   imports = [ ./live-root.nix ];
@@ -21,7 +21,7 @@ in
 
     system.build.netbootFacts = {
       hostName = config.networking.hostName;
-      compressionLevel = if level == null then 3 else lib.toInt (lib.head level);
+      compressionLevel = compression.level cfg.squashfsCompression;
       contents = map toString cfg.storeContents;
     };
   };

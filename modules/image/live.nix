@@ -4,8 +4,7 @@ let
   inherit (lib) mkImageMediaOverride mkOption types;
   cfg = config.isoImage;
   nixos = config.system.nixos;
-
-  level = builtins.match ".*level ([0-9]+)" cfg.squashfsCompression;
+  compression = import ./compression.nix { inherit lib; };
 in
 {
   imports = [ ./live-root.nix ];
@@ -24,7 +23,7 @@ in
       hostName = config.networking.hostName;
       label = cfg.volumeID;
       title = "${cfg.prependToMenuLabel}${nixos.distroName} ${nixos.release}${cfg.appendToMenuLabel}";
-      compressionLevel = if level == null then 3 else lib.toInt (lib.head level);
+      compressionLevel = compression.level cfg.squashfsCompression;
       uefi = cfg.makeEfiBootable;
       contents = map toString cfg.storeContents;
       inherit (config.system.build) grub;

@@ -2,17 +2,13 @@
 { lib, ... }:
 let
   inherit (lib) mkOption types;
+  compression = import ./compression.nix { inherit lib; };
 in
 {
   options = {
-    netboot.squashfsCompression = mkOption {
-      type = types.strMatching "zstd( -Xcompression-level [0-9]+)?";
-      default = "zstd -Xcompression-level 3";
-      example = "zstd -Xcompression-level 19";
-      description = ''
-        How the system in the initrd is compressed: zstd, with a level from 1 to 22.
-      '';
-    };
+    netboot.squashfsCompression = compression.option ''
+      How the system in the initrd is compressed: zstd, with a level from 1 to 22.
+    '';
 
     netboot.storeContents = mkOption {
       type = types.listOf types.package;

@@ -29,8 +29,6 @@ pub const MOVE_SELF: Mask = libc::IN_MOVE_SELF;
 pub const MOVED_FROM: Mask = libc::IN_MOVED_FROM;
 /// Something is moved into a directory.
 pub const MOVED_TO: Mask = libc::IN_MOVED_TO;
-/// Events have been lost.
-pub const OVERFLOW: Mask = libc::IN_Q_OVERFLOW;
 /// It is not watched any more.
 pub const IGNORED: Mask = libc::IN_IGNORED;
 

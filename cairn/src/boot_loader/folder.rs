@@ -58,6 +58,14 @@ impl Folder {
     }
 }
 
+/// Whether something is mounted on `path`.
+#[must_use]
+pub fn is_mount_point(path: &Path) -> bool {
+    let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
+    let above = path.parent().unwrap_or(path);
+    device(path).is_some() && device(path) != device(above)
+}
+
 /// The UUID of the ext2, ext3 or ext4 on `device`, if there is one.
 fn ext4_uuid(device: &Path) -> io::Result<Option<Uuid>> {
     let file = File::open(device)?;

@@ -1,20 +1,18 @@
 //! All that is to be written, from what the machine has.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use cairn_bootloader::{Platform, Root};
 use cairn_store::Store;
-use uuid::Uuid;
 
 use super::block::Disk;
 use super::embedding::{Embedding, EmbeddingError, SECTOR, embedding};
 use super::facts::{BootLoaderFacts, PlaceFacts};
-use super::folder::Folder;
+use super::folder::{Folder, is_mount_point};
 use super::table::Table;
 use crate::grub::{BootSector, Grub, UefiFile};
 
@@ -83,7 +81,6 @@ impl Plan {
             store,
             grub: &grub,
             uefi: facts.uefi,
-            programs: BTreeMap::new(),
             steps: Vec::new(),
         };
         for (index, place) in facts.places.iter().enumerate() {
@@ -111,8 +108,6 @@ struct Planner<'a> {
     store: &'a Store,
     grub: &'a Grub,
     uefi: bool,
-    /// Files for UEFI by the file system that they look for.
-    programs: BTreeMap<Uuid, Vec<UefiFile>>,
     steps: Vec<Step>,
 }
 
@@ -142,7 +137,9 @@ impl Planner<'_> {
         if self.uefi
             && let Some(esp) = self.esp(place, own_disk, &own_table)
         {
-            let files = self.programs(folder.uuid)?;
+            let uuid = folder.uuid.to_string();
+            let on_boot = Root::WithUuid(&uuid);
+            let files = self.grub.uefi_files(self.store, Platform::Uefi, on_boot)?;
             if !esp.has(&files) {
                 self.steps.push(Step::Uefi { esp, files });
             }
@@ -211,17 +208,6 @@ impl Planner<'_> {
             (None, None) => None,
         }
     }
-
-    fn programs(&mut self, uuid: Uuid) -> Result<Vec<UefiFile>> {
-        if let Some(files) = self.programs.get(&uuid) {
-            return Ok(files.clone());
-        }
-        let root = uuid.to_string();
-        let on_boot = Root::WithUuid(&root);
-        let files = self.grub.uefi_files(self.store, Platform::Uefi, on_boot)?;
-        self.programs.insert(uuid, files.clone());
-        Ok(files)
-    }
 }
 
 /// Why a disk gets no boot sector.
@@ -247,12 +233,6 @@ impl From<EmbeddingError> for Failure {
     fn from(error: EmbeddingError) -> Self {
         Self::Embedding(error)
     }
-}
-
-fn is_mount_point(path: &Path) -> bool {
-    let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
-    let above = path.parent().unwrap_or(path);
-    device(path).is_some() && device(path) != device(above)
 }
 
 impl fmt::Display for Step {

@@ -4,7 +4,7 @@
 
 use std::ffi::OsString;
 
-use crate::switch::rebuild::{RebuildError, include};
+use crate::switch::rebuild::{NO_FLAKES, RebuildError, include};
 
 /// The name that this program is called by.
 pub const NAME: &str = "nixos-install";
@@ -56,9 +56,7 @@ pub fn translate(words: impl IntoIterator<Item = OsString>) -> Result<Vec<OsStri
 
 fn reason(word: &str) -> &'static str {
     match word {
-        "--flake" | "--override-input" | "--impure" => {
-            "flakes are not supported; name a configuration with -I nixos-config=FILE"
-        }
+        "--flake" | "--override-input" | "--impure" => NO_FLAKES,
         "--system" => "a system comes from a configuration; name it with -I nixos-config=FILE",
         "--substituters" | "--option" => {
             "there are no substituters; packages come from Debian's archive"

@@ -5,9 +5,7 @@
 //! the same again finishes what was cut off.
 
 use std::fs::{self, DirBuilder, File, Permissions};
-use std::os::unix::fs::{
-    DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown, symlink,
-};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -19,6 +17,7 @@ use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use super::step::Step;
 use crate::boot_loader::BootLoaderFacts;
 use crate::boot_loader::block::Partition;
+use crate::boot_loader::folder::is_mount_point;
 use crate::boot_loader::table::Table;
 use crate::configuration::{AttributePath, Configuration, Evaluated, Wanted};
 use crate::hardware::Firmware;
@@ -262,12 +261,6 @@ pub fn ensure_room(need: &Need, space: Space) -> Result<()> {
         HumanBytes(space.bytes)
     );
     Ok(())
-}
-
-fn is_mount_point(path: &Path) -> bool {
-    let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
-    let above = path.parent().unwrap_or(path);
-    device(path).is_some() && device(path) != device(above)
 }
 
 /// A bar that counts bytes; on what is no terminal, nothing.

@@ -61,12 +61,7 @@ word_type!(
     HostName,
     "host name",
     "1 to 63 letters, digits and hyphens are allowed, a hyphen neither first nor last",
-    |name| {
-        (1..=63).contains(&name.len())
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-            && !name.starts_with('-')
-            && !name.ends_with('-')
-    }
+    |name| cairn_system::HostName::try_from(name).is_ok()
 );
 
 word_type!(

@@ -7,6 +7,10 @@ use std::ffi::{OsStr, OsString};
 /// The name that this program is called by.
 pub const NAME: &str = "nixos-rebuild";
 
+/// What is said of the options for flakes.
+pub const NO_FLAKES: &str =
+    "flakes are not supported; name a configuration with -I nixos-config=FILE";
+
 /// Why its words mean nothing here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RebuildError {
@@ -88,9 +92,7 @@ pub fn include(entry: OsString) -> [OsString; 2] {
 
 fn unsupported(text: &str) -> RebuildError {
     let reason = match text {
-        "--flake" | "--override-input" | "--impure" => {
-            "flakes are not supported; name a configuration with -I nixos-config=FILE"
-        }
+        "--flake" | "--override-input" | "--impure" => NO_FLAKES,
         "edit" => "open /etc/nixos/configuration.nix with an editor",
         "--target-host" | "--build-host" | "--use-remote-sudo" => {
             "other hosts are not supported; run it there"

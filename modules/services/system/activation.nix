@@ -2,21 +2,8 @@
 { lib }:
 let
   inherit (lib) mkOption types;
+  inherit (import ./fields.nix { inherit lib; }) flag nullable;
 
-  flag =
-    description:
-    mkOption {
-      type = types.bool;
-      default = false;
-      inherit description;
-    };
-  nullable =
-    type: description:
-    mkOption {
-      type = types.nullOr type;
-      default = null;
-      inherit description;
-    };
   mode =
     default: description:
     mkOption {

@@ -2,28 +2,8 @@
 { lib }:
 let
   inherit (lib) mkOption types;
+  inherit (import ./fields.nix { inherit lib; }) flag list nullable;
 
-  list =
-    type: description:
-    mkOption {
-      type = types.listOf type;
-      default = [ ];
-      inherit description;
-    };
-  nullable =
-    type: description:
-    mkOption {
-      type = types.nullOr type;
-      default = null;
-      inherit description;
-    };
-  flag =
-    description:
-    mkOption {
-      type = types.bool;
-      default = false;
-      inherit description;
-    };
   path =
     description:
     mkOption {

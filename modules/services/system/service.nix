@@ -3,26 +3,13 @@
 { pkgs, lib }:
 let
   inherit (lib) literalExpression mkOption types;
+  inherit (import ./fields.nix { inherit lib; }) list nullable;
 
   string = types.coercedTo types.package toString types.str;
   name = types.strMatching "[[:alnum:]][[:alnum:]_.@:-]{0,63}";
   names = types.listOf name;
   milliseconds = types.ints.between 0 4294967295;
 
-  nullable =
-    type: description:
-    mkOption {
-      type = types.nullOr type;
-      default = null;
-      inherit description;
-    };
-  list =
-    type: description:
-    mkOption {
-      type = types.listOf type;
-      default = [ ];
-      inherit description;
-    };
   flag =
     default: description:
     mkOption {

@@ -6,12 +6,11 @@ let
   values = import ./values.nix { inherit lib; };
   inherit (values)
     boolean
-    integer
     last
     list
-    milliseconds
     specifiers
     ;
+  inherit (import ./activator.nix { inherit lib; }) activator;
 
   kinds = {
     PathExists = "exists";
@@ -56,18 +55,14 @@ in
     let
       config = setKeys unit.pathConfig;
       where = key: "systemd.paths.${name}.pathConfig.${key}";
-      intervalMs = milliseconds (where "TriggerLimitIntervalSec") (last (config.TriggerLimitIntervalSec or "2s"));
-      burst = integer (where "TriggerLimitBurst") (last (config.TriggerLimitBurst or 200));
     in
     [
-      {
+      (activator {
         kind = "path";
-        restart.policy = "never";
-        restart.limit = lib.mkIf (burst != 0 && intervalMs != null && intervalMs != 0) {
-          inherit burst intervalMs;
-        };
-        stopIfChanged = false;
-        description = lib.mkIf (unit.description != "") unit.description;
+        burst = 200;
+        inherit unit config where;
+      })
+      {
         watch = {
           paths = lib.concatLists (
             lib.mapAttrsToList (

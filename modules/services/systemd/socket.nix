@@ -10,10 +10,10 @@ let
     integer
     last
     list
-    milliseconds
     specifiers
     wordsOf
     ;
+  inherit (import ./activator.nix { inherit lib; }) activator;
 
   listens = {
     ListenStream = "stream";
@@ -143,10 +143,6 @@ in
         ) listens
       );
       accept = accepts name config;
-      intervalMs = milliseconds (where "TriggerLimitIntervalSec") (last (config.TriggerLimitIntervalSec or "2s"));
-      burst = integer (where "TriggerLimitBurst") (
-        last (config.TriggerLimitBurst or (if accept then 200 else 20))
-      );
       only = {
         default = null;
         both = false;
@@ -166,14 +162,12 @@ in
       };
     in
     [
-      {
+      (activator {
         kind = "socket";
-        restart.policy = "never";
-        restart.limit = lib.mkIf (burst != 0 && intervalMs != null && intervalMs != 0) {
-          inherit burst intervalMs;
-        };
-        stopIfChanged = false;
-        description = lib.mkIf (unit.description != "") unit.description;
+        burst = if accept then 200 else 20;
+        inherit unit config where;
+      })
+      {
         socket = {
           inherit listen accept;
           links = map (text "Symlinks") (wordsOf (config.Symlinks or null));

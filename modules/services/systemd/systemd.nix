@@ -288,6 +288,18 @@ let
       ) (enabled services)
     )
   );
+
+  # The portable service of a unit that starts another one, by what is waited for in `field`.
+  activator = kind: field: translate: entry: {
+    "${entry.name}.${kind}" = lib.mkMerge (
+      [
+        (dependencies true entry.unit)
+        { ${field} = { inherit (entry) service; }; }
+      ]
+      ++ translate entry.name entry.unit
+    );
+  };
+
   socketsFor = lib.mapAttrsToList (name: unit: {
     inherit name unit;
     accept = socket.accepts name unit.socketConfig;
@@ -465,34 +477,14 @@ in
           (dependencies true unit)
         ]
       ) targetUnits)
-      (lib.mkMerge (
-        map (entry: {
-          "${entry.name}.socket" = lib.mkMerge (
-            [
-              (dependencies true entry.unit)
-              { socket = { inherit (entry) service; }; }
-            ]
-            ++ socket.translate entry.name entry.unit
-          );
-        }) socketsFor
-      ))
+      (lib.mkMerge (map (activator "socket" "socket" socket.translate) socketsFor))
       # A service needs what it is given; that of a single connection does not need the socket.
       (lib.mkMerge (
         map (entry: { ${entry.service}.requires = [ "${entry.name}.socket" ]; }) (
           lib.filter (entry: !entry.accept) socketsFor
         )
       ))
-      (lib.mkMerge (
-        map (entry: {
-          "${entry.name}.path" = lib.mkMerge (
-            [
-              (dependencies true entry.unit)
-              { watch = { inherit (entry) service; }; }
-            ]
-            ++ path.translate entry.name entry.unit
-          );
-        }) pathsFor
-      ))
+      (lib.mkMerge (map (activator "path" "watch" path.translate) pathsFor))
       (lib.mkMerge (
         map (entry: {
           ${entry.service}.timers.${entry.name} = timer entry.name entry.unit.timerConfig;

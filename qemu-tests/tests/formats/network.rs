@@ -1,7 +1,6 @@
 //! A live system that comes over the network.
 
-use anyhow::{Context, ensure};
-use cairn_qemu_tests::{Blueprint, Boot};
+use cairn_qemu_tests::{Blueprint, Boot, live};
 use std::time::Duration;
 
 use super::{image, is_reproducible, runs};
@@ -15,21 +14,7 @@ fn ipxe_boots_it() -> anyhow::Result<()> {
         .deadline(Duration::from_mins(12))
         .start()?;
     runs(&machine, &built)?;
-    machine.check("live system", |machine| {
-        let agent = machine.agent();
-        let mounts = agent.succeed("cat /proc/mounts")?;
-        let root = mounts
-            .lines()
-            .find(|line| line.split(' ').nth(1) == Some("/"));
-        let root = root.context("no root is mounted")?;
-        ensure!(root.starts_with("live-medium / overlay"), "{root}");
-        agent.succeed("echo kept > /root/note && grep -q kept /root/note")?;
-        let store = agent.run("touch /nix/store/x")?;
-        ensure!(!store.success(), "the store is writable");
-        agent
-            .succeed("cat /nix/store/*/bin/* > /dev/null")
-            .map(drop)
-    })
+    machine.check("live system", |machine| live::check(machine.agent()))
 }
 
 #[test]

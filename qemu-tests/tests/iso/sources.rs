@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, ensure};
-use cairn_qemu_tests::{Boot, Bus, artefacts, images};
+use cairn_qemu_tests::{Boot, Bus, artefacts, images, reproducible};
 use cairn_system::live::{FIND_ISO_PARAMETER, LIVE_PARAMETER};
 
 use super::damage::descriptor;
@@ -90,39 +90,5 @@ fn a_file_will_do() -> anyhow::Result<()> {
 /// Another folder, temporary folder, time zone, locale, mask, one processor, and nothing remembered.
 #[test]
 fn it_is_the_same_wherever_it_is_built() -> anyhow::Result<()> {
-    let built = medium()?;
-    let folder = artefacts::folder("iso-elsewhere")?;
-    let mut options = images::options()?;
-    options.place.cache = folder.join("cache");
-    let file = images::with_agent("live")?;
-    let command = images::command(&["image", "iso", "--json"], "live", &file, &options);
-    let mut elsewhere = Command::new("taskset");
-    elsewhere
-        .args([
-            "--cpu-list",
-            "0",
-            "sh",
-            "-c",
-            "umask 077; exec \"$@\"",
-            "sh",
-        ])
-        .arg(command.get_program())
-        .args(command.get_args())
-        .current_dir("/")
-        .env("TMPDIR", &folder)
-        .env("TZ", "Asia/Tokyo")
-        .env("LC_ALL", "C");
-    let output = elsewhere.output().context("cannot run taskset")?;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{complaint}");
-    let again: images::Built = serde_json::from_slice(&output.stdout)?;
-    let hash = |image: &std::path::Path| -> anyhow::Result<blake3::Hash> {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(fs::File::open(image)?)?;
-        Ok(hasher.finalize())
-    };
-    let same = hash(&built.image)? == hash(&again.image)?;
-    fs::remove_dir_all(&folder)?;
-    ensure!(same, "{} differs", again.image.display());
-    Ok(())
+    reproducible::check("iso", "live", medium()?, &[""])
 }
