@@ -1,9 +1,22 @@
-//! How the program is linked: its relocations are packed. Each is done once, at the start, and what they
-//! are read from would else be a tenth of PID 1's memory.
+//! How the program is linked. Its relocations are packed: each is done once, at the start, and what they
+//! are read from would else be a tenth of PID 1's memory. In `[profile.init]`, functions of the same
+//! code are one, and there are no tables for unwinding the stack: a panic aborts there.
 //!
-//! Source: the generic ABI's `DT_RELR`, which glibc applies to static programs since 2.36.
+//! Source: the generic ABI's `DT_RELR`, which glibc applies to static programs since 2.36; the linker
+//! is LLVM's, which rustc brings along.
+
+use std::env;
+use std::path::Path;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+    println!("cargo::rerun-if-changed=small.ld");
+    let link = |argument: &str| println!("cargo::rustc-link-arg-bins=-Wl,{argument}");
+    link("-z,pack-relative-relocs");
+    // No other profile has this level; in those of tests, panics unwind.
+    if env::var("OPT_LEVEL").is_ok_and(|level| level == "z") {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("small.ld");
+        link("--icf=all");
+        link(&format!("-T,{}", script.display()));
+    }
 }

@@ -92,7 +92,7 @@ impl<'a> Sources<'a> {
         }
         let taking = || {
             format!(
-                "cannot take '{}' into the store; build it with `cargo build --release`",
+                "cannot take '{}' into the store; build it with `cargo xtask build`",
                 file.display()
             )
         };
@@ -231,6 +231,6 @@ mod tests {
             .program(&folder.path().join("none"), "none")
             .unwrap_err()
             .to_string();
-        assert!(message.contains("cargo build --release"), "{message}");
+        assert!(message.contains("cargo xtask build"), "{message}");
     }
 }

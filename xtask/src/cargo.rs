@@ -61,9 +61,9 @@ pub fn output(mut command: Command) -> anyhow::Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("{shown} wrote no UTF-8"))
 }
 
-/// Where cargo puts release programs.
-pub fn release_folder() -> PathBuf {
+/// Where cargo puts the programs of a profile.
+pub fn output_folder(profile: &str) -> PathBuf {
     let target =
         env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
-    target.join(TARGET).join("release")
+    target.join(TARGET).join(profile)
 }

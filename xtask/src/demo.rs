@@ -1,6 +1,9 @@
 //! `demo`, `bench` and `torture`: build our programs, then hand over to the one that does the work.
 
+use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -10,15 +13,18 @@ use crate::apt;
 use crate::cargo;
 use crate::packages::Need;
 
-/// What an image holds of ours.
+/// What makes an image, and what the tests add to it.
 const PROGRAMS: &[&str] = &[
     "build",
     "--release",
     "--package=cairn",
-    "--package=cairn-init",
     "--package=cairn-test-agent",
     "--package=cairn-qemu-tests",
 ];
+
+/// PID 1 is built for size, by a profile of its own.
+const INIT_PROFILE: &str = "init";
+const INIT: &str = "cairn-init";
 
 /// Builds the image and boots it.
 pub fn demo(arguments: &[String]) -> anyhow::Result<()> {
@@ -60,16 +66,51 @@ fn ignored_tests(names: &[&str], at_once: u32) -> anyhow::Result<()> {
     cargo::run(test)
 }
 
+/// Builds what a system is made by and of.
+pub fn build() -> anyhow::Result<()> {
+    apt::install_missing(Need::Demo)?;
+    cargo::run(cargo::cargo(&["build", "--release", "--package=cairn"]))?;
+    build_init()?;
+    println!("{}", cargo::output_folder("release").display());
+    Ok(())
+}
+
 /// Builds all that an image and the programs here need, in release.
 pub fn build_programs() -> anyhow::Result<()> {
-    cargo::run(cargo::cargo(PROGRAMS))
+    cargo::run(cargo::cargo(PROGRAMS))?;
+    build_init()
+}
+
+/// `cairn` takes PID 1 from beside itself, so it gets its place there.
+fn build_init() -> anyhow::Result<()> {
+    let (profile, package) = (
+        format!("--profile={INIT_PROFILE}"),
+        format!("--package={INIT}"),
+    );
+    cargo::run(cargo::cargo(&["build", &profile, &package]))?;
+    place(
+        &cargo::output_folder(INIT_PROFILE).join(INIT),
+        &cargo::output_folder("release").join(INIT),
+    )
+}
+
+/// Puts a built file at a second name. It is the same file there: what is made of it is known by its
+/// inode and time, and is not made again.
+fn place(from: &Path, to: &Path) -> anyhow::Result<()> {
+    if let Err(error) = fs::remove_file(to)
+        && error.kind() != ErrorKind::NotFound
+    {
+        return Err(error).with_context(|| format!("cannot remove {}", to.display()));
+    }
+    fs::hard_link(from, to)
+        .with_context(|| format!("cannot link {} to {}", from.display(), to.display()))
 }
 
 /// The program takes this one's place, so that it has the terminal and its signals for itself.
 fn hand_over(program: &str, arguments: &[String]) -> anyhow::Result<()> {
     let begin = Instant::now();
     build_programs()?;
-    let path = cargo::release_folder().join(program);
+    let path = cargo::output_folder("release").join(program);
     let error = Command::new(&path)
         .args(arguments)
         .env(

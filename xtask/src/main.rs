@@ -1,4 +1,4 @@
-//! The one task runner: demo, test, torture, check, bench.
+//! The one task runner: build, demo, test, torture, check, bench.
 //!
 //! It installs what is missing from Debian, saying what and why, and runs cargo. It is built
 //! before all else on a fresh machine, so it depends on next to nothing.
@@ -24,6 +24,7 @@ use anyhow::bail;
 const USAGE: &str = "\
 usage: cargo xtask TASK
 
+  build                       build `cairn` and PID 1, as they are installed, and print their folder
   demo [--check] [--uefi] …   build the demo's image and boot it in QEMU; with --check, drive the
                               login, run a few commands, power off, and print a timing table
   test                        check, all tests, and the tests that boot virtual machines
@@ -58,13 +59,14 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
         ("demo", rest) => demo::demo(rest),
         ("bench", rest) => demo::bench(rest),
         ("torture", rest) => demo::torture(rest),
+        ("build", []) => demo::build(),
         ("test", []) => test::test(),
         ("check", []) => check::check(),
         ("help" | "--help" | "-h", _) => {
             print!("{USAGE}");
             Ok(())
         }
-        ("test" | "check", _) => bail!("'{task}' takes no arguments\n\n{USAGE}"),
+        ("build" | "test" | "check", _) => bail!("'{task}' takes no arguments\n\n{USAGE}"),
         _ => bail!("there is no task '{task}'\n\n{USAGE}"),
     }
 }

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::apt;
-use crate::cargo::{cargo, release_folder, run};
+use crate::cargo::{cargo, output_folder, run};
 use crate::check;
 use crate::demo;
 use crate::metadata;
@@ -38,7 +38,7 @@ pub fn test() -> anyhow::Result<()> {
     if programs {
         stages.run("virtual machines", || {
             // Unpacking is far quicker in a release build, and what it has built is found again.
-            let mut build = Command::new(release_folder().join("demo"));
+            let mut build = Command::new(output_folder("release").join("demo"));
             build.arg("--build-test-image");
             run(build)?;
             let mut test = cargo(&["test", "--package=cairn-qemu-tests", "--no-fail-fast"]);
@@ -52,7 +52,7 @@ pub fn test() -> anyhow::Result<()> {
     if programs {
         for (name, part) in [("power cuts", "cuts"), ("bad generations", "generations")] {
             stages.run(name, || {
-                let mut torture = Command::new(release_folder().join("torture"));
+                let mut torture = Command::new(output_folder("release").join("torture"));
                 torture.args([part, "--short"]);
                 run(torture)
             });

@@ -4,7 +4,7 @@
 //! Slow: each build unpacks all packages of the demo. `cargo xtask test` runs it; by hand:
 //!
 //! ```text
-//! cargo build --release --package cairn --package cairn-init
+//! cargo xtask build
 //! cargo test --package cairn --test demo_image
 //! ```
 //!

@@ -19,7 +19,7 @@ pub fn programs() -> PathBuf {
     for name in ["cairn", "cairn-init"] {
         assert!(
             folder.join(name).exists(),
-            "no {name} in {}; cargo build --release --package cairn --package cairn-init",
+            "no {name} in {}; cargo xtask build",
             folder.display()
         );
     }
