@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use crate::pages::{PAGE, Pages};
@@ -66,6 +67,12 @@ impl<'a> Region<'a> {
     pub(crate) fn overwrite_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.check(bytes, offset)?;
         self.write_run(Some(bytes), offset)
+    }
+
+    /// Has the kernel begin to write `range` to the disk, so that the sync at the end is short.
+    pub(crate) fn begin_write_back(&self, range: Range<u64>) {
+        let inside = |at: u64| self.start + at.min(self.length);
+        cairn_sys::write_back::begin(self.file, inside(range.start)..inside(range.end));
     }
 
     fn check(&self, bytes: &[u8], offset: u64) -> io::Result<()> {

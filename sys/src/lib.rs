@@ -30,4 +30,5 @@ pub mod swap;
 pub mod terminal;
 pub mod uevent;
 pub mod watchdog;
+pub mod write_back;
 pub mod xattr;

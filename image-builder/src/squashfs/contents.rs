@@ -12,6 +12,9 @@ use super::inode::{FileData, NO_FRAGMENT};
 use super::packer::{Block, Digest, Packed, failed};
 use super::pieces::{Piece, Pieces};
 
+/// Bytes that the kernel is told to write at once: while it does, the next ones are compressed.
+const WRITE_BACK: u64 = 8 << 20;
+
 /// Where a file's content is.
 #[derive(Debug, Clone, Default)]
 enum Location {
@@ -44,6 +47,8 @@ pub(super) struct Contents<'a> {
     position: u64,
     /// Where a block was ever written: beyond the end if the last ones were known already.
     furthest: u64,
+    /// Up to where the kernel has been told to write.
+    begun: u64,
     locations: Vec<Location>,
     sizes: Vec<u32>,
     fragments: Vec<Fragment>,
@@ -67,6 +72,7 @@ impl<'a> Contents<'a> {
             region,
             position: start,
             furthest: start,
+            begun: start,
             locations: vec![Location::Empty; entries],
             sizes: Vec::new(),
             fragments: Vec::new(),
@@ -237,6 +243,10 @@ impl<'a> Contents<'a> {
             .map_err(failed)?;
         self.position += bytes.len() as u64;
         self.furthest = self.furthest.max(self.position);
+        if self.position >= self.begun + WRITE_BACK {
+            self.region.begin_write_back(self.begun..self.position);
+            self.begun = self.position;
+        }
         Ok(())
     }
 }
