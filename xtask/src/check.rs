@@ -12,7 +12,7 @@ use crate::{dependency_policy, dependency_table, metadata};
 pub fn check() -> anyhow::Result<()> {
     // Clippy compiles the C libraries.
     apt::install_missing(Need::Demo)?;
-    let mut stages = Stages::default();
+    let mut stages = Stages::new();
     run_checks(&mut stages);
     stages.finish()
 }

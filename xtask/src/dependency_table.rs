@@ -35,6 +35,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "cairn-bootloader",
             "cairn-store",
             "cairn-store-path",
+            "cairn-sys",
             "cairn-system",
         ],
     ),

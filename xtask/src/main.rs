@@ -15,6 +15,7 @@ mod metadata;
 mod packages;
 mod stages;
 mod test;
+mod test_programs;
 
 use std::env;
 use std::process::ExitCode;

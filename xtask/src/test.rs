@@ -9,11 +9,21 @@ use crate::demo;
 use crate::metadata;
 use crate::packages::Need;
 use crate::stages::Stages;
+use crate::test_programs;
+
+/// What takes long, the longest first: begun last, it would run alone.
+const LONGEST: [&str; 5] = [
+    "generations",
+    "demo_image",
+    "system",
+    "bad generations",
+    "install",
+];
 
 /// Runs all stages; one that fails does not hide the others.
 pub fn test() -> anyhow::Result<()> {
     apt::install_missing(Need::Test)?;
-    let mut stages = Stages::default();
+    let mut stages = Stages::new();
     check::run_checks(&mut stages);
     stages.run("quick tests", || {
         let arguments = [
@@ -24,39 +34,46 @@ pub fn test() -> anyhow::Result<()> {
         ];
         run(cargo(&arguments))
     });
-    let programs = stages.run("programs for the guests", demo::build_programs);
-    for (package, test) in metadata::slow_tests()? {
-        // Theirs are run with the virtual machines.
-        if package == "cairn-qemu-tests" {
-            continue;
-        }
-        stages.run(&format!("slow test {package} {test}"), || {
-            let (package, test) = (format!("--package={package}"), format!("--test={test}"));
-            run(cargo(&["test", "--release", &package, &test]))
+    if stages.run("programs for the guests", demo::build_programs) {
+        let mut together = Vec::new();
+        stages.run("slow tests, built", || {
+            together = slow_tests()?;
+            Ok(())
         });
-    }
-    if programs {
-        stages.run("virtual machines", || {
-            // Unpacking is far quicker in a release build, and what it has built is found again.
-            let mut build = Command::new(output_folder("release").join("demo"));
-            build.arg("--build-test-image");
-            run(build)?;
-            let mut test = cargo(&["test", "--package=cairn-qemu-tests", "--no-fail-fast"]);
-            // Their errors say what happened where; traces would only hide that.
-            test.env("RUST_LIB_BACKTRACE", "0");
-            // Two machines at a time: under emulation each keeps a processor busy.
-            test.args(["--", "--test-threads=2"]);
-            run(test)
-        });
-    }
-    if programs {
-        for (name, part) in [("power cuts", "cuts"), ("bad generations", "generations")] {
-            stages.run(name, || {
-                let mut torture = Command::new(output_folder("release").join("torture"));
-                torture.args([part, "--short"]);
-                run(torture)
-            });
-        }
+        // Each keeps a processor busy, virtual machines too: they are emulated.
+        stages.run_together(2, together);
     }
     stages.finish()
+}
+
+/// All tests that take longer, those in virtual machines among them.
+fn slow_tests() -> anyhow::Result<Vec<(String, Command)>> {
+    // Unpacking is far quicker in a release build, and what it has built is found again.
+    let mut image = Command::new(output_folder("release").join("demo"));
+    image.arg("--build-test-image");
+    run(image)?;
+    let mut tests = Vec::new();
+    for program in test_programs::build(&["--package=cairn-qemu-tests"])? {
+        tests.push((program.name.clone(), program.run()));
+    }
+    let mut arguments = vec!["--release".to_owned()];
+    for (package, test) in metadata::slow_tests()? {
+        if package != "cairn-qemu-tests" {
+            arguments.extend([format!("--package={package}"), format!("--test={test}")]);
+        }
+    }
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    for program in test_programs::build(&arguments)? {
+        tests.push((program.name.clone(), program.run()));
+    }
+    for (name, part) in [("power cuts", "cuts"), ("bad generations", "generations")] {
+        let mut torture = Command::new(output_folder("release").join("torture"));
+        torture.args([part, "--short"]);
+        tests.push((name.to_owned(), torture));
+    }
+    tests.sort_by_key(|(name, _)| {
+        let place = LONGEST.iter().position(|longest| longest == name);
+        place.unwrap_or(LONGEST.len())
+    });
+    Ok(tests)
 }

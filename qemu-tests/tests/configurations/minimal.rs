@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, Read as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -36,7 +37,8 @@ fn three_lines_boot_with_uefi() -> anyhow::Result<()> {
 }
 
 fn boots(name: &str, boot: Boot) -> anyhow::Result<()> {
-    let built = images::build("minimal", &images::example("minimal"), &images::options()?)?;
+    let configuration = Path::new(env!("CARGO_MANIFEST_DIR")).join("configurations/minimal.nix");
+    let built = images::build("minimal", &configuration, &images::options()?)?;
     let disk = Disk {
         image: built.image,
         writes: Writes::Discarded,
