@@ -159,6 +159,15 @@ in
         assertion =
           swap.size == null || (lib.hasPrefix "/" swap.device && !(lib.hasPrefix "/dev/" swap.device));
         message = "swapDevices: '${swap.device}' has a size, and is no file; leave out its size.";
+      }) config.swapDevices
+      ++ map (swap: {
+        assertion =
+          swap.randomEncryption.enable
+          -> !(lib.elem config.boot.resumeDevice [
+            swap.device
+            swap.realDevice
+          ]);
+        message = "boot.resumeDevice: nothing can be resumed from '${swap.device}', whose key is forgotten when the machine is off; name swap space without randomEncryption, such as a volume of LVM in an encrypted device.";
       }) config.swapDevices;
 
     system.description.swapDevices = map (

@@ -15,7 +15,13 @@
       fsType = "vfat";
     };
   };
-  swapDevices = [ { device = "/dev/sda4"; } ];
+  swapDevices = [
+    { device = "/dev/sda4"; }
+    {
+      device = "/dev/sda5";
+      randomEncryption = true;
+    }
+  ];
 
   time.timeZone = "UTC";
   console.keyMap = "de";

@@ -46,6 +46,12 @@
       (machine (plain "xfs"))
       (lib.recursiveUpdate (machine (plain "ext4")) {
         boot.initrd.luks.devices.cairn-root.device = "LABEL=container";
+        swapDevices = [
+          {
+            device = "/dev/sda4";
+            randomEncryption = true;
+          }
+        ];
       })
     ];
 }

@@ -68,6 +68,28 @@ impl Block<'_> {
         })
     }
 
+    /// By what a device is to be found again whatever is written to it.
+    pub(super) fn place(&self, name: &str) -> Result<String, HardwareError> {
+        if let Some((mapping, _)) = self.mapping(name)? {
+            return Ok(format!("/dev/mapper/{mapping}"));
+        }
+        let device = format!("/dev/{name}");
+        let found = self.probe.identifiers(&device)?.partition_uuid;
+        Ok(found.map_or(device, |uuid| format!("/dev/disk/by-partuuid/{uuid}")))
+    }
+
+    /// The device below one that is encrypted without a header, as swap space is with a key of the
+    /// moment.
+    pub(super) fn below_plain(&self, name: &str) -> Result<Option<String>, HardwareError> {
+        match self.mapping(name)? {
+            Some((_, kind)) if kind.starts_with("CRYPT-PLAIN-") => {
+                let below = read::names(&self.folder(name).join("slaves"))?;
+                Ok(below.into_iter().next())
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// All devices that the file system on this one has.
     pub(super) fn members(&self, name: &str, fs_type: &str) -> Result<Vec<String>, HardwareError> {
         if fs_type == "btrfs"

@@ -60,7 +60,7 @@ pub struct Hardware {
     /// What is mounted below the root, in the order of the mount points.
     pub file_systems: Vec<FileSystem>,
     /// What it swaps to.
-    pub swap_devices: Vec<String>,
+    pub swap_spaces: Vec<SwapSpace>,
     /// Encrypted devices below these: the device that holds each, by the name of the open one.
     pub encrypted: BTreeMap<String, String>,
     /// Whether logical volumes are below these.
@@ -71,6 +71,15 @@ pub struct Hardware {
     pub root_disk: Option<String>,
     /// What was found and cannot be described, as sentences.
     pub notes: Vec<String>,
+}
+
+/// What a machine swaps to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SwapSpace {
+    /// A device, or a file, that is swap space at each boot.
+    Kept(String),
+    /// A device that each boot encrypts with a new key.
+    Volatile(String),
 }
 
 /// How a machine starts.

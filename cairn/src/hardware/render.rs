@@ -2,7 +2,7 @@
 
 use crate::nix_text::{comment, string};
 
-use super::{FileSystem, Hardware, Hypervisor};
+use super::{FileSystem, Hardware, Hypervisor, SwapSpace};
 
 /// The text of the file. What the machine calls things is nothing but strings in it.
 #[must_use]
@@ -20,7 +20,7 @@ pub fn hardware_configuration(hardware: &Hardware) -> String {
         firmware(hardware),
         below_file_systems(hardware),
         file_systems(hardware),
-        swap_devices(hardware),
+        swap_spaces(hardware),
         network(hardware),
         platform(hardware),
     ];
@@ -96,7 +96,7 @@ fn definition(indent: usize, name: &str, values: &[String]) -> String {
     let blanks = " ".repeat(indent);
     match values {
         [] => format!("{blanks}{name} = [ ];\n"),
-        [value] => format!("{blanks}{name} = [ {value} ];\n"),
+        [value] if !value.contains('\n') => format!("{blanks}{name} = [ {value} ];\n"),
         _ => {
             let lines = values.iter();
             let lines: Vec<String> = lines.map(|value| format!("{blanks}  {value}\n")).collect();
@@ -144,12 +144,18 @@ fn file_system(file_system: &FileSystem) -> String {
     )
 }
 
-fn swap_devices(hardware: &Hardware) -> String {
-    let devices = hardware.swap_devices.iter();
-    let devices: Vec<String> = devices
-        .map(|device| format!("{{ device = {}; }}", string(device)))
+fn swap_spaces(hardware: &Hardware) -> String {
+    let spaces = hardware.swap_spaces.iter();
+    let spaces: Vec<String> = spaces
+        .map(|space| match space {
+            SwapSpace::Kept(device) => format!("{{ device = {}; }}", string(device)),
+            SwapSpace::Volatile(device) => {
+                let device = string(device);
+                format!("{{\n      device = {device};\n      randomEncryption = true;\n    }}")
+            }
+        })
         .collect();
-    definition(2, "swapDevices", &devices)
+    definition(2, "swapDevices", &spaces)
 }
 
 fn network(hardware: &Hardware) -> String {

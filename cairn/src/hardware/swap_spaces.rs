@@ -4,11 +4,11 @@
 
 use std::path::Path;
 
-use super::Hardware;
 use super::block::Block;
 use super::mount_table::unescaped;
 use super::probe::Probe;
 use super::read::{self, HardwareError};
+use super::{Hardware, SwapSpace};
 
 pub(super) fn add(
     machine: &Path,
@@ -28,8 +28,8 @@ pub(super) fn add(
             let below = Path::new(&path).strip_prefix(root).ok();
             let below = below.and_then(Path::to_str);
             hardware
-                .swap_devices
-                .extend(below.map(|file| format!("/{file}")));
+                .swap_spaces
+                .extend(below.map(|file| SwapSpace::Kept(format!("/{file}"))));
             continue;
         }
         // Memory that is compressed is set up at each boot.
@@ -44,10 +44,16 @@ pub(super) fn add(
             ));
             continue;
         };
+        if let Some(below) = block.below_plain(&name)? {
+            block.descend(&below, hardware)?;
+            let device = block.place(&below)?;
+            hardware.swap_spaces.push(SwapSpace::Volatile(device));
+            continue;
+        }
         block.descend(&name, hardware)?;
         let path = block.path(&name)?;
-        hardware.swap_devices.push(path);
+        hardware.swap_spaces.push(SwapSpace::Kept(path));
     }
-    hardware.swap_devices.sort();
+    hardware.swap_spaces.sort();
     Ok(())
 }

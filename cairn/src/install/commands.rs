@@ -90,7 +90,8 @@ pub fn rename(disk: &Path, number: u32, name: &str) -> Invocation {
 #[must_use]
 pub fn format(holds: &Holds, device: &Path) -> Vec<Invocation> {
     match holds {
-        Holds::Grub => Vec::new(),
+        // The boot that takes such swap space into use makes it.
+        Holds::Grub | Holds::VolatileSwap => Vec::new(),
         Holds::Fat { serial, .. } => {
             let serial = format!("{serial:08x}");
             vec![Invocation::new(

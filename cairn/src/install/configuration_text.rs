@@ -1,7 +1,6 @@
 //! `configuration.nix` as the answers have it: readable, to be gone on from.
 
 use super::answers::{Account, Answers, FileSystemKind};
-use super::layout::SWAP_FILE;
 use super::words::Line;
 use crate::nix_text::string;
 
@@ -12,7 +11,6 @@ pub fn configuration(answers: &Answers) -> String {
         boot(answers),
         machine(answers),
         place(answers),
-        swap(answers),
         people(answers),
         extra(answers),
     ];
@@ -67,19 +65,6 @@ fn place(answers: &Answers) -> String {
         Some(format!("  {option} = {};\n", string(value.as_str())))
     });
     lines.collect()
-}
-
-fn swap(answers: &Answers) -> String {
-    let layout = &answers.layout;
-    if layout.encryption.is_none() || layout.swap_mib == 0 {
-        return String::new();
-    }
-    format!(
-        "  # A file, encrypted as the root is.\n  \
-         swapDevices = [\n    {{\n      device = {};\n      size = {};\n    }}\n  ];\n",
-        string(SWAP_FILE),
-        layout.swap_mib
-    )
 }
 
 fn people(answers: &Answers) -> String {

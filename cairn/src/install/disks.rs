@@ -16,6 +16,7 @@ use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
 
 use super::medium::carriers;
+use super::unread;
 
 /// What `lsblk` is asked for.
 const COLUMNS: &str = "PATH,TYPE,SIZE,LOG-SEC,RO,MODEL,SERIAL,TRAN,PTTYPE,PARTLABEL,PARTTYPENAME,\
@@ -165,6 +166,16 @@ impl Disk {
             self.uses
                 .push("the system that runs was started from it".to_owned());
         }
+        if let Content::Partitions { table, partitions } = &self.content
+            && partitions.is_empty()
+        {
+            // The kernel may not have looked: it is the table that says what is there.
+            let table = table.clone();
+            self.content = match unread::partitions(&self.path)? {
+                Some(partitions) => Content::Partitions { table, partitions },
+                None => Content::Whole(format!("a table of partitions, {table}")),
+            };
+        }
         if self.content == Content::Nothing && !is_blank(&self.path)? {
             self.content = Content::Unknown;
         }
@@ -266,9 +277,14 @@ impl Device {
         if let Some(table) = &self.pttype {
             let children = self.children.iter();
             let parts = children.filter(|child| child.kind == "part");
+            let partitions: Vec<Partition> = parts.map(Device::partition).collect();
+            // A boot sector of a file system may look like a table without partitions.
+            if let (true, Some(file_system)) = (partitions.is_empty(), &self.fstype) {
+                return Content::Whole(file_system.clone());
+            }
             return Content::Partitions {
                 table: table.clone(),
-                partitions: parts.map(Device::partition).collect(),
+                partitions,
             };
         }
         match &self.fstype {
@@ -311,7 +327,7 @@ impl Device {
 }
 
 /// What a device says of itself, without what a terminal would obey; nothing if that is nothing.
-fn plain(text: Option<&String>) -> Option<String> {
+pub(super) fn plain(text: Option<&String>) -> Option<String> {
     let text = printable(text?.trim());
     (!text.is_empty()).then_some(text)
 }
@@ -420,6 +436,19 @@ mod tests {
             ]
         "#]]
         .assert_debug_eq(&parse(text).unwrap());
+    }
+
+    #[test]
+    fn a_file_system_that_looks_like_a_table() {
+        let text = r#"{"blockdevices": [
+          {"path":"/dev/sda","type":"disk","size":1048576,"log-sec":512,"ro":false,"model":null,
+           "serial":null,"tran":null,"pttype":"dos","partlabel":null,"parttypename":null,
+           "fstype":"vfat","label":null,"mountpoints":[null]}]}"#;
+        let disks = parse(text).unwrap();
+        assert_eq!(
+            disks.first().unwrap().content,
+            Content::Whole("vfat".to_owned())
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! 1  bios   1 MiB     GRUB's core image
 //! 2  esp    260 MiB   FAT: GRUB for UEFI         /boot/efi
 //! 3  boot   1 GiB     ext4                       /boot       if GRUB does not read the root
-//! 4  swap   as asked  swap space                             if it is not encrypted
+//! 4  swap   as asked  swap space                             under a key of each boot, if the root is encrypted
 //! 5  root   the rest  ext4, btrfs or xfs         /           in LUKS, if it is encrypted
 //! ```
 //!
@@ -44,9 +44,6 @@ pub const UNFINISHED_NAME: &str = "cairn-unfinished";
 /// What an encrypted root is called when it is open.
 pub const CONTAINER: &str = "cairn-root";
 
-/// Where a swap file is, if swap space is to be encrypted as the root is.
-pub const SWAP_FILE: &str = "/var/swap";
-
 /// A partition that is to be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -85,6 +82,8 @@ pub enum Holds {
         /// Its UUID.
         uuid: Uuid,
     },
+    /// Swap space under a key that each boot makes anew. It has no identifier but its partition's.
+    VolatileSwap,
     /// A file system.
     FileSystem {
         /// Which.
@@ -135,12 +134,6 @@ pub enum LayoutError {
         /// What it would need.
         needs: u64,
     },
-    /// A swap file cannot be there.
-    #[error(
-        "cannot have encrypted swap space with btrfs, which refuses swap files that are made at boot; \
-         leave out layout.swap-mib, or take ext4 or xfs"
-    )]
-    SwapInBtrfs,
 }
 
 /// The partitions of `disk` as `layout` asks for them.
@@ -154,9 +147,6 @@ pub fn partitions(
 ) -> Result<Vec<NewPartition>, LayoutError> {
     let encrypted = layout.encryption.is_some();
     let swap = u64::from(layout.swap_mib);
-    if encrypted && swap > 0 && layout.file_system == FileSystemKind::Btrfs {
-        return Err(LayoutError::SwapInBtrfs);
-    }
     let mut parts: Vec<(&'static str, Uuid, u64, Holds)> = vec![
         ("bios", kinds::BIOS_BOOT, 1, Holds::Grub),
         (
@@ -178,15 +168,18 @@ pub fn partitions(
         };
         parts.push(("boot", kinds::LINUX, BOOT_MIB, boot));
     }
-    if swap > 0 && !encrypted {
-        let uuid = identifiers.uuid("swap space");
-        parts.push(("swap", kinds::SWAP, swap, Holds::Swap { uuid }));
+    if swap > 0 {
+        let holds = if encrypted {
+            Holds::VolatileSwap
+        } else {
+            let uuid = identifiers.uuid("swap space");
+            Holds::Swap { uuid }
+        };
+        parts.push(("swap", kinds::SWAP, swap, holds));
     }
     let fixed: u64 = parts.iter().map(|(_, _, mib, _)| mib).sum::<u64>() + MARGIN_MIB;
     let has = disk.bytes / MIB;
-    // A swap file takes its room from the root.
-    let file = if encrypted { swap } else { 0 };
-    let needs = fixed + LEAST_ROOT_MIB + file;
+    let needs = fixed + LEAST_ROOT_MIB;
     if has < needs {
         let disk = disk.path.clone();
         return Err(LayoutError::TooSmall { disk, has, needs });
@@ -258,6 +251,7 @@ impl Holds {
             Self::Grub => "GRUB for a BIOS".to_owned(),
             Self::Fat { mount_point, .. } => format!("FAT, {mount_point}"),
             Self::Swap { .. } => "swap space".to_owned(),
+            Self::VolatileSwap => "swap space, encrypted anew at each boot".to_owned(),
             Self::FileSystem { kind, mounts, .. } => {
                 let points: Vec<&str> = mounts.iter().map(|mount| mount.point).collect();
                 format!("{}, {}", kind.name(), points.join(" "))

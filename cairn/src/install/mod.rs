@@ -5,6 +5,7 @@
 //! | [`Answers`] | what is wanted: the file of an unattended installation |
 //! | [`dialogue`] | the same, asked for on a terminal |
 //! | [`Disk`] | what there is: a disk, and what is on it |
+//! | `unread` | partitions that the kernel does not show |
 //! | [`Plan`] | what will be done, from both; pure, and shown before anything happens |
 //! | `layout`, `commands`, `configuration_text` | its partitions, the tools that make them, what it writes |
 //! | [`prepare`] | answers to a plan, and the system evaluated and counted |
@@ -42,6 +43,7 @@ mod run;
 mod step;
 mod system;
 mod unattended;
+mod unread;
 mod words;
 
 pub use answers::{Account, Answers, Encryption, FileSystemKind, Layout, Root, Secret};

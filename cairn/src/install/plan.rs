@@ -14,7 +14,7 @@ use super::disks::{Content, Disk, Partition};
 use super::identifiers::Identifiers;
 use super::layout::{Holds, LayoutError, NewPartition, UNFINISHED_NAME, fat_serial, partitions};
 use super::words::PasswordHash;
-use crate::hardware::{FileSystem, Hardware, hardware_configuration};
+use crate::hardware::{FileSystem, Hardware, SwapSpace, hardware_configuration};
 
 /// Where a machine's configuration is, below its root.
 pub const FOLDER: &str = "etc/nixos";
@@ -243,7 +243,7 @@ fn in_words(part: &Partition) -> String {
 
 fn mounts(holds: &Holds, device: PathBuf) -> Vec<PlannedMount> {
     match holds {
-        Holds::Grub | Holds::Swap { .. } => Vec::new(),
+        Holds::Grub | Holds::Swap { .. } | Holds::VolatileSwap => Vec::new(),
         Holds::Fat { mount_point, .. } => vec![PlannedMount {
             point: mount_point,
             device,
@@ -279,6 +279,11 @@ fn described(mut hardware: Hardware, partitions: &[NewPartition]) -> Hardware {
             holds = inside;
         }
         let identifier = match holds {
+            Holds::VolatileSwap => {
+                let device = format!("/dev/disk/by-partuuid/{}", part.guid);
+                hardware.swap_spaces.push(SwapSpace::Volatile(device));
+                continue;
+            }
             Holds::Grub | Holds::Luks { .. } => continue,
             Holds::Fat { serial, .. } => fat_serial(*serial),
             Holds::Swap { uuid } | Holds::FileSystem { uuid, .. } => uuid.to_string(),
@@ -289,7 +294,7 @@ fn described(mut hardware: Hardware, partitions: &[NewPartition]) -> Hardware {
             _ => format!("/dev/disk/by-uuid/{identifier}"),
         };
         if matches!(holds, Holds::Swap { .. }) {
-            hardware.swap_devices.push(device.clone());
+            hardware.swap_spaces.push(SwapSpace::Kept(device.clone()));
         }
         hardware
             .file_systems

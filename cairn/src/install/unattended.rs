@@ -70,7 +70,7 @@ pub fn prepare(
     take_lock(&mut plan.files, &folder)?;
     check_file_systems(&plan, &system.facts)?;
     let disk = plan.disk.path.display();
-    let space = capacity(&plan, answers);
+    let space = capacity(&plan);
     ensure_room(&system.need(None)?, space)
         .with_context(|| format!("{disk} is too small; nothing was written"))?;
     Ok(Prepared {
@@ -223,16 +223,12 @@ pub(super) fn is_dispensable(file_system: &FileSystemFacts) -> bool {
 }
 
 /// What the root's file system can take: a twentieth and a journal are its own.
-fn capacity(plan: &Plan, answers: &Answers) -> Space {
+fn capacity(plan: &Plan) -> Space {
     const JOURNAL: u64 = 128 << 20;
     let bytes = plan.root().map_or(0, |part| part.mib << 20);
-    let swap = match &answers.layout.encryption {
-        Some(_) => u64::from(answers.layout.swap_mib) << 20,
-        None => 0,
-    };
     let own = bytes / 20 + JOURNAL.min(bytes / 32);
     Space {
-        bytes: bytes.saturating_sub(own).saturating_sub(swap),
+        bytes: bytes.saturating_sub(own),
         files: None,
     }
 }

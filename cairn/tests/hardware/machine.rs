@@ -160,6 +160,15 @@ impl Machine {
         self.identifiers.insert(format!("/dev/{name}"), identifiers);
     }
 
+    /// A partition without anything known on it.
+    pub fn is_blank(&mut self, name: &str, partition_uuid: &str) {
+        let identifiers = Identifiers {
+            uuid: None,
+            partition_uuid: Some(partition_uuid.to_owned()),
+        };
+        self.identifiers.insert(format!("/dev/{name}"), identifiers);
+    }
+
     /// A line of the table of mounts: from the device's number on.
     pub fn mount(&mut self, line: &str) {
         self.mounts += &["36 35 ", line, "\n"].concat();

@@ -96,6 +96,7 @@ pub fn virtual_machine() -> Machine {
         &[
             ("vda1", ""),
             ("vda2", "8d4d2cd5-2ac5-4f49-9e5e-0d1c2f5a3c11"),
+            ("vda3", ""),
         ],
     );
     machine.disk(
@@ -117,6 +118,15 @@ pub fn virtual_machine() -> Machine {
         "253:2 /nix/store /mnt/nix/store ro,nosuid,nodev,relatime shared:1 - ext4 /dev/vda2 rw",
     );
     machine.swap("/mnt/var/swap\\040file", "file");
+    machine.is_blank("vda3", "0d1c2f5a-9e5e-4f49-8000-3c118d4d2cd5");
+    machine.mapped(
+        "dm-0",
+        "254:0",
+        "dev-vda3",
+        "CRYPT-PLAIN-dev-vda3",
+        &["vda3"],
+    );
+    machine.swap("/dev/dm-0", "partition");
     machine
 }
 

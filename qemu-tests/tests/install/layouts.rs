@@ -18,6 +18,8 @@ struct Layout {
     answers: &'static str,
     root: &'static str,
     encrypted: bool,
+    /// Kernel's names of its swap spaces begin so; there is none if it is not said.
+    swap: Option<&'static str>,
 }
 
 fn lives_through(layout: &Layout) -> anyhow::Result<()> {
@@ -80,6 +82,7 @@ fn life(layout: &Layout, disk: &Path) -> anyhow::Result<PathBuf> {
             device.starts_with("/dev/mapper/") == layout.encrypted,
             "the root is on {device}"
         );
+        swaps(layout, machine)?;
         installed::switches(machine, "changed")
     })?;
     machine.check("the second boot", |machine| {
@@ -100,6 +103,19 @@ fn life(layout: &Layout, disk: &Path) -> anyhow::Result<PathBuf> {
     })?;
     machine.check("power off", power_off)?;
     keep(&machine, 0, &format!("install-{name}-uefi-kept"))
+}
+
+/// It swaps to what it was given, and to nothing else.
+fn swaps(layout: &Layout, machine: &Machine) -> anyhow::Result<()> {
+    let found = machine.agent().succeed("tail -n +2 /proc/swaps")?;
+    let found: Vec<&str> = found.lines().collect();
+    let good = match (layout.swap, found.as_slice()) {
+        (None, []) => true,
+        (Some(begin), [line]) => line.starts_with(begin),
+        _ => false,
+    };
+    ensure!(good, "swap space is {found:?}");
+    Ok(())
 }
 
 /// Types the passphrase, where one is asked for.
@@ -133,6 +149,7 @@ fn ext4() -> anyhow::Result<()> {
         answers: "layout.swap-mib = 128\n",
         root: "ext4",
         encrypted: false,
+        swap: Some("/dev/vda3 "),
     })
 }
 
@@ -144,6 +161,7 @@ fn btrfs() -> anyhow::Result<()> {
         answers: "layout.file-system = 'btrfs'\n",
         root: "btrfs",
         encrypted: false,
+        swap: None,
     })
 }
 
@@ -152,9 +170,10 @@ fn btrfs() -> anyhow::Result<()> {
 fn xfs() -> anyhow::Result<()> {
     check(&Layout {
         name: "xfs",
-        answers: "layout.file-system = 'xfs'\n",
+        answers: "layout.file-system = 'xfs'\nlayout.swap-mib = 64\n",
         root: "xfs",
         encrypted: false,
+        swap: Some("/dev/vda4 "),
     })
 }
 
@@ -163,9 +182,11 @@ fn xfs() -> anyhow::Result<()> {
 fn ext4_encrypted() -> anyhow::Result<()> {
     check(&Layout {
         name: "ext4-encrypted",
-        answers: "layout.swap-mib = 64\nlayout.encryption.passphrase = 'open sesame'\n",
+        answers: "layout.swap-mib = 64\n\
+                  layout.encryption.passphrase = 'open sesame'\n",
         root: "ext4",
         encrypted: true,
+        swap: Some("/dev/dm-"),
     })
 }
 
@@ -174,8 +195,24 @@ fn ext4_encrypted() -> anyhow::Result<()> {
 fn btrfs_encrypted() -> anyhow::Result<()> {
     check(&Layout {
         name: "btrfs-encrypted",
-        answers: "layout.file-system = 'btrfs'\nlayout.encryption.passphrase = 'open sesame'\n",
+        answers: "layout.file-system = 'btrfs'\n\
+                  layout.swap-mib = 64\n\
+                  layout.encryption.passphrase = 'open sesame'\n",
         root: "btrfs",
         encrypted: true,
+        swap: Some("/dev/dm-"),
+    })
+}
+
+#[test]
+#[ignore = "long: cargo xtask torture install"]
+fn xfs_encrypted() -> anyhow::Result<()> {
+    check(&Layout {
+        name: "xfs-encrypted",
+        answers: "layout.file-system = 'xfs'\n\
+                  layout.encryption.passphrase = 'open sesame'\n",
+        root: "xfs",
+        encrypted: true,
+        swap: None,
     })
 }

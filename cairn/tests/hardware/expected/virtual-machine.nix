@@ -43,7 +43,13 @@
     ];
   };
 
-  swapDevices = [ { device = "/var/swap file"; } ];
+  swapDevices = [
+    { device = "/var/swap file"; }
+    {
+      device = "/dev/disk/by-partuuid/0d1c2f5a-9e5e-4f49-8000-3c118d4d2cd5";
+      randomEncryption = true;
+    }
+  ];
 
   # Addresses by DHCP on every interface; they can be told apart:
   # networking.interfaces."eth0".useDHCP = lib.mkDefault true;
