@@ -1,7 +1,8 @@
 //! An installation is done by a process of its own, and another one waits for it: whatever ends the
 //! first, nothing stays mounted or open.
 //!
-//! The first has its own view of the mounts, which the kernel takes down when it ends. What is opened for
+//! The first has its own view of the mounts, which the kernel takes down when it ends, and all that it has
+//! started with it: what a tool goes on to write, or to open, nobody would know of. What is opened for
 //! the whole machine, an encrypted container, is written down before, and closed by the second, or by the
 //! next installation.
 
@@ -16,9 +17,12 @@ use std::process::{Child, Command, ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use nix::errno::Errno;
 use nix::mount::MsFlags;
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl::{set_child_subreaper, set_pdeathsig};
 use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
 use super::commands;
@@ -61,6 +65,7 @@ pub fn guarded(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode
     }
     // A child begins with nothing blocked; what the terminal sends, it gets too.
     waited.thread_block().context("cannot block signals")?;
+    set_child_subreaper(true).context("cannot wait for what an installation starts")?;
     let mut worker = Command::new("/proc/self/exe")
         .arg0("cairn")
         .args(arguments)
@@ -68,6 +73,7 @@ pub fn guarded(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode
         .spawn()
         .context("cannot start a process for the installation")?;
     let status = wait(&mut worker, &waited)?;
+    end_the_rest()?;
     close_containers()?;
     wait_for_the_disk()?;
     if status.code().is_none() {
@@ -91,12 +97,41 @@ fn wait(worker: &mut Child, waited: &SigSet) -> Result<ExitStatus> {
             signal => {
                 let pid = i32::try_from(worker.id()).context("a process has a number")?;
                 match kill(Pid::from_raw(pid), signal) {
-                    Ok(()) | Err(nix::errno::Errno::ESRCH) => {}
+                    Ok(()) | Err(Errno::ESRCH) => {}
                     Err(error) => return Err(error).context("cannot end the worker"),
                 }
             }
         }
     }
+}
+
+/// Ends what the worker has left: a tool in the middle of its work, or a build. Their own children come here
+/// as they end.
+fn end_the_rest() -> Result<()> {
+    loop {
+        for child in children()? {
+            match kill(child, Signal::SIGKILL) {
+                Ok(()) | Err(Errno::ESRCH) => {}
+                Err(error) => return Err(error).with_context(|| format!("cannot end {child}")),
+            }
+        }
+        match waitpid(None, None) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(Errno::ECHILD) => return Ok(()),
+            Err(error) => return Err(error).context("cannot wait for what was started"),
+        }
+    }
+}
+
+/// Processes whose parent is this one's only thread.
+fn children() -> Result<Vec<Pid>> {
+    let path = "/proc/thread-self/children";
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read '{path}'"))?;
+    let numbers = text.split_whitespace();
+    Ok(numbers
+        .filter_map(|number| number.parse().ok())
+        .map(Pid::from_raw)
+        .collect())
 }
 
 /// What a worker has for itself, as long as it lives.
@@ -112,8 +147,7 @@ impl Worker {
     /// # Errors
     /// Another installation is under way, or this is not the superuser.
     pub fn begin() -> Result<Self> {
-        nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)
-            .context("cannot follow the first process")?;
+        set_pdeathsig(Signal::SIGKILL).context("cannot follow the first process")?;
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)

@@ -49,6 +49,21 @@ fn nothing_is_written_where_it_would_do_harm() -> anyhow::Result<()> {
             "wipefs -q -a /dev/vda",
         ),
         (
+            "partitions that the kernel does not show",
+            "echo 'label: gpt\nname=photos' | sfdisk -q --no-tell-kernel --no-reread /dev/vda",
+            "s/x/x/",
+            "photos",
+            "wipefs -q -a /dev/vda",
+        ),
+        (
+            "sleep to swap space that nobody can read again",
+            "true",
+            "s/^extra/layout.swap-mib = 64\\nlayout.encryption.passphrase = \"x\"\\nextra/; \
+             s/^boot.consoleLogLevel.*/boot.resumeDevice = (builtins.head config.swapDevices).device;/",
+            "nothing can be resumed from",
+            "true",
+        ),
+        (
             "a small disk",
             "true",
             "s|^disk.*|disk = \"/dev/vdb\"\\nwipe = true|",

@@ -121,13 +121,16 @@ pub fn ask(
                     ))?;
                 }
             }
-            Turn::Plan(answers) => match (rest.plan)(&answers) {
-                Ok(plan) => dialogue.show_plan(plan),
-                Err(error) => {
-                    console.show(&format!("! {error:#}.\n"))?;
-                    dialogue.restart();
+            Turn::Plan(answers) => {
+                console.show("\nThe system is computed; this takes a moment.\n")?;
+                match (rest.plan)(&answers) {
+                    Ok(plan) => dialogue.show_plan(plan),
+                    Err(error) => {
+                        console.show(&format!("! {error:#}.\n"))?;
+                        dialogue.restart();
+                    }
                 }
-            },
+            }
             Turn::Agreed(answers) => return Ok(Some(*answers)),
         }
     }
