@@ -8,23 +8,7 @@ let
     fsType = "ext4";
   };
 
-  # A variant with another root.
-  on = root: more: {
-    configuration = {
-      imports = [ more ];
-      fileSystems = {
-        "/" = lib.mkForce root;
-        "/image" = image // {
-          neededForBoot = true;
-        };
-        "/nix" = {
-          device = "/image/nix";
-          fsType = "none";
-          options = [ "bind" ];
-        };
-      };
-    };
-  };
+  on = import ./variant.nix lib;
 in
 {
   imports = [ (import ./agent.nix agent) ];

@@ -118,6 +118,7 @@ pub fn live(name: &str, boot: Boot, disks: &[&Path]) -> anyhow::Result<Blueprint
             })
         })
         .memory_mib(2048)
+        .processors(2)
         .deadline(Duration::from_mins(30)))
 }
 

@@ -17,6 +17,8 @@ use cairn_system::boot_mark;
 use tempfile::TempDir;
 
 const PASSPHRASE: &str = "Correct horse, 3 staples";
+/// The configuration with variants that take another kernel, or more time.
+const FURTHER: &str = "storage-further";
 /// Bytes of each further disk.
 const DISK: u64 = 400 << 20;
 
@@ -227,7 +229,7 @@ fn a_root_on_a_mirror_that_is_whole_and_on_half_of_it() -> anyhow::Result<()> {
         mdadm --stop /dev/md/mirrored",
     )?;
     let system = variant("mirrored")?;
-    let whole = machine(name, &system, &disks.images, Writes::Discarded)?;
+    let whole = machine(name, &system, &disks.images, Writes::Copied)?;
     whole.check("whole", |machine| {
         up(machine)?;
         let root = mounted(machine, "/")?;
@@ -238,10 +240,11 @@ fn a_root_on_a_mirror_that_is_whole_and_on_half_of_it() -> anyhow::Result<()> {
         ensure!(!said.contains(WITHOUT), "{said}");
         power_off(machine)
     })?;
+    let member = whole.disk(1).context("a disk is missing")?.to_owned();
     let half = machine(
         &format!("{name}-half"),
         &system,
-        &disks.images[..1],
+        &[member],
         Writes::Discarded,
     )?;
     half.check("half", |machine| {
@@ -249,6 +252,11 @@ fn a_root_on_a_mirror_that_is_whole_and_on_half_of_it() -> anyhow::Result<()> {
         up(machine)?;
         let root = mounted(machine, "/")?;
         ensure!(root.contains(" / xfs rw"), "{root}");
+        // The machine has left array and file system as one leaves them.
+        let said = machine.agent().succeed("dmesg")?;
+        for unclean in ["not clean", "Starting recovery"] {
+            ensure!(!said.contains(unclean), "{unclean}: {said}");
+        }
         power_off(machine)
     })
 }
@@ -349,7 +357,7 @@ fn a_root_in_memory_and_encrypted_swap() -> anyhow::Result<()> {
         mkswap /dev/vdc";
     let disks = prepare(name, 2, script)?;
     let system = variant("volatile")?;
-    let machine = machine(name, &system, &disks.images, Writes::Copied)?;
+    let machine = ordered(name, &system, &disks.images, Writes::Copied, "loglevel=7")?;
     machine.check("volatile", |machine| {
         up(machine)?;
         let root = mounted(machine, "/")?;
@@ -362,7 +370,14 @@ fn a_root_in_memory_and_encrypted_swap() -> anyhow::Result<()> {
         ensure!(table.contains(" crypt aes-xts-plain64 "), "{table}");
         let kind = agent.run("blkid /dev/vdc")?;
         ensure!(!kind.success(), "/dev/vdc is known: {kind:?}");
-        power_off(machine)
+        power_off(machine)?;
+        // Its key is forgotten.
+        let said = machine.console().tail(10_000);
+        ensure!(
+            !said.contains("devices of the device mapper stay"),
+            "{said}"
+        );
+        Ok(())
     })
 }
 
@@ -370,8 +385,8 @@ fn a_root_in_memory_and_encrypted_swap() -> anyhow::Result<()> {
 #[ignore = "long: cargo xtask torture storage"]
 fn a_root_on_f2fs() -> anyhow::Result<()> {
     let name = "storage-flash";
-    let system = variant_of("flash", "flash")?;
-    let disks = prepare_by(&built("flash")?, name, 1, "mkfs.f2fs -q -l flash /dev/vdb")?;
+    let system = variant_of(FURTHER, "flash")?;
+    let disks = prepare_by(&built(FURTHER)?, name, 1, "mkfs.f2fs -q -l flash /dev/vdb")?;
     let machine = machine(name, &system, &disks.images, Writes::Discarded)?;
     machine.check("f2fs", |machine| {
         machine.console().wait_for("fsck.f2fs of /dev/vdb took")?;
@@ -380,4 +395,135 @@ fn a_root_on_f2fs() -> anyhow::Result<()> {
         ensure!(root.starts_with("/dev/vdb / f2fs rw"), "{root}");
         power_off(machine)
     })
+}
+
+#[test]
+#[ignore = "long: cargo xtask torture storage"]
+fn a_header_on_another_disk() -> anyhow::Result<()> {
+    let name = "storage-detached";
+    let script = format!(
+        "set -eux
+        echo 'size=32MiB, name=header' | sfdisk --quiet --label gpt /dev/vdc
+        echo -n '{PASSPHRASE}' > /run/key
+        header=/dev/$(lsblk --noheadings --list --output NAME /dev/vdc | tail -n 1)
+        cryptsetup luksFormat --batch-mode --pbkdf pbkdf2 --pbkdf-force-iterations 1000 \
+            --key-file /run/key --header $header /dev/vdb
+        cryptsetup open --key-file /run/key --header $header /dev/vdb detached
+        mkfs.xfs -q /dev/mapper/detached
+        cryptsetup close detached
+        test -z \"$(blkid --probe --match-tag TYPE /dev/vdb)\""
+    );
+    let disks = prepare_by(&built(FURTHER)?, name, 2, &script)?;
+    let system = variant_of(FURTHER, "detached")?;
+    let machine = machine(name, &system, &disks.images, Writes::Discarded)?;
+    machine.check("detached header", |machine| {
+        unlock(machine, "passphrase of /dev/vdb (detached): ")?;
+        let root = mounted(machine, "/")?;
+        ensure!(root.starts_with("/dev/mapper/detached / xfs rw"), "{root}");
+        power_off(machine)
+    })
+}
+
+/// Its memory is what it was: a file in memory, and the boot that it says it is in.
+#[test]
+#[ignore = "long: cargo xtask torture storage"]
+fn a_machine_that_falls_asleep_goes_on() -> anyhow::Result<()> {
+    let name = "storage-asleep";
+    let script = "set -eux
+        mkfs.ext4 -q /dev/vdb
+        mkswap --label asleep /dev/vdc";
+    let disks = prepare_by(&built(FURTHER)?, name, 2, script)?;
+    let system = variant_of(FURTHER, "asleep")?;
+    let kernel = images::direct_kernel(&images::options()?, &system, "")?;
+    // The image goes on too: the kernel knows what it has written to it.
+    let start = |name: &str, images: &[PathBuf]| {
+        let machine = Blueprint::new(name, Boot::Direct(kernel.clone()))
+            .memory_mib(768)
+            .deadline(Duration::from_mins(6));
+        let disk = |image: &PathBuf| Disk {
+            image: image.clone(),
+            writes: Writes::Copied,
+            bus: Bus::VirtioBlk,
+        };
+        let disks = images.iter().map(disk);
+        disks.fold(machine, Blueprint::any_disk).start()
+    };
+    let first = [&[system.image.clone()], disks.images.as_slice()].concat();
+    let machine = start(name, &first)?;
+    let boot = machine.check("falls asleep", |machine| {
+        up(machine)?;
+        let agent = machine.agent();
+        agent.succeed("echo kept > /run/note")?;
+        let boot = agent.succeed("cat /proc/sys/kernel/random/boot_id")?;
+        agent.start("echo shutdown > /sys/power/disk && echo disk > /sys/power/state")?;
+        machine.wait_for_power_off(Duration::from_mins(3))?;
+        Ok(boot)
+    })?;
+    let asleep: Vec<PathBuf> = (0..first.len())
+        .map(|index| machine.disk(index).map(PathBuf::from))
+        .collect::<Option<_>>()
+        .context("a disk is missing")?;
+    let again = start(&format!("{name}-again"), &asleep)?;
+    again.check("goes on", |machine| {
+        machine
+            .console()
+            .wait_for("going on with the memory on /dev/vdc")?;
+        let agent = machine.agent();
+        agent.ready()?;
+        ensure!(agent.succeed("cat /proc/sys/kernel/random/boot_id")? == boot);
+        ensure!(agent.succeed("cat /run/note")? == "kept");
+        power_off(machine)
+    })
+}
+
+/// A root that was made smaller than its disk has the whole of it after its first boot.
+fn grows(kind: &str, make: &str) -> anyhow::Result<()> {
+    let name = format!("storage-grown-{kind}");
+    let script = format!(
+        "set -eux
+        echo 'size=320MiB, name=grown' | sfdisk --quiet --label gpt /dev/vdb
+        {make} /dev/$(lsblk --noheadings --list --output NAME /dev/vdb | tail -n 1)"
+    );
+    let disks = prepare_by(&built(FURTHER)?, &name, 1, &script)?;
+    let system = variant_of(FURTHER, &format!("grown-{kind}"))?;
+    let first = machine(&name, &system, &disks.images, Writes::Copied)?;
+    let least = (DISK - (8 << 20)) / 512;
+    let has_grown = |machine: &Machine| {
+        up(machine)?;
+        let agent = machine.agent();
+        agent.succeed(
+            "until cairn status grow-file-systems | grep -q -w done; do sleep 0.2; done",
+        )?;
+        let sectors: u64 = agent.succeed("cat /sys/class/block/vdb1/size")?.parse()?;
+        ensure!(sectors >= least, "the partition has {sectors} sectors");
+        let bytes: u64 = agent
+            .succeed("findmnt --noheadings --bytes --output SIZE /")?
+            .trim()
+            .parse()?;
+        // A journal, and what counts the blocks, are its own.
+        ensure!(bytes > 350 << 20, "the file system has {bytes} bytes");
+        agent.succeed("sfdisk --verify --quiet /dev/vdb")?;
+        power_off(machine)
+    };
+    first.check("grows", has_grown)?;
+    let grown = first.disk(1).context("a disk is missing")?.to_owned();
+    let again = machine(
+        &format!("{name}-again"),
+        &system,
+        &[grown],
+        Writes::Discarded,
+    )?;
+    again.check("stays as it is", has_grown)
+}
+
+#[test]
+#[ignore = "long: cargo xtask torture storage"]
+fn a_btrfs_grows_to_its_disk() -> anyhow::Result<()> {
+    grows("btrfs", "mkfs.btrfs --quiet")
+}
+
+#[test]
+#[ignore = "long: cargo xtask torture storage"]
+fn an_xfs_grows_to_its_disk() -> anyhow::Result<()> {
+    grows("xfs", "mkfs.xfs -q")
 }
