@@ -5,6 +5,88 @@ use cairn_qemu_tests::{Boot, Machine, guest};
 
 use crate::medium::{ANSWERS, TARGET, attempt, disks, give_answers, live, same};
 
+/// What is there, how it is made, what the answers say then, what is said of it, and how it is undone.
+const CASES: [[&str; 5]; 11] = [
+    [
+        "a mounted disk",
+        "mkfs.ext4 -q -F /dev/vda && mkdir -p /mnt && mount /dev/vda /mnt",
+        "s/^extra/wipe = true\\nextra/",
+        "/dev/vda is mounted on /mnt",
+        "umount /mnt && wipefs -q -a /dev/vda",
+    ],
+    [
+        "a disk that swaps",
+        "mkswap -q /dev/vda && swapon /dev/vda",
+        "s/^extra/wipe = true\\nextra/",
+        "/dev/vda is swap space in use",
+        "swapoff /dev/vda && wipefs -q -a /dev/vda",
+    ],
+    [
+        "the medium itself",
+        "true",
+        "s|^disk.*|disk = \"/dev/sr0\"|",
+        "is no disk",
+        "true",
+    ],
+    [
+        "data that nobody knows",
+        "true",
+        "s|^disk.*|disk = \"/dev/vdb\"|",
+        "data of an unknown kind would be lost",
+        "true",
+    ],
+    [
+        "a file system",
+        "mkfs.xfs -q -f /dev/vda",
+        "s/x/x/",
+        "what is on it (xfs) would be lost",
+        "wipefs -q -a /dev/vda",
+    ],
+    [
+        "partitions that the kernel does not show",
+        "echo 'label: gpt\nname=photos' | sfdisk -q --no-tell-kernel --no-reread /dev/vda",
+        "s/x/x/",
+        "photos",
+        "wipefs -q -a /dev/vda",
+    ],
+    [
+        "sleep to swap space that nobody can read again",
+        "true",
+        "s/^extra/layout.swap-mib = 64\\nlayout.encryption.passphrase = \"x\"\\nextra/; \
+         s/^boot.consoleLogLevel.*/boot.resumeDevice = (builtins.head config.swapDevices).device;/",
+        "nothing can be resumed from",
+        "true",
+    ],
+    [
+        "a small disk",
+        "true",
+        "s|^disk.*|disk = \"/dev/vdb\"\\nwipe = true|",
+        "/dev/vdb is too small",
+        "true",
+    ],
+    [
+        "a partition",
+        "echo 'label: gpt\nsize=1GiB' | sfdisk -q /dev/vda",
+        "s|^disk.*|disk = \"/dev/vda1\"|",
+        "is no disk",
+        "wipefs -q -a /dev/vda",
+    ],
+    [
+        "a configuration that is wrong",
+        "true",
+        "s/^services.*//; s/^networking.useDHCP/networking.useDHPC/",
+        "could not be evaluated",
+        "true",
+    ],
+    [
+        "a field that is unknown",
+        "true",
+        "s/^extra/layout.swop = 1\\nextra/",
+        "at 'layout.swop'",
+        "true",
+    ],
+];
+
 #[test]
 #[ignore = "long: cargo xtask torture install"]
 fn nothing_is_written_where_it_would_do_harm() -> anyhow::Result<()> {
@@ -12,86 +94,7 @@ fn nothing_is_written_where_it_would_do_harm() -> anyhow::Result<()> {
     let machine = live("install-refusals", Boot::Bios, &[&target, &other])?.start()?;
     machine.agent().ready()?;
     give_answers(&machine, "")?;
-    for (what, before, change, said, after) in [
-        (
-            "a mounted disk",
-            "mkfs.ext4 -q -F /dev/vda && mkdir -p /mnt && mount /dev/vda /mnt",
-            "s/^extra/wipe = true\\nextra/",
-            "/dev/vda is mounted on /mnt",
-            "umount /mnt && wipefs -q -a /dev/vda",
-        ),
-        (
-            "a disk that swaps",
-            "mkswap -q /dev/vda && swapon /dev/vda",
-            "s/^extra/wipe = true\\nextra/",
-            "/dev/vda is swap space in use",
-            "swapoff /dev/vda && wipefs -q -a /dev/vda",
-        ),
-        (
-            "the medium itself",
-            "true",
-            "s|^disk.*|disk = \"/dev/sr0\"|",
-            "is no disk",
-            "true",
-        ),
-        (
-            "data that nobody knows",
-            "true",
-            "s|^disk.*|disk = \"/dev/vdb\"|",
-            "data of an unknown kind would be lost",
-            "true",
-        ),
-        (
-            "a file system",
-            "mkfs.xfs -q -f /dev/vda",
-            "s/x/x/",
-            "what is on it (xfs) would be lost",
-            "wipefs -q -a /dev/vda",
-        ),
-        (
-            "partitions that the kernel does not show",
-            "echo 'label: gpt\nname=photos' | sfdisk -q --no-tell-kernel --no-reread /dev/vda",
-            "s/x/x/",
-            "photos",
-            "wipefs -q -a /dev/vda",
-        ),
-        (
-            "sleep to swap space that nobody can read again",
-            "true",
-            "s/^extra/layout.swap-mib = 64\\nlayout.encryption.passphrase = \"x\"\\nextra/; \
-             s/^boot.consoleLogLevel.*/boot.resumeDevice = (builtins.head config.swapDevices).device;/",
-            "nothing can be resumed from",
-            "true",
-        ),
-        (
-            "a small disk",
-            "true",
-            "s|^disk.*|disk = \"/dev/vdb\"\\nwipe = true|",
-            "/dev/vdb is too small",
-            "true",
-        ),
-        (
-            "a partition",
-            "echo 'label: gpt\nsize=1GiB' | sfdisk -q /dev/vda",
-            "s|^disk.*|disk = \"/dev/vda1\"|",
-            "is no disk",
-            "wipefs -q -a /dev/vda",
-        ),
-        (
-            "a configuration that is wrong",
-            "true",
-            "s/^services.*//; s/^networking.useDHCP/networking.useDHPC/",
-            "could not be evaluated",
-            "true",
-        ),
-        (
-            "a field that is unknown",
-            "true",
-            "s/^extra/layout.swop = 1\\nextra/",
-            "at 'layout.swop'",
-            "true",
-        ),
-    ] {
+    for [what, before, change, said, after] in CASES {
         machine.check(what, |machine| {
             guest::run(machine, before)?;
             guest::run(
