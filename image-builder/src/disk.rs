@@ -9,7 +9,7 @@ use crate::ext4::Ext4;
 use crate::fat::{Fat, Medium};
 use crate::file_system::{FileSystemError, FileSystemWriter};
 use crate::identifiers::Identifiers;
-use crate::layout::{Layout, Part, Partition, Parts, SECTOR};
+use crate::layout::{Layout, Part, Partition, Parts, SECTOR, SectorSize};
 use crate::manifest::Manifest;
 use crate::output::{Output, OutputError};
 use crate::partition_table::{Table, partition_table};
@@ -27,7 +27,9 @@ pub struct Disk<'a> {
     pub boot_files: Option<BootFiles<'a>>,
     /// Swap space, if there is to be some.
     pub swap: Option<Swap<'a>>,
-    /// GRUB for BIOS.
+    /// The unit of the disk that it is written to.
+    pub sector_size: SectorSize,
+    /// GRUB for BIOS; what no BIOS boots from goes without it.
     pub boot: &'a BiosBoot,
     /// Label of the root file system, and name of its partition; at most 16 bytes.
     pub root_label: &'a str,
@@ -66,6 +68,28 @@ pub struct BiosBoot {
     pub boot_img: Vec<u8>,
     /// The core image, made for [`cairn_bootloader::Platform::Bios`].
     pub core_img: Vec<u8>,
+}
+
+impl BiosBoot {
+    /// Both as they are on a disk with the core image in `partition`.
+    fn placed(&self, partition: &Partition) -> Result<Placed, DiskError> {
+        let core_lba = partition.start / SECTOR;
+        let boot_code = patch_boot_sector(&self.boot_img, core_lba)?;
+        let core = patch_core_image(&self.core_img, core_lba)?;
+        if core.len() as u64 > partition.size {
+            return Err(DiskError::CoreTooLarge {
+                size: core.len(),
+                room: partition.size,
+            });
+        }
+        Ok(Placed { boot_code, core })
+    }
+}
+
+/// GRUB for BIOS with the places of its parts.
+struct Placed {
+    boot_code: [u8; 440],
+    core: Vec<u8>,
 }
 
 /// How far the writing is.
@@ -116,7 +140,8 @@ pub fn plan(disk: &Disk<'_>) -> Result<Layout, DiskError> {
         None => None,
     };
     let parts = Parts {
-        esp_size: esp(identifiers).size(disk.esp, 0)?,
+        sector_size: disk.sector_size,
+        esp_size: esp(disk).size(disk.esp, 0)?,
         boot,
         swap: disk.swap.map(|swap| Part {
             name: swap.label,
@@ -147,16 +172,11 @@ pub fn write(
         return Err(DiskError::OtherLayout);
     }
     let identifiers = &disk.identifiers;
-    let bios_boot = &layout.bios_boot;
-    let core_lba = bios_boot.start / SECTOR;
-    let boot_code = patch_boot_sector(&disk.boot.boot_img, core_lba)?;
-    let core = patch_core_image(&disk.boot.core_img, core_lba)?;
-    if core.len() as u64 > bios_boot.size {
-        return Err(DiskError::CoreTooLarge {
-            size: core.len(),
-            room: bios_boot.size,
-        });
-    }
+    let bios = layout.bios_boot.as_ref();
+    let bios = bios
+        .map(|place| Ok::<_, DiskError>((place, disk.boot.placed(place)?)))
+        .transpose()?;
+    let boot_code = bios.as_ref().map_or([0; 440], |(_, bios)| bios.boot_code);
 
     let total = layout.content;
     let output = Output::create(output, layout.size, total)?;
@@ -164,6 +184,7 @@ pub fn write(
     let partitions: Vec<_> = layout.partitions().cloned().collect();
     let table = Table {
         size: layout.size,
+        sector_size: layout.sector_size,
         disk_guid: layout.disk_guid,
         partitions: &partitions,
         active_dummy: false,
@@ -172,9 +193,11 @@ pub fn write(
     Region::new(output.file(), 0, layout.size)
         .write_pages(&table)
         .map_err(failed)?;
-    region(&output, bios_boot)
-        .write_at(&core, 0)
-        .map_err(failed)?;
+    if let Some((place, bios)) = &bios {
+        region(&output, place)
+            .write_at(&bios.core, 0)
+            .map_err(failed)?;
+    }
 
     let mut written = 0;
     let mut count = |bytes| {
@@ -185,7 +208,7 @@ pub fn write(
         FileSystemError::Write { source, .. } => failed(source),
         error => error.into(),
     };
-    esp(identifiers)
+    esp(disk)
         .write(disk.esp, &region(&output, &layout.esp), &mut count)
         .map_err(file_system)?;
     if let (Some(files), Some(place)) = (&disk.boot_files, &layout.boot) {
@@ -207,10 +230,11 @@ fn region<'a>(output: &'a Output<'_>, partition: &Partition) -> Region<'a> {
     Region::new(output.file(), partition.start, partition.size)
 }
 
-fn esp(identifiers: &Identifiers) -> Fat {
+fn esp(disk: &Disk<'_>) -> Fat {
     Fat {
         medium: Medium::Fixed,
-        serial: identifiers.esp_serial,
+        sector_size: disk.sector_size,
+        serial: disk.identifiers.esp_serial,
         label: *b"ESP        ",
     }
 }

@@ -12,19 +12,20 @@ use fatfs::{Date, DateTime, FatType, FormatVolumeOptions, FsOptions, Time, TimeP
 
 use crate::fat_repair::repair_dot_entries;
 use crate::file_system::{FileSystemError, FileSystemWriter};
+use crate::layout::SectorSize;
 use crate::manifest::{Content, Manifest, Node};
 use crate::pages::Pages;
 use crate::region::Region;
 
 const KIND: &str = "FAT";
-/// One sector.
-const CLUSTER: u64 = 512;
 
 /// A FAT file system to be.
 #[derive(Debug, Clone)]
 pub struct Fat {
     /// What it is on.
     pub medium: Medium,
+    /// The unit of that; a cluster is one of them.
+    pub sector_size: SectorSize,
     /// Its serial number.
     pub serial: u32,
     /// Its label, padded with blanks.
@@ -41,12 +42,14 @@ pub enum Medium {
 }
 
 impl Medium {
-    /// With clusters of one sector, well above those that make it a FAT of that kind: 65525 make a
-    /// FAT32, 4085 a FAT16.
-    fn smallest(self) -> u64 {
-        match self {
-            Self::Fixed => 64 << 20,
-            Self::Removable => 4 << 20,
+    /// With clusters of one sector, above those that make it a FAT of that kind: 65525 make a FAT32,
+    /// 4085 a FAT16.
+    fn smallest(self, sector_size: SectorSize) -> u64 {
+        match (self, sector_size) {
+            (Self::Fixed, SectorSize::Bytes512) => 64 << 20,
+            (Self::Fixed, SectorSize::Bytes4096) => 260 << 20,
+            (Self::Removable, SectorSize::Bytes512) => 4 << 20,
+            (Self::Removable, SectorSize::Bytes4096) => 20 << 20,
         }
     }
 
@@ -68,6 +71,8 @@ impl Medium {
 
 impl FileSystemWriter for Fat {
     fn size(&self, tree: &Manifest, free: u64) -> Result<u64, FileSystemError> {
+        let cluster = self.sector_size.bytes();
+        let smallest = self.medium.smallest(self.sector_size);
         let content: u64 = tree
             .entries()
             .map(|(path, node)| {
@@ -77,12 +82,12 @@ impl FileSystemWriter for Fat {
                     _ => 0,
                 };
                 // A directory, and long names in its parent.
-                size.next_multiple_of(CLUSTER) + CLUSTER + 4 * path.as_os_str().len() as u64
+                size.next_multiple_of(cluster) + cluster + 4 * path.as_os_str().len() as u64
             })
             .sum();
         // Two tables of four bytes per cluster, boot sectors, and some room.
-        let needed = content + free + content / 32 + self.medium.smallest() / 16;
-        let size = needed.max(self.medium.smallest()).next_multiple_of(1 << 20);
+        let needed = content + free + content / 32 + smallest / 16;
+        let size = needed.max(smallest).next_multiple_of(1 << 20);
         if size > self.medium.largest() {
             return Err(FileSystemError::Whole {
                 kind: KIND,
@@ -114,9 +119,11 @@ impl FileSystemWriter for Fat {
 
 impl Fat {
     fn format(&self, pages: &mut Pages) -> io::Result<()> {
+        let sector = self.sector_size.bytes();
         let options = FormatVolumeOptions::new()
             .fat_type(self.medium.fat_type())
-            .bytes_per_cluster(512)
+            .bytes_per_sector(u16::try_from(sector).map_err(io::Error::other)?)
+            .bytes_per_cluster(u32::try_from(sector).map_err(io::Error::other)?)
             .volume_id(self.serial)
             .volume_label(self.label);
         fatfs::format_volume(pages, options)

@@ -17,9 +17,9 @@ use crate::region::Region;
 /// Bytes gathered before they are written.
 const BATCH: usize = 1 << 20;
 /// Blocks of file systems; a content's last block is filled up with zeros.
-const BLOCK: u64 = 4096;
+pub(crate) const BLOCK: u64 = 4096;
 /// Files from this size on are asked for their holes.
-const LARGE: u64 = 1 << 20;
+pub(crate) const LARGE: u64 = 1 << 20;
 
 /// A place in the region, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

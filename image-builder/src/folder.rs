@@ -16,9 +16,10 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::Uid;
 
 use crate::file_system::FileSystemError;
-use crate::fill;
+use crate::fill::{self, Filler, Span};
 use crate::manifest::{Content, Manifest, Name, Node};
-use crate::output::{OutputError, parent_of};
+use crate::output::{OutputError, check_room, parent_of};
+use crate::region::Region;
 
 const KIND: &str = "folder";
 /// Bits that lend a file's owner's rights.
@@ -74,6 +75,7 @@ pub fn write_folder(tree: &Manifest, output: &Path) -> Result<Omitted, FolderErr
         return Err(FolderError::Occupied { path });
     }
     let parent = parent_of(output);
+    check_room(output, tree.content_size())?;
     let scratch = Scratch(
         tempfile::Builder::new()
             .prefix(".cairn-image-")
@@ -173,6 +175,13 @@ impl<'a> Writer<'a> {
             Content::Bytes(bytes) => {
                 let mut file = create(&place)?;
                 file.write_all(bytes).map_err(Problem::Write)?;
+                self.finish_file(&file, &place, node)
+                    .map_err(Problem::Write)
+            }
+            Content::File { size, .. } if *size >= fill::LARGE => {
+                let file = create(&place)?;
+                copy_large(&node.content, *size, &file).map_err(Problem::Content)?;
+                file.set_len(*size).map_err(Problem::Write)?;
                 self.finish_file(&file, &place, node)
                     .map_err(Problem::Write)
             }
@@ -307,6 +316,19 @@ impl Problem {
             },
         }
     }
+}
+
+/// The `size` bytes of a content, without its holes; what follows to the next block is zero.
+fn copy_large(content: &Content, size: u64, file: &File) -> Result<(), FileSystemError> {
+    let region = Region::new(file, 0, size.next_multiple_of(fill::BLOCK));
+    let mut ignored = |_| {};
+    let mut filler = Filler::new(KIND, &region, &mut ignored);
+    let whole = Span {
+        offset: 0,
+        length: size,
+    };
+    filler.fill(content, std::iter::once(whole))?;
+    filler.finish()
 }
 
 fn create(place: &Path) -> Result<File, Problem> {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 0        protective MBR with GRUB's boot code, GPT
-//! 1 MiB    BIOS boot partition   GRUB's core image for BIOS
+//! 1 MiB    BIOS boot partition   GRUB's core image for BIOS; not on a disk with sectors of 4096 bytes
 //! 2 MiB    EFI system partition  FAT
 //! ...      /boot                 ext4, if the configuration has it apart
 //! ...      swap                  if the configuration wants it
@@ -27,8 +27,29 @@ const ESP_PARTITION: u32 = 3;
 pub const BOOT_PARTITION: u32 = 4;
 /// Number of the swap partition, where there is one.
 pub const SWAP_PARTITION: u32 = 5;
-/// Bytes of a sector.
+/// Bytes of a sector of most disks, and of what a BIOS reads.
 pub const SECTOR: u64 = 512;
+
+/// The unit that a disk is addressed in, and with it the partition table and the FAT upon it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SectorSize {
+    /// What nearly all disks have, or show.
+    #[default]
+    Bytes512,
+    /// `4Kn`; no BIOS boots from such a disk.
+    Bytes4096,
+}
+
+impl SectorSize {
+    /// Bytes of a sector.
+    #[must_use]
+    pub fn bytes(self) -> u64 {
+        match self {
+            Self::Bytes512 => SECTOR,
+            Self::Bytes4096 => 4096,
+        }
+    }
+}
 /// Partitions begin and end at multiples of one MiB, which suits every disk's physical blocks.
 pub(crate) const ALIGNMENT: u64 = 1 << 20;
 const BIOS_BOOT_SIZE: u64 = 1 << 20;
@@ -40,8 +61,10 @@ pub struct Layout {
     pub size: u64,
     /// GUID of the disk.
     pub disk_guid: Uuid,
-    /// GRUB's core image for BIOS.
-    pub bios_boot: Partition,
+    /// The unit of the disk.
+    pub sector_size: SectorSize,
+    /// GRUB's core image for BIOS; none on a disk that no BIOS boots from.
+    pub bios_boot: Option<Partition>,
     /// The EFI system partition.
     pub esp: Partition,
     /// `/boot`, where it is no part of the root.
@@ -102,6 +125,8 @@ pub(crate) struct Part<'a> {
 /// The parts of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Parts<'a> {
+    /// The unit of the disk.
+    pub sector_size: SectorSize,
     /// Bytes of the EFI system partition.
     pub esp_size: u64,
     /// `/boot`.
@@ -134,13 +159,16 @@ impl Layout {
             name: "bios-boot",
             size: BIOS_BOOT_SIZE,
         };
-        let bios_boot = place(
-            BIOS_BOOT_PARTITION,
-            PartitionKind::BiosBoot,
-            bios_boot,
-            identifiers.bios_boot_partition,
-            None,
-        );
+        let bios_boot = match parts.sector_size {
+            SectorSize::Bytes512 => Some(place(
+                BIOS_BOOT_PARTITION,
+                PartitionKind::BiosBoot,
+                bios_boot,
+                identifiers.bios_boot_partition,
+                None,
+            )),
+            SectorSize::Bytes4096 => None,
+        };
         let serial = identifiers.esp_serial;
         let esp = Part {
             name: "esp",
@@ -173,6 +201,7 @@ impl Layout {
         Self {
             size: root.end() + ALIGNMENT,
             disk_guid: identifiers.disk,
+            sector_size: parts.sector_size,
             bios_boot,
             esp,
             boot,
@@ -184,8 +213,9 @@ impl Layout {
 
     /// Its partitions in the order of their places.
     pub fn partitions(&self) -> impl Iterator<Item = &Partition> {
-        [&self.bios_boot, &self.esp]
-            .into_iter()
+        self.bios_boot
+            .iter()
+            .chain([&self.esp])
             .chain(&self.boot)
             .chain(&self.swap)
             .chain([&self.root])
@@ -231,6 +261,7 @@ mod tests {
     fn whole_layouts() {
         let identifiers = Identifiers::from_seed(&[7; 32]);
         let mut parts = Parts {
+            sector_size: SectorSize::Bytes512,
             esp_size: 64 << 20,
             boot: None,
             swap: None,
@@ -260,6 +291,14 @@ mod tests {
             4 boot          300 MiB at   66 MiB, PARTUUID=f5b5c0aa-3f16-85fc-8f1b-3df58852566c, UUID=e41361af-1e4d-89fa-9511-b6ab30a6415c
             5 swap         1024 MiB at  366 MiB, PARTUUID=bc687b4d-03ca-8103-bce0-9de4e3980191, UUID=7174d217-44ff-8e07-83b9-d29b5c0a157f
             1 nixos         600 MiB at 1390 MiB, PARTUUID=71f5e8a0-6b8c-8748-8a6e-bad137631304, UUID=397e55e7-c7d8-8823-8749-8b304cacefdb
+        "#]].assert_eq(&Layout::new(&identifiers, &parts, 0).to_string());
+        parts.sector_size = SectorSize::Bytes4096;
+        parts.swap = None;
+        expect![[r#"
+            disk 944232c2-11d2-8fa1-a8f6-936c0ab7a30b of 966 MiB
+            3 esp            64 MiB at    1 MiB, PARTUUID=fcf6b3b7-d7e4-8cf8-9af6-06e5e06988f8, UUID=2C07-51C6
+            4 boot          300 MiB at   65 MiB, PARTUUID=f5b5c0aa-3f16-85fc-8f1b-3df58852566c, UUID=e41361af-1e4d-89fa-9511-b6ab30a6415c
+            1 nixos         600 MiB at  365 MiB, PARTUUID=71f5e8a0-6b8c-8748-8a6e-bad137631304, UUID=397e55e7-c7d8-8823-8749-8b304cacefdb
         "#]].assert_eq(&Layout::new(&identifiers, &parts, 0).to_string());
     }
 }

@@ -45,6 +45,7 @@ pub use kernel_modules::{
 };
 pub use layout::{
     BOOT_PARTITION, Layout, Partition, PartitionKind, ROOT_PARTITION, SECTOR, SWAP_PARTITION,
+    SectorSize,
 };
 pub use manifest::{Content, ContentHash, Manifest, ManifestError, Node};
 pub use netboot::{LiveInitrd, LiveInitrdError};

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::sys::statvfs::statvfs;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -50,13 +51,10 @@ impl<'a> Output<'a> {
             source,
         };
         let directory = parent_of(path);
-        let available = available(directory).map_err(io)?;
-        if available < needed {
-            return Err(OutputError::Full {
-                path: path.to_owned(),
-                needed,
-                available,
-            });
+        check_room(path, needed)?;
+        // It would be found out at the end.
+        if path.is_dir() {
+            return Err(io(Errno::EISDIR.into()));
         }
         let file = tempfile::Builder::new()
             .prefix(".cairn-image-")
@@ -111,6 +109,27 @@ impl<'a> Output<'a> {
             .and_then(|directory| directory.sync_all())
             .map_err(io)
     }
+}
+
+/// Whether `needed` bytes can be written beside `path`, as far as that is known before.
+pub(crate) fn check_room(path: &Path, needed: u64) -> Result<(), OutputError> {
+    let directory = parent_of(path);
+    let available = match available(directory) {
+        Ok(_) if !directory.is_dir() => Err(Errno::ENOTDIR.into()),
+        available => available,
+    };
+    let available = available.map_err(|source| OutputError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    if available < needed {
+        return Err(OutputError::Full {
+            path: path.to_owned(),
+            needed,
+            available,
+        });
+    }
+    Ok(())
 }
 
 /// The folder that `path` is in.

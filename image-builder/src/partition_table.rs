@@ -12,7 +12,7 @@ use gpt::partition::Partition as GptPartition;
 use gpt::partition_types::{self, Type};
 use uuid::Uuid;
 
-use crate::layout::{Partition, PartitionKind, SECTOR};
+use crate::layout::{Partition, PartitionKind, SectorSize};
 use crate::pages::Pages;
 
 /// The discoverable partition's flag that asks for growth.
@@ -27,6 +27,8 @@ const ACTIVE_DUMMY: [u8; 16] = [0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 
 pub(crate) struct Table<'a> {
     /// Bytes of the disk.
     pub size: u64,
+    /// Its unit.
+    pub sector_size: SectorSize,
     /// GUID of the disk.
     pub disk_guid: Uuid,
     /// Its partitions.
@@ -35,10 +37,11 @@ pub(crate) struct Table<'a> {
     pub active_dummy: bool,
 }
 
-/// A whole disk of which only the tables are there: LBA 0 to 33, and the copy at the end.
+/// A whole disk of which only the tables are there: the first blocks, and the copy at the end.
 pub(crate) fn partition_table(table: &Table<'_>, boot_code: &[u8; 440]) -> io::Result<Pages> {
     let mut pages = Pages::new(table.size);
-    let sectors = table.size / SECTOR;
+    let sector = table.sector_size.bytes();
+    let sectors = table.size / sector;
     let mut mbr = ProtectiveMBR::with_lb_size(u32::try_from(sectors - 1).unwrap_or(u32::MAX));
     mbr.set_bootcode(*boot_code);
     mbr.overwrite_lba0(&mut pages).map_err(io::Error::other)?;
@@ -54,8 +57,8 @@ pub(crate) fn partition_table(table: &Table<'_>, boot_code: &[u8; 440]) -> io::R
             let entry = GptPartition {
                 part_type_guid: type_guid(partition.kind),
                 part_guid: partition.guid,
-                first_lba: partition.start / SECTOR,
-                last_lba: (partition.start + partition.size) / SECTOR - 1,
+                first_lba: partition.start / sector,
+                last_lba: (partition.start + partition.size) / sector - 1,
                 flags: match partition.kind {
                     PartitionKind::Root => GROW_FILE_SYSTEM,
                     PartitionKind::BiosBoot
@@ -71,7 +74,10 @@ pub(crate) fn partition_table(table: &Table<'_>, boot_code: &[u8; 440]) -> io::R
         .collect();
     let mut gpt = gpt::GptConfig::new()
         .writable(true)
-        .logical_block_size(LogicalBlockSize::Lb512)
+        .logical_block_size(match table.sector_size {
+            SectorSize::Bytes512 => LogicalBlockSize::Lb512,
+            SectorSize::Bytes4096 => LogicalBlockSize::Lb4096,
+        })
         .create_from_device(pages, Some(table.disk_guid))
         .map_err(io::Error::other)?;
     gpt.update_partitions(partitions)

@@ -10,13 +10,15 @@
 mod oracle;
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use cairn_image_builder::{
-    Content, Disk, DiskError, Identifiers, Layout, Manifest, Node, OutputError, plan, write,
+    Content, Disk, DiskError, Identifiers, Layout, Manifest, Node, OutputError, SectorSize, plan,
+    write,
 };
 use oracle::*;
 
@@ -227,9 +229,62 @@ fn partitions_are_where_and_what_they_should_be() {
     file.read_exact_at(&mut sector, 0).unwrap();
     assert_eq!(sector[0x5c..0x64], 2048_u64.to_le_bytes());
     assert_eq!(sector[0x66..0x68], [0x90, 0x90]);
-    file.read_exact_at(&mut sector, layout.bios_boot.start)
+    file.read_exact_at(&mut sector, layout.bios_boot.unwrap().start)
         .unwrap();
     assert_eq!(sector[0x1f4..0x1fc], 2049_u64.to_le_bytes());
+}
+
+/// What a disk with sectors of 4096 bytes shows: its table and its FAT are in that unit.
+#[test]
+fn a_disk_with_large_sectors() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (root, esp, boot) = (sample(scratch.path()), esp_sample(), shape_of_grub());
+    let mut wanted = disk(&root, &esp, &boot);
+    wanted.sector_size = SectorSize::Bytes4096;
+    let image = scratch.path().join("disk.img");
+    let layout = build(&wanted, &image);
+    assert_eq!(layout.bios_boot, None);
+    let file = File::open(&image).unwrap();
+    let mut block = [0; 4096];
+    file.read_exact_at(&mut block, 0).unwrap();
+    assert!(block[..440].iter().all(|byte| *byte == 0), "no boot code");
+    assert_eq!(block[510..512], [0x55, 0xaa]);
+    file.read_exact_at(&mut block, 4096).unwrap();
+    assert_eq!(block[..8], *b"EFI PART");
+
+    // sgdisk takes the sectors of a file for such of 512 bytes; fdisk is told.
+    let options = ["-lb4096", "-oStart,End,Size,Type"].map(OsStr::new);
+    let text = run(
+        "fdisk",
+        "fdisk",
+        &[options[0], options[1], image.as_os_str()],
+    );
+    let table: Vec<_> = text
+        .lines()
+        .skip_while(|line| !line.contains("Start"))
+        .collect();
+    expect_test::expect![[r#"
+        Start   End  Size Type
+        66816 72447   22M Linux root (x86-64)
+          256 66815  260M EFI System
+
+        Partition table entries are not in disk order."#]]
+    .assert_eq(&table.join("\n"));
+
+    fsck_vfat(&image, &layout.esp, scratch.path());
+    let esp = scratch.path().join("esp.img");
+    let kind = run("file", "file", &["-b".as_ref(), esp.as_os_str()]);
+    assert!(kind.contains("Bytes/sector 4096"), "{kind}");
+    assert!(kind.contains("FAT (32 bit)"), "{kind}");
+    let target = scratch.path().join("out.efi");
+    mtools(
+        &image,
+        &layout.esp,
+        "mcopy",
+        &["::/EFI/BOOT/BOOTX64.EFI", target.to_str().unwrap()],
+    );
+    assert_eq!(fs::read(target).unwrap(), vec![7; 700_001]);
+    e2fsck(&image, &layout.root);
 }
 
 #[test]

@@ -35,6 +35,19 @@ in
       '';
     };
 
+    image.sectorSize = mkOption {
+      type = types.enum [
+        512
+        4096
+      ];
+      default = 512;
+      description = ''
+        Bytes of a logical sector of the disk that an image is written to. Nearly every disk shows 512,
+        whatever it has inside. One that shows 4096 (`lsblk -o NAME,LOG-SEC`) needs an image made for
+        it, which boots by UEFI alone: no BIOS boots from such a disk.
+      '';
+    };
+
     system.build.imageFacts = mkOption {
       type = types.raw;
       internal = true;
@@ -45,7 +58,12 @@ in
 
   config.system.build.imageFacts = {
     hostName = config.networking.hostName;
-    inherit (config.image) bootFreeSpace freeSpace swapSize;
+    inherit (config.image)
+      bootFreeSpace
+      freeSpace
+      sectorSize
+      swapSize
+      ;
     swapDevices = map (swap: swap.device) config.swapDevices;
     fileSystems = lib.listToAttrs (
       map (

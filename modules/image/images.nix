@@ -25,6 +25,7 @@ let
           };
           swapDevices = lib.mkImageMediaOverride [ ];
           boot.loader.grub.enable = lib.mkImageMediaOverride true;
+          image.sectorSize = lib.mkImageMediaOverride 512;
         }
       ];
       facts = "imageFacts";

@@ -17,6 +17,11 @@
   boot.initrd.availableKernelModules = [
     "ahci"
     "ata_piix"
+    "mmc_block"
+    "sdhci_pci"
+    "uas"
+    "usb_storage"
+    "xhci_pci"
   ];
   boot.loader.timeout = 1;
   boot.consoles = [

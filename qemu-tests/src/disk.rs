@@ -37,8 +37,15 @@ pub enum Bus {
     VirtioScsi,
     /// SATA, `/dev/sda`; cloud kernels have no driver for it.
     Ahci,
+    /// IDE as it was before SATA, `/dev/sda`; cloud kernels have no driver for it.
+    Ide,
     /// `/dev/nvme0n1`.
     Nvme,
+    /// The same with sectors of 4096 bytes.
+    NvmeLargeSectors,
+    /// An SD card in a slot on PCI, `/dev/mmcblk0`. Its size must be a power of two; the firmware starts
+    /// from it only if there is nothing else.
+    SdCard,
     /// A USB 3 stick, the device `usb<index>`; cloud kernels have no driver for it.
     Usb,
     /// A disc in a SATA drive, the device `cd<index>`: `/dev/sr0`.
@@ -67,7 +74,18 @@ impl Bus {
                 controller("ich9-ahci"),
                 format!("ide-hd,bus=bus{index}.0,{drive}"),
             ],
+            Self::Ide => vec![
+                controller("piix3-ide"),
+                format!("ide-hd,bus=bus{index}.0,{drive}"),
+            ],
             Self::Nvme => vec![format!("nvme,serial=cairn{index},{drive}")],
+            Self::NvmeLargeSectors => vec![format!(
+                "nvme,serial=cairn{index},logical_block_size=4096,physical_block_size=4096,{drive}"
+            )],
+            Self::SdCard => vec![
+                controller("sdhci-pci"),
+                format!("sd-card,drive=disk{index}"),
+            ],
             Self::Usb => {
                 vec![
                     controller("qemu-xhci"),

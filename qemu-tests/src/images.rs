@@ -198,7 +198,28 @@ pub fn build_image(
     file: &Path,
     options: &BuildOptions,
 ) -> anyhow::Result<Built> {
+    built_by(
+        &mut command(&["image", format, "--json"], name, file, options),
+        file,
+    )
+}
+
+/// As [`build_image`], with the image at `output` too.
+///
+/// # Errors
+/// As there.
+pub fn build_to(
+    format: &str,
+    name: &str,
+    file: &Path,
+    options: &BuildOptions,
+    output: &Path,
+) -> anyhow::Result<Built> {
     let mut command = command(&["image", format, "--json"], name, file, options);
+    built_by(command.arg("--output").arg(output), file)
+}
+
+fn built_by(command: &mut Command, file: &Path) -> anyhow::Result<Built> {
     let output = command
         .stderr(Stdio::inherit())
         .output()

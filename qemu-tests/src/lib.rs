@@ -17,6 +17,7 @@ mod arguments;
 pub mod artefacts;
 pub mod blueprint;
 pub mod console;
+pub mod difference;
 pub mod disk;
 pub mod firmware;
 pub mod freeze;

@@ -1,71 +1,131 @@
-//! Whether an image is the same wherever it is built.
+//! Whether images are the same wherever they are built.
 
-use std::fs::{self, File};
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
+use cairn_image_builder::remove_tree;
 
 use crate::artefacts;
-use crate::images::{self, Built};
+use crate::difference::difference;
+use crate::images::{self, BuildOptions, Built};
 
-/// Builds the image `built` of the kind `format`, of the configuration `name`, again, with nothing in common
-/// but its inputs: another folder, temporary folder, time zone, locale and mask, one processor, and nothing
-/// remembered. Its `files`, or itself where one has no name, must be the same.
-///
-/// # Errors
-/// They are not; or it cannot be built.
-pub fn check(format: &str, name: &str, built: &Built, files: &[&str]) -> anyhow::Result<()> {
-    let folder = artefacts::folder(&format!("{name}-{format}-elsewhere"))?;
-    let again = build_elsewhere(format, name, &folder)?;
-    let compared = files.iter().try_for_each(|name| {
-        let place = |image: &Path| match *name {
-            "" => image.to_owned(),
-            name => image.join(name),
-        };
-        let (one, other) = (place(&built.image), place(&again.image));
-        ensure!(
-            hash(&one)? == hash(&other)?,
-            "{} and {} differ",
-            one.display(),
-            other.display()
-        );
-        Ok(())
-    });
-    fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
-    compared
+/// Where what the image is made of comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// From the store that the image itself was made of.
+    SameStore,
+    /// From Debian's packages, which are all that is taken over.
+    Packages,
 }
 
-fn build_elsewhere(format: &str, name: &str, folder: &Path) -> anyhow::Result<Built> {
+/// Runs a command for each of `$FORMATS`, as another user of another machine. The file system in memory
+/// lists a folder in another order than the disk does.
+const ELSEWHERE: &str = r#"
+set -eu
+mount -t tmpfs -o mode=0755 elsewhere "$1"
+shift
+hostname elsewhere
+umask 077
+exec unshare --user --map-user=4711 --map-group=4711 sh -c '
+  set -eu
+  test "$(id -u) $(hostname)" = "4711 elsewhere"
+  for format in $FORMATS; do
+    "$@" --output "$OUTPUT/$format" "$format"
+  done' sh "$@"
+"#;
+
+/// Builds each of `images`, which are of the configuration `name`, again by their format's name, with
+/// nothing in common but the inputs: another folder, temporary folder, time, time zone, locale, user, mask, host
+/// name, number of processors and order of files, and nothing remembered.
+///
+/// # Errors
+/// One is not the same, and where it first differs; or it cannot be built.
+pub fn check(name: &str, source: Source, images: &[(&str, &Built)]) -> anyhow::Result<()> {
+    let formats: Vec<&str> = images.iter().map(|(format, _)| *format).collect();
+    let folder = artefacts::folder(&format!("{name}-elsewhere-{}", formats.join("-")))?;
+    let again = build_elsewhere(name, source, &formats, &folder)?;
+    let mut differ = Vec::new();
+    for ((format, built), again) in images.iter().zip(&again) {
+        let scratch = folder.join("difference");
+        fs::create_dir(&scratch).with_context(|| format!("cannot make {}", scratch.display()))?;
+        if let Some(place) = difference(format, &built.image, again, &scratch)? {
+            differ.push(format!("{format}: {place}"));
+        }
+        remove(&scratch)?;
+    }
+    remove(&folder)?;
+    ensure!(
+        differ.is_empty(),
+        "built elsewhere, these are not the same: {}",
+        differ.join("; ")
+    );
+    Ok(())
+}
+
+/// The images, built elsewhere.
+fn build_elsewhere(
+    name: &str,
+    source: Source,
+    formats: &[&str],
+    folder: &Path,
+) -> anyhow::Result<Vec<PathBuf>> {
     let mut options = images::options()?;
-    options.place.cache = folder.join("cache");
+    let (memory, output) = (folder.join("memory"), folder.join("output"));
+    for folder in [&memory, &output] {
+        fs::create_dir(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    let cache = folder.join("cache");
+    if source == Source::Packages {
+        take_packages(&options, &cache)?;
+        options.place.store = memory.join("store");
+    }
+    options.place.cache = cache;
     let file = images::with_agent(name)?;
-    let command = images::command(&["image", format, "--json"], name, &file, &options);
+    let command = images::command(&["image", "--json"], name, &file, &options);
     let mut elsewhere = Command::new("taskset");
     elsewhere
-        .args([
-            "--cpu-list",
-            "0",
-            "sh",
-            "-c",
-            "umask 077; exec \"$@\"",
-            "sh",
-        ])
+        .args(["--cpu-list", "0", "unshare", "--user", "--map-root-user"])
+        .args(["--mount", "--uts", "sh", "-c", ELSEWHERE, "sh"])
+        .arg(&memory)
         .arg(command.get_program())
         .args(command.get_args())
         .current_dir("/")
-        .env("TMPDIR", folder)
+        .env("FORMATS", formats.join(" "))
+        .env("OUTPUT", &output)
+        .env("HOME", folder)
+        .env("TMPDIR", &memory)
         .env("TZ", "Asia/Tokyo")
-        .env("LC_ALL", "C");
-    let output = elsewhere.output().context("cannot run taskset")?;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{complaint}");
-    Ok(serde_json::from_slice(&output.stdout)?)
+        .env("LC_ALL", "tr_TR.UTF-8");
+    let ended = elsewhere.output().context("cannot run taskset")?;
+    if !ended.status.success() {
+        bail!(
+            "cannot build {name} elsewhere: {}: {}",
+            ended.status,
+            String::from_utf8_lossy(&ended.stderr)
+        );
+    }
+    Ok(formats.iter().map(|format| output.join(format)).collect())
 }
 
-fn hash(file: &Path) -> anyhow::Result<blake3::Hash> {
-    let mut hasher = blake3::Hasher::new();
-    let opened = File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
-    hasher.update_reader(opened)?;
-    Ok(hasher.finalize())
+/// Copies what was downloaded to another cache.
+fn take_packages(options: &BuildOptions, cache: &Path) -> anyhow::Result<()> {
+    fs::create_dir(cache).with_context(|| format!("cannot make {}", cache.display()))?;
+    for name in ["debian", "sha256", "sources", "lists", "index"] {
+        let from = options.place.cache.join(name);
+        if from.exists() {
+            let status = Command::new("cp")
+                .args(["-R", "--reflink=auto", "--"])
+                .args([&from, cache])
+                .status()
+                .context("cannot run cp")?;
+            ensure!(status.success(), "cannot copy {}", from.display());
+        }
+    }
+    Ok(())
+}
+
+fn remove(folder: &Path) -> anyhow::Result<()> {
+    remove_tree(folder).with_context(|| format!("cannot remove {}", folder.display()))
 }

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use cairn_image_builder::squashfs::{Cache, Level};
 use cairn_image_builder::{
-    Conversion, DiskFormat, Manifest, Omitted, TarCompression, convert, write_folder, write_tarball,
+    Conversion, DiskFormat, Manifest, Omitted, SectorSize, TarCompression, convert, write_folder,
+    write_tarball,
 };
 use cairn_store::Store;
 use cairn_store_path::StorePath;
@@ -172,6 +173,7 @@ impl<'a, F: DeserializeOwned> Begun<'a, F> {
 /// A raw disk, and what its other formats are told of it.
 struct RawDisk {
     built: Built,
+    sector_size: SectorSize,
     key: blake3::Hash,
     host_name: String,
     epoch: u32,
@@ -184,6 +186,12 @@ fn build_converted(
     disk_format: DiskFormat,
 ) -> Result<Built> {
     let disk = build_disk(configuration, Format::Disk)?;
+    ensure!(
+        disk.sector_size == SectorSize::Bytes512 || disk_format == DiskFormat::Qcow2,
+        "cannot make a disk with sectors of {} bytes for a hypervisor that shows sectors of 512: \
+         set image.sectorSize to 512, or make it as `disk` or `qcow2`",
+        disk.sector_size.bytes()
+    );
     let mut steps = Steps::default();
     let key = blake3::Hasher::new_derive_key("cairn 2026-11 converted disk image")
         .update(disk.key.as_bytes())
@@ -223,15 +231,17 @@ fn build_disk(configuration: &Configuration, format: Format) -> Result<RawDisk> 
     )?;
     let grub = Grub::of(grub)?;
     let placement = Placement::of(&begun.facts)?;
+    let sizes = sizes(&begun.facts)?;
     begun.realise()?;
     let epoch = begun.epoch()?;
-    let key = disk_image(&begun, &grub, &placement, epoch).key();
+    let key = disk_image(&begun, &grub, &placement, sizes, epoch).key();
     let host_name = begun.facts.host_name.clone();
     let built = begun.image(&host_name, format.extension(), key, |begun, output| {
-        disk_image(begun, &grub, &placement, epoch).write(output)
+        disk_image(begun, &grub, &placement, sizes, epoch).write(output)
     })?;
     Ok(RawDisk {
         built,
+        sector_size: sizes.sector,
         key,
         host_name,
         epoch,
@@ -242,6 +252,7 @@ fn disk_image<'a>(
     begun: &'a Begun<'_, Facts>,
     grub: &'a Grub,
     placement: &'a Placement,
+    sizes: Sizes,
     epoch: u32,
 ) -> DiskImage<'a> {
     DiskImage {
@@ -249,13 +260,24 @@ fn disk_image<'a>(
         toplevel: &begun.toplevel,
         grub,
         placement,
-        sizes: Sizes {
-            root: begun.facts.free_space,
-            boot: begun.facts.boot_free_space,
-            swap: begun.facts.swap_size,
-        },
+        sizes,
         epoch,
     }
+}
+
+fn sizes(facts: &Facts) -> Result<Sizes> {
+    Ok(Sizes {
+        root: facts.free_space,
+        boot: facts.boot_free_space,
+        swap: facts.swap_size,
+        sector: match facts.sector_size {
+            512 => SectorSize::Bytes512,
+            4096 => SectorSize::Bytes4096,
+            other => bail!(
+                "cannot make a disk with sectors of {other} bytes; set image.sectorSize to 512 or 4096"
+            ),
+        },
+    })
 }
 
 /// What remembers how store objects were compressed; an image is the same without it.

@@ -9,7 +9,7 @@ use cairn_bootloader::{
 };
 use cairn_image_builder::{
     BOOT_PARTITION, BiosBoot, BootFiles, Content, Disk, Identifiers, Manifest, Node,
-    ROOT_PARTITION, Swap, plan, write,
+    ROOT_PARTITION, SectorSize, Swap, plan, write,
 };
 use cairn_store::Store;
 use cairn_store_path::StorePath;
@@ -20,7 +20,7 @@ use super::root::{add_store, empty_root};
 use crate::grub::{BootSector, Grub};
 
 /// Raised with each change that gives other bytes for the same toplevel.
-const FORMAT_VERSION: u32 = 9;
+const FORMAT_VERSION: u32 = 10;
 
 /// The slot of an image's only menu.
 const SLOT: Slot = Slot::A;
@@ -34,6 +34,8 @@ pub struct Sizes {
     pub boot: u64,
     /// Of swap space, if there is to be some.
     pub swap: Option<u64>,
+    /// Not MiB, but what the disk is addressed in.
+    pub sector: SectorSize,
 }
 
 /// What an image is made of.
@@ -103,6 +105,7 @@ impl DiskImage<'_> {
                 label: &named.label,
                 size: size << 20,
             }),
+            sector_size: self.sizes.sector,
             boot: &boot,
             root_label: &self.placement.root.label,
             identifiers,

@@ -24,6 +24,8 @@ pub struct Facts {
     pub swap_devices: Vec<Device>,
     /// `image.swapSize`: MiB of the swap partition, if there is to be one.
     pub swap_size: Option<u64>,
+    /// `image.sectorSize`: bytes of a sector of the disk.
+    pub sector_size: u64,
     /// GRUB; none with `boot.loader.grub.enable = false`.
     pub grub: Option<GrubFacts>,
 }

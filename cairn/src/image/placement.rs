@@ -309,6 +309,7 @@ mod tests {
         serde_json::from_value(json!({
             "hostName": "box", "fileSystems": file_systems, "freeSpace": 1,
             "grub": null, "swapDevices": ["LABEL=swap"], "swapSize": null, "bootFreeSpace": 1,
+            "sectorSize": 512,
         }))
         .unwrap()
     }

@@ -24,7 +24,7 @@ use crate::fat::{Fat, Medium};
 use crate::file_system::{FileSystemError, FileSystemWriter};
 use crate::fill::{Filler, Span};
 use crate::identifiers::derive;
-use crate::layout::{Partition, PartitionKind, SECTOR};
+use crate::layout::{Partition, PartitionKind, SECTOR, SectorSize};
 use crate::manifest::{Content, Manifest, ManifestError, Node};
 use crate::media;
 use crate::output::{Output, OutputError};
@@ -224,6 +224,7 @@ impl Iso<'_> {
     fn esp_writer(&self) -> Fat {
         Fat {
             medium: Medium::Removable,
+            sector_size: SectorSize::Bytes512,
             serial: self.identifiers.esp_serial,
             label: *b"ESP        ",
         }
@@ -324,6 +325,7 @@ impl Iso<'_> {
         }
         let table = Table {
             size,
+            sector_size: SectorSize::Bytes512,
             disk_guid: self.identifiers.disk,
             partitions: &partitions,
             // Some BIOSes start nothing from a stick without a partition that is active.

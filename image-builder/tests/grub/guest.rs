@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use cairn_bootloader::{CoreImage, PartitionTable, Platform, Root, Serial, early_config};
 use cairn_image_builder::{
-    BiosBoot, Content, Disk, Identifiers, Manifest, Node, Partition, ROOT_PARTITION, plan, write,
+    BiosBoot, Content, Disk, Identifiers, Manifest, Node, Partition, ROOT_PARTITION, SectorSize,
+    plan, write,
 };
 
 use crate::oracle::{debugfs_cat, e2fsck, fsck_vfat, sgdisk_verify};
@@ -85,6 +86,7 @@ impl Image {
         let disk = Disk {
             root: &root,
             esp: &esp,
+            sector_size: SectorSize::Bytes512,
             boot: &bios,
             boot_files: None,
             swap: None,

@@ -8,7 +8,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use cairn_image_builder::{BiosBoot, Disk, Identifiers, Manifest, Partition};
+use cairn_image_builder::{BiosBoot, Disk, Identifiers, Manifest, Partition, SectorSize};
 
 /// Runs `program`, which is in the Debian package `package`; its output if it succeeds.
 pub fn run(package: &str, program: &str, args: &[&OsStr]) -> String {
@@ -96,6 +96,7 @@ pub fn disk<'a>(root: &'a Manifest, esp: &'a Manifest, boot: &'a BiosBoot) -> Di
     Disk {
         root,
         esp,
+        sector_size: SectorSize::Bytes512,
         boot,
         boot_files: None,
         swap: None,

@@ -136,6 +136,24 @@ fn size(bytes: u64) -> String {
     }
 }
 
+/// Several devices answer to one name, and are not parts of one file system.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{device} is on {}", list(nodes))]
+pub struct Ambiguous {
+    /// The name.
+    pub device: Device,
+    /// The devices' nodes: two at the least.
+    pub nodes: Vec<PathBuf>,
+}
+
+fn list(nodes: &[PathBuf]) -> String {
+    let nodes: Vec<_> = nodes
+        .iter()
+        .map(|node| node.display().to_string())
+        .collect();
+    nodes.join(" and on ")
+}
+
 /// All block devices.
 #[derive(Debug)]
 pub struct Blocks {
@@ -200,21 +218,27 @@ impl Blocks {
         self.found.values()
     }
 
-    /// The node of the device that is meant, and what is known of it. A path that is no block
-    /// device's own (`/dev/md/data`) is found if it exists.
-    #[must_use]
-    pub fn find(&self, device: &Device) -> Option<(PathBuf, Option<Contents>)> {
-        let mut matching = self.found.values().filter(|block| block.is(device));
-        if let Some(block) = matching.next() {
-            if let Some(other) = matching.find(|other| !other.is_one_with(block)) {
-                log::warn!(
-                    "{device} is ambiguous: /dev/{} is used, and not /dev/{}",
-                    block.name,
-                    other.name
-                );
+    /// The node of the device that is meant, and what is known of it; `None` if it is not there. A path
+    /// that is no block device's own (`/dev/md/data`) is found if it exists.
+    ///
+    /// # Errors
+    /// Several devices are meant: one of them is a copy, and nothing says which.
+    pub fn find(&self, device: &Device) -> Result<Option<(PathBuf, Option<Contents>)>, Ambiguous> {
+        let matching: Vec<_> = self.all().filter(|block| block.is(device)).collect();
+        if let Some((first, others)) = matching.split_first() {
+            if others.iter().any(|other| !other.is_one_with(first)) {
+                return Err(Ambiguous {
+                    device: device.clone(),
+                    nodes: matching.iter().map(|block| self.node(block)).collect(),
+                });
             }
-            return Some((self.node(block), block.contents.clone()));
+            return Ok(Some((self.node(first), first.contents.clone())));
         }
+        Ok(self.other_name(device))
+    }
+
+    /// The device, if it is meant by another name than its own.
+    fn other_name(&self, device: &Device) -> Option<(PathBuf, Option<Contents>)> {
         let Device::Path(path) = device else {
             return None;
         };
@@ -393,14 +417,41 @@ mod tests {
             "/dev/vda3",
         ] {
             let device = Device::try_from(text.to_owned()).unwrap();
-            let (node, contents) = blocks.find(&device).unwrap();
+            let (node, contents) = blocks.find(&device).unwrap().unwrap();
             assert_eq!(node, folder.path().join("dev/vda3"), "{text}");
             assert_eq!(contents.unwrap().kind, "vfat");
         }
         for text in ["LABEL=esp", "UUID=1", "/dev/vdb", "/dev/mapper/x", "tmpfs"] {
             let device = Device::try_from(text.to_owned()).unwrap();
-            assert_eq!(blocks.find(&device), None, "{text}");
+            assert_eq!(blocks.find(&device), Ok(None), "{text}");
         }
+    }
+
+    /// A disk that was copied block by block has all names of the first.
+    #[test]
+    fn a_copy_is_not_taken_for_the_original() {
+        let folder = machine();
+        let (sys, dev) = (folder.path().join("sys"), folder.path().join("dev"));
+        let copy = sys.join("devices/virtio1/block/vdb");
+        fs::create_dir_all(&copy).unwrap();
+        fs::write(copy.join("size"), "8192").unwrap();
+        symlink(&copy, sys.join("class/block/vdb")).unwrap();
+        fs::copy(dev.join("vda3"), dev.join("vdb")).unwrap();
+        let mut blocks = Blocks::new(&sys, &dev);
+        blocks.scan();
+        let found = |text: &str| {
+            let device = Device::try_from(text.to_owned()).unwrap();
+            match blocks.find(&device) {
+                Ok(found) => format!("{:?}", found.map(|(node, _)| node)),
+                Err(error) => error.to_string(),
+            }
+            .replace(dev.to_str().unwrap(), "/dev")
+        };
+        expect!["LABEL=ESP is on /dev/vda3 and on /dev/vdb"].assert_eq(&found("LABEL=ESP"));
+        expect!["UUID=12AB-00CD is on /dev/vda3 and on /dev/vdb"]
+            .assert_eq(&found("UUID=12AB-00CD"));
+        expect![[r#"Some("/dev/vdb")"#]].assert_eq(&found("/dev/vdb"));
+        expect![[r#"Some("/dev/vda3")"#]].assert_eq(&found("PARTLABEL=wurzel"));
     }
 
     #[test]
@@ -414,11 +465,11 @@ mod tests {
         };
         let label = Device::Label("ESP".to_owned());
         assert!(blocks.handle(&event("add", "block", "/devices/virtio0/block/vda")));
-        assert!(blocks.find(&label).is_none());
+        assert_eq!(blocks.find(&label), Ok(None));
         assert!(blocks.handle(&event("add", "block", "/devices/virtio0/block/vda/vda3")));
-        assert!(blocks.find(&label).is_some());
+        assert!(blocks.find(&label).unwrap().is_some());
         assert!(!blocks.handle(&event("add", "net", "/devices/eth0")));
         assert!(blocks.handle(&event("remove", "block", "/devices/virtio0/block/vda/vda3")));
-        assert!(blocks.find(&label).is_none());
+        assert_eq!(blocks.find(&label), Ok(None));
     }
 }

@@ -11,7 +11,7 @@ use nix::errno::Errno;
 
 use crate::autoload::AutoloadError;
 
-use super::block::Block;
+use super::block::{Ambiguous, Block};
 use super::live::LiveError;
 
 /// Why stage 1 cannot go on.
@@ -43,6 +43,14 @@ pub enum Stage1Error {
         device: Device,
         /// How long.
         waited: Duration,
+    },
+    /// Several devices have the name of the one that is meant.
+    #[error("cannot mount {mount_point}: {source}")]
+    Ambiguous {
+        /// What it is for.
+        mount_point: String,
+        /// Which.
+        source: Ambiguous,
     },
     /// A check found errors that it does not repair on its own.
     #[error("cannot mount {mount_point}: fsck.{fs_type} of {device} ended with status {status}: {meaning}", device = device.display())]
@@ -127,6 +135,11 @@ impl Stage1Error {
                 }
                 options
             }
+            Self::Ambiguous { mount_point, .. } => vec![
+                "which disk is a copy: take it out, or give what is on it another name and UUID"
+                    .to_owned(),
+                of(mount_point, "device"),
+            ],
             Self::Check {
                 mount_point,
                 device,
@@ -287,6 +300,31 @@ mod tests {
                   check: fileSystems."/".device
                          root= on the kernel's command line
                          boot.initrd.availableKernelModules: the driver of the disk or its controller
+            "#]],
+        );
+    }
+
+    #[test]
+    fn two_roots() {
+        let several = Ambiguous {
+            device: Device::Label("nixos".to_owned()),
+            nodes: vec!["/dev/vda2".into(), "/dev/vdb2".into()],
+        };
+        let mut blocks = blocks().split_off(2);
+        blocks.extend(blocks.clone());
+        check(
+            &Stage1Error::Ambiguous {
+                mount_point: "/".to_owned(),
+                source: several,
+            },
+            &blocks,
+            &expect![[r#"
+                the system cannot be started.
+                  what:  cannot mount /: LABEL=nixos is on /dev/vda2 and on /dev/vdb2
+                  seen:  /dev/vda2        9.9 GiB  ext4  LABEL=nixos\u{1b}[2J  UUID=44444444-4444-4444-8888-888888888888  PARTLABEL=root  PARTUUID=f222513b-ded1-49fa-b591-20ce86a2fe7f
+                         /dev/vda2        9.9 GiB  ext4  LABEL=nixos\u{1b}[2J  UUID=44444444-4444-4444-8888-888888888888  PARTLABEL=root  PARTUUID=f222513b-ded1-49fa-b591-20ce86a2fe7f
+                  check: which disk is a copy: take it out, or give what is on it another name and UUID
+                         fileSystems."/".device
             "#]],
         );
     }

@@ -16,7 +16,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use crate::autoload::Autoload;
 use crate::probe::Contents;
 
-use super::block::{Block, Blocks};
+use super::block::{Ambiguous, Block, Blocks};
 use super::failure::Stage1Error;
 use super::storage::{Advance, Opener};
 
@@ -123,7 +123,7 @@ impl Hardware {
     /// The device that is meant, once it is there.
     ///
     /// # Errors
-    /// It is not there after `timeout`.
+    /// It is not there after `timeout`, or there are several.
     pub fn wait_for(
         &mut self,
         device: &Device,
@@ -135,20 +135,28 @@ impl Hardware {
             purpose: mount_point,
             timeout,
         };
-        self.wait_until(&waiting, |blocks, _| blocks.find(device))
+        let found = self
+            .wait_until(&waiting, |blocks, _| blocks.find(device).transpose())
             .map_err(Stage1Error::Events)?
-            .map(|(node, contents)| Found { node, contents })
             .map_err(|waited| Stage1Error::NoDevice {
                 mount_point: mount_point.to_owned(),
                 device: device.clone(),
                 waited,
-            })
+            })?;
+        let (node, contents) = found.map_err(|source| Stage1Error::Ambiguous {
+            mount_point: mount_point.to_owned(),
+            source,
+        })?;
+        Ok(Found { node, contents })
     }
 
     /// The device that is meant, if it is there.
-    pub fn find(&self, device: &Device) -> Option<Found> {
-        let (node, contents) = self.blocks.find(device)?;
-        Some(Found { node, contents })
+    ///
+    /// # Errors
+    /// There are several.
+    pub fn find(&self, device: &Device) -> Result<Option<Found>, Ambiguous> {
+        let found = self.blocks.find(device)?;
+        Ok(found.map(|(node, contents)| Found { node, contents }))
     }
 
     /// What `find` finds among the block devices, as soon as it does: it is asked again when one

@@ -194,7 +194,8 @@ impl Attempt {
         if let Some(device) = &stage1.storage.resume_device {
             storage::resume(hardware, device, timeout)?;
         }
-        for (number, mount) in mounts::plan(&stage1, orders, root).iter().enumerate() {
+        let plan = mounts::plan(&stage1, orders, root);
+        for (number, mount) in plan.iter().enumerate() {
             if mounts::apply(mount, root, hardware, timeout)? == Outcome::Restart {
                 log::warn!("the check of {} asks for a restart", mount.target);
                 return Ok(Restart);
@@ -205,6 +206,7 @@ impl Attempt {
         }
         storage::finish(hardware, timeout)?;
         hardware.close_storage();
+        mounts::look_for_copies(&plan, hardware)?;
         mounts::protect_store(root)?;
         stop_at(Breakpoint::Mounts, orders);
         log::info!(

@@ -217,6 +217,26 @@ fn attempt(
     Ok(Outcome::Mounted)
 }
 
+/// Whether each mounted device is still the only one of its name: a copy may have come after it, and
+/// then which one was mounted was decided by chance.
+///
+/// # Errors
+/// There is a copy, or the kernel's events cannot be read.
+pub fn look_for_copies(plans: &[Mount], hardware: &mut Hardware) -> Result<(), Stage1Error> {
+    hardware.drain().map_err(Stage1Error::Events)?;
+    for plan in plans {
+        if let Source::Device(device) = &plan.source
+            && let Err(source) = hardware.find(device)
+        {
+            return Err(Stage1Error::Ambiguous {
+                mount_point: plan.target.clone(),
+                source,
+            });
+        }
+    }
+    Ok(())
+}
+
 /// What the kernel asks for while it mounts a file system of that type, if the options don't name
 /// others: each request starts a process, and the mount waits for it. Many kernels have them
 /// built in, or have chosen others.

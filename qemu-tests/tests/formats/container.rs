@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use cairn_qemu_tests::{Boot, Bus, Disk, Writes};
 
-use super::{image, is_reproducible, machine, runs};
+use super::{image, machine, runs};
 
 /// What a container manager prepares: namespaces, devices, a control group, a root.
 const START: &str = r#"
@@ -113,10 +113,4 @@ fn the_tarball_runs_in_a_container() -> anyhow::Result<()> {
         let end = format!("while test -e /proc/{manager}; do sleep 0.2; done");
         machine.agent().succeed(&end).map(drop)
     })
-}
-
-#[test]
-#[ignore = "long: cargo xtask torture media"]
-fn it_is_the_same_wherever_it_is_built() -> anyhow::Result<()> {
-    is_reproducible("tarball", &[""])
 }

@@ -1,11 +1,13 @@
 //! The formats of disks: QEMU has a driver of its own for each, and boots what that reads.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use cairn_qemu_tests::{Boot, Bus, Machine, artefacts};
+use cairn_qemu_tests::disk::copy_sparsely;
+use cairn_qemu_tests::{Boot, Bus, Machine, artefacts, images};
 
 use super::{image, machine, runs};
 
@@ -66,6 +68,101 @@ fn the_disk_of_an_ova_boots() -> anyhow::Result<()> {
     drop(started);
     remove(&folder)?;
     runs
+}
+
+/// The raw disk on what real machines have.
+#[test]
+#[ignore = "long: cargo xtask torture media"]
+fn any_disk_will_do() -> anyhow::Result<()> {
+    let built = image("disk")?;
+    for (name, boot, bus) in [
+        ("formats-ide", Boot::Bios, Bus::Ide),
+        ("formats-usb", Boot::Bios, Bus::Usb),
+        ("formats-usb-uefi", Boot::Uefi, Bus::Usb),
+    ] {
+        let machine = machine(name, boot, bus, &built.image).start()?;
+        runs(&machine, &built)?;
+    }
+    let card = Card::of(&built.image, "formats-card")?;
+    let machine = machine("formats-sd", Boot::Bios, Bus::SdCard, &card.0).start()?;
+    runs(&machine, &built)
+}
+
+#[test]
+#[ignore = "long: cargo xtask torture media"]
+fn it_boots_with_512_mb_of_memory() -> anyhow::Result<()> {
+    let built = image("disk")?;
+    let small = machine("formats-small", Boot::Bios, Bus::Ahci, &built.image).memory_mib(512);
+    runs(&small.start()?, &built)
+}
+
+/// What is made for sectors of 4096 bytes starts there, and its root takes the whole disk.
+#[test]
+#[ignore = "long: cargo xtask torture media"]
+fn a_disk_with_large_sectors_boots_and_grows() -> anyhow::Result<()> {
+    const SIZE: u64 = 3 << 30;
+    let file = images::with_agent("sectors")?;
+    let built = images::build_image("disk", "sectors", &file, &images::options()?)?;
+    let folder = artefacts::folder("formats-sectors-disk")?;
+    let disk = folder.join("disk.img");
+    copy_sparsely(&built.image, &disk)?;
+    fs::File::options().write(true).open(&disk)?.set_len(SIZE)?;
+    let bus = Bus::NvmeLargeSectors;
+    let machine = machine("formats-sectors", Boot::Uefi, bus, &disk).start()?;
+    runs(&machine, &built)?;
+    machine.check("sectors", |machine| {
+        let agent = machine.agent();
+        let sector = agent.succeed("cat /sys/block/nvme0n1/queue/logical_block_size")?;
+        ensure!(sector.trim() == "4096", "{sector}");
+        agent.succeed(
+            "grep ' /boot/efi vfat ' /proc/mounts && test -s /boot/efi/EFI/BOOT/BOOTX64.EFI",
+        )?;
+        let grown = "until cairn status grow-file-systems | grep -q up; do sleep 0.5; done";
+        agent.run_within(grown, Duration::from_mins(4))?;
+        let size = agent.succeed("df --output=size -B1M / | tail -n 1")?;
+        let size: u64 = size.trim().parse()?;
+        let log = agent.succeed("cairn log grow-file-systems; cat /proc/partitions")?;
+        ensure!(size > (SIZE >> 20) * 8 / 10, "/ has {size} MiB: {log}");
+        Ok(())
+    })?;
+    drop(machine);
+    remove(&folder)
+}
+
+/// A copy of the disk is beside it: nothing says which of them is meant.
+#[test]
+#[ignore = "long: cargo xtask torture media"]
+fn two_disks_of_one_label_are_refused() -> anyhow::Result<()> {
+    let built = image("disk")?;
+    let machine = machine("formats-twins", Boot::Bios, Bus::VirtioBlk, &built.image)
+        .disk(&built.image)
+        .start()?;
+    machine.check("refusal", |machine| {
+        let told = "cannot mount /: LABEL=cairn-root is on /dev/vda1 and on /dev/vdb1";
+        machine.console().wait_for(told)?;
+        machine.console().wait_for("which disk is a copy").map(drop)
+    })
+}
+
+/// A copy of an image whose size is one that cards have; gone when it is dropped.
+struct Card(PathBuf);
+
+impl Card {
+    fn of(image: &Path, name: &str) -> anyhow::Result<Self> {
+        let copy = artefacts::root()?.join(format!("{name}.img"));
+        copy_sparsely(image, &copy)?;
+        let file = fs::File::options().write(true).open(&copy)?;
+        file.set_len(file.metadata()?.len().next_power_of_two())?;
+        Ok(Self(copy))
+    }
+}
+
+impl Drop for Card {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.0) {
+            eprintln!("cannot remove {}: {error}", self.0.display());
+        }
+    }
 }
 
 fn run(command: &mut Command) -> anyhow::Result<()> {

@@ -3,7 +3,7 @@
 use cairn_qemu_tests::{Blueprint, Boot, live};
 use std::time::Duration;
 
-use super::{image, is_reproducible, runs};
+use super::{image, runs};
 
 /// The card's own program asks for an address, takes the script, and with it kernel and initrd.
 #[test]
@@ -15,10 +15,4 @@ fn ipxe_boots_it() -> anyhow::Result<()> {
         .start()?;
     runs(&machine, &built)?;
     machine.check("live system", |machine| live::check(machine.agent()))
-}
-
-#[test]
-#[ignore = "long: cargo xtask torture media"]
-fn it_is_the_same_wherever_it_is_built() -> anyhow::Result<()> {
-    is_reproducible("netboot", &["bzImage", "initrd", "netboot.ipxe"])
 }

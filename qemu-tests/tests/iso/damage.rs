@@ -3,13 +3,13 @@
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, ensure};
 use cairn_qemu_tests::disk::copy_sparsely;
 use cairn_qemu_tests::images::{self, Built};
 use cairn_qemu_tests::{Boot, Bus, artefacts};
-use cairn_system::live::{DESCRIPTOR, DESCRIPTOR_SIZE, LIVE_PARAMETER, LiveMedium};
+use cairn_system::live::{DESCRIPTOR, DESCRIPTOR_SIZE, LIVE_PARAMETER, LiveMedium, MediaManifest};
 
 use super::{Entry, choose, lives, machine, medium};
 
@@ -21,16 +21,16 @@ pub fn descriptor(built: &Built) -> anyhow::Result<LiveMedium> {
 }
 
 /// A copy of the medium; gone when it is dropped.
-struct Copy(PathBuf);
+pub struct Copy(pub PathBuf);
 
 impl Copy {
-    fn new(name: &str, built: &Built) -> anyhow::Result<Self> {
+    pub fn new(name: &str, built: &Built) -> anyhow::Result<Self> {
         let copy = artefacts::root()?.join(format!("{name}.iso"));
         copy_sparsely(&built.image, &copy)?;
         Ok(Self(copy))
     }
 
-    fn file(&self) -> anyhow::Result<File> {
+    pub fn file(&self) -> anyhow::Result<File> {
         Ok(File::options().read(true).write(true).open(&self.0)?)
     }
 }
@@ -43,23 +43,52 @@ impl Drop for Copy {
     }
 }
 
+/// A byte of the EFI system partition and one of the system are others, at places that follow from the time.
 #[test]
 #[ignore = "long: cargo xtask torture media"]
 fn damage_is_named() -> anyhow::Result<()> {
     let built = medium()?;
     let copy = Copy::new("iso-damaged", built)?;
-    let system = descriptor(built)?.system;
-    let at = system.offset + system.length / 2;
-    let mut byte = [0];
-    copy.file()?.read_exact_at(&mut byte, at)?;
-    copy.file()?.write_all_at(&[!byte[0]], at)?;
+    let live = descriptor(built)?;
+    let mut text = vec![0; usize::try_from(live.manifest.length)?];
+    copy.file()?
+        .read_exact_at(&mut text, live.manifest.offset)?;
+    let manifest = MediaManifest::parse(std::str::from_utf8(&text)?)?;
+    let random = SystemTime::now().duration_since(UNIX_EPOCH)?.subsec_nanos();
+    let of_esp = manifest
+        .pieces
+        .iter()
+        .find(|piece| piece.path == "boot/grub/efi.img");
+    let of_esp = of_esp.context("the medium has no EFI system partition")?;
+    let mut places = vec![
+        of_esp.extent.offset + u64::from(random) % of_esp.extent.length,
+        live.system.offset + u64::from(random) % live.system.length,
+    ];
+    places.sort_unstable();
+    for at in &places {
+        let mut byte = [0];
+        copy.file()?.read_exact_at(&mut byte, *at)?;
+        copy.file()?.write_all_at(&[!byte[0]], *at)?;
+    }
+    eprintln!("damaged at {places:?}");
     let machine = machine("iso-damaged", Boot::Bios, Bus::Disc, &copy.0).start()?;
     choose(&machine, Entry::Check)?;
     machine.check("report", |machine| {
-        machine
-            .console()
-            .wait_for("is damaged: cairn/system.squashfs, bytes ")?;
-        machine.console().wait_for("write the medium again")
+        let console = machine.console();
+        console.wait_for("the live medium /dev/sr0 is damaged: ")?;
+        for at in places {
+            let piece = manifest.pieces.iter().find(|piece| {
+                (piece.extent.offset..piece.extent.offset + piece.extent.length).contains(&at)
+            });
+            let piece = piece.context("nothing covers the place")?;
+            let extent = piece.extent;
+            let (start, end) = (extent.offset, extent.offset + extent.length);
+            console.wait_for(&format!(
+                "{}, bytes {start} to {end} of the medium, differs",
+                piece.path
+            ))?;
+        }
+        console.wait_for("write the medium again").map(drop)
     })
 }
 

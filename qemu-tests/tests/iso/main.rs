@@ -1,6 +1,7 @@
 //! The live medium, as a disc, as a stick and as a file. Two boots are for every test run; the others
 //! are ignored there, and run by `cargo xtask torture media`.
 
+mod beside;
 mod damage;
 mod memory;
 mod sources;
@@ -18,6 +19,7 @@ use cairn_qemu_tests::{Blueprint, Boot, Bus, Disk, Machine, Writes, live};
 enum Entry {
     CopyToRam = 1,
     Check = 4,
+    Installed = 6,
 }
 
 /// The medium, built once.

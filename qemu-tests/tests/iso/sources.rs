@@ -4,10 +4,11 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, ensure};
-use cairn_qemu_tests::{Boot, Bus, artefacts, images, reproducible};
+use cairn_qemu_tests::reproducible::{self, Source};
+use cairn_qemu_tests::{Boot, Bus, artefacts, images};
 use cairn_system::live::{FIND_ISO_PARAMETER, LIVE_PARAMETER};
 
-use super::damage::descriptor;
+use super::damage::{Copy, descriptor};
 use super::{lives, machine, medium};
 
 fn boots(name: &str, boot: Boot, bus: Bus) -> anyhow::Result<()> {
@@ -49,7 +50,26 @@ fn any_disk_will_do() -> anyhow::Result<()> {
     ] {
         boots(name, Boot::Uefi, bus)?;
     }
-    Ok(())
+    boots("iso-ide", Boot::Bios, Bus::Ide)
+}
+
+/// A card has a size that is a power of two, and what is written to it leaves its end alone.
+#[test]
+#[ignore = "long: cargo xtask torture media"]
+fn a_card_boots() -> anyhow::Result<()> {
+    let built = medium()?;
+    let card = Copy::new("iso-card", built)?;
+    let file = card.file()?;
+    file.set_len(file.metadata()?.len().next_power_of_two())?;
+    let machine = machine("iso-sd", Boot::Bios, Bus::SdCard, &card.0).start()?;
+    lives(&machine, built)
+}
+
+/// A stick with sectors of 4096 bytes has no partition table that its firmware knows, but is a disc to it.
+#[test]
+#[ignore = "long: cargo xtask torture media"]
+fn a_stick_with_large_sectors_boots() -> anyhow::Result<()> {
+    boots("iso-large-sectors", Boot::Uefi, Bus::NvmeLargeSectors)
 }
 
 /// The medium is a file on the ext4 of a disk, and the kernel is started by something else.
@@ -87,8 +107,13 @@ fn a_file_will_do() -> anyhow::Result<()> {
     lives
 }
 
-/// Another folder, temporary folder, time zone, locale, mask, one processor, and nothing remembered.
 #[test]
 fn it_is_the_same_wherever_it_is_built() -> anyhow::Result<()> {
-    reproducible::check("iso", "live", medium()?, &[""])
+    reproducible::check("live", Source::SameStore, &[("iso", medium()?)])
+}
+
+#[test]
+#[ignore = "long: cargo xtask torture media"]
+fn it_is_the_same_from_packages() -> anyhow::Result<()> {
+    reproducible::check("live", Source::Packages, &[("iso", medium()?)])
 }

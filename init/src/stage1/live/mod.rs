@@ -99,7 +99,12 @@ fn changes(orders: &LiveOrders, hardware: &mut Hardware) -> Result<PathBuf, Live
     let place = folder("changes")?;
     if let Some(label) = &orders.persistence {
         // What is there now: nothing waits for what most machines do not have.
-        let found = hardware.find(&Device::Label(label.clone()));
+        let found = hardware
+            .find(&Device::Label(label.clone()))
+            .unwrap_or_else(|ambiguous| {
+                log::error!("{ambiguous}; what is written is forgotten");
+                None
+            });
         if let Some((node, kind)) = found
             .and_then(|found| Some((found.node, found.contents?.kind)))
             .filter(|(_, kind)| KEEPERS.contains(kind))

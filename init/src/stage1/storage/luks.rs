@@ -99,7 +99,7 @@ pub fn open_with_people(
 
 /// Whether the device went away, or the key came that was waited for before somebody was asked.
 fn is_not_needed(device: &EncryptedDevice, key_was_there: bool, blocks: &Blocks) -> bool {
-    blocks.find(&device.device).is_none() || (!key_was_there && has_key(device, blocks))
+    blocks.find(&device.device) == Ok(None) || (!key_was_there && has_key(device, blocks))
 }
 
 fn has_key(device: &EncryptedDevice, blocks: &Blocks) -> bool {
@@ -121,6 +121,7 @@ fn open(
     let what = || format!("cannot open {}", device.name);
     let (node, _) = blocks
         .find(&device.device)
+        .with_context(what)?
         .with_context(|| format!("{}: {} went away", what(), device.device))?;
     if let Some(header) = &device.header {
         let header = place(blocks, header)

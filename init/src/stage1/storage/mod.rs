@@ -133,7 +133,8 @@ impl Opener {
                 .iter()
                 .map(|device| Lock {
                     is_open: is_open(blocks, device.name.as_str()),
-                    is_there: blocks.find(&device.device).is_some()
+                    // Opening it tells of several.
+                    is_there: blocks.find(&device.device) != Ok(None)
                         && device
                             .header
                             .as_ref()
@@ -229,7 +230,13 @@ fn place(blocks: &Blocks, device: &Device) -> Option<std::path::PathBuf> {
         Device::Path(path) if !path.starts_with("/dev/") => {
             Some(path.into()).filter(|path: &std::path::PathBuf| path.exists())
         }
-        device => blocks.find(device).map(|(node, _)| node),
+        device => match blocks.find(device) {
+            Ok(found) => found.map(|(node, _)| node),
+            Err(ambiguous) => {
+                log::warn!("none is used: {ambiguous}");
+                None
+            }
+        },
     }
 }
 

@@ -10,6 +10,7 @@ mod activation;
 mod evaluator;
 mod formats;
 mod iso;
+mod media;
 mod menu;
 mod switch;
 
@@ -28,9 +29,9 @@ use cairn_qemu_tests::transcript::Line;
 use cairn_qemu_tests::{Blueprint, Boot, DirectKernel, Machine, artefacts, images};
 use cairn_system::boot_mark;
 
-const USAGE: &str = "usage: cargo xtask bench [activation] [evaluator] [menu] [import] [image] [formats] [iso] [boot] [switch]\n";
+const USAGE: &str = "usage: cargo xtask bench [activation] [evaluator] [menu] [import] [image] [formats] [iso] [media] [boot] [switch]\n";
 /// What can be measured.
-const SECTIONS: [&str; 9] = [
+const SECTIONS: [&str; 10] = [
     "activation",
     "evaluator",
     "menu",
@@ -38,6 +39,7 @@ const SECTIONS: [&str; 9] = [
     "image",
     "formats",
     "iso",
+    "media",
     "boot",
     "switch",
 ];
@@ -98,6 +100,9 @@ fn run() -> anyhow::Result<()> {
     }
     if wanted("iso") {
         iso::measure(&options)?;
+    }
+    if wanted("media") {
+        media::measure(&options)?;
     }
     // The last one: it alone needs the superuser.
     if wanted("switch") {

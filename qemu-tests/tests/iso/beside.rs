@@ -1,0 +1,140 @@
+//! The medium beside other systems: on a stick with a boot loader of its own, and before a machine's own disk.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use cairn_qemu_tests::images;
+use cairn_qemu_tests::{Boot, Bus, Disk, Machine, Writes, artefacts, live};
+
+use super::{Entry, choose, lives, machine, medium};
+
+/// What a stick with many media has as its menu: the name of the medium's file, and the medium's own menu.
+const MENU: &str = "\
+search --no-floppy --set=stick --file /images/live.iso
+set iso_path=/images/live.iso
+export iso_path
+loopback loop ($stick)$iso_path
+set root=loop
+configfile /boot/grub/loopback.cfg
+";
+
+/// The modules that Debian's own GRUB for UEFI has for this.
+const MODULES: &str = "--modules=configfile echo fat iso9660 linux loopback normal part_gpt regexp \
+                       search serial sleep terminal test";
+
+fn run(program: &str, arguments: &[&str]) -> anyhow::Result<()> {
+    let output = Command::new(program)
+        .args(arguments)
+        .env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin")
+        .output()
+        .with_context(|| format!("cannot run {program}"))?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "{program} {arguments:?}: {complaint}"
+    );
+    Ok(())
+}
+
+/// A FAT with GRUB, its menu and the medium as a file.
+fn stick(folder: &Path, medium: &Path) -> anyhow::Result<std::path::PathBuf> {
+    let place = |name: &str| folder.join(name).display().to_string();
+    let (stick, menu, program) = (place("stick.img"), place("grub.cfg"), place("BOOTX64.EFI"));
+    fs::write(&menu, MENU)?;
+    run(
+        "grub-mkstandalone",
+        &[
+            "--format=x86_64-efi",
+            "--install-modules=",
+            "--fonts=",
+            "--locales=",
+            "--themes=",
+            MODULES,
+            "--output",
+            &program,
+            &format!("boot/grub/grub.cfg={menu}"),
+        ],
+    )?;
+    let size = fs::metadata(medium)?.len() + (64 << 20);
+    File::create(&stick)?.set_len(size.next_multiple_of(1 << 20))?;
+    run("mkfs.vfat", &["-F", "32", &stick])?;
+    run("mmd", &["-i", &stick, "::EFI", "::EFI/BOOT", "::images"])?;
+    run("mcopy", &["-i", &stick, &program, "::EFI/BOOT/BOOTX64.EFI"])?;
+    let medium = medium.display().to_string();
+    run("mcopy", &["-i", &stick, &medium, "::images/live.iso"])?;
+    Ok(stick.into())
+}
+
+#[test]
+#[ignore = "long: cargo xtask torture media"]
+fn a_stick_with_many_media_boots_it() -> anyhow::Result<()> {
+    let built = medium()?;
+    let folder = artefacts::folder("iso-many")?;
+    let stick = stick(&folder, &built.image)?;
+    let machine = machine("iso-loopback", Boot::Uefi, Bus::Usb, &stick).start()?;
+    lives(&machine, built)?;
+    machine.check("the file", |machine| {
+        let line = machine.agent().succeed("cat /proc/cmdline")?;
+        ensure!(line.contains("findiso=/images/live.iso"), "{line}");
+        Ok(())
+    })?;
+    drop(machine);
+    fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))
+}
+
+/// The menu's entry for the machine's own system leads to it.
+fn leads_to_the_disk(name: &str, boot: Boot, bus: Bus) -> anyhow::Result<()> {
+    let file = images::with_agent("formats")?;
+    let installed = images::build_image("disk", "formats", &file, &images::options()?)?;
+    let machine = machine(name, boot, bus, &medium()?.image)
+        .any_disk(Disk {
+            image: installed.image.clone(),
+            writes: Writes::Discarded,
+            bus: Bus::Ahci,
+        })
+        .start()?;
+    choose(&machine, Entry::Installed)?;
+    machine.check("the disk's system", |machine: &Machine| {
+        live::runs(machine.agent(), &installed.toplevel)
+    })
+}
+
+#[test]
+#[ignore = "long: cargo xtask torture media"]
+fn its_menu_leads_to_the_installed_system() -> anyhow::Result<()> {
+    leads_to_the_disk("iso-installed-bios", Boot::Bios, Bus::Disc)?;
+    leads_to_the_disk("iso-installed-stick", Boot::Bios, Bus::Usb)?;
+    leads_to_the_disk("iso-installed-uefi", Boot::Uefi, Bus::Disc)
+}
+
+/// The live system needs no more memory than small machines have.
+#[test]
+#[ignore = "long: cargo xtask torture media"]
+fn it_boots_with_512_mb_of_memory() -> anyhow::Result<()> {
+    let built = medium()?;
+    for (name, boot, bus) in [
+        ("iso-small-bios", Boot::Bios, Bus::Disc),
+        ("iso-small-uefi", Boot::Uefi, Bus::Usb),
+    ] {
+        let machine = machine(name, boot, bus, &built.image).memory_mib(512);
+        lives(&machine.start()?, built)?;
+    }
+    Ok(())
+}
+
+/// To memory it does not fit there, and says so.
+#[test]
+#[ignore = "long: cargo xtask torture media"]
+fn too_little_memory_is_named() -> anyhow::Result<()> {
+    let small = machine("iso-too-small", Boot::Bios, Bus::Disc, &medium()?.image).memory_mib(400);
+    let machine = small.start()?;
+    choose(&machine, Entry::CopyToRam)?;
+    machine.check("report", |machine| {
+        let console = machine.console();
+        console.expect_within("cannot copy the system to memory", Duration::from_mins(6))?;
+        Ok(())
+    })
+}
