@@ -188,9 +188,20 @@ fn an_appliance_is_a_description_a_disk_and_their_sums() {
         "xmllint",
         &[
             "--noout".as_ref(),
+            "--nonet".as_ref(),
+            "--relaxng".as_ref(),
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ovf.rng").as_ref(),
             scratch.path().join("machine.ovf").as_os_str(),
         ],
     );
+    // What the machine is made of is there.
+    for (attribute, of) in [
+        ("fileRef=\"file1\"", "ovf:id=\"file1\""),
+        ("ovf:/disk/disk1", "diskId=\"disk1\""),
+        (">NAT</rasd:Connection>", "ovf:name=\"NAT\""),
+    ] {
+        assert!(ovf.contains(attribute) && ovf.contains(of), "{attribute}: {ovf}");
+    }
 }
 
 #[test]

@@ -42,7 +42,10 @@ pub fn bench(arguments: &[String]) -> anyhow::Result<()> {
 pub fn torture(arguments: &[String]) -> anyhow::Result<()> {
     apt::install_missing(Need::Test)?;
     match arguments {
-        [part] if part == "media" => ignored_tests(&["iso", "dialogue", "formats"], 2),
+        [part] if part == "media" => {
+            large_trees()?;
+            ignored_tests(&["iso", "dialogue", "formats"], 2)
+        }
         [part] if part == "install" => ignored_tests(&["install"], 1),
         [part] if part == "storage" => ignored_tests(&["storage"], 2),
         [part] if part == "menu" => {
@@ -73,6 +76,13 @@ pub fn build() -> anyhow::Result<()> {
     build_init()?;
     println!("{}", cargo::output_folder("release").display());
     Ok(())
+}
+
+/// Images of very large and of very many files, in every format.
+fn large_trees() -> anyhow::Result<()> {
+    let mut test = cargo::cargo(&["test", "--release", "--package=cairn-image-builder"]);
+    test.args(["--test=bad", "--", "--ignored", "--skip=on_a_full_disk"]);
+    cargo::run(test)
 }
 
 /// Builds all that an image and the programs here need, in release.
