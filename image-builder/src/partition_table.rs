@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Seek, SeekFrom, Write};
 
 use gpt::disk::LogicalBlockSize;
+use gpt::header::Header;
 use gpt::mbr::ProtectiveMBR;
 use gpt::partition::Partition as GptPartition;
 use gpt::partition_types::{self, Type};
@@ -72,17 +73,49 @@ pub(crate) fn partition_table(table: &Table<'_>, boot_code: &[u8; 440]) -> io::R
             (partition.number, entry)
         })
         .collect();
+    let unit = match table.sector_size {
+        SectorSize::Bytes512 => LogicalBlockSize::Lb512,
+        SectorSize::Bytes4096 => LogicalBlockSize::Lb4096,
+    };
     let mut gpt = gpt::GptConfig::new()
         .writable(true)
-        .logical_block_size(match table.sector_size {
-            SectorSize::Bytes512 => LogicalBlockSize::Lb512,
-            SectorSize::Bytes4096 => LogicalBlockSize::Lb4096,
-        })
+        .logical_block_size(unit)
         .create_from_device(pages, Some(table.disk_guid))
         .map_err(io::Error::other)?;
-    gpt.update_partitions(partitions)
+    gpt.update_partitions(partitions.clone())
         .map_err(io::Error::other)?;
-    gpt.write().map_err(io::Error::other)
+    gpt.write_inplace().map_err(io::Error::other)?;
+    let mut headers = [
+        gpt.primary_header().map_err(io::Error::other)?.clone(),
+        gpt.backup_header().map_err(io::Error::other)?.clone(),
+    ];
+    let mut pages = gpt.take_device();
+    for header in &mut headers {
+        number(&partitions, header, unit, &mut pages)?;
+    }
+    let [primary, backup] = &mut headers;
+    primary
+        .write_primary(&mut pages, unit)
+        .and_then(|_| backup.write_backup(&mut pages, unit))
+        .map_err(io::Error::other)?;
+    Ok(pages)
+}
+
+/// Gives each partition the place in the table that its number says. The library writes them in a row,
+/// whatever their numbers are, and then a disk with swap space and no `/boot` has it as number 4.
+fn number(
+    partitions: &BTreeMap<u32, GptPartition>,
+    header: &Header,
+    unit: LogicalBlockSize,
+    pages: &mut Pages,
+) -> io::Result<()> {
+    let (start, size) = (header.part_start, header.part_size);
+    let all = u64::from(header.num_parts);
+    GptPartition::write_zero_entries_to_device(pages, 0, all, start, unit, size)?;
+    partitions.iter().try_for_each(|(number, partition)| {
+        let index = u64::from(number.saturating_sub(1));
+        partition.write_to_device(pages, index, start, unit, size)
+    })
 }
 
 fn type_guid(kind: PartitionKind) -> Type {

@@ -17,8 +17,8 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use cairn_image_builder::{
-    Content, Disk, DiskError, Identifiers, Layout, Manifest, Node, OutputError, SectorSize, plan,
-    write,
+    Content, Disk, DiskError, Identifiers, Layout, Manifest, Node, OutputError, SectorSize, Swap,
+    plan, write,
 };
 use oracle::*;
 
@@ -234,6 +234,25 @@ fn partitions_are_where_and_what_they_should_be() {
     assert_eq!(sector[0x1f4..0x1fc], 2049_u64.to_le_bytes());
 }
 
+/// A number that the disk does not have leaves those of the others as they are.
+#[test]
+fn swap_space_has_its_number_without_a_boot_partition() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (root, esp, boot) = (Manifest::new(), Manifest::new(), shape_of_grub());
+    let mut wanted = disk(&root, &esp, &boot);
+    wanted.swap = Some(Swap {
+        label: "swap",
+        size: 1 << 20,
+    });
+    let image = scratch.path().join("disk.img");
+    let layout = build(&wanted, &image);
+    check(&image, &layout, scratch.path());
+    let text = run("gdisk", "sgdisk", &["-i5".as_ref(), image.as_os_str()]);
+    assert!(text.contains("Partition name: 'swap'"), "{text}");
+    let text = run("gdisk", "sgdisk", &["-i4".as_ref(), image.as_os_str()]);
+    assert!(text.contains("does not exist"), "{text}");
+}
+
 /// What a disk with sectors of 4096 bytes shows: its table and its FAT are in that unit.
 #[test]
 fn a_disk_with_large_sectors() {
@@ -253,7 +272,7 @@ fn a_disk_with_large_sectors() {
     assert_eq!(block[..8], *b"EFI PART");
 
     // sgdisk takes the sectors of a file for such of 512 bytes; fdisk is told.
-    let options = ["-lb4096", "-oStart,End,Size,Type"].map(OsStr::new);
+    let options = ["-lb4096", "-oDevice,Start,End,Size,Type"].map(OsStr::new);
     let text = run(
         "fdisk",
         "fdisk",
@@ -261,14 +280,12 @@ fn a_disk_with_large_sectors() {
     );
     let table: Vec<_> = text
         .lines()
-        .skip_while(|line| !line.contains("Start"))
+        .filter_map(|line| line.strip_prefix(image.to_str()?))
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
         .collect();
     expect_test::expect![[r#"
-        Start   End  Size Type
-        66816 72447   22M Linux root (x86-64)
-          256 66815  260M EFI System
-
-        Partition table entries are not in disk order."#]]
+        1 66816 72447 22M Linux root (x86-64)
+        3 256 66815 260M EFI System"#]]
     .assert_eq(&table.join("\n"));
 
     fsck_vfat(&image, &layout.esp, scratch.path());

@@ -200,7 +200,10 @@ fn an_appliance_is_a_description_a_disk_and_their_sums() {
         ("ovf:/disk/disk1", "diskId=\"disk1\""),
         (">NAT</rasd:Connection>", "ovf:name=\"NAT\""),
     ] {
-        assert!(ovf.contains(attribute) && ovf.contains(of), "{attribute}: {ovf}");
+        assert!(
+            ovf.contains(attribute) && ovf.contains(of),
+            "{attribute}: {ovf}"
+        );
     }
 }
 

@@ -26,6 +26,7 @@ let
           swapDevices = lib.mkImageMediaOverride [ ];
           boot.loader.grub.enable = lib.mkImageMediaOverride true;
           image.sectorSize = lib.mkImageMediaOverride 512;
+          image.swapSize = lib.mkImageMediaOverride null;
         }
       ];
       facts = "imageFacts";

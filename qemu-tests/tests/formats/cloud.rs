@@ -72,8 +72,8 @@ fn an_instance_obeys_its_metadata_and_grows() -> anyhow::Result<()> {
     runs(&machine, &built)?;
     machine.check("metadata", |machine| {
         let agent = machine.agent();
-        let done = "until cairn status amazon-init | grep -q up; do sleep 0.5; done; \
-                    until cairn status print-host-key | grep -q up; do sleep 0.5; done";
+        let done = "until cairn status amazon-init | grep -q 'state: *up'; do sleep 0.5; done; \
+                    until cairn status print-host-key | grep -q 'state: *up'; do sleep 0.5; done";
         agent.run_within(done, Duration::from_mins(4))?;
         let facts = agent.succeed(
             "hostname; cat /var/lib/user-data-was-here; stat -c %a /etc/ec2-metadata/user-data",
@@ -89,7 +89,8 @@ fn an_instance_obeys_its_metadata_and_grows() -> anyhow::Result<()> {
     })?;
     machine.check("size", |machine| {
         let agent = machine.agent();
-        let grown = "until cairn status grow-file-systems | grep -q up; do sleep 0.5; done";
+        let grown =
+            "until cairn status grow-file-systems | grep -q 'state: *up'; do sleep 0.5; done";
         agent.run_within(grown, Duration::from_mins(4))?;
         let size = agent.succeed("df --output=size -B1M / | tail -n 1")?;
         let size: u64 = size.trim().parse()?;

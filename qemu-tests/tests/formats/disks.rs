@@ -117,7 +117,8 @@ fn a_disk_with_large_sectors_boots_and_grows() -> anyhow::Result<()> {
         agent.succeed(
             "grep ' /boot/efi vfat ' /proc/mounts && test -s /boot/efi/EFI/BOOT/BOOTX64.EFI",
         )?;
-        let grown = "until cairn status grow-file-systems | grep -q up; do sleep 0.5; done";
+        let grown =
+            "until cairn status grow-file-systems | grep -q 'state: *up'; do sleep 0.5; done";
         agent.run_within(grown, Duration::from_mins(4))?;
         let size = agent.succeed("df --output=size -B1M / | tail -n 1")?;
         let size: u64 = size.trim().parse()?;
