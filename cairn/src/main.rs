@@ -31,8 +31,8 @@ use cairn_system::control::Request;
 use clap::{CommandFactory, Parser};
 
 use command::{
-    Build, Command, DeleteGenerations, Diff, Fhs, Fmt, Gc, GenerateConfig, Generations, Image, Log,
-    ManPages, Options, Reboot, Status, Switch, Verb, Vm,
+    Blame, Build, Command, DeleteGenerations, Diff, Fhs, Fmt, Gc, GenerateConfig, Generations,
+    Image, Log, ManPages, Options, Reboot, Status, Switch, Verb, Vm,
 };
 
 /// Names of this program that are a verb of it.
@@ -125,7 +125,9 @@ fn message(error: &anyhow::Error) -> String {
 fn run(verb: Verb) -> Result<ExitCode> {
     match verb {
         Verb::Status(arguments) => return status(&arguments),
-        Verb::Log(arguments) => log(&arguments)?,
+        Verb::Log(arguments) => log(arguments)?,
+        Verb::Why(named) => print(&service_control::why(&named.name)?)?,
+        Verb::Blame(arguments) => blame(&arguments)?,
         Verb::Start(named) => service_control::command(&Request::Start { name: named.name })?,
         Verb::Stop(named) => service_control::command(&Request::Stop { name: named.name })?,
         Verb::Reload(named) => service_control::command(&Request::Reload { name: named.name })?,
@@ -465,19 +467,31 @@ fn options(arguments: &Options) -> Result<ExitCode> {
     }
 }
 
-fn log(arguments: &Log) -> Result<()> {
-    if arguments.follow {
+fn log(arguments: Log) -> Result<()> {
+    cairn_sys::local_time::read_zone();
+    let follow = arguments.follow;
+    let query = arguments.query()?;
+    if follow {
         let out = &mut io::stdout().lock();
-        return Ok(service_control::follow_log(
-            &arguments.name,
-            arguments.lines,
-            out,
-        )?);
+        return Ok(service_control::log::follow(&query, out)?);
     }
-    print(&service_control::read_log(
-        &arguments.name,
-        arguments.lines,
-    )?)
+    print(&service_control::log::read(&query)?)
+}
+
+fn blame(arguments: &Blame) -> Result<()> {
+    let timing = service_control::timing()?;
+    if arguments.json {
+        return print(&(serde_json::to_string(&timing)? + "\n"));
+    }
+    if let Some(file) = &arguments.chart {
+        const HOST: &str = "/proc/sys/kernel/hostname";
+        let host = std::fs::read_to_string(HOST).with_context(|| format!("cannot read {HOST}"))?;
+        let title = format!("Boot of {}", host.trim_end());
+        let picture = service_control::chart::draw(&timing, &title);
+        return std::fs::write(file, picture)
+            .with_context(|| format!("cannot write '{}'", file.display()));
+    }
+    print(&timing.listing())
 }
 
 fn man_pages(arguments: &ManPages) -> Result<()> {

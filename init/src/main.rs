@@ -26,6 +26,7 @@ mod probe;
 mod role;
 mod stage1;
 mod stage2;
+mod stage_times;
 mod supervisor;
 mod trial_report;
 

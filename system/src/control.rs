@@ -23,6 +23,18 @@ pub const SOCKET: &str = "/run/cairn/control";
 /// Directory of the services' logs: `<name>.log`, and `<name>.log.1` with what came before.
 pub const LOG_DIRECTORY: &str = "/var/log/cairn";
 
+/// Begins the line of a log that stands before the first one of each boot; the boot's id follows. No
+/// service can write such a line: what it writes stands behind a time.
+pub const BOOT_MARK: &str = "-- boot ";
+
+/// What each part of the boot took: a line a part, `<name> <begin> <end>`, in milliseconds since the
+/// kernel began; see [`STAGES`].
+pub const STAGE_TIMES: &str = "/run/cairn/stages";
+
+/// The parts of a boot that are noted, in their order; the last one ends when everything that is
+/// wanted at boot is up or has failed.
+pub const STAGES: [&str; 3] = ["stage-1", "stage-2", "services"];
+
 /// Longest request in bytes, line feed included.
 pub const REQUEST_BYTES: usize = 4096;
 
@@ -141,6 +153,15 @@ pub struct ServiceStatus {
     /// for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activity: Option<String>,
+    /// When it was last started, in milliseconds since the kernel was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_ms: Option<u64>,
+    /// When it was first up after that, on the same clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub up_ms: Option<u64>,
+    /// Nothing starts it until it is enabled again, or the machine is restarted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disabled: bool,
 }
 
 /// What a service is doing.
@@ -242,10 +263,13 @@ mod tests {
                 reason: None,
                 standing: Standing::Up,
                 activity: None,
+                started_ms: Some(5),
+                up_ms: None,
+                disabled: false,
             }],
         };
         let line = serde_json::to_string(&response).unwrap();
-        expect![[r#"{"response":"status","toplevel":"/nix/store/x","services":[{"name":"sshd","description":"","state":"backoff","ageMs":1,"restarts":2,"lastExit":"signal 9","standing":"up"}]}"#]]
+        expect![[r#"{"response":"status","toplevel":"/nix/store/x","services":[{"name":"sshd","description":"","state":"backoff","ageMs":1,"restarts":2,"lastExit":"signal 9","standing":"up","startedMs":5}]}"#]]
             .assert_eq(&line);
         assert_eq!(Response::parse(&line).unwrap(), response);
         let later = line.replace("\"restarts\"", "\"unheardOf\":[1],\"restarts\"");

@@ -56,6 +56,9 @@ impl Supervisor for Fake {
                         .then(|| "it ended with status 1".to_owned()),
                     standing: Standing::default(),
                     activity: None,
+                    started_ms: None,
+                    up_ms: None,
+                    disabled: false,
                 }
             })
             .collect())

@@ -21,7 +21,7 @@ pub use generation::{
 pub use hardware::GenerateConfig;
 pub use install::Install;
 pub use language::{Eval, Fmt, Options, Repl};
-pub use service::{Log, Named, Reboot, Status};
+pub use service::{Blame, Log, Named, Reboot, Status};
 
 /// Builds Cairn systems, and operates the one that runs
 #[derive(Debug, Parser)]
@@ -44,7 +44,11 @@ pub enum Verb {
     ///
     /// The exit status is 1 if what is shown is not well: a service has failed or keeps ending.
     Status(Status),
-    /// Show what a service has written to its standard output and error
+    /// Tell what a service waits for, or why it is not up, down to the cause
+    Why(Named),
+    /// Show what each part of the boot took, and the start of each service
+    Blame(Blame),
+    /// Show what services have written to their standard output and error
     Log(Log),
     /// Start a service and what it requires; wait until it is up
     Start(Named),

@@ -1,8 +1,15 @@
 //! Services and the machine as a whole: `status`, `log`, `start`, `reboot`.
 
+use std::path::PathBuf;
+
+use cairn::service_control::log::Query;
+use cairn::service_control::since::{self, NoTime};
 use cairn_bootloader::EntryId;
 use cairn_system::ServiceName;
 use clap::Args;
+
+/// Lines of a log that are shown if nothing else bounds them.
+const LINES: usize = 100;
 
 /// A service by its name.
 #[derive(Debug, Args)]
@@ -34,15 +41,56 @@ pub struct Status {
 /// `cairn log`.
 #[derive(Debug, Args)]
 pub struct Log {
-    /// The service's name
+    /// Services by their names; all services if absent
     #[arg(value_parser = service_name)]
-    pub name: ServiceName,
-    /// How many of the last lines
-    #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 100)]
-    pub lines: usize,
+    pub names: Vec<ServiceName>,
+    /// How many of the last lines; without this, --since and --boot, the last 100
+    #[arg(long, short = 'n', value_name = "COUNT")]
+    pub lines: Option<usize>,
     /// Go on with what comes, until interrupted
     #[arg(long, short)]
     pub follow: bool,
+    /// Nothing from before this time: 10m, 2h, 3d, today, yesterday, 2026-11-29, '2026-11-29 08:20'
+    #[arg(long, short = 'S', value_name = "TIME")]
+    pub since: Option<String>,
+    /// Only of this boot: 0 is the present one, -1 the one before, 1 the first that the logs have
+    #[arg(long, short, value_name = "N", allow_negative_numbers = true, num_args = 0..=1, default_missing_value = "0")]
+    pub boot: Option<i64>,
+    /// A line of JSON for each line
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Log {
+    /// What is asked for.
+    ///
+    /// # Errors
+    /// The time is none.
+    pub fn query(self) -> Result<Query, NoTime> {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        // A clock before 1970 is wrong, and any time is after that.
+        let now = now.unwrap_or_default().as_secs();
+        let since = self.since.map(|since| since::parse(&since, now));
+        let is_bounded = since.is_some() || self.boot.is_some();
+        Ok(Query {
+            services: self.names,
+            lines: self.lines.or((!is_bounded).then_some(LINES)),
+            since: since.transpose()?,
+            boot: self.boot,
+            json: self.json,
+        })
+    }
+}
+
+/// `cairn blame`.
+#[derive(Debug, Args)]
+pub struct Blame {
+    /// Draw the boot as a picture and write it to this file, as SVG
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    pub chart: Option<PathBuf>,
+    /// All times as JSON, in milliseconds since the kernel began
+    #[arg(long)]
+    pub json: bool,
 }
 
 fn service_name(text: &str) -> Result<ServiceName, cairn_system::NameError> {

@@ -37,9 +37,11 @@ use cairn_system::{Stage1, boot_mark};
 use log::LevelFilter;
 
 use crate::autoload::{Autoload, directory_of_running_kernel};
+use crate::clock::now;
 use crate::emergency::{self, Policy, Shell, Shells};
 use crate::guard;
 use crate::modprobe;
+use crate::stage_times;
 use crate::trial_report;
 
 use command_line::{Breakpoint, Orders, Trial, words};
@@ -246,7 +248,10 @@ fn hand_over(root: &Path, orders: &Orders, start: Instant) -> Stage1Error {
     if let Err(error) = handover::switch_root(root) {
         return error;
     }
-    log::info!("stage 1 took {:?}", start.elapsed());
+    let took = start.elapsed();
+    log::info!("stage 1 took {took:?}");
+    let took = u64::try_from(took.as_millis()).unwrap_or(0);
+    stage_times::note("stage-1", now().saturating_sub(took));
     kmsg::write(
         Priority::Notice,
         &format!("{}{init}", boot_mark::STAGE_1_DONE),

@@ -33,8 +33,10 @@ use cairn_system::{FileSystem, Stage1, Storage, SystemDescription, V1, boot_mark
 use nix::mount::MsFlags;
 
 use crate::autoload::{Autoload, directory_of_running_kernel};
+use crate::clock::now;
 use crate::emergency::{self, Policy, Shells};
 use crate::modprobe;
+use crate::stage_times;
 use crate::stage1::command_line::Orders;
 use crate::stage1::hardware::Hardware;
 use crate::stage1::{self, mounts};
@@ -49,6 +51,7 @@ pub fn run(toplevel: &Path) -> ! {
         eprintln!("stage 2 is for stage 1 to execute, as PID 1");
         std::process::exit(64);
     }
+    let began = now();
     kmsg::install("stage-2", log::LevelFilter::Info);
     emergency::install_panic_hook("stage 2");
     api_mounts::apply();
@@ -67,6 +70,7 @@ pub fn run(toplevel: &Path) -> ! {
     });
     let description = description_or_emergency(toplevel, &orders);
     prepare(toplevel, &description);
+    stage_times::note("stage-2", began);
     kmsg::write(Priority::Notice, boot_mark::SERVICES_STARTED);
     execute_core(toplevel, &orders)
 }

@@ -1,15 +1,19 @@
 //! A service's log: `/var/log/cairn/<name>.log`, each line with the time it came, and one older
-//! file, `<name>.log.1`.
+//! file, `<name>.log.1`. Before the first line of each boot, and at the head of each file, stands a line
+//! that names the boot.
 //!
 //! Invariants: at most [`ROTATE_BYTES`] (and one line) a file, two files a service; what the disk
 //! does not take goes to the kernel log, at most [`FALLBACK_LINES`] lines a second.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use cairn_sys::kmsg::{self, Priority};
+
+use cairn_system::control::BOOT_MARK;
+use cairn_system::timestamp;
 
 use crate::clock::Ms;
 
@@ -21,6 +25,11 @@ pub const LINE_BYTES: usize = 8192;
 
 /// Lines a second and service that go to the kernel log while the disk takes none.
 const FALLBACK_LINES: u32 = 10;
+
+/// Bytes of a log that are looked through at once for the last mark of a boot, and how many of them twice:
+/// more than a mark has.
+const WINDOW: usize = 16_384;
+const OVERLAP: u64 = 128;
 
 /// How long a disk that refused is left alone, in milliseconds.
 const RETRY_MS: Ms = 5_000;
@@ -135,8 +144,9 @@ impl Journal {
         let file = if let Some(file) = &mut self.file {
             file
         } else {
-            let file = open(&self.path)?;
+            let mut file = open(&self.path)?;
             self.size = file.metadata()?.len();
+            self.size += mark_boot(&mut file, self.size, &boot_id(Path::new("/proc")))?;
             self.file.insert(file)
         };
         file.write_all(lines)?;
@@ -178,38 +188,52 @@ fn older(path: &Path) -> PathBuf {
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .create(true)
+        .read(true)
         .append(true)
         .mode(0o640)
         .custom_flags(nix::libc::O_NOFOLLOW)
         .open(path)
 }
 
-/// `2026-11-22T08:20:12.345Z`, from milliseconds since 1970.
-///
-/// Source: H. Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`.
-fn timestamp(wall: Ms) -> String {
-    let (days, rest) = (wall / 86_400_000, wall % 86_400_000);
-    let z = days + 719_468;
-    let era = z / 146_097;
-    let day_of_era = z % 146_097;
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
-        rest / 3_600_000,
-        rest / 60_000 % 60,
-        rest / 1000 % 60,
-        rest % 1000
-    )
+/// Marks where this boot begins, unless that has been done: how many bytes that takes.
+fn mark_boot(file: &mut File, size: u64, boot: &str) -> io::Result<u64> {
+    if last_boot(file, size)?.as_deref() == Some(boot) {
+        return Ok(0);
+    }
+    let mark = format!("{BOOT_MARK}{boot}\n");
+    file.write_all(mark.as_bytes())?;
+    Ok(mark.len() as u64)
+}
+
+/// The id of this boot; all boots are one where the kernel does not say.
+fn boot_id(proc: &Path) -> String {
+    let id = fs::read_to_string(proc.join("sys/kernel/random/boot_id"));
+    id.map_or_else(|_| "unknown".to_owned(), |id| id.trim_end().to_owned())
+}
+
+/// The boot that the last mark in `file`, of this size, names.
+fn last_boot(file: &File, size: u64) -> io::Result<Option<String>> {
+    let mark = format!("\n{BOOT_MARK}");
+    let mut window = vec![0; WINDOW];
+    let mut end = size;
+    while end > 0 {
+        let start = end.saturating_sub(WINDOW as u64);
+        let length = usize::try_from(end - start).unwrap_or(0);
+        let part = window.get_mut(..length).unwrap_or_default();
+        file.read_exact_at(part, start)?;
+        let text = String::from_utf8_lossy(part);
+        let found = match text.rfind(&mark) {
+            Some(at) => text.get(at + mark.len()..),
+            None if start == 0 => text.strip_prefix(BOOT_MARK),
+            None => None,
+        };
+        if let Some(id) = found.and_then(|rest| rest.split_once('\n')) {
+            return Ok(Some(id.0.to_owned()));
+        }
+        // A mark may lie across the boundary.
+        end = if start == 0 { 0 } else { start + OVERLAP };
+    }
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -218,7 +242,10 @@ mod tests {
     use expect_test::expect;
 
     fn read(directory: &Path, name: &str) -> String {
-        fs::read_to_string(directory.join(name)).unwrap()
+        let text = fs::read_to_string(directory.join(name)).unwrap();
+        let (mark, text) = text.split_once('\n').unwrap();
+        assert!(mark.starts_with(BOOT_MARK), "{mark}");
+        text.to_owned()
     }
 
     #[test]
@@ -256,6 +283,26 @@ mod tests {
             "{sizes:?}"
         );
         assert!(journal.unfinished.len() < LINE_BYTES);
+    }
+
+    #[test]
+    fn boots_are_marked_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.log");
+        let mark = |boot: &str| {
+            let mut file = open(&path).unwrap();
+            let size = file.metadata().unwrap().len();
+            mark_boot(&mut file, size, boot).unwrap()
+        };
+        let write = |text: &[u8]| open(&path).unwrap().write_all(text).unwrap();
+        assert_eq!((mark("one"), mark("one")), (12, 0));
+        // Wherever the windows end, the mark is found; what a service writes is none.
+        for _ in 0..200 {
+            write(&[b'x'; 500]);
+            write(b"\n2026 -- boot two\n");
+            assert_eq!(mark("one"), 0);
+        }
+        assert_eq!((mark("two"), mark("two"), mark("one")), (12, 0, 12));
     }
 
     #[test]

@@ -65,6 +65,7 @@ use crate::clock::{Ms, now};
 use crate::core::message::{Message, Place};
 use crate::generation;
 use crate::modprobe::BOOTED;
+use crate::stage_times;
 use adopt::Adoption;
 use clockwork::Clockwork;
 use control::Server;
@@ -382,6 +383,7 @@ impl Supervisor {
                     Action::BootDone(failed) => {
                         let mark = format!("{}{failed}", boot_mark::BOOT_DONE);
                         kmsg::write(Priority::Notice, &mark);
+                        stage_times::note("services", stage_times::last_end().unwrap_or(0));
                         self.note_boot();
                     }
                     Action::ShutdownDone => self.finish(),

@@ -7,12 +7,13 @@
 //! 32..40             40..44         44..48  48..112  112..120    120   121      122  123
 //! window begin (ms)  window starts  helper  name     ended (ms)  goal  stopped  due  settled
 //!                                                                      by
-//! 124        125   126       127   128..256
-//! exit kind  exit  instance  zero  text
+//! 124        125   126       127       128..248  248..256
+//! exit kind  exit  instance  disabled  text      up (ms)
 //! ```
 //! The name and the text (why it failed, or a note) are padded with NULs; a record without a name is
 //! free. Times are of `CLOCK_MONOTONIC`, which goes on; 0 is 'never', since a machine's first
-//! millisecond starts no service.
+//! millisecond starts no service. Older programs have written text up to the end, where a time is now:
+//! letters make a number that no clock reaches.
 
 use cairn_sys::process::Exit;
 
@@ -24,6 +25,10 @@ pub const BYTES: usize = 256;
 const NAME_AT: usize = 48;
 const NAME_BYTES: usize = 64;
 const TEXT_AT: usize = 128;
+const UP_AT: usize = 248;
+
+/// What is no time but text, in milliseconds: 34,000 years.
+const NO_TIME: u64 = 1 << 50;
 
 /// One service, as an earlier supervisor left it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,8 +126,10 @@ impl Record {
             .chain(padded::<NAME_BYTES>(&self.name))
             .chain(restored.ended_at.unwrap_or(0).to_ne_bytes())
             .chain([goal, stopped_by, due, u8::from(restored.settled)])
-            .chain([exit_kind, exit, u8::from(restored.instance), 0])
-            .chain(padded::<{ BYTES - TEXT_AT }>(text));
+            .chain([exit_kind, exit])
+            .chain([restored.instance, restored.disabled].map(u8::from))
+            .chain(padded::<{ UP_AT - TEXT_AT }>(text))
+            .chain(restored.up_at.unwrap_or(0).to_ne_bytes());
         for (byte, field) in bytes.iter_mut().zip(fields) {
             *byte = field;
         }
@@ -135,7 +142,7 @@ impl Record {
         let name = String::from_utf8(name.to_vec())
             .ok()
             .filter(|name| !name.is_empty())?;
-        let text = unpadded(bytes.get(TEXT_AT..BYTES)?);
+        let text = unpadded(bytes.get(TEXT_AT..UP_AT)?);
         let text = String::from_utf8_lossy(text).into_owned();
         let number = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
         let time = |at: usize| Some(u64::from_ne_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
@@ -213,6 +220,8 @@ impl Record {
                     _ => None,
                 },
                 instance: bytes.get(126) == Some(&1),
+                disabled: bytes.get(127) == Some(&1),
+                up_at: time(UP_AT).filter(|time| (1..NO_TIME).contains(time)),
             },
         })
     }
@@ -283,8 +292,9 @@ pub mod tests {
         pub fn any_record(name: String)(
             numbers: (u32, u32, u32, u32, u32),
             phase in phases(),
-            flags: (bool, bool, bool),
+            flags: (bool, bool, bool, bool),
             times in (proptest::option::of(1..u64::MAX), proptest::option::of(1..u64::MAX), any::<u64>()),
+            up_at in proptest::option::of(1..NO_TIME),
             verdict in verdicts(),
             last_exit in exits(),
             note in proptest::option::of("[a-z]{1,100}"),
@@ -293,12 +303,13 @@ pub mod tests {
             due in one_of(&[None, Some(Due::Start), Some(Due::Restart), Some(Due::Reload)]),
         ) -> Record {
             let (pid, helper, restarts, streak, window_starts) = numbers;
-            let (running, settled, instance) = flags;
+            let (running, settled, instance, disabled) = flags;
             let (started_at, ended_at, window_start) = times;
             let note = note.filter(|_| !matches!(phase, Phase::Failed(_)));
             let restored = Restored {
                 phase, goal, running, helper: helper != 0, settled, started_at, ended_at, restarts, streak,
                 last_exit, verdict, window_start, window_starts, note, stopped_by, due, instance,
+                up_at, disabled,
             };
             Record { name: name.clone(), pid, helper, restored }
         }
@@ -322,7 +333,7 @@ pub mod tests {
             record.restored.phase = Phase::Failed(reason.clone());
             let cut = Record::decode(&record.encode()).unwrap();
             let Phase::Failed(text) = cut.restored.phase else { panic!("it has failed") };
-            prop_assert!(reason.starts_with(&text) && (text.len() > 125 || text == reason));
+            prop_assert!(reason.starts_with(&text) && (text.len() > 117 || text == reason));
         }
     }
 }

@@ -224,6 +224,9 @@ impl Supervisor {
                 },
                 standing: unit.standing(),
                 activity: self.activity(id).filter(|_| unit.phase.is_up()),
+                started_ms: unit.started_at,
+                up_ms: unit.up_at,
+                disabled: unit.disabled,
             })
     }
 }

@@ -138,6 +138,10 @@ pub struct Unit {
     pub due: Option<Due>,
     /// It serves one connection, and no description has it.
     pub instance: bool,
+    /// When it was first up after its last start; none if it was not yet.
+    pub up_at: Option<Ms>,
+    /// Nothing starts it until somebody allows that again, or the machine does.
+    pub disabled: bool,
 }
 
 /// Who wants a service down that others may want up.
@@ -185,6 +189,8 @@ pub struct Restored {
     pub stopped_by: Option<StoppedBy>,
     pub due: Option<Due>,
     pub instance: bool,
+    pub up_at: Option<Ms>,
+    pub disabled: bool,
 }
 
 impl Restored {
@@ -208,6 +214,8 @@ impl Restored {
             stopped_by: unit.stopped_by,
             due: unit.due,
             instance: unit.instance,
+            up_at: unit.up_at,
+            disabled: unit.disabled,
         }
     }
 
@@ -237,6 +245,8 @@ impl From<Restored> for Unit {
             stopped_by: restored.stopped_by,
             due: restored.due,
             instance: restored.instance,
+            up_at: restored.up_at,
+            disabled: restored.disabled,
         }
     }
 }
@@ -272,6 +282,8 @@ impl Default for Unit {
             stopped_by: None,
             due: None,
             instance: false,
+            up_at: None,
+            disabled: false,
         }
     }
 }

@@ -21,7 +21,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cairn_system::ServiceName;
-use cairn_system::control::{Request, Response, ServiceState, ServiceStatus};
+use cairn_system::control::{BOOT_MARK, Request, Response, ServiceState, ServiceStatus};
 
 /// How long anything may take before a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -236,10 +236,12 @@ impl Machine {
         }
     }
 
-    /// The service's log.
+    /// The service's log, without the marks of boots.
     pub fn log(&self, name: &str) -> String {
         let path = self.directory.path().join(format!("log/cairn/{name}.log"));
-        fs::read_to_string(path).unwrap_or_default()
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let lines = text.split_inclusive('\n');
+        lines.filter(|line| !line.starts_with(BOOT_MARK)).collect()
     }
 
     /// The number on the host of a process of the machine.

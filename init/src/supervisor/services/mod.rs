@@ -292,6 +292,9 @@ impl Services {
                 self.want(id);
             }
         }
+        for unit in self.units.iter_mut().filter(|unit| unit.phase.is_up()) {
+            unit.up_at.get_or_insert(now);
+        }
         self.vacate();
         self.milestones(&mut actions);
         actions

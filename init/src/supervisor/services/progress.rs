@@ -140,6 +140,7 @@ impl Services {
                         unit.window_starts = 0;
                     }
                     unit.started_at = Some(now);
+                    unit.up_at = None;
                     unit.phase = match service.kind {
                         ServiceKind::Milestone => Phase::Up,
                         _ if Job::PreStart(0).exists(service) => Phase::Preparing(0),
