@@ -45,6 +45,7 @@
   ./security/sudo.nix
   ./security/wrappers.nix
   ./services/chrony.nix
+  ./services/control.nix
   ./services/cron.nix
   ./services/fstrim.nix
   ./services/getty.nix

@@ -130,6 +130,8 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Blame(arguments) => blame(&arguments)?,
         Verb::Start(named) => service_control::command(&Request::Start { name: named.name })?,
         Verb::Stop(named) => service_control::command(&Request::Stop { name: named.name })?,
+        Verb::Disable(named) => service_control::command(&Request::Disable { name: named.name })?,
+        Verb::Enable(named) => service_control::command(&Request::Enable { name: named.name })?,
         Verb::Reload(named) => service_control::command(&Request::Reload { name: named.name })?,
         Verb::Restart(named) => service_control::command(&Request::Restart { name: named.name })?,
         Verb::Poweroff => service_control::command(&Request::PowerOff)?,
@@ -176,6 +178,12 @@ fn run(verb: Verb) -> Result<ExitCode> {
 }
 
 fn reboot(arguments: Reboot) -> Result<()> {
+    if arguments.soft {
+        return service_control::restart::user_space(arguments.to.as_ref());
+    }
+    if arguments.kexec {
+        return service_control::restart::kernel(arguments.to.as_ref());
+    }
     if let Some(entry) = arguments.to {
         switch::boot_once(entry)?;
     }

@@ -17,6 +17,16 @@ pub fn note(stage: &str, began: Ms) {
     }
 }
 
+/// Another user space begins: the parts are its own.
+pub fn forget() {
+    match fs::remove_file(STAGE_TIMES) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            log::warn!("cannot remove {STAGE_TIMES}: {error}");
+        }
+        _ => {}
+    }
+}
+
 /// When the part that was noted last has ended.
 pub fn last_end() -> Option<Ms> {
     let text = fs::read_to_string(STAGE_TIMES).ok()?;

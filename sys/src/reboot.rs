@@ -13,18 +13,24 @@ pub enum Ending {
     Reboot,
     /// It stands still with the power on.
     Halt,
+    /// The kernel that was loaded with [`crate::kexec::load`] is executed.
+    Kexec,
+    /// Only user space starts again, in the same kernel: PID 1 does that, and no system call.
+    UserSpace,
 }
 
 /// Ends the machine, now: nothing is synced or unmounted.
 ///
 /// # Errors
-/// It came back: `CAP_SYS_BOOT` is missing.
+/// It came back: `CAP_SYS_BOOT` is missing, no kernel is loaded, or this is no ending of the machine.
 #[must_use]
 pub fn reboot(ending: Ending) -> io::Error {
     let command = match ending {
         Ending::PowerOff => libc::RB_POWER_OFF,
         Ending::Reboot => libc::RB_AUTOBOOT,
         Ending::Halt => libc::RB_HALT_SYSTEM,
+        Ending::Kexec => libc::RB_KEXEC,
+        Ending::UserSpace => return io::ErrorKind::Unsupported.into(),
     };
     // SAFETY: a system call on a number.
     unsafe { libc::reboot(command) };

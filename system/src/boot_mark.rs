@@ -15,5 +15,7 @@ pub const SERVICES_STARTED: &str = "cairn: starting services";
 pub const BOOT_DONE: &str = "cairn: boot complete, failed services: ";
 /// A power off or reboot has begun; its kind follows.
 pub const SHUTDOWN_STARTED: &str = "cairn: shutting down: ";
+/// Only user space starts again: PID 1 executes the generation's init; its toplevel follows.
+pub const USER_SPACE_RESTARTS: &str = "cairn: restarting user space of ";
 /// File systems are unmounted or read-only; the next thing is the kernel's own message.
 pub const SHUTDOWN_DONE: &str = "cairn: file systems are safe, ";

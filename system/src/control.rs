@@ -1,8 +1,9 @@
 //! The control socket's messages: `cairn status` and its kin speak them to the supervisor.
 //!
 //! One request a connection: a line of JSON, answered by a line of JSON.
-//! The socket is [`SOCKET`]; what a caller may do is decided by its credentials (`SO_PEERCRED`):
-//! everybody may ask for [`Request::Status`], only root may ask for anything else.
+//! The socket is [`SOCKET`]; what a caller may do is decided by its credentials, which the kernel tells:
+//! each [`Request`] takes a [`Role`]. Root has all of them, everybody may read, and the description names
+//! groups for the rest.
 //!
 //! A switch to another generation is [`Request::PrepareSwitch`], the generation's activation,
 //! [`Request::Switch`], [`Request::Settle`]. One that is given up between the first two is undone by
@@ -10,12 +11,28 @@
 //!
 //! Who asks and who answers may be of two generations. So a request with an unknown field is
 //! refused, lest it be half obeyed, but what an answer has beyond what is known here is passed over.
+//! Each status has the [`VERSION`] of who answers, so that a client can tell what it may ask for.
 
 use serde::{Deserialize, Serialize};
 
 use crate::name::ServiceName;
 use crate::parse::{ParseError, parse};
 use crate::service_changes::Standing;
+
+/// What this program speaks: 2 has [`Request::Enable`], [`Request::Disable`],
+/// [`Request::RestartUserSpace`], [`Request::Kexec`] and roles beyond 1.
+pub const VERSION: u32 = 2;
+
+/// What somebody is allowed to do; each role may do what those before it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// See what services are doing.
+    Read,
+    /// Start and stop services.
+    Operate,
+    /// Switch to another generation, and end the machine.
+    Administer,
+}
 
 /// Path of the control socket on a running system.
 pub const SOCKET: &str = "/run/cairn/control";
@@ -68,6 +85,17 @@ pub enum Request {
         /// The service.
         name: ServiceName,
     },
+    /// Stop it, and let nothing start it until it is enabled or the machine is restarted; answered as
+    /// [`Request::Stop`].
+    Disable {
+        /// The service.
+        name: ServiceName,
+    },
+    /// Let it be started again, and start it.
+    Enable {
+        /// The service.
+        name: ServiceName,
+    },
     /// Stop what a switch to this generation stops before the generation is activated; answered
     /// when that is down. What of it belongs to the new generation too is started by the
     /// [`Request::Switch`] that follows.
@@ -95,6 +123,13 @@ pub enum Request {
     Reboot,
     /// Stop everything and leave the machine standing.
     Halt,
+    /// Stop everything and start user space again, of this generation, in the kernel that runs.
+    RestartUserSpace {
+        /// The generation: a store path.
+        toplevel: String,
+    },
+    /// Stop everything and execute the kernel that is loaded.
+    Kexec,
 }
 
 /// The supervisor's answer.
@@ -105,6 +140,9 @@ pub enum Response {
     Status {
         /// The generation whose services run: a store path.
         toplevel: String,
+        /// The [`VERSION`] of the supervisor's program.
+        #[serde(default = "first_version")]
+        version: u32,
         /// Every service of it, in the description's order.
         services: Vec<ServiceStatus>,
     },
@@ -184,13 +222,55 @@ pub enum ServiceState {
     Failed,
 }
 
+fn first_version() -> u32 {
+    1
+}
+
 impl Request {
+    /// What it takes to ask for this.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        match self {
+            Self::Status => Role::Read,
+            Self::Start { .. }
+            | Self::Stop { .. }
+            | Self::Restart { .. }
+            | Self::Reload { .. }
+            | Self::Enable { .. }
+            | Self::Disable { .. }
+            | Self::Settle => Role::Operate,
+            Self::PrepareSwitch { .. }
+            | Self::Switch { .. }
+            | Self::PowerOff
+            | Self::Reboot
+            | Self::Halt
+            | Self::RestartUserSpace { .. }
+            | Self::Kexec => Role::Administer,
+        }
+    }
+
     /// Reads one request.
     ///
     /// # Errors
     /// It is no JSON or no request; the message names the field.
     pub fn parse(line: &str) -> Result<Self, ParseError> {
-        parse("request", line)
+        const DOCUMENT: &str = "request";
+        let request: Self = parse(DOCUMENT, line)?;
+        // Of what has no fields serde passes them over.
+        let known = serde_json::json!(request);
+        let given: serde_json::Value = parse(DOCUMENT, line)?;
+        match given
+            .as_object()
+            .into_iter()
+            .flatten()
+            .find(|(key, _)| known.get(key).is_none())
+        {
+            None => Ok(request),
+            Some((key, _)) => Err(ParseError::Contradiction {
+                document: DOCUMENT,
+                problem: format!("unknown field '{key}'; this supervisor speaks version {VERSION}"),
+            }),
+        }
     }
 }
 
@@ -243,6 +323,9 @@ mod tests {
             r#"{"request":"start"}"#,
             r#"{"request":"start","name":"../x"}"#,
             r#"{"request":"status"} {}"#,
+            r#"{"request":"status","usage":true}"#,
+            r#"{"request":"reboot","now":true}"#,
+            r#"{"request":"start","name":"x","now":true}"#,
         ] {
             assert!(Request::parse(line).is_err(), "{line}");
         }
@@ -252,6 +335,7 @@ mod tests {
     fn an_answer_survives_the_wire() {
         let response = Response::Status {
             toplevel: "/nix/store/x".to_owned(),
+            version: VERSION,
             services: vec![ServiceStatus {
                 name: ServiceName::try_from("sshd").unwrap(),
                 description: String::new(),
@@ -269,7 +353,7 @@ mod tests {
             }],
         };
         let line = serde_json::to_string(&response).unwrap();
-        expect![[r#"{"response":"status","toplevel":"/nix/store/x","services":[{"name":"sshd","description":"","state":"backoff","ageMs":1,"restarts":2,"lastExit":"signal 9","standing":"up","startedMs":5}]}"#]]
+        expect![[r#"{"response":"status","toplevel":"/nix/store/x","version":2,"services":[{"name":"sshd","description":"","state":"backoff","ageMs":1,"restarts":2,"lastExit":"signal 9","standing":"up","startedMs":5}]}"#]]
             .assert_eq(&line);
         assert_eq!(Response::parse(&line).unwrap(), response);
         let later = line.replace("\"restarts\"", "\"unheardOf\":[1],\"restarts\"");

@@ -68,9 +68,34 @@ pub struct SystemDescription {
     /// What starts services at given times.
     #[serde(default)]
     pub timers: Vec<Timer>,
+    /// Who besides root may operate the services.
+    #[serde(default)]
+    pub control: Control,
     /// What has to work before this generation counts as good.
     #[serde(default)]
     pub health: Vec<HealthCheck>,
+}
+
+/// Who may ask the supervisor for more than what services are doing, by group.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Control {
+    /// Groups whose members may start, stop, restart, reload, enable and disable services.
+    #[serde(default)]
+    pub operators: Vec<UserName>,
+    /// Groups whose members may do all that root may: switch, and end the machine.
+    #[serde(default)]
+    pub administrators: Vec<UserName>,
+}
+
+impl Control {
+    fn contradiction(&self, groups: &BTreeSet<&UserName>) -> Option<String> {
+        let mut named = self.operators.iter().chain(&self.administrators);
+        let unknown = named.find(|group| !groups.contains(group))?;
+        Some(format!(
+            "control names the group '{unknown}', which is not defined"
+        ))
+    }
 }
 
 /// One entry below `/etc`.
@@ -249,6 +274,8 @@ impl SystemDescription {
                     ))
                 })
             })
+            .or_else(|| self.control.contradiction(&groups))
+            .or_else(|| conflict_at_boot(&self.services))
             .or_else(|| {
                 let programless = |service: &&Service| {
                     service.kind.has_process() && service.process.argv.is_empty()
@@ -274,6 +301,27 @@ impl SystemDescription {
             })
             .or_else(|| health::contradiction(&self.health, &self.services))
     }
+}
+
+/// Two services of which one would stop the other at each boot.
+fn conflict_at_boot(services: &[Service]) -> Option<String> {
+    let at_boot: BTreeMap<&str, bool> = services
+        .iter()
+        .map(|service| (service.name.as_str(), service.wanted_at_boot))
+        .collect();
+    services.iter().find_map(|service| {
+        let needs = service.requires.iter();
+        let needed = needs.filter(|other| service.conflicts.contains(other));
+        let wanted = service
+            .conflicts
+            .iter()
+            .filter(|other| service.wanted_at_boot && at_boot.get(other.as_str()) == Some(&true));
+        let other = needed.chain(wanted).next()?;
+        Some(format!(
+            "service '{}' conflicts with '{other}', and both are to run; start one of them by hand",
+            service.name
+        ))
+    })
 }
 
 fn twice<'a>(kind: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {

@@ -47,7 +47,7 @@ pub use confinement::{
     ProcessView, ServiceMount, Visible,
 };
 pub use credential::{Credential, CredentialSource};
-pub use description::{CopyMode, Directory, EtcEntry, SystemDescription, Wrapper};
+pub use description::{Control, CopyMode, Directory, EtcEntry, SystemDescription, Wrapper};
 pub use file_system::{Device, FileSystem, MountPoint};
 pub use health::{HealthCheck, Need};
 pub use name::{CredentialName, HostName, MapperName, NameError, ServiceName, UserName};

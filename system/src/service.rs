@@ -65,6 +65,9 @@ pub struct Service {
     /// When one of those is stopped or restarted, so is this.
     #[serde(default)]
     pub part_of: Vec<ServiceName>,
+    /// Those are stopped before this is started, and the other way round.
+    #[serde(default)]
+    pub conflicts: Vec<ServiceName>,
     /// Started when this has failed.
     #[serde(default)]
     pub on_failure: Vec<ServiceName>,
@@ -154,6 +157,7 @@ impl Service {
             wants: Vec::new(),
             after: Vec::new(),
             part_of: Vec::new(),
+            conflicts: Vec::new(),
             on_failure: Vec::new(),
             wanted_at_boot: true,
             conditions: Vec::new(),

@@ -401,6 +401,7 @@ fn substance(service: &Service) -> Service {
         wants: Vec::new(),
         after: Vec::new(),
         part_of: Vec::new(),
+        conflicts: Vec::new(),
         on_failure: Vec::new(),
         wanted_at_boot: false,
         conditions: Vec::new(),

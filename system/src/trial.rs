@@ -26,6 +26,10 @@ pub const PARAMETERS: [&str; 2] = ["panic=10", "oops=panic"];
 /// The file that tells the guard that its work is done, absolute. What it holds is for people.
 pub const JUDGED: &str = "/run/cairn/trial-judged";
 
+/// The file that is there when user space has been started again without the firmware, absolute: what runs
+/// since then is never called good.
+pub const RESTARTED: &str = "/run/cairn/restarted";
+
 /// The file of problems, absolute; a line each.
 pub const PROBLEMS: &str = "/run/cairn/boot-problems";
 

@@ -59,6 +59,8 @@ pub enum Running {
     Booted,
     /// Another one: somebody has switched since.
     Switched,
+    /// It, but user space was started again without the firmware.
+    Restarted,
     /// Another one than the profile has under the entry's number.
     Unknown,
 }
@@ -100,6 +102,9 @@ pub fn task(boot: &Boot, state: &BootState, running: Running) -> Task {
     match running {
         Running::Booted => {}
         Running::Switched => return Task::Nothing("the system was switched since it booted"),
+        Running::Restarted => {
+            return Task::Nothing("user space was restarted since the machine booted");
+        }
         Running::Unknown => {
             return Task::Nothing("the profile has another system under the booted number");
         }
@@ -135,7 +140,7 @@ pub fn task(boot: &Boot, state: &BootState, running: Running) -> Task {
 
 #[cfg(test)]
 mod tests {
-    use super::Running::{Booted, Switched, Unknown};
+    use super::Running::{Booted, Restarted, Switched, Unknown};
     use super::*;
     use cairn_bootloader::Trial;
     use expect_test::{Expect, expect};
@@ -190,7 +195,7 @@ mod tests {
         Option<(&'static str, u8)>,
         Running,
     );
-    const TABLE: [Case; 15] = [
+    const TABLE: [Case; 16] = [
         ("", Some("12"), None, Booted),
         ("cairn.generation=12", Some("12"), None, Booted),
         ("cairn.generation=12", Some("12"), Some(("13", 2)), Booted),
@@ -236,6 +241,12 @@ mod tests {
             Some("12"),
             Some(("13", 1)),
             Unknown,
+        ),
+        (
+            "cairn.generation=13 cairn.trial=13",
+            Some("12"),
+            Some(("13", 1)),
+            Restarted,
         ),
         ("cairn.generation=13", Some("12"), Some(("13", 1)), Booted),
         ("cairn.generation=9", Some("12"), Some(("13", 1)), Booted),
@@ -299,6 +310,8 @@ mod tests {
                 nothing: the system was switched since it booted
             cairn.generation=13 cairn.trial=13 Some("12") Some(("13", 1)) Unknown
                 nothing: the profile has another system under the booted number
+            cairn.generation=13 cairn.trial=13 Some("12") Some(("13", 1)) Restarted
+                nothing: user space was restarted since the machine booted
             cairn.generation=13 Some("12") Some(("13", 1)) Booted
                 judge 13, else report
             cairn.generation=9 Some("12") Some(("13", 1)) Booted

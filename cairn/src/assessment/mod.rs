@@ -80,6 +80,12 @@ pub fn assess(root: &Path, stable: Duration) -> Result<()> {
     result.map(drop)
 }
 
+/// The entry that a kernel's command line names.
+#[must_use]
+pub fn booted_entry(command_line: &str) -> Option<EntryId> {
+    Boot::parse(command_line).entry
+}
+
 /// What follows.
 #[derive(Debug, PartialEq, Eq)]
 enum Next {

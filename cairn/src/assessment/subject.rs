@@ -117,6 +117,9 @@ impl Subject<'_> {
         if read("run/current-system")? != booted {
             return Ok(Running::Switched);
         }
+        if self.path(trial::RESTARTED).exists() {
+            return Ok(Running::Restarted);
+        }
         Ok(match self.machine.toplevel(entry) {
             Ok(toplevel) if toplevel == booted => Running::Booted,
             Ok(_) => Running::Unknown,

@@ -54,6 +54,10 @@ pub enum Verb {
     Start(Named),
     /// Stop a service, after those that require it; wait until its processes are gone
     Stop(Named),
+    /// Stop a service, and let nothing start it until it is enabled or the machine is restarted
+    Disable(Named),
+    /// Let a disabled service be started again, and start it
+    Enable(Named),
     /// Stop a service and start it again
     Restart(Named),
     /// Make a service read its configuration again
@@ -61,6 +65,10 @@ pub enum Verb {
     /// Stop everything and switch the machine off
     Poweroff,
     /// Stop everything and start the machine again
+    ///
+    /// With --soft and --kexec the generation is the one that --to names, or else the one that boots by
+    /// default. One that was started so is never called good: only a boot through the firmware proves
+    /// that it can be booted.
     Reboot(Reboot),
     /// Stop everything and leave the machine standing
     Halt,

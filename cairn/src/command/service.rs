@@ -25,6 +25,12 @@ pub struct Reboot {
     /// Boot this generation, this once: a number, or 12-NAME for a variant of it
     #[arg(long, value_name = "GENERATION")]
     pub to: Option<EntryId>,
+    /// Restart user space alone: the kernel, and what is mounted, stay as they are
+    #[arg(long, conflicts_with = "kexec")]
+    pub soft: bool,
+    /// Execute the generation's kernel without the firmware and the boot loader
+    #[arg(long)]
+    pub kexec: bool,
 }
 
 /// `cairn status`.

@@ -49,14 +49,15 @@ pub fn draw(timing: &Timing, title: &str) -> String {
          <text class=\"title\" x=\"{LEFT}\" y=\"24\">{}</text>\n",
         escape(title)
     );
-    for second in 0..=end / 1000 {
+    let grid = (0..=end / 1000).map(|second| {
         let x = LEFT + scale.pixels(second * 1000);
-        svg += &format!(
+        format!(
             "<line class=\"grid\" x1=\"{x}\" y1=\"{TOP}\" x2=\"{x}\" y2=\"{height}\"/>\
              <text class=\"second\" x=\"{x}\" y=\"{}\">{second}s</text>\n",
             TOP - 6
-        );
-    }
+        )
+    });
+    svg.extend(grid);
     for (number, (span, class)) in rows.iter().enumerate() {
         svg += &bar(span, class, TOP + ROW * number as u64, scale, end);
     }
@@ -122,7 +123,15 @@ mod tests {
             .lines()
             .filter(|line| line.starts_with("<rect class"))
             .collect();
-        expect_test::expect![[r##""##]].assert_eq(&bars.join("\n"));
+        expect_test::expect![[r#"
+            <rect class="stage" x="20" y="63" width="92" height="14"/><text x="116" y="74">kernel 0.412s</text>
+            <rect class="stage" x="112" y="83" width="133" height="14"/><text x="249" y="94">stage-1 0.588s</text>
+            <rect class="stage" x="245" y="103" width="180" height="14"/><text x="429" y="114">stage-2 0.797s</text>
+            <rect class="stage" x="425" y="123" width="495" height="14"/><text x="924" y="134">services 2.200s</text>
+            <rect class="service" x="427" y="143" width="1" height="14"/><text x="432" y="154">clock 0.005s</text>
+            <rect class="waiting" x="436" y="163" width="484" height="14"/><text x="924" y="174">slow </text>
+            <rect class="failed" x="447" y="183" width="473" height="14"/><text x="924" y="194">broken </text>
+            <rect class="service" x="470" y="203" width="450" height="14"/><text x="924" y="214">web 2.000s</text>"#]].assert_eq(&bars.join("\n"));
         assert!(drawn.contains(">host &lt;1&gt;</text>"));
         assert!(drawn.starts_with(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"1240\" height=\"240\""

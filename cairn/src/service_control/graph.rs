@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use cairn_system::{Service, ServiceKind};
+use cairn_system::{Service, ServiceKind, ServiceName};
 
 /// The services of a generation by name.
 #[derive(Debug, Default)]
@@ -43,20 +43,20 @@ impl Graph {
     /// What must be up before it starts.
     pub fn requires(&self, name: &str) -> impl Iterator<Item = &str> {
         let service = self.services.get(name).into_iter();
-        service.flat_map(|service| service.requires.iter().map(|name| name.as_str()))
+        service.flat_map(|service| service.requires.iter().map(ServiceName::as_str))
     }
 
     /// What is started before it or along with it: what it requires, then what it wants.
     pub fn needs(&self, name: &str) -> impl Iterator<Item = &str> {
         let wants = self.services.get(name).into_iter();
-        let wants = wants.flat_map(|service| service.wants.iter().map(|name| name.as_str()));
+        let wants = wants.flat_map(|service| service.wants.iter().map(ServiceName::as_str));
         self.requires(name).chain(wants)
     }
 
     /// What it waits for if it is to start too: what it requires, then what it comes after.
     pub fn waits_for(&self, name: &str) -> impl Iterator<Item = &str> {
         let after = self.services.get(name).into_iter();
-        let after = after.flat_map(|service| service.after.iter().map(|name| name.as_str()));
+        let after = after.flat_map(|service| service.after.iter().map(ServiceName::as_str));
         self.requires(name).chain(after)
     }
 
@@ -71,16 +71,18 @@ impl Graph {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use cairn_system::{Process, ServiceName};
+    use cairn_system::Process;
 
-    /// Services of a table: name, what it requires, wants and comes after. An upper-case first letter
-    /// makes a milestone.
-    pub fn graph(table: &[(&str, &[&str], &[&str], &[&str])]) -> Graph {
+    /// Name, what it requires, wants and comes after.
+    pub type Row<'a> = (&'a str, &'a [&'a str], &'a [&'a str], &'a [&'a str]);
+
+    /// Services of a table. An upper-case first letter makes a milestone.
+    pub fn graph(table: &[Row<'_>]) -> Graph {
         let names = |list: &[&str]| -> Vec<ServiceName> {
             let names = list.iter().map(|name| ServiceName::try_from(*name));
             names.collect::<Result<_, _>>().unwrap()
         };
-        let service = |(name, requires, wants, after): &(&str, &[&str], &[&str], &[&str])| {
+        let service = |(name, requires, wants, after): &Row<'_>| {
             let kind = if name.starts_with(char::is_uppercase) {
                 ServiceKind::Milestone
             } else {

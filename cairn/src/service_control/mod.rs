@@ -7,6 +7,7 @@ pub mod chart;
 mod follow;
 mod graph;
 pub mod log;
+pub mod restart;
 pub mod since;
 mod status;
 pub mod timing;
@@ -184,7 +185,9 @@ pub fn timing() -> Result<Timing, ControlError> {
 /// The generation that runs, and its services.
 fn services() -> Result<(String, Vec<ServiceStatus>), ControlError> {
     match ask(&Request::Status)? {
-        Response::Status { toplevel, services } => Ok((toplevel, services)),
+        Response::Status {
+            toplevel, services, ..
+        } => Ok((toplevel, services)),
         _ => Err(ControlError::OtherAnswer),
     }
 }

@@ -250,7 +250,7 @@ mod tests {
     use expect_test::expect;
 
     fn usage(name: &str) -> Option<Usage> {
-        (name == "sshd").then(|| Usage {
+        (name == "sshd").then_some(Usage {
             memory: 3_500_000,
             cpu_us: 42_000,
             tasks: 2,
@@ -283,10 +283,10 @@ mod tests {
             generation /nix/store/x-system
             5 services, 2 in trouble
             ● sshd             up            812    3.3M     42ms     2  1h 2m, waits for memory 12%
-            ● └─network-setup  up                                       done
-            ✗ broken           failed                                   it requires 'web', which has failed
-            ✗ └─web            backoff                                  ended with status 1, restarted 4 times
-            ○ off              stopped                                  disabled
+            ● └─network-setup  up                                        done
+            ✗ broken           failed                                    it requires 'web', which has failed
+            ✗ └─web            backoff                                   ended with status 1, restarted 4 times
+            ○ off              stopped                                   disabled
         "#]]
         .assert_eq(&all(
             "/nix/store/x-system",

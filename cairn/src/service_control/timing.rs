@@ -102,14 +102,15 @@ impl Timing {
         }
         let mut services: Vec<&Span> = self.services.iter().collect();
         services.sort_by_key(|span| std::cmp::Reverse((span.took().is_none(), span.took())));
-        for span in services {
+        let line = |span: &Span| {
             let took = match span.took() {
                 Some(took) => seconds(took),
                 None if span.failed => "failed".to_owned(),
                 None => "not up".to_owned(),
             };
-            text += &format!("{took:>9}  {}\n", span.name);
-        }
+            format!("{took:>9}  {}\n", span.name)
+        };
+        text.extend(services.into_iter().map(line));
         text
     }
 }
@@ -128,6 +129,7 @@ pub mod tests {
     use expect_test::expect;
 
     /// A boot with one of everything.
+    #[must_use]
     pub fn boot() -> Timing {
         let timed = |name: &str, state, started, up| {
             let mut service = service(name, state);

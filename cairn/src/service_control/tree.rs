@@ -91,14 +91,14 @@ impl Tree<'_, '_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::graph::tests::graph;
+    use super::super::graph::tests::{Row, graph};
     use super::super::tests::service;
     use super::*;
     use cairn_system::control::ServiceState;
 
     #[test]
     fn each_stands_below_the_first_that_needs_it() {
-        let table: &[(&str, &[&str], &[&str], &[&str])] = &[
+        let table: &[Row<'_>] = &[
             ("sshd", &["network"], &[], &[]),
             ("network", &["dhcp"], &["gone"], &[]),
             ("dhcp", &[], &[], &[]),

@@ -184,16 +184,16 @@ mod tests {
         write(root, "proc/11/statm", "900 5 3 1 0 2 0\n");
         write(root, &format!("{GROUPS}/bounded/memory.current"), "4096\n");
         write(root, &format!("{GROUPS}/bounded/pids.current"), "12\n");
-        let pressure = Some(Pressure {
+        let pressure = Pressure {
             cpu: 0.0,
             memory: 0.0,
             io: 1.5,
-        });
+        };
         let bounded = Usage {
             memory: 4096,
             cpu_us: 1_250_000,
             tasks: 12,
-            pressure,
+            pressure: Some(pressure),
         };
         let plain = Usage {
             memory: 15 * 4096,
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(of(root, "bounded"), Some(bounded));
         assert_eq!(of(root, "plain"), Some(plain));
         assert_eq!(of(root, "none"), None);
-        assert_eq!(pressure.unwrap().worst(), ("io", 1.5));
+        assert_eq!(pressure.worst(), ("io", 1.5));
     }
 
     #[test]

@@ -9,15 +9,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context;
 use cairn_sys::kmsg::{self, Priority};
+use cairn_sys::process::{self, Credentials, OpenFiles, Prepared};
 use cairn_sys::reboot::{self, Ending};
+use cairn_sys::signal;
 use cairn_sys::swap;
-use cairn_sys::{process, signal};
-use cairn_system::boot_mark;
+use cairn_system::{boot_mark, trial};
 use nix::mount::{MntFlags, MsFlags};
 
 use super::stacked;
 use crate::clock::{Ms, now};
+use crate::generation;
 use crate::stage2::random_seed;
 
 /// How long processes have after SIGTERM, and again after SIGKILL, in milliseconds.
@@ -48,7 +51,16 @@ const VOLATILE: [&str; 2] = ["tmpfs", "ramfs"];
 
 /// Ends the machine; never returns.
 pub fn end(ending: Ending) -> ! {
+    let mut ending = ending;
     end_processes();
+    if ending == Ending::UserSpace {
+        let error = restart_user_space();
+        kmsg::write(
+            Priority::Critical,
+            &format!("cairn: cannot restart user space: {error:#}; rebooting"),
+        );
+        ending = Ending::Reboot;
+    }
     random_seed::improve(Path::new("/"));
     swap_off();
     unmount_all();
@@ -63,7 +75,36 @@ pub fn end(ending: Ending) -> ! {
             Priority::Critical,
             &format!("cairn: cannot {}: {error}", verb(ending)),
         );
+        if ending == Ending::Kexec {
+            ending = Ending::Reboot;
+            continue;
+        }
         std::thread::sleep(Duration::from_secs(10));
+    }
+}
+
+/// Executes stage 2 of the generation that is to run, in this process's place: file systems stay as they
+/// are. Returns only with the reason why it could not be done.
+fn restart_user_space() -> anyhow::Error {
+    let execute = || -> anyhow::Result<std::convert::Infallible> {
+        let toplevel = fs::read_link(generation::LINK).context(generation::LINK)?;
+        // Before anything of it runs: it is not to be taken for what the firmware has started.
+        fs::write(trial::RESTARTED, b"").context(trial::RESTARTED)?;
+        nix::unistd::sync();
+        kmsg::write(
+            Priority::Notice,
+            &format!("{}{}", boot_mark::USER_SPACE_RESTARTS, toplevel.display()),
+        );
+        signal::unblock_all().context("cannot unblock signals")?;
+        // Not by the C library, which would have a shell run what no kernel can execute.
+        let init = toplevel.join("init");
+        let unused = OpenFiles { soft: 0, hard: 0 };
+        let prepared = Prepared::new([init.as_os_str()], [], Credentials::default(), unused)?;
+        Err(prepared.execute()).with_context(|| format!("cannot execute {}", init.display()))
+    };
+    match execute() {
+        Err(error) => error,
+        Ok(never) => match never {},
     }
 }
 
@@ -73,6 +114,8 @@ pub fn verb(ending: Ending) -> &'static str {
         Ending::PowerOff => "power off",
         Ending::Reboot => "reboot",
         Ending::Halt => "halt",
+        Ending::Kexec => "execute another kernel",
+        Ending::UserSpace => "restart user space",
     }
 }
 

@@ -16,9 +16,12 @@ use cairn_sys::reboot::Ending;
 /// Bytes of a message.
 pub const BYTES: usize = 16;
 
-/// What an end understands: 2 has [`Message::Renew`] and [`Place::Control`] beyond 1, and 3 has
-/// [`Place::Descriptor`].
-pub const VERSION: u32 = 3;
+/// What an end understands: 2 has [`Message::Renew`] and [`Place::Control`] beyond 1, 3 has
+/// [`Place::Descriptor`], and 4 has [`Ending::Kexec`] and [`Ending::UserSpace`].
+pub const VERSION: u32 = 4;
+
+/// The oldest version that ends in those two ways.
+pub const RESTARTS: u32 = 4;
 
 /// The oldest version that can be replaced by [`Message::Renew`].
 pub const RENEWABLE: u32 = 2;
@@ -198,6 +201,8 @@ pub fn encode_ending(ending: Ending) -> u8 {
         Ending::PowerOff => 1,
         Ending::Reboot => 2,
         Ending::Halt => 3,
+        Ending::Kexec => 4,
+        Ending::UserSpace => 5,
     }
 }
 
@@ -207,6 +212,8 @@ pub fn decode_ending(number: u8) -> Option<Ending> {
         1 => Some(Ending::PowerOff),
         2 => Some(Ending::Reboot),
         3 => Some(Ending::Halt),
+        4 => Some(Ending::Kexec),
+        5 => Some(Ending::UserSpace),
         _ => None,
     }
 }
@@ -243,6 +250,8 @@ mod tests {
             },
             Message::Ending(Ending::Halt),
             Message::Finish(Ending::Reboot),
+            Message::Finish(Ending::Kexec),
+            Message::Ending(Ending::UserSpace),
         ];
         for message in messages {
             assert_eq!(Message::decode(&message.encode()), Some(message));

@@ -76,11 +76,15 @@ fn canonical(toplevel: &Path) -> anyhow::Result<PathBuf> {
 
 /// Runs the activation of `toplevel` in a child and waits for it, at most a minute. The boot goes
 /// on whatever comes of it: an old /etc is better than no login.
-pub fn run_as_child(toplevel: &Path) {
+pub fn run_as_child(toplevel: &Path, mode: ActivationMode) {
     let loud = |text: String| problem::note(&text);
+    let option = match mode {
+        ActivationMode::Boot => Some(BOOT_OPTION),
+        ActivationMode::Apply | ActivationMode::DryRun => None,
+    };
     let child = Command::new("/proc/self/exe")
         .arg0(toplevel.join("activate"))
-        .arg(BOOT_OPTION)
+        .args(option)
         .env_clear()
         .spawn();
     let mut child = match child {

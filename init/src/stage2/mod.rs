@@ -29,13 +29,14 @@ use cairn_sys::console::{self, CONSOLE};
 use cairn_sys::kmsg::{self, Priority};
 use cairn_sys::mount;
 use cairn_sys::mount_options::MountOptions;
-use cairn_system::{FileSystem, Stage1, Storage, SystemDescription, V1, boot_mark};
+use cairn_system::{FileSystem, Stage1, Storage, SystemDescription, V1, boot_mark, trial};
 use nix::mount::MsFlags;
 
 use crate::autoload::{Autoload, directory_of_running_kernel};
 use crate::clock::now;
 use crate::emergency::{self, Policy, Shells};
 use crate::modprobe;
+use crate::role::ActivationMode;
 use crate::stage_times;
 use crate::stage1::command_line::Orders;
 use crate::stage1::hardware::Hardware;
@@ -69,7 +70,12 @@ pub fn run(toplevel: &Path) -> ! {
         toplevel.to_owned()
     });
     let description = description_or_emergency(toplevel, &orders);
-    prepare(toplevel, &description);
+    if Path::new(trial::RESTARTED).exists() {
+        stage_times::forget();
+        take_over(toplevel);
+    } else {
+        prepare(toplevel, &description);
+    }
     stage_times::note("stage-2", began);
     kmsg::write(Priority::Notice, boot_mark::SERVICES_STARTED);
     execute_core(toplevel, &orders)
@@ -86,13 +92,21 @@ fn prepare(toplevel: &Path, description: &SystemDescription) {
         swap::enable(&description.swap_devices, hardware.as_mut());
     }
     random_seed::renew(Path::new("/"));
-    activation::run_as_child(toplevel);
+    activation::run_as_child(toplevel, ActivationMode::Boot);
     if description.read_only_etc
         && let Err(error) = cairn_activate::protect_etc()
     {
         problem::note(&format!("cannot make /etc read-only: {error}; going on"));
     }
     set_sysctls(description);
+}
+
+/// The machine is up, and its services are down: what there is to do is what a switch does. Modules stay
+/// those of the kernel that runs, which is the booted generation's.
+fn take_over(toplevel: &Path) {
+    protect_store();
+    note_booted_system(toplevel);
+    activation::run_as_child(toplevel, ActivationMode::Apply);
 }
 
 /// One without a kernel is in a container: modules, devices and swap space are its host's.

@@ -54,6 +54,30 @@ pub fn credentials(
     )
 }
 
+/// The numbers of those of these groups that the file below `etc` defines now.
+///
+/// # Errors
+/// It cannot be read.
+pub fn group_numbers(etc: &Path, groups: &[UserName]) -> Result<Vec<u32>, AccountError> {
+    let path = etc.join("group");
+    let text = fs::read_to_string(&path).map_err(|source| AccountError::Read { path, source })?;
+    let entries = group_entries(&text);
+    let is_asked_for = |name: &str| groups.iter().any(|group| group.as_str() == name);
+    let found = entries.filter(|(name, ..)| is_asked_for(name));
+    Ok(found.map(|(_, number, _)| number).collect())
+}
+
+/// Name, number and members of each group.
+fn group_entries(groups: &str) -> impl Iterator<Item = (&str, u32, &str)> {
+    groups.lines().filter_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        match fields.as_slice() {
+            [name, _, gid, members] => Some((*name, gid.parse().ok()?, *members)),
+            _ => None,
+        }
+    })
+}
+
 fn resolve(
     passwd: &str,
     groups: &str,
@@ -73,16 +97,7 @@ fn resolve(
             }
         })
         .ok_or_else(|| AccountError::User(user.to_owned()))?;
-    let entries: Vec<(&str, u32, &str)> = groups
-        .lines()
-        .filter_map(|line| {
-            let fields: Vec<&str> = line.split(':').collect();
-            match fields.as_slice() {
-                [name, _, gid, members] => Some((*name, gid.parse().ok()?, *members)),
-                _ => None,
-            }
-        })
-        .collect();
+    let entries: Vec<(&str, u32, &str)> = group_entries(groups).collect();
     let by_name = |group: &str| {
         entries
             .iter()

@@ -1,7 +1,7 @@
 //! The control socket's connections: bounded in number, bytes and time, whatever a client does.
 //!
-//! A connection asks once. Those that are not root may only ask for the status, and may hold only
-//! some of the places, so that nobody can lock root out.
+//! A connection asks once. What it may ask for depends on who has made it, see [`super::access`]; those
+//! that are not root may hold only some of the places, so that nobody can lock root out.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -10,8 +10,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
+use cairn_sys::peer::{self, Peer};
 use cairn_system::control::{REQUEST_BYTES, Request, Response};
-use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
 use super::graph::Id;
 use crate::clock::Ms;
@@ -40,12 +40,14 @@ pub struct Asked {
     pub place: usize,
     /// What it wants.
     pub request: Request,
+    /// Who wants it.
+    pub peer: Peer,
 }
 
 #[derive(Debug)]
 struct Connection {
     stream: UnixStream,
-    root: bool,
+    peer: Peer,
     input: Vec<u8>,
     output: Vec<u8>,
     written: usize,
@@ -117,12 +119,13 @@ impl Server {
             Err(error) => return Err(error),
         };
         stream.set_nonblocking(true)?;
-        let root = getsockopt(&stream, PeerCredentials)?.uid() == 0;
+        let peer = peer::of(&stream)?;
+        let root = peer.uid == 0;
         let others = self
             .connections
             .iter()
             .flatten()
-            .filter(|c| !c.root)
+            .filter(|c| c.peer.uid != 0)
             .count();
         let free = self.connections.iter().position(Option::is_none);
         match free.filter(|_| root || others < OTHERS) {
@@ -130,7 +133,7 @@ impl Server {
                 if let Some(connection) = self.connections.get_mut(place) {
                     *connection = Some(Connection {
                         stream,
-                        root,
+                        peer,
                         input: Vec::new(),
                         output: Vec::new(),
                         written: 0,
@@ -149,8 +152,7 @@ impl Server {
         self.connections.get(place)?.as_ref().map(|c| &c.stream)
     }
 
-    /// Reads what has come; a whole request that the caller may make is returned, anything else
-    /// that is whole is answered here.
+    /// Reads what has come: a whole request, if it is one. Anything else that is whole is answered here.
     pub fn read(&mut self, place: usize, now: Ms) -> Option<Asked> {
         let connection = self.connections.get_mut(place)?.as_mut()?;
         if !connection.output.is_empty() || connection.waits_for.is_some() {
@@ -167,11 +169,14 @@ impl Server {
                     self.fail(place, &error.to_string(), now);
                     None
                 }
-                Ok(request) if !connection.root && request != Request::Status => {
-                    self.fail(place, "only root may do this; use sudo or doas", now);
-                    None
+                Ok(request) => {
+                    let peer = connection.peer.clone();
+                    Some(Asked {
+                        place,
+                        request,
+                        peer,
+                    })
                 }
-                Ok(request) => Some(Asked { place, request }),
             },
             Err(_) => {
                 // It sent too much, or went away: it gets nothing.

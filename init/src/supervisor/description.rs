@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use cairn_sys::kmsg::{self, Priority};
-use cairn_system::{Service, ServiceKind, Timer};
+use cairn_system::{Control, Service, ServiceKind, Timer};
 
 /// What the supervisor goes by.
 #[derive(Debug, Default)]
@@ -14,6 +14,8 @@ pub struct Description {
     pub services: Vec<Service>,
     /// What starts them.
     pub timers: Vec<Timer>,
+    /// Who may operate them.
+    pub control: Control,
 }
 
 /// Reads the description of the generation at `toplevel`.
@@ -29,6 +31,7 @@ pub fn read(toplevel: &Path) -> anyhow::Result<Description> {
     Ok(Description {
         services: description.services,
         timers: description.timers,
+        control: description.control,
     })
 }
 

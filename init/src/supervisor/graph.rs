@@ -20,6 +20,8 @@ pub struct Node {
     pub before: Vec<Id>,
     /// Those that require it, or are part of it: stopped and restarted with it.
     pub required_by: Vec<Id>,
+    /// Not to run at the same time, whichever of the two says so.
+    pub conflicts: Vec<Id>,
     /// Started when it has failed.
     pub on_failure: Vec<Id>,
     /// Started when something comes in at it.
@@ -73,6 +75,16 @@ pub fn nodes(services: &[Service]) -> Vec<Node> {
         }
     }
     for (id, service) in services.iter().enumerate() {
+        for other in ids(&service.conflicts) {
+            for (one, other) in [(id, other), (other, id)] {
+                if let Some(node) = nodes.get_mut(one)
+                    && one != other
+                    && !node.conflicts.contains(&other)
+                {
+                    node.conflicts.push(other);
+                }
+            }
+        }
         for whole in ids(&service.part_of) {
             if let Some(node) = nodes.get_mut(whole) {
                 node.required_by.push(id);

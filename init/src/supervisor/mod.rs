@@ -7,9 +7,11 @@
 //! with core before it matters, and services notice nothing. A switch to another generation is such
 //! a succession, too: see [`switch`].
 
+mod access;
 mod accounts;
 mod activation;
 mod adopt;
+mod beginning;
 mod clockwork;
 mod condition;
 mod confinement;
@@ -22,6 +24,7 @@ mod environment;
 mod filters;
 mod given;
 mod graph;
+mod heir;
 mod hotplug;
 mod job;
 mod journal;
@@ -35,6 +38,7 @@ mod record;
 mod requests;
 mod running;
 mod services;
+mod shutdown;
 mod source;
 mod state;
 mod store;
@@ -44,49 +48,37 @@ mod timers;
 mod unit;
 mod watching;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 
-use cairn_sys::cgroup;
 use cairn_sys::input::PowerButton;
 use cairn_sys::kmsg::{self, Priority};
 use cairn_sys::reboot::Ending;
 use cairn_sys::uevent::UeventSocket;
-use cairn_system::control::{LOG_DIRECTORY, SOCKET};
-use cairn_system::{Service, boot_mark};
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use cairn_system::{Control, Service, boot_mark};
+use nix::sys::epoll::{Epoll, EpollEvent, EpollTimeout};
 
 use crate::clock::{Ms, now};
-use crate::core::message::{Message, Place};
+use crate::core::message::Message;
 use crate::generation;
-use crate::modprobe::BOOTED;
 use crate::stage_times;
-use adopt::Adoption;
 use clockwork::Clockwork;
 use control::Server;
 use graph::Id;
 use hotplug::Hotplug;
 use link::Link;
 use notify::Notifications;
-use process::{Held, cgroup_root};
+use process::Held;
 use services::{Action, Event, Services};
-use source::{Source, watch};
+use source::Source;
 use state::State;
 use strays::Strays;
 use switch::Pending;
 use watching::Watching;
-
-/// Descriptors that the supervisor may have: four a service, and some.
-const OPEN_FILES: u64 = 65_536;
-
-/// How often a shutdown tells core that it goes on, and the console what it waits for, in
-/// milliseconds.
-const SHUTDOWN_PULSE_MS: Ms = 5_000;
 
 /// Events taken at once.
 const BATCH: usize = 64;
@@ -133,6 +125,12 @@ struct Supervisor {
     clockwork: Clockwork,
     strays: Strays,
     switch: Option<Pending>,
+    /// Who may ask for what.
+    access: Control,
+    /// What PID 1 understands.
+    core: u32,
+    /// The generation whose user space is to be started in the end.
+    restart: Option<String>,
     /// Why the last switch was not made.
     switch_failure: Option<String>,
     ending: Option<Ending>,
@@ -140,143 +138,6 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    fn start(toplevel: &Path) -> anyhow::Result<Self> {
-        use anyhow::Context;
-        let link = Link::from_standard_input().context("cannot take over the link to core")?;
-        let open_files =
-            cairn_sys::process::raise_open_files(OPEN_FILES).context("cannot read the limits")?;
-        let hotplug = Hotplug::new(open_files)?;
-        for directory in [Path::new(LOG_DIRECTORY), &cgroup_root()] {
-            // Without them logs go to the kernel log, and services run without cgroups.
-            if let Err(error) = std::fs::create_dir_all(directory) {
-                log::error!("cannot make {}: {error}", directory.display());
-            }
-        }
-        let toplevel = toplevel.display().to_string();
-        let adopted = match adopt::adopt(&link, &toplevel)? {
-            Adoption::Done(adopted) => *adopted,
-            Adoption::GoBack {
-                toplevel: last,
-                reason,
-            } => return Err(go_back(&link, &toplevel, &last, &reason)),
-        };
-        enable_controllers(adopted.services.descriptions());
-        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        let marks = adopted.state.marks().context("cannot read the state")?;
-        let clockwork = Clockwork::start(adopted.timers, &marks, &adopted.services, &epoll);
-        let mut supervisor = Self {
-            toplevel,
-            recorded: vec![None; adopted.held.len()],
-            activators: activators(adopted.services.descriptions()),
-            watching: BTreeMap::new(),
-            services: adopted.services,
-            held: adopted.held,
-            state: adopted.state,
-            link,
-            epoll,
-            server: adopted.control.and_then(adopt_server),
-            devices: None,
-            buttons: Vec::new(),
-            hotplug,
-            notifications: adopted.notifications.map(Notifications::adopted),
-            clockwork,
-            strays: Strays::default(),
-            switch: None,
-            switch_failure: None,
-            ending: None,
-            pulse_at: None,
-        };
-        supervisor.remember_timers();
-        supervisor.watch_everything()?;
-        supervisor.adopt_watching();
-        for message in adopted.messages {
-            supervisor.core_says(message);
-        }
-        // Before anything is opened: an old one could not keep it.
-        supervisor.renew_core(adopted.core)?;
-        supervisor.step(adopted.first);
-        Ok(supervisor)
-    }
-
-    fn watch_everything(&mut self) -> anyhow::Result<()> {
-        watch(
-            &self.epoll,
-            self.link.as_fd(),
-            Source::Core,
-            EpollFlags::EPOLLIN,
-        )?;
-        self.watch_held()?;
-        self.listen()?;
-        self.hear_notifications();
-        match UeventSocket::open() {
-            Ok(socket) => {
-                watch(
-                    &self.epoll,
-                    socket.as_fd(),
-                    Source::Devices,
-                    EpollFlags::EPOLLIN,
-                )?;
-                self.devices = Some(socket);
-                // Devices that came since stage 2, or since another supervisor, are among them.
-                if Path::new(BOOTED).exists() {
-                    self.hotplug.wishes().look_at_everything();
-                    self.load_modules();
-                }
-            }
-            Err(error) => log::error!("cannot hear device events: {error}"),
-        }
-        self.add_buttons(power::present());
-        Ok(())
-    }
-
-    /// Pipes, and those processes that a predecessor in this place has started: of all others core
-    /// tells.
-    fn watch_held(&mut self) -> anyhow::Result<()> {
-        let watch = |descriptor: BorrowedFd<'_>, source| {
-            watch(&self.epoll, descriptor, source, EpollFlags::EPOLLIN)
-        };
-        let mut known = BTreeSet::new();
-        for (id, held) in self.held.iter().enumerate() {
-            if let Some(pipe) = &held.pipe {
-                watch(pipe.reader.as_fd(), Source::Pipe(id))?;
-            }
-            if let Some(main) = &held.main
-                && cairn_sys::process::is_child(main.pidfd.as_fd())
-            {
-                known.insert(main.pid);
-                watch(main.pidfd.as_fd(), Source::Main(id))?;
-            }
-            for helper in &held.helpers {
-                known.insert(helper.pid);
-                watch(helper.pidfd.as_fd(), Source::Helper(id))?;
-            }
-        }
-        self.strays = Strays::find(&self.epoll, |pid| known.contains(&pid));
-        Ok(())
-    }
-
-    /// Listens for requests, unless a predecessor's socket is there. Core keeps it: who asks while
-    /// there is no supervisor is heard by the next one.
-    fn listen(&mut self) -> anyhow::Result<()> {
-        if self.server.is_none() {
-            match Server::listen(Path::new(SOCKET)) {
-                Ok(server) => {
-                    let message = Message::Keep(Place::Control);
-                    self.link.send(message, Some(server.listener().as_fd()))?;
-                    self.server = Some(server);
-                }
-                Err(error) => {
-                    log::error!("cannot listen on {SOCKET}: {error}; services run all the same");
-                }
-            }
-        }
-        if let Some(server) = &self.server {
-            let listener = server.listener().as_fd();
-            watch(&self.epoll, listener, Source::Listener, EpollFlags::EPOLLIN)?;
-        }
-        Ok(())
-    }
-
     fn live(&mut self) -> anyhow::Result<()> {
         let mut events = [EpollEvent::empty(); BATCH];
         loop {
@@ -454,43 +315,6 @@ impl Supervisor {
         }
     }
 
-    /// Begins to stop everything; the first ending asked for stays.
-    fn end(&mut self, ending: Ending) {
-        if self.ending.is_some() {
-            return;
-        }
-        self.ending = Some(ending);
-        kmsg::write(
-            Priority::Notice,
-            &format!("{}{}", boot_mark::SHUTDOWN_STARTED, verb(ending)),
-        );
-        self.tell_core(Message::Ending(ending));
-        self.pulse_at = Some(now().saturating_add(SHUTDOWN_PULSE_MS));
-        self.step(Event::Shutdown);
-    }
-
-    /// The sign of life during a shutdown.
-    fn pulse(&mut self) {
-        let Some(ending) = self.ending else { return };
-        self.pulse_at = Some(now().saturating_add(SHUTDOWN_PULSE_MS));
-        self.tell_core(Message::Ending(ending));
-        let names: Vec<&str> = self
-            .services
-            .still_stopping()
-            .map(|id| self.name(id))
-            .collect();
-        if !names.is_empty() {
-            console(&format!("waiting for {} to stop", names.join(", ")));
-        }
-    }
-
-    fn finish(&mut self) {
-        if let Some(ending) = self.ending {
-            self.pulse_at = None;
-            self.tell_core(Message::Finish(ending));
-        }
-    }
-
     fn tell_core(&self, message: Message) {
         if let Err(error) = self.link.send(message, None) {
             log::error!("cannot tell core {message:?}: {error}");
@@ -519,60 +343,11 @@ impl Supervisor {
     }
 }
 
-/// The numbers of sockets and paths.
-fn activators(services: &[Service]) -> Vec<Id> {
-    let all = services.iter().enumerate();
-    all.filter(|(_, service)| service.starts().is_some())
-        .map(|(id, _)| id)
-        .collect()
-}
-
 /// Removes what a service has only while it runs.
 fn release(service: &Service) {
     if let Err(error) = process::clean(service) {
         log::error!("'{}': {error}", service.name);
     }
-}
-
-/// Lets services' cgroups have bounds, if any service asks for one.
-fn enable_controllers(services: &[Service]) {
-    let wanted: BTreeSet<&str> = services
-        .iter()
-        .flat_map(|service| service.cgroup.keys())
-        .filter_map(|file| file.split_once('.'))
-        .map(|(controller, _)| controller)
-        .filter(|controller| *controller != "cgroup")
-        .collect();
-    for controller in wanted {
-        for directory in [Path::new(cgroup::MOUNT_POINT), &cgroup_root()] {
-            let file = directory.join("cgroup.subtree_control");
-            if let Err(error) = std::fs::write(&file, format!("+{controller}")) {
-                log::error!(
-                    "cannot enable '{controller}' in {}: {error}",
-                    file.display()
-                );
-            }
-        }
-    }
-}
-
-/// Lets the generation that has run the services last run them again. Returns only with the reason
-/// why it could not be done.
-fn go_back(link: &Link, toplevel: &str, last: &str, reason: &str) -> anyhow::Error {
-    console(&format!(
-        "cannot switch to {toplevel} without a reboot: {reason}; going on with {last}"
-    ));
-    if let Err(error) = generation::set(Path::new(generation::LINK), Path::new(last)) {
-        log::error!("cannot set {} back: {error}", generation::LINK);
-    }
-    let error = switch::execute(link, last);
-    anyhow::anyhow!("cannot execute {last}/init: {error}")
-}
-
-fn adopt_server(listener: OwnedFd) -> Option<Server> {
-    Server::adopted(listener)
-        .map_err(|error| log::error!("cannot go on with {SOCKET}: {error}"))
-        .ok()
 }
 
 /// For whoever stands before the machine; the kernel log has it too.
@@ -588,8 +363,4 @@ fn console(text: &str) {
     {
         log::debug!("cannot write to /dev/console: {error}");
     }
-}
-
-fn verb(ending: Ending) -> &'static str {
-    crate::core::ending::verb(ending)
 }

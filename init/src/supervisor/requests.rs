@@ -1,20 +1,25 @@
 //! What the control socket's clients ask for, carried out and answered.
 
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use cairn_sys::reboot::Ending;
-use cairn_system::control::{Request, Response, ServiceStatus};
+use cairn_system::control::{Request, Response, ServiceStatus, VERSION};
 use nix::sys::epoll::EpollFlags;
 
 use crate::clock::{Ms, now};
 
 use super::Supervisor;
+use super::access;
 use super::control::{Asked, Server, Wait};
 use super::graph::Id;
 use super::services::{Event, Phase};
 use super::source::{Source, watch};
 use super::switch::Step;
 use super::unit::Unit;
+
+/// Where groups are defined.
+const ETC: &str = "/etc";
 
 impl Supervisor {
     pub(super) fn accept(&mut self) {
@@ -48,8 +53,17 @@ impl Supervisor {
             return;
         };
         server.write(place);
-        if let Some(Asked { place, request }) = server.read(place, time) {
-            self.obey(place, &request, time);
+        let Some(Asked {
+            place,
+            request,
+            peer,
+        }) = server.read(place, time)
+        else {
+            return;
+        };
+        match access::check(&self.access, Path::new(ETC), &peer, request.role()) {
+            Ok(()) => self.obey(place, &request, time),
+            Err(reason) => self.respond(place, &Response::Failed { reason }, time),
         }
     }
 
@@ -62,6 +76,8 @@ impl Supervisor {
             Request::Start { name } => self.ask(place, name.as_str(), Event::Start, time),
             Request::Stop { name } => self.ask(place, name.as_str(), Event::Stop, time),
             Request::Restart { name } => self.ask(place, name.as_str(), Event::Restart, time),
+            Request::Disable { name } => self.ask(place, name.as_str(), Event::Disable, time),
+            Request::Enable { name } => self.ask(place, name.as_str(), Event::Enable, time),
             Request::Reload { name } => self.ask(place, name.as_str(), Event::Reload, time),
             Request::PrepareSwitch { toplevel } => {
                 self.ask_switch(place, toplevel, Step::Prepare, time);
@@ -76,10 +92,12 @@ impl Supervisor {
             Request::PowerOff => self.obey_ending(place, Ending::PowerOff, time),
             Request::Reboot => self.obey_ending(place, Ending::Reboot, time),
             Request::Halt => self.obey_ending(place, Ending::Halt, time),
+            Request::RestartUserSpace { toplevel } => self.ask_restart(place, toplevel, time),
+            Request::Kexec => self.ask_kexec(place, time),
         }
     }
 
-    fn obey_ending(&mut self, place: usize, ending: Ending, time: Ms) {
+    pub(super) fn obey_ending(&mut self, place: usize, ending: Ending, time: Ms) {
         self.respond(place, &Response::Done, time);
         self.end(ending);
     }
@@ -97,6 +115,9 @@ impl Supervisor {
             Some(id) if event(id) == Event::Reload(id) && self.refuses_reload(id).is_some() => {
                 self.refuses_reload(id).unwrap_or_default()
             }
+            Some(id) if self.refuses_disabled(&event(id)) => format!(
+                "'{name}' is disabled until the machine is restarted; use cairn enable {name}"
+            ),
             Some(id) if !is_stop(&event(id)) && self.refuses_start(id).is_some() => {
                 self.refuses_start(id).unwrap_or_default()
             }
@@ -108,6 +129,14 @@ impl Supervisor {
             }
         };
         self.respond(place, &Response::Failed { reason }, time);
+    }
+
+    fn refuses_disabled(&self, event: &Event) -> bool {
+        let (Event::Start(id) | Event::Restart(id)) = event else {
+            return false;
+        };
+        let unit = self.services.units().get(*id);
+        unit.is_some_and(|unit| unit.disabled)
     }
 
     fn refuses_reload(&self, id: Id) -> Option<String> {
@@ -197,6 +226,7 @@ impl Supervisor {
     fn status(&self, time: Ms) -> Response {
         Response::Status {
             toplevel: self.toplevel.clone(),
+            version: VERSION,
             services: self.statuses(time).collect(),
         }
     }
@@ -232,5 +262,5 @@ impl Supervisor {
 }
 
 fn is_stop(event: &Event) -> bool {
-    matches!(event, Event::Stop(_) | Event::Reload(_))
+    matches!(event, Event::Stop(_) | Event::Disable(_) | Event::Reload(_))
 }

@@ -295,6 +295,7 @@ impl Supervisor {
         for message in inheritance.messages {
             self.core_says(message);
         }
+        self.core = inheritance.core;
         if inheritance.core < message::VERSION {
             log::warn!("PID 1 is too old to keep sockets: they close if the supervisor ends");
         }
@@ -321,7 +322,7 @@ pub fn execute(link: &Link, toplevel: &str) -> std::io::Error {
 }
 
 /// Whether there is something that can be switched to.
-fn check(toplevel: &Path) -> Result<(), String> {
+pub fn check(toplevel: &Path) -> Result<(), String> {
     let init = toplevel.join("init");
     let problem = match fs::metadata(&init) {
         _ if !toplevel.is_absolute() => "it is no absolute path".to_owned(),

@@ -462,7 +462,7 @@ fn description(services: &str, more: &str) -> String {
     format!(
         r#"{{"version":1,"label":"test","hostName":"test","fileSystems":[],
         "users":[{{"name":"nobody","isSystemUser":true,"group":"nogroup","home":"/","shell":"/bin/sh"}}],
-        "groups":[{{"name":"nogroup"}}],"binSh":"/bin/sh","usrBinEnv":"/usr/bin/env",
+        "groups":[{{"name":"nogroup"}},{{"name":"operator"}},{{"name":"sudo"}}],"binSh":"/bin/sh","usrBinEnv":"/usr/bin/env",
         "services":[{services}]{more}}}"#
     )
 }

@@ -182,6 +182,7 @@ in
   inherit (service)
     description
     partOf
+    conflicts
     onFailure
     cgroup
     pidFile

@@ -307,6 +307,7 @@ in
     after = list name "If they are to start, it waits until they are up or have failed.";
     before = list name "Those wait for it in the same way.";
     partOf = list name "It is stopped and restarted with them.";
+    conflicts = list name "They are stopped before it is started, and it is before they are.";
     onFailure = list name "Started when it has failed.";
     wantedAtBoot = flag true "Whether it is started at boot.";
     wantedBy = list name "Services that are started together with it.";

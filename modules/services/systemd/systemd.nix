@@ -67,7 +67,7 @@ let
     requisite = names "As {option}`requires`.";
     partOf = names "It is stopped and restarted with these units.";
     upholds = names "Not supported.";
-    conflicts = names "Not supported, but for targets of a shutdown.";
+    conflicts = names "Units that are stopped before it is started, and the other way round.";
     after = names "Units that it waits for if they are to start.";
     before = names "Units that wait for it in the same way.";
     onFailure = names "Units that are started when it has failed.";
@@ -249,6 +249,7 @@ let
       after = links unit.after;
       before = links (lib.unique (unit.before ++ orderedBefore));
       partOf = links unit.partOf;
+      conflicts = links (lib.filter (name: !(targets.isDown name)) unit.conflicts);
       onFailure = links unit.onFailure;
       wantedAtBoot = lib.mkIf (whole || boot != [ ]) (lib.mkDefault (boot != [ ]));
       wantedBy = others (unit.wantedBy ++ unit.upheldBy);

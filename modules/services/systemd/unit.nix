@@ -129,15 +129,11 @@ rec {
         "StartLimitInterval"
         "StartLimitAction"
       ];
-      conflicts = lib.filter (other: !(targets.isDown other)) unit.conflicts;
     in
     lib.concatMap service serviceKeys
     ++ lib.concatMap unitProblem unitKeys
     ++ optional (unit.script != "" && unit.serviceConfig ? ExecStart) (
       fail "${option}: script and serviceConfig.ExecStart are both set; set one of them"
-    )
-    ++ optional (conflicts != [ ]) (
-      fail "${option}.conflicts is not supported (${lib.concatStringsSep ", " conflicts}): services do not stop each other"
     )
     ++ optional (unit.confinement.enable or false) (
       fail "${option}.confinement is not supported; use pkgs.fhs for a root of its own"

@@ -190,4 +190,5 @@ fn can_be_started(unit: &Unit) -> bool {
         && unit.goal != Goal::Again
         && unit.stopped_by != Some(StoppedBy::Switch)
         && unit.due.is_none()
+        && !unit.disabled
 }

@@ -39,6 +39,10 @@ pub enum Event {
     Connected(Id, Id, String),
     /// Somebody wants it down.
     Stop(Id),
+    /// Somebody wants it down, and nothing to start it.
+    Disable(Id),
+    /// Somebody wants it up, and whatever wants to to be able to start it.
+    Enable(Id),
     /// Somebody wants it down and up again.
     Restart(Id),
     /// Somebody wants it to read its configuration again.
@@ -235,6 +239,8 @@ impl Services {
                 self.connected((socket, instance), peer, now, &mut actions);
             }
             Event::Stop(id) => self.stop_by_hand(id),
+            Event::Disable(id) => self.disable(id),
+            Event::Enable(id) => self.enable(id),
             Event::Restart(id) => {
                 self.unwant(id, Goal::Again);
                 self.want(id);

@@ -46,6 +46,7 @@ impl Services {
                 Phase::Up | Phase::Reloading(_) if other.goal == Goal::Up => {}
                 Phase::Done => {}
                 Phase::Failed(_) => return self.fail_for(required, "has failed"),
+                Phase::Stopped if other.disabled => return self.fail_for(required, "is disabled"),
                 Phase::Stopped if other.goal != Goal::Again => {
                     return self.fail_for(required, "is stopped");
                 }
@@ -54,6 +55,10 @@ impl Services {
                     pending |= !other.settled || other.goal == Goal::Again;
                 }
             }
+        }
+        for (_, other) in self.others(&node.conflicts) {
+            blocked |= other.is_alive() || other.running;
+            pending |= other.is_alive() && other.goal != Goal::Up;
         }
         for (_, other) in self.others(&node.after) {
             let on_its_way =

@@ -84,6 +84,49 @@ fn a_boot_is_done_although_something_never_comes_up() {
 }
 
 #[test]
+fn what_conflicts_makes_way_and_what_is_disabled_stays_down() {
+    let one = service("one", ServiceKind::Simple, Restart::Always);
+    let mut other = service("other", ServiceKind::Simple, Restart::Never);
+    other.conflicts = names(&["one"]);
+    let mut top = service("top", ServiceKind::Simple, Restart::Never);
+    top.requires = names(&["one"]);
+    check(
+        vec![one, other, top],
+        &[
+            (0, Event::Start(0)),
+            (1, Event::Executed(0)),
+            (2, Event::Start(1)),
+            (3, Event::Exited(0, Exit::Signal(15))),
+            (4, Event::Executed(1)),
+            (5, Event::Start(2)),
+            (6, Event::Exited(1, Exit::Signal(15))),
+            (7, Event::Executed(0)),
+            (8, Event::Executed(2)),
+            (9, Event::Disable(0)),
+            (10, Event::Exited(2, Exit::Signal(15))),
+            (11, Event::Exited(0, Exit::Signal(15))),
+            (12, Event::Start(2)),
+            (13, Event::Enable(0)),
+        ],
+        &expect![[r#"
+            0 Start(0): [Spawn(0, Main)]
+            1 Executed(0): []
+            2 Start(1): [Terminate(0)]
+            3 Exited(0, Signal(15)): [Kill(0), Spawn(1, Main)]
+            4 Executed(1): []
+            5 Start(2): [Terminate(1)]
+            6 Exited(1, Signal(15)): [Kill(1), Spawn(0, Main)]
+            7 Executed(0): [Spawn(2, Main)]
+            8 Executed(2): []
+            9 Disable(0): [Terminate(2)]
+            10 Exited(2, Signal(15)): [Kill(2), Terminate(0)]
+            11 Exited(0, Signal(15)): [Kill(0)]
+            12 Start(2): []
+            13 Enable(0): [Spawn(0, Main)]"#]],
+    );
+}
+
+#[test]
 fn a_restart_takes_those_along_that_require_it() {
     let base = service("base", ServiceKind::Simple, Restart::Never);
     let mut top = service("top", ServiceKind::Simple, Restart::Never);
@@ -380,6 +423,8 @@ fn any_move() -> impl Strategy<Value = Move> {
         1 => (0..COUNT).prop_map(|id| Move::Request(Event::Start(id))),
         1 => (0..COUNT).prop_map(|id| Move::Request(Event::Stop(id))),
         1 => (0..COUNT).prop_map(|id| Move::Request(Event::Restart(id))),
+        1 => (0..COUNT).prop_map(|id| Move::Request(Event::Disable(id))),
+        1 => (0..COUNT).prop_map(|id| Move::Request(Event::Enable(id))),
         6 => ((0..COUNT), prop::bool::weighted(0.9)).prop_map(|(id, well)| Move::Exec(id, well)),
         6 => ((0..COUNT), 0..2).prop_map(|(id, status)| Move::Exit(id, status)),
         6 => ((0..COUNT), 0..2).prop_map(|(id, status)| Move::HelperExit(id, status)),
@@ -489,6 +534,11 @@ impl World {
                     prop_assert!(!self.machine.is_shutting_down());
                     let node = &self.machine.nodes[id];
                     prop_assert_eq!(&node.cycle, &None);
+                    let first = job == Job::PreStart(0)
+                        || self.machine.descriptions[id].pre_start.is_empty();
+                    for other in node.conflicts.iter().filter(|_| first) {
+                        prop_assert!(!self.alive[*other], "s{id} and s{other} at the same time");
+                    }
                     if self.machine.units[id].phase != Phase::Starting || job != Job::Main {
                         continue;
                     }
@@ -608,7 +658,16 @@ impl World {
 
 proptest! {
     #[test]
-    fn the_invariants_hold(services in any_services(), moves in prop::collection::vec(any_move(), 0..60)) {
+    fn the_invariants_hold(
+        services in any_services(),
+        conflicts in prop::collection::vec((0..COUNT, 0..COUNT), 0..3),
+        moves in prop::collection::vec(any_move(), 0..60),
+    ) {
+        let mut services = services;
+        for (one, other) in conflicts {
+            let other = services[other].name.clone();
+            services[one].conflicts.push(other);
+        }
         let mut world = World::new(services);
         world.feed(Event::Boot)?;
         for step in moves {

@@ -19,13 +19,17 @@ impl Services {
         let mut queue = vec![id];
         let mut seen = vec![false; self.units.len()];
         while let Some(id) = queue.pop() {
-            let Some(seen @ false) = seen.get_mut(id) else {
+            let Some(is_seen @ false) = seen.get_mut(id) else {
                 continue;
             };
-            *seen = true;
+            *is_seen = true;
             if let Some(unit) = self.units.get_mut(id) {
+                if unit.disabled {
+                    continue;
+                }
                 unit.want();
             }
+            self.make_way(id, &seen);
             if let Some(node) = self.nodes.get(id) {
                 let units = &self.units;
                 let along = node
@@ -33,6 +37,17 @@ impl Services {
                     .iter()
                     .filter(|id| units.get(**id).is_some_and(&comes));
                 queue.extend(node.requires.iter().chain(along));
+            }
+        }
+    }
+
+    /// Wants those down that conflict with it, but for those that are wanted along with it.
+    fn make_way(&mut self, id: Id, wanted: &[bool]) {
+        let node = self.nodes.get(id);
+        let conflicts = node.map_or_else(Vec::new, |node| node.conflicts.clone());
+        for other in conflicts {
+            if wanted.get(other) != Some(&true) {
+                self.unwant(other, Goal::Down);
             }
         }
     }
@@ -104,6 +119,22 @@ impl Services {
         for id in starts {
             self.want_with(id, |unit| unit.stopped_by != Some(StoppedBy::Hand));
         }
+    }
+
+    /// Nothing is to start it any more.
+    pub(super) fn disable(&mut self, id: Id) {
+        self.stop_by_hand(id);
+        if let Some(unit) = self.units.get_mut(id) {
+            unit.disabled = true;
+        }
+    }
+
+    /// It may be started again, and is.
+    pub(super) fn enable(&mut self, id: Id) {
+        if let Some(unit) = self.units.get_mut(id) {
+            unit.disabled = false;
+        }
+        self.want(id);
     }
 
     pub(super) fn stop_by_hand(&mut self, id: Id) {

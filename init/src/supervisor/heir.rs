@@ -1,0 +1,364 @@
+//! What a supervisor takes over of each service from what core has kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use anyhow::Context;
+use cairn_sys::cgroup::Cgroup;
+use cairn_sys::pidfd;
+use cairn_sys::process::{self, pipe};
+use cairn_system::control::LOG_DIRECTORY;
+use cairn_system::{Process, Service, ServiceKind, ServiceName, Socket};
+
+use super::given::{Own, STORED};
+use super::journal::Journal;
+use super::link::Link;
+use super::listening;
+use super::process::{Held, Helper, Main, Pipe, cgroup_root};
+use super::record::Record;
+use super::services::{Goal, Phase, Restored, Services};
+use super::state::State;
+use crate::core::message::{Message, Place};
+
+/// What core kept.
+#[derive(Default)]
+pub struct Estate {
+    /// The state file.
+    pub state: Option<File>,
+    /// The socket of notifications.
+    pub notifications: Option<OwnedFd>,
+    /// The control socket.
+    pub control: Option<OwnedFd>,
+    logs: BTreeMap<u32, OwnedFd>,
+    processes: BTreeMap<u32, (u32, OwnedFd)>,
+    descriptors: BTreeMap<u32, BTreeMap<u32, OwnedFd>>,
+}
+
+impl Estate {
+    /// Sorts it.
+    pub fn of(kept: Vec<(Place, OwnedFd)>) -> Self {
+        let mut estate = Self::default();
+        for (place, descriptor) in kept {
+            match place {
+                Place::State => estate.state = Some(File::from(descriptor)),
+                Place::Notifications => estate.notifications = Some(descriptor),
+                Place::Control => estate.control = Some(descriptor),
+                Place::Log { slot } => {
+                    estate.logs.insert(slot, descriptor);
+                }
+                Place::Process { slot, pid } => {
+                    estate.processes.insert(slot, (pid, descriptor));
+                }
+                Place::Descriptor { slot, number } => {
+                    let own = estate.descriptors.entry(slot).or_default();
+                    own.insert(number, descriptor);
+                }
+            }
+        }
+        estate
+    }
+}
+
+/// What is held of a service that does not run.
+pub fn hold(slot: u32, service: &Service) -> Held {
+    let journal = Journal::new(Path::new(LOG_DIRECTORY), service.name.as_str());
+    Held::new(slot, journal)
+}
+
+/// The slot of each service: its old one, or one that is free.
+fn slots(services: &[Service], records: &[Option<Record>]) -> Vec<u32> {
+    let old: BTreeMap<&str, u32> = (0..)
+        .zip(records)
+        .filter_map(|(slot, record)| Some((record.as_ref()?.name.as_str(), slot)))
+        .collect();
+    let used: BTreeSet<u32> = old.values().copied().collect();
+    let mut free = (0..).filter(|slot| !used.contains(slot));
+    services
+        .iter()
+        .map(|service| match old.get(service.name.as_str()) {
+            Some(slot) => *slot,
+            None => free.next().unwrap_or(u32::MAX),
+        })
+        .collect()
+}
+
+/// A supervisor that takes over.
+pub struct Heir<'a> {
+    /// The link to core.
+    pub link: &'a Link,
+    /// What the predecessor has noted.
+    pub state: &'a State,
+    /// The services of the generation.
+    pub services: &'a [Service],
+}
+
+impl Heir<'_> {
+    /// Takes over what goes on, and lets core forget the rest.
+    ///
+    /// # Errors
+    /// Core is gone, or the state cannot be read.
+    pub fn restore(&self, estate: &mut Estate) -> anyhow::Result<(Services, Vec<Held>)> {
+        let records = self.state.records().context("cannot read the state")?;
+        let mut machine = Services::new(self.services.to_vec());
+        let mut held = Vec::with_capacity(self.services.len());
+        for (id, (service, slot)) in (self.services.iter())
+            .zip(slots(self.services, &records))
+            .enumerate()
+        {
+            let mut holding = hold(slot, service);
+            let number = usize::try_from(slot).unwrap_or(usize::MAX);
+            if let Some(Some(record)) = records.get(number) {
+                machine.restore(id, self.take_over(&mut holding, estate, service, record)?);
+            }
+            held.push(holding);
+        }
+        for (slot, record) in (0..).zip(&records) {
+            if let Some(record) = record.as_ref().filter(|record| is_connected(record)) {
+                let service = self.instance(record)?;
+                let mut holding = hold(slot, &service);
+                let restored = self.take_over(&mut holding, estate, &service, record)?;
+                let id = machine.add_instance(service);
+                machine.restore(id, restored);
+                held.push(holding);
+            }
+        }
+        self.drop_leftovers(estate, &records)?;
+        Ok((machine, held))
+    }
+
+    /// The service of a connection. If its template is gone, so that nobody could start it, it goes on
+    /// until it ends.
+    fn instance(&self, record: &Record) -> anyhow::Result<Service> {
+        let name = ServiceName::try_from(record.name.as_str())?;
+        let template = record.name.trim_end_matches(|c: char| c.is_ascii_digit());
+        let template = (self.services.iter()).find(|service| service.name.as_str() == template);
+        Ok(template.map_or_else(
+            || {
+                let mut last = Service::new(name.clone(), ServiceKind::Simple, Process::default());
+                last.wanted_at_boot = false;
+                last
+            },
+            |template| template.instance(name.clone()),
+        ))
+    }
+
+    fn take_over(
+        &self,
+        held: &mut Held,
+        estate: &mut Estate,
+        service: &Service,
+        record: &Record,
+    ) -> anyhow::Result<Restored> {
+        let tail = self
+            .state
+            .tail(held.slot)
+            .context("cannot read the state")?;
+        held.adopted(tail);
+        for (number, descriptor) in estate.descriptors.remove(&held.slot).unwrap_or_default() {
+            let name = match number.checked_sub(STORED) {
+                Some(stored) => self.state.name(held.slot, stored)?,
+                None => String::new(),
+            };
+            held.own.push(Own {
+                number,
+                name,
+                descriptor,
+            });
+        }
+        let restored = take_over(held, estate, service, record)?;
+        let is_lost = |own: &Own| match own.number {
+            STORED.. => service.stored_descriptors == 0,
+            // A process has its connection; anything else is opened as a whole.
+            _ => held.main.is_some() || !service.kind.has_process() && !restored.running,
+        };
+        let (lost, kept): (Vec<Own>, Vec<Own>) =
+            std::mem::take(&mut held.own).into_iter().partition(is_lost);
+        held.own = kept;
+        for own in lost {
+            let number = own.number;
+            let socket = service.socket.as_ref();
+            self.forget_descriptor(held.slot, number, own.descriptor.as_fd(), socket)?;
+        }
+        Ok(restored)
+    }
+
+    fn forget_descriptor(
+        &self,
+        slot: u32,
+        number: u32,
+        descriptor: BorrowedFd<'_>,
+        socket: Option<&Socket>,
+    ) -> anyhow::Result<()> {
+        let place = Place::Descriptor { slot, number };
+        self.link.send(Message::Drop(place), None)?;
+        if let Some(socket) = socket {
+            listening::close(socket, descriptor);
+        }
+        Ok(())
+    }
+
+    /// Kills what no service of this generation accounts for, and lets core forget it.
+    fn drop_leftovers(&self, estate: &Estate, records: &[Option<Record>]) -> anyhow::Result<()> {
+        let names: BTreeSet<&str> = (self.services.iter())
+            .map(|service| service.name.as_str())
+            .collect();
+        for (slot, record) in (0..).zip(records) {
+            let Some(record) = record else { continue };
+            if !names.contains(record.name.as_str()) && !is_connected(record) {
+                forget(record);
+                self.state.clear(slot)?;
+            }
+        }
+        for slot in estate.logs.keys() {
+            let place = Place::Log { slot: *slot };
+            self.link.send(Message::Drop(place), None)?;
+        }
+        for (slot, (pid, _)) in &estate.processes {
+            let place = Place::Process {
+                slot: *slot,
+                pid: *pid,
+            };
+            self.link.send(Message::Drop(place), None)?;
+        }
+        for (slot, own) in &estate.descriptors {
+            for (number, descriptor) in own {
+                listening::remove_file(descriptor.as_fd());
+                self.forget_descriptor(*slot, *number, descriptor.as_fd(), None)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether it is of a service of one connection that goes on.
+fn is_connected(record: &Record) -> bool {
+    let unit = &record.restored;
+    let is_down = matches!(unit.phase, Phase::Stopped | Phase::Done | Phase::Failed(_));
+    unit.instance && !is_down
+}
+
+/// A service that there is no more: usually it is down, and only its cgroup is left.
+fn forget(record: &Record) {
+    let path = cgroup_root().join(&record.name);
+    let phase = &record.restored.phase;
+    if phase.is_up() || phase.is_on_its_way() || phase.is_ending() {
+        log::info!("'{}' is not in this generation: it is killed", record.name);
+        if let Err(error) = Cgroup::create(&path).and_then(|cgroup| cgroup.kill()) {
+            log::error!("cannot kill '{}': {error}", record.name);
+        }
+    }
+    match fs::remove_dir(&path) {
+        // What it has left running, as its kind of stop allows, goes on.
+        Err(error)
+            if error.kind() != io::ErrorKind::NotFound
+                && error.kind() != io::ErrorKind::ResourceBusy =>
+        {
+            log::warn!("cannot remove {}: {error}", path.display());
+        }
+        _ => {}
+    }
+}
+
+fn take_over(
+    held: &mut Held,
+    estate: &mut Estate,
+    service: &Service,
+    record: &Record,
+) -> anyhow::Result<Restored> {
+    let mut restored = record.restored.clone();
+    if let Some(reader) = estate.logs.remove(&held.slot) {
+        let writer = reopen_for_writing(&reader).or_else(|error| {
+            // Its present process keeps the old pipe; the next one gets a pipe that works.
+            log::error!("cannot reopen the pipe of '{}': {error}", service.name);
+            pipe().map(|(_, writer)| writer)
+        })?;
+        held.pipe = Some(Pipe { reader, writer });
+    }
+    restored.helper = adopt_helper(held, service, record.helper);
+    let process = estate.processes.remove(&held.slot);
+    if process.is_none() && is_open(held, service) {
+        return Ok(still_open(restored));
+    }
+    match process.filter(|_| restored.running) {
+        Some((pid, pidfd)) => {
+            held.main = Some(Main {
+                pid,
+                pidfd,
+                report: None,
+                program: String::new(),
+            });
+            if restored.phase == Phase::Starting && service.kind == ServiceKind::Simple {
+                // Its report is lost. Had it not been executed, its end will say so.
+                restored.phase = if service.post_start.is_empty() {
+                    restored.settled = true;
+                    Phase::Up
+                } else {
+                    Phase::Finishing(0)
+                };
+            }
+            if matches!(restored.phase, Phase::Stopping(_)) {
+                // Whether it has been asked is not known; twice does no harm.
+                held.terminate(service);
+            }
+        }
+        None if restored.running => {
+            held.kill(service);
+            restored.running = false;
+            restored.phase = match restored.phase {
+                Phase::Stopping(_) | Phase::Killed(_) => Phase::Stopped,
+                // The command is run again.
+                Phase::Cleaning(command, until) => Phase::Cleaning(command, until),
+                _ => Phase::Waiting,
+            };
+            restored.settled &= restored.phase != Phase::Waiting || restored.goal != Goal::Up;
+        }
+        None => {}
+    }
+    Ok(restored)
+}
+
+/// Whether all is there that a socket or path had opened.
+fn is_open(held: &Held, service: &Service) -> bool {
+    let count = match (&service.socket, &service.watch) {
+        (Some(socket), _) => socket.listen.len(),
+        (None, Some(_)) => 1,
+        (None, None) => return false,
+    };
+    held.own.len() == count
+}
+
+/// It counts as up although nobody has said so: what follows is the same.
+fn still_open(mut restored: Restored) -> Restored {
+    if restored.running && restored.phase == Phase::Starting {
+        restored.phase = Phase::Up;
+        restored.settled = true;
+    }
+    restored
+}
+
+/// Whether the command beside the main process goes on: as our child, it does.
+fn adopt_helper(held: &mut Held, service: &Service, helper: u32) -> bool {
+    if helper == 0 {
+        return false;
+    }
+    match pidfd::open(helper) {
+        Ok(pidfd) if process::is_child(pidfd.as_fd()) => {
+            held.helpers.push(Helper::adopted(helper, pidfd));
+            true
+        }
+        _ => {
+            held.kill_lost_helper(service, helper);
+            false
+        }
+    }
+}
+
+/// The end to write to of a pipe of which only the other end was kept.
+fn reopen_for_writing(reader: &OwnedFd) -> io::Result<OwnedFd> {
+    use std::os::fd::AsRawFd;
+    let path = format!("/proc/self/fd/{}", reader.as_raw_fd());
+    Ok(fs::OpenOptions::new().write(true).open(path)?.into())
+}

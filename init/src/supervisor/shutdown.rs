@@ -1,0 +1,138 @@
+//! The end: everything is stopped, and PID 1 is told what follows.
+
+use std::fs;
+use std::path::Path;
+
+use cairn_sys::kexec;
+use cairn_sys::kmsg::{self, Priority};
+use cairn_sys::reboot::Ending;
+use cairn_system::control::Response;
+use cairn_system::{boot_mark, trial};
+
+use super::services::Event;
+use super::{Supervisor, console, switch};
+use crate::clock::{Ms, now};
+use crate::core::ending::verb;
+use crate::core::message::{Message, RESTARTS};
+use crate::generation;
+use crate::stage1::command_line::{Orders, words};
+
+/// How often a shutdown tells core that it goes on, and the console what it waits for, in
+/// milliseconds.
+const SHUTDOWN_PULSE_MS: Ms = 5_000;
+
+impl Supervisor {
+    /// Somebody wants user space of this generation in the place of ours.
+    pub(super) fn ask_restart(&mut self, place: usize, toplevel: &str, time: Ms) {
+        let refused = switch::check(Path::new(toplevel)).err();
+        if let Some(reason) = refused.or_else(|| self.refuses_restart()) {
+            return self.respond(place, &Response::Failed { reason }, time);
+        }
+        self.restart = Some(toplevel.to_owned());
+        self.obey_ending(place, Ending::UserSpace, time);
+    }
+
+    /// Somebody wants the kernel that is loaded in the place of the one that runs.
+    pub(super) fn ask_kexec(&mut self, place: usize, time: Ms) {
+        let none = "no kernel is loaded; use cairn reboot --kexec";
+        let none = (!kexec::is_loaded(Path::new("/sys"))).then(|| none.to_owned());
+        if let Some(reason) = self.refuses_restart().or(none) {
+            return self.respond(place, &Response::Failed { reason }, time);
+        }
+        self.obey_ending(place, Ending::Kexec, time);
+    }
+
+    /// Why the machine cannot begin anew without its firmware. A trial's guard would be gone, and nobody
+    /// would see to it that the trial ends.
+    fn refuses_restart(&self) -> Option<String> {
+        if self.services.is_shutting_down() {
+            return Some("the system is shutting down".to_owned());
+        }
+        if self.core < RESTARTS {
+            return Some("PID 1 is of an older generation, and cannot do this; reboot".to_owned());
+        }
+        let line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+        is_on_trial(&line, Path::new(trial::JUDGED))
+            .then(|| "this boot is on trial; try again when it is judged, or reboot".to_owned())
+    }
+
+    /// Begins to stop everything; the first ending asked for stays.
+    pub(super) fn end(&mut self, ending: Ending) {
+        if self.ending.is_some() {
+            return;
+        }
+        self.ending = Some(ending);
+        kmsg::write(
+            Priority::Notice,
+            &format!("{}{}", boot_mark::SHUTDOWN_STARTED, verb(ending)),
+        );
+        self.tell_core(Message::Ending(ending));
+        self.pulse_at = Some(now().saturating_add(SHUTDOWN_PULSE_MS));
+        self.step(Event::Shutdown);
+    }
+
+    /// The sign of life during a shutdown.
+    pub(super) fn pulse(&mut self) {
+        let Some(ending) = self.ending else { return };
+        self.pulse_at = Some(now().saturating_add(SHUTDOWN_PULSE_MS));
+        self.tell_core(Message::Ending(ending));
+        let names: Vec<&str> = self
+            .services
+            .still_stopping()
+            .map(|id| self.name(id))
+            .collect();
+        if !names.is_empty() {
+            console(&format!("waiting for {} to stop", names.join(", ")));
+        }
+    }
+
+    /// Core finds the generation that is to run where it finds the one that does.
+    fn prepared(&self, ending: Ending) -> Ending {
+        let link = Path::new(generation::LINK);
+        let set = match &self.restart {
+            Some(toplevel) if ending == Ending::UserSpace => {
+                generation::set(link, Path::new(toplevel))
+            }
+            _ => Ok(()),
+        };
+        match set {
+            Ok(()) => ending,
+            Err(error) => {
+                console(&format!(
+                    "cannot set {}: {error}; rebooting",
+                    link.display()
+                ));
+                Ending::Reboot
+            }
+        }
+    }
+
+    pub(super) fn finish(&mut self) {
+        if let Some(ending) = self.ending {
+            self.pulse_at = None;
+            let ending = self.prepared(ending);
+            self.tell_core(Message::Finish(ending));
+        }
+    }
+}
+
+/// Whether this boot is one that has to prove itself, and has not yet.
+fn is_on_trial(command_line: &str, judged: &Path) -> bool {
+    let orders = Orders::from_words(&words(command_line));
+    orders.trial.is_some() && !judged.exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trial_is_one_until_it_is_judged() {
+        let folder = tempfile::tempdir().unwrap();
+        let judged = folder.path().join("judged");
+        assert!(is_on_trial("quiet cairn.trial=13 panic=10", &judged));
+        assert!(!is_on_trial("quiet cairn.trial_timeout=13", &judged));
+        fs::write(&judged, "good").unwrap();
+        assert!(!is_on_trial("quiet cairn.trial=13 panic=10", &judged));
+    }
+}
