@@ -37,6 +37,7 @@ mount -t tmpfs tmpfs /var/lib || exit 90
 mount -t cgroup2 cgroup2 /sys/fs/cgroup || exit 91
 mkdir -p "$1/log"
 mount --bind "$1/log" /var/log || exit 90
+eval "$2" || exit 92
 exec "$1/cairn-core" "$1"
 "#;
 
@@ -58,6 +59,12 @@ impl Machine {
 
     /// The same with further fields of the description, each after a comma.
     pub fn boot_with(services: &str, more: &str) -> Self {
+        Self::boot_on(services, more, ":")
+    }
+
+    /// The same on a machine to which something is done before core starts: shell commands, `$1` is the
+    /// shared folder.
+    pub fn boot_on(services: &str, more: &str, before: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         // Other users' services, if any, must get through to what they execute.
         set_mode(directory.path(), 0o755);
@@ -66,11 +73,12 @@ impl Machine {
         let cgroup = make_cgroup();
         let mut outer = Command::new("sh")
             .arg("-c")
-            .arg("echo $$ > \"$2/cgroup.procs\" && exec unshare --user --mount --pid --net --cgroup --fork --kill-child sh -c \"$3\" setup \"$1\"")
+            .arg("echo $$ > \"$2/cgroup.procs\" && exec unshare --user --mount --pid --net --cgroup --fork --kill-child sh -c \"$3\" setup \"$1\" \"$4\"")
             .arg("enter")
             .arg(directory.path())
             .arg(&cgroup)
             .arg(SETUP)
+            .arg(before)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -261,6 +269,29 @@ impl Machine {
                     == Some(&pid.to_string())
             })
             .unwrap_or_else(|| panic!("process {pid} lives"))
+    }
+
+    /// Runs shell commands inside, as root: what they print.
+    pub fn inside_run(&self, commands: &str) -> String {
+        let output = Command::new("nsenter")
+            .arg(format!("--target={}", self.core))
+            .args(["--user", "--mount", "--pid", "--net", "sh", "-c", commands])
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{commands}: {text}{errors}");
+        text
+    }
+
+    /// Kills the supervisor with this signal, and waits for another one.
+    pub fn replace_supervisor(&self, signal: i32) {
+        let before = self.supervisor().unwrap();
+        self.kill(before, signal);
+        self.wait_until("there is another supervisor", |machine| {
+            machine.supervisor().is_some_and(|pid| pid != before)
+                && machine.try_request(&Request::Status).is_some()
+        });
     }
 
     /// Sends a signal to a process, by its number on the host.
