@@ -1,11 +1,7 @@
 //! What breaks around PID 1 and its supervisor, and what services do to them: the services that are well
 //! go on, and whoever asks is answered.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "functions of a test fail the test"
-)]
+#![expect(clippy::unwrap_used, reason = "functions of a test fail the test")]
 
 #[expect(dead_code, reason = "other tests need more of it")]
 mod namespace;

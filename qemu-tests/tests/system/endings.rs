@@ -46,6 +46,8 @@ fn uefi_boot_and_the_power_button() -> anyhow::Result<()> {
 #[test]
 fn reboot_and_state_that_survives_it() -> anyhow::Result<()> {
     let machine = boot("reboot", Boot::Bios)?;
+    machine.check("user space restarts", restart_user_space)?;
+    machine.check("a kernel is executed", execute_kernel)?;
     machine.check("reboot", |machine| {
         let agent = machine.agent();
         let first = agent.ready()?;
@@ -59,6 +61,59 @@ fn reboot_and_state_that_survives_it() -> anyhow::Result<()> {
         ensure!(agent.succeed("cat /etc/ssh/ssh_host_ed25519_key.pub")? == key);
         Ok(())
     })
+}
+
+/// Where file systems are, each with how many lie there on top of each other.
+const MOUNTS: &str = "cut -d' ' -f2 /proc/mounts | sort | uniq -c";
+
+/// The same generation, in the same kernel, with other processes.
+fn restart_user_space(machine: &Machine) -> anyhow::Result<()> {
+    let agent = machine.agent();
+    let before = agent.succeed(MOUNTS)?;
+    let started = agent.succeed("cairn blame --json")?;
+    ensure!(started.contains(r#""name":"stage-1""#), "{started}");
+    agent.succeed("touch /run/marker")?;
+    machine.console().expect(boot_mark::BOOT_DONE)?;
+    agent.start("cairn reboot --soft")?;
+    machine.console().expect(boot_mark::USER_SPACE_RESTARTS)?;
+    machine.console().expect(boot_mark::BOOT_DONE)?;
+    let after = agent.succeed(MOUNTS)?;
+    ensure!(after == before, "before:\n{before}\nafter:\n{after}");
+    agent.succeed("test -e /run/marker && cairn status")?;
+    let times = agent.succeed("cairn blame")?;
+    ensure!(
+        times.contains("stage-2") && !times.contains("stage-1"),
+        "{times}"
+    );
+    // It is judged by nobody.
+    agent.succeed(
+        "until cairn log boot-assessment | grep -q 'user space was restarted'; do sleep 0.5; done",
+    )?;
+    Ok(())
+}
+
+/// Another boot without the firmware, which tells nobody which entry it is.
+fn execute_kernel(machine: &Machine) -> anyhow::Result<()> {
+    let agent = machine.agent();
+    let before = agent.ready()?;
+    agent.start("cairn reboot --kexec")?;
+    agent.ready_after(&before)?;
+    machine.console().expect(boot_mark::BOOT_DONE)?;
+    let resets = machine.qmp().events();
+    let resets = resets.iter().filter(|event| event.name == "RESET").count();
+    ensure!(resets == 0, "the firmware has run {resets} times");
+    let line = agent.succeed("cat /proc/cmdline")?;
+    ensure!(line.starts_with("init=/nix/store/"), "{line}");
+    ensure!(!line.contains("cairn.generation"), "{line}");
+    agent.succeed("test ! -e /run/marker && cairn status")?;
+    let times = agent.succeed("cairn blame --chart /root/boot.svg && cat /root/boot.svg")?;
+    ensure!(
+        times.contains("stage-1") && times.contains("</svg>"),
+        "{times}"
+    );
+    // The logs know the boot before this one.
+    agent.succeed("cairn log --boot -1 | grep -q . && cairn log --boot 0 --json | grep -q .")?;
+    Ok(())
 }
 
 #[test]
