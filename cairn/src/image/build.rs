@@ -56,6 +56,9 @@ pub fn build(
     format: Format,
     output: Option<&Path>,
 ) -> Result<Built> {
+    if let Some(output) = output {
+        check_output(format, output)?;
+    }
     let mut built = match format {
         Format::Disk | Format::Ami => build_disk(configuration, format).map(|disk| disk.built),
         Format::Qcow2 => build_converted(configuration, format, DiskFormat::Qcow2),
@@ -73,6 +76,20 @@ pub fn build(
         output.clone_into(&mut built.image);
     }
     Ok(built)
+}
+
+/// Refuses an output that could not be written, before anything is built for it.
+fn check_output(format: Format, output: &Path) -> Result<()> {
+    let writing = || format!("cannot write '{}'", output.display());
+    let is_folder = matches!(format, Format::Netboot | Format::Directory);
+    if !is_folder && output.is_dir() {
+        bail!("{}: it is a folder; name a file in it", writing());
+    }
+    let folder = output
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    tempfile::tempfile_in(folder.unwrap_or(Path::new("."))).with_context(writing)?;
+    Ok(())
 }
 
 /// Where a configuration has the system of an image, and what the image's writer reads.
@@ -407,5 +424,40 @@ fn tree(store: &Store, toplevel: &StorePath, epoch: u32) -> Result<Manifest> {
         machine_root(store, toplevel, epoch)
     } else {
         container_root(store, toplevel)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    #[test]
+    fn an_output_that_cannot_be_is_refused_first() {
+        let scratch = tempfile::tempdir().unwrap();
+        let place = |name: &str| scratch.path().join(name);
+        fs::write(place("file"), "").unwrap();
+        fs::create_dir(place("folder")).unwrap();
+        let told = |format, name: &str| match check_output(format, &place(name)) {
+            Ok(()) => "good".to_owned(),
+            Err(error) => format!("{error:#}").replace(scratch.path().to_str().unwrap(), "PLACE"),
+        };
+        let all = [
+            told(Format::Disk, "file"),
+            told(Format::Disk, "new\nline"),
+            told(Format::Netboot, "folder"),
+            told(Format::Disk, "folder"),
+            told(Format::Iso, "missing/image"),
+            told(Format::Directory, "file/folder"),
+        ];
+        expect![[r#"
+            good
+            good
+            good
+            cannot write 'PLACE/folder': it is a folder; name a file in it
+            cannot write 'PLACE/missing/image': No such file or directory (os error 2)
+            cannot write 'PLACE/file/folder': Not a directory (os error 20)"#]]
+        .assert_eq(&all.join("\n"));
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 2);
     }
 }

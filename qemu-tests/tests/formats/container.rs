@@ -89,7 +89,11 @@ fn the_tarball_runs_in_a_container() -> anyhow::Result<()> {
     machine.check("container", |machine| {
         let agent = machine.agent();
         let is_up = inside(manager, "cairn status sshd | grep -q up");
-        let up = format!("until {is_up}; do sleep 0.5; done");
+        // Without its manager, nothing comes any more.
+        let up = format!(
+            "until {is_up}; do test -e /proc/{manager} || {{ cat /run/container.log; exit 1; }}; \
+             sleep 0.5; done"
+        );
         let up = agent.run_within(&up, Duration::from_mins(4))?;
         ensure!(up.success(), "{up:?}");
         let system = agent.succeed(&inside(
