@@ -316,7 +316,7 @@ fn any_name_will_do() {
         fs::create_dir_all(&folder).unwrap();
         let output = folder.join(&name);
         writer(&tree, scratch.path(), &output).unwrap();
-        assert_eq!(names(&folder), [name.clone()], "{kind}");
+        assert_eq!(names(&folder), std::slice::from_ref(&name), "{kind}");
     }
 }
 
