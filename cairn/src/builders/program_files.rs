@@ -2,9 +2,11 @@
 //! that it is linked with, theirs, and the links on the way to each.
 //!
 //! A package holds far more than one program needs, and an initrd is read by firmware: so it gets these
-//! files and not whole objects. What a program opens while it runs is not among them.
+//! files and not whole objects. What a program opens while it runs is not among them, but for what the C
+//! library opens for it: a thread that ends itself, or another, is unwound by a library of the compiler.
+//! cryptsetup does that wherever a passphrase was made on more than one processor.
 //!
-//! Source: ld.so(8).
+//! Source: ld.so(8), pthread_exit(3).
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -19,6 +21,11 @@ use cairn_store::BuildError;
 
 /// How many links a path may lead through: the kernel's own limit.
 const LINKS: usize = 40;
+
+/// The C library, and what it opens beside itself for a program that has one of these functions.
+const LIBC: &str = "libc.so.6";
+const UNWINDER: &str = "libgcc_s.so.1";
+const UNWINDING: [&[u8]; 2] = [b"\0pthread_exit\0", b"\0pthread_cancel\0"];
 
 /// Says where a path of the store lies on this machine.
 pub type Whereabouts<'a> = dyn Fn(&str) -> Result<PathBuf, BuildError> + 'a;
@@ -69,8 +76,10 @@ pub fn program_files(target: &Path, real: &Whereabouts) -> Result<Vec<StoreObjec
     let mut files = Files {
         real,
         found: BTreeMap::new(),
+        unwinds: false,
     };
     files.add(target)?;
+    files.add_unwinder()?;
     let found = files.found.into_iter();
     Ok(found
         .map(|(path, source)| StoreObject { path, source })
@@ -81,6 +90,8 @@ struct Files<'a> {
     real: &'a Whereabouts<'a>,
     /// Paths of the store, and where they lie: files, and links to them.
     found: BTreeMap<PathBuf, PathBuf>,
+    /// Whether one of them ends threads.
+    unwinds: bool,
 }
 
 impl Files<'_> {
@@ -99,7 +110,10 @@ impl Files<'_> {
         }
         match elf::read_any(&bytes) {
             Ok(Reading::SelfContained) => Ok(()),
-            Ok(Reading::Dynamic(elf)) => self.add_libraries(&path, &elf),
+            Ok(Reading::Dynamic(elf)) => {
+                self.unwinds |= unwinds(&path, &bytes);
+                self.add_libraries(&path, &elf)
+            }
             Err(source) => Err(ProgramError::Elf { path, source }),
         }
     }
@@ -127,6 +141,24 @@ impl Files<'_> {
             self.add(&place)?;
         }
         Ok(())
+    }
+
+    fn add_unwinder(&mut self) -> Result<(), ProgramError> {
+        if !self.unwinds {
+            return Ok(());
+        }
+        let libc = self.found.keys().find(|path| path.ends_with(LIBC));
+        let Some(libc) = libc.cloned() else {
+            return Ok(());
+        };
+        let place = libc.with_file_name(UNWINDER);
+        if self.exists(&place) {
+            return self.add(&place);
+        }
+        Err(ProgramError::Library {
+            path: libc,
+            library: UNWINDER.to_owned(),
+        })
     }
 
     fn exists(&self, path: &Path) -> bool {
@@ -180,6 +212,12 @@ impl Files<'_> {
         }
         Ok(None)
     }
+}
+
+/// Whether a file has the name of a function that ends a thread. The C library has the functions.
+fn unwinds(path: &Path, bytes: &[u8]) -> bool {
+    let has = |name: &[u8]| bytes.windows(name.len()).any(|found| found == name);
+    !path.ends_with(LIBC) && UNWINDING.into_iter().any(has)
 }
 
 /// Without `.` and `..`: the folders on the way are no links, since these are followed one by one.
@@ -253,6 +291,22 @@ mod tests {
                 error.to_string(),
                 format!("cannot read {OBJECT}/{name}: {problem}")
             );
+        }
+    }
+
+    #[test]
+    fn who_ends_threads() {
+        for (path, bytes, expected) in [
+            ("lib/libargon2.so.1", &b"x\0pthread_exit\0"[..], true),
+            ("lib/liblvm.so", b"x\0pthread_cancel\0y", true),
+            (
+                "lib/libother.so",
+                b"x\0pthread_exit_now\0pthread_join\0",
+                false,
+            ),
+            ("lib/libc.so.6", b"x\0pthread_exit\0", false),
+        ] {
+            assert_eq!(unwinds(Path::new(path), bytes), expected, "{path}");
         }
     }
 

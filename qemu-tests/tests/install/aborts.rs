@@ -1,6 +1,7 @@
 //! An installation that is cut off in each of its steps, by a process that is killed and by the power:
 //! nothing stays mounted, and the same command finishes it.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -24,17 +25,16 @@ fn begun(step: usize) -> String {
     )
 }
 
-#[test]
-#[ignore = "long: cargo xtask torture install"]
-fn killed_in_each_step() -> anyhow::Result<()> {
-    let [target, other] = disks("killed")?;
-    let machine = live("install-killed", Boot::Bios, &[&target, &other])?.start()?;
+/// The process that does it is killed, and who waits for it is asked to end, in each of these steps.
+fn killed_in(name: &str, steps: RangeInclusive<usize>) -> anyhow::Result<()> {
+    let [target, other] = disks(name)?;
+    let machine = live(&format!("install-{name}"), Boot::Bios, &[&target, &other])?.start()?;
     machine.agent().ready()?;
     give_answers(
         &machine,
         "layout.encryption.passphrase = 'x'\nlayout.swap-mib = 64\n",
     )?;
-    for step in 1..=STEPS {
+    for step in steps {
         machine.check(&format!("killed in step {step}"), |machine| {
             killed(
                 machine,
@@ -46,6 +46,35 @@ fn killed_in_each_step() -> anyhow::Result<()> {
             killed(machine, step, "kill -TERM $first")
         })?;
     }
+    Ok(())
+}
+
+#[test]
+#[ignore = "long: cargo xtask torture install"]
+fn killed_while_the_disk_is_divided() -> anyhow::Result<()> {
+    killed_in("killed-early", 1..=3)
+}
+
+#[test]
+#[ignore = "long: cargo xtask torture install"]
+fn killed_while_the_system_is_written() -> anyhow::Result<()> {
+    killed_in("killed", 4..=6)
+}
+
+#[test]
+#[ignore = "long: cargo xtask torture install"]
+fn killed_at_the_end() -> anyhow::Result<()> {
+    killed_in("killed-late", 7..=STEPS)
+}
+
+/// What was open stays open, and the same again closes it.
+#[test]
+#[ignore = "long: cargo xtask torture install"]
+fn both_processes_killed() -> anyhow::Result<()> {
+    let [target, other] = disks("killed-both")?;
+    let machine = live("install-killed-both", Boot::Bios, &[&target, &other])?.start()?;
+    machine.agent().ready()?;
+    give_answers(&machine, "layout.encryption.passphrase = 'x'\n")?;
     machine.check("both killed", |machine| {
         killed(
             machine,
@@ -53,7 +82,7 @@ fn killed_in_each_step() -> anyhow::Result<()> {
             "kill -9 $first; until ! pgrep -f -- --worker; do sleep 0.1; done",
         )
     })?;
-    Ok(())
+    machine.check("the same again", install)
 }
 
 /// After the last step the disk may have the whole system: then it is not installed over.
