@@ -55,6 +55,7 @@
   ./services/system/system.nix
   ./services/systemd/systemd.nix
   ./services/udev.nix
+  ./services/user-services.nix
   ./system/activation.nix
   ./system/archive.nix
   ./system/assertions.nix

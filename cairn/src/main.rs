@@ -69,7 +69,17 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match run(Command::parse_from(arguments).verb) {
+    let command = Command::parse_from(arguments);
+    if command.user {
+        if !command.verb.is_for_users() {
+            eprintln!(
+                "cairn: --user goes with status, log, start, stop, restart and reload: the rest is the machine's"
+            );
+            return ExitCode::from(2);
+        }
+        service_control::speak_to_users_own();
+    }
+    match run(command.verb) {
         Ok(code) => code,
         Err(error) => {
             // An error of the language has a form of its own, and was shown.

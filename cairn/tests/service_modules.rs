@@ -285,6 +285,19 @@ fn a_unit_is_confined() {
                       "AF_INET"
                     ]
                   },
+                  "devices": {
+                    "allowed": [
+                      "/dev/null",
+                      "/dev/zero",
+                      "/dev/full",
+                      "/dev/random",
+                      "/dev/urandom",
+                      "/dev/tty",
+                      "/dev/ptmx",
+                      "char-pts"
+                    ],
+                    "optional": true
+                  },
                   "droppedCapabilities": [
                     "cap_sys_module",
                     "cap_mknod",
@@ -843,6 +856,242 @@ fn sockets_and_paths_start_services() {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one input and its outputs")]
+#[test]
+fn users_have_services_of_their_own() {
+    let machine = machine(
+        r#"
+        users.users.alice = { isNormalUser = true; linger = true; };
+        users.users.bob.isNormalUser = true;
+        systemd.user.services.notes = {
+          wantedBy = [ "default.target" ];
+          unitConfig.ConditionPathExists = "%h/notes";
+          serviceConfig = {
+            ExecStart = "/bin/notes --of %u --port %t/notes 100%%";
+            StateDirectory = "notes";
+            RuntimeDirectory = "notes";
+            MemoryMax = "1G";
+            SystemCallFilter = "@system-service";
+          };
+        };
+        systemd.user.timers.notes.timerConfig.OnCalendar = "daily";
+        systemd.user.sockets.agent.listenStreams = [ "%t/agent" ];
+        systemd.user.services.agent.serviceConfig.ExecStart = "/bin/agent";
+        systemd.user.paths.inbox.pathConfig.DirectoryNotEmpty = "%h/inbox";
+        systemd.user.services.inbox.serviceConfig.ExecStart = "/bin/sort-out";"#,
+    );
+    let text = |expression: &str| {
+        serde_json::to_string_pretty(&shorten(machine.value(expression))).unwrap()
+    };
+    expect![[r#"
+        {
+          "services": [
+            {
+              "kind": "simple",
+              "name": "agent",
+              "process": {
+                "argv": [
+                  "/bin/agent"
+                ],
+                "environment": {}
+              },
+              "requires": [
+                "agent.socket"
+              ],
+              "startTimeoutMs": 90000,
+              "stopTimeoutMs": 90000,
+              "wantedAtBoot": false
+            },
+            {
+              "kind": "socket",
+              "name": "agent.socket",
+              "onChange": "restart",
+              "socket": {
+                "listen": [
+                  {
+                    "stream": "%t/agent"
+                  }
+                ],
+                "service": "agent"
+              },
+              "startLimit": {
+                "burst": 20,
+                "intervalMs": 2000
+              },
+              "wantedAtBoot": false
+            },
+            {
+              "kind": "simple",
+              "name": "inbox",
+              "process": {
+                "argv": [
+                  "/bin/sort-out"
+                ],
+                "environment": {}
+              },
+              "startTimeoutMs": 90000,
+              "stopTimeoutMs": 90000,
+              "wantedAtBoot": false
+            },
+            {
+              "kind": "path",
+              "name": "inbox.path",
+              "onChange": "restart",
+              "startLimit": {
+                "burst": 200,
+                "intervalMs": 2000
+              },
+              "wantedAtBoot": false,
+              "watch": {
+                "paths": [
+                  {
+                    "not-empty": "%h/inbox"
+                  }
+                ],
+                "service": "inbox"
+              }
+            },
+            {
+              "cgroup": {
+                "memory.max": "1073741824"
+              },
+              "conditions": [
+                {
+                  "kind": "path-exists",
+                  "value": "%h/notes"
+                }
+              ],
+              "directories": [
+                {
+                  "mode": "0755",
+                  "path": "%S/notes"
+                },
+                {
+                  "mode": "0755",
+                  "path": "%t/notes",
+                  "removedAtStop": true
+                }
+              ],
+              "kind": "simple",
+              "name": "notes",
+              "process": {
+                "argv": [
+                  "/bin/notes",
+                  "--of",
+                  "%u",
+                  "--port",
+                  "%t/notes",
+                  "100%%"
+                ],
+                "confinement": {
+                  "systemCalls": [
+                    {
+                      "entries": [
+                        "@system-service"
+                      ]
+                    }
+                  ]
+                },
+                "environment": {
+                  "RUNTIME_DIRECTORY": "%t/notes",
+                  "STATE_DIRECTORY": "%S/notes"
+                }
+              },
+              "startTimeoutMs": 90000,
+              "stopTimeoutMs": 90000,
+              "wantedAtBoot": true
+            }
+          ],
+          "timers": [
+            {
+              "calendar": [
+                "daily"
+              ],
+              "name": "notes",
+              "service": "notes"
+            }
+          ]
+        }"#]]
+    .assert_eq(&text("config.system.description.userServices"));
+    expect![[r#"
+        [
+          {
+            "cgroup": {
+              "cpu.weight": "100",
+              "io.weight": "default 100",
+              "memory.max": "max",
+              "pids.max": "max"
+            },
+            "delegated": true,
+            "description": "Services of alice",
+            "killMode": "mixed",
+            "kind": "notify",
+            "name": "user@alice",
+            "onChange": "keep",
+            "postStop": [
+              {
+                "argv": [
+                  "/run/cairn/generation/user-services",
+                  "--clean",
+                  "alice"
+                ]
+              }
+            ],
+            "process": {
+              "argv": [
+                "/run/cairn/generation/user-services",
+                "--linger",
+                "alice"
+              ]
+            },
+            "restart": "on-failure",
+            "stopTimeoutMs": 20000,
+            "wantedAtBoot": true
+          },
+          {
+            "cgroup": {
+              "cpu.weight": "100",
+              "io.weight": "default 100",
+              "memory.max": "max",
+              "pids.max": "max"
+            },
+            "delegated": true,
+            "description": "Services of bob",
+            "killMode": "mixed",
+            "kind": "notify",
+            "name": "user@bob",
+            "onChange": "keep",
+            "postStop": [
+              {
+                "argv": [
+                  "/run/cairn/generation/user-services",
+                  "--clean",
+                  "bob"
+                ]
+              }
+            ],
+            "process": {
+              "argv": [
+                "/run/cairn/generation/user-services",
+                "bob"
+              ]
+            },
+            "restart": "on-failure",
+            "stopTimeoutMs": 20000,
+            "wantedAtBoot": false
+          }
+        ]"#]]
+    .assert_eq(&text(
+        r#"builtins.filter (service: builtins.substring 0 5 service.name == "user@")
+           config.system.description.services"#,
+    ));
+    let pam = machine.value("config.security.pam.services.login.text");
+    let pam = shorten(pam);
+    let lines: Vec<&str> = pam.as_str().unwrap().lines().collect();
+    let session = lines.iter().find(|line| line.contains("--session"));
+    expect!["session optional libpam-modules/lib/x86_64-linux-gnu/security/pam_exec.so type=open_session quiet /run/cairn/generation/user-services --session"].assert_eq(session.unwrap());
+}
+
 #[test]
 fn sshd_may_start_with_each_connection() {
     let text = r#"services.openssh = {
@@ -1050,7 +1299,7 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         r#"systemd.services.a = { script = "x"; serviceConfig.ExecStart = "/x"; };"#,
         r#"systemd.services.a = { serviceConfig.ExecStart = "x y"; };"#,
         r#"systemd.services.a = { serviceConfig.ExecStart = "/x 'y"; };"#,
-        r#"systemd.services.a = { serviceConfig.ExecStart = "/x %u"; };"#,
+        r#"systemd.services.a = { serviceConfig.ExecStart = "/x %x"; };"#,
         r#"systemd.services.a = { script = "x"; serviceConfig.TimeoutStopSec = "soon"; };"#,
         r#"systemd.services.a = { script = "x"; serviceConfig.Type = "dbus"; };"#,
         r#"systemd.services.a = { script = "x"; serviceConfig.Type = "foo"; };"#,
@@ -1062,7 +1311,7 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         r#"systemd.sockets.a.listenStreams = [ "22" ];"#,
         r#"systemd.paths.a.pathConfig.PathExist = "/x";"#,
         r#"system.services.a = { process.argv = [ "/x" ]; kind = "socket"; };"#,
-        r#"systemd.user.services.a = { };"#,
+        r#"systemd.user.services.a = { script = "x"; serviceConfig.User = "root"; };"#,
         r#"systemd.timers.a = { timerConfig.OnCalender = "daily"; };"#,
         r#"systemd.package = pkgs.bash;"#,
         r#"system.services.a = { };"#,
@@ -1100,8 +1349,8 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         systemd.services.a = { serviceConfig.ExecStart = "/x 'y"; };
         systemd.services.a.serviceConfig.ExecStart: a quote (') is not closed in: /x 'y
 
-        systemd.services.a = { serviceConfig.ExecStart = "/x %u"; };
-        systemd.services.a.serviceConfig.ExecStart: '%u' is not supported; known are %% %C %E %I %L %N %S %T %V %d %i %n %p %t
+        systemd.services.a = { serviceConfig.ExecStart = "/x %x"; };
+        systemd.services.a.serviceConfig.ExecStart: '%x' is not supported; known are %% %C %E %I %L %N %S %T %U %V %d %h %i %n %p %s %t %u
 
         systemd.services.a = { script = "x"; serviceConfig.TimeoutStopSec = "soon"; };
         systemd.services.a.serviceConfig.TimeoutStopSec: 'soon' is no time; examples are 90, 5s, 1min 30s, 250ms
@@ -1147,9 +1396,9 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         the configuration contradicts itself:
         - system.services.a: what is of kind socket, and nothing else, has the option socket.
 
-        systemd.user.services.a = { };
+        systemd.user.services.a = { script = "x"; serviceConfig.User = "root"; };
         the configuration contradicts itself:
-        - systemd.user.services.a: systemd.user.services is not supported: services of users are not there yet; run it as systemd.services with a user.
+        - systemd.user.services.a.serviceConfig.User is not supported: a user's supervisor has no right to do that; run it as systemd.services with a user
 
         systemd.timers.a = { timerConfig.OnCalender = "daily"; };
         the configuration contradicts itself:

@@ -10,7 +10,8 @@
 //! /dev/console, /dev/null             before devtmpfs is mounted
 //! /proc /sys /run /sysroot /tmp       empty
 //! ```
-//! One zstd frame around one cpio archive. The same inputs give the same bytes.
+//! One zstd frame around one cpio archive, after one that is not compressed if there is new microcode for
+//! processors. The same inputs give the same bytes.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -22,6 +23,7 @@ use cairn_system::Stage1;
 use crate::cpio::{CpioError, write_cpio};
 use crate::kernel_modules::{Closure, Module, ModuleError, ModuleTree, Wanted};
 use crate::manifest::{Content, Manifest, ManifestError, Node};
+use crate::microcode::{self, Microcode, MicrocodeError};
 
 /// What an initrd is made of.
 #[derive(Debug)]
@@ -40,6 +42,8 @@ pub struct Initrd<'a> {
     pub firmware: Vec<PathBuf>,
     /// Programs and their configuration.
     pub links: Vec<Link>,
+    /// New microcode, which comes first.
+    pub microcode: Vec<Microcode>,
 }
 
 /// A file of the store in the initrd: a program, or its configuration.
@@ -71,6 +75,9 @@ pub enum InitrdError {
     /// Two parts claim one path, or a path is odd.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// There is no microcode.
+    #[error(transparent)]
+    Microcode(#[from] MicrocodeError),
     /// The archive cannot be written.
     #[error(transparent)]
     Cpio(#[from] CpioError),
@@ -177,6 +184,8 @@ impl Initrd<'_> {
             .filter(|parent| !parent.as_os_str().is_empty())
             .unwrap_or(Path::new("."));
         let mut temporary = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+        let microcode = microcode::archive(&self.microcode)?;
+        temporary.write_all(&microcode).map_err(failed)?;
         compress(&manifest, temporary.as_file_mut(), level, path)?;
         temporary.as_file().sync_all().map_err(failed)?;
         let file = temporary
@@ -346,6 +355,7 @@ mod tests {
             closure: vec![object(root, directory), shared.clone()],
         };
         Initrd {
+            microcode: Vec::new(),
             init: root.join("init"),
             stage1: Stage1::parse(STAGE1).unwrap(),
             modules,

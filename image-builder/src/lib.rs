@@ -20,6 +20,7 @@ mod kernel_modules;
 mod layout;
 mod manifest;
 mod media;
+mod microcode;
 mod netboot;
 mod output;
 mod pages;
@@ -48,6 +49,7 @@ pub use layout::{
     SectorSize,
 };
 pub use manifest::{Content, ContentHash, Manifest, ManifestError, Node};
+pub use microcode::{Microcode, MicrocodeError, Vendor};
 pub use netboot::{LiveInitrd, LiveInitrdError};
 pub use output::OutputError;
 pub use region::Region;

@@ -1,27 +1,25 @@
-//! Which generation's services run: the link [`LINK`], which is the one truth about it.
+//! Which generation's services run: the link [`Realm::generation`], which is the one truth about it.
 //!
 //! The supervisor sets it when it hands over to a generation's own program, before it executes that;
 //! core starts the supervisor through it, so that whoever is killed at whichever moment, the next
 //! supervisor is of the generation that the link names. The kernel resolves it when core executes
 //! it: core needs no memory for that.
+//!
+//! [`Realm::generation`]: crate::realm::Realm::generation
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-/// The link, to a toplevel.
-pub const LINK: &str = "/run/cairn/generation";
-
-/// The program of the generation that the link names.
-pub const PROGRAM: &std::ffi::CStr = c"/run/cairn/generation/init";
+use crate::realm::realm;
 
 /// The toplevel that `argument` stands for: the link's target, or itself.
 ///
 /// # Errors
 /// It is the link, and that is not there.
 pub fn resolve(argument: &Path) -> io::Result<PathBuf> {
-    if argument == Path::new(LINK) {
+    if argument == realm().generation {
         fs::read_link(argument)
     } else {
         Ok(argument.to_owned())

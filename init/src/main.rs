@@ -7,6 +7,8 @@
 //! | `/sbin/init` | stage 2 of the profile's generation, in a container |
 //! | `…/cairn-core` | core: PID 1 of the running system |
 //! | `…/cairn-supervisor` | the supervisor, core's child |
+//! | `…/cairn-user-core`, `…/cairn-user-supervisor` | both for a user's services, without rights |
+//! | `<toplevel>/user-services` | what is done as root for them: becomes the former, hears PAM |
 //! | `@cairn-guard` | restarts the machine when a boot on trial hangs; stage 1's child |
 //! | `…/modprobe` | loads modules for the kernel, for devices that come, and for people |
 //! | `<toplevel>/activate` | activation of the toplevel that it lies in; `--dry-run` prints the plan |
@@ -22,13 +24,16 @@ mod emergency;
 mod generation;
 mod guard;
 mod modprobe;
+mod mount_table;
 mod probe;
+mod realm;
 mod role;
 mod stage1;
 mod stage2;
 mod stage_times;
 mod supervisor;
 mod trial_report;
+mod user;
 
 use std::process::ExitCode;
 
@@ -51,6 +56,18 @@ fn main() -> ExitCode {
             toplevel,
             beginning,
         }) => core::run(&toplevel, beginning),
+        Ok(Role::UserCore {
+            toplevel,
+            beginning,
+        }) => match user::take_over() {
+            Ok(()) => core::run(&toplevel, beginning),
+            Err(error) => failed(&error),
+        },
+        Ok(Role::UserSupervisor { toplevel }) => match user::take_over() {
+            Ok(()) => supervisor::run(&toplevel),
+            Err(error) => failed(&error),
+        },
+        Ok(Role::UserServices { toplevel, task }) => user::run(&toplevel, &task),
         Ok(Role::Supervisor { toplevel }) => supervisor::run(&toplevel),
         Ok(Role::Activate { toplevel, mode }) => stage2::activation::run(&toplevel, mode),
         Ok(Role::Guard) => guard::run(),
@@ -60,4 +77,9 @@ fn main() -> ExitCode {
             ExitCode::from(64)
         }
     }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("cairn-init: {error:#}");
+    ExitCode::FAILURE
 }

@@ -4,6 +4,8 @@ use std::ffi::{CStr, OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use crate::core::{Beginning, HANDOVER};
+use crate::realm::Owner;
+use crate::user::Task;
 
 /// Where toplevels live; anything else named `init` is not stage 2.
 const STORE: &str = "/nix/store";
@@ -11,6 +13,23 @@ const STORE: &str = "/nix/store";
 /// What container managers start, and the generation that it means there.
 const CONTAINER_INIT: &str = "/sbin/init";
 const PROFILE: &str = "/nix/var/nix/profiles/system";
+
+const CORE: &str = "cairn-core";
+const USER_CORE: &str = "cairn-user-core";
+const SUPERVISOR: &str = "cairn-supervisor";
+const USER_SUPERVISOR: &str = "cairn-user-supervisor";
+
+/// The name under which the core of these services is executed.
+#[must_use]
+pub fn core_name(owner: Option<&Owner>) -> &'static str {
+    owner.map_or(CORE, |_| USER_CORE)
+}
+
+/// The name under which the supervisor of these services is executed.
+#[must_use]
+pub fn supervisor_name(owner: Option<&Owner>) -> &'static str {
+    owner.map_or(SUPERVISOR, |_| USER_SUPERVISOR)
+}
 
 /// The guard's name. The `@` spares it when the initrd's processes are ended.
 pub const GUARD: &str = "@cairn-guard";
@@ -31,6 +50,25 @@ pub enum Role {
         toplevel: PathBuf,
         /// What there is already.
         beginning: Beginning,
+    },
+    /// A user's core: that of the machine without its rights.
+    UserCore {
+        /// The generation whose services of users the supervisor runs.
+        toplevel: PathBuf,
+        /// What there is already.
+        beginning: Beginning,
+    },
+    /// The parent of a user's services.
+    UserSupervisor {
+        /// The generation whose `system.json` says what to run.
+        toplevel: PathBuf,
+    },
+    /// What is done as root for users' services.
+    UserServices {
+        /// The generation that they are of.
+        toplevel: PathBuf,
+        /// What is to be done.
+        task: Task,
     },
     /// The services' parent.
     Supervisor {
@@ -59,7 +97,8 @@ impl Role {
     pub fn process_name(&self) -> &'static CStr {
         match self {
             Self::Stage1 | Self::Stage2 { .. } | Self::Core { .. } => c"init",
-            Self::Supervisor { .. } => c"supervisor",
+            Self::UserCore { .. } | Self::UserServices { .. } => c"user-services",
+            Self::Supervisor { .. } | Self::UserSupervisor { .. } => c"supervisor",
             Self::Guard => c"@guard",
             Self::Modprobe { .. } => c"modprobe",
             Self::Activate { .. } => c"activate",
@@ -89,13 +128,16 @@ pub enum UsageError {
     NoName,
     /// `argv[0]` is not in the table.
     #[error(
-        "cannot run as '{0}': the names are /init, <toplevel>/init, <toplevel>/activate, modprobe, cairn-core and cairn-supervisor"
+        "cannot run as '{0}': the names are /init, <toplevel>/init, <toplevel>/activate, <toplevel>/user-services, modprobe, cairn-core, cairn-supervisor, cairn-user-core and cairn-user-supervisor"
     )]
     UnknownName(String),
     /// Core and supervisor take a toplevel.
     #[error("usage: {0} TOPLEVEL")]
     NoToplevel(&'static str),
     /// Activation takes `--dry-run`, stage 2's `--boot`, or nothing.
+    #[error("usage: <toplevel>/user-services [--linger] NAME | --clean NAME | --session")]
+    UserServices,
+    /// Activation takes one option.
     #[error("usage: <toplevel>/activate [--dry-run]")]
     Activate,
 }
@@ -119,20 +161,26 @@ pub fn of(arguments: &[OsString]) -> Result<Role, UsageError> {
         Some("modprobe") => Ok(Role::Modprobe {
             arguments: rest.to_vec(),
         }),
-        Some("cairn-core") => {
-            let (rest, beginning) = match rest {
-                [toplevel, word] if word == HANDOVER => {
-                    (std::slice::from_ref(toplevel), Beginning::Handover)
-                }
-                _ => (rest, Beginning::Boot),
-            };
-            toplevel_argument("cairn-core", rest).map(|toplevel| Role::Core {
+        Some(CORE) => core_arguments(CORE, rest).map(|(toplevel, beginning)| Role::Core {
+            toplevel,
+            beginning,
+        }),
+        Some(USER_CORE) => {
+            core_arguments(USER_CORE, rest).map(|(toplevel, beginning)| Role::UserCore {
                 toplevel,
                 beginning,
             })
         }
-        Some("cairn-supervisor") => toplevel_argument("cairn-supervisor", rest)
-            .map(|toplevel| Role::Supervisor { toplevel }),
+        Some(SUPERVISOR) => {
+            toplevel_argument(SUPERVISOR, rest).map(|toplevel| Role::Supervisor { toplevel })
+        }
+        Some(USER_SUPERVISOR) => toplevel_argument(USER_SUPERVISOR, rest)
+            .map(|toplevel| Role::UserSupervisor { toplevel }),
+        Some("user-services") => {
+            let toplevel = parent(path).ok_or_else(|| unknown(name))?;
+            let task = Task::of(rest).ok_or(UsageError::UserServices)?;
+            Ok(Role::UserServices { toplevel, task })
+        }
         Some("activate") => {
             let toplevel = parent(path).ok_or_else(|| unknown(name))?;
             let mode = match rest {
@@ -155,6 +203,20 @@ fn parent(path: &Path) -> Option<PathBuf> {
 
 fn unknown(name: &OsStr) -> UsageError {
     UsageError::UnknownName(name.to_string_lossy().into_owned())
+}
+
+/// The toplevel, and what comes after it.
+fn core_arguments(
+    program: &'static str,
+    rest: &[OsString],
+) -> Result<(PathBuf, Beginning), UsageError> {
+    let (rest, beginning) = match rest {
+        [toplevel, word] if word == HANDOVER => {
+            (std::slice::from_ref(toplevel), Beginning::Handover)
+        }
+        _ => (rest, Beginning::Boot),
+    };
+    Ok((toplevel_argument(program, rest)?, beginning))
 }
 
 fn toplevel_argument(program: &'static str, rest: &[OsString]) -> Result<PathBuf, UsageError> {
@@ -184,6 +246,7 @@ mod tests {
             (&["/nix/store/abc-x/init"], c"init"),
             (&["cairn-core", "/x"], c"init"),
             (&["cairn-supervisor", "/x"], c"supervisor"),
+            (&["cairn-user-core", "/x"], c"user-services"),
             (&["@cairn-guard"], c"@guard"),
             (&["/sbin/modprobe", "-q"], c"modprobe"),
             (&["/x/activate"], c"activate"),
@@ -213,6 +276,24 @@ mod tests {
             &expect![[r#"Core { toplevel: "/nix/store/abc-x", beginning: Handover }"#]],
         );
         check(
+            &["cairn-user-core", "/nix/store/abc-x"],
+            &expect![[r#"UserCore { toplevel: "/nix/store/abc-x", beginning: Boot }"#]],
+        );
+        check(
+            &["cairn-user-supervisor", "/nix/store/abc-x"],
+            &expect![[r#"UserSupervisor { toplevel: "/nix/store/abc-x" }"#]],
+        );
+        check(
+            &["/run/current-system/user-services", "alice"],
+            &expect![[
+                r#"UserServices { toplevel: "/run/current-system", task: Serve { name: "alice", lingers: false } }"#
+            ]],
+        );
+        check(
+            &["/run/current-system/user-services"],
+            &expect!["usage: <toplevel>/user-services [--linger] NAME | --clean NAME | --session"],
+        );
+        check(
             &["cairn-supervisor", "relative"],
             &expect!["usage: cairn-supervisor TOPLEVEL"],
         );
@@ -231,7 +312,7 @@ mod tests {
         check(
             &["activate"],
             &expect![
-                "cannot run as 'activate': the names are /init, <toplevel>/init, <toplevel>/activate, modprobe, cairn-core and cairn-supervisor"
+                "cannot run as 'activate': the names are /init, <toplevel>/init, <toplevel>/activate, <toplevel>/user-services, modprobe, cairn-core, cairn-supervisor, cairn-user-core and cairn-user-supervisor"
             ],
         );
         check(

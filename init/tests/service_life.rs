@@ -141,6 +141,63 @@ fn a_service_is_up_when_it_says_so() {
     wait_for_story(&machine, "b ");
 }
 
+/// A service in Python that can say something of itself.
+fn speaker(name: &str, body: &str, more: &str) -> String {
+    let program = format!(
+        "import socket, os, time\ndef say(text):\n  \
+           s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n  \
+           s.sendto(text, os.environ[\"NOTIFY_SOCKET\"])\n{body}"
+    );
+    script(name, &format!("exec python3 -c '{program}'"), more)
+}
+
+#[test]
+fn what_a_service_says_of_itself_counts() {
+    let hands_over = "r, w = os.pipe()\n\
+        if os.fork() == 0:\n  \
+          say(b\"MAINPID=%d\\nSTATUS=second\\nREADY=1\" % os.getpid())\n  \
+          os.write(w, b\"x\")\n  time.sleep(1000000)\n\
+        os.read(r, 1)";
+    let silent = "say(b\"READY=1\")\nsay(b\"WATCHDOG=1\")\ntime.sleep(1000000)";
+    let sick = "say(b\"READY=1\")\nsay(b\"WATCHDOG=trigger\")\ntime.sleep(1000000)";
+    let later = |name| script(name, SLEEP, r#""wantedAtBoot":false"#);
+    let services = [
+        speaker("heir", hands_over, r#""kind":"notify""#),
+        speaker(
+            "silent",
+            silent,
+            r#""kind":"notify","watchdogMs":300,"onFailure":["rescue"]"#,
+        ),
+        speaker("sick", sick, r#""kind":"notify","watchdogMs":4000000"#),
+        script("done", "exit 0", r#""onSuccess":["next"]"#),
+        later("rescue"),
+        later("next"),
+    ];
+    let machine = Machine::boot(&services.join(","));
+    for name in ["rescue", "next", "heir"] {
+        machine.wait_for(name, ServiceState::Up);
+    }
+    let reason = |name| machine.wait_for(name, ServiceState::Failed).reason.unwrap();
+    assert_eq!(reason("silent"), "it has not said for 300 ms that it lives");
+    assert_eq!(
+        reason("sick"),
+        "it has said itself that something is wrong with it"
+    );
+    assert_eq!(
+        machine.service("silent").last_exit.as_deref(),
+        Some("signal 6")
+    );
+    machine.wait_until("the second process is the main one", |machine| {
+        let heir = machine.service("heir");
+        let first = heir
+            .pid
+            .map(|pid| namespace::children(machine.on_host(pid)));
+        heir.activity.as_deref() == Some("second") && first == Some(Vec::new())
+    });
+    machine.kill(machine.on_host(machine.service("heir").pid.unwrap()), 9);
+    machine.wait_for("heir", ServiceState::Failed);
+}
+
 #[test]
 fn a_process_left_behind_is_found_and_watched() {
     let forks = "(exec sleep 1000001) & echo $! > /run/a.pid";

@@ -129,6 +129,13 @@ in
       '';
     };
 
+    boot.initrd.microcode = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      internal = true;
+      description = "New microcode that comes before the rest of the initrd: `intel:PACKAGE`, `amd:PACKAGE`.";
+    };
+
     boot.initrd.files = mkOption {
       type = types.attrsOf types.str;
       default = { };
@@ -186,6 +193,7 @@ in
       kernel = "${kernel}";
       kernelRelease = kernel.modDirVersion;
       firmware = toString config.hardware.firmware;
+      microcode = toString config.boot.initrd.microcode;
       hardware = if cfg.includeDefaultModules then cfg.hardware else "none";
       modules = toString (cfg.availableKernelModules);
       fileSystemTypes = toString fileSystemTypes;

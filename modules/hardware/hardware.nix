@@ -2,6 +2,7 @@
 {
   config,
   lib,
+  pkgs,
   ...
 }:
 let
@@ -13,10 +14,18 @@ let
       type = types.bool;
       default = false;
       description = ''
-        Whether the initrd brings new microcode to ${vendor}'s processors. It is not supported yet: the
-        firmware's own stays.
+        Whether the initrd brings new microcode to ${vendor}'s processors, before anything else of the system
+        runs. It is in Debian's component `non-free-firmware`.
       '';
     };
+
+  # Debian's packages, which the machine's sources need not have.
+  packages = {
+    intel = "intel-microcode";
+    amd = "amd64-microcode";
+  };
+  wanted = lib.filterAttrs (vendor: _: config.hardware.cpu.${vendor}.updateMicrocode) packages;
+  missing = lib.filterAttrs (_: package: !(pkgs ? ${package})) wanted;
 in
 {
   options = {
@@ -41,6 +50,14 @@ in
   };
 
   config = {
+    boot.initrd.microcode = lib.mapAttrsToList (vendor: package: "${vendor}:${pkgs.${package}}") (
+      lib.removeAttrs wanted (lib.attrNames missing)
+    );
+
+    warnings = lib.mapAttrsToList (vendor: package: ''
+      hardware.cpu.${vendor}.updateMicrocode: the archive has no ${package}.
+      Debian keeps it in its component non-free-firmware; add that to the machine's sources.'') missing;
+
     assertions = [
       {
         assertion = config.boot.extraModulePackages == [ ];

@@ -171,6 +171,14 @@ let
           default = true;
           description = "Whether a session has the variables of {option}`environment.sessionVariables`.";
         };
+        startSession = mkOption {
+          type = types.bool;
+          default = false;
+          description = ''
+            Whether a session starts the services of {option}`systemd.user` for who has logged in, if there
+            are any. They end with the last session.
+          '';
+        };
         showMotd = mkOption {
           type = types.bool;
           default = false;
@@ -274,6 +282,18 @@ let
               control = "required";
               modulePath = "pam_limits";
               settings.conf = "${pkgs.writeText "limits-${name}.conf" (limitsText config.limits)}";
+            };
+            services = {
+              enable = config.startSession;
+              order = 30000;
+              control = "optional";
+              modulePath = "pam_exec";
+              args = [
+                "type=open_session"
+                "quiet"
+                "/run/cairn/generation/user-services"
+                "--session"
+              ];
             };
             motd = {
               enable = config.showMotd;

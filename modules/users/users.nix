@@ -239,7 +239,7 @@ let
         linger = mkOption {
           type = types.nullOr types.bool;
           default = null;
-          description = "Without effect: there are no services of users.";
+          description = "Whether the services of {option}`systemd.user` run for this user from the machine's start to its end, and not only while somebody is logged in.";
         };
         expires = mkOption {
           type = types.nullOr (types.strMatching "[0-9]{4}-[0-9]{2}-[0-9]{2}");

@@ -49,6 +49,41 @@ impl Cgroup {
         Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
     }
 
+    /// The processes in it and below.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn all_processes(&self) -> io::Result<Vec<u32>> {
+        let mut all = Vec::new();
+        add_processes(&self.path, &mut all)?;
+        Ok(all)
+    }
+
+    /// Whether there is a process in it or below.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn is_populated(&self) -> io::Result<bool> {
+        let text = fs::read_to_string(self.path.join("cgroup.events"))?;
+        Ok(text.lines().any(|line| line == "populated 1"))
+    }
+
+    /// Gives it to a user, who may make groups below it and move processes between those.
+    ///
+    /// # Errors
+    /// The caller is not root.
+    pub fn give(&self, uid: u32, gid: u32) -> io::Result<()> {
+        for file in [
+            "",
+            "cgroup.procs",
+            "cgroup.subtree_control",
+            "cgroup.threads",
+        ] {
+            std::os::unix::fs::chown(self.path.join(file), Some(uid), Some(gid))?;
+        }
+        Ok(())
+    }
+
     /// Kills every process in it and below, with SIGKILL, in one step where the kernel can.
     ///
     /// # Errors
@@ -73,4 +108,20 @@ impl Cgroup {
     pub fn remove(self) -> io::Result<()> {
         fs::remove_dir(&self.path)
     }
+}
+
+fn add_processes(path: &Path, all: &mut Vec<u32>) -> io::Result<()> {
+    let text = fs::read_to_string(path.join("cgroup.procs"))?;
+    all.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()));
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            match add_processes(&entry.path(), all) {
+                // It has been removed meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                done => done?,
+            }
+        }
+    }
+    Ok(())
 }

@@ -85,6 +85,20 @@ pub fn install(tag: &'static str, level: LevelFilter) {
     log::set_max_level(level);
 }
 
+/// From now on records go to standard error, one a line: for who may not write to the kernel log.
+pub fn to_standard_error() {
+    use std::os::fd::AsFd;
+    let kmsg = KMSG.get_or_init(|| Kmsg {
+        tag: "cairn",
+        sink: Mutex::new(Sink::Early(Vec::new())),
+    });
+    // Without a descriptor for it, what is said is kept for later, as without a kernel log.
+    if let Ok(error) = std::io::stderr().as_fd().try_clone_to_owned() {
+        let mut sink = kmsg.sink.lock().unwrap_or_else(PoisonError::into_inner);
+        *sink = Sink::Open(File::from(error));
+    }
+}
+
 /// Writes `message` at `priority` without the tag: milestones, which are matched by their text.
 ///
 /// Works before [`install`] too, and never fails: what cannot be written is kept or lost.

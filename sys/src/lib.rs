@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+pub mod bpf;
 pub mod btrfs;
 pub mod cgroup;
 pub mod checkpoint;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::address_range::AddressRange;
+use crate::device::AllowedDevice;
 use crate::system_calls::SystemCallFilter;
 
 /// The confinement of a service; by default, there is none.
@@ -35,6 +37,45 @@ pub struct Confinement {
     /// What else it may not do.
     #[serde(default)]
     pub forbidden: Vec<Forbidden>,
+    /// Devices that it may use; absent: all that its user may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub devices: Option<DeviceFence>,
+    /// Whom it may exchange packets with.
+    #[serde(default, skip_serializing_if = "AddressFence::is_none")]
+    pub addresses: AddressFence,
+}
+
+/// Devices that a service may use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DeviceFence {
+    /// Those, and no other.
+    #[serde(default)]
+    pub allowed: Vec<AllowedDevice>,
+    /// Where the kernel lets nobody set bounds, as in a container, there are none.
+    #[serde(default)]
+    pub optional: bool,
+}
+
+/// Whom a service may exchange packets with: what is allowed counts before what is denied, and all else is
+/// allowed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AddressFence {
+    /// Those, whatever is denied.
+    #[serde(default)]
+    pub allowed: Vec<AddressRange>,
+    /// Not those.
+    #[serde(default)]
+    pub denied: Vec<AddressRange>,
+}
+
+impl AddressFence {
+    /// Whether it lets everything through.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Confinement {

@@ -19,6 +19,9 @@ use crate::name::ServiceName;
 use crate::parse::{ParseError, parse};
 use crate::service_changes::Standing;
 
+/// Where the machine's supervisor has its sockets.
+pub const RUNTIME_DIRECTORY: &str = "/run/cairn";
+
 /// What this program speaks: 2 has [`Request::Enable`], [`Request::Disable`],
 /// [`Request::RestartUserSpace`], [`Request::Kexec`] and roles beyond 1.
 pub const VERSION: u32 = 2;

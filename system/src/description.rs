@@ -15,6 +15,7 @@ use crate::service::Service;
 use crate::swap::SwapDevice;
 use crate::timer::Timer;
 use crate::user::{Group, User};
+use crate::user_services::UserServices;
 
 /// One generation, described.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +72,9 @@ pub struct SystemDescription {
     /// Who besides root may operate the services.
     #[serde(default)]
     pub control: Control,
+    /// Services and timers of each user.
+    #[serde(default, skip_serializing_if = "UserServices::is_none")]
+    pub user_services: UserServices,
     /// What has to work before this generation counts as good.
     #[serde(default)]
     pub health: Vec<HealthCheck>,
@@ -193,7 +197,10 @@ impl SystemDescription {
     /// # Errors
     /// The first circle found, from name to name.
     pub fn check_order(&self) -> Result<(), ParseError> {
-        order::circle(&self.services).map_or(Ok(()), |circle| {
+        let circle = order::circle(&self.services);
+        let of_users = self.user_services.of_somebody();
+        let circle = circle.or_else(|| order::circle(&of_users));
+        circle.map_or(Ok(()), |circle| {
             Err(ParseError::Contradiction {
                 document: "system.json",
                 problem: format!(
@@ -295,6 +302,7 @@ impl SystemDescription {
                     unknown.name, unknown.service
                 ))
             })
+            .or_else(|| self.user_services.contradiction())
             .or_else(|| {
                 let names = self.health.iter().map(|check| check.name.as_str());
                 twice("health check", names)

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod activation;
+mod address_range;
 pub mod boot_mark;
 mod bootspec;
 mod calendar;
@@ -17,6 +18,7 @@ mod confinement;
 pub mod control;
 mod credential;
 mod description;
+mod device;
 mod file_system;
 mod health;
 pub mod live;
@@ -38,16 +40,19 @@ mod timer;
 mod timestamp;
 pub mod trial;
 mod user;
+mod user_services;
 mod watch;
 
+pub use address_range::{AddressRange, NoAddressRange};
 pub use bootspec::{Bootspec, BootspecV1, Memtest, MenuUser, MenuV1, TrialV1};
 pub use calendar::{Calendar, CalendarError, Civil};
 pub use confinement::{
-    Access, AddressFamilies, AddressFamily, Confinement, Forbidden, Namespace, Own, PathAccess,
-    ProcessView, ServiceMount, Visible,
+    Access, AddressFamilies, AddressFamily, AddressFence, Confinement, DeviceFence, Forbidden,
+    Namespace, Own, PathAccess, ProcessView, ServiceMount, Visible,
 };
 pub use credential::{Credential, CredentialSource};
 pub use description::{Control, CopyMode, Directory, EtcEntry, SystemDescription, Wrapper};
+pub use device::{AllowedDevice, DeviceAccess, DeviceKind, NoDevice};
 pub use file_system::{Device, FileSystem, MountPoint};
 pub use health::{HealthCheck, Need};
 pub use name::{CredentialName, HostName, MapperName, NameError, ServiceName, UserName};
@@ -73,4 +78,5 @@ pub use system_calls::{FilterError, SystemCallFilter, Verdict, Verdicts};
 pub use timer::Timer;
 pub use timestamp::timestamp;
 pub use user::{Day, Group, IdRange, User};
+pub use user_services::{Facts, UserServices};
 pub use watch::{Watch, WatchedPath};

@@ -14,6 +14,10 @@ use crate::watch::Watch;
 /// One service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "options that do not depend on each other"
+)]
 pub struct Service {
     /// Its name: of its cgroup, its log, and in commands.
     pub name: ServiceName,
@@ -71,6 +75,9 @@ pub struct Service {
     /// Started when this has failed.
     #[serde(default)]
     pub on_failure: Vec<ServiceName>,
+    /// Started when its process has ended as it should, and it is not started again by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on_success: Vec<ServiceName>,
     /// Start it at boot.
     pub wanted_at_boot: bool,
     /// Where one does not hold, a start does nothing, and those that require this go on.
@@ -82,6 +89,9 @@ pub struct Service {
     /// Secrets that it is given as files, for its user alone, while it runs.
     #[serde(default)]
     pub credentials: Vec<Credential>,
+    /// Its user may make groups below its cgroup; its own processes are in one of them, `main`.
+    #[serde(default)]
+    pub delegated: bool,
     /// Files of its cgroup and what is written there: `memory.max` -> `1G`.
     #[serde(default)]
     pub cgroup: BTreeMap<String, String>,
@@ -115,6 +125,9 @@ pub struct Service {
     /// Milliseconds from the first command of a start until it must be up; absent: no bound.
     #[serde(default)]
     pub start_timeout_ms: Option<u32>,
+    /// It says `WATCHDOG=1` at least every so many milliseconds while it is up, or it is aborted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watchdog_ms: Option<u32>,
     /// Milliseconds between the stop signal and SIGKILL.
     #[serde(default = "Service::default_stop_timeout_ms")]
     pub stop_timeout_ms: u32,
@@ -159,10 +172,12 @@ impl Service {
             part_of: Vec::new(),
             conflicts: Vec::new(),
             on_failure: Vec::new(),
+            on_success: Vec::new(),
             wanted_at_boot: true,
             conditions: Vec::new(),
             directories: Vec::new(),
             credentials: Vec::new(),
+            delegated: false,
             cgroup: BTreeMap::new(),
             pid_file: None,
             stays_up: true,
@@ -173,6 +188,7 @@ impl Service {
             restart_delay_max_ms: Self::default_restart_delay_max_ms(),
             start_limit: None,
             start_timeout_ms: None,
+            watchdog_ms: None,
             stop_timeout_ms: Self::default_stop_timeout_ms(),
             stop_signal: Signal::TERM,
             kill_mode: KillMode::All,

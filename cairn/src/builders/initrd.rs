@@ -1,9 +1,11 @@
 //! `builtin:initrd`: stage 1, its description, its modules and its files, as `initrd`.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 
 use cairn_image_builder::{
-    ANY_HARDWARE, Initrd, Link, ModuleTree, VIRTUAL_MACHINE, Wanted, file_system_modules,
+    ANY_HARDWARE, Initrd, Link, Microcode, ModuleTree, VIRTUAL_MACHINE, Vendor, Wanted,
+    file_system_modules,
 };
 use cairn_store::{Job, JobError};
 use cairn_system::Stage1;
@@ -48,10 +50,28 @@ pub(super) fn build(job: &Job<'_>) -> BuildResult {
             .into_iter()
             .map(|(path, target)| link(job, &path, &target))
             .collect::<Result<_, _>>()?,
+        microcode: words("microcode")?
+            .map(|word| microcode(job, word))
+            .collect::<Result<_, _>>()?,
     };
     make_directory(job.output())?;
     initrd.write(&job.output().join("initrd"), COMPRESSION_LEVEL)?;
     Ok(())
+}
+
+/// `intel:PACKAGE` or `amd:PACKAGE`.
+fn microcode(job: &Job<'_>, word: &str) -> Result<Microcode, Box<dyn Error + Send + Sync>> {
+    let (vendor, package) = match word.split_once(':') {
+        Some(("intel", package)) => (Vendor::Intel, package),
+        Some(("amd", package)) => (Vendor::Amd, package),
+        _ => {
+            return Err(
+                format!("'{word}' is no microcode; intel:PACKAGE and amd:PACKAGE are").into(),
+            );
+        }
+    };
+    let firmware = job.real(&format!("{package}/lib/firmware"))?;
+    Ok(Microcode { vendor, firmware })
 }
 
 /// The hardware's modules, those of the file systems that stage 1 mounts (of all of them if the

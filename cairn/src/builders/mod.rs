@@ -48,7 +48,7 @@ const FORMATS: [(&str, u32); 13] = [
     ("builtin:kernel-modules", 2),
     ("builtin:firmware", 2),
     ("builtin:initrd", 4),
-    ("builtin:toplevel", 3),
+    ("builtin:toplevel", 4),
 ];
 
 /// The format version of `builder`, if there is such a one.

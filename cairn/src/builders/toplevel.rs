@@ -33,6 +33,7 @@ pub(super) fn build(job: &Job<'_>) -> BuildResult {
     make_link(init, &output.join("init"))?;
     make_link(init, &output.join("activate"))?;
     make_link(init, &output.join("modprobe"))?;
+    make_link(init, &output.join("user-services"))?;
     make_link(job.env("sw")?, &output.join("sw"))?;
     make_link(Path::new(job.env("etc")?).join("etc"), &output.join("etc"))?;
     write_file(&output.join("system"), "x86_64-linux")?;

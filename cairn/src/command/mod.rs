@@ -32,9 +32,28 @@ pub use service::{Blame, Log, Named, Reboot, Status};
     disable_help_subcommand = true
 )]
 pub struct Command {
+    /// Speak to your own supervisor: with status, log, start, stop, restart and reload
+    #[arg(long)]
+    pub user: bool,
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
+}
+
+impl Verb {
+    /// Whether a user's supervisor can be asked for it.
+    #[must_use]
+    pub fn is_for_users(&self) -> bool {
+        matches!(
+            self,
+            Self::Status(_)
+                | Self::Log(_)
+                | Self::Start(_)
+                | Self::Stop(_)
+                | Self::Restart(_)
+                | Self::Reload(_)
+        )
+    }
 }
 
 /// What to do.

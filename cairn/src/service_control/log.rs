@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cairn_system::ServiceName;
-use cairn_system::control::{BOOT_MARK, LOG_DIRECTORY};
+use cairn_system::control::BOOT_MARK;
 
 use super::ControlError;
 use super::follow::Followed;
@@ -55,7 +55,7 @@ pub struct Entry {
 /// # Errors
 /// A log cannot be read (only root may), or there is no such boot.
 pub fn read(query: &Query) -> Result<String, ControlError> {
-    let directory = Path::new(LOG_DIRECTORY);
+    let directory = super::logs();
     let current = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let entries = entries(directory, &query.services)?;
     let chosen = choose(entries, query, current.trim_end())?;
@@ -79,7 +79,7 @@ pub fn last_lines(name: &ServiceName, count: usize) -> Result<String, ControlErr
 /// # Errors
 /// A log cannot be read, or `out` not be written.
 pub fn follow(query: &Query, out: &mut impl Write) -> Result<(), ControlError> {
-    let directory = Path::new(LOG_DIRECTORY);
+    let directory = super::logs();
     let failed = |source| ControlError::Log {
         path: directory.to_owned(),
         source,

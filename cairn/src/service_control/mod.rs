@@ -18,11 +18,12 @@ mod why;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use cairn_system::ServiceName;
 use cairn_system::control::{
-    RESPONSE_BYTES, Request, Response, SOCKET, ServiceState, ServiceStatus,
+    LOG_DIRECTORY, RESPONSE_BYTES, Request, Response, SOCKET, ServiceState, ServiceStatus,
 };
 
 use crate::assessment::NOTE;
@@ -33,12 +34,49 @@ use timing::Timing;
 /// How long an answer may take: longer than the supervisor lets a service take.
 const PATIENCE: Duration = Duration::from_secs(130);
 
+/// Where the caller's own supervisor listens and logs.
+struct User {
+    socket: PathBuf,
+    logs: PathBuf,
+}
+
+static USER: OnceLock<User> = OnceLock::new();
+
+/// From now on this process speaks to the supervisor of its user, and reads that one's logs.
+pub fn speak_to_users_own() {
+    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let runtime = variable("XDG_RUNTIME_DIR")
+        .unwrap_or_else(|| format!("/run/user/{}", nix::unistd::geteuid()).into());
+    let home = variable("HOME").unwrap_or_else(|| "/".into());
+    USER.get_or_init(|| User {
+        socket: runtime.join("cairn/control"),
+        logs: home.join(".local/state/cairn/log"),
+    });
+}
+
+/// Where logs are.
+fn logs() -> &'static Path {
+    USER.get()
+        .map_or(Path::new(LOG_DIRECTORY), |user| &user.logs)
+}
+
 /// Why the supervisor could not be asked, or did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
     /// The socket is not there or not ours.
     #[error("cannot connect to {SOCKET}: {0}; is this a running Cairn system?")]
     Connect(io::Error),
+    /// The caller has no supervisor.
+    #[error(
+        "cannot connect to {path}: {source}; the services of users (systemd.user) run while you are logged in: is user@NAME up?",
+        path = path.display()
+    )]
+    ConnectUser {
+        /// The socket.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The connection broke.
     #[error("cannot talk to the supervisor: {0}; has it been restarted? try again")]
     Talk(io::Error),
@@ -82,7 +120,13 @@ pub fn ask(request: &Request) -> Result<Response, ControlError> {
 /// # Errors
 /// As [`ask`].
 pub fn ask_within(request: &Request, patience: Duration) -> Result<Response, ControlError> {
-    let stream = UnixStream::connect(SOCKET).map_err(ControlError::Connect)?;
+    let stream = match USER.get() {
+        None => UnixStream::connect(SOCKET).map_err(ControlError::Connect)?,
+        Some(user) => UnixStream::connect(&user.socket).map_err(|source| {
+            let path = user.socket.clone();
+            ControlError::ConnectUser { path, source }
+        })?,
+    };
     let answer = exchange(stream, request, patience).map_err(ControlError::Talk)?;
     match Response::parse(&answer).map_err(ControlError::Answer)? {
         Response::Failed { reason } => Err(ControlError::Failed(reason)),

@@ -19,7 +19,7 @@
 mod alias;
 mod catalogue;
 mod policy;
-mod wildcard;
+pub mod wildcard;
 
 use std::collections::HashSet;
 use std::fs;

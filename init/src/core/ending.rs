@@ -20,7 +20,8 @@ use nix::mount::{MntFlags, MsFlags};
 
 use super::stacked;
 use crate::clock::{Ms, now};
-use crate::generation;
+use crate::mount_table::{self, MOUNT_TABLE, Mounted};
+use crate::realm::realm;
 use crate::stage2::random_seed;
 
 /// How long processes have after SIGTERM, and again after SIGKILL, in milliseconds.
@@ -87,7 +88,10 @@ pub fn end(ending: Ending) -> ! {
 /// are. Returns only with the reason why it could not be done.
 fn restart_user_space() -> anyhow::Error {
     let execute = || -> anyhow::Result<std::convert::Infallible> {
-        let toplevel = fs::read_link(generation::LINK).context(generation::LINK)?;
+        let toplevel = {
+            let link = &realm().generation;
+            fs::read_link(link).with_context(|| link.display().to_string())?
+        };
         // Before anything of it runs: it is not to be taken for what the firmware has started.
         fs::write(trial::RESTARTED, b"").context(trial::RESTARTED)?;
         nix::unistd::sync();
@@ -173,7 +177,7 @@ fn swap_off() {
         .skip(1)
         .filter_map(|line| line.split(' ').next())
     {
-        if let Err(error) = swap::off(Path::new(&unescape(device))) {
+        if let Err(error) = swap::off(Path::new(&mount_table::unescape(device))) {
             log::warn!("cannot stop swapping to {device}: {error}");
         }
     }
@@ -184,7 +188,7 @@ fn swap_off() {
 fn unmount_all() {
     for _ in 0..ROUNDS {
         let mut progress = false;
-        for mount in mounts().iter().rev().filter(|mount| mount.has_data()) {
+        for mount in mounts().iter().rev().filter(|mount| has_data(mount)) {
             if mount.point != Path::new("/") {
                 progress |= nix::mount::umount2(&mount.point, MntFlags::empty()).is_ok();
             }
@@ -196,7 +200,7 @@ fn unmount_all() {
         }
     }
     let left = mounts();
-    let lasting = |mount: &&Mount| mount.has_data() && !VOLATILE.contains(&mount.fs_type.as_str());
+    let lasting = |mount: &&Mounted| has_data(mount) && !VOLATILE.contains(&mount.fs_type.as_str());
     for mount in left.iter().rev().filter(lasting) {
         if let Err(error) = make_read_only(&mount.point) {
             log::warn!(
@@ -218,87 +222,19 @@ fn make_read_only(point: &Path) -> nix::Result<()> {
     )
 }
 
-#[derive(Debug, PartialEq, Eq)]
-struct Mount {
-    point: PathBuf,
-    fs_type: String,
+fn has_data(mounted: &Mounted) -> bool {
+    !VIRTUAL.contains(&mounted.fs_type.as_str())
 }
 
-impl Mount {
-    fn has_data(&self) -> bool {
-        !VIRTUAL.contains(&self.fs_type.as_str())
-    }
-}
-
-fn mounts() -> Vec<Mount> {
-    match fs::read_to_string("/proc/self/mountinfo") {
-        Ok(text) => parse_mounts(&text),
+fn mounts() -> Vec<Mounted> {
+    match fs::read_to_string(MOUNT_TABLE) {
+        Ok(text) => mount_table::parse(&text).collect(),
         Err(error) => {
-            log::error!("cannot read /proc/self/mountinfo: {error}");
-            vec![Mount {
+            log::error!("cannot read {MOUNT_TABLE}: {error}");
+            vec![Mounted {
                 point: PathBuf::from("/"),
                 fs_type: String::new(),
             }]
         }
-    }
-}
-
-/// Reads `mountinfo`: the mount point is its fifth column, the type follows ` - `.
-fn parse_mounts(text: &str) -> Vec<Mount> {
-    text.lines()
-        .filter_map(|line| {
-            let (left, right) = line.split_once(" - ")?;
-            Some(Mount {
-                point: PathBuf::from(unescape(left.split(' ').nth(4)?)),
-                fs_type: right.split(' ').next()?.to_owned(),
-            })
-        })
-        .collect()
-}
-
-/// Undoes the kernel's `\040` for blanks and its kin.
-fn unescape(text: &str) -> String {
-    let mut result = Vec::new();
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        let octal = after
-            .get(..3)
-            .filter(|_| *first == b'\\')
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        result.push(octal.unwrap_or(*first));
-        rest = after
-            .get(if octal.is_some() { 3 } else { 0 }..)
-            .unwrap_or_default();
-    }
-    String::from_utf8_lossy(&result).into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn mounts_are_read() {
-        let text = "\
-22 1 254:2 / / rw,relatime shared:1 - ext4 /dev/vda2 rw
-23 22 0:5 / /dev rw - devtmpfs devtmpfs rw,size=1k
-24 22 8:1 / /mnt/a\\040b rw,nosuid master:3 propagate_from:2 - vfat /dev/sda1 rw
-broken line
-";
-        let mounts: Vec<String> = parse_mounts(text)
-            .iter()
-            .map(|m| format!("{:?} {} {}", m.point, m.fs_type, m.has_data()))
-            .collect();
-        expect_test::expect![[r#"
-            "/" ext4 true
-            "/dev" devtmpfs false
-            "/mnt/a b" vfat true"#]]
-        .assert_eq(&mounts.join("\n"));
-    }
-
-    #[test]
-    fn a_broken_escape_stays() {
-        assert_eq!(unescape(r"a\040b\9\13"), "a b\\9\\13");
     }
 }

@@ -34,7 +34,8 @@ use cairn_sys::signal::{self, Signals};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::clock::{Ms, now};
-use crate::generation;
+use crate::realm::{Owner, realm};
+use crate::role::core_name;
 use handover::Estate;
 use kept::Kept;
 pub use kept::SLOTS;
@@ -50,6 +51,9 @@ const OPEN_FILES: u64 = 65_536;
 /// How long the supervisor may be silent while it stops services, in milliseconds.
 const SILENCE_MS: Ms = 30_000;
 
+/// The status of a user's core that is to be started again.
+const AGAIN: i32 = 75;
+
 /// What there is when core begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Beginning {
@@ -61,9 +65,12 @@ pub enum Beginning {
 
 /// Runs as PID 1 for the generation at `toplevel`; never returns.
 pub fn run(toplevel: &Path, beginning: Beginning) -> ! {
-    install_panic_hook();
     kmsg::install("cairn-core", log::LevelFilter::Info);
-    signal::catch_faults();
+    if realm().owner.is_none() {
+        // A user's core that fails is started again by the machine's supervisor.
+        install_panic_hook();
+        signal::catch_faults();
+    }
     let estate = match beginning {
         Beginning::Boot => Estate::new(),
         Beginning::Handover => inherit(),
@@ -134,12 +141,25 @@ impl Core {
     fn new(toplevel: &Path) -> io::Result<Self> {
         let signals = Signals::take_all()?;
         let open_files = process::raise_open_files(OPEN_FILES)?;
-        if let Err(error) = reboot::take_ctrl_alt_del() {
+        let owner = realm().owner.as_ref();
+        if owner.is_some() {
+            // What a user's services leave behind is the user's.
+            nix::sys::prctl::set_child_subreaper(true)?;
+        } else if let Err(error) = reboot::take_ctrl_alt_del() {
             log::info!("Ctrl-Alt-Del stays with the kernel: {error}");
         }
-        let argv = ["cairn-core", generation::LINK, HANDOVER].map(OsStr::new);
-        let successor = Prepared::new(argv, [], Credentials::default(), open_files)?
-            .program(OsStr::from_bytes(generation::PROGRAM.to_bytes()))?;
+        let generation = realm().generation.as_os_str();
+        let argv = [
+            OsStr::new(core_name(owner)),
+            generation,
+            OsStr::new(HANDOVER),
+        ];
+        let variables = owner.map(Owner::variables).unwrap_or_default();
+        let variables = variables
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        let successor = Prepared::new(argv, variables, Credentials::default(), open_files)?
+            .program(OsStr::from_bytes(realm().program.to_bytes()))?;
         Ok(Self {
             signals,
             supervisor: Supervisor::new(toplevel, open_files, console()?)?,
@@ -171,7 +191,7 @@ impl Core {
                     Priority::Error,
                     "cairn: the supervisor is silent: ending without it",
                 );
-                ending::end(ending);
+                end(ending);
             }
         }
     }
@@ -255,9 +275,9 @@ impl Core {
             Some(Ok(())) => {}
             Some(Err(error)) => {
                 log::error!("cannot tell the supervisor to stop services: {error}");
-                ending::end(ending);
+                end(ending);
             }
-            None => ending::end(ending),
+            None => end(ending),
         }
     }
 
@@ -281,7 +301,7 @@ impl Core {
         self.estate.life.ended(now());
         log::error!("the supervisor ended with {exit}; services go on");
         if let Some((ending, _)) = self.estate.ending {
-            ending::end(ending);
+            end(ending);
         }
     }
 
@@ -385,7 +405,7 @@ impl Core {
                 let ending = self.estate.ending.map_or(ending, |(first, _)| first);
                 self.estate.ending = Some((ending, now().saturating_add(SILENCE_MS)));
             }
-            (Some(Message::Finish(ending)), _) => ending::end(ending),
+            (Some(Message::Finish(ending)), _) => end(ending),
             (Some(Message::Renew { handover }), _) => self.renewal = Some(handover),
             (message, _) => log::error!("the supervisor said what makes no sense: {message:?}"),
         }
@@ -405,6 +425,16 @@ impl Estate {
     }
 }
 
+/// Ends the machine, or of a user, this process: the machine's supervisor starts it again if that is
+/// what is wanted.
+fn end(ending: Ending) -> ! {
+    match (&realm().owner, ending) {
+        (None, _) => ending::end(ending),
+        (Some(_), Ending::Reboot) => std::process::exit(AGAIN),
+        (Some(_), _) => std::process::exit(0),
+    }
+}
+
 /// Standard input is nothing again.
 fn close_input() -> io::Result<()> {
     nix::unistd::dup2_stdin(File::open("/dev/null")?)?;
@@ -413,6 +443,9 @@ fn close_input() -> io::Result<()> {
 
 /// Where the supervisor's own standard streams go.
 fn console() -> io::Result<File> {
+    if realm().owner.is_some() {
+        return Ok(io::stderr().as_fd().try_clone_to_owned()?.into());
+    }
     let open = |path: &str| OpenOptions::new().write(true).open(path);
     open("/dev/kmsg").or_else(|_| open("/dev/null"))
 }

@@ -16,6 +16,8 @@ use cairn_sys::{seqpacket, signal};
 
 use crate::clock::Ms;
 use crate::generation;
+use crate::realm::{Owner, realm};
+use crate::role::supervisor_name;
 
 /// Bounds of the delay before a restart, in milliseconds; the first restart is at once.
 const FIRST_DELAY_MS: Ms = 50;
@@ -63,7 +65,7 @@ pub enum Life {
 impl Supervisor {
     /// Prepares everything that a start needs. `open_files` is the limit that services get.
     pub fn new(toplevel: &Path, open_files: OpenFiles, output: File) -> io::Result<Self> {
-        let link = Path::new(generation::LINK);
+        let link = realm().generation.as_path();
         let toplevel = match generation::ensure(link, toplevel) {
             Ok(()) => link,
             Err(error) => {
@@ -77,13 +79,18 @@ impl Supervisor {
                 format!("cannot read /proc/self/exe: {error}; is /proc mounted?"),
             )
         })?;
+        let owner = realm().owner.as_ref();
+        let variables = owner.map(Owner::variables).unwrap_or_default();
         let prepare = |program: &OsStr| -> io::Result<Prepared> {
-            let argv = [OsStr::new("cairn-supervisor"), toplevel.as_os_str()];
-            let prepared = Prepared::new(argv, [], Credentials::default(), open_files)?;
+            let argv = [OsStr::new(supervisor_name(owner)), toplevel.as_os_str()];
+            let variables = variables
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()));
+            let prepared = Prepared::new(argv, variables, Credentials::default(), open_files)?;
             Ok(prepared.program(program)?)
         };
         Ok(Self {
-            of_generation: prepare(OsStr::from_bytes(generation::PROGRAM.to_bytes()))?,
+            of_generation: prepare(OsStr::from_bytes(realm().program.to_bytes()))?,
             own: prepare(own.as_os_str())?,
             output,
         })

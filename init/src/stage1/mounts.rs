@@ -16,6 +16,7 @@ use nix::errno::Errno;
 use nix::mount::MsFlags;
 
 use crate::autoload::Autoload;
+use crate::mount_table::{self, MOUNT_TABLE};
 
 use super::btrfs;
 use super::check::{self, Verdict};
@@ -324,31 +325,11 @@ fn path_text(path: &Path) -> String {
 /// # Errors
 /// The kernel's list cannot be read.
 pub fn is_mounted(target: &Path) -> Result<bool, Stage1Error> {
-    const MOUNTS: &str = "/proc/self/mountinfo";
-    let text = fs::read_to_string(MOUNTS).map_err(|source| Stage1Error::Read {
-        path: MOUNTS.into(),
+    let text = fs::read_to_string(MOUNT_TABLE).map_err(|source| Stage1Error::Read {
+        path: MOUNT_TABLE.into(),
         source,
     })?;
-    Ok(mount_points(&text).any(|point| Path::new(&point) == target))
-}
-
-/// The fifth field of each line, with its octal escapes undone.
-fn mount_points(mountinfo: &str) -> impl Iterator<Item = String> {
-    mountinfo
-        .lines()
-        .filter_map(|line| line.split(' ').nth(4))
-        .map(|field| {
-            [
-                ("\\040", " "),
-                ("\\011", "\t"),
-                ("\\012", "\n"),
-                ("\\134", "\\"),
-            ]
-            .iter()
-            .fold(field.to_owned(), |text, (code, plain)| {
-                text.replace(code, plain)
-            })
-        })
+    Ok(mount_table::parse(&text).any(|mounted| mounted.point == target))
 }
 
 /// Shows the store read-only on itself, if there is one: the file system below stays writable for
@@ -434,12 +415,5 @@ mod tests {
             /var/log Path("/persist/log") none MsFlags(0x0)  [] check false
         "#]],
         );
-    }
-
-    #[test]
-    fn mount_points_are_read() {
-        let text =
-            "22 1 0:20 / /sys rw - sysfs sysfs rw\n23 1 8:1 / /a\\040b rw - ext4 /dev/sda1 rw\n";
-        assert_eq!(mount_points(text).collect::<Vec<_>>(), ["/sys", "/a b"]);
     }
 }

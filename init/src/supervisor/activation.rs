@@ -302,7 +302,7 @@ impl Supervisor {
         let most = u32::try_from(used.len()).unwrap_or(u32::MAX);
         let slot = (0..=most).find(|slot| !used.contains(slot));
         let slot = slot.unwrap_or(u32::MAX);
-        let directory = std::path::Path::new(cairn_system::control::LOG_DIRECTORY);
+        let directory = &crate::realm::realm().logs;
         let journal = Journal::new(directory, service.name.as_str());
         let new = self.services.add_instance(service);
         self.held.push(Held::new(slot, journal));

@@ -4,10 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use cairn_sys::cgroup;
 use cairn_sys::uevent::UeventSocket;
 use cairn_system::Service;
-use cairn_system::control::{LOG_DIRECTORY, SOCKET};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollFlags};
 
 use super::adopt::{self, Adoption};
@@ -17,13 +15,14 @@ use super::graph::Id;
 use super::hotplug::Hotplug;
 use super::link::Link;
 use super::notify::Notifications;
-use super::process::cgroup_root;
+use super::sessions::{self, Sessions};
 use super::source::{Source, watch};
 use super::strays::Strays;
 use super::{Supervisor, console, power, switch};
 use crate::core::message::{Message, Place};
 use crate::generation;
 use crate::modprobe::BOOTED;
+use crate::realm::realm;
 
 /// Descriptors that the supervisor may have: four a service, and some.
 const OPEN_FILES: u64 = 65_536;
@@ -35,7 +34,7 @@ impl Supervisor {
         let open_files =
             cairn_sys::process::raise_open_files(OPEN_FILES).context("cannot read the limits")?;
         let hotplug = Hotplug::new(open_files)?;
-        for directory in [Path::new(LOG_DIRECTORY), &cgroup_root()] {
+        for directory in [&realm().logs, &realm().groups] {
             // Without them logs go to the kernel log, and services run without cgroups.
             if let Err(error) = std::fs::create_dir_all(directory) {
                 log::error!("cannot make {}: {error}", directory.display());
@@ -70,6 +69,7 @@ impl Supervisor {
             notifications: adopted.notifications.map(Notifications::adopted),
             clockwork,
             strays: Strays::default(),
+            sessions: Sessions::default(),
             access: adopted.access,
             core: adopted.core,
             restart: None,
@@ -100,6 +100,11 @@ impl Supervisor {
         self.watch_held()?;
         self.listen()?;
         self.hear_notifications();
+        if realm().owner.is_some() {
+            self.watch_sessions();
+            sessions::say_ready();
+            return Ok(());
+        }
         match UeventSocket::open() {
             Ok(socket) => {
                 watch(
@@ -151,14 +156,15 @@ impl Supervisor {
     /// there is no supervisor is heard by the next one.
     fn listen(&mut self) -> anyhow::Result<()> {
         if self.server.is_none() {
-            match Server::listen(Path::new(SOCKET)) {
+            match Server::listen(&realm().control) {
                 Ok(server) => {
                     let message = Message::Keep(Place::Control);
                     self.link.send(message, Some(server.listener().as_fd()))?;
                     self.server = Some(server);
                 }
                 Err(error) => {
-                    log::error!("cannot listen on {SOCKET}: {error}; services run all the same");
+                    let path = realm().control.display();
+                    log::error!("cannot listen on {path}: {error}; services run all the same");
                 }
             }
         }
@@ -188,7 +194,8 @@ fn enable_controllers(services: &[Service]) {
         .filter(|controller| *controller != "cgroup")
         .collect();
     for controller in wanted {
-        for directory in [Path::new(cgroup::MOUNT_POINT), &cgroup_root()] {
+        let groups = realm().groups.as_path();
+        for directory in [groups.parent().unwrap_or(groups), groups] {
             let file = directory.join("cgroup.subtree_control");
             if let Err(error) = std::fs::write(&file, format!("+{controller}")) {
                 log::error!(
@@ -206,8 +213,8 @@ fn go_back(link: &Link, toplevel: &str, last: &str, reason: &str) -> anyhow::Err
     console(&format!(
         "cannot switch to {toplevel} without a reboot: {reason}; going on with {last}"
     ));
-    if let Err(error) = generation::set(Path::new(generation::LINK), Path::new(last)) {
-        log::error!("cannot set {} back: {error}", generation::LINK);
+    if let Err(error) = generation::set(&realm().generation, Path::new(last)) {
+        log::error!("cannot set {} back: {error}", realm().generation.display());
     }
     let error = switch::execute(link, last);
     anyhow::anyhow!("cannot execute {last}/init: {error}")
@@ -215,6 +222,6 @@ fn go_back(link: &Link, toplevel: &str, last: &str, reason: &str) -> anyhow::Err
 
 fn adopt_server(listener: OwnedFd) -> Option<Server> {
     Server::adopted(listener)
-        .map_err(|error| log::error!("cannot go on with {SOCKET}: {error}"))
+        .map_err(|error| log::error!("cannot go on with {}: {error}", realm().control.display()))
         .ok()
 }

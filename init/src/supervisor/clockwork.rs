@@ -5,7 +5,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use cairn_sys::{local_time, random};
 use cairn_system::{Civil, Timer};
@@ -14,15 +14,13 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
 use crate::clock::{Ms, now, since_epoch};
+use crate::realm::realm;
 
 use super::Supervisor;
 use super::services::{Event, Services};
 use super::source::{Source, watch};
 use super::state::MARK_BYTES;
 use super::timers::{Entry, Zone};
-
-/// Where the marks of persistent timers are.
-const MARKS: &str = "/var/lib/cairn/timers";
 
 /// All timers, and what wakes us for the next one.
 #[derive(Debug, Default)]
@@ -223,7 +221,7 @@ fn chance() -> u8 {
 }
 
 fn mark_path(timer: &Timer) -> PathBuf {
-    Path::new(MARKS).join(timer.name.as_str())
+    realm().marks.as_path().join(timer.name.as_str())
 }
 
 fn mark_of(timer: &Timer) -> Option<Ms> {
@@ -241,7 +239,7 @@ fn mark_of(timer: &Timer) -> Option<Ms> {
 fn write_mark(timer: &Timer, wall: Ms) {
     let path = mark_path(timer);
     let next = path.with_added_extension("new");
-    let write = fs::create_dir_all(MARKS)
+    let write = fs::create_dir_all(&realm().marks)
         .and_then(|()| fs::write(&next, format!("{}\n", wall / 1000)))
         .and_then(|()| fs::rename(&next, &path));
     if let Err(error) = write {

@@ -15,6 +15,7 @@ use cairn_system::control::{REQUEST_BYTES, Request, Response};
 
 use super::graph::Id;
 use crate::clock::Ms;
+use crate::realm::realm;
 
 /// Connections at a time, and how many of them may be other users'.
 pub const PLACES: usize = 64;
@@ -120,7 +121,7 @@ impl Server {
         };
         stream.set_nonblocking(true)?;
         let peer = peer::of(&stream)?;
-        let root = peer.uid == 0;
+        let root = realm().obeys(peer.uid);
         let others = self
             .connections
             .iter()

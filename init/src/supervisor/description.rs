@@ -5,7 +5,9 @@ use std::path::Path;
 
 use anyhow::Context;
 use cairn_sys::kmsg::{self, Priority};
-use cairn_system::{Control, Service, ServiceKind, Timer};
+use cairn_system::{Control, Facts, Service, ServiceKind, Timer, UserServices};
+
+use crate::realm::{Owner, realm};
 
 /// What the supervisor goes by.
 #[derive(Debug, Default)]
@@ -23,16 +25,37 @@ pub struct Description {
 /// # Errors
 /// It cannot be read, or is none that this program understands.
 pub fn read(toplevel: &Path) -> anyhow::Result<Description> {
-    let mut description = cairn_activate::read_description(Path::new("/"), toplevel)?;
+    let described = cairn_activate::read_description(Path::new("/"), toplevel)?;
+    let mut description = match &realm().owner {
+        None => Description {
+            services: described.services,
+            timers: described.timers,
+            control: described.control,
+        },
+        Some(owner) => Description {
+            services: of_user(&described.user_services, owner)?,
+            timers: described.user_services.timers,
+            control: Control::default(),
+        },
+    };
     // Of all that can be started at the same time, sockets come first: whoever connects finds them.
     description
         .services
         .sort_by_key(|service| service.kind != ServiceKind::Socket);
-    Ok(Description {
-        services: description.services,
-        timers: description.timers,
-        control: description.control,
-    })
+    Ok(description)
+}
+
+/// The services of users as they are for this one.
+fn of_user(all: &UserServices, owner: &Owner) -> anyhow::Result<Vec<Service>> {
+    let user = Facts {
+        name: &owner.name,
+        uid: owner.credentials.uid,
+        home: &owner.home.display().to_string(),
+        shell: &owner.shell,
+        runtime: &owner.runtime.display().to_string(),
+    };
+    all.of(&user)
+        .context("services of users make no sense for this one")
 }
 
 /// The same where nothing runs yet: a description that cannot be used is an empty system with a
@@ -59,7 +82,14 @@ pub fn names(toplevel: &Path) -> anyhow::Result<Vec<String>> {
 
 fn names_in(text: &str) -> Option<Vec<String>> {
     let value: serde_json::Value = serde_json::from_str(text).ok()?;
-    let services = value.get("services")?.as_array()?.iter();
+    let part = match realm().owner {
+        None => Some(&value),
+        Some(_) => value.get("userServices"),
+    };
+    let Some(services) = part.and_then(|part| part.get("services")) else {
+        return realm().owner.as_ref().map(|_| Vec::new());
+    };
+    let services = services.as_array()?.iter();
     services
         .map(|service| Some(service.get("name")?.as_str()?.to_owned()))
         .collect()

@@ -24,6 +24,8 @@ pub struct Node {
     pub conflicts: Vec<Id>,
     /// Started when it has failed.
     pub on_failure: Vec<Id>,
+    /// Started when its work is done.
+    pub on_success: Vec<Id>,
     /// Started when something comes in at it.
     pub starts: Option<Id>,
     /// The circle that it is part of, as text.
@@ -51,6 +53,7 @@ pub fn nodes(services: &[Service]) -> Vec<Node> {
             wants: ids(&service.wants),
             after: ids(&service.after),
             on_failure: ids(&service.on_failure),
+            on_success: ids(&service.on_success),
             starts: service.starts().and_then(|name| numbers.get(name).copied()),
             ..Node::default()
         })
@@ -121,6 +124,7 @@ pub fn add(nodes: &mut Vec<Node>, services: &[Service], service: &Service) {
         requires: ids(&service.requires),
         wants: ids(&service.wants),
         after: ids(&service.after),
+        on_success: ids(&service.on_success),
         on_failure: ids(&service.on_failure),
         ..Node::default()
     };

@@ -4,24 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
 
 use anyhow::Context;
 use cairn_sys::cgroup::Cgroup;
 use cairn_sys::pidfd;
 use cairn_sys::process::{self, pipe};
-use cairn_system::control::LOG_DIRECTORY;
 use cairn_system::{Process, Service, ServiceKind, ServiceName, Socket};
 
 use super::given::{Own, STORED};
 use super::journal::Journal;
 use super::link::Link;
 use super::listening;
-use super::process::{Held, Helper, Main, Pipe, cgroup_root};
+use super::process::{Held, Helper, Main, Pipe};
 use super::record::Record;
 use super::services::{Goal, Phase, Restored, Services};
 use super::state::State;
 use crate::core::message::{Message, Place};
+use crate::realm::realm;
 
 /// What core kept.
 #[derive(Default)]
@@ -64,7 +63,7 @@ impl Estate {
 
 /// What is held of a service that does not run.
 pub fn hold(slot: u32, service: &Service) -> Held {
-    let journal = Journal::new(Path::new(LOG_DIRECTORY), service.name.as_str());
+    let journal = Journal::new(&realm().logs, service.name.as_str());
     Held::new(slot, journal)
 }
 
@@ -242,7 +241,7 @@ fn is_connected(record: &Record) -> bool {
 
 /// A service that there is no more: usually it is down, and only its cgroup is left.
 fn forget(record: &Record) {
-    let path = cgroup_root().join(&record.name);
+    let path = realm().groups.join(&record.name);
     let phase = &record.restored.phase;
     if phase.is_up() || phase.is_on_its_way() || phase.is_ending() {
         log::info!("'{}' is not in this generation: it is killed", record.name);

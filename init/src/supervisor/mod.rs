@@ -8,7 +8,7 @@
 //! a succession, too: see [`switch`].
 
 mod access;
-mod accounts;
+pub mod accounts;
 mod activation;
 mod adopt;
 mod beginning;
@@ -21,6 +21,7 @@ mod description;
 mod devices;
 mod directories;
 mod environment;
+mod fence;
 mod filters;
 mod given;
 mod graph;
@@ -38,6 +39,7 @@ mod record;
 mod requests;
 mod running;
 mod services;
+mod sessions;
 mod shutdown;
 mod source;
 mod state;
@@ -65,6 +67,7 @@ use nix::sys::epoll::{Epoll, EpollEvent, EpollTimeout};
 use crate::clock::{Ms, now};
 use crate::core::message::Message;
 use crate::generation;
+use crate::realm::realm;
 use crate::stage_times;
 use clockwork::Clockwork;
 use control::Server;
@@ -74,6 +77,7 @@ use link::Link;
 use notify::Notifications;
 use process::Held;
 use services::{Action, Event, Services};
+use sessions::Sessions;
 use source::Source;
 use state::State;
 use strays::Strays;
@@ -124,6 +128,7 @@ struct Supervisor {
     notifications: Option<Notifications>,
     clockwork: Clockwork,
     strays: Strays,
+    sessions: Sessions,
     switch: Option<Pending>,
     /// Who may ask for what.
     access: Control,
@@ -209,6 +214,8 @@ impl Supervisor {
             Source::Helper(id) => self.helpers_ended(id),
             Source::Notifications => self.notified(),
             Source::Alarm => self.alarmed(),
+            Source::Sessions => self.session_news(),
+            Source::Session(pid) => self.session_ended(pid),
             Source::Stray(number) => self.strays.ended(number, &self.epoll),
             Source::Incoming(place) => {
                 let (id, number) = Source::of_incoming(place);
@@ -353,6 +360,9 @@ fn release(service: &Service) {
 /// For whoever stands before the machine; the kernel log has it too.
 fn console(text: &str) {
     log::info!("{text}");
+    if realm().owner.is_some() {
+        return;
+    }
     let console = OpenOptions::new()
         .write(true)
         .custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY)

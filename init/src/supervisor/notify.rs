@@ -12,13 +12,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
+use crate::realm::realm;
 use cairn_sys::seqpacket::inherited;
 use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, UnixAddr, UnixCredentials, recvmsg, setsockopt, sockopt,
 };
-
-/// The socket's path, and the value of `NOTIFY_SOCKET`.
-pub const SOCKET: &str = "/run/cairn/notify";
 
 /// Longest message in bytes.
 const BYTES: usize = 4096;
@@ -124,6 +122,11 @@ impl Notification {
         self.value(name) == Some(value)
     }
 
+    /// The number that it says of that.
+    pub fn number(&self, name: &str) -> Option<u64> {
+        self.value(name)?.parse().ok()
+    }
+
     /// What it says of that.
     pub fn value(&self, name: &str) -> Option<&str> {
         let mut lines = self.text.lines();
@@ -134,12 +137,13 @@ impl Notification {
 /// The name of the service in whose cgroup the process `pid` is.
 pub fn service_of(pid: u32) -> Option<String> {
     let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-    service_in(&text).map(str::to_owned)
+    service_in(&text, &realm().group_prefix).map(str::to_owned)
 }
 
-fn service_in(text: &str) -> Option<&str> {
+/// The part behind `prefix` of the path in `/proc/<pid>/cgroup`.
+fn service_in<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;
-    path.strip_prefix("/cairn/")?.split('/').next()
+    path.strip_prefix(prefix)?.split('/').next()
 }
 
 #[cfg(test)]
@@ -160,11 +164,15 @@ mod tests {
         assert!(!notifications.receive().unwrap().unwrap().is_ready());
     }
 
+    fn service_in_machine(text: &str) -> Option<&str> {
+        service_in(text, "/cairn/")
+    }
+
     #[test]
     fn cgroups_name_their_service() {
-        assert_eq!(service_in("0::/cairn/web@1/sub\n"), Some("web@1"));
-        assert_eq!(service_in("1:cpu:/x\n0::/cairn/web\n"), Some("web"));
-        assert_eq!(service_in("0::/\n"), None);
-        assert_eq!(service_in(""), None);
+        assert_eq!(service_in_machine("0::/cairn/web@1/sub\n"), Some("web@1"));
+        assert_eq!(service_in_machine("1:cpu:/x\n0::/cairn/web\n"), Some("web"));
+        assert_eq!(service_in_machine("0::/\n"), None);
+        assert_eq!(service_in_machine(""), None);
     }
 }

@@ -4,10 +4,10 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cairn_activate::Capabilities;
-use cairn_sys::cgroup::{self, Cgroup};
+use cairn_sys::cgroup::Cgroup;
 use cairn_sys::process::{
     Attributes, Credentials, Exit, OpenFiles, Placement, Prepared, Report, ResourceLimit,
     Scheduling, Started, Streams,
@@ -25,12 +25,8 @@ use super::filters::ProgramError;
 use super::given::{Given, Own, Trigger};
 use super::job::Job;
 use super::journal::Journal;
-use super::{credentials, directories, notify};
-
-/// The parent of all services' cgroups.
-pub fn cgroup_root() -> PathBuf {
-    Path::new(cgroup::MOUNT_POINT).join("cairn")
-}
+use super::{credentials, directories, fence};
+use crate::realm::{LINGER, MAIN_GROUP, Owner, realm};
 
 /// Descriptors that a service may have open.
 const OPEN_FILES: OpenFiles = OpenFiles {
@@ -85,9 +81,13 @@ pub struct Held {
     pub own: Vec<Own>,
     /// Whether those wake us.
     pub attended: bool,
+    /// What it says of its state (`STATUS=`).
+    pub says: Option<String>,
     /// What its last start is owed to, other than somebody who asked.
     pub trigger: Option<Trigger>,
     cgroup: Option<Cgroup>,
+    /// Programs of the kernel's may decide for it: see [`fence`].
+    fenced: bool,
     /// `cgroup.kill` may have been used on it: see [`Placement::Moves`].
     killed: bool,
 }
@@ -162,8 +162,10 @@ impl Held {
             tail: 0,
             own: Vec::new(),
             attended: false,
+            says: None,
             trigger: None,
             cgroup: None,
+            fenced: false,
             killed: false,
         }
     }
@@ -188,7 +190,10 @@ impl Held {
             Some(command) => (&command.argv, command.expand, command.as_root),
             None => (&described.argv, described.expand, false),
         };
-        let mut environment = described.environment.clone();
+        let mut environment =
+            (realm().owner.as_ref()).map_or_else(Environment::new, Owner::variables);
+        environment.remove(LINGER);
+        environment.extend(described.environment.clone());
         environment::add_files(&mut environment, &described.environment_files)
             .map_err(StartError::Files)?;
         self.add_facts(&mut environment, service, job);
@@ -198,7 +203,7 @@ impl Held {
         } else {
             argv.clone()
         };
-        let credentials = if as_root {
+        let credentials = if as_root && realm().owner.is_none() {
             Credentials::default()
         } else {
             account(described)?
@@ -208,6 +213,7 @@ impl Held {
             .map(|(key, value)| (key.as_str(), value.as_str()));
         let strings = argv.iter().map(OsStr::new);
         let unprivileged = credentials.uid != 0;
+        let owner = credentials.clone();
         let mut prepared = Prepared::new(strings, variables, credentials, OPEN_FILES)?;
         let mut attributes = attributes(described, as_root)?;
         if !as_root && !described.confinement.is_none() {
@@ -225,11 +231,18 @@ impl Held {
             && (!directory.optional || Path::new(&directory.path).is_dir())
         {
             prepared = prepared.directory(&directory.path)?;
+        } else if let Some(home) = realm().owner.as_ref().map(|owner| &owner.home)
+            && home.is_dir()
+        {
+            prepared = prepared.directory(&home.display().to_string())?;
         }
         if let Some(tty) = described.tty.as_ref().filter(|_| job == Job::Main) {
             prepared = prepared.tty(tty)?;
         }
         self.ensure_cgroup(service);
+        if matches!(job, Job::Main | Job::PreStart(0)) {
+            self.fence(service)?;
+        }
         let pipe = self.pipe.as_ref();
         let pipe = pipe.ok_or_else(|| io::Error::from(io::ErrorKind::BrokenPipe))?;
         let passed: Vec<BorrowedFd<'_>> = given.passed.iter().map(|(_, one)| one.as_fd()).collect();
@@ -240,7 +253,8 @@ impl Held {
             error: Some(stream(StandardStream::Error).unwrap_or(pipe.writer.as_fd())),
             passed: &passed,
         };
-        let placement = match &self.cgroup {
+        let below = self.delegate(service, &owner)?;
+        let placement = match below.as_ref().or(self.cgroup.as_ref()) {
             None => Placement::Parents,
             Some(cgroup) if self.killed => Placement::Moves(cgroup.directory().as_fd()),
             Some(cgroup) => Placement::Born(cgroup.directory().as_fd()),
@@ -256,6 +270,7 @@ impl Held {
             });
         } else {
             self.failure = None;
+            self.says = None;
             self.main = Some(Main {
                 pid,
                 pidfd,
@@ -264,6 +279,42 @@ impl Held {
             });
         }
         Ok(())
+    }
+
+    /// Keeps the service's group from devices and addresses, as it is described now.
+    fn fence(&mut self, service: &Service) -> Result<(), StartError> {
+        let confinement = &service.process.confinement;
+        let wanted = confinement.devices.is_some() || !confinement.addresses.is_none();
+        if !(wanted || self.fenced) {
+            return Ok(());
+        }
+        match &self.cgroup {
+            Some(cgroup) => {
+                let group = cgroup.directory().as_fd();
+                fence::put_up(group, confinement, self.fenced).map_err(StartError::Files)?;
+                self.fenced = wanted;
+                Ok(())
+            }
+            None if wanted => Err(StartError::Files(io::Error::other(
+                "cannot fence it off from devices or addresses without a control group; is cgroup2 mounted?",
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Of a service that may make groups of its own: the group below its own where its processes are,
+    /// which has no bounds that keep it from having any. The service's own is given to its user.
+    fn delegate(&self, service: &Service, owner: &Credentials) -> io::Result<Option<Cgroup>> {
+        let Some(cgroup) = self.cgroup.as_ref().filter(|_| service.delegated) else {
+            return Ok(None);
+        };
+        let path = realm().groups.join(service.name.as_str());
+        let main = Cgroup::create(&path.join(MAIN_GROUP))?;
+        if owner.uid != 0 && realm().owner.is_none() {
+            cgroup.give(owner.uid, owner.gid)?;
+            main.give(owner.uid, owner.gid)?;
+        }
+        Ok(Some(main))
     }
 
     /// What processes are told of their service.
@@ -278,8 +329,18 @@ impl Held {
         if service.stored_descriptors > 0 {
             environment.insert("FDSTORE".to_owned(), service.stored_descriptors.to_string());
         }
-        if service.kind == ServiceKind::Notify || service.stored_descriptors > 0 {
-            environment.insert("NOTIFY_SOCKET".to_owned(), notify::SOCKET.to_owned());
+        if let Some(watchdog) = service.watchdog_ms {
+            let microseconds = u64::from(watchdog) * 1000;
+            environment.insert("WATCHDOG_USEC".to_owned(), microseconds.to_string());
+        }
+        let speaks = service.kind == ServiceKind::Notify
+            || service.stored_descriptors > 0
+            || service.watchdog_ms.is_some();
+        if speaks {
+            environment.insert(
+                "NOTIFY_SOCKET".to_owned(),
+                realm().notifications.display().to_string(),
+            );
         }
     }
 
@@ -313,12 +374,37 @@ impl Held {
         Ok(Find::Found)
     }
 
+    /// Takes the process `pid` for its main one, if it is another one of the service's and none of its
+    /// commands. Returns the old one.
+    ///
+    /// # Errors
+    /// It is no process of the service.
+    pub fn replace_main(&mut self, service: &Service, pid: u32) -> io::Result<Option<Main>> {
+        let is_known = self.main.as_ref().is_none_or(|main| main.pid == pid);
+        if is_known || self.helpers.iter().any(|helper| helper.pid == pid) {
+            return Ok(None);
+        }
+        self.ensure_cgroup(service);
+        let pidfd = pidfd::open(pid)?;
+        let processes = self.cgroup.as_ref().map(Cgroup::all_processes);
+        if !processes.transpose()?.unwrap_or_default().contains(&pid) {
+            return Err(io::Error::other("it is none of its processes"));
+        }
+        let new = Main {
+            pid,
+            pidfd,
+            report: None,
+            program: String::new(),
+        };
+        Ok(self.main.replace(new))
+    }
+
     /// Opens its cgroup, made if need be; what is taken over from a predecessor waits with that until
     /// it is needed. Without one the service runs all the same: then only its
     /// main process can be stopped.
     pub fn ensure_cgroup(&mut self, service: &Service) {
         if self.cgroup.is_none() {
-            let path = cgroup_root().join(service.name.as_str());
+            let path = realm().groups.join(service.name.as_str());
             match Cgroup::create(&path) {
                 Ok(cgroup) => {
                     write_bounds(&path, service);
@@ -337,6 +423,7 @@ impl Held {
     /// begun.
     pub fn adopted(&mut self, line: Vec<u8>) {
         self.killed = true;
+        self.fenced = true;
         self.tail = line.len();
         self.journal.resume(line);
     }
@@ -357,7 +444,13 @@ impl Held {
             Some(_) => &[stop, SIGHUP, SIGCONT],
             None => &[stop, SIGCONT],
         };
-        let processes = self.cgroup.as_ref().map(Cgroup::processes);
+        let processes = self.cgroup.as_ref().map(|cgroup| {
+            if service.delegated {
+                cgroup.all_processes()
+            } else {
+                cgroup.processes()
+            }
+        });
         for number in signals {
             let result = match &processes {
                 Some(Ok(processes)) if service.kill_mode == KillMode::All => processes
@@ -418,7 +511,7 @@ impl Held {
 
     fn kill_cgroup(&mut self) -> io::Result<()> {
         match &self.cgroup {
-            Some(cgroup) if !cgroup.processes()?.is_empty() => {
+            Some(cgroup) if cgroup.is_populated()? => {
                 self.killed = true;
                 cgroup.kill()
             }
@@ -483,7 +576,11 @@ pub fn helper_exit(helper: &Helper) -> io::Result<Option<Exit>> {
     Ok(exit)
 }
 
+/// Who a process is to be. A user's supervisor can only start what is the user.
 fn account(process: &Process) -> Result<Credentials, AccountError> {
+    if let Some(owner) = &realm().owner {
+        return Ok(owner.credentials.clone());
+    }
     accounts::credentials(
         Path::new("/etc"),
         process.user.as_ref(),

@@ -253,7 +253,10 @@ impl Supervisor {
                     _ => unit.note.clone(),
                 },
                 standing: unit.standing(),
-                activity: self.activity(id).filter(|_| unit.phase.is_up()),
+                activity: self
+                    .activity(id)
+                    .or_else(|| held.says.clone())
+                    .filter(|_| unit.phase.is_up()),
                 started_ms: unit.started_at,
                 up_ms: unit.up_at,
                 disabled: unit.disabled,

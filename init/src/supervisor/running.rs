@@ -2,13 +2,13 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::path::Path;
 
 use cairn_sys::process::{Exit, Report};
 use nix::sys::epoll::EpollFlags;
 
 use crate::clock::{now, since_epoch};
 use crate::core::message::{Message, Place};
+use crate::realm::realm;
 
 use super::given::Given;
 use super::graph::Id;
@@ -150,11 +150,16 @@ impl Supervisor {
     /// A child of ours has ended.
     pub(super) fn main_ended(&mut self, id: Id) {
         self.reported(id);
+        let main = |held: Option<&Held>| held?.main.as_ref().map(|main| main.pid);
+        let before = main(self.held.get(id));
         // What it has said before counts, such as what it has left for its next start.
         for _ in 0..LAST_WORDS {
             if !self.hear_one() {
                 break;
             }
+        }
+        if main(self.held.get(id)) != before {
+            return; // it has left the service to another one
         }
         let Some(main) = self.held.get(id).and_then(|held| held.main.as_ref()) else {
             return;
@@ -245,17 +250,17 @@ impl Supervisor {
     /// Listens for what services say, unless a predecessor's socket is there.
     pub(super) fn hear_notifications(&mut self) {
         if self.notifications.is_none() {
-            match Notifications::listen(Path::new(notify::SOCKET)) {
+            match Notifications::listen(&realm().notifications) {
                 Ok(notifications) => {
                     let message = Message::Keep(Place::Notifications);
                     if let Err(error) = self.link.send(message, Some(notifications.as_fd())) {
-                        log::error!("cannot give core {}: {error}", notify::SOCKET);
+                        log::error!("cannot give core the socket of notifications: {error}");
                     }
                     self.notifications = Some(notifications);
                 }
                 Err(error) => log::error!(
                     "cannot listen on {}: {error}; services cannot say that they are ready",
-                    notify::SOCKET
+                    realm().notifications.display()
                 ),
             }
         }
@@ -302,15 +307,71 @@ impl Supervisor {
         let Some(id) = id else { return true };
         let is_ready = notification.is_ready();
         let name = notification.value("FDNAME").map(str::to_owned);
+        let status = notification.value("STATUS").map(str::to_owned);
+        let main = notification.number("MAINPID");
+        let extension = notification.number("EXTEND_TIMEOUT_USEC");
+        let alive = notification.value("WATCHDOG").map(|word| word == "trigger");
         if notification.says("FDSTOREREMOVE", "1") {
             self.unstore(id, name.as_deref());
         } else if notification.says("FDSTORE", "1") {
             self.store(id, name.as_deref(), notification.descriptors);
         }
+        if let Some(status) = status
+            && let Some(held) = self.held.get_mut(id)
+        {
+            held.says = Some(status).filter(|status| !status.is_empty());
+        }
+        if let Some(pid) = main.and_then(|pid| u32::try_from(pid).ok()) {
+            self.main_is(id, pid);
+        }
+        if let Some(more) = extension {
+            self.step(Event::Extended(id, more / 1000));
+        }
+        match alive {
+            Some(true) => self.step(Event::Sick(id)),
+            Some(false) => self.step(Event::Alive(id)),
+            None => {}
+        }
         if is_ready {
             self.step(Event::Ready(id));
         }
         true
+    }
+
+    /// Another process of the service is to be its main one, says the service. What was is left to end.
+    fn main_is(&mut self, id: Id, pid: u32) {
+        let Some(service) = self.services.descriptions().get(id) else {
+            return;
+        };
+        let Some(held) = self.held.get_mut(id) else {
+            return;
+        };
+        match held.replace_main(service, pid) {
+            Ok(None) => return,
+            Ok(Some(old)) => {
+                unwatch(&self.epoll, old.pidfd.as_fd());
+                self.strays.add(&self.epoll, old.pidfd);
+            }
+            Err(error) => {
+                let name = &service.name;
+                return log::warn!("'{name}' names {pid} as its main process: {error}");
+            }
+        }
+        let Some(main) = &held.main else { return };
+        let place = Place::Process {
+            slot: held.slot,
+            pid: main.pid,
+        };
+        // As that of a forking service, it falls to core, which tells of its end.
+        let told = self
+            .link
+            .send(Message::Keep(place), Some(main.pidfd.as_fd()));
+        if let Err(error) = told {
+            log::error!(
+                "cannot tell core of the process of '{}': {error}",
+                service.name
+            );
+        }
     }
 
     /// The main process has ended: its last words, then the news. Returns what was held of it.

@@ -15,6 +15,7 @@ use crate::clock::{Ms, now};
 use crate::core::ending::verb;
 use crate::core::message::{Message, RESTARTS};
 use crate::generation;
+use crate::realm::realm;
 use crate::stage1::command_line::{Orders, words};
 
 /// How often a shutdown tells core that it goes on, and the console what it waits for, in
@@ -45,6 +46,9 @@ impl Supervisor {
     /// Why the machine cannot begin anew without its firmware. A trial's guard would be gone, and nobody
     /// would see to it that the trial ends.
     fn refuses_restart(&self) -> Option<String> {
+        if realm().owner.is_some() {
+            return Some("this is no machine, but a user's services; use cairn restart".to_owned());
+        }
         if self.services.is_shutting_down() {
             return Some("the system is shutting down".to_owned());
         }
@@ -88,7 +92,7 @@ impl Supervisor {
 
     /// Core finds the generation that is to run where it finds the one that does.
     fn prepared(&self, ending: Ending) -> Ending {
-        let link = Path::new(generation::LINK);
+        let link = realm().generation.as_path();
         let set = match &self.restart {
             Some(toplevel) if ending == Ending::UserSpace => {
                 generation::set(link, Path::new(toplevel))
@@ -110,7 +114,7 @@ impl Supervisor {
     pub(super) fn finish(&mut self) {
         if let Some(ending) = self.ending {
             self.pulse_at = None;
-            let ending = self.prepared(ending);
+            let ending = self.prepared(self.ending_of_user(ending));
             self.tell_core(Message::Finish(ending));
         }
     }

@@ -38,6 +38,10 @@ pub enum Source {
     Stray(usize),
     /// A descriptor of a socket or path, see [`Source::incoming`].
     Incoming(usize),
+    /// Files of sessions.
+    Sessions,
+    /// The process of a session.
+    Session(usize),
 }
 
 /// Descriptors of a socket that can be told apart.
@@ -73,6 +77,8 @@ impl Source {
             Self::Alarm => (12, 0),
             Self::Stray(number) => (13, number),
             Self::Incoming(place) => (14, place),
+            Self::Sessions => (15, 0),
+            Self::Session(pid) => (16, pid),
         };
         kind << 32 | number as u64
     }
@@ -95,6 +101,8 @@ impl Source {
             12 => Self::Alarm,
             13 => Self::Stray(number),
             14 => Self::Incoming(number),
+            15 => Self::Sessions,
+            16 => Self::Session(number),
             _ => return None,
         })
     }

@@ -42,6 +42,18 @@ impl Strays {
         Self(found)
     }
 
+    /// One more, which is reaped if it is a child of ours.
+    pub fn add(&mut self, epoll: &Epoll, pidfd: OwnedFd) {
+        if !process::is_child(pidfd.as_fd()) {
+            return;
+        }
+        let source = Source::Stray(self.0.len());
+        match watch(epoll, pidfd.as_fd(), source, EpollFlags::EPOLLIN) {
+            Ok(()) => self.0.push(Some(pidfd)),
+            Err(error) => log::error!("cannot watch a child: {error}"),
+        }
+    }
+
     /// One has ended.
     pub fn ended(&mut self, number: usize, epoll: &Epoll) {
         let Some(place) = self.0.get_mut(number) else {

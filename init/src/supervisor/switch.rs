@@ -34,6 +34,8 @@ use crate::clock::{Ms, now};
 use crate::core::handover;
 use crate::core::message::{self, Message};
 use crate::generation;
+use crate::realm::{Owner, realm};
+use crate::role::supervisor_name;
 
 /// How long it takes at most to execute a program, in milliseconds; a hanging file system may hold
 /// one up for longer.
@@ -240,7 +242,7 @@ impl Supervisor {
                 Err(error) => return format!("cannot note the plan: {error}"),
             }
         }
-        let link = Path::new(generation::LINK);
+        let link = realm().generation.as_path();
         if let Err(error) = generation::set(link, Path::new(toplevel)) {
             return self.stay(&format!("cannot set {}: {error}", link.display()));
         }
@@ -274,10 +276,11 @@ impl Supervisor {
 
     /// Core is to be this generation's program too. What it says meanwhile is heard.
     pub(super) fn renew_core(&mut self, core: u32) -> anyhow::Result<()> {
+        let parent = format!("/proc/{}/exe", std::os::unix::process::parent_id());
         let program = |path: &str| {
             fs::read_link(path).map_err(|error| log::warn!("cannot read {path}: {error}"))
         };
-        let (Ok(ours), Ok(cores)) = (program("/proc/self/exe"), program("/proc/1/exe")) else {
+        let (Ok(ours), Ok(cores)) = (program("/proc/self/exe"), program(&parent)) else {
             return Ok(());
         };
         if ours == cores {
@@ -306,10 +309,15 @@ impl Supervisor {
 /// Executes the generation's program as supervisor in this process's place. Returns only with the
 /// reason why it could not be done.
 pub fn execute(link: &Link, toplevel: &str) -> std::io::Error {
-    let argv = ["cairn-supervisor", toplevel].map(OsStr::new);
+    let owner = realm().owner.as_ref();
+    let argv = [supervisor_name(owner), toplevel].map(OsStr::new);
+    let variables = owner.map(Owner::variables).unwrap_or_default();
+    let variables = variables
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
     let program = Path::new(toplevel).join("init");
     let unused = OpenFiles { soft: 0, hard: 0 };
-    let prepared = Prepared::new(argv, [], Credentials::default(), unused)
+    let prepared = Prepared::new(argv, variables, Credentials::default(), unused)
         .and_then(|prepared| prepared.program(program.as_os_str()));
     let prepared = match prepared {
         Ok(prepared) => prepared,

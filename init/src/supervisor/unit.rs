@@ -142,6 +142,10 @@ pub struct Unit {
     pub up_at: Option<Ms>,
     /// Nothing starts it until somebody allows that again, or the machine does.
     pub disabled: bool,
+    /// When it has last said that it lives; a fresh supervisor counts from its own start.
+    pub alive_at: Ms,
+    /// By when it must be up, if it has asked for more time.
+    pub extended_to: Option<Ms>,
 }
 
 /// Who wants a service down that others may want up.
@@ -247,6 +251,8 @@ impl From<Restored> for Unit {
             instance: restored.instance,
             up_at: restored.up_at,
             disabled: restored.disabled,
+            alive_at: 0,
+            extended_to: None,
         }
     }
 }
@@ -284,6 +290,8 @@ impl Default for Unit {
             instance: false,
             up_at: None,
             disabled: false,
+            alive_at: 0,
+            extended_to: None,
         }
     }
 }
@@ -426,7 +434,15 @@ impl Unit {
             _ if self.phase.is_on_its_way() => timeout,
             _ => None,
         }?;
-        Some(self.started_at?.saturating_add(timeout))
+        let deadline = self.started_at?.saturating_add(timeout);
+        Some(deadline.max(self.extended_to.unwrap_or(0)))
+    }
+
+    /// When it must have said that it lives; none if it need not.
+    pub fn watchdog_deadline(&self, service: &Service) -> Option<Ms> {
+        let watched = self.phase.is_up() && self.running && self.goal == Goal::Up;
+        let within = service.watchdog_ms.filter(|_| watched)?;
+        Some(self.alive_at.saturating_add(Ms::from(within)))
     }
 }
 

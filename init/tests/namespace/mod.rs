@@ -186,7 +186,11 @@ impl Machine {
 
     /// Asks the supervisor, which may not be there.
     pub fn try_request(&self, request: &Request) -> Option<Response> {
-        let mut stream = self.connect()?;
+        Self::try_request_to(self.connect()?, request)
+    }
+
+    /// Asks the supervisor at the other end.
+    pub fn try_request_to(mut stream: UnixStream, request: &Request) -> Option<Response> {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut line = serde_json::to_vec(request).unwrap();
         line.push(b'\n');
@@ -485,7 +489,9 @@ pub fn script(name: &str, script: &str, more: &str) -> String {
 }
 
 fn write_generation(toplevel: &Path, services: &str, more: &str) {
-    std::os::unix::fs::symlink(program(), toplevel.join("init")).unwrap();
+    for name in ["init", "user-services"] {
+        std::os::unix::fs::symlink(program(), toplevel.join(name)).unwrap();
+    }
     fs::write(toplevel.join("system.json"), description(services, more)).unwrap();
 }
 

@@ -68,7 +68,7 @@ in
       user = nullable types.str "Owner of the files; root if there is none.";
       group = nullable types.str "Their group; the user's own if there is none.";
       links = mkOption {
-        type = types.listOf (types.strMatching "/.+");
+        type = types.listOf (types.strMatching "[/%].+");
         default = [ ];
         description = "Links to the file, of which there has to be one.";
       };

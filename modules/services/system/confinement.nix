@@ -144,4 +144,16 @@ in
         What else it may not do: be scheduled in real time; make setuid or setgid files; change what the kernel
         looks like; have memory that is written and executed; execute programs of another architecture.
       '';
+
+  devices = nullable (types.submodule {
+    options = {
+      allowed = list types.str "Those: `/dev/null rw`, `/dev/sd* r`, or a kind and a driver of `/proc/devices`, such as `char-pts` and `block-*`.";
+      optional = flag "Whether the service starts all the same where the kernel sets no such bounds.";
+    };
+  }) "Devices that it may use; without it, all that its user may.";
+
+  addresses = {
+    allowed = list types.str "Ranges of addresses that it may exchange packets with whatever is denied: `10.0.0.0/8`.";
+    denied = list types.str "Ranges that it may not.";
+  };
 }

@@ -110,6 +110,10 @@ let
       forbidden = lib.unique given.forbidden;
     }
     // optionalAttrs (given.addressFamilies != null) { addressFamilies = set given.addressFamilies; }
+    // optionalAttrs (given.devices != null) { devices = set given.devices; }
+    // optionalAttrs (given.addresses.allowed != [ ] || given.addresses.denied != [ ]) {
+      inherit (given) addresses;
+    }
     // optionalAttrs (given.namespaces != null) { inherit (given) namespaces; };
 
   # A digest of values, or nothing of none. A file is its content, wherever it lies.
@@ -149,6 +153,7 @@ let
   defaults = {
     storedDescriptors = 0;
     pinnedDescriptors = false;
+    delegated = false;
     staysUp = true;
     restart = "never";
     restartDelayMs = 100;
@@ -184,6 +189,8 @@ in
     partOf
     conflicts
     onFailure
+    onSuccess
+    watchdogMs
     cgroup
     pidFile
     startTimeoutMs
@@ -215,7 +222,7 @@ in
       { inherit (service.restart.limit) burst intervalMs; };
 }
 // filterAttrs (key: value: value != defaults.${key}) {
-  inherit (service) staysUp storedDescriptors pinnedDescriptors;
+  inherit (service) staysUp storedDescriptors pinnedDescriptors delegated;
   restart = service.restart.policy;
   restartDelayMs = service.restart.delayMs;
   restartDelayMaxMs = service.restart.maxDelayMs;

@@ -54,7 +54,7 @@ let
   directory = types.submodule {
     options = {
       path = mkOption {
-        type = types.strMatching "/.+";
+        type = types.strMatching "[/%].+";
         description = "Absolute path.";
       };
       mode = mkOption {
@@ -210,7 +210,7 @@ in
         types.submodule {
           options = {
             path = mkOption {
-              type = types.strMatching "/.+";
+              type = types.strMatching "[/%].+";
               description = "Absolute path.";
             };
             optional = flag false "Whether it need not exist.";
@@ -224,7 +224,7 @@ in
       user = nullable types.str "User to run as; root if there is none.";
       group = nullable types.str "Group to run as; the user's own if there is none.";
       supplementaryGroups = list types.str "Further groups.";
-      workingDirectory = nullable (types.strMatching "-?/.*") "Where it starts; with a hyphen first it need not exist.";
+      workingDirectory = nullable (types.strMatching "-?[/%].*") "Where it starts; with a hyphen first it need not exist.";
       connected = list (types.enum [
         "input"
         "output"
@@ -309,6 +309,7 @@ in
     partOf = list name "It is stopped and restarted with them.";
     conflicts = list name "They are stopped before it is started, and it is before they are.";
     onFailure = list name "Started when it has failed.";
+    onSuccess = list name "Started when its process has ended as it should, and it is not started again by itself.";
     wantedAtBoot = flag true "Whether it is started at boot.";
     wantedBy = list name "Services that are started together with it.";
     requiredBy = list name "Services that need it to be up.";
@@ -333,6 +334,7 @@ in
         that is never swapped out, for its user alone, while it runs.
       '';
     };
+    delegated = flag false "Whether its user may make control groups below its own; its processes are in one of them, `main`.";
     cgroup = mkOption {
       type = types.attrsOf types.str;
       default = { };
@@ -342,7 +344,7 @@ in
       description = "Files of its control group and what is written there.";
     };
 
-    pidFile = nullable (types.strMatching "/.+") "Where a `forking` one leaves the number of its process.";
+    pidFile = nullable (types.strMatching "[/%].+") "Where a `forking` one leaves the number of its process.";
     staysUp = flag true "Whether a `oneshot` counts as up when it is done; if not, its next start runs it again.";
 
     restart = {
@@ -383,6 +385,7 @@ in
       finalStatuses = list types.ints.u8 "Statuses after which it is not started again.";
     };
 
+    watchdogMs = nullable milliseconds "Milliseconds within which it says again and again that it lives (`WATCHDOG=1`), or it is aborted and has failed.";
     startTimeoutMs = nullable milliseconds "Milliseconds within which it must be up.";
     stop = {
       timeoutMs = mkOption {

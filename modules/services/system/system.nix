@@ -69,32 +69,44 @@ let
     || hasNoProcess entry.service
     || entry.service.services == { };
 
-  all = flatten "" config.system.services;
-  run = lib.filter isRun all;
-
-  # What is said from the other side: `before`, `wantedBy`, `requiredBy`.
-  reversed =
-    field:
-    lib.foldAttrs (name: names: [ name ] ++ names) [ ] (
-      lib.concatMap (entry: map (other: { ${other} = entry.name; }) entry.service.${field}) run
-    );
-  before = reversed "before";
-  wantedBy = reversed "wantedBy";
-  requiredBy = reversed "requiredBy";
-
-  complete =
-    entry:
+  # Services, and what starts them at given times, as the supervisor reads them.
+  compose =
+    services:
     let
-      inherit (entry) name service;
+      all = flatten "" services;
+      run = lib.filter isRun all;
+
+      # What is said from the other side: `before`, `wantedBy`, `requiredBy`.
+      reversed =
+        field:
+        lib.foldAttrs (name: names: [ name ] ++ names) [ ] (
+          lib.concatMap (entry: map (other: { ${other} = entry.name; }) entry.service.${field}) run
+        );
+      before = reversed "before";
+      wantedBy = reversed "wantedBy";
+      requiredBy = reversed "requiredBy";
+
+      complete =
+        entry:
+        let
+          inherit (entry) name service;
+        in
+        describe name (
+          service
+          // {
+            after = service.after ++ before.${name} or [ ];
+            wants = service.wants ++ wantedBy.${name} or [ ];
+            requires = service.requires ++ requiredBy.${name} or [ ];
+          }
+        );
     in
-    describe name (
-      service
-      // {
-        after = service.after ++ before.${name} or [ ];
-        wants = service.wants ++ wantedBy.${name} or [ ];
-        requires = service.requires ++ requiredBy.${name} or [ ];
-      }
-    );
+    {
+      inherit all;
+      services = map complete run;
+      timers = lib.concatMap (entry: calendar entry ++ timersOf entry) run;
+    };
+  machine = compose config.system.services;
+  ofUsers = compose config.system.userServices;
 
   calendar =
     entry:
@@ -115,9 +127,9 @@ let
     ) entry.service.timers;
 
   # Other parts of the system describe services too.
-  names = map (service: service.name) config.system.description.services;
+  namesOf = map (service: service.name);
   suggest =
-    other:
+    names: other:
     let
       near = lib.take 3 (lib.diagnostics.nearest other names);
     in
@@ -125,8 +137,10 @@ let
 
   # The option under which somebody has described it.
   optionOf =
-    name:
-    if config.systemd.services ? ${name} then
+    scope: name:
+    if scope == "user" then
+      "systemd.user.services.${name}"
+    else if config.systemd.services ? ${name} then
       "systemd.services.${name}"
     else if config.systemd.sockets ? ${lib.removeSuffix ".socket" name} && lib.hasSuffix ".socket" name then
       "systemd.sockets.${lib.removeSuffix ".socket" name}"
@@ -136,10 +150,10 @@ let
       "system.services.${name}";
 
   problems =
-    entry:
+    scope: names: entry:
     let
       inherit (entry) name service;
-      option = optionOf name;
+      option = optionOf scope name;
       missing = lib.filter (other: !(lib.elem other names)) (service.requires ++ service.partOf);
     in
     lib.optional (service.process.argv == [ ] && !(hasNoProcess service) && service.services == { })
@@ -159,7 +173,7 @@ let
     }
     ++ map (other: {
       assertion = false;
-      message = "${option}: it needs the service '${other}', which is not defined${suggest other}";
+      message = "${option}: it needs the service '${other}', which is not defined${suggest names other}";
     }) missing
     ++
       lib.optional (service.process.argv != [ ] && !(lib.hasPrefix "/" (lib.head service.process.argv)))
@@ -187,11 +201,31 @@ in
     '';
   };
 
+  options.system.userServices = mkOption {
+    type = types.attrsOf (serviceType [ ]);
+    default = { };
+    description = ''
+      What the supervisor of each normal user runs, in the words of {option}`system.services`. Texts may
+      hold specifiers for what is the user's: `%h` the home, `%u` the name, `%t` the runtime directory.
+    '';
+  };
+
   config = {
-    system.description.services = map complete run;
-    system.description.timers = lib.concatMap (entry: calendar entry ++ timersOf entry) run;
-    assertions = lib.concatMap (entry: entry.service.assertions ++ problems entry) all;
-    warnings = lib.concatMap (entry: entry.service.warnings) all;
+    system.description.services = machine.services;
+    system.description.timers = machine.timers;
+    system.description.userServices = lib.mkIf (ofUsers.all != [ ]) {
+      inherit (ofUsers) services timers;
+    };
+    assertions =
+      lib.concatMap (
+        entry:
+        entry.service.assertions
+        ++ problems "system" (namesOf config.system.description.services) entry
+      ) machine.all
+      ++ lib.concatMap (
+        entry: entry.service.assertions ++ problems "user" (namesOf ofUsers.services) entry
+      ) ofUsers.all;
+    warnings = lib.concatMap (entry: entry.service.warnings) (machine.all ++ ofUsers.all);
     environment.etc = lib.mkMerge (
       map (
         entry:
@@ -201,7 +235,7 @@ in
             inherit (file) enable source;
           }
         ) entry.service.configData
-      ) all
+      ) machine.all
     );
   };
 }

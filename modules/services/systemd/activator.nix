@@ -1,8 +1,11 @@
 # What socket and path units have in common as portable services: they start another one, and are not
 # started again themselves.
-{ lib }:
+{
+  lib,
+  scope ? "system",
+}:
 let
-  inherit (import ./values.nix { inherit lib; }) integer last milliseconds;
+  inherit (import ./values.nix { inherit lib scope; }) integer last milliseconds;
 in
 {
   # `where` names a key in messages; `burst` is how often it starts something, if it does not say so itself.

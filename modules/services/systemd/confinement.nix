@@ -1,9 +1,12 @@
 # `serviceConfig`: the keys that keep a service from things, as the supervisor's confinement.
 #
 # Source: systemd.exec(5), "Sandboxing", "System call filtering", "Paths".
-{ lib }:
+{
+  lib,
+  scope ? "system",
+}:
 let
-  values = import ./values.nix { inherit lib; };
+  values = import ./values.nix { inherit lib scope; };
   inherit (values)
     boolean
     last
@@ -110,6 +113,42 @@ let
       );
     };
 
+  # What every program may expect.
+  standardDevices = [
+    "/dev/null"
+    "/dev/zero"
+    "/dev/full"
+    "/dev/random"
+    "/dev/urandom"
+    "/dev/tty"
+    "/dev/ptmx"
+    "char-pts"
+  ];
+
+  rangesOf = {
+    any = [
+      "0.0.0.0/0"
+      "::/0"
+    ];
+    localhost = [
+      "127.0.0.0/8"
+      "::1/128"
+    ];
+    link-local = [
+      "169.254.0.0/16"
+      "fe80::/64"
+    ];
+    multicast = [
+      "224.0.0.0/4"
+      "ff00::/8"
+    ];
+  };
+  addresses =
+    field: _: value:
+    confinement {
+      addresses.${field} = lib.concatMap (word: rangesOf.${word} or [ word ]) (wordsOf value);
+    };
+
   forbid = what: when { forbidden = [ what ]; };
   own = what: when { own = [ what ]; };
 in
@@ -119,8 +158,42 @@ in
     wordOr context value (
       lib.genAttrs [ "true" "connected" "disconnected" ] (_: confinement { own = [ "temporary-files" ]; })
     );
+  # Devices and addresses are a matter of the control group.
+  DevicePolicy =
+    context: value:
+    let
+      word = toString (last value);
+      own = map (specifiers context.name context.where) (
+        map toString (list (context.config.DeviceAllow or null))
+      );
+      policies = {
+        strict = [ ];
+        closed = standardDevices;
+        auto = standardDevices;
+      };
+      policy =
+        policies.${word} or (throw "${context.where}: '${word}' is none of auto, closed, strict");
+    in
+    lib.optionalAttrs (word != "auto" || own != [ ]) (confinement {
+      devices.allowed = policy ++ own;
+    });
+  # With a policy, see there.
+  DeviceAllow =
+    context: value:
+    lib.optionalAttrs (!(context.config ? DevicePolicy) && list value != [ ]) (confinement {
+      devices.allowed =
+        standardDevices ++ map (specifiers context.name context.where) (map toString (list value));
+    });
+  IPAddressAllow = addresses "allowed";
+  IPAddressDeny = addresses "denied";
+
   PrivateDevices = when {
     own = [ "devices" ];
+    # Also of nodes that somebody makes. Where nobody can (a container), there is its `/dev` alone.
+    devices = lib.mkDefault {
+      allowed = standardDevices;
+      optional = true;
+    };
     droppedCapabilities = [
       "cap_mknod"
       "cap_sys_rawio"

@@ -1,16 +1,19 @@
 # A path unit of systemd's as a portable service of kind `path`.
 #
 # Source: systemd.path(5).
-{ lib }:
+{
+  lib,
+  scope ? "system",
+}:
 let
-  values = import ./values.nix { inherit lib; };
+  values = import ./values.nix { inherit lib scope; };
   inherit (values)
     boolean
     last
     list
     specifiers
     ;
-  inherit (import ./activator.nix { inherit lib; }) activator;
+  inherit (import ./activator.nix { inherit lib scope; }) activator;
 
   kinds = {
     PathExists = "exists";

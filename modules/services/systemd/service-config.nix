@@ -1,9 +1,12 @@
 # `serviceConfig`: what each key of a service unit means to the supervisor.
 #
 # Sources: systemd.service(5), systemd.exec(5), systemd.kill(5), systemd.resource-control(5).
-{ lib }:
+{
+  lib,
+  scope ? "system",
+}:
 let
-  values = import ./values.nix { inherit lib; };
+  values = import ./values.nix { inherit lib scope; };
   inherit (values)
     boolean
     bytes
@@ -56,6 +59,8 @@ let
     in
     if time == null then null else (time + 999) / 1000;
 
+  rootOf = ofUser: ofMachine: if scope == "user" then ofUser else ofMachine;
+
   # `RuntimeDirectory` and its kin: directories below a root, and the variable that names them.
   directories =
     {
@@ -78,7 +83,7 @@ let
       directories = map (path: {
         inherit path mode;
         root = ownedByRoot;
-        removedAtStop = root == "/run" && preserve == "no";
+        removedAtStop = modeKey == "RuntimeDirectoryMode" && preserve == "no";
       }) paths;
       process.environment.${variable} = lib.mkDefault (lib.concatStringsSep ":" paths);
     };
@@ -194,7 +199,7 @@ let
         ++ lib.optional (word "StandardError" == "socket" || output && isSocket "StandardError") "error";
     };
 
-  supported = import ./confinement.nix { inherit lib; } // {
+  supported = import ./confinement.nix { inherit lib scope; } // {
     Type =
       context: value:
       let
@@ -253,9 +258,31 @@ let
         path = text context value;
       in
       {
-        pidFile = if lib.hasPrefix "/" path then path else "/run/${path}";
+        pidFile = if lib.hasPrefix "/" path || lib.hasPrefix "%" path then path else "${rootOf "%t" "/run"}/${path}";
       };
     GuessMainPID = _: _: { };
+
+    WatchdogSec =
+      context: value:
+      let
+        time = span context value;
+      in
+      {
+        watchdogMs = if time == 0 then null else time;
+      };
+    # The kernel ends all of a service at once, which has failed then.
+    OOMPolicy =
+      context: value:
+      let
+        group = pick context {
+          continue = "0";
+          stop = "1";
+          kill = "1";
+        } value;
+      in
+      {
+        cgroup."memory.oom.group" = group;
+      };
 
     Restart = context: value: {
       restart.policy = pick context {
@@ -432,27 +459,27 @@ let
     LimitRTPRIO = limit "rtprio" count;
 
     RuntimeDirectory = directories {
-      root = "/run";
+      root = rootOf "%t" "/run";
       variable = "RUNTIME_DIRECTORY";
       modeKey = "RuntimeDirectoryMode";
     };
     StateDirectory = directories {
-      root = "/var/lib";
+      root = rootOf "%S" "/var/lib";
       variable = "STATE_DIRECTORY";
       modeKey = "StateDirectoryMode";
     };
     CacheDirectory = directories {
-      root = "/var/cache";
+      root = rootOf "%C" "/var/cache";
       variable = "CACHE_DIRECTORY";
       modeKey = "CacheDirectoryMode";
     };
     LogsDirectory = directories {
-      root = "/var/log";
+      root = rootOf "%L" "/var/log";
       variable = "LOGS_DIRECTORY";
       modeKey = "LogsDirectoryMode";
     };
     ConfigurationDirectory = directories {
-      root = "/etc";
+      root = rootOf "%E" "/etc";
       variable = "CONFIGURATION_DIRECTORY";
       modeKey = "ConfigurationDirectoryMode";
       ownedByRoot = true;
@@ -475,6 +502,23 @@ let
     MemoryMin = cgroup "memory.min" memory;
     MemoryLow = cgroup "memory.low" memory;
     MemorySwapMax = cgroup "memory.swap.max" memory;
+    # Its processes are in a group below its own, as with DelegateSubgroup.
+    Delegate =
+      context: value:
+      let
+        word = toString (last value);
+        named = lib.any (controller: lib.hasInfix controller word) [
+          "cpu"
+          "io"
+          "memory"
+          "pids"
+        ];
+      in
+      lib.optionalAttrs (named || boolean context.where (last value)) {
+        delegated = true;
+        stop.killMode = lib.mkDefault "mixed";
+      };
+    DelegateSubgroup = _: _: { };
     TasksMax = cgroup "pids.max" (_: value: if value == "infinity" then "max" else value);
     CPUWeight = cgroup "cpu.weight" (_: value: value);
     IOWeight = cgroup "io.weight" (_: value: value);
@@ -499,14 +543,10 @@ let
   ignored =
     lib.genAttrs [
       "PrivatePIDs"
-      "DevicePolicy"
-      "DeviceAllow"
       "RestrictFileSystems"
       "RestrictNetworkInterfaces"
       "RemoveIPC"
       "SystemCallLog"
-      "IPAddressAllow"
-      "IPAddressDeny"
       "SocketBindAllow"
       "SocketBindDeny"
       "KeyringMode"
@@ -536,7 +576,6 @@ let
       "TasksAccounting"
       "IPAccounting"
       "Slice"
-      "Delegate"
     ] (_: accounting)
     // {
       SendSIGHUP = "only services with a terminal hear of a hangup";
@@ -544,13 +583,11 @@ let
       FinalKillSignal = "what does not stop in time is killed with SIGKILL";
       RestartKillSignal = "a restart stops as a stop does";
       RestartSteps = "the delay between restarts doubles up to RestartMaxDelaySec";
-      TimeoutAbortSec = "there is no watchdog yet";
+      TimeoutAbortSec = "what does not end in time is killed, by a watchdog too";
       TimeoutStartFailureMode = "a service that is not up in time is stopped as usual";
       TimeoutStopFailureMode = "a service that does not stop is killed";
-      WatchdogSec = "there is no watchdog yet; the service is restarted when it ends";
-      WatchdogSignal = "there is no watchdog yet";
+      WatchdogSignal = "what does not say that it lives is sent SIGABRT";
       NotifyAccess = "every process of a service may say that it is ready";
-      OOMPolicy = "the kernel's choice of what to kill stands";
       ManagedOOMSwap = "there is no daemon that watches memory";
       ManagedOOMMemoryPressure = "there is no daemon that watches memory";
       ManagedOOMPreference = "there is no daemon that watches memory";
@@ -568,8 +605,49 @@ let
       BusName = "the service is up when its process is";
     };
 
+  # Only root can do those.
+  ofRoot = lib.genAttrs [
+    "User"
+    "Group"
+    "SupplementaryGroups"
+    "DynamicUser"
+    "TTYPath"
+    "AmbientCapabilities"
+    "CapabilityBoundingSet"
+    "LoadCredential"
+    "SetCredential"
+    "PrivateTmp"
+    "PrivateDevices"
+    "DevicePolicy"
+    "DeviceAllow"
+    "IPAddressAllow"
+    "IPAddressDeny"
+    "PrivateNetwork"
+    "PrivateIPC"
+    "PrivateMounts"
+    "PrivateUsers"
+    "ProtectSystem"
+    "ProtectHome"
+    "ProtectKernelTunables"
+    "ProtectKernelModules"
+    "ProtectKernelLogs"
+    "ProtectControlGroups"
+    "ProtectClock"
+    "ProtectHostname"
+    "ProtectProc"
+    "ProcSubset"
+    "ReadWritePaths"
+    "ReadOnlyPaths"
+    "InaccessiblePaths"
+    "ExecPaths"
+    "NoExecPaths"
+    "BindPaths"
+    "BindReadOnlyPaths"
+    "TemporaryFileSystem"
+  ] (_: "a user's supervisor has no right to do that; run it as systemd.services with a user");
+
   # Keys without which a service would not work, with a way out.
-  refused = {
+  refused = lib.optionalAttrs (scope == "user") ofRoot // {
     RootDirectory = "a root of its own is not there yet; use pkgs.fhs";
     RootImage = "images as roots are not supported; use pkgs.fhs";
     MountAPIVFS = "mounts of its own are not there yet";
@@ -594,8 +672,8 @@ let
   };
 in
 {
+  supported = if scope == "user" then lib.removeAttrs supported (lib.attrNames ofRoot) else supported;
   inherit
-    supported
     ignored
     refused
     commands

@@ -1,10 +1,13 @@
 # A socket unit of systemd's as a portable service of kind `socket`.
 #
 # Source: systemd.socket(5).
-{ lib }:
+{
+  lib,
+  scope ? "system",
+}:
 let
-  values = import ./values.nix { inherit lib; };
-  keys = import ./service-config.nix { inherit lib; };
+  values = import ./values.nix { inherit lib scope; };
+  keys = import ./service-config.nix { inherit lib scope; };
   inherit (values)
     boolean
     integer
@@ -13,7 +16,7 @@ let
     specifiers
     wordsOf
     ;
-  inherit (import ./activator.nix { inherit lib; }) activator;
+  inherit (import ./activator.nix { inherit lib scope; }) activator;
 
   listens = {
     ListenStream = "stream";

@@ -10,12 +10,10 @@ let
   inherit (lib) mkOption optional types;
   cfg = config.systemd;
 
-  values = import ./values.nix { inherit lib; };
-  targets = import ./targets.nix { inherit lib; };
   unit = import ./unit.nix { inherit lib pkgs; };
-  timer = import ./timer.nix { inherit lib; };
-  socket = import ./socket.nix { inherit lib; };
-  path = import ./path.nix { inherit lib; };
+  units = scope: cfg: import ./units.nix { inherit lib pkgs scope cfg; };
+  machine = units "system" cfg;
+  ofUsers = units "user" cfg.user;
 
   names =
     description:
@@ -71,7 +69,7 @@ let
     after = names "Units that it waits for if they are to start.";
     before = names "Units that wait for it in the same way.";
     onFailure = names "Units that are started when it has failed.";
-    onSuccess = names "Not supported.";
+    onSuccess = names "Units that are started when its process has ended as it should.";
     wantedBy = names "Units that start it along; a target such as `multi-user.target` means at boot.";
     requiredBy = names "Units that need it to be up.";
     upheldBy = names "As {option}`wantedBy`.";
@@ -223,98 +221,6 @@ let
       description = "Not supported: ${instead}.";
     };
 
-  enabled = lib.filterAttrs (_: unit: unit.enable);
-  services = cfg.services;
-  targetUnits = lib.mapAttrs' (name: lib.nameValuePair "${name}.target") (enabled cfg.targets);
-
-  # What a unit waits for, as names of services: what is reached anyway is left out.
-  links = list: map targets.plain (lib.filter (name: !(targets.isReached name)) list);
-
-  # Dependencies of services and targets alike.
-  dependencies =
-    whole: unit:
-    let
-      boot = lib.filter targets.isBoot unit.wantedBy ++ lib.filter targets.isBoot unit.requiredBy;
-      # Not those: everything that is wanted at boot is started anyway.
-      others = list: links (lib.filter (name: !(targets.isBoot name)) list);
-      # A target's wish is no need for what it wants to come before the target, unless that comes
-      # after it.
-      orderedBefore = lib.filter (name: !(lib.elem name unit.after)) (
-        lib.filter (lib.hasSuffix ".target") (unit.wantedBy ++ unit.requiredBy)
-      );
-    in
-    {
-      requires = links (unit.requires ++ unit.bindsTo ++ unit.requisite);
-      wants = links unit.wants;
-      after = links unit.after;
-      before = links (lib.unique (unit.before ++ orderedBefore));
-      partOf = links unit.partOf;
-      conflicts = links (lib.filter (name: !(targets.isDown name)) unit.conflicts);
-      onFailure = links unit.onFailure;
-      wantedAtBoot = lib.mkIf (whole || boot != [ ]) (lib.mkDefault (boot != [ ]));
-      wantedBy = others (unit.wantedBy ++ unit.upheldBy);
-      requiredBy = others unit.requiredBy;
-    };
-
-  milestone = unit: {
-    inherit (unit) description;
-    kind = "milestone";
-    restart.policy = "never";
-  };
-
-  standard = lib.mapAttrs' (
-    name: description:
-    lib.nameValuePair "${name}.target" {
-      inherit description;
-      kind = "milestone";
-      restart.policy = "never";
-    }
-  ) targets.milestones;
-
-  # Timers of their own start the service of their name, or the one that they say.
-  timersFor = lib.mapAttrsToList (name: unit: {
-    inherit name unit;
-    service = targets.plain (toString (unit.timerConfig.Unit or "${name}.service"));
-  }) (enabled cfg.timers);
-
-  # Sockets start the service of their name, the one that they say, or the one that says so.
-  sockets = enabled cfg.sockets;
-  owners = lib.listToAttrs (
-    lib.concatLists (
-      lib.mapAttrsToList (
-        name: unit:
-        map (socket: lib.nameValuePair (lib.removeSuffix ".socket" socket) name) (
-          lib.concatMap (lib.splitString " ") (map toString (lib.toList (unit.serviceConfig.Sockets or [ ])))
-        )
-      ) (enabled services)
-    )
-  );
-
-  # The portable service of a unit that starts another one, by what is waited for in `field`.
-  activator = kind: field: translate: entry: {
-    "${entry.name}.${kind}" = lib.mkMerge (
-      [
-        (dependencies true entry.unit)
-        { ${field} = { inherit (entry) service; }; }
-      ]
-      ++ translate entry.name entry.unit
-    );
-  };
-
-  socketsFor = lib.mapAttrsToList (name: unit: {
-    inherit name unit;
-    accept = socket.accepts name unit.socketConfig;
-    service =
-      if unit.socketConfig ? Service then
-        socket.startedBy name unit.socketConfig
-      else
-        owners.${name} or (socket.startedBy name unit.socketConfig);
-  }) sockets;
-  pathsFor = lib.mapAttrsToList (name: unit: {
-    inherit name unit;
-    service = targets.plain (path.startedBy name unit.pathConfig);
-  }) (enabled cfg.paths);
-
   fail = message: {
     assertion = false;
     inherit message;
@@ -340,21 +246,6 @@ let
           instead = "set limits for each service";
         }
         {
-          option = "user.services";
-          value = cfg.user.services;
-          instead = "services of users are not there yet; run it as systemd.services with a user";
-        }
-        {
-          option = "user.timers";
-          value = cfg.user.timers;
-          instead = "services of users are not there yet";
-        }
-        {
-          option = "user.sockets";
-          value = cfg.user.sockets;
-          instead = "services of users are not there yet";
-        }
-        {
           option = "units";
           value = cfg.units;
           instead = "use systemd.services";
@@ -372,7 +263,7 @@ let
       ];
 
   dynamicUsers = lib.unique (
-    lib.filter (user: user != null) (lib.mapAttrsToList unit.dynamicUser services)
+    lib.filter (user: user != null) (lib.mapAttrsToList unit.dynamicUser cfg.services)
   );
 in
 {
@@ -428,9 +319,47 @@ in
     slices = refused "slices" "set limits for each service";
     units = refused "units" "use {option}`systemd.services`";
     generators = refused "generators" "there are no generators";
-    user.services = refused "user.services" "services of users are not there yet";
-    user.timers = refused "user.timers" "services of users are not there yet";
-    user.sockets = refused "user.sockets" "services of users are not there yet";
+    user = {
+      services = mkOption {
+        type = types.attrsOf (types.submodule service);
+        default = { };
+        example = {
+          notes = {
+            wantedBy = [ "default.target" ];
+            serviceConfig.ExecStart = "/run/current-system/sw/bin/notes --data %h/notes";
+          };
+        };
+        description = ''
+          Services that every normal user of the configuration has, in the words of systemd's units. They
+          are started with the user's first session, or with the machine if {option}`users.users.<name>.linger`
+          is set, and run with the user's rights: keys for which only root has rights are refused.
+          `%h`, `%u`, `%U`, `%t` and their kin stand for what is the user's.
+        '';
+      };
+      targets = mkOption {
+        type = types.attrsOf (types.submodule target);
+        default = { };
+        description = "Milestones of services of users.";
+      };
+      timers = mkOption {
+        type = types.attrsOf (types.submodule timerUnit);
+        default = { };
+        description = "What starts services of users at given times.";
+      };
+      sockets = mkOption {
+        type = types.attrsOf (types.submodule socketUnit);
+        default = { };
+        example = {
+          agent.listenStreams = [ "%t/agent" ];
+        };
+        description = "Sockets of users that are open before their services run.";
+      };
+      paths = mkOption {
+        type = types.attrsOf (types.submodule pathUnit);
+        default = { };
+        description = "What starts services of users when files come or change.";
+      };
+    };
     network.networks = refused "network.networks" "use {option}`networking.interfaces`";
     network.enable = mkOption {
       type = types.bool;
@@ -465,33 +394,8 @@ in
   };
 
   config = {
-    system.services = lib.mkMerge [
-      standard
-      (lib.mapAttrs (
-        name: unit':
-        lib.mkMerge ([ (dependencies (unit.isWhole unit') unit') ] ++ unit.translate name unit')
-      ) services)
-      (lib.mapAttrs (
-        _: unit:
-        lib.mkMerge [
-          (milestone unit)
-          (dependencies true unit)
-        ]
-      ) targetUnits)
-      (lib.mkMerge (map (activator "socket" "socket" socket.translate) socketsFor))
-      # A service needs what it is given; that of a single connection does not need the socket.
-      (lib.mkMerge (
-        map (entry: { ${entry.service}.requires = [ "${entry.name}.socket" ]; }) (
-          lib.filter (entry: !entry.accept) socketsFor
-        )
-      ))
-      (lib.mkMerge (map (activator "path" "watch" path.translate) pathsFor))
-      (lib.mkMerge (
-        map (entry: {
-          ${entry.service}.timers.${entry.name} = timer entry.name entry.unit.timerConfig;
-        }) timersFor
-      ))
-    ];
+    system.services = machine.services;
+    system.userServices = ofUsers.services;
 
     users.users = lib.genAttrs dynamicUsers (user: {
       isSystemUser = true;
@@ -501,10 +405,8 @@ in
     users.groups = lib.genAttrs dynamicUsers (_: { });
 
     assertions =
-      lib.concatLists (lib.mapAttrsToList unit.problems services)
-      ++ lib.concatMap (entry: timer.problems entry.name entry.unit.timerConfig) timersFor
-      ++ lib.concatLists (lib.mapAttrsToList socket.problems sockets)
-      ++ lib.concatLists (lib.mapAttrsToList path.problems (enabled cfg.paths))
+      machine.assertions
+      ++ ofUsers.assertions
       ++ refusals
       ++ optional (cfg.package != null) (
         fail "systemd.package is not supported: there is no systemd here."

@@ -1,9 +1,12 @@
 # A timer unit of systemd's.
 #
 # Source: systemd.timer(5).
-{ lib }:
+{
+  lib,
+  scope ? "system",
+}:
 let
-  values = import ./values.nix { inherit lib; };
+  values = import ./values.nix { inherit lib scope; };
   inherit (values)
     boolean
     last

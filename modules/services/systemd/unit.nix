@@ -1,9 +1,13 @@
 # A service unit of systemd's as a portable service.
-{ lib, pkgs }:
+{
+  lib,
+  pkgs,
+  scope ? "system",
+}:
 let
   inherit (lib) optional optionalAttrs;
-  values = import ./values.nix { inherit lib; };
-  keys = import ./service-config.nix { inherit lib; };
+  values = import ./values.nix { inherit lib scope; };
+  keys = import ./service-config.nix { inherit lib scope; };
   targets = import ./targets.nix { inherit lib; };
 
   conditions = {
@@ -26,6 +30,8 @@ let
       value = bare;
       negate = lib.hasInfix "!" (lib.removeSuffix bare value);
     };
+
+  units = if scope == "user" then "systemd.user.services" else "systemd.services";
 
   # Keys of `unitConfig` that have options of their own, and what those are called.
   moved = {
@@ -95,7 +101,7 @@ rec {
   problems =
     name: unit:
     let
-      option = "systemd.services.${name}";
+      option = "${units}.${name}";
       serviceKeys = lib.attrNames (setKeys unit.serviceConfig);
       unitKeys = lib.attrNames (setKeys unit.unitConfig);
       fail = message: {
@@ -138,9 +144,6 @@ rec {
     ++ optional (unit.confinement.enable or false) (
       fail "${option}.confinement is not supported; use pkgs.fhs for a root of its own"
     )
-    ++ optional (unit.onSuccess != [ ]) (
-      fail "${option}.onSuccess is not supported; use after and wants of the other service"
-    )
     ++ optional (unit.upholds != [ ]) (
       fail "${option}.upholds is not supported; use wants, and restart in the other service"
     );
@@ -149,7 +152,7 @@ rec {
   dynamicUser =
     name: unit:
     if
-      values.boolean "systemd.services.${name}.serviceConfig.DynamicUser" (
+      values.boolean "${units}.${name}.serviceConfig.DynamicUser" (
         unit.serviceConfig.DynamicUser or false
       )
     then
@@ -168,7 +171,7 @@ rec {
   translate =
     name: unit:
     let
-      option = "systemd.services.${name}";
+      option = "${units}.${name}";
       config = setKeys unit.serviceConfig;
       context = key: {
         inherit name config;

@@ -2,7 +2,13 @@
 #
 # Sources: systemd.syntax(7), systemd.time(7) "Parsing Time Spans", systemd.unit(5) "Specifiers",
 # systemd.service(5) "Command lines".
-{ lib }:
+#
+# With the scope "user", specifiers that stand for something of a user's stay: the user's supervisor
+# replaces them.
+{
+  lib,
+  scope ? "system",
+}:
 let
   inherit (builtins)
     isBool
@@ -156,16 +162,27 @@ rec {
         p = if instance == null then name else lib.head instance;
         i = if instance == null then "" else lib.elemAt instance 1;
         I = if instance == null then "" else lib.elemAt instance 1;
-        t = "/run";
-        S = "/var/lib";
-        C = "/var/cache";
-        L = "/var/log";
-        E = "/etc";
         T = "/tmp";
         V = "/var/tmp";
-        d = "/run/credentials/${name}";
-        "%" = "%";
-      };
+      }
+      // (
+        if scope == "user" then
+          lib.genAttrs [ "u" "U" "h" "s" "t" "S" "C" "L" "E" "%" ] (letter: "%${letter}")
+        else
+          {
+            t = "/run";
+            S = "/var/lib";
+            C = "/var/cache";
+            L = "/var/log";
+            E = "/etc";
+            d = "/run/credentials/${name}";
+            u = "root";
+            U = "0";
+            h = "/root";
+            s = "/bin/sh";
+            "%" = "%";
+          }
+      );
       parts = builtins.split "%(.)" text;
       part =
         part:

@@ -16,12 +16,16 @@ pub struct Credentials {
 }
 
 impl Prepared {
-    /// Becomes the user that it is for, with the rights that are left to it. Async-signal-safe.
+    /// Becomes the user that it is for (of a parent that is not root: stays that one), with the rights that are left to it. Async-signal-safe.
     pub(super) unsafe fn become_user(&self, mapper: Option<Mapper>) -> Done<'_> {
         let (user, attributes) = (&self.credentials, &self.attributes);
         // SAFETY: only system calls on memory prepared by the parent. Raw ones: the C library's would
         // try to bring other threads along.
         unsafe {
+            if libc::geteuid() != 0 {
+                // Whoever has no rights starts what is the same.
+                return attributes.set_privileges();
+            }
             let groups = user.groups.as_slice();
             if !(user.uid == 0 && groups.is_empty()) {
                 let set = libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr());

@@ -11,20 +11,22 @@ use super::{
 
 impl Services {
     /// The process of a service of such a kind is as far as it has to be.
-    pub(super) fn came_up(&mut self, id: Id, is_one: impl Fn(ServiceKind) -> bool) {
+    pub(super) fn came_up(&mut self, id: Id, now: Ms, is_one: impl Fn(ServiceKind) -> bool) {
         if let Some((service, unit)) = self.pair(id)
             && is_one(service.kind)
             && unit.phase == Phase::Starting
         {
+            unit.alive_at = now;
             up(service, unit);
         }
     }
 
-    pub(super) fn found(&mut self, id: Id) {
+    pub(super) fn found(&mut self, id: Id, now: Ms) {
         if let Some((service, unit)) = self.pair(id)
             && matches!(unit.phase, Phase::Finding(_))
         {
             unit.running = true;
+            unit.alive_at = now;
             up(service, unit);
         }
     }
@@ -209,6 +211,22 @@ impl Services {
         }
     }
 
+    /// Its watchdog is not satisfied: it is aborted, so that what it was doing can be seen.
+    pub(super) fn bark(&mut self, id: Id, reason: String, now: Ms, actions: &mut Vec<Action>) {
+        if let Some((service, unit)) = self.pair(id)
+            && unit.phase.is_up()
+            && unit.running
+        {
+            let restart = End::Abnormal.restarts(service);
+            unit.verdict = Some(Verdict::Bad { reason, restart });
+            if unit.helper {
+                actions.push(Action::KillHelper(id));
+            }
+            unit.phase = Phase::Stopping(now.saturating_add(Ms::from(service.stop_timeout_ms)));
+            actions.push(Action::Signal(id, nix::libc::SIGABRT));
+        }
+    }
+
     /// No process of it is left, for a reason that nobody asked for.
     pub(super) fn end_badly(
         &mut self,
@@ -261,7 +279,10 @@ impl Services {
         let verdict = unit.verdict.take();
         match verdict.filter(|_| unit.goal == Goal::Up) {
             None | Some(Verdict::Requested) => unit.stopped(),
-            Some(Verdict::Finished) => unit.stopped_by_itself(service.kind),
+            Some(Verdict::Finished) => {
+                unit.stopped_by_itself(service.kind);
+                self.finished.push(id);
+            }
             Some(Verdict::Bad { restart: true, .. }) => unit.back_off(service, now),
             Some(Verdict::Bad { reason, .. }) => {
                 unit.fail(reason);
@@ -289,6 +310,15 @@ impl Services {
         if unit.start_deadline(service).is_some_and(|at| at <= now) && unit.goal == Goal::Up {
             let reason = "it did not come up in time".to_owned();
             return self.give_up(id, reason, End::Abnormal, now, actions);
+        }
+        if unit.watchdog_deadline(service).is_some_and(|at| at <= now) {
+            let within = service.watchdog_ms.unwrap_or_default();
+            return self.bark(
+                id,
+                format!("it has not said for {within} ms that it lives"),
+                now,
+                actions,
+            );
         }
         match unit.phase {
             Phase::Leaving(_, at) if at <= now => {

@@ -55,6 +55,12 @@ pub enum Event {
     Skipped(Id, String),
     /// Its process says that it is ready.
     Ready(Id),
+    /// Its process says that it lives.
+    Alive(Id),
+    /// Its process says that something is wrong with it.
+    Sick(Id),
+    /// Its process asks for so much more time to come up, in milliseconds.
+    Extended(Id, Ms),
     /// The process that it has left behind is found.
     Found(Id),
     /// It has left no process behind.
@@ -112,6 +118,8 @@ pub struct Services {
     shutdown: Shutdown,
     /// Those that have failed in this step.
     fallen: Vec<Id>,
+    /// Those whose work is done since this step.
+    finished: Vec<Id>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +148,7 @@ impl Services {
             boot: Boot::Before,
             shutdown: Shutdown::No,
             fallen: Vec::new(),
+            finished: Vec::new(),
         }
     }
 
@@ -163,6 +172,9 @@ impl Services {
     /// After the last [`Services::restore`]: the boot goes on, unless it was over. What has gone
     /// down unseen counts as down since now.
     pub fn resume(&mut self, booted: bool, now: Ms) {
+        for unit in &mut self.units {
+            unit.alive_at = now;
+        }
         for unit in self.units.iter_mut().filter(|unit| !unit.is_alive()) {
             unit.ended_at = unit.ended_at.or(unit.started_at.map(|_| now));
         }
@@ -216,7 +228,9 @@ impl Services {
                 | Phase::Leaving(_, at)
                 | Phase::Cleaning(_, at) => Some(at),
                 Phase::Finding(at) => unit.start_deadline(service).map(|end| end.min(at)),
-                _ => unit.start_deadline(service),
+                _ => unit
+                    .start_deadline(service)
+                    .or_else(|| unit.watchdog_deadline(service)),
             })
             .min()
     }
@@ -246,11 +260,29 @@ impl Services {
                 self.want(id);
             }
             Event::Reload(id) => self.reload(id, &mut actions),
-            Event::Executed(id) => self.came_up(id, |kind| {
+            Event::Executed(id) => self.came_up(id, now, |kind| {
                 use ServiceKind::{Path, Simple, Socket};
                 matches!(kind, Simple | Socket | Path)
             }),
-            Event::Ready(id) => self.came_up(id, |kind| kind == ServiceKind::Notify),
+            Event::Alive(id) => {
+                if let Some(unit) = self.units.get_mut(id) {
+                    unit.alive_at = now;
+                }
+            }
+            Event::Sick(id) => {
+                let reason = "it has said itself that something is wrong with it".to_owned();
+                self.bark(id, reason, now, &mut actions);
+            }
+            Event::Extended(id, more) => {
+                if let Some(unit) = self
+                    .units
+                    .get_mut(id)
+                    .filter(|unit| unit.phase.is_on_its_way())
+                {
+                    unit.extended_to = Some(now.saturating_add(more));
+                }
+            }
+            Event::Ready(id) => self.came_up(id, now, |kind| kind == ServiceKind::Notify),
             Event::NotExecuted(id, reason) => self.not_executed(id, reason, now, &mut actions),
             Event::Skipped(id, why) => {
                 if let Some(unit) = self.units.get_mut(id) {
@@ -258,7 +290,7 @@ impl Services {
                     unit.skip(why);
                 }
             }
-            Event::Found(id) => self.found(id),
+            Event::Found(id) => self.found(id, now),
             Event::NothingFound(id) => {
                 let reason = "it has left no process behind".to_owned();
                 self.end_badly(id, reason, End::Status, now, &mut actions);
@@ -288,13 +320,16 @@ impl Services {
         self.expire(now, &mut actions);
         loop {
             while self.advance(now, &mut actions) {}
-            let Some(id) = self.fallen.pop() else { break };
-            for id in self
-                .nodes
-                .get(id)
-                .map(|n| n.on_failure.clone())
-                .unwrap_or_default()
-            {
+            let next = match (self.fallen.pop(), self.finished.pop()) {
+                (None, None) => break,
+                (fallen, finished) => {
+                    let node = |id: Option<Id>| id.and_then(|id| self.nodes.get(id));
+                    let mut next = node(fallen).map_or(Vec::new(), |node| node.on_failure.clone());
+                    next.extend(node(finished).into_iter().flat_map(|node| &node.on_success));
+                    next
+                }
+            };
+            for id in next {
                 self.want(id);
             }
         }

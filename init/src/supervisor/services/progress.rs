@@ -146,6 +146,7 @@ impl Services {
                     }
                     unit.started_at = Some(now);
                     unit.up_at = None;
+                    unit.extended_to = None;
                     unit.phase = match service.kind {
                         ServiceKind::Milestone => Phase::Up,
                         _ if Job::PreStart(0).exists(service) => Phase::Preparing(0),

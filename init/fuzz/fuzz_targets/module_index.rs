@@ -1,0 +1,29 @@
+//! Any texts as `modules.alias`, `modules.dep` and their kin, and any alias that a device may have.
+
+#![no_main]
+
+mod autoload {
+    #[path = "../../../src/autoload/alias.rs"]
+    pub mod alias;
+    #[path = "../../../src/autoload/catalogue.rs"]
+    pub mod catalogue;
+    #[path = "../../../src/autoload/wildcard.rs"]
+    pub mod wildcard;
+}
+
+use std::collections::HashSet;
+
+use autoload::catalogue::{Catalogue, Texts};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: (String, String, String, String, String)| {
+    let (dependencies, aliases, soft_dependencies, builtin, request) = input;
+    let catalogue = Catalogue::parse(Texts {
+        dependencies,
+        soft_dependencies,
+        builtin,
+        aliases,
+    });
+    let plan = catalogue.plan(&request, &HashSet::new());
+    drop(format!("{plan:?}"));
+});
