@@ -340,7 +340,7 @@ mod tests {
         fs::write(toplevel.path().join("system.json"), "{\"version\": 1").unwrap();
         check(&expect_test::expect![[r#"
             the system cannot be started.
-              what:  cannot use '<toplevel>': cannot read system.json: at '?': EOF while parsing an object at line 1 column 13
+              what:  cannot use '<toplevel>': cannot read system.json: at 'version': EOF while parsing an object at line 1 column 13
               check: <toplevel>: it is damaged, or was built by another version; choose another generation in the boot menu"#]]);
         fs::write(toplevel.path().join("system.json"), "{\"version\": 2}").unwrap();
         check(&expect_test::expect![[r#"

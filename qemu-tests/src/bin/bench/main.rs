@@ -1,5 +1,5 @@
-//! Measures activation, import, images, boot and the evaluator against what the field uses for each,
-//! and the boot menu and `cairn switch` against a time.
+//! Measures activation, import, images, boot, PID 1 and the evaluator against what the field uses for
+//! each, and the boot menu and `cairn switch` against a time.
 //!
 //! Subject and peer run in turns, so that a busy moment of the host meets both; the table has the
 //! least and the median time of each, and the ratio of the medians with its goal.
@@ -7,11 +7,13 @@
 #![forbid(unsafe_code)]
 
 mod activation;
+mod cgroup;
 mod evaluator;
 mod formats;
 mod iso;
 mod media;
 mod menu;
+mod supervisor;
 mod switch;
 
 use std::env;
@@ -29,9 +31,10 @@ use cairn_qemu_tests::transcript::Line;
 use cairn_qemu_tests::{Blueprint, Boot, DirectKernel, Machine, artefacts, images};
 use cairn_system::boot_mark;
 
-const USAGE: &str = "usage: cargo xtask bench [activation] [evaluator] [menu] [import] [image] [formats] [iso] [media] [boot] [switch]\n";
+const USAGE: &str = "usage: cargo xtask bench [activation] [evaluator] [menu] [import] [image] [formats] [iso] [media] [boot] [supervisor] [switch]
+";
 /// What can be measured.
-const SECTIONS: [&str; 10] = [
+const SECTIONS: [&str; 11] = [
     "activation",
     "evaluator",
     "menu",
@@ -41,6 +44,7 @@ const SECTIONS: [&str; 10] = [
     "iso",
     "media",
     "boot",
+    "supervisor",
     "switch",
 ];
 /// Runs of each, in turns.
@@ -104,7 +108,10 @@ fn run() -> anyhow::Result<()> {
     if wanted("media") {
         media::measure(&options)?;
     }
-    // The last one: it alone needs the superuser.
+    // The last ones: they need the superuser.
+    if wanted("supervisor") {
+        supervisor::measure()?;
+    }
     if wanted("switch") {
         switch::measure(&options)?;
     }
@@ -437,11 +444,17 @@ fn moment(machine: &Machine, lines: &[Line], text: &str) -> anyhow::Result<Durat
     })
 }
 
-/// A Debian system with systemd, initramfs-tools and the cloud kernel; made once.
+/// A Debian system with systemd, initramfs-tools and the cloud kernel.
 fn debian() -> anyhow::Result<PathBuf> {
-    const PACKAGES: &str =
-        "systemd-sysv,udev,dbus,login,util-linux,kmod,initramfs-tools,linux-image-cloud-amd64";
-    let root = artefacts::root()?.join("bench-debian-root");
+    debian_tree(
+        "bench-debian-root",
+        "systemd-sysv,udev,dbus,login,util-linux,kmod,initramfs-tools,linux-image-cloud-amd64",
+    )
+}
+
+/// A Debian system of this host's release with these packages; made once.
+fn debian_tree(name: &str, packages: &str) -> anyhow::Result<PathBuf> {
+    let root = artefacts::root()?.join(name);
     if root.exists() {
         return Ok(root);
     }
@@ -460,7 +473,7 @@ fn debian() -> anyhow::Result<PathBuf> {
     command.args(["--mode=auto", "--variant=essential", "--format=directory"]);
     command.arg("--aptopt=APT::Install-Recommends \"false\"");
     command
-        .arg(format!("--include={PACKAGES}"))
+        .arg(format!("--include={packages}"))
         .arg(codename)
         .arg(&temporary);
     for sources in [

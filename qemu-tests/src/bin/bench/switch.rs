@@ -16,7 +16,7 @@ use cairn_qemu_tests::images::{self, BuildOptions};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::{Times, scratch, timed};
+use crate::{Times, cgroup, scratch, timed};
 
 const ROUNDS: usize = 15;
 
@@ -165,10 +165,10 @@ struct Machine {
 
 impl Machine {
     fn start(root: &Path, system: &str) -> anyhow::Result<Self> {
-        let cgroup = make_cgroup()?;
+        let cgroup = cgroup::make()?;
         let started = Self::unshared(root, system, &cgroup);
         if started.is_err() {
-            remove_cgroup(&cgroup);
+            cgroup::remove(&cgroup);
         }
         let (outer, core) = started?;
         Ok(Self {
@@ -258,51 +258,6 @@ impl Drop for Machine {
         if let Err(error) = ended.map_err(Into::into).and_then(|()| self.outer.wait()) {
             eprintln!("bench: cannot end process {}: {error}", self.core);
         }
-        remove_cgroup(&self.cgroup);
+        cgroup::remove(&self.cgroup);
     }
-}
-
-/// A control group for the machine's, below that of this process.
-fn make_cgroup() -> anyhow::Result<PathBuf> {
-    let mounts =
-        fs::read_to_string("/proc/self/mounts").context("cannot read /proc/self/mounts")?;
-    let hierarchy = mounts.lines().find_map(|line| {
-        let mut fields = line.split(' ').skip(1);
-        let point = fields.next()?;
-        (fields.next() == Some("cgroup2")).then_some(point)
-    });
-    let hierarchy = hierarchy.context("cgroup2 is mounted nowhere")?;
-    let own = fs::read_to_string("/proc/self/cgroup").context("cannot read /proc/self/cgroup")?;
-    let own = own.lines().find_map(|line| line.strip_prefix("0::/"));
-    let path = Path::new(hierarchy)
-        .join(own.unwrap_or_default())
-        .join(format!("cairn-bench-{}", std::process::id()));
-    fs::create_dir(&path).with_context(|| {
-        format!(
-            "cannot make {}; this section is for the superuser",
-            path.display()
-        )
-    })?;
-    Ok(path)
-}
-
-/// Removes the group and those below it, whose processes are about to be gone.
-fn remove_cgroup(path: &Path) {
-    let begin = Instant::now();
-    while let Err(error) = remove_folders(path) {
-        if begin.elapsed() > PATIENCE {
-            return eprintln!("bench: cannot remove {}: {error}", path.display());
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-fn remove_folders(path: &Path) -> std::io::Result<()> {
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            remove_folders(&entry.path())?;
-        }
-    }
-    fs::remove_dir(path)
 }

@@ -1,0 +1,313 @@
+//! A machine of namespaces with a contestant as PID 1: its root directory is a Debian system below
+//! files of the contestant's, and what is written there is in memory.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use cairn_system::control::{Request, Response};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::contestant::{Contestant, Stop};
+use crate::cgroup;
+
+/// How long nothing may happen.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// What services are called in lists of processes.
+const SERVICE: &str = "service";
+
+/// What the namespaces' first process does before it becomes PID 1: it waits for its users, mounts,
+/// and says when it begins. `$1` is the Debian system, `$2` the contestant's files, `$3` a folder to
+/// mount at; the rest is executed.
+const SETUP: &str = r#"
+echo ready
+read go
+mount -t tmpfs tmpfs "$3" && cd "$3" && mkdir upper work root || exit 90
+mount -t overlay overlay -o "lowerdir=$2:$1,upperdir=$3/upper,workdir=$3/work" root && cd root || exit 91
+mount -t proc proc proc && mount -t sysfs sysfs sys && mount --rbind /dev dev || exit 92
+mount -t tmpfs tmpfs run && mount -t tmpfs tmpfs tmp || exit 93
+mount -t cgroup2 cgroup2 sys/fs/cgroup || exit 94
+mkdir -p bench var/log/cairn && mount --bind "$2/bench" bench || exit 95
+pivot_root . . && umount -l . && cd / || exit 96
+shift 3
+/service mark
+exec env -i container=bench PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
+"#;
+
+/// One start of the service program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start {
+    /// When, on the monotonic clock.
+    pub at: Duration,
+}
+
+/// The namespaces, and who is PID 1 in them.
+#[derive(Debug)]
+pub struct Machine {
+    started: PathBuf,
+    cgroup: PathBuf,
+    outer: Child,
+    /// PID 1, by its number on the host.
+    pub first: u32,
+}
+
+impl Machine {
+    /// Starts `contestant` with the files of `layer` above the system `debian`.
+    pub fn start(contestant: Contestant, debian: &Path, layer: &Path) -> anyhow::Result<Self> {
+        let (bench, mounts) = (layer.join("bench"), layer.with_extension("mounts"));
+        for folder in [&bench, &mounts] {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("cannot create {}", folder.display()))?;
+        }
+        let started = bench.join("started");
+        fs::write(&started, "").with_context(|| format!("cannot write {}", started.display()))?;
+        let cgroup = cgroup::make()?;
+        match unshared(contestant, [debian, layer, &mounts], &cgroup) {
+            Ok((outer, first)) => Ok(Self {
+                started,
+                cgroup,
+                outer,
+                first,
+            }),
+            Err(error) => {
+                cgroup::remove(&cgroup);
+                Err(error)
+            }
+        }
+    }
+
+    /// Every start of a service so far; the first is the moment in which PID 1 was executed.
+    pub fn starts(&self) -> anyhow::Result<Vec<Start>> {
+        let bytes = fs::read(&self.started)
+            .with_context(|| format!("cannot read {}", self.started.display()))?;
+        let (records, _) = bytes.as_chunks::<16>();
+        let time = |record: &[u8; 16]| record.first_chunk().map(|time| u64::from_le_bytes(*time));
+        let times = records.iter().filter_map(time).map(Duration::from_nanos);
+        Ok(times.map(|at| Start { at }).collect())
+    }
+
+    /// How many starts there were, the first process's included.
+    pub fn count(&self) -> anyhow::Result<usize> {
+        let metadata = fs::metadata(&self.started)
+            .with_context(|| format!("cannot read {}", self.started.display()))?;
+        Ok(usize::try_from(metadata.len() / 16)?)
+    }
+
+    /// Waits for the services' start number `count`; looks every `pause`.
+    pub fn wait_for(&self, count: usize, pause: Duration) -> anyhow::Result<()> {
+        let (mut progress, mut before) = (Instant::now(), 0);
+        while before <= count {
+            let so_far = self.count()?;
+            if so_far != before {
+                (progress, before) = (Instant::now(), so_far);
+            }
+            ensure!(
+                progress.elapsed() < PATIENCE,
+                "only {so_far} of {count} starts of a service"
+            );
+            std::thread::sleep(pause);
+        }
+        Ok(())
+    }
+
+    /// Services and those who look after them.
+    pub fn processes(&self) -> anyhow::Result<(Vec<Process>, Vec<Process>)> {
+        let namespace =
+            fs::read_link(format!("/proc/{}/ns/pid", self.first)).context("PID 1 has ended")?;
+        let mut all = Vec::new();
+        for entry in fs::read_dir("/proc").context("cannot list /proc")? {
+            let name = entry?.file_name();
+            let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
+                continue;
+            };
+            // One that has ended meanwhile is none.
+            if fs::read_link(format!("/proc/{pid}/ns/pid")).is_ok_and(|found| found == namespace) {
+                all.push(Process(pid));
+            }
+        }
+        Ok(all.into_iter().partition(|process| process.is_service()))
+    }
+
+    /// Runs a command inside, and tells how long it took.
+    pub fn run(&self, words: &[&str]) -> anyhow::Result<Duration> {
+        let mut command = Command::new("nsenter");
+        command
+            .args(["--target", &self.first.to_string()])
+            .args(["-U", "-m", "-p", "-n", "-u", "-i", "--root", "--wd"])
+            .args(words);
+        crate::timed(&mut command)
+    }
+
+    /// Asks the supervisor; nothing if it is not there.
+    pub fn try_request(&self, request: &Request) -> anyhow::Result<Option<Response>> {
+        let path = format!("/proc/{}/root/run/cairn/control", self.first);
+        let Ok(mut stream) = UnixStream::connect(path) else {
+            return Ok(None);
+        };
+        let mut line = serde_json::to_vec(request)?;
+        line.push(b'\n');
+        let mut answer = String::new();
+        let said = stream
+            .write_all(&line)
+            .and_then(|()| stream.read_to_string(&mut answer));
+        // A connection that ends is a supervisor that has.
+        Ok(said.ok().and_then(|_| Response::parse(&answer).ok()))
+    }
+
+    /// Asks it until it answers.
+    pub fn request(&self, request: &Request) -> anyhow::Result<Response> {
+        let begin = Instant::now();
+        loop {
+            if let Some(response) = self.try_request(request)? {
+                return Ok(response);
+            }
+            ensure!(begin.elapsed() < PATIENCE, "the supervisor does not answer");
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+
+    /// Asks for the end, and waits for it: how long that took.
+    pub fn stop(mut self, stop: Stop) -> anyhow::Result<Duration> {
+        let begin = Instant::now();
+        let signal = match stop {
+            Stop::Signal(signal) => signal,
+            Stop::File(name) => {
+                let file = PathBuf::from(format!("/proc/{}/root/{name}", self.first));
+                fs::write(&file, "")
+                    .and_then(|()| fs::set_permissions(&file, fs::Permissions::from_mode(0o100)))
+                    .with_context(|| format!("cannot write {}", file.display()))?;
+                nix::libc::SIGCONT
+            }
+        };
+        Process(self.first).kill(signal)?;
+        while self.outer.try_wait()?.is_none() {
+            if begin.elapsed() > PATIENCE {
+                bail!("it does not end");
+            }
+            std::thread::sleep(Duration::from_micros(500));
+        }
+        Ok(begin.elapsed())
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // All others end with PID 1, and so does the one that waits for it.
+        let running = self.outer.try_wait().is_ok_and(|status| status.is_none());
+        if running
+            && let Err(error) = Process(self.first)
+                .kill(nix::libc::SIGKILL)
+                .and_then(|()| Ok(self.outer.wait()?))
+        {
+            eprintln!("bench: cannot end process {}: {error:#}", self.first);
+        }
+        cgroup::remove(&self.cgroup);
+    }
+}
+
+fn unshared(
+    contestant: Contestant,
+    folders: [&Path; 3],
+    cgroup: &Path,
+) -> anyhow::Result<(Child, u32)> {
+    let enter = "echo $$ > \"$1/cgroup.procs\" && shift && ulimit -n \"$(ulimit -Hn)\" && exec unshare --user \
+                 --mount --pid --net --uts --ipc --cgroup --fork --kill-child sh -c \"$0\" setup \"$@\"";
+    let mut outer = Command::new("sh")
+        .args(["-c", enter, SETUP])
+        .arg(cgroup)
+        .args(folders)
+        .args(contestant.program())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("cannot run sh")?;
+    let (input, output) = (outer.stdin.take(), outer.stdout.take());
+    let mut line = String::new();
+    BufReader::new(output.context("it has no output")?).read_line(&mut line)?;
+    ensure!(
+        line == "ready\n",
+        "cannot make namespaces; this section is for the superuser"
+    );
+    let id = outer.id();
+    for file in ["uid_map", "gid_map"] {
+        fs::write(format!("/proc/{id}/{file}"), "0 0 65536")
+            .with_context(|| format!("cannot write /proc/{id}/{file}"))?;
+    }
+    input.context("it has no input")?.write_all(b"go\n")?;
+    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"))?;
+    let first = children.trim().parse().context("unshare has no child")?;
+    Ok((outer, first))
+}
+
+/// A process, by its number on the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Process(pub u32);
+
+impl Process {
+    fn read(self, file: &str) -> anyhow::Result<String> {
+        let path = format!("/proc/{}/{file}", self.0);
+        fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
+    }
+
+    fn is_service(self) -> bool {
+        self.read("comm")
+            .is_ok_and(|name| name.trim_end() == SERVICE || name.trim_end() == "run")
+    }
+
+    pub fn is_called(self, name: &str) -> bool {
+        self.read("comm")
+            .is_ok_and(|found| found.trim_end() == name)
+    }
+
+    pub fn kill(self, signal: i32) -> anyhow::Result<()> {
+        let pid = Pid::from_raw(i32::try_from(self.0)?);
+        // The C library has no name for real-time signals.
+        if let Ok(signal) = Signal::try_from(signal) {
+            return kill(pid, signal).with_context(|| format!("cannot end process {pid}"));
+        }
+        let status = Command::new("kill")
+            .args([format!("-{signal}"), pid.to_string()])
+            .status()
+            .context("cannot run kill")?;
+        ensure!(status.success(), "cannot send signal {signal} to {pid}");
+        Ok(())
+    }
+
+    /// A field of `status` or `smaps_rollup`: kilobytes, or a number.
+    pub fn field(self, file: &str, name: &str) -> anyhow::Result<f64> {
+        let text = self.read(file)?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        let value = line.and_then(|line| line.strip_prefix(':')?.split_whitespace().next());
+        let value = value.with_context(|| format!("{file} of {} has no {name}", self.0))?;
+        Ok(value.parse()?)
+    }
+
+    /// How often it was given a processor.
+    pub fn wakeups(self) -> anyhow::Result<f64> {
+        Ok(self.field("status", "voluntary_ctxt_switches")?
+            + self.field("status", "nonvoluntary_ctxt_switches")?)
+    }
+
+    /// Time on processors, in nanoseconds.
+    pub fn work(self) -> anyhow::Result<f64> {
+        let text = self.read("schedstat")?;
+        let first = text.split_whitespace().next();
+        Ok(first.context("schedstat is empty")?.parse()?)
+    }
+
+    /// Open descriptors.
+    pub fn descriptors(self) -> anyhow::Result<usize> {
+        let path = format!("/proc/{}/fd", self.0);
+        Ok(fs::read_dir(&path)
+            .with_context(|| format!("cannot list {path}"))?
+            .count())
+    }
+}
