@@ -22,6 +22,7 @@ pub mod namespace;
 pub mod peer;
 pub mod pidfd;
 pub mod process;
+pub mod program;
 pub mod random;
 pub mod reboot;
 pub mod secret;

@@ -37,8 +37,8 @@ usage: cargo xtask TASK
                               from each terminal; storage: boot from roots on RAID, in LVM, in LUKS and
                               in memory
   check                       format, clippy, documentation, dependency table and policy
-  bench [SECTION]…            measure: activation, evaluator, menu, import, image, iso, boot, switch; all by
-                              default
+  bench [SECTION]…            measure: activation, evaluator, menu, import, image, formats, iso, media, boot,
+                              supervisor, switch; all by default
 ";
 
 fn main() -> ExitCode {

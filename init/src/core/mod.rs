@@ -28,6 +28,7 @@ use std::path::Path;
 
 use cairn_sys::kmsg::{self, Priority};
 use cairn_sys::process::{self, Credentials, Exit, Prepared};
+use cairn_sys::program;
 use cairn_sys::reboot::{self, Ending};
 use cairn_sys::seqpacket;
 use cairn_sys::signal::{self, Signals};
@@ -84,6 +85,10 @@ pub fn run(toplevel: &Path, beginning: Beginning) -> ! {
         match Core::new(toplevel) {
             Ok(mut core) => {
                 core.estate = estate;
+                // From here on it needs little of the program.
+                if let Err(error) = program::release_pages() {
+                    log::info!("pages of the program that are not needed stay: {error}");
+                }
                 core.live()
             }
             // Nobody else would start the system: tell it, and try again for ever.

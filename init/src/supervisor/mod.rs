@@ -59,6 +59,7 @@ use std::process::ExitCode;
 
 use cairn_sys::input::PowerButton;
 use cairn_sys::kmsg::{self, Priority};
+use cairn_sys::program;
 use cairn_sys::reboot::Ending;
 use cairn_sys::uevent::UeventSocket;
 use cairn_system::{Control, Service, boot_mark};
@@ -144,6 +145,7 @@ struct Supervisor {
 
 impl Supervisor {
     fn live(&mut self) -> anyhow::Result<()> {
+        release_pages();
         let mut events = [EpollEvent::empty(); BATCH];
         loop {
             let count = match self.epoll.wait(&mut events, self.timeout()) {
@@ -253,6 +255,7 @@ impl Supervisor {
                         kmsg::write(Priority::Notice, &mark);
                         stage_times::note("services", stage_times::last_end().unwrap_or(0));
                         self.note_boot();
+                        release_pages();
                     }
                     Action::ShutdownDone => self.finish(),
                 }
@@ -372,5 +375,12 @@ fn console(text: &str) {
         && let Err(error) = console.write_all(format!("cairn: {text}\r\n").as_bytes())
     {
         log::debug!("cannot write to /dev/console: {error}");
+    }
+}
+
+/// What began the boot, or took services over, is not needed while they run.
+fn release_pages() {
+    if let Err(error) = program::release_pages() {
+        log::info!("pages of the program that are not needed stay: {error}");
     }
 }
