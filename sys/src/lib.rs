@@ -14,6 +14,7 @@ pub mod kexec;
 pub mod kmsg;
 pub mod local_time;
 pub mod loop_device;
+pub mod mapper;
 pub mod memory_file;
 pub mod module;
 pub mod mount;

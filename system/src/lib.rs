@@ -41,6 +41,7 @@ mod timestamp;
 pub mod trial;
 mod user;
 mod user_services;
+pub mod verity;
 mod watch;
 
 pub use address_range::{AddressRange, NoAddressRange};

@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use cairn_sys::stacked;
+use cairn_sys::{mapper, stacked};
 
 /// The first namespace of processes, which the kernel itself makes: `PROC_PID_INIT_INO`.
 const FIRST_NAMESPACE: u64 = 0xEFFF_FFFC;
@@ -23,7 +23,7 @@ pub fn are_ours() -> bool {
 pub fn take_apart(blocks: &Path, dev: &Path) -> bool {
     let mapped = count_mapped(blocks);
     if mapped > 0
-        && let Err(error) = stacked::remove_mapped(dev)
+        && let Err(error) = mapper::remove_all(dev)
     {
         log::info!("devices of the device mapper stay: {error}");
     }

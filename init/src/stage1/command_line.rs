@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use cairn_system::live::{self, MediumId};
+use cairn_system::verity::{VERITY_PARAMETER, Verity};
 use cairn_system::{Device, trial};
 
 /// One word: `key` or `key=value`.
@@ -137,6 +138,8 @@ pub struct Orders {
     pub trial: Option<Trial>,
     /// `cairn.live=`, and what belongs to it.
     pub live: Option<LiveOrders>,
+    /// `cairn.verity=`: what the store is verified by.
+    pub verity: Option<Verity>,
     /// Words that were not understood, as warnings.
     pub warnings: Vec<String>,
 }
@@ -204,6 +207,14 @@ impl Orders {
             "rootdelay" => match value.map(str::parse) {
                 Some(Ok(seconds)) => self.root_delay = Duration::from_secs(seconds),
                 _ => self.misunderstood(word, "a number of seconds"),
+            },
+            VERITY_PARAMETER => match word.value.as_deref().unwrap_or_default().parse() {
+                Ok(verity) => self.verity = Some(verity),
+                // Nothing is mounted without it.
+                Err(error) => {
+                    self.verity = None;
+                    self.warnings.push(format!("{VERITY_PARAMETER}= is ignored: {error}"));
+                }
             },
             "ro" if word.value.is_none() => self.access = Some(Access::ReadOnly),
             "rw" if word.value.is_none() => self.access = Some(Access::ReadWrite),
@@ -332,6 +343,27 @@ mod tests {
         check(
             "cairn.trial=13 cairn.trial_timeout=-1",
             &expect![[r#"Some(Trial { entry: "13", timeout: 300s, watchdog: true })"#]],
+        );
+    }
+
+    #[test]
+    fn a_store_is_verified_by_the_last_order() {
+        let check = |line: &str, expected: &Expect| {
+            let orders = orders(line);
+            let verity = orders.verity.map(|verity| verity.partition());
+            expected.assert_eq(&format!("{verity:?} {:?}", orders.warnings));
+        };
+        let [one, two] = ["1", "2"].map(|digit| {
+            let hash = digit.repeat(64);
+            format!("cairn.verity={hash}:{hash}:8")
+        });
+        check(
+            &format!("{one} {two}"),
+            &expect![[r#"Some("22222222-2222-2222-2222-222222222222") []"#]],
+        );
+        check(
+            &format!("{one} cairn.verity=no"),
+            &expect![[r#"None ["cairn.verity= is ignored: it is not <root hash>:<salt>:<blocks>, with hashes of 64 lower-case hexadecimal digits"]"#]],
         );
     }
 

@@ -13,6 +13,7 @@ use crate::autoload::AutoloadError;
 
 use super::block::{Ambiguous, Block};
 use super::live::LiveError;
+use super::verity::VerityError;
 
 /// Why stage 1 cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +88,9 @@ pub enum Stage1Error {
     /// There is no live system.
     #[error(transparent)]
     Live(#[from] LiveError),
+    /// There is no verified store.
+    #[error(transparent)]
+    Verity(#[from] VerityError),
     /// The command line names no init.
     #[error("cannot find out which system to start: the kernel's command line has no init=")]
     NoInit,
@@ -176,6 +180,7 @@ impl Stage1Error {
                 "whether the file system around it is mounted read-only".to_owned(),
             ],
             Self::Live(error) => error.hints(),
+            Self::Verity(error) => error.hints(),
             Self::NoInit | Self::BadInit { .. } => vec![
                 "the boot entry: init= must be a generation's <toplevel>/init".to_owned(),
                 of("/", "device"),

@@ -26,6 +26,7 @@ pub mod mounts;
 pub mod resolve;
 pub mod storage;
 pub mod tool;
+pub mod verity;
 
 use std::fs;
 use std::path::Path;

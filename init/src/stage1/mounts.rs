@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use cairn_sys::mount::{self, mount};
 use cairn_sys::mount_options::{Bind, MountOptions};
+use cairn_system::verity::{VERITY_STORE, Verity};
 use cairn_system::{Device, FileSystem, Stage1};
 use nix::errno::Errno;
 use nix::mount::MsFlags;
@@ -25,6 +26,7 @@ use super::failure::Stage1Error;
 use super::hardware::Hardware;
 use super::live;
 use super::resolve::resolve;
+use super::verity;
 
 /// Options of an overlay whose values are paths.
 const OVERLAY_PATHS: [&str; 3] = ["lowerdir=", "upperdir=", "workdir="];
@@ -57,6 +59,8 @@ pub enum Source {
     Name(String),
     /// The system of a live medium, if the command line names one.
     Live(Option<LiveOrders>),
+    /// The store that is verified as it is read, if the command line names one.
+    Verity(Option<Verity>),
 }
 
 /// What the description and the command line ask for, in order; `root` is where it will be.
@@ -92,6 +96,7 @@ fn plan_one(file_system: &FileSystem, orders: &Orders, root: &Path) -> Mount {
     let source = match device {
         Device::Path(path) if options.bind != Bind::No => Source::Path(path),
         Device::None(name) if is_root && name == live::DEVICE => Source::Live(orders.live.clone()),
+        Device::None(name) if name == VERITY_STORE => Source::Verity(orders.verity.clone()),
         Device::None(name) => Source::Name(name),
         device => Source::Device(device),
     };
@@ -183,6 +188,10 @@ fn attempt(
     let source = match &plan.source {
         Source::Live(orders) => {
             live::mount_root(orders.as_ref(), &target, hardware, timeout)?;
+            return Ok(Outcome::Mounted);
+        }
+        Source::Verity(orders) => {
+            verity::mount_store(orders.as_ref(), plan, &target, hardware, timeout)?;
             return Ok(Outcome::Mounted);
         }
         Source::Name(name) => name.clone(),
