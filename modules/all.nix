@@ -7,6 +7,7 @@
   ./boot/loader.nix
   ./boot/luks.nix
   ./boot/lvm.nix
+  ./boot/secure-boot.nix
   ./boot/swraid.nix
   ./boot/tmp.nix
   ./environment/environment.nix
@@ -25,6 +26,7 @@
   ./image/installable.nix
   ./image/iso.nix
   ./image/netboot.nix
+  ./image/verity-store.nix
   ./misc/documentation.nix
   ./misc/nix.nix
   ./misc/nixpkgs.nix

@@ -185,6 +185,18 @@ impl Entry {
         self.line_length(further) < COMMAND_LINE_SIZE
     }
 
+    /// As [`Self::has_room_for`], with the reason.
+    pub(crate) fn check_room_for(&self, further: &[&str]) -> Result<(), EntryError> {
+        let length = self.line_length(further);
+        if length < COMMAND_LINE_SIZE {
+            return Ok(());
+        }
+        Err(EntryError::TooLong {
+            label: self.label.clone(),
+            length,
+        })
+    }
+
     /// What names it.
     #[must_use]
     pub fn id(&self) -> &EntryId {

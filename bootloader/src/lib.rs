@@ -11,6 +11,7 @@
 //! | [`boot_file_name`] | kernels and initrds in `/boot`, named by their content |
 //! | [`KernelFolders`] | where each slot has them |
 //! | [`CoreImage`] | GRUB's own image, and how it is made |
+//! | [`unified_config`], [`unified_args`] | one program with all that a system boots |
 //! | [`patch_boot_sector`], [`patch_core_image`] | what binds GRUB's images to their place on a BIOS disk |
 //!
 //! Everything computes text and bytes from data; the functions with an effect are [`write_slot`] and
@@ -37,6 +38,7 @@ mod slot;
 mod slot_file;
 mod stub;
 mod trial;
+mod unified;
 
 pub use boot_file::{
     BootFileKind, KernelFolders, boot_file_name, checksum_file, checksum_name, is_boot_file,
@@ -57,3 +59,4 @@ pub use slot_file::{SlotFiles, WriteSlotError, write_slot};
 pub use stub::{
     GRUB_DIRECTORY, GRUBENV, PartitionTable, Root, SIGNED_CONFIG, STUB, early_config, signed_config,
 };
+pub use unified::{UNIFIED_INITRD, UNIFIED_KERNEL, unified_args, unified_config};

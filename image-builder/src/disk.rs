@@ -141,7 +141,7 @@ pub fn plan(disk: &Disk<'_>) -> Result<Layout, DiskError> {
     };
     let parts = Parts {
         sector_size: disk.sector_size,
-        esp_size: esp(disk).size(disk.esp, 0)?,
+        esp_size: esp(disk.sector_size, identifiers).size(disk.esp, 0)?,
         boot,
         swap: disk.swap.map(|swap| Part {
             name: swap.label,
@@ -208,7 +208,7 @@ pub fn write(
         FileSystemError::Write { source, .. } => failed(source),
         error => error.into(),
     };
-    esp(disk)
+    esp(disk.sector_size, identifiers)
         .write(disk.esp, &region(&output, &layout.esp), &mut count)
         .map_err(file_system)?;
     if let (Some(files), Some(place)) = (&disk.boot_files, &layout.boot) {
@@ -226,15 +226,15 @@ pub fn write(
     Ok(())
 }
 
-fn region<'a>(output: &'a Output<'_>, partition: &Partition) -> Region<'a> {
+pub(crate) fn region<'a>(output: &'a Output<'_>, partition: &Partition) -> Region<'a> {
     Region::new(output.file(), partition.start, partition.size)
 }
 
-fn esp(disk: &Disk<'_>) -> Fat {
+pub(crate) fn esp(sector_size: SectorSize, identifiers: &Identifiers) -> Fat {
     Fat {
         medium: Medium::Fixed,
-        sector_size: disk.sector_size,
-        serial: disk.identifiers.esp_serial,
+        sector_size,
+        serial: identifiers.esp_serial,
         label: *b"ESP        ",
     }
 }

@@ -140,20 +140,9 @@ pub(crate) struct Parts<'a> {
 impl Layout {
     /// The layout of these parts, which have `content` bytes of contents.
     pub(crate) fn new(identifiers: &Identifiers, parts: &Parts<'_>, content: u64) -> Self {
-        let mut end = ALIGNMENT;
+        let mut places = Places::default();
         let mut place = |number, kind, part: Part<'_>, guid, file_system| {
-            let start = end;
-            let size = part.size.next_multiple_of(ALIGNMENT);
-            end += size;
-            Partition {
-                number,
-                kind,
-                name: part.name.to_owned(),
-                guid,
-                file_system,
-                start,
-                size,
-            }
+            places.take(number, kind, part, guid, file_system)
         };
         let bios_boot = Part {
             name: "bios-boot",
@@ -179,7 +168,7 @@ impl Layout {
             PartitionKind::Esp,
             esp,
             identifiers.esp_partition,
-            Some(format!("{:04X}-{:04X}", serial >> 16, serial & 0xffff)),
+            Some(fat_serial(serial)),
         );
         let boot = parts.boot.map(|part| {
             let uuid = identifiers.boot_file_system.to_string();
@@ -199,7 +188,7 @@ impl Layout {
             Some(identifiers.root_file_system.to_string()),
         );
         Self {
-            size: root.end() + ALIGNMENT,
+            size: places.disk_size(),
             disk_guid: identifiers.disk,
             sector_size: parts.sector_size,
             bios_boot,
@@ -233,22 +222,74 @@ impl Partition {
 impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "disk {} of {} MiB", self.disk_guid, self.size >> 20)?;
-        for partition in self.partitions() {
-            write!(
-                f,
-                "{} {:<10} {:>6} MiB at {:>4} MiB, PARTUUID={}",
-                partition.number,
-                partition.name,
-                partition.size >> 20,
-                partition.start >> 20,
-                partition.guid
-            )?;
-            match &partition.file_system {
-                Some(uuid) => writeln!(f, ", UUID={uuid}")?,
-                None => writeln!(f)?,
-            }
+        self.partitions()
+            .try_for_each(|partition| writeln!(f, "{partition}"))
+    }
+}
+
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {:<10} {:>6} MiB at {:>4} MiB, PARTUUID={}",
+            self.number,
+            self.name,
+            self.size >> 20,
+            self.start >> 20,
+            self.guid
+        )?;
+        match &self.file_system {
+            Some(uuid) => write!(f, ", UUID={uuid}"),
+            None => Ok(()),
         }
-        Ok(())
+    }
+}
+
+/// The serial number of a FAT, as `UUID=` has it.
+pub(crate) fn fat_serial(serial: u32) -> String {
+    format!("{:04X}-{:04X}", serial >> 16, serial & 0xffff)
+}
+
+/// Where the next partition begins.
+#[derive(Debug)]
+pub(crate) struct Places {
+    end: u64,
+}
+
+impl Default for Places {
+    /// Behind the partition table.
+    fn default() -> Self {
+        Self { end: ALIGNMENT }
+    }
+}
+
+impl Places {
+    /// A partition behind those before it.
+    pub(crate) fn take(
+        &mut self,
+        number: u32,
+        kind: PartitionKind,
+        part: Part<'_>,
+        guid: Uuid,
+        file_system: Option<String>,
+    ) -> Partition {
+        let start = self.end;
+        let size = part.size.next_multiple_of(ALIGNMENT);
+        self.end += size;
+        Partition {
+            number,
+            kind,
+            name: part.name.to_owned(),
+            guid,
+            file_system,
+            start,
+            size,
+        }
+    }
+
+    /// Bytes of the disk that ends behind the last one, with room for the copy of the table.
+    pub(crate) fn disk_size(&self) -> u64 {
+        self.end + ALIGNMENT
     }
 }
 

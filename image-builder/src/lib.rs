@@ -29,6 +29,7 @@ mod region;
 pub mod squashfs;
 mod swap;
 mod tarball;
+mod verified;
 mod volume;
 
 pub use cpio::{CpioError, write_cpio};
@@ -54,4 +55,5 @@ pub use netboot::{LiveInitrd, LiveInitrdError};
 pub use output::OutputError;
 pub use region::Region;
 pub use tarball::{TarCompression, TarballError, write_tarball};
+pub use verified::{StateRoot, VerifiedDisk, VerifiedLayout};
 pub use volume::write_volume;

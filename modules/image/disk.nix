@@ -56,7 +56,12 @@ in
     };
   };
 
-  config.system.build.imageFacts = {
+  config.system.build.imageFacts =
+    lib.throwIf (config.boot.secureBoot.privateKeyFile != null && !config.image.verityStore.enable)
+      ''
+        boot.secureBoot.privateKeyFile: nothing but a disk with a verified store is signed by a key of your own.
+        Set image.verityStore.enable, or boot.loader.grub.secureBoot.enable in its place.''
+      {
     hostName = config.networking.hostName;
     inherit (config.image)
       bootFreeSpace
@@ -71,6 +76,6 @@ in
         lib.nameValuePair description.mountPoint { inherit (description) device fsType options; }
       ) config.system.build.fileSystems
     );
-    inherit (config.system.build) grub;
+    inherit (config.system.build) grub verityStore;
   };
 }

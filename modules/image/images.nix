@@ -27,6 +27,7 @@ let
           boot.loader.grub.enable = lib.mkImageMediaOverride true;
           image.sectorSize = lib.mkImageMediaOverride 512;
           image.swapSize = lib.mkImageMediaOverride null;
+          image.verityStore.enable = lib.mkImageMediaOverride false;
         }
       ];
       facts = "imageFacts";
@@ -43,7 +44,12 @@ let
       example = lib.literalExpression "{ services.openssh.enable = true; }";
     };
     tarball = {
-      modules = [ { boot.isContainer = lib.mkImageMediaOverride true; } ];
+      modules = [
+        {
+          boot.isContainer = lib.mkImageMediaOverride true;
+          image.verityStore.enable = lib.mkImageMediaOverride false;
+        }
+      ];
       facts = "treeFacts";
       example = lib.literalExpression "{ services.chrony.enable = false; }";
     };

@@ -19,6 +19,7 @@ in
     };
   };
   swapDevices = mkImageMediaOverride [ ];
+  image.verityStore.enable = mkImageMediaOverride false;
   boot.growPartition = mkImageMediaOverride false;
 
   # Whatever machine it is. The kernels for clouds know neither discs nor sticks.

@@ -135,6 +135,7 @@ in
     };
     swapDevices = mkVMOverride [ ];
     boot.loader.grub.enable = mkVMOverride false;
+    image.verityStore.enable = mkVMOverride false;
     boot.initrd.hardware = mkVMOverride "virtual-machine";
     # The kernels for clouds do not know 9p.
     boot.kernelPackages = mkVMOverride pkgs.linuxPackages;

@@ -18,7 +18,7 @@ impl Blueprint {
             "std",
         ]);
         // The firmware keeps its keys where the system cannot write.
-        if self.boot == Boot::SecureUefi {
+        if matches!(self.boot, Boot::SecureUefi | Boot::OwnedUefi) {
             let global = "driver=cfi.pflash01,property=secure,value=on";
             add(&["-machine", "q35,smm=on", "-global", global]);
         } else {

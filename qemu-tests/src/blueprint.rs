@@ -28,6 +28,8 @@ pub enum Boot {
     Uefi,
     /// OVMF with Secure Boot, from the first disk.
     SecureUefi,
+    /// OVMF with Secure Boot and the keys for tests that Debian's package has, from the first disk.
+    OwnedUefi,
     /// A kernel that QEMU itself puts into memory.
     Direct(DirectKernel),
     /// SeaBIOS, and from there iPXE, which takes `netboot.ipxe` of this folder by TFTP.
@@ -253,6 +255,7 @@ impl Blueprint {
         let ovmf = match self.boot {
             Boot::Uefi => Some(Ovmf::prepare(Trust::Everything, scratch)?),
             Boot::SecureUefi => Some(Ovmf::prepare(Trust::SecureBoot, scratch)?),
+            Boot::OwnedUefi => Some(Ovmf::prepare(Trust::Owner, scratch)?),
             Boot::Bios | Boot::Direct(_) | Boot::Network(_) => None,
         };
         let ssh_port = if self.ssh { Some(free_port()?) } else { None };

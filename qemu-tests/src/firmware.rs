@@ -29,6 +29,12 @@ const SECURE_VOLUMES: &[(&str, &str)] = &[
     ),
 ];
 
+/// Those with Secure Boot on, and a key whose private half is in Debian's package: for tests.
+const OWNED_VOLUMES: &[(&str, &str)] = &[(
+    "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd",
+    "/usr/share/OVMF/OVMF_VARS_4M.snakeoil.fd",
+)];
+
 /// Whether the firmware starts what nobody has signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trust {
@@ -36,6 +42,8 @@ pub enum Trust {
     Everything,
     /// It starts what Microsoft's keys lead to.
     SecureBoot,
+    /// It starts what the key for tests has signed.
+    Owner,
 }
 
 /// The two volumes of a UEFI machine.
@@ -56,6 +64,7 @@ impl Ovmf {
         let volumes = match trust {
             Trust::Everything => VOLUMES,
             Trust::SecureBoot => SECURE_VOLUMES,
+            Trust::Owner => OWNED_VOLUMES,
         };
         let found = volumes
             .iter()

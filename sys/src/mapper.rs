@@ -195,7 +195,10 @@ fn text<const N: usize>(text: &str) -> io::Result<[u8; N]> {
 }
 
 fn open(dev: &Path) -> io::Result<File> {
-    File::options().read(true).write(true).open(dev.join(CONTROL))
+    File::options()
+        .read(true)
+        .write(true)
+        .open(dev.join(CONTROL))
 }
 
 #[cfg(test)]

@@ -99,7 +99,9 @@ impl Verity {
             blocks,
         } = self;
         let tree = blocks + 1;
-        format!("1 {partition} {partition} {BLOCK} {BLOCK} {blocks} {tree} sha256 {root_hash} {salt}")
+        format!(
+            "1 {partition} {partition} {BLOCK} {BLOCK} {blocks} {tree} sha256 {root_hash} {salt}"
+        )
     }
 }
 

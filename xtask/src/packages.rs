@@ -136,6 +136,7 @@ pub const PACKAGES: &[Package] = &[
         "openssh-client",
         "logs in to a guest with a key",
     ),
+    package(Need::Test, "openssl", "makes keys for Secure Boot"),
     package(Need::Test, "patchelf", "checks what we change in ELF files"),
     package(
         Need::Test,
@@ -146,6 +147,11 @@ pub const PACKAGES: &[Package] = &[
         Need::Test,
         "qemu-utils",
         "reads our disk formats (qemu-img)",
+    ),
+    package(
+        Need::Test,
+        "sbsigntool",
+        "signs and checks programs for Secure Boot",
     ),
     package(
         Need::Test,

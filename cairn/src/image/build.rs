@@ -22,6 +22,7 @@ use super::iso::{IsoFacts, IsoImage};
 use super::netboot::{NetbootFacts, NetbootImage};
 use super::placement::Placement;
 use super::root::container_root;
+use super::verified::{State, VerifiedImage, VerityFacts};
 use crate::configuration::{Configuration, Evaluated, Wanted};
 use crate::grub::Grub;
 use crate::lock_file::epoch;
@@ -243,6 +244,9 @@ fn build_disk(configuration: &Configuration, format: Format) -> Result<RawDisk> 
         _ => Source::machine(),
     };
     let mut begun: Begun<'_, Facts> = Begun::new(configuration, &source)?;
+    if let Some(verity) = begun.facts.verity_store.clone() {
+        return build_verified(begun, format, &verity);
+    }
     let grub = begun.facts.grub.as_ref().context(
         "cannot make a disk that boots without a boot loader; set boot.loader.grub.enable",
     )?;
@@ -259,6 +263,48 @@ fn build_disk(configuration: &Configuration, format: Format) -> Result<RawDisk> 
     Ok(RawDisk {
         built,
         sector_size: sizes.sector,
+        key,
+        host_name,
+        epoch,
+    })
+}
+
+/// A disk with a verified store.
+fn build_verified(
+    mut begun: Begun<'_, Facts>,
+    format: Format,
+    facts: &VerityFacts,
+) -> Result<RawDisk> {
+    let state = Placement::of_state(&begun.facts)?.map(|named| State {
+        named,
+        free_space: begun.facts.free_space,
+    });
+    let option = "image.verityStore.squashfsCompression";
+    let level = level(option, facts.compression_level)?;
+    begun.realise()?;
+    let (cache, epoch) = (compressed_objects(begun.configuration), begun.epoch()?);
+    let key = VerifiedImage::key(&begun.toplevel, facts, state.as_ref(), epoch)?;
+    let host_name = begun.facts.host_name.clone();
+    if facts.signer.is_none() {
+        log::warn!(
+            "nobody signs the program that starts this disk: no firmware with Secure Boot starts it, and \
+             without, anybody can change it; see boot.secureBoot.privateKeyFile"
+        );
+    }
+    let built = begun.image(&host_name, format.extension(), key, |begun, output| {
+        let image = VerifiedImage {
+            store: &begun.store,
+            toplevel: &begun.toplevel,
+            facts,
+            level,
+            cache: cache.as_ref(),
+            state: state.as_ref(),
+            epoch,
+        };
+        image.write(&key, output)
+    })?;
+    Ok(RawDisk {
+        built,
         key,
         host_name,
         epoch,

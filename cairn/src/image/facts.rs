@@ -6,6 +6,7 @@ use cairn_image_builder::TarCompression;
 use cairn_system::Device;
 use serde::Deserialize;
 
+use super::verified::VerityFacts;
 use crate::grub::GrubFacts;
 
 /// The facts. Everything that an image of the configuration depends on beside its toplevel.
@@ -28,6 +29,9 @@ pub struct Facts {
     pub sector_size: u64,
     /// GRUB; none with `boot.loader.grub.enable = false`.
     pub grub: Option<GrubFacts>,
+    /// With `image.verityStore.enable`, how the store is verified and who signs.
+    #[serde(default)]
+    pub verity_store: Option<VerityFacts>,
 }
 
 /// One file system.

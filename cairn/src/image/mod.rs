@@ -1,5 +1,5 @@
 //! A toplevel to an image: [`facts`] are what the configuration says of it, [`placement`] is what
-//! that means for the disk, [`disk`] and [`iso`] lay the tree out and write it, [`cache`] keeps what was
+//! that means for the disk, [`disk`], [`verified`] and [`iso`] lay the tree out and write it, [`cache`] keeps what was
 //! written; [`build()`] goes the whole way, to an image of any [`Format`].
 
 mod boot;
@@ -12,6 +12,7 @@ pub mod iso;
 pub mod netboot;
 pub mod placement;
 pub(crate) mod root;
+pub mod verified;
 
 pub use build::{Built, build};
 pub use disk::DiskImage;

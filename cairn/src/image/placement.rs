@@ -50,7 +50,7 @@ pub enum PlacementError {
     /// A file system is of a type that no image has.
     #[error(
         "cannot make a disk: fileSystems.\"{mount_point}\".fsType is {found}, and images have ext4; \
-         write ext4 or leave it out"
+         write ext4 or leave it out, or have `cairn install` make it"
     )]
     Type {
         /// The mount point.
@@ -64,6 +64,12 @@ pub enum PlacementError {
          add {{ device = \"LABEL={SWAP_LABEL}\"; }}"
     )]
     NoSwap,
+    /// A disk with a verified store has no swap space.
+    #[error(
+        "cannot make a disk: image.swapSize is set, and a disk with image.verityStore.enable has no partition \
+         for swap space; leave it out, or name a file in swapDevices"
+    )]
+    VerifiedSwap,
     /// The swap space is on a device that the disk does not have.
     #[error("cannot make a disk: swapDevices has {device}, but {problem}")]
     Swap {
@@ -107,6 +113,26 @@ impl Placement {
             }
         }
         Ok(placement)
+    }
+
+    /// The root of a machine whose store is a file system of its own, if it is on the disk, and not in memory.
+    ///
+    /// # Errors
+    /// See [`PlacementError`].
+    pub fn of_state(facts: &Facts) -> Result<Option<Named>, PlacementError> {
+        let root = facts.file_systems.get("/").ok_or(PlacementError::NoRoot)?;
+        if facts.swap_size.is_some() {
+            return Err(PlacementError::VerifiedSwap);
+        }
+        for (mount_point, file_system) in &facts.file_systems {
+            if mount_point != "/" {
+                check_other(mount_point, file_system)?;
+            }
+        }
+        match (&root.device, root.fs_type.as_str()) {
+            (Device::None(_), "tmpfs") => Ok(None),
+            _ => of_file_system("/", root, ROOT_PARTITION).map(Some),
+        }
     }
 
     /// `identifiers` with those that the configuration names.
@@ -324,6 +350,33 @@ mod tests {
 
     fn root(device: &str) -> serde_json::Value {
         json!({"/": {"device": device, "fsType": "auto", "options": []}})
+    }
+
+    #[test]
+    fn beside_a_verified_store() {
+        let check = |file_systems: &serde_json::Value, expected: &Expect| {
+            let text = match Placement::of_state(&facts(file_systems)) {
+                Ok(root) => format!("{root:?}"),
+                Err(error) => error.to_string(),
+            };
+            expected.assert_eq(&text);
+        };
+        let with_root = |device: &str, fs_type: &str| {
+            json!({
+                "/": {"device": device, "fsType": fs_type, "options": []},
+                "/nix/store": {"device": "verity-store", "fsType": "squashfs", "options": ["ro"]},
+            })
+        };
+        check(&with_root("tmpfs", "tmpfs"), &expect!["None"]);
+        check(&with_root("LABEL=state", "ext4"), &expect![[r#"Some(Named { label: "state", uuid: None, partition: None })"#]]);
+        check(&with_root("LABEL=state", "xfs"), &expect![[r#"cannot make a disk: fileSystems."/".fsType is xfs, and images have ext4; write ext4 or leave it out"#]]);
+        let mut separate = with_root("tmpfs", "tmpfs");
+        separate["/boot"] = json!({"device": "LABEL=boot", "fsType": "ext4", "options": []});
+        check(&separate, &expect![[r#"cannot make a disk: fileSystems."/boot".device is LABEL=boot, but an image has no partition for it; it can be on the root (leave it out), or on another disk with the option nofail"#]]);
+        let mut swapping = facts(&with_root("tmpfs", "tmpfs"));
+        swapping.swap_size = Some(64);
+        let error = Placement::of_state(&swapping).unwrap_err();
+        expect!["cannot make a disk: image.swapSize is set, and a disk with image.verityStore.enable has no partition for swap space; leave it out, or name a file in swapDevices"].assert_eq(&error.to_string());
     }
 
     #[test]

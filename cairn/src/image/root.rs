@@ -49,6 +49,16 @@ pub fn empty_root() -> Result<Manifest> {
     root_with(&[&DIRECTORIES, &BOOT_DIRECTORIES])
 }
 
+/// The root of a machine whose store is a file system of its own: what it writes from its first boot on.
+///
+/// # Errors
+/// The table of directories contradicts itself.
+pub(super) fn root_of_state() -> Result<Manifest> {
+    let mut root = root_with(&[&DIRECTORIES])?;
+    root.insert("nix/store", Node::directory(0o755))?;
+    Ok(root)
+}
+
 /// The root of a container that has the system `toplevel`, which is generation 1.
 ///
 /// # Errors

@@ -213,7 +213,8 @@ impl Orders {
                 // Nothing is mounted without it.
                 Err(error) => {
                     self.verity = None;
-                    self.warnings.push(format!("{VERITY_PARAMETER}= is ignored: {error}"));
+                    self.warnings
+                        .push(format!("{VERITY_PARAMETER}= is ignored: {error}"));
                 }
             },
             "ro" if word.value.is_none() => self.access = Some(Access::ReadOnly),
@@ -363,7 +364,9 @@ mod tests {
         );
         check(
             &format!("{one} cairn.verity=no"),
-            &expect![[r#"None ["cairn.verity= is ignored: it is not <root hash>:<salt>:<blocks>, with hashes of 64 lower-case hexadecimal digits"]"#]],
+            &expect![[
+                r#"None ["cairn.verity= is ignored: it is not <root hash>:<salt>:<blocks>, with hashes of 64 lower-case hexadecimal digits"]"#
+            ]],
         );
     }
 

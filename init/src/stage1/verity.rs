@@ -129,7 +129,10 @@ fn open(verity: &Verity, partition: &Path) -> io::Result<PathBuf> {
         nix::sys::stat::minor(number)
     );
     // As veritysetup names them, which then knows the device.
-    let uuid = format!("CRYPT-VERITY-{}-{NAME}", verity.partition().replace('-', ""));
+    let uuid = format!(
+        "CRYPT-VERITY-{}-{NAME}",
+        verity.partition().replace('-', "")
+    );
     mapper::create(
         Path::new(DEV),
         &Mapping {
