@@ -23,8 +23,17 @@ pub const UNIFIED_INITRD: &str = "initrd";
 const TIME_TO_READ: u8 = 10;
 
 /// All that it takes.
-const MODULES: [&str; 9] = [
-    "boot", "echo", "linux", "memdisk", "minicmd", "newc", "serial", "sleep", "terminal",
+const MODULES: [&str; 10] = [
+    "all_video",
+    "boot",
+    "echo",
+    "linux",
+    "memdisk",
+    "minicmd",
+    "newc",
+    "serial",
+    "sleep",
+    "terminal",
 ];
 
 /// The configuration in the program that boots the system of `bootspec`, with further arguments. With `serial`,
@@ -127,7 +136,7 @@ mod tests {
 
     #[test]
     fn arguments() {
-        expect!["--disable-shim-lock -O x86_64-efi -d /lib -c /config -m /archive -p (memdisk)/ -o /program boot echo linux memdisk minicmd newc serial sleep terminal"]
+        expect!["--disable-shim-lock -O x86_64-efi -d /lib -c /config -m /archive -p (memdisk)/ -o /program all_video boot echo linux memdisk minicmd newc serial sleep terminal"]
             .assert_eq(&unified_args("/lib", "/config", "/archive", "/program").join(" "));
     }
 }

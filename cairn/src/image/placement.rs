@@ -368,11 +368,24 @@ mod tests {
             })
         };
         check(&with_root("tmpfs", "tmpfs"), &expect!["None"]);
-        check(&with_root("LABEL=state", "ext4"), &expect![[r#"Some(Named { label: "state", uuid: None, partition: None })"#]]);
-        check(&with_root("LABEL=state", "xfs"), &expect![[r#"cannot make a disk: fileSystems."/".fsType is xfs, and images have ext4; write ext4 or leave it out"#]]);
+        check(
+            &with_root("LABEL=state", "ext4"),
+            &expect![[r#"Some(Named { label: "state", uuid: None, partition: None })"#]],
+        );
+        check(
+            &with_root("LABEL=state", "xfs"),
+            &expect![[
+                r#"cannot make a disk: fileSystems."/".fsType is xfs, and images have ext4; write ext4 or leave it out"#
+            ]],
+        );
         let mut separate = with_root("tmpfs", "tmpfs");
         separate["/boot"] = json!({"device": "LABEL=boot", "fsType": "ext4", "options": []});
-        check(&separate, &expect![[r#"cannot make a disk: fileSystems."/boot".device is LABEL=boot, but an image has no partition for it; it can be on the root (leave it out), or on another disk with the option nofail"#]]);
+        check(
+            &separate,
+            &expect![[
+                r#"cannot make a disk: fileSystems."/boot".device is LABEL=boot, but an image has no partition for it; it can be on the root (leave it out), or on another disk with the option nofail"#
+            ]],
+        );
         let mut swapping = facts(&with_root("tmpfs", "tmpfs"));
         swapping.swap_size = Some(64);
         let error = Placement::of_state(&swapping).unwrap_err();

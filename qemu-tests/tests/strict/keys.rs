@@ -41,7 +41,10 @@ impl Keys {
         make(&keys.private, &["genrsa", "2048"])?;
         let private = keys.private.display().to_string();
         let subject = ["-days", "10", "-subj", "/CN=Stranger"];
-        let args = [&["req", "-x509", "-new", "-key", private.as_str()][..], &subject];
+        let args = [
+            &["req", "-x509", "-new", "-key", private.as_str()][..],
+            &subject,
+        ];
         make(&keys.certificate, &args.concat())?;
         Ok(keys)
     }

@@ -146,13 +146,7 @@ fn is_strict(machine: &Machine, built: &Built) -> anyhow::Result<()> {
 #[ignore = "long: cargo xtask torture media"]
 fn the_owners_machine_starts() -> anyhow::Result<()> {
     let built = built()?;
-    let machine = machine(
-        "strict",
-        Boot::OwnedUefi,
-        &built.image,
-        Writes::Discarded,
-    )
-    .start()?;
+    let machine = machine("strict", Boot::OwnedUefi, &built.image, Writes::Discarded).start()?;
     machine.check("strict", |machine| {
         is_strict(machine, &built)?;
         let root = machine.agent().succeed("grep ' / ' /proc/mounts")?;
@@ -166,11 +160,18 @@ fn the_owners_machine_starts() -> anyhow::Result<()> {
 fn what_it_writes_is_kept_where_the_root_is_on_the_disk() -> anyhow::Result<()> {
     let file = configuration("strict-state", "disk")?;
     let built = images::build_image("disk", "strict-state", &file, &images::options()?)?;
-    let machine = machine("strict-state", Boot::OwnedUefi, &built.image, Writes::Copied);
+    let machine = machine(
+        "strict-state",
+        Boot::OwnedUefi,
+        &built.image,
+        Writes::Copied,
+    );
     let machine = machine.start()?;
     machine.check("first boot", |machine| {
         is_strict(machine, &built)?;
-        machine.agent().succeed("echo kept > /var/lib/note && sync")?;
+        machine
+            .agent()
+            .succeed("echo kept > /var/lib/note && sync")?;
         Ok(())
     })?;
     let boot = machine.agent().ready()?;
@@ -226,7 +227,12 @@ fn a_changed_block_is_detected() -> anyhow::Result<()> {
     let bytes = fs::read(ballast()?)?;
     let place = find(&built.image, &bytes[..CHUNK], 1)?;
     let changed = Changed::at("strict-block", &built.image, place + 100_000)?;
-    let machine = machine("strict-block", Boot::OwnedUefi, &changed.0, Writes::Discarded);
+    let machine = machine(
+        "strict-block",
+        Boot::OwnedUefi,
+        &changed.0,
+        Writes::Discarded,
+    );
     let machine = machine.start()?;
     machine.check("detected", |machine| {
         let agent = machine.agent();
@@ -247,7 +253,12 @@ fn another_store_is_not_mounted() -> anyhow::Result<()> {
     let built = built()?;
     let place = find(&built.image, b"hsqs", CHUNK as u64)?;
     let changed = Changed::at("strict-store", &built.image, place + 8)?;
-    let machine = machine("strict-store", Boot::OwnedUefi, &changed.0, Writes::Discarded);
+    let machine = machine(
+        "strict-store",
+        Boot::OwnedUefi,
+        &changed.0,
+        Writes::Discarded,
+    );
     let machine = machine.start()?;
     machine.check("report", |machine| {
         let console = machine.console();
@@ -274,7 +285,10 @@ fn it_is_reproducible() -> anyhow::Result<()> {
     ensure!(one? == other?, "{} differs", again.image.display());
     let key = fs::read_to_string(Keys::of_owner()?.private)?;
     let line = key.lines().nth(1).context("no key")?;
-    ensure!(find(&again.image, line.as_bytes(), 1).is_err(), "the image has the key");
+    ensure!(
+        find(&again.image, line.as_bytes(), 1).is_err(),
+        "the image has the key"
+    );
     fs::remove_dir_all(&folder)?;
     Ok(())
 }

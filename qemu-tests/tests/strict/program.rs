@@ -21,7 +21,9 @@ pub fn place_in_initrd(built: &Built) -> anyhow::Result<u64> {
     let kernel = images::direct_kernel(&options, built, "")?;
     let initrd = fs::read(kernel.initrd.context("no initrd")?)?;
     let middle = initrd.len() / 2;
-    let chunk = initrd.get(middle..middle + CHUNK).context("a tiny initrd")?;
+    let chunk = initrd
+        .get(middle..middle + CHUNK)
+        .context("a tiny initrd")?;
     find(&built.image, chunk, 1)
 }
 
@@ -32,7 +34,8 @@ pub fn signed_by_a_stranger(built: &Built) -> anyhow::Result<Changed> {
     let copy = Changed(artefacts::root()?.join("strict-stranger.img"));
     copy_sparsely(&built.image, &copy.0)?;
     let esp = format!("{}@@{ESP}", copy.0.display());
-    let [plain, bare, signed] = ["plain.efi", "bare.efi", "signed.efi"].map(|name| folder.join(name));
+    let [plain, bare, signed] =
+        ["plain.efi", "bare.efi", "signed.efi"].map(|name| folder.join(name));
     let inside = "::/EFI/BOOT/BOOTX64.EFI";
     let text = |path: &Path| path.display().to_string();
     tool("mtools", "mcopy", &["-i", &esp, inside, &text(&plain)])?;
@@ -48,7 +51,11 @@ pub fn signed_by_a_stranger(built: &Built) -> anyhow::Result<Changed> {
     // What the image has verifies, by another's tool.
     let owner = text(&Keys::of_owner()?.certificate);
     tool("sbsigntool", "sbverify", &["--cert", &owner, &text(&plain)])?;
-    tool("mtools", "mcopy", &["-o", "-i", &esp, &text(&signed), inside])?;
+    tool(
+        "mtools",
+        "mcopy",
+        &["-o", "-i", &esp, &text(&signed), inside],
+    )?;
     fs::remove_dir_all(&folder)?;
     Ok(copy)
 }
