@@ -193,7 +193,7 @@ impl VerifiedImage<'_> {
                 file.clone(),
                 file,
             ]);
-        run(sandbox, "veritysetup")?;
+        run(&sandbox, "veritysetup")?;
         let root_hash = read(&work.join(ROOT_HASH))?;
         let root_hash = String::from_utf8(root_hash).context("veritysetup gave no root hash")?;
         Ok(Verity::new(root_hash.trim(), &seeds.salt, blocks)?)
@@ -213,7 +213,7 @@ impl VerifiedImage<'_> {
         let sandbox = self
             .tool(&self.facts.tools, "grub-mkimage", work)
             .args(unified_args(&modules, &config, &archive, &program));
-        run(sandbox, "grub-mkimage")
+        run(&sandbox, "grub-mkimage")
     }
 
     /// Kernel and initrd, for GRUB.
@@ -272,7 +272,7 @@ impl VerifiedImage<'_> {
                 "-out".to_owned(),
                 format!("{WORK}/{SIGNED}"),
             ]);
-        run(sandbox, "osslsigncode").with_context(|| {
+        run(&sandbox, "osslsigncode").with_context(|| {
             format!(
                 "cannot sign with '{}'; the key must be without a passphrase, and that of the certificate '{}'",
                 signer.private_key_file.display(),
@@ -364,7 +364,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// Runs a tool to its good end.
-fn run(sandbox: Sandbox<'_>, name: &str) -> Result<()> {
+fn run(sandbox: &Sandbox<'_>, name: &str) -> Result<()> {
     let output = sandbox.run()?;
     if !output.status.success() {
         let said = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
