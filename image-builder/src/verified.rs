@@ -20,7 +20,9 @@ use crate::ext4::Ext4;
 use crate::file_system::{FileSystemError, FileSystemWriter};
 use crate::fill::{Filler, Span};
 use crate::identifiers::Identifiers;
-use crate::layout::{Part, Partition, PartitionKind, Places, ROOT_PARTITION, SectorSize, fat_serial};
+use crate::layout::{
+    Part, Partition, PartitionKind, Places, ROOT_PARTITION, SectorSize, fat_serial,
+};
 use crate::manifest::{Content, Manifest};
 use crate::output::Output;
 use crate::partition_table::{Table, partition_table};

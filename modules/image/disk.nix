@@ -62,20 +62,20 @@ in
         boot.secureBoot.privateKeyFile: nothing but a disk with a verified store is signed by a key of your own.
         Set image.verityStore.enable, or boot.loader.grub.secureBoot.enable in its place.''
       {
-    hostName = config.networking.hostName;
-    inherit (config.image)
-      bootFreeSpace
-      freeSpace
-      sectorSize
-      swapSize
-      ;
-    swapDevices = map (swap: swap.device) config.swapDevices;
-    fileSystems = lib.listToAttrs (
-      map (
-        { description, ... }:
-        lib.nameValuePair description.mountPoint { inherit (description) device fsType options; }
-      ) config.system.build.fileSystems
-    );
-    inherit (config.system.build) grub verityStore;
-  };
+        hostName = config.networking.hostName;
+        inherit (config.image)
+          bootFreeSpace
+          freeSpace
+          sectorSize
+          swapSize
+          ;
+        swapDevices = map (swap: swap.device) config.swapDevices;
+        fileSystems = lib.listToAttrs (
+          map (
+            { description, ... }:
+            lib.nameValuePair description.mountPoint { inherit (description) device fsType options; }
+          ) config.system.build.fileSystems
+        );
+        inherit (config.system.build) grub verityStore;
+      };
 }

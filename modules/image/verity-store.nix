@@ -6,7 +6,12 @@
   ...
 }:
 let
-  inherit (lib) mkDefault mkIf mkOption types;
+  inherit (lib)
+    mkDefault
+    mkIf
+    mkOption
+    types
+    ;
   cfg = config.image.verityStore;
   secureBoot = config.boot.secureBoot;
   compression = import ./compression.nix { inherit lib; };

@@ -279,11 +279,12 @@ fn build_verified(
         named,
         free_space: begun.facts.free_space,
     });
+    let sector_size = sizes(&begun.facts)?.sector;
     let option = "image.verityStore.squashfsCompression";
     let level = level(option, facts.compression_level)?;
     begun.realise()?;
     let (cache, epoch) = (compressed_objects(begun.configuration), begun.epoch()?);
-    let key = VerifiedImage::key(&begun.toplevel, facts, state.as_ref(), epoch)?;
+    let key = VerifiedImage::key(&begun.toplevel, facts, sector_size, state.as_ref(), epoch)?;
     let host_name = begun.facts.host_name.clone();
     if facts.signer.is_none() {
         log::warn!(
@@ -298,6 +299,7 @@ fn build_verified(
             facts,
             level,
             cache: cache.as_ref(),
+            sector_size,
             state: state.as_ref(),
             epoch,
         };
@@ -305,6 +307,7 @@ fn build_verified(
     })?;
     Ok(RawDisk {
         built,
+        sector_size,
         key,
         host_name,
         epoch,

@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use cairn_bootloader::{Serial, UNIFIED_INITRD, UNIFIED_KERNEL, unified_args, unified_config};
 use cairn_image_builder::squashfs::{self, Cache, Level};
 use cairn_image_builder::{
-    Content, Identifiers, Manifest, Node, Region, StateRoot, VerifiedDisk, write_cpio,
+    Content, Identifiers, Manifest, Node, Region, SectorSize, StateRoot, VerifiedDisk, write_cpio,
 };
 use cairn_store::{Access, Sandbox, Store};
 use cairn_store_path::StorePath;
@@ -94,6 +94,8 @@ pub struct VerifiedImage<'a> {
     pub level: Level,
     /// What remembers how store objects were compressed.
     pub cache: Option<&'a Cache>,
+    /// The unit of the disk.
+    pub sector_size: SectorSize,
     /// The root, if the machine keeps what it writes.
     pub state: Option<&'a State>,
     /// The time that everything in it bears, in seconds since 1970.
@@ -108,6 +110,7 @@ impl VerifiedImage<'_> {
     pub fn key(
         toplevel: &StorePath,
         facts: &VerityFacts,
+        sector_size: SectorSize,
         state: Option<&State>,
         epoch: u32,
     ) -> Result<blake3::Hash> {
@@ -118,7 +121,7 @@ impl VerifiedImage<'_> {
         let mut hasher = blake3::Hasher::new_derive_key("cairn 2026-11 verified disk image");
         hasher
             .update(toplevel.base_name().as_bytes())
-            .update(format!("\n{facts:?}\n{state:?}\n").as_bytes())
+            .update(format!("\n{facts:?}\n{sector_size:?}\n{state:?}\n").as_bytes())
             .update(blake3::hash(&certificate).as_bytes())
             .update(&epoch.to_le_bytes())
             .update(&FORMAT_VERSION.to_le_bytes());
@@ -320,6 +323,7 @@ impl VerifiedImage<'_> {
                 label: &state.named.label,
                 free_space: state.free_space << 20,
             }),
+            sector_size: self.sector_size,
             identifiers,
             epoch: self.epoch,
         };
