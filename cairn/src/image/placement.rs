@@ -375,7 +375,7 @@ mod tests {
         check(
             &with_root("LABEL=state", "xfs"),
             &expect![[
-                r#"cannot make a disk: fileSystems."/".fsType is xfs, and images have ext4; write ext4 or leave it out"#
+                r#"cannot make a disk: fileSystems."/".fsType is xfs, and images have ext4; write ext4 or leave it out, or have `cairn install` make it"#
             ]],
         );
         let mut separate = with_root("tmpfs", "tmpfs");
@@ -451,7 +451,7 @@ mod tests {
         check(
             &json!({"/": {"device": "/dev/sda1", "fsType": "btrfs", "options": []}}),
             &expect![[
-                r#"cannot make a disk: fileSystems."/".fsType is btrfs, and images have ext4; write ext4 or leave it out"#
+                r#"cannot make a disk: fileSystems."/".fsType is btrfs, and images have ext4; write ext4 or leave it out, or have `cairn install` make it"#
             ]],
         );
     }
