@@ -6,7 +6,7 @@
 //! library opens for it: a thread that ends itself, or another, is unwound by a library of the compiler.
 //! cryptsetup does that wherever a passphrase was made on more than one processor.
 //!
-//! Source: ld.so(8), pthread_exit(3).
+//! Source: ld.so(8), `pthread_exit(3)`.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

@@ -143,6 +143,30 @@ impl System {
         Ok(())
     }
 
+    /// Whether GRUB is written to `disk`, and to no other: a configuration may name disks of its own.
+    ///
+    /// # Errors
+    /// It has no GRUB, or names another disk.
+    pub fn check_disk(&self, disk: &Path) -> Result<()> {
+        let facts = self.boot_loader.as_ref().context(
+            "the configuration has no boot loader, so that the disk would not start; set \
+             boot.loader.grub.enable = true",
+        )?;
+        let devices = facts.places.iter().flat_map(|place| &place.devices);
+        for device in devices.filter(|device| *device != "nodev") {
+            let found = fs::canonicalize(device).with_context(|| {
+                format!("boot.loader.grub.devices names '{device}', which is not there")
+            })?;
+            ensure!(
+                found == disk,
+                "boot.loader.grub.devices names '{device}', and only {} is written to; leave it out: GRUB \
+                 is written to the disk that has /boot",
+                disk.display()
+            );
+        }
+        Ok(())
+    }
+
     /// What is wanted in the new store, and here: derivations, and outputs that are built.
     fn offer(&self, target: Option<&Store>) -> Result<Offer> {
         let mut paths = self.evaluated.needed();

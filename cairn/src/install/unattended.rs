@@ -70,6 +70,9 @@ pub fn prepare(
     take_lock(&mut plan.files, &folder)?;
     check_file_systems(&plan, &system.facts)?;
     let disk = plan.disk.path.display();
+    system
+        .check_disk(&plan.disk.path)
+        .with_context(|| format!("cannot install on {disk}; nothing was written"))?;
     let space = capacity(&plan);
     ensure_room(&system.need(None)?, space)
         .with_context(|| format!("{disk} is too small; nothing was written"))?;

@@ -18,7 +18,7 @@ struct Layout {
     answers: &'static str,
     root: &'static str,
     encrypted: bool,
-    /// Kernel's names of its swap spaces begin so; there is none if it is not said.
+    /// The name of its swap space begins so; there is none if it is not said.
     swap: Option<&'static str>,
 }
 
@@ -186,7 +186,7 @@ fn ext4_encrypted() -> anyhow::Result<()> {
                   layout.encryption.passphrase = 'open sesame'\n",
         root: "ext4",
         encrypted: true,
-        swap: Some("/dev/dm-"),
+        swap: Some("/dev/mapper/dev-disk-by-partuuid-"),
     })
 }
 
@@ -200,7 +200,7 @@ fn btrfs_encrypted() -> anyhow::Result<()> {
                   layout.encryption.passphrase = 'open sesame'\n",
         root: "btrfs",
         encrypted: true,
-        swap: Some("/dev/dm-"),
+        swap: Some("/dev/mapper/dev-disk-by-partuuid-"),
     })
 }
 

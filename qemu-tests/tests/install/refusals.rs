@@ -6,7 +6,7 @@ use cairn_qemu_tests::{Boot, Machine, guest};
 use crate::medium::{ANSWERS, TARGET, attempt, disks, give_answers, live, same};
 
 /// What is there, how it is made, what the answers say then, what is said of it, and how it is undone.
-const CASES: [[&str; 5]; 11] = [
+const CASES: [[&str; 5]; 13] = [
     [
         "a mounted disk",
         "mkfs.ext4 -q -F /dev/vda && mkdir -p /mnt && mount /dev/vda /mnt",
@@ -55,6 +55,20 @@ const CASES: [[&str; 5]; 11] = [
         "s/^extra/layout.swap-mib = 64\\nlayout.encryption.passphrase = \"x\"\\nextra/; \
          s/^boot.consoleLogLevel.*/boot.resumeDevice = (builtins.head config.swapDevices).device;/",
         "nothing can be resumed from",
+        "true",
+    ],
+    [
+        "GRUB on another disk",
+        "true",
+        "s|^boot.consoleLogLevel.*|boot.loader.grub.device = \"/dev/vdb\";|",
+        "only /dev/vda is written to",
+        "true",
+    ],
+    [
+        "a configuration without a boot loader",
+        "true",
+        "s/^boot.consoleLogLevel.*/boot.loader.grub.enable = lib.mkForce false;/",
+        "has no boot loader",
         "true",
     ],
     [
