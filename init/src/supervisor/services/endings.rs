@@ -211,6 +211,21 @@ impl Services {
         }
     }
 
+    /// Its process has said that it lives.
+    pub(super) fn lives(&mut self, id: Id, now: Ms) {
+        if let Some(unit) = self.units.get_mut(id) {
+            unit.alive_at = now;
+        }
+    }
+
+    /// On its way up, it has time until then.
+    pub(super) fn extended(&mut self, id: Id, until: Ms) {
+        let unit = self.units.get_mut(id);
+        if let Some(unit) = unit.filter(|unit| unit.phase.is_on_its_way()) {
+            unit.extended_to = Some(until);
+        }
+    }
+
     /// Its watchdog is not satisfied: it is aborted, so that what it was doing can be seen.
     pub(super) fn bark(&mut self, id: Id, reason: String, now: Ms, actions: &mut Vec<Action>) {
         if let Some((service, unit)) = self.pair(id)

@@ -264,24 +264,12 @@ impl Services {
                 use ServiceKind::{Path, Simple, Socket};
                 matches!(kind, Simple | Socket | Path)
             }),
-            Event::Alive(id) => {
-                if let Some(unit) = self.units.get_mut(id) {
-                    unit.alive_at = now;
-                }
-            }
+            Event::Alive(id) => self.lives(id, now),
             Event::Sick(id) => {
                 let reason = "it has said itself that something is wrong with it".to_owned();
                 self.bark(id, reason, now, &mut actions);
             }
-            Event::Extended(id, more) => {
-                if let Some(unit) = self
-                    .units
-                    .get_mut(id)
-                    .filter(|unit| unit.phase.is_on_its_way())
-                {
-                    unit.extended_to = Some(now.saturating_add(more));
-                }
-            }
+            Event::Extended(id, more) => self.extended(id, now.saturating_add(more)),
             Event::Ready(id) => self.came_up(id, now, |kind| kind == ServiceKind::Notify),
             Event::NotExecuted(id, reason) => self.not_executed(id, reason, now, &mut actions),
             Event::Skipped(id, why) => {
