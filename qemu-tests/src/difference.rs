@@ -25,7 +25,11 @@ pub fn difference(
     scratch: &Path,
 ) -> anyhow::Result<Option<String>> {
     if one.is_dir() {
-        return between_folders(one, other);
+        let compared = match format {
+            "directory" => Compared::Trees,
+            _ => Compared::Contents,
+        };
+        return between_folders(one, other, compared);
     }
     let Some(at) = first_byte(one, other)? else {
         return Ok(None);
@@ -76,8 +80,17 @@ fn fill(from: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
     Ok(filled)
 }
 
-/// The first path that is not the same in both folders. Owners are not compared: both belong to who made them.
-fn between_folders(one: &Path, other: &Path) -> anyhow::Result<Option<String>> {
+/// What is compared of two folders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Compared {
+    /// Names and contents: the folder is where files are, and their modes are whoever's made them.
+    Contents,
+    /// Modes and times too: the folder itself is the image. Its owner is who made it.
+    Trees,
+}
+
+/// The first path that is not the same in both folders.
+fn between_folders(one: &Path, other: &Path, compared: Compared) -> anyhow::Result<Option<String>> {
     let (left, right) = (paths(one)?, paths(other)?);
     for path in left.iter().chain(&right) {
         let place = path.display();
@@ -86,7 +99,7 @@ fn between_folders(one: &Path, other: &Path) -> anyhow::Result<Option<String>> {
         }
     }
     for path in &left {
-        if let Some(what) = between_entries(&one.join(path), &other.join(path))? {
+        if let Some(what) = between_entries(&one.join(path), &other.join(path), compared)? {
             return Ok(Some(format!("{}, {what}", path.display())));
         }
     }
@@ -113,7 +126,7 @@ fn paths(folder: &Path) -> anyhow::Result<std::collections::BTreeSet<PathBuf>> {
 }
 
 /// What two files, folders or links differ in.
-fn between_entries(one: &Path, other: &Path) -> anyhow::Result<Option<String>> {
+fn between_entries(one: &Path, other: &Path, compared: Compared) -> anyhow::Result<Option<String>> {
     let look = |path: &Path| {
         let found = fs::symlink_metadata(path);
         found.with_context(|| format!("cannot look at {}", path.display()))
@@ -127,11 +140,13 @@ fn between_entries(one: &Path, other: &Path) -> anyhow::Result<Option<String>> {
         let differ = fs::read_link(one)? != fs::read_link(other)?;
         return Ok(differ.then(|| "its target".to_owned()));
     }
-    if left.permissions().mode() != right.permissions().mode() {
-        return Ok(Some("its mode".to_owned()));
-    }
-    if time(left.modified())? != time(right.modified())? {
-        return Ok(Some("its time".to_owned()));
+    if compared == Compared::Trees {
+        if left.permissions().mode() != right.permissions().mode() {
+            return Ok(Some("its mode".to_owned()));
+        }
+        if time(left.modified())? != time(right.modified())? {
+            return Ok(Some("its time".to_owned()));
+        }
     }
     if !left.is_file() {
         return Ok(None);
@@ -234,7 +249,7 @@ fn in_medium(one: &Path, other: &Path, at: u64, scratch: &Path) -> anyhow::Resul
         let places = [to.as_os_str(), from.as_os_str()];
         run("unsquashfs", &[&arguments[..], &places[..]].concat())?;
     }
-    let inside = between_folders(&left, &right)?;
+    let inside = between_folders(&left, &right, Compared::Trees)?;
     let inside = inside.unwrap_or_else(|| "what is around its files".to_owned());
     Ok(Some(format!("{}: {inside}", piece.path)))
 }
@@ -252,7 +267,7 @@ fn in_archive(one: &Path, other: &Path, scratch: &Path) -> anyhow::Result<Option
         ];
         run("bsdtar", &arguments)?;
     }
-    between_folders(&left, &right)
+    between_folders(&left, &right, Compared::Trees)
 }
 
 /// What a program says, if it ends well.

@@ -76,9 +76,12 @@ fn an_instance_obeys_its_metadata_and_grows() -> anyhow::Result<()> {
                     until cairn status print-host-key | grep -q 'state: *up'; do sleep 0.5; done";
         agent.run_within(done, Duration::from_mins(4))?;
         let facts = agent.succeed(
-            "hostname; cat /var/lib/user-data-was-here; stat -c %a /etc/ec2-metadata/user-data",
+            "hostname; cat /etc/ec2-metadata/hostname; echo; cat /var/lib/user-data-was-here; \
+             stat -c %a /etc/ec2-metadata/user-data",
         )?;
-        ensure!(facts.trim() == "instance-7\nroot\n600", "{facts}");
+        // A name that the configuration has stays.
+        let wanted = "formats\ninstance-7.compute.internal\nroot\n600";
+        ensure!(facts.trim() == wanted, "{facts}");
         let key = fs::read_to_string(folder.join("key.pub"))?;
         let keys = agent.succeed("cat /root/.ssh/authorized_keys")?;
         ensure!(keys.trim() == key.trim(), "{keys}");

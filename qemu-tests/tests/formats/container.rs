@@ -36,7 +36,7 @@ chroot=$(command -v chroot)
 mount --move "$1" /
 exec env -i container=test "$chroot" . /sbin/init
 END
-unshare --mount --uts --ipc --net --pid --cgroup --fork sh /run/start-container "$root" \
+unshare --mount --uts --ipc --net --pid --cgroup --fork /bin/sh /run/start-container "$root" \
   < /dev/null > /run/container.log 2>&1 &
 echo $!
 "#;
