@@ -51,14 +51,16 @@ fn first_byte(one: &Path, other: &Path) -> anyhow::Result<Option<u64>> {
         let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
         anyhow::Ok(BufReader::with_capacity(1 << 20, file))
     };
-    let (mut one, mut other) = (open(one)?, open(other)?);
+    let (mut first, mut second) = (open(one)?, open(other)?);
     let mut at = 0;
     let (mut left, mut right) = (vec![0; 1 << 20], vec![0; 1 << 20]);
     loop {
-        let (read, also) = (fill(&mut one, &mut left)?, fill(&mut other, &mut right)?);
-        let same = left.iter().take(read).zip(right.iter().take(also));
-        let same = same.take_while(|(one, other)| one == other).count();
-        if same < read.max(also) {
+        let (read, also) = (fill(&mut first, &mut left)?, fill(&mut second, &mut right)?);
+        let (one, other) = (left.get(..read), right.get(..also));
+        // The place is looked for where there is one.
+        if one != other {
+            let bytes = left.iter().take(read).zip(right.iter().take(also));
+            let same = bytes.take_while(|(one, other)| one == other).count();
             return Ok(Some(at + same as u64));
         }
         if read == 0 {
