@@ -20,7 +20,6 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileExt;
 
 use cairn_sys::memory_file::memory_file;
 use cairn_sys::process::Exit;
@@ -31,6 +30,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use super::kept::{Cursor, DESCRIPTORS, Held, Kept, SLOTS, Slot};
 use super::message;
 use super::supervisor::Life;
+use super::words::{halves, long, put, take, word};
 use crate::clock::Ms;
 
 /// The newest form that this program reads, and the one that it writes. It reads all older ones.
@@ -270,45 +270,11 @@ fn descriptor(number: u32) -> Option<OwnedFd> {
         .ok()
 }
 
-fn halves(long: u64) -> [u32; 2] {
-    let [b0, b1, b2, b3, b4, b5, b6, b7] = long.to_ne_bytes();
-    [
-        u32::from_ne_bytes([b0, b1, b2, b3]),
-        u32::from_ne_bytes([b4, b5, b6, b7]),
-    ]
-}
-
-fn put<const WORDS: usize>(file: &File, at: u64, words: [u32; WORDS]) -> io::Result<()> {
-    let mut bytes = [0; HEADER_BYTES];
-    for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
-        place.copy_from_slice(&word.to_ne_bytes());
-    }
-    let bytes = bytes.get(..WORDS * 4).unwrap_or_default();
-    file.write_all_at(bytes, at)
-}
-
-fn take<const BYTES: usize>(file: &File, at: u64) -> io::Result<[u8; BYTES]> {
-    let mut bytes = [0; BYTES];
-    let length = usize::try_from(file.metadata()?.len().saturating_sub(at)).unwrap_or(BYTES);
-    let there = bytes.get_mut(..length.min(BYTES)).unwrap_or_default();
-    file.read_exact_at(there, at)?;
-    Ok(bytes)
-}
-
-fn word(bytes: &[u8], at: usize) -> u32 {
-    let word = bytes.get(at..at + 4).and_then(|word| word.try_into().ok());
-    word.map_or(0, u32::from_ne_bytes)
-}
-
-fn long(bytes: &[u8], at: usize) -> u64 {
-    let long = bytes.get(at..at + 8).and_then(|long| long.try_into().ok());
-    long.map_or(0, u64::from_ne_bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::message::Place;
     use super::*;
+    use std::os::unix::fs::FileExt;
 
     /// Shows an estate without the numbers of descriptors, which differ.
     fn show(estate: &Estate) -> String {

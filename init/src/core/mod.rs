@@ -15,9 +15,11 @@ pub mod ending;
 pub mod handover;
 mod kept;
 pub mod message;
+mod renewal;
 mod signal_table;
 mod stacked;
 mod supervisor;
+mod words;
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
@@ -74,7 +76,7 @@ pub fn run(toplevel: &Path, beginning: Beginning) -> ! {
     }
     let estate = match beginning {
         Beginning::Boot => Estate::new(),
-        Beginning::Handover => inherit(),
+        Beginning::Handover => renewal::inherit(),
     };
     let mut retry = false;
     loop {
@@ -96,27 +98,6 @@ pub fn run(toplevel: &Path, beginning: Beginning) -> ! {
                 Priority::Critical,
                 &format!("cairn: PID 1 cannot start: {error}"),
             ),
-        }
-    }
-}
-
-/// What the predecessor has left on standard input, or if that cannot be read, nothing.
-fn inherit() -> Estate {
-    let file = seqpacket::inherited(0).map(File::from);
-    match file.and_then(|file| handover::read(&file)) {
-        Ok(estate) => {
-            kmsg::write(
-                Priority::Notice,
-                "cairn: PID 1 is this generation's program",
-            );
-            estate
-        }
-        Err(error) => {
-            kmsg::write(
-                Priority::Critical,
-                &format!("cairn: PID 1 cannot go on where it was: {error}"),
-            );
-            Estate::new()
         }
     }
 }
@@ -366,35 +347,6 @@ impl Core {
         }
     }
 
-    /// Executes the program of the generation that runs, in our place; goes on if that fails.
-    fn renew(&mut self, handover: u32) {
-        if self.estate.ending.is_some() {
-            return;
-        }
-        if handover < handover::VERSION {
-            log::warn!(
-                "this generation's program is too old to take PID 1 over: it stays until the next boot"
-            );
-            return;
-        }
-        let error = match self.hand_over() {
-            Ok(error) | Err(error) => error,
-        };
-        log::error!("cannot execute the generation's program: {error}; going on as before");
-        if let Err(error) = handover::pass_on(&self.estate, false).and_then(|()| close_input()) {
-            // Children get none of them all the same: see `Prepared::start`.
-            log::error!("cannot take descriptors back: {error}");
-        }
-    }
-
-    /// Returns only with the reason why it could not be done.
-    fn hand_over(&self) -> io::Result<io::Error> {
-        let file = handover::write(&self.estate)?;
-        handover::pass_on(&self.estate, true)?;
-        nix::unistd::dup2_stdin(&file)?;
-        Ok(self.successor.execute())
-    }
-
     fn obey(&mut self, message: Option<Message>, descriptor: Option<OwnedFd>) {
         match (message, descriptor) {
             (Some(Message::Hello { .. }), _) => {
@@ -438,12 +390,6 @@ fn end(ending: Ending) -> ! {
         (Some(_), Ending::Reboot) => std::process::exit(AGAIN),
         (Some(_), _) => std::process::exit(0),
     }
-}
-
-/// Standard input is nothing again.
-fn close_input() -> io::Result<()> {
-    nix::unistd::dup2_stdin(File::open("/dev/null")?)?;
-    Ok(())
 }
 
 /// Where the supervisor's own standard streams go.

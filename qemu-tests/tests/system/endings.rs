@@ -72,7 +72,8 @@ fn restart_user_space(machine: &Machine) -> anyhow::Result<()> {
     let before = agent.succeed(MOUNTS)?;
     let started = agent.succeed("cairn blame --json")?;
     ensure!(started.contains(r#""name":"stage-1""#), "{started}");
-    agent.succeed("touch /run/marker")?;
+    agent.succeed("touch /run/marker && cairn stop boot-assessment")?;
+    let generations = agent.succeed(GENERATIONS)?;
     machine.console().expect(boot_mark::BOOT_DONE)?;
     agent.start("cairn reboot --soft")?;
     machine.console().expect(boot_mark::USER_SPACE_RESTARTS)?;
@@ -85,17 +86,14 @@ fn restart_user_space(machine: &Machine) -> anyhow::Result<()> {
         times.contains("stage-2") && !times.contains("stage-1"),
         "{times}"
     );
-    // It is judged by nobody.
-    agent.succeed(
-        "until cairn log boot-assessment | grep -q 'user space was restarted'; do sleep 0.5; done",
-    )?;
-    Ok(())
+    is_not_judged(machine, &generations)
 }
 
 /// Another boot without the firmware, which tells nobody which entry it is.
 fn execute_kernel(machine: &Machine) -> anyhow::Result<()> {
     let agent = machine.agent();
     let before = agent.ready()?;
+    let generations = agent.succeed(GENERATIONS)?;
     agent.start("cairn reboot --kexec")?;
     agent.ready_after(&before)?;
     machine.console().expect(boot_mark::BOOT_DONE)?;
@@ -113,6 +111,23 @@ fn execute_kernel(machine: &Machine) -> anyhow::Result<()> {
     );
     // The logs know the boot before this one.
     agent.succeed("cairn log --boot -1 | grep -q . && cairn log --boot 0 --json | grep -q .")?;
+    is_not_judged(machine, &generations)
+}
+
+/// What is known of each generation, but for whether it was the one that booted; and verdicts with their
+/// times.
+const GENERATIONS: &str = "cairn generations --json | grep -v booted; \
+    mkdir -p /var/lib/cairn/boots; ls -l --full-time /var/lib/cairn/boots";
+
+/// Who judges has been there, and what is known of the generations is what it was.
+fn is_not_judged(machine: &Machine, before: &str) -> anyhow::Result<()> {
+    let agent = machine.agent();
+    agent.succeed(
+        "until cairn status --json boot-assessment | grep -q '\"lastExit\":\"status 0\"'; \
+         do sleep 0.5; done",
+    )?;
+    let after = agent.succeed(GENERATIONS)?;
+    ensure!(after == before, "before:\n{before}\nafter:\n{after}");
     Ok(())
 }
 

@@ -1,0 +1,68 @@
+//! Core's program is replaced by another generation's, in the same process.
+
+use std::fs::File;
+use std::io;
+
+use cairn_sys::kmsg::{self, Priority};
+use cairn_sys::seqpacket;
+
+use super::Core;
+use super::handover::{self, Estate};
+
+/// What the predecessor has left on standard input, or if that cannot be read, nothing.
+pub fn inherit() -> Estate {
+    let file = seqpacket::inherited(0).map(File::from);
+    match file.and_then(|file| handover::read(&file)) {
+        Ok(estate) => {
+            kmsg::write(
+                Priority::Notice,
+                "cairn: PID 1 is this generation's program",
+            );
+            estate
+        }
+        Err(error) => {
+            kmsg::write(
+                Priority::Critical,
+                &format!("cairn: PID 1 cannot go on where it was: {error}"),
+            );
+            Estate::new()
+        }
+    }
+}
+
+impl Core {
+    /// Executes the program of the generation that runs, in our place; goes on if that fails.
+    pub(super) fn renew(&mut self, handover: u32) {
+        if self.estate.ending.is_some() {
+            return;
+        }
+        if handover < handover::VERSION {
+            log::warn!(
+                "this generation's program is too old to take PID 1 over: it stays until the next boot"
+            );
+            return;
+        }
+        let error = match self.hand_over() {
+            Ok(error) | Err(error) => error,
+        };
+        log::error!("cannot execute the generation's program: {error}; going on as before");
+        if let Err(error) = handover::pass_on(&self.estate, false).and_then(|()| close_input()) {
+            // Children get none of them all the same: see `Prepared::start`.
+            log::error!("cannot take descriptors back: {error}");
+        }
+    }
+
+    /// Returns only with the reason why it could not be done.
+    fn hand_over(&self) -> io::Result<io::Error> {
+        let file = handover::write(&self.estate)?;
+        handover::pass_on(&self.estate, true)?;
+        nix::unistd::dup2_stdin(&file)?;
+        Ok(self.successor.execute())
+    }
+}
+
+/// Standard input is nothing again.
+fn close_input() -> io::Result<()> {
+    nix::unistd::dup2_stdin(File::open("/dev/null")?)?;
+    Ok(())
+}
