@@ -126,7 +126,7 @@ impl Server {
             .connections
             .iter()
             .flatten()
-            .filter(|c| c.peer.uid != 0)
+            .filter(|c| !realm().obeys(c.peer.uid))
             .count();
         let free = self.connections.iter().position(Option::is_none);
         match free.filter(|_| root || others < OTHERS) {

@@ -321,12 +321,17 @@ impl Services {
                 self.want(id);
             }
         }
-        for unit in self.units.iter_mut().filter(|unit| unit.phase.is_up()) {
-            unit.up_at.get_or_insert(now);
-        }
+        self.note_up(now);
         self.vacate();
         self.milestones(&mut actions);
         actions
+    }
+
+    /// Those that are up now, and were not before.
+    fn note_up(&mut self, now: Ms) {
+        for unit in self.units.iter_mut().filter(|unit| unit.phase.is_up()) {
+            unit.up_at.get_or_insert(now);
+        }
     }
 
     fn pair(&mut self, id: Id) -> Option<(&Service, &mut Unit)> {
