@@ -229,6 +229,10 @@ impl Initrd<'_> {
     }
 }
 
+/// How far back what was there before is found, as a power of two: over all programs, which are static and
+/// have much in common. The kernel's decoder takes up to 27.
+const WINDOW_LOG: u32 = 24;
+
 /// One frame by one thread, without checks of its own: the kernel's decoder wants no more, and
 /// the bytes depend on nothing but content and level.
 fn compress(
@@ -242,6 +246,7 @@ fn compress(
         source,
     };
     let mut encoder = zstd::Encoder::new(BufWriter::new(out), level).map_err(failed)?;
+    encoder.window_log(WINDOW_LOG).map_err(failed)?;
     write_cpio(manifest, &mut encoder)?;
     encoder
         .finish()
