@@ -2,12 +2,10 @@
 
 #![no_main]
 
+#[path = "../../src/autoload"]
 mod autoload {
-    #[path = "../../../src/autoload/alias.rs"]
     pub mod alias;
-    #[path = "../../../src/autoload/catalogue.rs"]
     pub mod catalogue;
-    #[path = "../../../src/autoload/wildcard.rs"]
     pub mod wildcard;
 }
 
