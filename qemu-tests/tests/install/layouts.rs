@@ -121,17 +121,16 @@ fn swaps(layout: &Layout, machine: &Machine) -> anyhow::Result<()> {
 /// Types the passphrase, where one is asked for.
 fn opened(layout: &Layout, machine: &Machine) -> anyhow::Result<()> {
     if layout.encrypted {
-        machine.console().wait_for("assphrase")?;
-        machine
-            .console()
-            .send(format!("{PASSPHRASE}\r").as_bytes())?;
+        // Each boot asks for it anew.
+        machine.console().expect("(cairn-root): ")?;
+        machine.console().send_line(PASSPHRASE)?;
     }
     Ok(())
 }
 
 fn reboot(layout: &Layout, machine: &Machine) -> anyhow::Result<()> {
     let before = machine.agent().ready()?;
-    machine.agent().run("cairn reboot")?;
+    machine.agent().start("cairn reboot")?;
     opened(layout, machine)?;
     machine.agent().ready_after(&before).map(drop)
 }
