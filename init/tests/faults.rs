@@ -177,10 +177,10 @@ fn a_storm_of_signals_delays_nobody() {
     let a = pid(&machine, "a");
     let supervisor = machine.supervisor();
     // From inside and from outside: SIGCHLD, SIGHUP and one that is queued.
-    let storm = "perl -e 'for (1..20000) { kill(17, 1); kill(1, 1); kill(40, 1) }'";
+    let storm = "perl -e 'for (1..5000) { kill(17, 1); kill(1, 1); kill(40, 1) }'";
     std::thread::scope(|scope| {
         let inside = scope.spawn(|| machine.inside_run(storm));
-        for _ in 0..20_000 {
+        for _ in 0..5_000 {
             for signal in [17, 1, 41] {
                 // The queue of those may be full.
                 if let Err(error) = cairn_sys::signal::send(machine.core, signal) {

@@ -57,6 +57,9 @@ const SILENCE_MS: Ms = 30_000;
 /// The status of a user's core that is to be started again.
 const AGAIN: i32 = 75;
 
+/// How often it is told that a signal means nothing, in milliseconds.
+const IGNORED_MS: Ms = 1_000;
+
 /// What there is when core begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Beginning {
@@ -121,6 +124,8 @@ struct Core {
     /// That is to be done, for a program that reads handovers up to this version.
     renewal: Option<u32>,
     estate: Estate,
+    /// When the last signal that means nothing was told of.
+    ignored_at: Ms,
 }
 
 impl Core {
@@ -152,6 +157,7 @@ impl Core {
             successor,
             renewal: None,
             estate: Estate::new(),
+            ignored_at: 0,
         })
     }
 
@@ -240,7 +246,9 @@ impl Core {
         }
         if let Some(ending) = signal_table::ending(signal) {
             self.want(ending);
-        } else {
+        } else if now().saturating_sub(self.ignored_at) >= IGNORED_MS {
+            // A storm of them is no reason to fill the kernel's log.
+            self.ignored_at = now();
             log::info!("signal {signal} is ignored");
         }
     }
