@@ -1,7 +1,7 @@
 //! The client side of the supervisor's control socket: `cairn status`, `why`, `blame`, `start`, `stop`,
 //! `poweroff` and their kin; and `cairn log`, which reads the supervisor's files.
 //!
-//! What is shown is computed by pure functions; [`ask`], [`status`], [`why`] and [`timing`] do the I/O.
+//! What is shown is computed by pure functions; [`ask`], [`status()`], [`why()`] and [`timing()`] do the I/O.
 
 pub mod chart;
 mod follow;

@@ -60,7 +60,7 @@ impl<'a> Shown<'a> {
 /// One line of JSON a service.
 ///
 /// # Errors
-/// Never; the type of errors is that of [`super::status`].
+/// Never; the type of errors is that of [`super::status()`].
 pub fn json<'a>(services: impl Iterator<Item = Shown<'a>>) -> Result<String, ControlError> {
     let mut text = String::new();
     for service in services {

@@ -450,7 +450,7 @@ fn a_machine_that_falls_asleep_goes_on() -> anyhow::Result<()> {
         let disks = images.iter().map(disk);
         disks.fold(machine, Blueprint::any_disk).start()
     };
-    let first = [&[system.image.clone()], disks.images.as_slice()].concat();
+    let first = [std::slice::from_ref(&system.image), disks.images.as_slice()].concat();
     let machine = start(name, &first)?;
     let boot = machine.check("falls asleep", |machine| {
         up(machine)?;
