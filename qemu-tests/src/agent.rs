@@ -17,6 +17,9 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 /// The guest kills a command at its timeout; its reply needs a moment more.
 const GRACE: Duration = Duration::from_secs(15);
 
+/// Why an answer is not waited for any longer.
+const TOO_LATE: &str = "it did not answer in time";
+
 /// A boot of the guest, by its kernel's random boot id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Boot(String);
@@ -87,7 +90,7 @@ impl Shared {
                 return Err("the machine ended");
             }
             if now >= until {
-                return Err("it did not answer in time");
+                return Err(TOO_LATE);
             }
             let waited = self.changed.wait_timeout(state, until - now);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -124,16 +127,23 @@ impl Agent {
             .map_err(|cause| anyhow::anyhow!("cannot reach the agent in the guest: {cause}"))
     }
 
-    /// Waits until the agent runs in another boot than this one.
+    /// Waits until the agent runs in another boot than this one, at most for `patience`; `None` if it
+    /// does not yet. See [`crate::Machine::ready_after`].
     ///
     /// # Errors
     /// As for [`Self::ready`].
-    pub fn ready_after(&self, boot: &Boot) -> anyhow::Result<Boot> {
-        self.shared
-            .wait(self.deadline, |state| {
-                state.boot.clone().filter(|now| now != boot)
-            })
-            .map_err(|cause| anyhow::anyhow!("cannot reach the agent after a reboot: {cause}"))
+    pub(crate) fn ready_after(
+        &self,
+        boot: &Boot,
+        patience: Duration,
+    ) -> anyhow::Result<Option<Boot>> {
+        let until = Instant::now() + patience;
+        let other = |state: &mut State| state.boot.clone().filter(|now| now != boot);
+        match self.shared.wait(until.min(self.deadline), other) {
+            Ok(boot) => Ok(Some(boot)),
+            Err(TOO_LATE) if until < self.deadline => Ok(None),
+            Err(cause) => bail!("cannot reach the agent after a reboot: {cause}"),
+        }
     }
 
     /// Runs `script` with the guest's `/bin/sh`, for at most a minute.

@@ -196,6 +196,7 @@ impl Blueprint {
             accelerator,
             ssh_port: parts.ssh_port,
             disks: parts.disks,
+            start,
             deadline,
             folder,
             name: self.name,

@@ -8,13 +8,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use serde_json::json;
 
-use crate::agent::Agent;
+use crate::agent::{Agent, Boot};
 use crate::blueprint::Attached;
 use crate::console::Console;
 use crate::process::Process;
 use crate::qmp::Qmp;
 use crate::timeline::Timeline;
 use cairn::vm::Accelerator;
+
+/// After a reset, something is on the console long before that, on the busiest host.
+const FIRMWARE: Duration = Duration::from_mins(2);
 
 /// A running machine; dropping it kills it.
 #[derive(Debug)]
@@ -27,6 +30,7 @@ pub struct Machine {
     pub(crate) accelerator: Accelerator,
     pub(crate) ssh_port: Option<u16>,
     pub(crate) disks: Vec<Attached>,
+    pub(crate) start: Instant,
     pub(crate) deadline: Instant,
     pub(crate) folder: PathBuf,
 }
@@ -101,6 +105,38 @@ impl Machine {
     /// The machine has ended.
     pub fn press_reset_button(&self) -> anyhow::Result<()> {
         self.qmp.execute("system_reset", &json!({})).map(drop)
+    }
+
+    /// Waits until the agent runs in another boot than this one.
+    ///
+    /// Now and then QEMU's emulation does not start the firmware after a reset: nothing is ever on the
+    /// console again, and the display is as the reset has left it. No guest has run by then, so the
+    /// reset button is pressed, and this is told.
+    ///
+    /// # Errors
+    /// It did not start by the machine's deadline, or the machine ended.
+    pub fn ready_after(&self, boot: &Boot) -> anyhow::Result<Boot> {
+        loop {
+            if let Some(boot) = self.agent.ready_after(boot, Duration::from_secs(5))? {
+                return Ok(boot);
+            }
+            if self.is_silent_since_reset() {
+                eprintln!("{}: no firmware has started, reset again", self.name);
+                self.press_reset_button()?;
+            }
+        }
+    }
+
+    /// Whether nothing has been on the console in the long time since the machine was reset.
+    fn is_silent_since_reset(&self) -> bool {
+        let events = self.qmp.events();
+        let Some(reset) = events.iter().rfind(|event| event.name == "RESET") else {
+            return false;
+        };
+        // The last words from before it may be heard a moment after it.
+        let before = reset.at + Duration::from_secs(2);
+        let silent = || self.console.lines().iter().all(|line| line.at < before);
+        self.start.elapsed() > reset.at + FIRMWARE && silent()
     }
 
     /// Waits until the machine has powered itself off.

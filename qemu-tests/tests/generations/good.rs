@@ -38,7 +38,7 @@ fn reboot(machine: &Machine, command: &str) -> anyhow::Result<()> {
     let agent = machine.agent();
     let before = agent.ready()?;
     let answer = agent.run(command);
-    agent
+    machine
         .ready_after(&before)
         .map(drop)
         .map_err(|error| anyhow::anyhow!("{error:#}; `{command}` was answered with {answer:?}"))

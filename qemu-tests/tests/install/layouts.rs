@@ -132,7 +132,7 @@ fn reboot(layout: &Layout, machine: &Machine) -> anyhow::Result<()> {
     let before = machine.agent().ready()?;
     machine.agent().start("cairn reboot")?;
     opened(layout, machine)?;
-    machine.agent().ready_after(&before).map(drop)
+    machine.ready_after(&before).map(drop)
 }
 
 fn check(layout: &Layout) -> anyhow::Result<()> {

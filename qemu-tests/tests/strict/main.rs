@@ -176,7 +176,7 @@ fn what_it_writes_is_kept_where_the_root_is_on_the_disk() -> anyhow::Result<()> 
     let boot = machine.agent().ready()?;
     machine.press_reset_button()?;
     machine.check("second boot", |machine| {
-        machine.agent().ready_after(&boot)?;
+        machine.ready_after(&boot)?;
         is_strict(machine, &built)?;
         let note = machine.agent().succeed("cat /var/lib/note")?;
         ensure!(note == "kept", "{note}");

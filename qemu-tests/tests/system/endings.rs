@@ -56,7 +56,7 @@ fn reboot_and_state_that_survives_it() -> anyhow::Result<()> {
         agent.start("cairn reboot")?;
         machine.qmp().wait_event("RESET", POWER_OFF)?;
         machine.console().wait_for(boot_mark::SHUTDOWN_DONE)?;
-        agent.ready_after(&first)?;
+        machine.ready_after(&first)?;
         ensure!(agent.succeed("cat /root/state")? == "kept");
         ensure!(agent.succeed("cat /etc/ssh/ssh_host_ed25519_key.pub")? == key);
         Ok(())
@@ -95,7 +95,7 @@ fn execute_kernel(machine: &Machine) -> anyhow::Result<()> {
     let before = agent.ready()?;
     let generations = agent.succeed(GENERATIONS)?;
     agent.start("cairn reboot --kexec")?;
-    agent.ready_after(&before)?;
+    machine.ready_after(&before)?;
     machine.console().expect(boot_mark::BOOT_DONE)?;
     let resets = machine.qmp().events();
     let resets = resets.iter().filter(|event| event.name == "RESET").count();

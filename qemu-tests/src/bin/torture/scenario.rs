@@ -207,7 +207,7 @@ fn reboot(machine: &Machine) -> anyhow::Result<()> {
     let boot = agent.ready()?;
     // It may be gone before it could say that it goes.
     drop(agent.run("cairn reboot"));
-    agent.ready_after(&boot)?;
+    machine.ready_after(&boot)?;
     guest::run(machine, GOOD).map(drop)
 }
 
@@ -219,7 +219,7 @@ fn reboot_once(course: &Course<'_>, number: u64) -> anyhow::Result<()> {
     course.boots_once(&toplevel);
     let boot = agent.ready()?;
     drop(agent.run(&format!("cairn reboot --to {number}")));
-    agent.ready_after(&boot)?;
+    course.machine.ready_after(&boot)?;
     let booted = agent.succeed("readlink -f /run/booted-system")?;
     ensure!(
         booted == toplevel,

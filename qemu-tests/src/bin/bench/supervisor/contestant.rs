@@ -115,6 +115,9 @@ impl Contestant {
     }
 }
 
+/// A generation with the same services as the one that runs: a switch to that one would be none.
+pub const NEXT_GENERATION: &str = "/next-generation";
+
 fn cairn(root: &Path, count: usize, work: Work) -> anyhow::Result<()> {
     let folder = root.join("generation");
     fs::create_dir_all(&folder)?;
@@ -141,6 +144,11 @@ fn cairn(root: &Path, count: usize, work: Work) -> anyhow::Result<()> {
         "services": services,
     });
     fs::write(folder.join("system.json"), description.to_string())?;
+    // A generation of its own, as far as the supervisor can tell.
+    symlink(
+        "generation",
+        root.join(NEXT_GENERATION.trim_start_matches('/')),
+    )?;
     Ok(())
 }
 

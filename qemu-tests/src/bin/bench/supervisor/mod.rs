@@ -22,7 +22,7 @@ use cairn_qemu_tests::artefacts;
 use cairn_system::control::{Request, Response, ServiceState};
 
 use crate::{debian_tree, scratch, timed};
-use contestant::{Contestant, Work};
+use contestant::{Contestant, NEXT_GENERATION, Work};
 use machine::{Machine, Process};
 
 const ROUNDS: usize = 3;
@@ -273,10 +273,10 @@ fn reload(
         .transpose()
 }
 
-/// A switch to what runs, without activation: all processes stay.
+/// A switch to a generation with the same services, without activation: all processes stay.
 fn switch(machine: &Machine, count: usize) -> anyhow::Result<Duration> {
     let (before, starts) = (machine.processes()?.0, machine.count()?);
-    let toplevel = "/generation".to_owned();
+    let toplevel = NEXT_GENERATION.to_owned();
     let begin = Instant::now();
     let prepare = Request::PrepareSwitch {
         toplevel: toplevel.clone(),

@@ -90,7 +90,7 @@ pub fn wait_for_good(
 ) -> anyhow::Result<()> {
     let agent = machine.agent();
     loop {
-        boot = agent.ready_after(&boot)?;
+        boot = machine.ready_after(&boot)?;
         // While the trial still runs, it may go down at any moment.
         match agent.run_within("cat /proc/cmdline", Duration::from_secs(30)) {
             Ok(output) if !output.stdout.contains("cairn.trial=") && output.success() => {

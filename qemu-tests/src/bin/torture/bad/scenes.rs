@@ -34,7 +34,7 @@ pub fn hangs_hard(machine: &Machine) -> anyhow::Result<String> {
     let agent = machine.agent();
     let boot = agent.ready()?;
     agent.start("cairn reboot")?;
-    let trial = agent.ready_after(&boot)?;
+    let trial = machine.ready_after(&boot)?;
     let script = "until grep -qx active $(grep -lx 'i6300ESB timer' /sys/class/watchdog/*/identity | \
                   sed 's/identity$/state/'); do sleep 0.2; done; cat /proc/cmdline";
     let output = agent.run_within(script, Duration::from_mins(2))?;
@@ -121,7 +121,7 @@ pub fn good(machine: &Machine) -> anyhow::Result<String> {
     let agent = machine.agent();
     let boot = agent.ready()?;
     agent.start("cairn reboot")?;
-    agent.ready_after(&boot)?;
+    machine.ready_after(&boot)?;
     wait_until_good(machine, "1-good")?;
     let guard = agent.succeed(
         "until ! pgrep -f ^@cairn-guard; do sleep 0.2; done; cat /run/cairn/trial-judged",
