@@ -1,25 +1,11 @@
 //! Seconds since 1970 as a date for people.
 
+use cairn_system::civil_date;
+
 /// `seconds` since 1970 as `2026-11-22 08:30 UTC`; any number has a date.
-///
-/// Source: the proleptic Gregorian calendar in eras of 400 years, the year counted from March.
 pub(crate) fn utc(seconds: i64) -> String {
-    let days = seconds.div_euclid(86_400);
+    let (year, month, day) = civil_date(seconds.div_euclid(86_400));
     let minute = seconds.rem_euclid(86_400) / 60;
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
     format!(
         "{year:04}-{month:02}-{day:02} {:02}:{:02} UTC",
         minute / 60,

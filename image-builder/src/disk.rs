@@ -179,8 +179,6 @@ pub fn write(
     let boot_code = bios.as_ref().map_or([0; 440], |(_, bios)| bios.boot_code);
 
     let total = layout.content;
-    let output = Output::create(output, layout.size, total)?;
-    let failed = |error| DiskError::Output(output.failure(error, total));
     let partitions: Vec<_> = layout.partitions().cloned().collect();
     let table = Table {
         size: layout.size,
@@ -189,10 +187,8 @@ pub fn write(
         partitions: &partitions,
         active_dummy: false,
     };
-    let table = partition_table(&table, &boot_code).map_err(failed)?;
-    Region::new(output.file(), 0, layout.size)
-        .write_pages(&table)
-        .map_err(failed)?;
+    let output = partitioned(output, &table, &boot_code, total)?;
+    let failed = |error| DiskError::Output(output.failure(error, total));
     if let Some((place, bios)) = &bios {
         region(&output, place)
             .write_at(&bios.core, 0)
@@ -224,6 +220,21 @@ pub fn write(
         .map_err(file_system)?;
     output.finish()?;
     Ok(())
+}
+
+/// An output of which `needed` bytes will be written, with its partition table.
+pub(crate) fn partitioned<'a>(
+    output: &'a Path,
+    table: &Table<'_>,
+    boot_code: &[u8; 440],
+    needed: u64,
+) -> Result<Output<'a>, DiskError> {
+    let output = Output::create(output, table.size, needed)?;
+    let whole = Region::new(output.file(), 0, table.size);
+    partition_table(table, boot_code)
+        .and_then(|pages| whole.write_pages(&pages))
+        .map_err(|error| output.failure(error, needed))?;
+    Ok(output)
 }
 
 pub(crate) fn region<'a>(output: &'a Output<'_>, partition: &Partition) -> Region<'a> {

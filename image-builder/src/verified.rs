@@ -15,7 +15,7 @@ use std::path::Path;
 
 use uuid::Uuid;
 
-use crate::disk::{DiskError, Progress, esp, region};
+use crate::disk::{DiskError, Progress, esp, partitioned, region};
 use crate::ext4::Ext4;
 use crate::file_system::{FileSystemError, FileSystemWriter};
 use crate::fill::{Filler, Span};
@@ -24,8 +24,7 @@ use crate::layout::{
     Part, Partition, PartitionKind, Places, ROOT_PARTITION, SectorSize, fat_serial,
 };
 use crate::manifest::{Content, Manifest};
-use crate::output::Output;
-use crate::partition_table::{Table, partition_table};
+use crate::partition_table::Table;
 use crate::region::Region;
 
 const ESP_PARTITION: u32 = 2;
@@ -177,8 +176,6 @@ impl VerifiedDisk<'_> {
         }
         let of_root = self.root.map_or(0, |root| root.tree.content_size());
         let total = self.esp.content_size() + self.store_size + of_root;
-        let output = Output::create(output, layout.size, total)?;
-        let failed = |error| DiskError::Output(output.failure(error, total));
         let partitions: Vec<_> = layout.partitions().cloned().collect();
         let table = Table {
             size: layout.size,
@@ -187,10 +184,8 @@ impl VerifiedDisk<'_> {
             partitions: &partitions,
             active_dummy: false,
         };
-        let table = partition_table(&table, &NO_BOOT_CODE).map_err(failed)?;
-        Region::new(output.file(), 0, layout.size)
-            .write_pages(&table)
-            .map_err(failed)?;
+        let output = partitioned(output, &table, &NO_BOOT_CODE, total)?;
+        let failed = |error| DiskError::Output(output.failure(error, total));
 
         let mut written = 0;
         let mut count = |bytes| {

@@ -5,7 +5,10 @@
 }:
 { lib, pkgs, ... }:
 {
-  imports = [ (import ./agent.nix agent) ];
+  imports = [
+    (import ./agent.nix agent)
+    ./emulated.nix
+  ];
 
   networking.hostName = "formats";
   fileSystems."/".device = "LABEL=cairn-root";
@@ -13,7 +16,6 @@
   swapDevices = [ { label = "formats-swap"; } ];
   image.bootFreeSpace = 64;
   image.swapSize = 64;
-  boot.initrd.hardware = "virtual-machine";
   boot.initrd.availableKernelModules = [
     "ahci"
     "ata_piix"
@@ -24,14 +26,6 @@
     "xhci_pci"
   ];
   boot.loader.timeout = 1;
-  boot.consoles = [
-    "tty0"
-    "ttyS0,115200"
-  ];
-  # An emulated machine on a busy host loses ticks, and the kernel panics where it misses them.
-  boot.kernelParams = [ "no_timer_check" ];
-  boot.initrd.rebootDelaySeconds = 1;
-  boot.initrd.deviceTimeoutSeconds = 90;
 
   services.openssh.enable = true;
   users.users.root.initialPassword = "formats";

@@ -12,6 +12,7 @@
 {
   imports = [
     (import ./agent.nix agent)
+    ./emulated.nix
     "${modulesPath}/profiles/minimal.nix"
   ];
 
@@ -37,15 +38,6 @@
       };
   boot.growPartition = state != "";
   image.freeSpace = 64;
-  boot.initrd.hardware = "virtual-machine";
-  boot.consoles = [
-    "tty0"
-    "ttyS0,115200"
-  ];
-  # An emulated machine on a busy host loses ticks, and the kernel panics where it misses them.
-  boot.kernelParams = [ "no_timer_check" ];
-  boot.initrd.rebootDelaySeconds = 1;
-  boot.initrd.deviceTimeoutSeconds = 90;
   users.users.root.openssh.authorizedKeys.keys = lib.optional (key != "") key;
   # Something that nothing reads by itself, and that does not compress.
   environment.etc.ballast.source = builtins.path {

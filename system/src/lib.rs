@@ -77,7 +77,7 @@ pub use storage::{EncryptedDevice, KeyFile, Storage};
 pub use swap::{Discard, RandomEncryption, SwapDevice};
 pub use system_calls::{FilterError, SystemCallFilter, Verdict, Verdicts};
 pub use timer::Timer;
-pub use timestamp::timestamp;
+pub use timestamp::{civil_date, timestamp};
 pub use user::{Day, Group, IdRange, User};
 pub use user_services::{Facts, UserServices};
 pub use watch::{Watch, WatchedPath};

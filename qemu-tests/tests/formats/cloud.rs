@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use cairn_qemu_tests::disk::copy_sparsely;
 use cairn_qemu_tests::{Boot, Bus, artefacts, images};
 
-use super::{image, machine, runs};
+use super::{has_grown, image, machine, runs};
 
 /// One request by standard input, answered as the service does: without its token there is nothing.
 const SERVICE: &str = r##"#!/usr/bin/python3
@@ -90,17 +90,7 @@ fn an_instance_obeys_its_metadata_and_grows() -> anyhow::Result<()> {
             .wait_for("END SSH HOST KEY FINGERPRINTS")
             .map(drop)
     })?;
-    machine.check("size", |machine| {
-        let agent = machine.agent();
-        let grown =
-            "until cairn status grow-file-systems | grep -q 'state: *up'; do sleep 0.5; done";
-        agent.run_within(grown, Duration::from_mins(4))?;
-        let size = agent.succeed("df --output=size -B1M / | tail -n 1")?;
-        let size: u64 = size.trim().parse()?;
-        let log = agent.succeed("cairn log grow-file-systems; cat /proc/partitions")?;
-        ensure!(size > (VOLUME >> 20) * 9 / 10, "/ has {size} MiB: {log}");
-        Ok(())
-    })?;
+    machine.check("size", |machine| has_grown(machine, VOLUME, 9))?;
     drop(machine);
     fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))
 }

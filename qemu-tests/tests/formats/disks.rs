@@ -3,13 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use cairn_qemu_tests::disk::copy_sparsely;
 use cairn_qemu_tests::{Boot, Bus, Machine, artefacts, images};
 
-use super::{image, machine, runs};
+use super::{has_grown, image, machine, runs};
 
 fn boots(format: &str, boot: Boot, bus: Bus) -> anyhow::Result<()> {
     let built = image(format)?;
@@ -117,14 +116,7 @@ fn a_disk_with_large_sectors_boots_and_grows() -> anyhow::Result<()> {
         agent.succeed(
             "grep ' /boot/efi vfat ' /proc/mounts && test -s /boot/efi/EFI/BOOT/BOOTX64.EFI",
         )?;
-        let grown =
-            "until cairn status grow-file-systems | grep -q 'state: *up'; do sleep 0.5; done";
-        agent.run_within(grown, Duration::from_mins(4))?;
-        let size = agent.succeed("df --output=size -B1M / | tail -n 1")?;
-        let size: u64 = size.trim().parse()?;
-        let log = agent.succeed("cairn log grow-file-systems; cat /proc/partitions")?;
-        ensure!(size > (SIZE >> 20) * 8 / 10, "/ has {size} MiB: {log}");
-        Ok(())
+        has_grown(machine, SIZE, 8)
     })?;
     drop(machine);
     remove(&folder)

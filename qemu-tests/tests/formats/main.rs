@@ -10,6 +10,7 @@ mod secure;
 use std::path::Path;
 use std::time::Duration;
 
+use anyhow::ensure;
 use cairn_image_builder::remove_tree;
 use cairn_qemu_tests::images::{self, Built};
 use cairn_qemu_tests::reproducible::{self, Source};
@@ -63,4 +64,16 @@ fn every_format_is_the_same_from_packages() -> anyhow::Result<()> {
 fn directory(output: &Path) -> anyhow::Result<Built> {
     let file = images::with_agent("formats")?;
     images::build_to("directory", "formats", &file, &images::options()?, output)
+}
+
+/// Waits until the root has grown to its disk of `size` bytes: to `tenths` of them at the least.
+fn has_grown(machine: &Machine, size: u64, tenths: u64) -> anyhow::Result<()> {
+    let agent = machine.agent();
+    let grown = "until cairn status grow-file-systems | grep -q 'state: *up'; do sleep 0.5; done";
+    agent.run_within(grown, Duration::from_mins(4))?;
+    let root = agent.succeed("df --output=size -B1M / | tail -n 1")?;
+    let root: u64 = root.trim().parse()?;
+    let log = agent.succeed("cairn log grow-file-systems; cat /proc/partitions")?;
+    ensure!(root > (size >> 20) * tenths / 10, "/ has {root} MiB: {log}");
+    Ok(())
 }

@@ -13,6 +13,7 @@ mod formats;
 mod iso;
 mod media;
 mod menu;
+mod namespaces;
 mod supervisor;
 mod switch;
 

@@ -6,17 +6,15 @@
 //! is not a virtual machine's.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use cairn_qemu_tests::images::{self, BuildOptions};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
-use crate::{Times, cgroup, scratch, timed};
+use crate::namespaces::Namespaces;
+use crate::{Times, scratch, timed};
 
 const ROUNDS: usize = 15;
 
@@ -157,64 +155,18 @@ fn build(root: &Path, options: &BuildOptions) -> anyhow::Result<String> {
 }
 
 /// Namespaces with core as their PID 1.
-struct Machine {
-    cgroup: PathBuf,
-    outer: Child,
-    core: Pid,
-}
+struct Machine(Namespaces);
 
 impl Machine {
     fn start(root: &Path, system: &str) -> anyhow::Result<Self> {
-        let cgroup = cgroup::make()?;
-        let started = Self::unshared(root, system, &cgroup);
-        if started.is_err() {
-            cgroup::remove(&cgroup);
-        }
-        let (outer, core) = started?;
-        Ok(Self {
-            cgroup,
-            outer,
-            core,
-        })
-    }
-
-    fn unshared(root: &Path, system: &str, cgroup: &Path) -> anyhow::Result<(Child, Pid)> {
-        let enter = "echo $$ > \"$3/cgroup.procs\" && exec unshare --user --mount --pid --net --uts --ipc \
-                     --cgroup --fork --kill-child sh -c \"$4\" setup \"$1\" \"$2\"";
-        let mut outer = Command::new("sh")
-            .args(["-c", enter, "enter"])
-            .arg(root)
-            .arg(system)
-            .arg(cgroup)
-            .arg(SETUP)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("cannot run sh")?;
-        let (input, output) = (outer.stdin.take(), outer.stdout.take());
-        let mut line = String::new();
-        BufReader::new(output.context("it has no output")?).read_line(&mut line)?;
-        ensure!(
-            line == "ready\n",
-            "cannot make namespaces; this section is for the superuser"
-        );
-        let id = outer.id();
-        for file in ["uid_map", "gid_map"] {
-            fs::write(format!("/proc/{id}/{file}"), "0 0 65536")
-                .with_context(|| format!("cannot write /proc/{id}/{file}"))?;
-        }
-        input.context("it has no input")?.write_all(b"go\n")?;
-        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"))?;
-        let core = children.trim().parse().context("unshare has no child")?;
-        Ok((outer, Pid::from_raw(core)))
+        Namespaces::start(SETUP, [root.as_os_str(), system.as_ref()]).map(Self)
     }
 
     /// A command in it.
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new("nsenter");
         command
-            .args(["--target", &self.core.to_string()])
+            .args(["--target", &self.0.first.to_string()])
             .args(["-U", "-m", "-p", "-n", "-u", "-i", "--root", "--wd"])
             .args(["/run/current-system/sw/bin/env", "-i", "HOME=/root"])
             .arg("PATH=/run/current-system/sw/bin")
@@ -248,16 +200,5 @@ impl Machine {
         let listing: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout)
             .context("cannot read what `cairn generations` says")?;
         Ok(listing.len())
-    }
-}
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        // All others end with core, and so does the one that waits for it.
-        let ended = kill(self.core, Signal::SIGKILL);
-        if let Err(error) = ended.map_err(Into::into).and_then(|()| self.outer.wait()) {
-            eprintln!("bench: cannot end process {}: {error}", self.core);
-        }
-        cgroup::remove(&self.cgroup);
     }
 }

@@ -1,12 +1,13 @@
 //! A machine of namespaces with a contestant as PID 1: its root directory is a Debian system below
 //! files of the contestant's, and what is written there is in memory.
 
+use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -15,7 +16,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::contestant::{Contestant, Stop};
-use crate::cgroup;
+use crate::namespaces::Namespaces;
 
 /// How long nothing may happen.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -52,10 +53,9 @@ pub struct Start {
 #[derive(Debug)]
 pub struct Machine {
     started: PathBuf,
-    cgroup: PathBuf,
-    outer: Child,
-    /// PID 1, by its number on the host.
-    pub first: u32,
+    namespaces: Namespaces,
+    /// PID 1.
+    pub first: Process,
 }
 
 impl Machine {
@@ -68,19 +68,15 @@ impl Machine {
         }
         let started = bench.join("started");
         fs::write(&started, "").with_context(|| format!("cannot write {}", started.display()))?;
-        let cgroup = cgroup::make()?;
-        match unshared(contestant, [debian, layer, &mounts], &cgroup) {
-            Ok((outer, first)) => Ok(Self {
-                started,
-                cgroup,
-                outer,
-                first,
-            }),
-            Err(error) => {
-                cgroup::remove(&cgroup);
-                Err(error)
-            }
-        }
+        let folders = [debian, layer, &mounts].map(Path::as_os_str);
+        let program = contestant.program().iter().map(OsStr::new);
+        let namespaces = Namespaces::start(SETUP, folders.into_iter().chain(program))?;
+        let first = Process(u32::try_from(namespaces.first.as_raw())?);
+        Ok(Self {
+            started,
+            namespaces,
+            first,
+        })
     }
 
     /// Every start of a service so far; the first is the moment in which PID 1 was executed.
@@ -120,7 +116,7 @@ impl Machine {
     /// Services and those who look after them.
     pub fn processes(&self) -> anyhow::Result<(Vec<Process>, Vec<Process>)> {
         let namespace =
-            fs::read_link(format!("/proc/{}/ns/pid", self.first)).context("PID 1 has ended")?;
+            fs::read_link(format!("/proc/{}/ns/pid", self.first.0)).context("PID 1 has ended")?;
         let mut all = Vec::new();
         for entry in fs::read_dir("/proc").context("cannot list /proc")? {
             let name = entry?.file_name();
@@ -139,7 +135,7 @@ impl Machine {
     pub fn run(&self, words: &[&str]) -> anyhow::Result<Duration> {
         let mut command = Command::new("nsenter");
         command
-            .args(["--target", &self.first.to_string()])
+            .args(["--target", &self.first.0.to_string()])
             .args(["-U", "-m", "-p", "-n", "-u", "-i", "--root", "--wd"])
             .args(words);
         crate::timed(&mut command)
@@ -147,7 +143,7 @@ impl Machine {
 
     /// Asks the supervisor; nothing if it is not there.
     pub fn try_request(&self, request: &Request) -> anyhow::Result<Option<Response>> {
-        let path = format!("/proc/{}/root/run/cairn/control", self.first);
+        let path = format!("/proc/{}/root/run/cairn/control", self.first.0);
         let Ok(mut stream) = UnixStream::connect(path) else {
             return Ok(None);
         };
@@ -179,15 +175,15 @@ impl Machine {
         let signal = match stop {
             Stop::Signal(signal) => signal,
             Stop::File(name) => {
-                let file = PathBuf::from(format!("/proc/{}/root/{name}", self.first));
+                let file = PathBuf::from(format!("/proc/{}/root/{name}", self.first.0));
                 fs::write(&file, "")
                     .and_then(|()| fs::set_permissions(&file, fs::Permissions::from_mode(0o100)))
                     .with_context(|| format!("cannot write {}", file.display()))?;
                 nix::libc::SIGCONT
             }
         };
-        Process(self.first).kill(signal)?;
-        while self.outer.try_wait()?.is_none() {
+        self.first.kill(signal)?;
+        while self.namespaces.run()? {
             if begin.elapsed() > PATIENCE {
                 bail!("it does not end");
             }
@@ -195,56 +191,6 @@ impl Machine {
         }
         Ok(begin.elapsed())
     }
-}
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        // All others end with PID 1, and so does the one that waits for it.
-        let running = self.outer.try_wait().is_ok_and(|status| status.is_none());
-        if running
-            && let Err(error) = Process(self.first)
-                .kill(nix::libc::SIGKILL)
-                .and_then(|()| Ok(self.outer.wait()?))
-        {
-            eprintln!("bench: cannot end process {}: {error:#}", self.first);
-        }
-        cgroup::remove(&self.cgroup);
-    }
-}
-
-fn unshared(
-    contestant: Contestant,
-    folders: [&Path; 3],
-    cgroup: &Path,
-) -> anyhow::Result<(Child, u32)> {
-    let enter = "echo $$ > \"$1/cgroup.procs\" && shift && ulimit -n \"$(ulimit -Hn)\" && exec unshare --user \
-                 --mount --pid --net --uts --ipc --cgroup --fork --kill-child sh -c \"$0\" setup \"$@\"";
-    let mut outer = Command::new("sh")
-        .args(["-c", enter, SETUP])
-        .arg(cgroup)
-        .args(folders)
-        .args(contestant.program())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .context("cannot run sh")?;
-    let (input, output) = (outer.stdin.take(), outer.stdout.take());
-    let mut line = String::new();
-    BufReader::new(output.context("it has no output")?).read_line(&mut line)?;
-    ensure!(
-        line == "ready\n",
-        "cannot make namespaces; this section is for the superuser"
-    );
-    let id = outer.id();
-    for file in ["uid_map", "gid_map"] {
-        fs::write(format!("/proc/{id}/{file}"), "0 0 65536")
-            .with_context(|| format!("cannot write /proc/{id}/{file}"))?;
-    }
-    input.context("it has no input")?.write_all(b"go\n")?;
-    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"))?;
-    let first = children.trim().parse().context("unshare has no child")?;
-    Ok((outer, first))
 }
 
 /// A process, by its number on the host.

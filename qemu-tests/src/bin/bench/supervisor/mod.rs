@@ -165,7 +165,7 @@ fn memory(machine: &Machine) -> anyhow::Result<(f64, f64)> {
         .iter()
         .map(|manager| manager.field("smaps_rollup", "Pss"));
     let all: f64 = shares.sum::<anyhow::Result<f64>>()?;
-    let first = Process(machine.first).field("status", "VmRSS")?;
+    let first = machine.first.field("status", "VmRSS")?;
     Ok((first / 1024.0, all / 1024.0))
 }
 
@@ -251,7 +251,7 @@ fn monotonic() -> anyhow::Result<Duration> {
 
 /// Microseconds that PID 1 works for each process that is left behind.
 fn orphans(machine: &Machine) -> anyhow::Result<f64> {
-    let first = Process(machine.first);
+    let first = machine.first;
     let before = first.work()?;
     machine.run(&["/service", "orphans", &ORPHANS.to_string()])?;
     // The last ones.
@@ -388,7 +388,7 @@ fn crashes(debian: &Path, layer: &Path) -> anyhow::Result<()> {
     let wait = |count| machine.wait_for(count, Duration::from_millis(20));
     wait(CRASHES / 10)?;
     let look = || -> anyhow::Result<(f64, usize)> {
-        let both = [Process(machine.first), supervisor(&machine)?];
+        let both = [machine.first, supervisor(&machine)?];
         // What is held for services that run just now is no growth: the least of some looks.
         let mut least = (f64::INFINITY, usize::MAX);
         for _ in 0..100 {
