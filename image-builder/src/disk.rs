@@ -24,7 +24,7 @@ pub struct Disk<'a> {
     /// The EFI system partition: files and directories only.
     pub esp: &'a Manifest,
     /// `/boot`, where it is no part of the root.
-    pub boot_files: Option<BootFiles<'a>>,
+    pub boot_files: Option<Ext4Part<'a>>,
     /// Swap space, if there is to be some.
     pub swap: Option<Swap<'a>>,
     /// The unit of the disk that it is written to.
@@ -41,12 +41,12 @@ pub struct Disk<'a> {
     pub epoch: u32,
 }
 
-/// `/boot` on a partition of its own.
+/// A file system, an ext4, on a partition of its own.
 #[derive(Debug, Clone, Copy)]
-pub struct BootFiles<'a> {
+pub struct Ext4Part<'a> {
     /// What is in it.
     pub tree: &'a Manifest,
-    /// Label of its file system, an ext4, and name of its partition; at most 16 bytes.
+    /// Its label, and the name of its partition; at most 16 bytes.
     pub label: &'a str,
     /// Bytes left free in it.
     pub free_space: u64,

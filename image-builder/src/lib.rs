@@ -33,7 +33,7 @@ mod verified;
 mod volume;
 
 pub use cpio::{CpioError, write_cpio};
-pub use disk::{BiosBoot, BootFiles, Disk, DiskError, Progress, Swap, plan, write};
+pub use disk::{BiosBoot, Disk, DiskError, Ext4Part, Progress, Swap, plan, write};
 pub use ext4::Ext4;
 pub use fat::{Fat, Medium};
 pub use file_system::{FileSystemError, FileSystemWriter};
@@ -55,5 +55,5 @@ pub use netboot::{LiveInitrd, LiveInitrdError};
 pub use output::OutputError;
 pub use region::Region;
 pub use tarball::{TarCompression, TarballError, write_tarball};
-pub use verified::{StateRoot, VerifiedDisk, VerifiedLayout};
+pub use verified::{VerifiedDisk, VerifiedLayout};
 pub use volume::write_volume;

@@ -15,7 +15,7 @@ use std::path::Path;
 
 use uuid::Uuid;
 
-use crate::disk::{DiskError, Progress, esp, partitioned, region};
+use crate::disk::{DiskError, Ext4Part, Progress, esp, partitioned, region};
 use crate::ext4::Ext4;
 use crate::file_system::{FileSystemError, FileSystemWriter};
 use crate::fill::{Filler, Span};
@@ -47,25 +47,14 @@ pub struct VerifiedDisk<'a> {
     pub store_size: u64,
     /// The GUID of the store's partition.
     pub store_partition: Uuid,
-    /// The root file system, if it is on the disk.
-    pub root: Option<StateRoot<'a>>,
+    /// The root file system, if it is on the disk: what the machine writes.
+    pub root: Option<Ext4Part<'a>>,
     /// The unit of the disk that it is written to.
     pub sector_size: SectorSize,
     /// What tells the disk and its parts from every other.
     pub identifiers: Identifiers,
     /// Time of making that the root records, in seconds since 1970.
     pub epoch: u32,
-}
-
-/// The root file system of such a machine: what it writes.
-#[derive(Debug, Clone, Copy)]
-pub struct StateRoot<'a> {
-    /// What is in it from the beginning.
-    pub tree: &'a Manifest,
-    /// Label of its file system, an ext4, and name of its partition; at most 16 bytes.
-    pub label: &'a str,
-    /// Bytes left free in it.
-    pub free_space: u64,
 }
 
 /// The plan of such an image.
@@ -228,7 +217,7 @@ impl VerifiedDisk<'_> {
         filler.finish()
     }
 
-    fn ext4(&self, root: StateRoot<'_>) -> Ext4 {
+    fn ext4(&self, root: Ext4Part<'_>) -> Ext4 {
         Ext4 {
             label: root.label.to_owned(),
             uuid: self.identifiers.root_file_system,
@@ -261,7 +250,7 @@ mod tests {
             2 esp            64 MiB at    1 MiB, PARTUUID=fcf6b3b7-d7e4-8cf8-9af6-06e5e06988f8, UUID=2C07-51C6
             1 store         101 MiB at   65 MiB, PARTUUID=00000000-0000-0000-0000-000000000007
         "#]].assert_eq(&disk.plan().unwrap().to_string());
-        disk.root = Some(StateRoot {
+        disk.root = Some(Ext4Part {
             tree: &root,
             label: "state",
             free_space: 64 << 20,

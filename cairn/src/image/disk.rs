@@ -8,8 +8,8 @@ use cairn_bootloader::{
     STUB, Sequence, Slot, SlotFiles, entries,
 };
 use cairn_image_builder::{
-    BOOT_PARTITION, BiosBoot, BootFiles, Content, Disk, Identifiers, Manifest, Node,
-    ROOT_PARTITION, SectorSize, Swap, plan, write,
+    BOOT_PARTITION, BiosBoot, Content, Disk, Ext4Part, Identifiers, Manifest, Node, ROOT_PARTITION,
+    SectorSize, Swap, plan, write,
 };
 use cairn_store::Store;
 use cairn_store_path::StorePath;
@@ -96,7 +96,7 @@ impl DiskImage<'_> {
         let disk = Disk {
             root: &root,
             esp: &esp,
-            boot_files: boot_files.map(|(named, tree)| BootFiles {
+            boot_files: boot_files.map(|(named, tree)| Ext4Part {
                 tree,
                 label: &named.label,
                 free_space: self.sizes.boot << 20,

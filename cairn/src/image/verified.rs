@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use cairn_bootloader::{Serial, UNIFIED_INITRD, UNIFIED_KERNEL, unified_args, unified_config};
 use cairn_image_builder::squashfs::{self, Cache, Level};
 use cairn_image_builder::{
-    Content, Identifiers, Manifest, Node, Region, SectorSize, StateRoot, VerifiedDisk, write_cpio,
+    Content, Ext4Part, Identifiers, Manifest, Node, Region, SectorSize, VerifiedDisk, write_cpio,
 };
 use cairn_store::{Access, Sandbox, Store};
 use cairn_store_path::StorePath;
@@ -318,7 +318,7 @@ impl VerifiedImage<'_> {
             store: &store,
             store_size,
             store_partition: Uuid::try_parse(&verity.partition())?,
-            root: self.state.map(|state| StateRoot {
+            root: self.state.map(|state| Ext4Part {
                 tree: &tree,
                 label: &state.named.label,
                 free_space: state.free_space << 20,
