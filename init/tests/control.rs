@@ -181,6 +181,7 @@ fn one_of_two_that_conflict_makes_way() {
     };
     assert_eq!(start("other"), Response::Done);
     assert_eq!(machine.service("one").state, ServiceState::Stopped);
+    machine.wait_until("the other runs", |_| story() == "one\ngone\nother\n");
     assert_eq!(start("one"), Response::Done);
     machine.wait_until("it has all happened", |_| story().lines().count() == 4);
     assert_eq!(story(), "one\ngone\nother\none\n");
