@@ -17,9 +17,10 @@ use crate::core::message::{Message, Place};
 use super::Supervisor;
 use super::given::{Own, STORED, Trigger};
 use super::graph::Id;
+use super::held::Held;
 use super::journal::Journal;
-use super::listening::{self, Peer};
-use super::process::Held;
+use super::listening;
+use super::peer::{self, Peer};
 use super::services::{Event, Phase};
 use super::source::{Source, unwatch, watch};
 use super::watching;
@@ -231,7 +232,7 @@ impl Supervisor {
         let Some(listener) = listener.filter(|_| self.services.listens(id)) else {
             return false;
         };
-        let (connection, peer) = match listening::take(listener) {
+        let (connection, peer) = match peer::take(listener) {
             Ok(Some(taken)) => taken,
             Ok(None) => return false,
             Err(error) => {

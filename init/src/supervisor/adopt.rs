@@ -14,9 +14,9 @@ use cairn_system::{Control, Timer};
 
 use super::description;
 use super::heir::{Estate, Heir, hold};
+use super::held::Held;
 use super::link::{Inheritance, Link};
 use super::plan;
-use super::process::Held;
 use super::services::{Event, Services};
 use super::state::{Content, Header, State};
 use crate::clock::now;

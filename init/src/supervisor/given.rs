@@ -15,8 +15,9 @@ use cairn_system::{Service, StandardStream};
 
 use super::environment::Environment;
 use super::graph::Id;
-use super::listening::{self, Peer};
-use super::process::Held;
+use super::held::Held;
+use super::listening;
+use super::peer::Peer;
 
 /// The number of the first that a service has left.
 pub const STORED: u32 = 1 << 16;

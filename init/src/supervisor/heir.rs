@@ -12,10 +12,10 @@ use cairn_sys::process::{self, pipe};
 use cairn_system::{Process, Service, ServiceKind, ServiceName, Socket};
 
 use super::given::{Own, STORED};
+use super::held::{Held, Helper, Main, Pipe};
 use super::journal::Journal;
 use super::link::Link;
 use super::listening;
-use super::process::{Held, Helper, Main, Pipe};
 use super::record::Record;
 use super::services::{Goal, Phase, Restored, Services};
 use super::state::State;

@@ -1,30 +1,25 @@
-//! One service's process: its cgroup, its pipe, and how it is started and ended.
+//! One service's process: how it is started, and what is there while it runs.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 use cairn_activate::Capabilities;
 use cairn_sys::cgroup::Cgroup;
 use cairn_sys::process::{
-    Attributes, Credentials, Exit, OpenFiles, Placement, Prepared, Report, ResourceLimit,
-    Scheduling, Started, Streams,
+    Attributes, Credentials, OpenFiles, Placement, Prepared, ResourceLimit, Scheduling, Started,
+    Streams,
 };
-use cairn_sys::{pidfd, process, signal};
-use cairn_system::{
-    IoScheduling, KillMode, Limit, Process, Resource, Service, ServiceKind, StandardStream,
-};
-use nix::libc::{SIGCONT, SIGHUP, SIGKILL};
+use cairn_system::{IoScheduling, Limit, Process, Resource, Service, ServiceKind, StandardStream};
 
 use super::accounts::{self, AccountError};
 use super::confinement::{self, There};
 use super::environment::{self, Environment};
 use super::filters::ProgramError;
-use super::given::{Given, Own, Trigger};
+use super::given::Given;
+use super::held::{Held, Helper, Main};
 use super::job::Job;
-use super::journal::Journal;
 use super::{credentials, directories, fence};
 use crate::realm::{LINGER, MAIN_GROUP, Owner, realm};
 
@@ -60,126 +55,7 @@ pub enum StartError {
     Process(#[from] io::Error),
 }
 
-/// What the supervisor holds of one service.
-#[derive(Debug)]
-pub struct Held {
-    /// Its place with core and in the state.
-    pub slot: u32,
-    /// Where its output comes from, once it has been started.
-    pub pipe: Option<Pipe>,
-    /// Its main process.
-    pub main: Option<Main>,
-    /// Its commands beside that: the latest, and before it those that have been killed.
-    pub helpers: Vec<Helper>,
-    /// Why its program could not be executed, until its process has been reaped.
-    pub failure: Option<String>,
-    /// Its log.
-    pub journal: Journal,
-    /// How much of an unfinished line of it is noted.
-    pub tail: usize,
-    /// Its descriptors, in the order of their numbers.
-    pub own: Vec<Own>,
-    /// Whether those wake us.
-    pub attended: bool,
-    /// What it says of its state (`STATUS=`).
-    pub says: Option<String>,
-    /// What its last start is owed to, other than somebody who asked.
-    pub trigger: Option<Trigger>,
-    cgroup: Option<Cgroup>,
-    /// Programs of the kernel's may decide for it: see [`fence`].
-    fenced: bool,
-    /// `cgroup.kill` may have been used on it: see [`Placement::Moves`].
-    killed: bool,
-}
-
-/// Both ends are held, so that output written between two processes is not lost.
-#[derive(Debug)]
-pub struct Pipe {
-    /// Read by us.
-    pub reader: OwnedFd,
-    /// Handed to each process.
-    pub writer: OwnedFd,
-}
-
-/// A main process.
-#[derive(Debug)]
-pub struct Main {
-    /// Its id.
-    pub pid: u32,
-    /// Its descriptor.
-    pub pidfd: OwnedFd,
-    /// Says whether the program was executed; none once that is known.
-    pub report: Option<OwnedFd>,
-    /// What was to be executed, for messages.
-    pub program: String,
-}
-
-/// A command beside the main process.
-#[derive(Debug)]
-pub struct Helper {
-    /// Its id.
-    pub pid: u32,
-    /// Its descriptor.
-    pub pidfd: OwnedFd,
-    /// None if a predecessor has started it.
-    report: Option<OwnedFd>,
-    program: String,
-}
-
-impl Helper {
-    /// One that the predecessor, who was this process, has started.
-    pub fn adopted(pid: u32, pidfd: OwnedFd) -> Self {
-        Self {
-            pid,
-            pidfd,
-            report: None,
-            program: String::new(),
-        }
-    }
-}
-
-/// What has come of the search for a main process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Find {
-    /// It is held.
-    Found,
-    /// It may come yet.
-    NotYet,
-    /// There is no process at all.
-    Nothing,
-}
-
 impl Held {
-    /// Nothing yet.
-    pub fn new(slot: u32, journal: Journal) -> Self {
-        Self {
-            slot,
-            pipe: None,
-            main: None,
-            helpers: Vec::new(),
-            failure: None,
-            journal,
-            tail: 0,
-            own: Vec::new(),
-            attended: false,
-            says: None,
-            trigger: None,
-            cgroup: None,
-            fenced: false,
-            killed: false,
-        }
-    }
-
-    /// Makes the pipe, if there is none; whether it is new.
-    pub fn ensure_pipe(&mut self) -> io::Result<bool> {
-        if self.pipe.is_some() {
-            return Ok(false);
-        }
-        let (reader, writer) = process::pipe()?;
-        self.pipe = Some(Pipe { reader, writer });
-        Ok(true)
-    }
-
     /// Executes `job`; the pipe is there.
     ///
     /// # Errors
@@ -343,188 +219,6 @@ impl Held {
             );
         }
     }
-
-    /// Looks for the process that a forking service has left behind: the one that its file names,
-    /// or the only one there is. It counts only if it is in the service's cgroup.
-    pub fn find_main(&mut self, service: &Service) -> io::Result<Find> {
-        self.ensure_cgroup(service);
-        let processes = match &self.cgroup {
-            Some(cgroup) => cgroup.processes()?,
-            None => Vec::new(),
-        };
-        let pid = match (&service.pid_file, processes.as_slice()) {
-            (_, []) => return Ok(Find::Nothing),
-            (None, [only]) => Some(*only),
-            // The first to come is the one that the others come from.
-            (None, several) => several.iter().min().copied(),
-            (Some(file), _) => fs::read_to_string(file)
-                .ok()
-                .and_then(|text| text.trim().parse().ok())
-                .filter(|pid| processes.contains(pid)),
-        };
-        let Some(pid) = pid else {
-            return Ok(Find::NotYet);
-        };
-        self.main = Some(Main {
-            pid,
-            pidfd: pidfd::open(pid)?,
-            report: None,
-            program: String::new(),
-        });
-        Ok(Find::Found)
-    }
-
-    /// Takes the process `pid` for its main one, if it is another one of the service's and none of its
-    /// commands. Returns the old one.
-    ///
-    /// # Errors
-    /// It is no process of the service.
-    pub fn replace_main(&mut self, service: &Service, pid: u32) -> io::Result<Option<Main>> {
-        let is_known = self.main.as_ref().is_none_or(|main| main.pid == pid);
-        if is_known || self.helpers.iter().any(|helper| helper.pid == pid) {
-            return Ok(None);
-        }
-        self.ensure_cgroup(service);
-        let pidfd = pidfd::open(pid)?;
-        let processes = self.cgroup.as_ref().map(Cgroup::all_processes);
-        if !processes.transpose()?.unwrap_or_default().contains(&pid) {
-            return Err(io::Error::other("it is none of its processes"));
-        }
-        let new = Main {
-            pid,
-            pidfd,
-            report: None,
-            program: String::new(),
-        };
-        Ok(self.main.replace(new))
-    }
-
-    /// Opens its cgroup, made if need be; what is taken over from a predecessor waits with that until
-    /// it is needed. Without one the service runs all the same: then only its
-    /// main process can be stopped.
-    pub fn ensure_cgroup(&mut self, service: &Service) {
-        if self.cgroup.is_none() {
-            let path = realm().groups.join(service.name.as_str());
-            match Cgroup::create(&path) {
-                Ok(cgroup) => {
-                    write_bounds(&path, service);
-                    self.cgroup = Some(cgroup);
-                }
-                Err(error) => log::error!(
-                    "cannot make the cgroup {}: {error}; '{}' runs without; is cgroup2 mounted?",
-                    path.display(),
-                    service.name
-                ),
-            }
-        }
-    }
-
-    /// It is a predecessor's, of which nobody knows whether it was killed; of its log, this line has
-    /// begun.
-    pub fn adopted(&mut self, line: Vec<u8>) {
-        self.killed = true;
-        self.fenced = true;
-        self.tail = line.len();
-        self.journal.resume(line);
-    }
-
-    /// What the child has reported by now.
-    pub fn report(&self) -> io::Result<Report> {
-        match self.main.as_ref().and_then(|main| main.report.as_ref()) {
-            Some(report) => process::read_report(report.as_fd()),
-            None => Ok(Report::Pending),
-        }
-    }
-
-    /// Asks its processes to end. One with a terminal hears of a hangup too: shells ignore SIGTERM.
-    pub fn terminate(&mut self, service: &Service) {
-        self.ensure_cgroup(service);
-        let stop = service.stop_signal.number();
-        let signals: &[i32] = match service.process.tty {
-            Some(_) => &[stop, SIGHUP, SIGCONT],
-            None => &[stop, SIGCONT],
-        };
-        let processes = self.cgroup.as_ref().map(|cgroup| {
-            if service.delegated {
-                cgroup.all_processes()
-            } else {
-                cgroup.processes()
-            }
-        });
-        for number in signals {
-            let result = match &processes {
-                Some(Ok(processes)) if service.kill_mode == KillMode::All => processes
-                    .iter()
-                    .try_for_each(|process| signal::send(*process, *number)),
-                _ => self.send_main(*number),
-            };
-            if let Err(error) = result {
-                log::error!("cannot send signal {number} to '{}': {error}", service.name);
-            }
-        }
-    }
-
-    /// Sends a signal to its main process.
-    pub fn signal(&self, service: &Service, number: i32) {
-        if let Err(error) = self.send_main(number) {
-            log::error!("cannot send signal {number} to '{}': {error}", service.name);
-        }
-    }
-
-    /// Kills all its processes that do not outlive it.
-    pub fn kill(&mut self, service: &Service) {
-        if !service.kind.has_process() && self.main.is_none() && self.cgroup.is_none() {
-            return; // what there is of it is no process
-        }
-        let group = match service.kill_mode {
-            KillMode::Main => Ok(()),
-            KillMode::All | KillMode::Mixed => {
-                self.ensure_cgroup(service);
-                self.kill_cgroup()
-            }
-        };
-        if let Err(error) = group.and(self.send_main(SIGKILL)) {
-            log::error!("cannot kill '{}': {error}", service.name);
-        }
-    }
-
-    /// Kills its commands beside the main process.
-    pub fn kill_helpers(&mut self, service: &Service) {
-        for helper in &self.helpers {
-            if let Err(error) = pidfd::send(helper.pidfd.as_fd(), SIGKILL) {
-                log::error!("cannot kill a command of '{}': {error}", service.name);
-            }
-        }
-    }
-
-    /// Kills the command that a predecessor has left beside the main process, if it is still there.
-    pub fn kill_lost_helper(&mut self, service: &Service, helper: u32) {
-        self.ensure_cgroup(service);
-        let lost = match self.cgroup.as_ref().map(Cgroup::processes) {
-            Some(Ok(processes)) => processes.contains(&helper),
-            _ => false,
-        };
-        if lost && let Err(error) = signal::send(helper, SIGKILL) {
-            log::error!("cannot kill a command of '{}': {error}", service.name);
-        }
-    }
-
-    fn kill_cgroup(&mut self) -> io::Result<()> {
-        match &self.cgroup {
-            Some(cgroup) if cgroup.is_populated()? => {
-                self.killed = true;
-                cgroup.kill()
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn send_main(&self, number: i32) -> io::Result<()> {
-        match &self.main {
-            Some(main) => pidfd::send(main.pidfd.as_fd(), number),
-            None => Ok(()),
-        }
-    }
 }
 
 /// What is to be there before the first command of a start.
@@ -561,19 +255,6 @@ pub fn clean(service: &Service) -> io::Result<()> {
     directories::remove(&service.directories)
         .and(private)
         .and(credentials::remove(service))
-}
-
-/// How a command has ended, if it has; one that could not be executed is told of in the log.
-pub fn helper_exit(helper: &Helper) -> io::Result<Option<Exit>> {
-    let exit = process::reap_pidfd(helper.pidfd.as_fd())?;
-    if exit.is_some()
-        && let Some(report) = &helper.report
-        && let Report::Failed(failure) = process::read_report(report.as_fd())?
-    {
-        let error = io::Error::from_raw_os_error(failure.errno);
-        log::error!("cannot {}: {error} ({})", failure.step, helper.program);
-    }
-    Ok(exit)
 }
 
 /// Who a process is to be. A user's supervisor can only start what is the user.
@@ -634,14 +315,4 @@ fn processors(numbers: &[u16]) -> Vec<u64> {
         }
     }
     set
-}
-
-/// Writes a cgroup's bounds. One that is refused is no obstacle: the service runs without it.
-fn write_bounds(path: &Path, service: &Service) {
-    for (file, value) in &service.cgroup {
-        let file = path.join(file);
-        if let Err(error) = fs::write(&file, value) {
-            log::error!("cannot write {value} to {}: {error}", file.display());
-        }
-    }
 }

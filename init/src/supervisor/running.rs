@@ -12,9 +12,10 @@ use crate::realm::realm;
 
 use super::given::Given;
 use super::graph::Id;
+use super::held::{self, Held, Main};
 use super::job::Job;
 use super::notify::{self, Notifications};
-use super::process::{self, Held, Main};
+use super::process;
 use super::services::Event;
 use super::source::{Source, unwatch, watch};
 use super::{Supervisor, condition};
@@ -192,7 +193,7 @@ impl Supervisor {
         let epoll = &self.epoll;
         let latest = held.helpers.last().map(|helper| helper.pid);
         held.helpers.retain(|helper| {
-            let exit = match process::helper_exit(helper) {
+            let exit = match held::helper_exit(helper) {
                 Ok(None) => return true,
                 Ok(exit) => exit,
                 Err(error) => {
@@ -218,9 +219,9 @@ impl Supervisor {
         let service = self.services.descriptions().get(id)?;
         let held = self.held.get_mut(id)?;
         match held.find_main(service) {
-            Ok(process::Find::Nothing) => return Some(Event::NothingFound(id)),
-            Ok(process::Find::NotYet) => return None,
-            Ok(process::Find::Found) => {}
+            Ok(held::Find::Nothing) => return Some(Event::NothingFound(id)),
+            Ok(held::Find::NotYet) => return None,
+            Ok(held::Find::Found) => {}
             Err(error) => {
                 log::warn!(
                     "cannot look for the process of '{}' yet: {error}",

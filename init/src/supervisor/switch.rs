@@ -24,8 +24,8 @@ use cairn_system::{Service, ServiceAction, ServiceChanges, ServiceName, Standing
 
 use super::control::{Server, Wait};
 use super::graph::Id;
+use super::held::Held;
 use super::link::Link;
-use super::process::Held;
 use super::services::{Event, StoppedBy};
 use super::state::Header;
 use super::unit::Unit;

@@ -155,7 +155,7 @@ fn next(calendar: &Calendar, after: u64, zone: &dyn Zone) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::unit::Phase;
+    use super::super::phase::Phase;
     use super::*;
     use proptest::prelude::*;
 

@@ -2,100 +2,15 @@
 
 use cairn_sys::process::Exit;
 use cairn_system::control::ServiceState;
-use cairn_system::{Restart, Service, ServiceKind, Standing, StartLimit};
+use cairn_system::{Service, ServiceKind, Standing, StartLimit};
+
+use super::phase::{Due, Goal, Phase, StoppedBy, Verdict, standing};
 
 /// Milliseconds of `CLOCK_MONOTONIC`.
 pub type Ms = u64;
 
 /// A start that lasted this long makes the delay of restarts begin anew, in milliseconds.
 const STABLE_MS: Ms = 10_000;
-
-/// Where a service stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Phase {
-    /// Down.
-    Stopped,
-    /// Down, with its work done: a oneshot that does not stay up, or one that there was no reason
-    /// to start.
-    Done,
-    /// To be started as soon as its dependencies allow.
-    Waiting,
-    /// The command of this number that comes before its process is at work.
-    Preparing(u8),
-    /// Its process is there, but it does not count as up yet.
-    Starting,
-    /// Its process has left another one behind, which is looked for again at this time.
-    Finding(Ms),
-    /// The command of this number that comes after its start is at work.
-    Finishing(u8),
-    /// Up; a oneshot without a process.
-    Up,
-    /// Up; its reload command of this number is at work.
-    Reloading(u8),
-    /// The command of this number that comes before its end is at work; killed at this time.
-    Leaving(u8, Ms),
-    /// Asked to stop; killed at this time.
-    Stopping(Ms),
-    /// Killed; given up at this time.
-    Killed(Ms),
-    /// Its process has ended; the command of this number that comes after is at work, and is killed
-    /// at this time.
-    Cleaning(u8, Ms),
-    /// Restarted at this time.
-    Backoff(Ms),
-    /// Down for this reason.
-    Failed(String),
-}
-
-impl Phase {
-    /// Whether others may count on it.
-    pub fn is_up(&self) -> bool {
-        matches!(self, Self::Up | Self::Reloading(_))
-    }
-
-    /// Whether it is on its way up, with commands or processes of its own.
-    pub fn is_on_its_way(&self) -> bool {
-        matches!(
-            self,
-            Self::Preparing(_) | Self::Starting | Self::Finding(_) | Self::Finishing(_)
-        )
-    }
-
-    /// Whether it is on its way down.
-    pub fn is_ending(&self) -> bool {
-        matches!(
-            self,
-            Self::Leaving(..) | Self::Stopping(_) | Self::Killed(_) | Self::Cleaning(..)
-        )
-    }
-}
-
-/// What is to become of a service whose process has ended, once that is cleaned up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// Down, as somebody wanted.
-    Requested,
-    /// Down, because its work is done.
-    Finished,
-    /// Down for this reason; started again or not.
-    Bad {
-        /// Why.
-        reason: String,
-        /// Whether it is started again.
-        restart: bool,
-    },
-}
-
-/// What somebody wants of a service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Goal {
-    /// Up.
-    Up,
-    /// Down.
-    Down,
-    /// Down, and then up again.
-    Again,
-}
 
 /// One service's state.
 #[derive(Debug, Clone)]
@@ -146,125 +61,6 @@ pub struct Unit {
     pub alive_at: Ms,
     /// By when it must be up, if it has asked for more time.
     pub extended_to: Option<Ms>,
-}
-
-/// Who wants a service down that others may want up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StoppedBy {
-    /// Somebody, by hand.
-    Hand,
-    /// A switch to another generation, which starts it again.
-    Switch,
-}
-
-/// What is to be done to a service once its new generation's supervisor is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Due {
-    /// A start.
-    Start,
-    /// A restart.
-    Restart,
-    /// A reload, or if it is not up yet, a restart.
-    Reload,
-}
-
-/// What a fresh supervisor is told of a service that an earlier one started: a [`Unit`], but for
-/// what is found out anew.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "facts that do not depend on each other"
-)]
-pub struct Restored {
-    pub phase: Phase,
-    pub goal: Goal,
-    pub running: bool,
-    pub helper: bool,
-    pub settled: bool,
-    pub started_at: Option<Ms>,
-    pub ended_at: Option<Ms>,
-    pub restarts: u32,
-    pub streak: u32,
-    pub last_exit: Option<Exit>,
-    pub verdict: Option<Verdict>,
-    pub window_start: Ms,
-    pub window_starts: u32,
-    pub note: Option<String>,
-    pub stopped_by: Option<StoppedBy>,
-    pub due: Option<Due>,
-    pub instance: bool,
-    pub up_at: Option<Ms>,
-    pub disabled: bool,
-}
-
-impl Restored {
-    /// What is to be told of `unit`.
-    pub fn of(unit: &Unit) -> Self {
-        Self {
-            phase: unit.phase.clone(),
-            goal: unit.goal,
-            running: unit.running,
-            helper: unit.helper,
-            settled: unit.settled,
-            started_at: unit.started_at,
-            ended_at: unit.ended_at,
-            restarts: unit.restarts,
-            streak: unit.streak,
-            last_exit: unit.last_exit,
-            verdict: unit.verdict.clone(),
-            window_start: unit.window_start,
-            window_starts: unit.window_starts,
-            note: unit.note.clone(),
-            stopped_by: unit.stopped_by,
-            due: unit.due,
-            instance: unit.instance,
-            up_at: unit.up_at,
-            disabled: unit.disabled,
-        }
-    }
-
-    /// Where it stands as far as a switch is concerned.
-    pub fn standing(&self) -> Standing {
-        standing(&self.phase, self.stopped_by)
-    }
-}
-
-impl From<Restored> for Unit {
-    fn from(restored: Restored) -> Self {
-        Self {
-            phase: restored.phase,
-            goal: restored.goal,
-            running: restored.running,
-            helper: restored.helper,
-            settled: restored.settled,
-            started_at: restored.started_at,
-            ended_at: restored.ended_at,
-            restarts: restored.restarts,
-            streak: restored.streak,
-            last_exit: restored.last_exit,
-            verdict: restored.verdict,
-            window_start: restored.window_start,
-            window_starts: restored.window_starts,
-            note: restored.note,
-            stopped_by: restored.stopped_by,
-            due: restored.due,
-            instance: restored.instance,
-            up_at: restored.up_at,
-            disabled: restored.disabled,
-            alive_at: 0,
-            extended_to: None,
-        }
-    }
-}
-
-fn standing(phase: &Phase, stopped_by: Option<StoppedBy>) -> Standing {
-    match (stopped_by, phase) {
-        (Some(StoppedBy::Switch), _) => Standing::Held,
-        (Some(StoppedBy::Hand), _) => Standing::Stopped,
-        (None, Phase::Stopped | Phase::Done) => Standing::Idle,
-        (None, Phase::Failed(_)) => Standing::Failed,
-        (None, _) => Standing::Up,
-    }
 }
 
 impl Default for Unit {
@@ -445,50 +241,6 @@ impl Unit {
         Some(self.alive_at.saturating_add(Ms::from(within)))
     }
 }
-
-/// How a process ended, as far as a restart is concerned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// As it should.
-    Good,
-    /// With a status that says that something went wrong.
-    Status,
-    /// By a signal, or since it took too long.
-    Abnormal,
-}
-
-impl End {
-    /// What to think of `exit`.
-    pub fn of(service: &Service, exit: Exit) -> Self {
-        let oneshot = service.kind == ServiceKind::Oneshot;
-        match exit {
-            Exit::Status(0) => Self::Good,
-            Exit::Status(status) if listed(&service.success_statuses, status) => Self::Good,
-            Exit::Status(_) => Self::Status,
-            Exit::Signal(signal) if !oneshot && GOOD_SIGNALS.contains(&signal) => Self::Good,
-            Exit::Signal(_) => Self::Abnormal,
-        }
-    }
-
-    /// Whether a service that ended like this by itself is started again.
-    pub fn restarts(self, service: &Service) -> bool {
-        match service.restart {
-            Restart::Never => false,
-            Restart::OnFailure => self != Self::Good,
-            Restart::OnAbnormal => self == Self::Abnormal,
-            Restart::OnSuccess => self == Self::Good,
-            Restart::Always => true,
-        }
-    }
-}
-
-/// Whether a description's list has this status.
-pub fn listed(statuses: &[u8], status: i32) -> bool {
-    statuses.iter().any(|listed| i32::from(*listed) == status)
-}
-
-/// Signals that people end services with: SIGHUP, SIGINT, SIGPIPE, SIGTERM.
-const GOOD_SIGNALS: [i32; 4] = [1, 2, 13, 15];
 
 /// How long a process that a forking service has left behind is looked for, in milliseconds.
 const FIND_MS: Ms = 90_000;

@@ -8,7 +8,7 @@
 
 use cairn_system::{Service, Socket, StartLimit};
 
-use super::super::unit::End;
+use super::super::end::End;
 use super::graph::{self, Id};
 use super::{Action, Goal, Ms, Phase, Services, StoppedBy, Unit};
 

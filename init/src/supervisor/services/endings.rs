@@ -3,7 +3,7 @@
 use cairn_sys::process::Exit;
 use cairn_system::{Own, Service, ServiceKind};
 
-use super::super::unit::{End, listed};
+use super::super::end::{End, listed};
 use super::graph::Id;
 use super::{
     Action, FIND_AGAIN_MS, Goal, Job, KILLED_MS, Ms, Phase, Services, StoppedBy, Unit, Verdict,

@@ -15,10 +15,12 @@ mod endings;
 mod progress;
 mod wishes;
 
+use super::end::End;
 use super::graph::{self, Id, Node};
 pub use super::job::Job;
-use super::unit::End;
-pub use super::unit::{Due, Goal, Ms, Phase, Restored, StoppedBy, Unit, Verdict};
+pub use super::phase::{Due, Goal, Phase, StoppedBy, Verdict};
+pub use super::restored::Restored;
+pub use super::unit::{Ms, Unit};
 
 /// How long after SIGKILL a process is waited for, in milliseconds: it hangs in the kernel then.
 const KILLED_MS: Ms = 5_000;

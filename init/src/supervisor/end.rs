@@ -1,0 +1,48 @@
+//! How a process ended, as far as a restart is concerned.
+
+use cairn_sys::process::Exit;
+use cairn_system::{Restart, Service, ServiceKind};
+
+/// How a process ended, as far as a restart is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// As it should.
+    Good,
+    /// With a status that says that something went wrong.
+    Status,
+    /// By a signal, or since it took too long.
+    Abnormal,
+}
+
+impl End {
+    /// What to think of `exit`.
+    pub fn of(service: &Service, exit: Exit) -> Self {
+        let oneshot = service.kind == ServiceKind::Oneshot;
+        match exit {
+            Exit::Status(0) => Self::Good,
+            Exit::Status(status) if listed(&service.success_statuses, status) => Self::Good,
+            Exit::Status(_) => Self::Status,
+            Exit::Signal(signal) if !oneshot && GOOD_SIGNALS.contains(&signal) => Self::Good,
+            Exit::Signal(_) => Self::Abnormal,
+        }
+    }
+
+    /// Whether a service that ended like this by itself is started again.
+    pub fn restarts(self, service: &Service) -> bool {
+        match service.restart {
+            Restart::Never => false,
+            Restart::OnFailure => self != Self::Good,
+            Restart::OnAbnormal => self == Self::Abnormal,
+            Restart::OnSuccess => self == Self::Good,
+            Restart::Always => true,
+        }
+    }
+}
+
+/// Whether a description's list has this status.
+pub fn listed(statuses: &[u8], status: i32) -> bool {
+    statuses.iter().any(|listed| i32::from(*listed) == status)
+}
+
+/// Signals that people end services with: SIGHUP, SIGINT, SIGPIPE, SIGTERM.
+const GOOD_SIGNALS: [i32; 4] = [1, 2, 13, 15];

@@ -1,0 +1,103 @@
+//! How a service's processes are asked to end, signalled and killed.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use cairn_sys::cgroup::Cgroup;
+use cairn_sys::{pidfd, signal};
+use cairn_system::{KillMode, Service};
+use nix::libc::{SIGCONT, SIGHUP, SIGKILL};
+
+use super::held::Held;
+
+impl Held {
+    /// Asks its processes to end. One with a terminal hears of a hangup too: shells ignore SIGTERM.
+    pub fn terminate(&mut self, service: &Service) {
+        self.ensure_cgroup(service);
+        let stop = service.stop_signal.number();
+        let signals: &[i32] = match service.process.tty {
+            Some(_) => &[stop, SIGHUP, SIGCONT],
+            None => &[stop, SIGCONT],
+        };
+        let processes = self.cgroup.as_ref().map(|cgroup| {
+            if service.delegated {
+                cgroup.all_processes()
+            } else {
+                cgroup.processes()
+            }
+        });
+        for number in signals {
+            let result = match &processes {
+                Some(Ok(processes)) if service.kill_mode == KillMode::All => processes
+                    .iter()
+                    .try_for_each(|process| signal::send(*process, *number)),
+                _ => self.send_main(*number),
+            };
+            if let Err(error) = result {
+                log::error!("cannot send signal {number} to '{}': {error}", service.name);
+            }
+        }
+    }
+
+    /// Sends a signal to its main process.
+    pub fn signal(&self, service: &Service, number: i32) {
+        if let Err(error) = self.send_main(number) {
+            log::error!("cannot send signal {number} to '{}': {error}", service.name);
+        }
+    }
+
+    /// Kills all its processes that do not outlive it.
+    pub fn kill(&mut self, service: &Service) {
+        if !service.kind.has_process() && self.main.is_none() && self.cgroup.is_none() {
+            return; // what there is of it is no process
+        }
+        let group = match service.kill_mode {
+            KillMode::Main => Ok(()),
+            KillMode::All | KillMode::Mixed => {
+                self.ensure_cgroup(service);
+                self.kill_cgroup()
+            }
+        };
+        if let Err(error) = group.and(self.send_main(SIGKILL)) {
+            log::error!("cannot kill '{}': {error}", service.name);
+        }
+    }
+
+    /// Kills its commands beside the main process.
+    pub fn kill_helpers(&mut self, service: &Service) {
+        for helper in &self.helpers {
+            if let Err(error) = pidfd::send(helper.pidfd.as_fd(), SIGKILL) {
+                log::error!("cannot kill a command of '{}': {error}", service.name);
+            }
+        }
+    }
+
+    /// Kills the command that a predecessor has left beside the main process, if it is still there.
+    pub fn kill_lost_helper(&mut self, service: &Service, helper: u32) {
+        self.ensure_cgroup(service);
+        let lost = match self.cgroup.as_ref().map(Cgroup::processes) {
+            Some(Ok(processes)) => processes.contains(&helper),
+            _ => false,
+        };
+        if lost && let Err(error) = signal::send(helper, SIGKILL) {
+            log::error!("cannot kill a command of '{}': {error}", service.name);
+        }
+    }
+
+    fn kill_cgroup(&mut self) -> io::Result<()> {
+        match &self.cgroup {
+            Some(cgroup) if cgroup.is_populated()? => {
+                self.killed = true;
+                cgroup.kill()
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn send_main(&self, number: i32) -> io::Result<()> {
+        match &self.main {
+            Some(main) => pidfd::send(main.pidfd.as_fd(), number),
+            None => Ok(()),
+        }
+    }
+}
