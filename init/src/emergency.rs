@@ -147,7 +147,8 @@ pub enum Shell {
 }
 
 impl Shells {
-    fn program(&self) -> Option<&Path> {
+    /// The shell, if there is one.
+    pub fn program(&self) -> Option<&Path> {
         self.programs
             .iter()
             .map(PathBuf::as_path)

@@ -301,3 +301,57 @@ fn a_program_of_another_machine_is_named() {
     .assert_eq(&reasons.join("\n"));
     works(&machine);
 }
+
+/// A machine on which from now on every supervisor ends at once, with a console to write to.
+fn without_supervisors(before: &str) -> Machine {
+    let before =
+        format!("mkfifo \"$1/console\" && mount --bind \"$1/console\" /dev/console && {before}");
+    let machine = Machine::boot_on(&script("a", SLEEP, ""), "", &before);
+    machine.wait_for("a", ServiceState::Up);
+    let program = namespace::program();
+    machine.inside_run(&format!("mount --bind /bin/false {}", program.display()));
+    machine.kill(machine.supervisor().unwrap(), 9);
+    machine
+}
+
+#[test]
+fn without_a_supervisor_there_is_a_shell() {
+    let machine = without_supervisors(
+        "echo root=x boot.shell_on_fail > \"$1/line\" && mount --bind \"$1/line\" /proc/cmdline",
+    );
+    // Whoever sits at the console mends it, and the services have not noticed.
+    let program = namespace::program();
+    let words = format!(
+        "umount {} && echo $PPID > /var/log/mended\nexit\n",
+        program.display()
+    );
+    std::fs::write(machine.inside("/dev/console"), words).unwrap();
+    let mended = machine.folder().join("log/mended");
+    let start = std::time::Instant::now();
+    while !mended.exists() {
+        assert!(
+            start.elapsed() < std::time::Duration::from_mins(1),
+            "there is a shell"
+        );
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert_eq!(std::fs::read_to_string(mended).unwrap(), "1\n");
+    let answers = |machine: &Machine| machine.try_request(&Request::Status).is_some();
+    machine.wait_until("a supervisor is there again", answers);
+    works(&machine);
+}
+
+#[test]
+#[ignore = "takes five minutes; cargo test -p cairn-init --test faults -- --ignored"]
+fn at_the_very_worst_the_machine_reboots() {
+    let mut machine = without_supervisors("true");
+    let start = std::time::Instant::now();
+    while machine.lives() {
+        assert!(
+            start.elapsed() < std::time::Duration::from_mins(8),
+            "it reboots"
+        );
+        std::thread::sleep(std::time::Duration::from_secs(1));
+    }
+    assert_eq!(machine.ended(), Some(1));
+}

@@ -108,6 +108,29 @@ impl Cgroup {
     pub fn remove(self) -> io::Result<()> {
         fs::remove_dir(&self.path)
     }
+
+    /// Removes the groups below it that no process is in.
+    ///
+    /// # Errors
+    /// They cannot be listed.
+    pub fn clear(&self) -> io::Result<()> {
+        clear(&self.path)
+    }
+}
+
+fn clear(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            clear(&entry.path())?;
+            match fs::remove_dir(entry.path()) {
+                // Somebody is in it.
+                Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {}
+                done => done?,
+            }
+        }
+    }
+    Ok(())
 }
 
 fn add_processes(path: &Path, all: &mut Vec<u32>) -> io::Result<()> {

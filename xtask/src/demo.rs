@@ -11,6 +11,7 @@ use anyhow::{Context, anyhow};
 
 use crate::apt;
 use crate::cargo;
+use crate::fuzz;
 use crate::packages::Need;
 
 /// What makes an image, and what the tests add to it.
@@ -55,6 +56,7 @@ pub fn torture(arguments: &[String]) -> anyhow::Result<()> {
             test.env("CAIRN_BOOT_MENU", "all");
             cargo::run(test)
         }
+        [part, rest @ ..] if part == "fuzz" => fuzz::fuzz(rest),
         arguments => hand_over("torture", arguments),
     }
 }

@@ -11,6 +11,7 @@ mod check;
 mod demo;
 mod dependency_policy;
 mod dependency_table;
+mod fuzz;
 mod metadata;
 mod packages;
 mod stages;
@@ -35,7 +36,7 @@ usage: cargo xtask TASK
                               other images in all ways that the test command leaves out; install: each
                               layout, cut off in each step; menu: pick a generation with each firmware
                               from each terminal; storage: boot from roots on RAID, in LVM, in LUKS and
-                              in memory
+                              in memory; fuzz [SECONDS] [TARGET]…: all fuzz targets, or those, so long each (120)
   check                       format, clippy, documentation, dependency table and policy
   bench [SECTION]…            measure: activation, evaluator, menu, import, image, formats, iso, media, boot,
                               supervisor, switch; all by default

@@ -56,6 +56,7 @@ pub const PACKAGES: &[Package] = &[
         "btrfs-progs",
         "makes file systems that must be recognised",
     ),
+    package(Need::Test, "g++", "compiles libFuzzer (torture fuzz)"),
     package(Need::Test, "busybox-static", "the shell of small guests"),
     package(
         Need::Test,

@@ -16,6 +16,7 @@ pub mod handover;
 mod kept;
 pub mod message;
 mod renewal;
+mod resort;
 mod signal_table;
 mod stacked;
 mod supervisor;
@@ -39,10 +40,12 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::clock::{Ms, now};
 use crate::realm::{Owner, realm};
 use crate::role::core_name;
+use crate::stage1;
 use handover::Estate;
 use kept::Kept;
 pub use kept::SLOTS;
 use message::Message;
+use resort::{Resort, Step};
 use supervisor::{Life, Supervisor};
 
 /// The last argument of a core that takes over from another one.
@@ -124,6 +127,8 @@ struct Core {
     /// That is to be done, for a program that reads handovers up to this version.
     renewal: Option<u32>,
     estate: Estate,
+    /// What is done if no supervisor stays.
+    resort: Resort,
     /// When the last signal that means nothing was told of.
     ignored_at: Ms,
 }
@@ -157,6 +162,7 @@ impl Core {
             successor,
             renewal: None,
             estate: Estate::new(),
+            resort: Resort::new(&stage1::orders()),
             ignored_at: 0,
         })
     }
@@ -203,6 +209,25 @@ impl Core {
             Err(error) => {
                 estate.life.ended(time);
                 log::error!("cannot start the supervisor: {error}; trying again");
+                self.resort();
+            }
+        }
+    }
+
+    /// Nobody but us is left to do something about supervisors that end.
+    fn resort(&mut self) {
+        if realm().owner.is_some() {
+            return; // the machine's supervisor is there for that
+        }
+        match self.resort.step(self.estate.life.failures()) {
+            Step::Wait => {}
+            Step::Shell => self.resort.open_shell(&realm().generation),
+            Step::Reboot => {
+                kmsg::write(
+                    Priority::Critical,
+                    "cairn: no supervisor has stayed alive for minutes: rebooting",
+                );
+                end(Ending::Reboot);
             }
         }
     }
@@ -283,6 +308,7 @@ impl Core {
                 // What the supervisor has said of it before its end counts.
                 self.receive();
                 self.estate.kept.exited(pid, exit);
+                self.resort.ended(pid);
             }
         }
     }
@@ -297,6 +323,7 @@ impl Core {
         if let Some((ending, _)) = self.estate.ending {
             end(ending);
         }
+        self.resort();
     }
 
     /// Sends what the supervisor lacks, as far as its queue has room.

@@ -160,7 +160,8 @@ fn report(toplevel: &Path, error: &ActivateError) -> Vec<String> {
 }
 
 /// Activation may not have made `/bin/sh` yet, and the toplevel may be what is damaged.
-fn shells(toplevel: &Path) -> Shells {
+/// The shell of a system that has its generation.
+pub fn shells(toplevel: &Path) -> Shells {
     let programs = toplevel.join("sw/bin");
     Shells {
         programs: vec![programs.join("bash"), programs.join("sh"), "/bin/sh".into()],

@@ -60,8 +60,10 @@ struct Connection {
 /// What an answer waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
-    /// This service has settled.
-    Service(Id),
+    /// This service has settled, and is to be up.
+    Up(Id),
+    /// The same, and it is to be down.
+    Down(Id),
     /// All services have.
     Everything,
     /// What a switch stops is down.
@@ -193,7 +195,7 @@ impl Server {
         if let Some(Some(connection)) = self.connections.get_mut(place) {
             connection.waits_for = Some(wait);
             connection.deadline = match wait {
-                Wait::Service(_) => Some(now.saturating_add(ANSWER_MS)),
+                Wait::Up(_) | Wait::Down(_) => Some(now.saturating_add(ANSWER_MS)),
                 Wait::Everything | Wait::Prepared | Wait::Switch => None,
             };
         }

@@ -249,7 +249,14 @@ fn forget(record: &Record) {
             log::error!("cannot kill '{}': {error}", record.name);
         }
     }
-    match fs::remove_dir(&path) {
+    if !path.exists() {
+        return;
+    }
+    let removed = Cgroup::create(&path).and_then(|cgroup| {
+        cgroup.clear()?;
+        cgroup.remove()
+    });
+    match removed {
         // What it has left running, as its kind of stop allows, goes on.
         Err(error)
             if error.kind() != io::ErrorKind::NotFound

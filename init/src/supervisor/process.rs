@@ -184,6 +184,10 @@ impl Held {
         let Some(cgroup) = self.cgroup.as_ref().filter(|_| service.delegated) else {
             return Ok(None);
         };
+        // Those that it has made when it ran before are not in its way.
+        if self.main.is_none() && self.helpers.is_empty() {
+            cgroup.clear()?;
+        }
         let path = realm().groups.join(service.name.as_str());
         let main = Cgroup::create(&path.join(MAIN_GROUP))?;
         if owner.uid != 0 && realm().owner.is_none() {

@@ -17,7 +17,7 @@ use super::graph::Id;
 use super::services::{Event, Phase};
 use super::source::{Source, watch};
 use super::switch::Step;
-use super::unit::Unit;
+use super::unit::{StoppedBy, Unit};
 
 /// Where groups are defined.
 const ETC: &str = "/etc";
@@ -126,10 +126,16 @@ impl Supervisor {
                 self.refuses_start(id).unwrap_or_default()
             }
             Some(id) => {
+                let event = event(id);
+                let wait = if is_stop(&event) {
+                    Wait::Down(id)
+                } else {
+                    Wait::Up(id)
+                };
                 if let Some(server) = &mut self.server {
-                    server.wait_for(place, Wait::Service(id), time);
+                    server.wait_for(place, wait, time);
                 }
-                return self.step(event(id));
+                return self.step(event);
             }
         };
         self.respond(place, &Response::Failed { reason }, time);
@@ -167,12 +173,15 @@ impl Supervisor {
             .unwrap_or_default();
         for (place, wait) in waiting {
             let response = match wait {
-                Wait::Service(id) if self.services.is_settled(id) => self.outcome(id),
+                Wait::Up(id) if self.is_called_off(id) => Response::Failed {
+                    reason: format!("'{}' was stopped meanwhile", self.name(id)),
+                },
+                Wait::Up(id) | Wait::Down(id) if self.services.is_settled(id) => self.outcome(id),
                 Wait::Everything => match self.settled(time) {
                     Some(response) => response,
                     None => continue,
                 },
-                Wait::Service(_) | Wait::Prepared | Wait::Switch => continue,
+                Wait::Up(_) | Wait::Down(_) | Wait::Prepared | Wait::Switch => continue,
             };
             self.respond(place, &response, time);
         }
@@ -198,6 +207,14 @@ impl Supervisor {
             failed: (self.statuses(time).zip(failed))
                 .filter_map(|(status, failed)| failed.then_some(status))
                 .collect(),
+        })
+    }
+
+    /// Whether somebody has stopped what somebody else waits for.
+    fn is_called_off(&self, id: Id) -> bool {
+        let unit = self.services.units().get(id);
+        unit.is_some_and(|unit| {
+            unit.phase == Phase::Stopped && unit.stopped_by == Some(StoppedBy::Hand)
         })
     }
 

@@ -312,6 +312,11 @@ impl Machine {
         })
     }
 
+    /// Whether it has not ended.
+    pub fn lives(&mut self) -> bool {
+        self.outer.try_wait().unwrap().is_none()
+    }
+
     /// Waits for the machine's end: the signal that the kernel reports for it, SIGHUP for a reboot
     /// and SIGINT for halt and power off.
     pub fn ended(mut self) -> Option<i32> {
@@ -342,7 +347,7 @@ impl Drop for Machine {
 
 /// The program under test: this build's, or the one that `CAIRN_INIT` names (a release build, to
 /// measure).
-fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     std::env::var_os("CAIRN_INIT")
         .map_or_else(|| env!("CARGO_BIN_EXE_cairn-init").into(), PathBuf::from)
 }

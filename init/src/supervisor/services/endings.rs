@@ -218,11 +218,17 @@ impl Services {
         }
     }
 
-    /// On its way up, it has time until then.
+    /// It has time until then, on its way up or down. The machine's own end is not put off by services.
     pub(super) fn extended(&mut self, id: Id, until: Ms) {
-        let unit = self.units.get_mut(id);
-        if let Some(unit) = unit.filter(|unit| unit.phase.is_on_its_way()) {
-            unit.extended_to = Some(until);
+        let goes_on = !self.is_shutting_down();
+        match self.units.get_mut(id) {
+            Some(unit) if unit.phase.is_on_its_way() => unit.extended_to = Some(until),
+            Some(unit) if goes_on => {
+                if let Phase::Stopping(at) = &mut unit.phase {
+                    *at = until.max(*at);
+                }
+            }
+            _ => {}
         }
     }
 

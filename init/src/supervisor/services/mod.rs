@@ -61,7 +61,7 @@ pub enum Event {
     Alive(Id),
     /// Its process says that something is wrong with it.
     Sick(Id),
-    /// Its process asks for so much more time to come up, in milliseconds.
+    /// Its process asks for so much more time to come up or to end, in milliseconds.
     Extended(Id, Ms),
     /// The process that it has left behind is found.
     Found(Id),

@@ -1,0 +1,312 @@
+//! What the suites of other inits check, and no other test here does. `docs/behaviours.md` has the whole
+//! list, with the test that holds each.
+
+#![expect(clippy::panic, reason = "what is no failure fails the test")]
+
+#[expect(dead_code, reason = "other tests need more of it")]
+mod namespace;
+
+use std::fs;
+use std::thread;
+
+use cairn_system::control::{Request, Response, ServiceState};
+use namespace::{Machine, children, name, script};
+
+const SLEEP: &str = "exec sleep 1000000";
+const LATER: &str = r#""wantedAtBoot":false"#;
+
+fn start(service: &str) -> Request {
+    Request::Start {
+        name: name(service),
+    }
+}
+
+fn stop(service: &str) -> Request {
+    Request::Stop {
+        name: name(service),
+    }
+}
+
+fn restart(service: &str) -> Request {
+    Request::Restart {
+        name: name(service),
+    }
+}
+
+fn reason(response: Response) -> String {
+    match response {
+        Response::Failed { reason } => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A program that can say things of itself, `say(text)`, and runs `body`.
+fn speaker(body: &str) -> String {
+    format!(
+        "exec python3 -c 'import os, socket, time\n\
+         def say(text):\n  \
+           s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n  \
+           s.sendto(text, os.environ[\"NOTIFY_SOCKET\"])\n\
+         {body}'"
+    )
+}
+
+/// TEST-03: a job that waits is cancelled, and what it waits for goes on.
+#[test]
+fn a_start_that_waits_is_called_off() {
+    let services = [
+        script("slow", SLEEP, &format!(r#""kind":"oneshot",{LATER}"#)),
+        script("hello", SLEEP, &format!(r#""requires":["slow"],{LATER}"#)),
+    ];
+    let machine = Machine::boot(&services.join(","));
+    thread::scope(|scope| {
+        let asked = scope.spawn(|| machine.request(&start("hello")));
+        machine.wait_for("hello", ServiceState::Waiting);
+        let slow = machine.wait_for("slow", ServiceState::Starting).pid;
+        assert_eq!(machine.request(&stop("hello")), Response::Done);
+        expect_test::expect!["'hello' was stopped meanwhile"]
+            .assert_eq(&reason(asked.join().unwrap()));
+        assert_eq!(machine.service("hello").state, ServiceState::Stopped);
+        assert_eq!(machine.service("slow").pid, slow);
+    });
+}
+
+/// TEST-03: somebody who has mended what failed need not wait for the next try.
+#[test]
+fn a_start_does_not_wait_for_the_delay_of_a_restart() {
+    let fails = "test -e /run/mended && exec sleep 1000000";
+    let more = r#""restart":"always","restartDelayMs":1000000,"restartDelayMaxMs":1000000"#;
+    let machine = Machine::boot(&script("a", fails, more));
+    machine.wait_for("a", ServiceState::Backoff);
+    machine.inside_run("touch /run/mended");
+    assert_eq!(machine.request(&start("a")), Response::Done);
+    assert_eq!(machine.service("a").state, ServiceState::Up);
+}
+
+/// TEST-03: what never comes up is restarted like anything else, and can be stopped.
+#[test]
+fn what_comes_up_is_restarted_and_stopped() {
+    let machine = Machine::boot(&script("a", SLEEP, r#""kind":"notify""#));
+    let before = machine.wait_for("a", ServiceState::Starting).pid;
+    thread::scope(|scope| {
+        let asked = scope.spawn(|| machine.request(&restart("a")));
+        machine.wait_until("it is another process", |machine| {
+            let now = machine.service("a");
+            now.state == ServiceState::Starting && now.pid.is_some() && now.pid != before
+        });
+        assert_eq!(machine.request(&stop("a")), Response::Done);
+        expect_test::expect!["'a' was stopped meanwhile"].assert_eq(&reason(asked.join().unwrap()));
+    });
+    assert_eq!(machine.service("a").pid, None);
+}
+
+/// TEST-16: a service may ask for more time, as often as it takes, and no longer than it says.
+#[test]
+fn more_time_is_asked_for() {
+    let patient = speaker(
+        "for i in range(10):\n  say(b\"EXTEND_TIMEOUT_USEC=5000000\")\n  time.sleep(0.1)\n\
+         say(b\"READY=1\")\ntime.sleep(1000000)",
+    );
+    let hangs = speaker("say(b\"EXTEND_TIMEOUT_USEC=700000\")\ntime.sleep(1000000)");
+    let leaves = speaker(
+        "import signal\n\
+         def leave(*_):\n  \
+           say(b\"EXTEND_TIMEOUT_USEC=5000000\")\n  time.sleep(1)\n  print(\"bye\", flush=True)\n  os._exit(0)\n\
+         signal.signal(signal.SIGTERM, leave)\nsay(b\"READY=1\")\n\
+         while True: time.sleep(1000000)",
+    );
+    // The interpreter takes its time on a machine that does other things.
+    let services = [
+        script(
+            "patient",
+            &patient,
+            r#""kind":"notify","startTimeoutMs":8000"#,
+        ),
+        script("hangs", &hangs, r#""kind":"notify","startTimeoutMs":1"#),
+        script("leaves", &leaves, r#""kind":"notify","stopTimeoutMs":600"#),
+    ];
+    let machine = Machine::boot(&services.join(","));
+    machine.wait_for("patient", ServiceState::Up);
+    machine.wait_for("leaves", ServiceState::Up);
+    let hangs = machine.wait_for("hangs", ServiceState::Failed).reason;
+    assert_eq!(hangs.as_deref(), Some("it did not come up in time"));
+    assert_eq!(machine.request(&stop("leaves")), Response::Done);
+    assert!(machine.log("leaves").contains("bye"));
+    assert_eq!(
+        machine.service("leaves").last_exit.as_deref(),
+        Some("status 0")
+    );
+}
+
+/// TEST-07, TEST-19: what is in groups that a service has made below its own ends with it, and it may make
+/// them again.
+#[test]
+fn groups_below_a_service_end_with_it() {
+    let makes = "cd /sys/fs/cgroup/cairn/a/main && mkdir ../below ../below/deep && \
+        (trap '' TERM HUP; echo 0 > ../below/deep/cgroup.procs; echo made; exec sleep 1000003) & wait";
+    let machine = Machine::boot(&script(
+        "a",
+        makes,
+        r#""delegated":true,"stopTimeoutMs":200"#,
+    ));
+    machine.wait_until("they are made", |machine| machine.log("a").contains("made"));
+    assert_eq!(machine.request(&stop("a")), Response::Done);
+    machine.wait_until("all of it is gone", |machine| {
+        children(machine.core).len() == 1
+    });
+    assert_eq!(machine.request(&start("a")), Response::Done);
+    machine.wait_until("they are made again", |machine| {
+        machine.log("a").matches("made").count() == 2
+    });
+}
+
+/// TEST-52: whoever asks for an ending first gets it.
+#[test]
+fn the_first_ending_counts() {
+    let slow = "trap 'sleep 0.5; exit 0' TERM; echo up; while :; do sleep 0.01; done";
+    let machine = Machine::boot(&script("a", slow, ""));
+    machine.wait_until("it is up", |machine| machine.log("a").contains("up"));
+    assert_eq!(machine.request(&Request::PowerOff), Response::Done);
+    for signal in [2, 39] {
+        machine.kill(machine.core, signal);
+    }
+    // It may be gone by now.
+    drop(machine.try_request(&Request::Reboot));
+    assert_eq!(machine.ended(), Some(2), "it is off");
+}
+
+/// TEST-80: what is said by somebody who is no service is not heard.
+#[test]
+fn strangers_are_not_heard() {
+    let speaks = speaker(
+        "while not os.path.exists(\"/run/said\"): time.sleep(0.01)\n\
+         say(b\"READY=1\")\ntime.sleep(1000000)",
+    );
+    let services = [
+        script("a", SLEEP, r#""kind":"notify""#),
+        script("b", &speaks, r#""kind":"notify""#),
+    ];
+    let machine = Machine::boot(&services.join(","));
+    let pid = machine.wait_for("a", ServiceState::Starting).pid.unwrap();
+    let says = "perl -e 'use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new(Type => SOCK_DGRAM, \
+        Peer => q(/run/cairn/notify)) or die $!; print $s $ARGV[0]; $s->flush' \"$TEXT\"";
+    machine.inside_run(&format!(
+        "TEXT='READY=1\nMAINPID={pid}\nSTATUS=mine'; {says} && touch /run/said"
+    ));
+    // The supervisor has heard it when it has heard what was said after it.
+    machine.wait_for("b", ServiceState::Up);
+    let a = machine.service("a");
+    assert_eq!((a.state, a.activity), (ServiceState::Starting, None));
+}
+
+/// TEST-53: what a persistent timer has missed while the machine was off is made up for.
+#[test]
+fn what_a_timer_has_missed_is_made_up_for() {
+    let service = |name: &str| {
+        script(
+            name,
+            &format!("echo {name} >> /var/log/{name}"),
+            &format!(r#""kind":"oneshot","staysUp":false,{LATER}"#),
+        )
+    };
+    let timers = r#","timers":[
+        {"name":"missed","service":"missed","calendar":["yearly"],"persistent":true},
+        {"name":"new","service":"new","calendar":["yearly"],"persistent":true},
+        {"name":"forgets","service":"forgets","calendar":["yearly"]}]"#;
+    let services = ["missed", "new", "forgets"].map(service).join(",");
+    // The first of January of 2020, and nothing since.
+    let before = "mkdir -p /var/lib/cairn/timers && for t in missed forgets; do \
+        echo 1577836800 > /var/lib/cairn/timers/$t; done";
+    let machine = Machine::boot_on(&services, timers, before);
+    let ran = |name: &str| machine.folder().join("log").join(name).exists();
+    machine.wait_until("it runs", |_| ran("missed"));
+    assert!(!ran("new") && !ran("forgets"));
+    let mark = machine.inside_run("cat /var/lib/cairn/timers/missed");
+    assert!(
+        mark.trim().parse::<u64>().unwrap() > 1_700_000_000,
+        "{mark}"
+    );
+}
+
+/// Finit's `restart-self`: a service may ask for its own restart.
+#[test]
+fn a_service_asks_for_its_own_restart() {
+    let asks = "echo here; test -e /run/asked && exec sleep 1000000; touch /run/asked; \
+        exec perl -e 'use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new(Peer => q(/run/cairn/control)) \
+        or die $!; print $s qq({\"request\":\"restart\",\"name\":\"a\"}\\n); $s->flush; sleep 1000000'";
+    let machine = Machine::boot(&script("a", asks, ""));
+    machine.wait_until("it is there twice", |machine| {
+        machine.log("a").matches("here").count() == 2
+    });
+    machine.wait_for("a", ServiceState::Up);
+    assert_eq!(machine.service("a").restarts, 0);
+}
+
+/// Dinit's `environ`: a service has what its description says, and what it cannot do without.
+#[test]
+fn a_service_has_nothing_that_it_was_not_given() {
+    let shows = "tr '\\0' '\\n' < /proc/$$/environ | cut -d= -f1 | sort | tr '\\n' ' '; \
+        ls /proc/$$/fd | tr '\\n' ' '; grep -E '^SigBlk' /proc/$$/status | cut -f2 | tr '\\n' ' '; \
+        ps -o pid=,sid= $$ | awk '{ print $1 == $2 }'";
+    let machine = Machine::boot(&script("a", shows, r#""kind":"oneshot""#));
+    machine.wait_for("a", ServiceState::Up);
+    let log = machine.log("a");
+    let (_, shown) = log.split_once("Z ").unwrap();
+    expect_test::expect![[r#"
+        PATH 0 1 2 0000000000000000 1
+    "#]]
+    .assert_eq(shown);
+}
+
+/// TEST-23: what is to be done at a service's end is done however it ends, and each start begins with its
+/// folders as they are described.
+#[test]
+fn however_it_ends_it_is_cleaned_up() {
+    let cleans = r#"{"argv":["/bin/sh","-c","echo cleaned >> /var/log/story"]}"#;
+    let more = format!(
+        r#""restart":"always","restartDelayMs":1,"postStop":[{cleans}],
+        "directories":[{{"path":"/run/a","mode":"0755","removedAtStop":true}}]"#
+    );
+    let counts = "echo x >> /run/a/starts; exec sleep 1000000";
+    let machine = Machine::boot(&script("a", counts, &more));
+    let story = || fs::read_to_string(machine.folder().join("log/story")).unwrap_or_default();
+    let before = machine.wait_for("a", ServiceState::Up).pid;
+    machine.kill(machine.on_host(before.unwrap()), 9);
+    machine.wait_until("it runs again", |machine| {
+        let now = machine.service("a");
+        now.state == ServiceState::Up && now.pid != before
+    });
+    assert_eq!(story(), "cleaned\n");
+    assert_eq!(machine.request(&restart("a")), Response::Done);
+    machine.wait_until("it has begun", |machine| {
+        fs::read_to_string(machine.inside("/run/a/starts")).is_ok_and(|text| text == "x\n")
+    });
+    assert_eq!(machine.request(&stop("a")), Response::Done);
+    assert_eq!(story(), "cleaned\n".repeat(3));
+    assert!(!machine.inside("/run/a").exists());
+}
+
+/// TEST-23, dinit's `svc-start-fail` and `no-command-error`: whoever asks is told why nothing comes up.
+#[test]
+fn whoever_starts_what_fails_is_told_why() {
+    let missing = r#"{"name":"missing","kind":"simple","wantedAtBoot":false,"process":{"argv":["/nonexistent"]}}"#;
+    let folder = r#"{"name":"folder","kind":"simple","wantedAtBoot":false,"process":{"argv":["/bin/true"],"workingDirectory":{"path":"/nonexistent"}}}"#;
+    let services = [
+        missing.to_owned(),
+        folder.to_owned(),
+        script("fails", "exit 7", &format!(r#""kind":"oneshot",{LATER}"#)),
+        script("needs", SLEEP, &format!(r#""requires":["fails"],{LATER}"#)),
+    ];
+    let machine = Machine::boot(&services.join(","));
+    let mut answers = String::new();
+    for service in ["missing", "folder", "fails", "needs"] {
+        answers += &reason(machine.request(&start(service)));
+        answers.push('\n');
+    }
+    expect_test::expect![[r#"
+        'missing' has failed: cannot execute the program: No such file or directory (os error 2) (/nonexistent)
+        'folder' has failed: cannot enter the working directory: No such file or directory (os error 2) (/bin/true)
+        'fails' has failed: its process exited with status 7
+        'needs' has failed: it requires 'fails', which has failed
+    "#]].assert_eq(&answers);
+}
