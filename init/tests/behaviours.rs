@@ -251,11 +251,11 @@ fn a_service_has_nothing_that_it_was_not_given() {
     let machine = Machine::boot(&script("a", shows, r#""kind":"oneshot""#));
     machine.wait_for("a", ServiceState::Up);
     let log = machine.log("a");
-    let (_, shown) = log.split_once("Z ").unwrap();
+    let (_, given) = log.split_once("Z ").unwrap();
     expect_test::expect![[r#"
         PATH 0 1 2 0000000000000000 1
     "#]]
-    .assert_eq(shown);
+    .assert_eq(given);
 }
 
 /// TEST-23: what is to be done at a service's end is done however it ends, and each start begins with its
@@ -309,4 +309,16 @@ fn whoever_starts_what_fails_is_told_why() {
         'fails' has failed: its process exited with status 7
         'needs' has failed: it requires 'fails', which has failed
     "#]].assert_eq(&answers);
+}
+
+/// TEST-59: what ends while it reads its configuration again has failed, and does not stay there.
+#[test]
+fn what_ends_during_a_reload_has_failed() {
+    let ends = speaker(
+        "say(b\"READY=1\")\nsay(b\"RELOADING=1\\nMONOTONIC_USEC=%d\" % (time.monotonic_ns() // 1000))\n\
+         time.sleep(0.1)\nos._exit(1)",
+    );
+    let machine = Machine::boot(&script("a", &ends, r#""kind":"notify""#));
+    let a = machine.wait_for("a", ServiceState::Failed);
+    assert_eq!(a.last_exit.as_deref(), Some("status 1"));
 }

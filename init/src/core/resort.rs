@@ -50,14 +50,13 @@ impl Resort {
         }
     }
 
-    /// What is to be done after so many quick ends in a row.
+    /// What is to be done after so many quick ends in a row. Whoever is at work in a shell is not interrupted.
     pub fn step(&self, failures: u32) -> Step {
-        match (self.shell, failures) {
-            // Somebody is at work.
-            (Some(_), _) => Step::Wait,
-            (None, REBOOT_AFTER..) => Step::Reboot,
-            (None, 1..) if failures.is_multiple_of(SHELL_AFTER) => Step::Shell,
-            (None, _) => Step::Wait,
+        let is_used = self.shell.is_some();
+        match failures {
+            REBOOT_AFTER.. if !is_used => Step::Reboot,
+            1.. if !is_used && failures.is_multiple_of(SHELL_AFTER) => Step::Shell,
+            _ => Step::Wait,
         }
     }
 
