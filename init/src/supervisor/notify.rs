@@ -78,7 +78,7 @@ impl Notifications {
             recvmsg::<UnixAddr>(self.socket.as_raw_fd(), &mut parts, Some(&mut space), flags);
         let mut pid = 0;
         let mut descriptors = Vec::new();
-        let length = match received {
+        let (length, is_whole) = match received {
             Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => return Ok(None),
             Err(error) => return Err(error.into()),
             Ok(message) => {
@@ -93,10 +93,15 @@ impl Notifications {
                         _ => {}
                     }
                 }
-                message.bytes
+                (message.bytes, !message.flags.contains(MsgFlags::MSG_TRUNC))
             }
         };
-        let text = buffer.get(..length).unwrap_or_default();
+        let mut text = buffer.get(..length).unwrap_or_default();
+        if !is_whole {
+            // Half a line says something else, such as another process.
+            let end = text.iter().rposition(|byte| *byte == b'\n');
+            text = text.get(..end.unwrap_or(0)).unwrap_or_default();
+        }
         Ok(Some(Notification {
             pid,
             text: String::from_utf8_lossy(text).into_owned(),
@@ -162,6 +167,20 @@ mod tests {
         let first = notifications.receive().unwrap().unwrap();
         assert_eq!((first.pid, first.is_ready()), (std::process::id(), true));
         assert!(!notifications.receive().unwrap().unwrap().is_ready());
+    }
+
+    #[test]
+    fn of_too_long_a_message_whole_lines_count() {
+        let (service, supervisor) = UnixDatagram::pair().unwrap();
+        let notifications = Notifications::adopted(supervisor.into());
+        // It would be cut behind the second digit.
+        let status = "x".repeat(BYTES - "READY=1\nSTATUS=\nMAINPID=12".len());
+        let text = format!("READY=1\nSTATUS={status}\nMAINPID=12345");
+        service.send(text.as_bytes()).unwrap();
+        let heard = notifications.receive().unwrap().unwrap();
+        assert_eq!((heard.is_ready(), heard.value("MAINPID")), (true, None));
+        service.send(&[b'x'; BYTES + 1]).unwrap();
+        assert_eq!(notifications.receive().unwrap().unwrap().text, "");
     }
 
     fn service_in_machine(text: &str) -> Option<&str> {

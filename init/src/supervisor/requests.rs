@@ -14,10 +14,10 @@ use super::Supervisor;
 use super::access;
 use super::control::{Asked, Server, Wait};
 use super::graph::Id;
-use super::services::{Event, Phase};
+use super::services::{Event, Phase, StoppedBy};
 use super::source::{Source, watch};
 use super::switch::Step;
-use super::unit::{StoppedBy, Unit};
+use super::unit::Unit;
 
 /// Where groups are defined.
 const ETC: &str = "/etc";

@@ -16,7 +16,7 @@ fuzz_target!(|bytes: &[u8]| {
         let again: AllowedDevice = device.to_string().parse().expect("it was written by us");
         assert_eq!((again.name, again.access), (device.name, device.access));
     }
-    if let Ok(calendar) = text.parse::<Calendar>() {
+    if let Ok(calendar) = Calendar::try_from(text.to_owned()) {
         let now = Civil {
             year: 2024,
             month: 2,
