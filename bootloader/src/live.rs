@@ -102,16 +102,17 @@ impl LiveMenu<'_> {
         loading(entry, &further, &last)
     }
 
-    /// What the machine has on its own disks: for a BIOS, the first disk that is not the medium;
-    /// for UEFI, the first boot loader that lies where firmware looks for it.
+    /// What the machine has on its own disks: for a BIOS, the first disk that is not the medium, which is
+    /// the root, since that one's number is what its first sector is told to have come from; for UEFI, the
+    /// first boot loader that lies where firmware looks for it.
     fn installed(&self) -> String {
         let bios = "if regexp '^hd0' \"$root\"; then\n  \
-                      set disk=hd1\n  \
-                      drivemap -s hd0 hd1\n\
+                      drivemap -s hd0 hd1\n  \
+                      set root=hd1\n\
                     else\n  \
-                      set disk=hd0\n\
+                      set root=hd0\n\
                     fi\n\
-                    chainloader ($disk)+1\n";
+                    chainloader +1\n";
         let uefi = format!(
             "for device in (hd*,*); do\n  \
                if [ -f $device/EFI/BOOT/BOOTX64.EFI ]; then\n    \

@@ -9,6 +9,7 @@ use anyhow::{Context, ensure};
 use cairn_qemu_tests::images;
 use cairn_qemu_tests::{Boot, Bus, Disk, Machine, Writes, artefacts, live};
 
+use super::damage::descriptor;
 use super::{Entry, choose, lives, machine, medium};
 
 /// What a stick with many media has as its menu: the name of the medium's file, and the medium's own menu.
@@ -25,7 +26,12 @@ configfile /boot/grub/loopback.cfg
 const MODULES: &str = "--modules=configfile echo fat iso9660 linux loopback normal part_gpt regexp \
                        search serial sleep terminal test";
 
-fn run(program: &str, arguments: &[&str]) -> anyhow::Result<()> {
+pub fn run(program: &str, arguments: &[&str]) -> anyhow::Result<()> {
+    output(program, arguments).map(drop)
+}
+
+/// What a program says.
+pub fn output(program: &str, arguments: &[&str]) -> anyhow::Result<String> {
     let output = Command::new(program)
         .args(arguments)
         .env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin")
@@ -36,7 +42,7 @@ fn run(program: &str, arguments: &[&str]) -> anyhow::Result<()> {
         output.status.success(),
         "{program} {arguments:?}: {complaint}"
     );
-    Ok(())
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 /// A FAT with GRUB, its menu and the medium as a file.
@@ -129,8 +135,11 @@ fn it_boots_with_512_mb_of_memory() -> anyhow::Result<()> {
 #[test]
 #[ignore = "long: cargo xtask torture media"]
 fn too_little_memory_is_named() -> anyhow::Result<()> {
-    let small = machine("iso-too-small", Boot::Bios, Bus::Disc, &medium()?.image).memory_mib(400);
-    let machine = small.start()?;
+    let built = medium()?;
+    // It fits into what the machine has, but nothing beside it.
+    let fits = descriptor(built)?.system.length.div_ceil(1 << 20) + 96;
+    let small = machine("iso-too-small", Boot::Bios, Bus::Disc, &built.image);
+    let machine = small.memory_mib(u32::try_from(fits)?).start()?;
     choose(&machine, Entry::CopyToRam)?;
     machine.check("report", |machine| {
         let console = machine.console();

@@ -2,6 +2,7 @@
 //! are ignored there, and run by `cargo xtask torture media`.
 
 mod beside;
+mod changes;
 mod damage;
 mod memory;
 mod sources;
