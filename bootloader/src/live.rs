@@ -106,13 +106,20 @@ impl LiveMenu<'_> {
     /// the root, since that one's number is what its first sector is told to have come from; for UEFI, the
     /// first boot loader that lies where firmware looks for it.
     fn installed(&self) -> String {
-        let bios = "if regexp '^hd0' \"$root\"; then\n  \
+        let bios = "set medium=$root\n\
+                    if regexp '^hd0' \"$root\"; then\n  \
                       drivemap -s hd0 hd1\n  \
                       set root=hd1\n\
                     else\n  \
                       set root=hd0\n\
                     fi\n\
-                    chainloader +1\n";
+                    if chainloader +1; then\n  \
+                      boot\n\
+                    fi\n\
+                    drivemap -r\n\
+                    set root=$medium\n\
+                    echo 'This machine has no other disk that starts.'\n\
+                    sleep --interruptible 10\n";
         let uefi = format!(
             "for device in (hd*,*); do\n  \
                if [ -f $device/EFI/BOOT/BOOTX64.EFI ]; then\n    \
