@@ -5,6 +5,8 @@
 //! | [`Answers`] | what is wanted: the file of an unattended installation |
 //! | [`dialogue`] | the same, asked for on a terminal |
 //! | [`Disk`] | what there is: a disk, and what is on it |
+//! | `listing` | the disks as `lsblk` lists them |
+//! | `signature` | what a device says that it holds |
 //! | `unread` | partitions that the kernel does not show |
 //! | [`Plan`] | what will be done, from both; pure, and shown before anything happens |
 //! | `layout`, `commands`, `configuration_text` | its partitions, the tools that make them, what it writes |
@@ -32,6 +34,7 @@ mod disks;
 pub mod guard;
 mod identifiers;
 mod layout;
+mod listing;
 mod medium;
 mod mounted;
 pub mod nixos_install;
@@ -40,6 +43,7 @@ mod plan;
 #[cfg(test)]
 mod plan_tests;
 mod run;
+mod signature;
 mod step;
 mod system;
 mod unattended;

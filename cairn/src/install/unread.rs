@@ -9,7 +9,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use super::disks::{Partition, plain};
+use super::disks::Partition;
+use super::listing::plain;
 
 /// The answer of `sfdisk --json`.
 #[derive(Debug, Deserialize)]

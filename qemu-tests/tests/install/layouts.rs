@@ -27,8 +27,13 @@ fn lives_through(layout: &Layout) -> anyhow::Result<()> {
     let [target, _] = disks(name)?;
     let first = installed_disk(layout, &format!("install-{name}"), &target, "")?;
     let disk = life(layout, &first)?;
-    // A second time, over what is there.
-    let machine = live(&format!("install-{name}-again"), Boot::Uefi, &[&disk])?.start()?;
+    again(layout, &disk)
+}
+
+/// A second time, over what is there.
+fn again(layout: &Layout, disk: &Path) -> anyhow::Result<()> {
+    let Layout { name, .. } = layout;
+    let machine = live(&format!("install-{name}-again"), Boot::Uefi, &[disk])?.start()?;
     machine.check("what is there is not lost unasked", |machine| {
         machine.agent().ready()?;
         give_answers(machine, layout.answers)?;
@@ -46,7 +51,7 @@ fn lives_through(layout: &Layout) -> anyhow::Result<()> {
     let second = installed_disk(
         layout,
         &format!("install-{name}-second"),
-        &disk,
+        disk,
         "wipe = true\n",
     )?;
     let machine =
