@@ -353,8 +353,9 @@ fn what_contradicts_itself_is_refused_with_the_way_out() {
 
         boot.extraModprobeConfig = "install x /bin/true";
         boot.extraModprobeConfig: 'install x /bin/true' is not supported.
-        Lines `options MODULE PARAMETER=VALUE …` and `blacklist MODULE` are: they become kernel
-        parameters. There is no modprobe.d, and no shell that could run `install` lines.
+        Lines `options MODULE PARAMETER=VALUE …`, `blacklist MODULE` and
+        `softdep MODULE pre: OTHER … post: OTHER …` are. There is no modprobe.d, and no shell that could
+        run `install` lines.
 
         boot.loader.grub = { device = "/dev/sda"; devices = [ "/dev/sdb" ]; };
         the configuration contradicts itself:

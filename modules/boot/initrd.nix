@@ -21,7 +21,8 @@ let
     storage =
       cfg.storage
       // lib.optionalAttrs (config.boot.resumeDevice != "") { inherit (config.boot) resumeDevice; };
-  };
+  }
+  // lib.optionalAttrs (cfg.factoryReset != null) { inherit (cfg) factoryReset; };
 
   # What it mounts, or may be told to mount.
   fileSystemTypes = lib.unique (
@@ -150,6 +151,13 @@ in
       description = "What the initrd opens before it mounts, as {file}`stage-1.json` has it.";
     };
 
+    boot.initrd.factoryReset = mkOption {
+      type = types.nullOr types.raw;
+      default = null;
+      internal = true;
+      description = "What a factory reset keeps, as {file}`stage-1.json` has it.";
+    };
+
     boot.resumeDevice = mkOption {
       type = types.str;
       default = "";
@@ -186,7 +194,7 @@ in
       lib.filterAttrs (type: _: lib.elem type checked) checks
     );
 
-    system.build.initrd = pkgs.build "initrd" {
+    system.build.initrd = pkgs.build "initrd" ({
       name = "initrd";
       init = "${pkgs.cairn-init}/bin/cairn-init";
       stage1 = builtins.toJSON stage1;
@@ -200,6 +208,7 @@ in
       files = builtins.toJSON (
         lib.mapAttrs' (name: lib.nameValuePair "/bin/${name}") cfg.programs // cfg.files
       );
-    };
+    }
+    // config.system.build.softDependencies);
   };
 }

@@ -27,9 +27,9 @@ let
     "firmware-realtek"
   ];
 
-  # One of the two lines of modprobe.d(5) that mean something on the kernel's command line, where
-  # init reads them, and from the initrd on.
-  modprobeParams =
+  # What a line of modprobe.d(5) means: on the kernel's command line, where init reads it, and from the
+  # initrd on; or in the modules' indices, the initrd's as well.
+  modprobeLine =
     line:
     let
       words = lib.filter (word: word != "") (lib.splitString " " line);
@@ -38,16 +38,21 @@ let
       parameters = lib.drop 2 words;
     in
     if words == [ ] || lib.hasPrefix "#" command then
-      [ ]
+      { }
     else if command == "options" && parameters != [ ] then
-      map (parameter: "${module}.${parameter}") parameters
+      { params = map (parameter: "${module}.${parameter}") parameters; }
     else if command == "blacklist" && lib.length words == 2 then
-      [ "modprobe.blacklist=${module}" ]
+      { params = [ "modprobe.blacklist=${module}" ]; }
+    else if command == "softdep" && parameters != [ ] then
+      { softDependencies = [ (lib.concatStringsSep " " (lib.tail words)) ]; }
     else
       throw ''
         boot.extraModprobeConfig: '${line}' is not supported.
-        Lines `options MODULE PARAMETER=VALUE …` and `blacklist MODULE` are: they become kernel
-        parameters. There is no modprobe.d, and no shell that could run `install` lines.'';
+        Lines `options MODULE PARAMETER=VALUE …`, `blacklist MODULE` and
+        `softdep MODULE pre: OTHER … post: OTHER …` are. There is no modprobe.d, and no shell that could
+        run `install` lines.'';
+  modprobeLines = map modprobeLine (lib.splitString "\n" cfg.extraModprobeConfig);
+  ofModprobe = what: lib.concatMap (line: line.${what} or [ ]) modprobeLines;
 
   sysctlValue = types.nullOr (
     types.oneOf [
@@ -142,8 +147,9 @@ in
       example = "options snd_hda_intel power_save=1";
       description = ''
         Parameters of modules, in the language of {manpage}`modprobe.d(5)`: lines
-        `options MODULE PARAMETER=VALUE …` and `blacklist MODULE`. They become kernel parameters, and
-        so hold in the initrd as well; other lines are refused.
+        `options MODULE PARAMETER=VALUE …`, `blacklist MODULE`, and
+        `softdep MODULE pre: OTHER … post: OTHER …` for modules that are loaded before and after one. They
+        hold in the initrd as well, which gets the modules of a `softdep`; other lines are refused.
       '';
     };
 
@@ -202,6 +208,13 @@ in
       description = "The kernel's modules with depmod's indices.";
     };
 
+    system.build.softDependencies = mkOption {
+      type = types.attrsOf types.str;
+      internal = true;
+      readOnly = true;
+      description = "What builders of indices are told of `softdep` lines.";
+    };
+
     system.build.firmware = mkOption {
       type = types.package;
       internal = true;
@@ -221,7 +234,7 @@ in
       ++ lib.optional (
         cfg.blacklistedKernelModules != [ ]
       ) "modprobe.blacklist=${lib.concatStringsSep "," cfg.blacklistedKernelModules}"
-      ++ lib.concatMap modprobeParams (lib.splitString "\n" cfg.extraModprobeConfig);
+      ++ ofModprobe "params";
 
     # In a container they are the host's.
     boot.kernel.sysctl = lib.mkIf (!cfg.isContainer) {
@@ -247,11 +260,15 @@ in
 
     system.build = {
       inherit kernel;
-      kernelModules = pkgs.build "kernel-modules" {
+      softDependencies = lib.optionalAttrs (ofModprobe "softDependencies" != [ ]) {
+        softDependencies = lib.concatStringsSep "\n" (ofModprobe "softDependencies");
+      };
+      kernelModules = pkgs.build "kernel-modules" ({
         name = "kernel-modules";
         kernel = "${kernel}";
         release = kernel.modDirVersion;
-      };
+      }
+      // config.system.build.softDependencies);
       firmware = pkgs.build "firmware" {
         name = "firmware";
         paths = toString config.hardware.firmware;

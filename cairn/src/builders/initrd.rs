@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::error::Error;
 
 use cairn_image_builder::{
-    ANY_HARDWARE, Initrd, Link, Microcode, ModuleTree, VIRTUAL_MACHINE, Vendor, Wanted,
-    file_system_modules,
+    ANY_HARDWARE, Initrd, Link, Microcode, VIRTUAL_MACHINE, Vendor, Wanted, file_system_modules,
 };
 use cairn_store::{Job, JobError};
 use cairn_system::Stage1;
 
+use super::kernel_modules::module_tree;
 use super::program_files::{ProgramError, program_files};
 use super::{BuildResult, make_directory};
 
@@ -29,7 +29,7 @@ pub(super) fn build(job: &Job<'_>) -> BuildResult {
         }
     };
     let modules = job.real(&format!("{}/lib/modules/{release}", job.env("kernel")?))?;
-    let modules = ModuleTree::scan(&[modules])?;
+    let modules = module_tree(job, &modules)?;
     let stage1 = Stage1::parse(job.env("stage1")?)?;
     let files: BTreeMap<String, String> = serde_json::from_str(job.env("files")?)?;
     let words = |name| Ok::<_, JobError>(job.env_if_set(name)?.unwrap_or("").split_whitespace());

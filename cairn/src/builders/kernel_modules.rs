@@ -5,6 +5,9 @@
 //! lib/modules/<release>/modules.*
 //! ```
 
+use std::error::Error;
+use std::path::Path;
+
 use cairn_image_builder::ModuleTree;
 use cairn_store::Job;
 
@@ -26,10 +29,7 @@ pub(super) fn build(job: &Job<'_>) -> BuildResult {
     for name in sorted_names(&real)? {
         let file = real.join(&name);
         if file.is_dir() {
-            make_link(
-                std::path::Path::new(&packaged).join(&name),
-                &modules.join(&name),
-            )?;
+            make_link(Path::new(&packaged).join(&name), &modules.join(&name))?;
         } else if GIVEN.iter().any(|given| name.as_os_str() == *given) {
             write_file(
                 &modules.join(&name),
@@ -37,6 +37,18 @@ pub(super) fn build(job: &Job<'_>) -> BuildResult {
             )?;
         }
     }
-    ModuleTree::scan(&[&real])?.write_indices(&modules)?;
+    module_tree(job, &real)?.write_indices(&modules)?;
     Ok(())
+}
+
+/// The modules in a folder, with the soft dependencies of the configuration.
+pub(super) fn module_tree(
+    job: &Job<'_>,
+    folder: &Path,
+) -> Result<ModuleTree, Box<dyn Error + Send + Sync>> {
+    let mut tree = ModuleTree::scan(&[folder])?;
+    for rule in job.env_if_set("softDependencies")?.unwrap_or("").lines() {
+        tree.add_soft_dependency(rule)?;
+    }
+    Ok(tree)
 }

@@ -113,7 +113,7 @@ impl ModuleTree {
         }
     }
 
-    fn unknown(&self, name: &str) -> ModuleError {
+    pub(super) fn unknown(&self, name: &str) -> ModuleError {
         let wanted = name.replace('-', "_");
         let nearest = self
             .modules

@@ -95,6 +95,11 @@ pub enum ModuleError {
         /// `; did you mean '…'?`, or nothing.
         hint: String,
     },
+    /// A soft dependency of the configuration is of another form.
+    #[error(
+        "cannot read the soft dependency '{0}'; write: softdep MODULE pre: OTHER … post: OTHER …"
+    )]
+    SoftDependency(String),
     /// An index would be larger than its format allows.
     #[error("cannot write the index '{file}': more than 256 MiB")]
     TooLarge {
@@ -182,6 +187,35 @@ impl ModuleTree {
             symbols,
             builtin,
         }
+    }
+
+    /// Notes a soft dependency that the module itself does not name, as a line `softdep` of modprobe.d(5)
+    /// does: `rule` is what stands behind that word, `MODULE pre: OTHER … post: OTHER …`. What is compiled
+    /// into the kernel is there before anything.
+    ///
+    /// # Errors
+    /// There is no such module, or the rule is of another form.
+    pub fn add_soft_dependency(&mut self, rule: &str) -> Result<(), ModuleError> {
+        let malformed = || ModuleError::SoftDependency(rule.trim().to_owned());
+        let (name, others) = rule
+            .trim()
+            .split_once(char::is_whitespace)
+            .ok_or_else(malformed)?;
+        let others = others.trim();
+        if !others.starts_with("pre:") && !others.starts_with("post:") {
+            return Err(malformed());
+        }
+        if self.is_builtin(name) {
+            return Ok(());
+        }
+        let module = self
+            .index(name)
+            .and_then(|index| self.modules.get_mut(index));
+        match module {
+            Some(module) => module.soft_dependencies.push(others.to_owned()),
+            None => return Err(self.unknown(name)),
+        }
+        Ok(())
     }
 
     /// The kernel release: `6.1.0-13-cloud-amd64`.

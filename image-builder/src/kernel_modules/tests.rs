@@ -386,3 +386,40 @@ fn folders_are_merged_and_the_first_counts() {
     let error = ModuleTree::scan(&[&base, &other]).unwrap_err().to_string();
     assert!(error.contains("of the other folders"), "{error}");
 }
+
+/// What a configuration says of modules is as if they said it themselves.
+#[test]
+fn soft_dependencies_of_a_configuration() {
+    let root = tempfile::tempdir().unwrap();
+    let mut tree = ModuleTree::scan(&[make_tree(root.path())]).unwrap();
+    tree.add_soft_dependency("ext4  pre: fuse post: virtio-net")
+        .unwrap();
+    // It is there before anything.
+    tree.add_soft_dependency("virtio pre: fuse").unwrap();
+    let refused = ["ext4 fuse", "ext4", "exd4 pre: fuse"].map(|rule| {
+        let error = tree.add_soft_dependency(rule).unwrap_err();
+        format!("{error}\n")
+    });
+    let wanted = Wanted::new(&[], &["ext4".to_owned()]);
+    let closure = tree.closure(&wanted).unwrap();
+    let names: Vec<&str> = closure.modules().map(|it| it.name.as_str()).collect();
+    let soft = closure
+        .texts()
+        .into_iter()
+        .find(|(name, _)| *name == "modules.softdep");
+    expect![[r"
+        cannot read the soft dependency 'ext4 fuse'; write: softdep MODULE pre: OTHER … post: OTHER …
+        cannot read the soft dependency 'ext4'; write: softdep MODULE pre: OTHER … post: OTHER …
+        cannot find kernel module 'exd4' for 6.1.0-test; did you mean 'ext4'?
+        mbcache jbd2 ext4 crc32c_generic crc32c_intel virtio_net fuse
+        # Soft dependencies extracted from modules themselves.
+        softdep ext4 pre: crypto-crc32c
+        softdep ext4 pre: fuse post: virtio-net
+    "]]
+    .assert_eq(&format!(
+        "{}{}\n{}",
+        refused.concat(),
+        names.join(" "),
+        soft.unwrap().1
+    ));
+}

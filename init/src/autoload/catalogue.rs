@@ -73,7 +73,7 @@ impl Catalogue {
     pub fn parse(texts: Texts) -> Self {
         Self {
             modules: texts.dependencies.lines().filter_map(module).collect(),
-            soft: texts.soft_dependencies.lines().filter_map(soft).collect(),
+            soft: soft_dependencies(&texts.soft_dependencies),
             builtin: texts.builtin.lines().map(name_of).collect(),
             aliases: OnceCell::new(),
             alias_text: RefCell::new(texts.aliases),
@@ -181,20 +181,27 @@ fn module(line: &str) -> Option<(String, Module)> {
     Some((name_of(path), module))
 }
 
-fn soft(line: &str) -> Option<(String, Soft)> {
-    let mut words = line.strip_prefix("softdep ")?.split_whitespace();
-    let name = normalise(words.next()?);
-    let mut soft = Soft::default();
-    let mut before = true;
-    for word in words {
-        match word {
-            "pre:" => before = true,
-            "post:" => before = false,
-            word if before => soft.before.push(word.to_owned()),
-            word => soft.after.push(word.to_owned()),
+/// A module may have several lines, and all of them count.
+fn soft_dependencies(text: &str) -> HashMap<String, Soft> {
+    let mut all: HashMap<String, Soft> = HashMap::new();
+    for line in text.lines() {
+        let mut words = line
+            .strip_prefix("softdep ")
+            .into_iter()
+            .flat_map(str::split_whitespace);
+        let Some(name) = words.next() else { continue };
+        let soft = all.entry(normalise(name)).or_default();
+        let mut before = true;
+        for word in words {
+            match word {
+                "pre:" => before = true,
+                "post:" => before = false,
+                word if before => soft.before.push(word.to_owned()),
+                word => soft.after.push(word.to_owned()),
+            }
         }
     }
-    Some((name, soft))
+    all
 }
 
 #[cfg(test)]
@@ -215,7 +222,8 @@ kernel/b.ko: kernel/a.ko
 kernel/net/nic.ko:
 "
             .to_owned(),
-            soft_dependencies: "# comment\nsoftdep ext4 pre: crypto-crc32c none post: nic\n"
+            soft_dependencies: "# comment\nsoftdep ext4 pre: crypto-crc32c none\n\
+                softdep\nsoftdep ext4 post: nic\n"
                 .to_owned(),
             builtin: "kernel/drivers/virtio/virtio-pci.ko\n".to_owned(),
             aliases: "alias fs-ext4 ext4\nalias crypto-crc32c crc32c_intel\n\
