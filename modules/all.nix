@@ -1,5 +1,6 @@
 # Every module of a system.
 [
+  ./boot/factory-reset.nix
   ./boot/grub.nix
   ./boot/health.nix
   ./boot/initrd.nix

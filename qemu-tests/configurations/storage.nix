@@ -40,6 +40,15 @@ in
   boot.initrd.services.lvm.enable = lib.mkDefault false;
 
   specialisation = {
+    # The machine itself, which forgets what it was when it is asked to; and what it is told of modules.
+    factory.configuration = {
+      boot.factoryReset.enable = true;
+      boot.extraModprobeConfig = ''
+        softdep virtio_blk post: dummy
+        options dummy numdummies=3
+      '';
+    };
+
     # btrfs in a volume in a device that a passphrase opens.
     encrypted = on {
       device = "/dev/vg-a/root";

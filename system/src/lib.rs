@@ -19,6 +19,7 @@ pub mod control;
 mod credential;
 mod description;
 mod device;
+pub mod factory_reset;
 mod file_system;
 mod health;
 pub mod live;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::factory_reset::FactoryReset;
 use crate::file_system::FileSystem;
 use crate::parse::{ParseError, V1, parse};
 use crate::storage::Storage;
@@ -19,6 +20,9 @@ pub struct Stage1 {
     /// What is opened before the mounts.
     #[serde(default)]
     pub storage: Storage,
+    /// A factory reset may be asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub factory_reset: Option<FactoryReset>,
     /// Modules loaded whatever hardware is found, beside those that modaliases ask for.
     #[serde(default)]
     pub kernel_modules: Vec<String>,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cairn_system::live::{self, MediumId};
 use cairn_system::verity::{VERITY_PARAMETER, Verity};
-use cairn_system::{Device, trial};
+use cairn_system::{Device, factory_reset, trial};
 
 /// One word: `key` or `key=value`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,6 +113,10 @@ pub struct LiveOrders {
 
 /// What the command line asks of stage 1.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "words of the command line, each on its own"
+)]
 pub struct Orders {
     /// `init=`: the toplevel's init, absolute in the new root.
     pub init: Option<String>,
@@ -134,6 +138,8 @@ pub struct Orders {
     pub trace: bool,
     /// `boot.debug1…`.
     pub breakpoint: Option<Breakpoint>,
+    /// `cairn.factory-reset`: the state of the machine is removed.
+    pub factory_reset: bool,
     /// `cairn.trial=`, and what belongs to it.
     pub trial: Option<Trial>,
     /// `cairn.live=`, and what belongs to it.
@@ -222,6 +228,7 @@ impl Orders {
             "boot.shell_on_fail" => self.shell_on_fail = on,
             "boot.panic_on_fail" | "stage1panic" => self.panic_on_fail = on,
             "boot.trace" | "boot.debugtrace" => self.trace = on,
+            factory_reset::PARAMETER => self.factory_reset = on,
             "boot.debug1" | "debug1" => self.stop_at(Breakpoint::Start, on),
             "boot.debug1devices" => self.stop_at(Breakpoint::Devices, on),
             "boot.debug1mounts" => self.stop_at(Breakpoint::Mounts, on),

@@ -3,21 +3,22 @@
 //! ```text
 //! the kernel's file systems -> log, console -> description and command line
 //!   -> events, modules, block devices -> each mount: wait, check, mount
-//!   -> the store read-only -> end processes -> new root -> exec init=
+//!   -> a factory reset -> the store read-only -> end processes -> new root -> exec init=
 //! ```
 //!
 //! A failure at any point ends in a report, then in a shell or a restart (`emergency`).
 //! Everything waits on events, with a deadline. A boot on trial has a `guard` besides.
 //!
 //! Invariants: PID 1 does not panic, does not exit, and waits for no machine without a deadline;
-//! nothing is written to a device but by `fsck`, by the file systems that are mounted, and, when a
-//! trial fails, the report to a root that is mounted.
+//! nothing is written to a device but by `fsck`, by the file systems that are mounted, by a factory reset
+//! that was asked for, and, when a trial fails, the report to a root that is mounted.
 
 mod api_mounts;
 pub mod block;
 mod btrfs;
 mod check;
 pub mod command_line;
+mod factory_reset;
 pub mod failure;
 mod handover;
 pub mod hardware;
@@ -210,6 +211,7 @@ impl Attempt {
         storage::finish(hardware, timeout)?;
         hardware.close_storage();
         mounts::look_for_copies(&plan, hardware)?;
+        factory_reset::apply(stage1.factory_reset.as_ref(), orders.factory_reset, root);
         mounts::protect_store(root)?;
         stop_at(Breakpoint::Mounts, orders);
         log::info!(

@@ -258,6 +258,7 @@ fn mount_all(
     let plan = Stage1 {
         version: V1,
         file_systems,
+        factory_reset: None,
         storage: Storage::default(),
         kernel_modules: Vec::new(),
         emergency_access: false,

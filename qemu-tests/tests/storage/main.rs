@@ -385,6 +385,43 @@ fn a_root_in_memory_and_encrypted_swap() -> anyhow::Result<()> {
 
 #[test]
 #[ignore = "long: cargo xtask torture storage"]
+fn a_machine_as_it_was_when_it_was_new() -> anyhow::Result<()> {
+    let name = "storage-factory";
+    let machine = ordered(name, &variant("factory")?, &[], Writes::Discarded, "")?;
+    machine.check("modules", |machine| {
+        up(machine)?;
+        let agent = machine.agent();
+        agent.succeed("test -d /sys/class/net/dummy2").map(drop)
+    })?;
+    machine.check("reset", |machine| {
+        let agent = machine.agent();
+        let id = agent.succeed("cat /etc/machine-id")?;
+        agent.succeed(
+            "set -e
+            mkdir -p /etc/nixos /home/anna /nix/var/cairn
+            echo kept > /etc/nixos/note
+            for file in /root/note /home/anna/note /var/lib/note /note; do echo lost > $file; done
+            chmod 0 /root/note
+            ln -s /nix /var/lib/link
+            touch /nix/var/cairn/factory-reset
+            sync",
+        )?;
+        let before = agent.ready()?;
+        agent.start("cairn reboot")?;
+        machine.ready_after(&before)?;
+        machine.console().wait_for("factory reset: done")?;
+        let agent = machine.agent();
+        let left = agent.succeed("find / -xdev -name note -o -name factory-reset")?;
+        ensure!(left == "/etc/nixos/note", "{left}");
+        let after = agent.succeed("cat /etc/machine-id")?;
+        ensure!(after != id, "it is still {id}");
+        agent.succeed("until cairn status > /tmp/status; do sleep 0.2; done")?;
+        power_off(machine)
+    })
+}
+
+#[test]
+#[ignore = "long: cargo xtask torture storage"]
 fn a_root_on_f2fs() -> anyhow::Result<()> {
     let name = "storage-flash";
     let system = variant_of(FURTHER, "flash")?;
@@ -494,7 +531,7 @@ fn grows(kind: &str, make: &str) -> anyhow::Result<()> {
         up(machine)?;
         let agent = machine.agent();
         agent.succeed(
-            "until cairn status grow-file-systems | grep -q -w done; do sleep 0.2; done",
+            "until cairn status grow-file-systems | grep -q 'state: *up'; do sleep 0.2; done",
         )?;
         let sectors: u64 = agent.succeed("cat /sys/class/block/vdb1/size")?.parse()?;
         ensure!(sectors >= least, "the partition has {sectors} sectors");
