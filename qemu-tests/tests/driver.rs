@@ -3,9 +3,12 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 
-use cairn_qemu_tests::{Accelerator, Blueprint, Boot, Bus, Disk, Machine, Writes, artefacts};
+use cairn_qemu_tests::{
+    Accelerator, Blueprint, Boot, Bus, Disk, Machine, Writes, artefacts, images,
+};
 use serde_json::json;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -218,4 +221,35 @@ fn ovmf_starts() -> anyhow::Result<()> {
         .start()?;
     machine.check("firmware", |machine| machine.console().expect("BdsDxe: "))?;
     Ok(())
+}
+
+/// A machine that is stopped is one whose firmware does not start.
+#[test]
+#[ignore = "long: cargo xtask torture media"]
+fn firmware_that_does_not_start_is_reset_again() -> anyhow::Result<()> {
+    const LONG: Duration = Duration::from_mins(12);
+    let file = images::with_agent("formats")?;
+    let built = images::build("formats", &file, &images::options()?)?;
+    let machine = Blueprint::new("driver_silence", Boot::Bios)
+        .any_disk(Disk {
+            image: built.image,
+            writes: Writes::Discarded,
+            bus: Bus::Ahci,
+        })
+        .memory_mib(768)
+        .deadline(LONG)
+        .start()?;
+    let before = machine.check("first boot", |machine| machine.agent().ready())?;
+    let monitor = machine.qmp();
+    monitor.execute("stop", &json!({}))?;
+    machine.press_reset_button()?;
+    monitor.wait_event("RESET", TIMEOUT)?;
+    thread::scope(|scope| {
+        let starts = scope.spawn(|| {
+            monitor.wait_event("RESET", LONG)?;
+            monitor.execute("cont", &json!({}))
+        });
+        machine.check("second boot", |machine| machine.ready_after(&before))?;
+        starts.join().expect("nothing panics").map(drop)
+    })
 }

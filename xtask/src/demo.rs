@@ -45,7 +45,7 @@ pub fn torture(arguments: &[String]) -> anyhow::Result<()> {
     match arguments {
         [part] if part == "media" => {
             large_trees()?;
-            ignored_tests(&["iso", "dialogue", "formats", "strict"], 2)
+            ignored_tests(&["driver", "iso", "dialogue", "formats", "strict"], 2)
         }
         [part] if part == "install" => ignored_tests(&["install"], 1),
         [part] if part == "storage" => ignored_tests(&["storage"], 2),
