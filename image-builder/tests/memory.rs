@@ -1,6 +1,11 @@
 //! How much memory the writer of a squashfs takes, beside the tree that it is given: as much for a large tree as for
 //! a small one. The only test of its process, whose memory it looks at.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test's helpers fail by panicking, as the test does"
+)]
+
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;

@@ -20,10 +20,11 @@ fn add_partition(stick: &Path) -> anyhow::Result<()> {
     let path = stick.display().to_string();
     run("sgdisk", &["--move-second-header", "--new", "0:0:0", &path])?;
     let table: Value = serde_json::from_str(&output("sfdisk", &["--json", &path])?)?;
-    let partitions = table["partitiontable"]["partitions"].as_array();
+    let partitions = table.pointer("/partitiontable/partitions");
+    let partitions = partitions.and_then(Value::as_array);
     let last = partitions.and_then(|partitions| partitions.last());
     let last = last.context("no partition is on the stick")?;
-    let bytes = |what: &str| Some(last[what].as_u64()? * 512);
+    let bytes = |what: &str| Some(last.get(what)?.as_u64()? * 512);
     let (start, size) = bytes("start").zip(bytes("size")).context("no place")?;
     ensure!(size > SPACE / 2, "the last partition has {size} bytes");
     let (offset, size) = (format!("offset={start}"), format!("{}k", size / 1024));
