@@ -63,7 +63,7 @@ pub fn guarded(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode
     ] {
         waited.add(signal);
     }
-    // A child begins with nothing blocked; what the terminal sends, it gets too.
+    // What the terminal sends, the worker gets too, and ends by it.
     waited.thread_block().context("cannot block signals")?;
     set_child_subreaper(true).context("cannot wait for what an installation starts")?;
     let mut worker = Command::new("/proc/self/exe")
@@ -148,6 +148,11 @@ impl Worker {
     /// Another installation is under way, or this is not the superuser.
     pub fn begin() -> Result<Self> {
         set_pdeathsig(Signal::SIGKILL).context("cannot follow the first process")?;
+        // The first process waits for signals, and a child begins with the mask of its parent: nobody could end
+        // this process, nor a tool that it starts.
+        SigSet::all()
+            .thread_unblock()
+            .context("cannot let signals through")?;
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
