@@ -28,7 +28,7 @@ use crate::supply::Supply;
 
 pub use attribute_path::{AttributePath, ParseAttributePathError};
 pub use evaluation::Limited;
-use evaluation::{Job, evaluate};
+use evaluation::{Job, Outcome, evaluate};
 use listing::Listing;
 pub use memory::Remembered;
 use round::{Demand, Round};
@@ -256,8 +256,17 @@ impl Configuration {
         let mut update = self.locking == Locking::Update;
         // What is locked is enough, more often than not: the archive is asked when it is not.
         let mut frugal = self.locking == Locking::Extend && locking.file.is_locked();
+        // What was wrong by what is locked alone: where there is no archive to ask, that is all there is to say.
+        let mut failed = None;
         for _ in 0..ROUNDS {
-            let listing = self.listing(&mut locking, frugal)?;
+            let listing = match (self.listing(&mut locking, frugal), failed.take()) {
+                (Err(error), Some(outcome)) => {
+                    log::warn!("only packages that are locked are known: {error:#}");
+                    Outcome::show_messages(&outcome);
+                    return Err(EvaluationFailed.into());
+                }
+                (listing, _) => listing?,
+            };
             job.packages = self.write_packages(locking.file.lock(), listing.as_ref())?;
             let outcome = evaluate(self, store, &cairn, &job)?;
             let missing = locking.file.missing(&outcome.asked);
@@ -269,6 +278,7 @@ impl Configuration {
             }
             if missing.is_empty() && frugal && listing.is_none() && outcome.evaluated.is_none() {
                 frugal = false;
+                failed = Some(outcome);
                 continue;
             }
             if missing.is_empty() && outcome.evaluated.is_none() {
