@@ -19,6 +19,9 @@ const FAULTS: [libc::c_int; 7] = [
     libc::SIGSYS,
 ];
 
+/// Signals that are read at once; those that are sent several times are one each.
+const AT_ONCE: usize = 8;
+
 /// Seconds for which a fault of PID 1 can be read on the console before the machine reboots.
 const FAULT_DELAY_SECONDS: libc::c_uint = 10;
 
@@ -54,20 +57,21 @@ impl Signals {
         Ok(Self { descriptor })
     }
 
-    /// The next signal's number, if one is pending. Allocates nothing.
-    #[must_use]
-    pub fn next(&self) -> Option<i32> {
-        // SAFETY: an all-zero signalfd_siginfo is valid, and the kernel writes no more than it.
-        unsafe {
-            let mut info: libc::signalfd_siginfo = std::mem::zeroed();
-            let size = size_of::<libc::signalfd_siginfo>();
-            let read = libc::read(
-                self.descriptor.as_raw_fd(),
-                ptr::from_mut(&mut info).cast(),
-                size,
-            );
-            (usize::try_from(read) == Ok(size)).then(|| i32::try_from(info.ssi_signo).unwrap_or(0))
-        }
+    /// Takes the signals that are pending, by their numbers; of very many, the first. Allocates nothing.
+    pub fn take(&self) -> impl Iterator<Item = i32> + use<> {
+        // SAFETY: an all-zero signalfd_siginfo is valid, and the kernel writes no more than these.
+        let (infos, read) = unsafe {
+            let mut infos: [libc::signalfd_siginfo; AT_ONCE] = std::mem::zeroed();
+            let size = size_of_val(&infos);
+            let descriptor = self.descriptor.as_raw_fd();
+            let read = libc::read(descriptor, ptr::from_mut(&mut infos).cast(), size);
+            (infos, usize::try_from(read).unwrap_or(0))
+        };
+        let count = read / size_of::<libc::signalfd_siginfo>();
+        let numbers = infos.into_iter().map(|info| info.ssi_signo);
+        numbers
+            .take(count)
+            .map(|number| i32::try_from(number).unwrap_or(0))
     }
 }
 

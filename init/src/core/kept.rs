@@ -22,6 +22,8 @@ pub struct Kept {
     pub(super) control: Option<OwnedFd>,
     pub(super) slots: Vec<Slot>,
     pub(super) descriptors: Vec<Held>,
+    /// The supervisor has been told of every end.
+    all_told: bool,
 }
 
 /// A descriptor of a service's; a place without one is free.
@@ -62,6 +64,7 @@ impl Kept {
             control: None,
             slots: Vec::with_capacity(SLOTS),
             descriptors: Vec::with_capacity(DESCRIPTORS),
+            all_told: false,
         }
     }
 
@@ -144,19 +147,30 @@ impl Kept {
         if let Some(slot) = slot {
             slot.exit = Some(exit);
             slot.told = false;
+            self.all_told = false;
         }
     }
 
-    /// The next end of a process that the supervisor has not been told of.
-    pub fn untold(&self) -> Option<Message> {
-        self.slots.iter().zip(0..).find_map(|(slot, number)| {
+    /// Whether there may be an end of a process that the supervisor has not been told of.
+    pub fn has_untold(&self) -> bool {
+        !self.all_told
+    }
+
+    /// The next one.
+    pub fn untold(&mut self) -> Option<Message> {
+        if self.all_told {
+            return None;
+        }
+        let untold = self.slots.iter().zip(0..).find_map(|(slot, number)| {
             let exit = slot.exit.filter(|_| !slot.told)?;
             Some(Message::Exited {
                 slot: number,
                 pid: slot.pid,
                 exit,
             })
-        })
+        });
+        self.all_told = untold.is_none();
+        untold
     }
 
     /// The supervisor has been told what [`Kept::untold`] returned.
@@ -173,6 +187,7 @@ impl Kept {
         for slot in &mut self.slots {
             slot.told = false;
         }
+        self.all_told = false;
         Cursor(0)
     }
 

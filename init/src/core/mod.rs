@@ -60,6 +60,13 @@ const SILENCE_MS: Ms = 30_000;
 /// The status of a user's core that is to be started again.
 const AGAIN: i32 = 75;
 
+/// How long ends of processes gather when they come one upon the other, in milliseconds: to be woken
+/// for each costs more than to reap it.
+const GATHER_MS: Ms = 10;
+
+/// Processes that are reaped before the supervisor is heard.
+const REAPED_AT_ONCE: usize = 32;
+
 /// How often it is told that a signal means nothing, in milliseconds.
 const IGNORED_MS: Ms = 1_000;
 
@@ -131,6 +138,10 @@ struct Core {
     resort: Resort,
     /// When the last signal that means nothing was told of.
     ignored_at: Ms,
+    /// When it was last told that processes have ended.
+    child_at: Ms,
+    /// Until when signals are left to gather.
+    gather_until: Ms,
 }
 
 impl Core {
@@ -164,6 +175,8 @@ impl Core {
             estate: Estate::new(),
             resort: Resort::new(&stage1::orders()),
             ignored_at: 0,
+            child_at: 0,
+            gather_until: 0,
         })
     }
 
@@ -172,7 +185,7 @@ impl Core {
             self.start_supervisor();
             self.send();
             self.wait();
-            while let Some(signal) = self.signals.next() {
+            for signal in self.signals.take() {
                 self.signal(signal);
             }
             // SIGCHLD is merged by the kernel, and may have been taken before: look each time.
@@ -235,11 +248,18 @@ impl Core {
     fn wait(&self) {
         let estate = &self.estate;
         let more =
-            estate.link.is_some() && (estate.answering.is_some() || estate.kept.untold().is_some());
+            estate.link.is_some() && (estate.answering.is_some() || estate.kept.has_untold());
         let mut events = PollFlags::POLLIN;
         events.set(PollFlags::POLLOUT, more);
-        let signals = PollFd::new(self.signals.as_fd(), PollFlags::POLLIN);
+        let gathers = now() < self.gather_until;
+        let wanted = if gathers {
+            PollFlags::empty()
+        } else {
+            PollFlags::POLLIN
+        };
+        let signals = PollFd::new(self.signals.as_fd(), wanted);
         let deadlines = [
+            gathers.then_some(self.gather_until),
             estate.life.due(),
             estate.ending.map(|(_, deadline)| deadline),
         ];
@@ -267,6 +287,11 @@ impl Core {
 
     fn signal(&mut self, signal: i32) {
         if signal == signal_table::CHILD {
+            let time = now();
+            if time.saturating_sub(self.child_at) < GATHER_MS {
+                self.gather_until = time.saturating_add(GATHER_MS);
+            }
+            self.child_at = time;
             return;
         }
         if let Some(ending) = signal_table::ending(signal) {
@@ -301,14 +326,21 @@ impl Core {
     }
 
     fn reap(&mut self) {
-        while let Some((pid, exit)) = process::reap_any() {
-            if self.estate.life.pid() == Some(pid) {
-                self.supervisor_ended(exit);
-            } else {
-                // What the supervisor has said of it before its end counts.
-                self.receive();
-                self.estate.kept.exited(pid, exit);
-                self.resort.ended(pid);
+        let mut all = std::iter::from_fn(process::reap_any).peekable();
+        while all.peek().is_some() {
+            let mut ended = [None; REAPED_AT_ONCE];
+            for (place, one) in ended.iter_mut().zip(&mut all) {
+                *place = Some(one);
+            }
+            // What the supervisor has said of them before their end counts.
+            self.receive();
+            for (pid, exit) in ended.into_iter().flatten() {
+                if self.estate.life.pid() == Some(pid) {
+                    self.supervisor_ended(exit);
+                } else {
+                    self.estate.kept.exited(pid, exit);
+                    self.resort.ended(pid);
+                }
             }
         }
     }

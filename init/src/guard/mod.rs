@@ -173,7 +173,7 @@ impl Guard {
             std::thread::sleep(Duration::from_millis(rest));
         }
         let mut told = false;
-        while let Some(signal) = self.signals.next() {
+        for signal in self.signals.take() {
             told |= signal == nix::libc::SIGTERM;
         }
         told
