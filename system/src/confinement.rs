@@ -1,5 +1,7 @@
 //! What a service's processes are kept from.
 
+use std::ops::Deref;
+
 use serde::{Deserialize, Serialize};
 
 use crate::address_range::AddressRange;
@@ -78,13 +80,66 @@ impl AddressFence {
     }
 }
 
+/// That of one process; most have none, and take no memory for it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(from = "Confinement", into = "Confinement")]
+pub struct Confined(Option<Box<Confinement>>);
+
+static NONE: Confinement = Confinement {
+    own: Vec::new(),
+    paths: Vec::new(),
+    mounts: Vec::new(),
+    processes: ProcessView {
+        visible: Visible::All,
+        only_processes: false,
+    },
+    dropped_capabilities: Vec::new(),
+    system_calls: Vec::new(),
+    address_families: None,
+    namespaces: None,
+    forbidden: Vec::new(),
+    devices: None,
+    addresses: AddressFence {
+        allowed: Vec::new(),
+        denied: Vec::new(),
+    },
+};
+
 impl Confinement {
     /// Whether it keeps from nothing.
     #[must_use]
     pub fn is_none(&self) -> bool {
-        *self == Self::default()
+        *self == NONE
     }
 }
+
+impl Deref for Confined {
+    type Target = Confinement;
+
+    fn deref(&self) -> &Confinement {
+        self.0.as_deref().unwrap_or(&NONE)
+    }
+}
+
+impl From<Confinement> for Confined {
+    fn from(confinement: Confinement) -> Self {
+        Self((!confinement.is_none()).then(|| Box::new(confinement)))
+    }
+}
+
+impl From<Confined> for Confinement {
+    fn from(confined: Confined) -> Self {
+        confined.0.map_or_else(Self::default, |inner| *inner)
+    }
+}
+
+impl PartialEq for Confined {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Confined {}
 
 /// What a service can have for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

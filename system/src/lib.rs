@@ -49,8 +49,8 @@ pub use address_range::{AddressRange, NoAddressRange};
 pub use bootspec::{Bootspec, BootspecV1, Memtest, MenuUser, MenuV1, TrialV1};
 pub use calendar::{Calendar, CalendarError, Civil};
 pub use confinement::{
-    Access, AddressFamilies, AddressFamily, AddressFence, Confinement, DeviceFence, Forbidden,
-    Namespace, Own, PathAccess, ProcessView, ServiceMount, Visible,
+    Access, AddressFamilies, AddressFamily, AddressFence, Confined, Confinement, DeviceFence,
+    Forbidden, Namespace, Own, PathAccess, ProcessView, ServiceMount, Visible,
 };
 pub use credential::{Credential, CredentialSource};
 pub use description::{Control, CopyMode, Directory, EtcEntry, SystemDescription, Wrapper};

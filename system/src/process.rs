@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::confinement::Confinement;
+use crate::confinement::{Confined, Confinement};
 use crate::name::UserName;
 
 /// One process to execute.
@@ -74,7 +74,7 @@ pub struct Process {
     pub no_new_privileges: bool,
     /// What it is kept from. The commands around it are kept from the same, but those that run as root.
     #[serde(default, skip_serializing_if = "Confinement::is_none")]
-    pub confinement: Confinement,
+    pub confinement: Confined,
 }
 
 impl Process {

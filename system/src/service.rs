@@ -31,10 +31,10 @@ pub struct Service {
     pub process: Process,
     /// What a [`ServiceKind::Socket`] listens on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub socket: Option<Socket>,
+    pub socket: Option<Box<Socket>>,
     /// What a [`ServiceKind::Path`] waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub watch: Option<Watch>,
+    pub watch: Option<Box<Watch>>,
     /// How many descriptors it may leave with the supervisor (`FDSTORE=1`) until it is stopped.
     #[serde(default)]
     pub stored_descriptors: u16,

@@ -178,7 +178,7 @@ impl Heir<'_> {
         held.own = kept;
         for own in lost {
             let number = own.number;
-            let socket = service.socket.as_ref();
+            let socket = service.socket.as_deref();
             self.forget_descriptor(held.slot, number, own.descriptor.as_fd(), socket)?;
         }
         Ok(restored)

@@ -37,8 +37,8 @@ const RETRY_MS: Ms = 5_000;
 /// One service's log.
 #[derive(Debug)]
 pub struct Journal {
-    name: String,
-    path: PathBuf,
+    /// Ends in the service's name and `.log`.
+    path: Box<Path>,
     file: Option<File>,
     size: u64,
     retry_at: Ms,
@@ -57,8 +57,7 @@ impl Journal {
     /// The log of `name` below `directory`; no file is made before there is something to write.
     pub fn new(directory: &Path, name: &str) -> Self {
         Self {
-            name: name.to_owned(),
-            path: directory.join(format!("{name}.log")),
+            path: directory.join(format!("{name}.log")).into(),
             file: None,
             size: 0,
             retry_at: 0,
@@ -132,7 +131,8 @@ impl Journal {
                 }
             }
         }
-        self.fallback.write(&self.name, lines, now);
+        let name = self.path.file_stem().unwrap_or_default();
+        self.fallback.write(&name.to_string_lossy(), lines, now);
     }
 
     fn try_append(&mut self, lines: &[u8]) -> io::Result<()> {
