@@ -133,7 +133,7 @@ fn cairn(root: &Path, count: usize, work: Work) -> anyhow::Result<()> {
         .map(|number| {
             serde_json::json!({
                 "name": format!("s{number}"), "kind": "simple", "wantedAtBoot": true,
-                "restart": "always", "restartDelayMs": 1, "restartDelayMaxMs": 100,
+                "restart": "always", "restartDelayMs": 0, "restartDelayMaxMs": 100,
                 "process": { "argv": argv },
             })
         })

@@ -113,6 +113,29 @@ impl Machine {
         Ok(())
     }
 
+    /// Has services that crash wait instead, and waits until all of them do.
+    pub fn rest(&self) -> anyhow::Result<()> {
+        let file = self.started.with_file_name("rest");
+        fs::write(&file, "").with_context(|| format!("cannot write {}", file.display()))?;
+        let mut before = 0;
+        while before != self.count()? {
+            before = self.count()?;
+            // Longer than any of them is left alone before its next start.
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        Ok(())
+    }
+
+    /// Has them crash again.
+    pub fn go_on(&self) -> anyhow::Result<()> {
+        let file = self.started.with_file_name("rest");
+        fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
+        for service in self.processes()?.0 {
+            service.kill(nix::libc::SIGKILL)?;
+        }
+        Ok(())
+    }
+
     /// Services and those who look after them.
     pub fn processes(&self) -> anyhow::Result<(Vec<Process>, Vec<Process>)> {
         let namespace =

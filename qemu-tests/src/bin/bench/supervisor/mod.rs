@@ -386,24 +386,20 @@ fn crashes(debian: &Path, layer: &Path) -> anyhow::Result<()> {
     Contestant::Cairn.write(layer, SERVICES, Work::Crash)?;
     let machine = Machine::start(Contestant::Cairn, debian, layer)?;
     let wait = |count| machine.wait_for(count, Duration::from_millis(20));
-    wait(CRASHES / 10)?;
     let look = || -> anyhow::Result<(f64, usize)> {
-        let both = [machine.first, supervisor(&machine)?];
-        // What is held for services that run just now is no growth: the least of some looks.
-        let mut least = (f64::INFINITY, usize::MAX);
-        for _ in 0..100 {
-            let mut sum = (0.0, 0);
-            for process in both {
-                sum.0 += process.field("status", "RssAnon")?;
-                sum.1 += process.descriptors()?;
-            }
-            least = (least.0.min(sum.0), least.1.min(sum.1));
-            std::thread::sleep(Duration::from_millis(10));
+        // What is held for services that come and go just now is no growth.
+        machine.rest()?;
+        let mut sum = (0.0, 0);
+        for process in [machine.first, supervisor(&machine)?] {
+            sum.0 += process.field("status", "RssAnon")?;
+            sum.1 += process.descriptors()?;
         }
-        Ok(least)
+        Ok(sum)
     };
-    let begin = Instant::now();
+    wait(CRASHES / 10)?;
     let (memory, descriptors) = look()?;
+    let begin = Instant::now();
+    machine.go_on()?;
     wait(CRASHES)?;
     let took = begin.elapsed();
     let after = look()?;
