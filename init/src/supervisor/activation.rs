@@ -60,7 +60,7 @@ impl Supervisor {
         }
         service
             .socket
-            .as_ref()
+            .as_deref()
             .map_or(Ok(Vec::new()), listening::open)
     }
 
@@ -307,7 +307,6 @@ impl Supervisor {
         let journal = Journal::new(directory, service.name.as_str());
         let new = self.services.add_instance(service);
         self.held.push(Held::new(slot, journal));
-        self.recorded.push(None);
         Ok(new)
     }
 

@@ -54,7 +54,6 @@ impl Supervisor {
         let clockwork = Clockwork::start(adopted.timers, &marks, &adopted.services, &epoll);
         let mut supervisor = Self {
             toplevel,
-            recorded: vec![None; adopted.held.len()],
             activators: activators(adopted.services.descriptions()),
             watching: BTreeMap::new(),
             services: adopted.services,

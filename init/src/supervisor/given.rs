@@ -54,16 +54,17 @@ pub enum Trigger {
 }
 
 impl Given {
-    /// What the main process of the service `id` is given.
+    /// What the main process of the service `id` is given; `sockets` are those that may be for it.
     ///
     /// # Errors
     /// No descriptor is left, or it has a standard stream of one where there are others.
-    pub fn new(id: Id, services: &[Service], held: &[Held]) -> io::Result<Self> {
+    pub fn new(id: Id, sockets: &[Id], services: &[Service], held: &[Held]) -> io::Result<Self> {
         let Some((service, own)) = services.get(id).zip(held.get(id)) else {
             return Ok(Self::default());
         };
         let mut passed = Vec::new();
-        let sockets = services.iter().zip(held).filter_map(|(other, held)| {
+        let sockets = sockets.iter().filter_map(|id| {
+            let (other, held) = services.get(*id).zip(held.get(*id))?;
             let socket = other.socket.as_ref()?;
             (!socket.accept && socket.service == service.name).then_some((other, socket, held))
         });

@@ -32,6 +32,14 @@ pub struct Node {
     pub cycle: Option<String>,
 }
 
+impl Node {
+    /// Those whose turn may come when this one changes; some of them twice.
+    pub fn neighbours(&self) -> impl Iterator<Item = Id> {
+        let all = [&self.before, &self.conflicts, &self.requires, &self.after];
+        all.into_iter().flatten().copied()
+    }
+}
+
 /// Numbers the dependencies. Names that `services` does not have are left out: `after` and `wants`
 /// may name what this generation lacks, and the description's check has refused such a `requires`.
 pub fn nodes(services: &[Service]) -> Vec<Node> {

@@ -124,7 +124,6 @@ struct Supervisor {
     activators: Vec<Id>,
     /// What paths watch.
     watching: BTreeMap<Id, Watching>,
-    recorded: Vec<Option<record::Record>>,
     state: State,
     link: Link,
     epoll: Epoll,
@@ -242,7 +241,11 @@ impl Supervisor {
             self.record();
             for action in actions {
                 match action {
-                    Action::Spawn(id, job) => events.extend(self.spawn(id, job)),
+                    Action::Spawn(id, job) => {
+                        events.extend(self.spawn(id, job));
+                        // Its process is new, too.
+                        self.services.record_again([id]);
+                    }
                     Action::Terminate(id) => events.extend(self.terminate(id)),
                     Action::Forget(id) => self.let_go(id, |own| own.number >= given::STORED),
                     Action::Signal(id, number) => {
@@ -337,25 +340,26 @@ impl Supervisor {
         }
     }
 
-    /// Writes the records that have changed.
+    /// Writes the records that may have changed.
     fn record(&mut self) {
-        let units = self.services.units().iter();
-        let services = self.services.descriptions();
-        for (((unit, held), service), recorded) in
-            units.zip(&self.held).zip(services).zip(&mut self.recorded)
-        {
+        let mut failed = Vec::new();
+        for id in self.services.take_unrecorded() {
+            let (Some(unit), Some(held), Some(service)) = (
+                self.services.units().get(id),
+                self.held.get(id),
+                self.services.descriptions().get(id),
+            ) else {
+                continue;
+            };
             let pid = held.main.as_ref().map_or(0, |main| main.pid);
             let helper = held.helpers.last().map_or(0, |helper| helper.pid);
-            let current = record::Record::new(service.name.as_str(), pid, helper, unit);
-            if recorded.as_ref() != Some(&current) {
-                match self.state.write(held.slot, &current) {
-                    Ok(()) => *recorded = Some(current),
-                    Err(error) => {
-                        log::error!("cannot note the state of '{}': {error}", service.name);
-                    }
-                }
+            let record = record::Record::new(service.name.as_str(), pid, helper, unit);
+            if let Err(error) = self.state.write(held.slot, &record) {
+                log::error!("cannot note the state of '{}': {error}", service.name);
+                failed.push(id);
             }
         }
+        self.services.record_again(failed);
     }
 }
 

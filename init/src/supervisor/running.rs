@@ -118,7 +118,12 @@ impl Supervisor {
         if is_instance && has_none {
             return Err(io::Error::other("its connection is lost"));
         }
-        Given::new(id, self.services.descriptions(), &self.held)
+        Given::new(
+            id,
+            &self.activators,
+            self.services.descriptions(),
+            &self.held,
+        )
     }
 
     /// The pipe says whether the program was executed.
@@ -341,6 +346,7 @@ impl Supervisor {
 
     /// Another process of the service is to be its main one, says the service. What was is left to end.
     fn main_is(&mut self, id: Id, pid: u32) {
+        self.services.record_again([id]);
         let Some(service) = self.services.descriptions().get(id) else {
             return;
         };

@@ -260,7 +260,7 @@ impl Supervisor {
         if let Err(error) = plan::withdraw(&self.state, &self.header(), services) {
             log::error!("cannot take the plan back: {error}");
         }
-        self.recorded.fill(None);
+        self.services.record_again(0..self.held.len());
         self.record();
         reason.to_owned()
     }

@@ -245,12 +245,12 @@ impl Unit {
 /// How long a process that a forking service has left behind is looked for, in milliseconds.
 const FIND_MS: Ms = 90_000;
 
-/// Milliseconds before the restart that follows `streak` quick failures; never 0, and at least
-/// 100 after five of them, so that no description makes the machine spin.
+/// Milliseconds before the restart that follows `streak` quick failures; at least 100 after five of
+/// them, so that no description makes the machine spin.
 fn restart_delay(service: &Service, streak: u32) -> Ms {
-    let first = Ms::from(service.restart_delay_ms).max(1);
+    let first = Ms::from(service.restart_delay_ms);
     let doubled = first.saturating_mul(1_u64.checked_shl(streak.min(40)).unwrap_or(u64::MAX));
     let longest = Ms::from(service.restart_delay_max_ms).max(first);
-    let shortest = if streak >= 5 { 100 } else { 1 };
+    let shortest = if streak >= 5 { 100 } else { 0 };
     doubled.min(longest).max(shortest)
 }

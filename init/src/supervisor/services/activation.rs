@@ -60,7 +60,7 @@ impl Services {
 
     /// The socket, if it takes connections itself.
     pub fn accepting(&self, id: Id) -> Option<&Socket> {
-        let socket = self.descriptions.get(id)?.socket.as_ref()?;
+        let socket = self.descriptions.get(id)?.socket.as_deref()?;
         socket.accept.then_some(socket)
     }
 
@@ -173,8 +173,12 @@ impl Services {
 
     /// Instances that are down, however that came about, leave their place.
     pub(super) fn vacate(&mut self) {
-        for unit in self.units.iter_mut().filter(|unit| unit.instance) {
-            if matches!(unit.phase, Phase::Done | Phase::Failed(_)) && !unit.running {
+        for id in self.units.changed() {
+            let is_over = self.units.get(id).is_some_and(|unit| {
+                let is_down = matches!(unit.phase, Phase::Done | Phase::Failed(_));
+                unit.instance && is_down && !unit.running
+            });
+            if is_over && let Some(unit) = self.units.get_mut(id) {
                 *unit = Unit {
                     instance: true,
                     ..Unit::default()

@@ -319,7 +319,7 @@ impl Services {
 
     /// What the clock brings about.
     pub(super) fn expire(&mut self, now: Ms, actions: &mut Vec<Action>) {
-        for id in 0..self.units.len() {
+        for id in self.units.due(now) {
             self.expire_one(id, now, actions);
         }
     }

@@ -7,12 +7,15 @@
 //! - A service on a circle of dependencies is never started, and says why; others are unaffected.
 //! - While shutting down nothing is started, and the end is always reached.
 
+use std::collections::BTreeSet;
+
 use cairn_sys::process::Exit;
 use cairn_system::{Service, ServiceKind};
 
 mod activation;
 mod endings;
 mod progress;
+mod units;
 mod wishes;
 
 use super::end::End;
@@ -21,6 +24,7 @@ pub use super::job::Job;
 pub use super::phase::{Due, Goal, Phase, StoppedBy, Verdict};
 pub use super::restored::Restored;
 pub use super::unit::{Ms, Unit};
+use units::Units;
 
 /// How long after SIGKILL a process is waited for, in milliseconds: it hangs in the kernel then.
 const KILLED_MS: Ms = 5_000;
@@ -115,7 +119,7 @@ pub enum Action {
 pub struct Services {
     descriptions: Vec<Service>,
     nodes: Vec<Node>,
-    units: Vec<Unit>,
+    units: Units,
     boot: Boot,
     shutdown: Shutdown,
     /// Those that have failed in this step.
@@ -142,7 +146,7 @@ impl Services {
     /// All of them down.
     pub fn new(services: Vec<Service>) -> Self {
         let nodes = graph::nodes(&services);
-        let units = vec![Unit::default(); services.len()];
+        let units = Units::new(services.len());
         Self {
             descriptions: services,
             nodes,
@@ -174,12 +178,13 @@ impl Services {
     /// After the last [`Services::restore`]: the boot goes on, unless it was over. What has gone
     /// down unseen counts as down since now.
     pub fn resume(&mut self, booted: bool, now: Ms) {
-        for unit in &mut self.units {
+        for unit in self.units.iter_mut() {
             unit.alive_at = now;
+            if !unit.is_alive() {
+                unit.ended_at = unit.ended_at.or(unit.started_at.map(|_| now));
+            }
         }
-        for unit in self.units.iter_mut().filter(|unit| !unit.is_alive()) {
-            unit.ended_at = unit.ended_at.or(unit.started_at.map(|_| now));
-        }
+        self.units.sum_up(&self.descriptions, now);
         self.boot = if booted { Boot::Done } else { Boot::Going };
     }
 
@@ -220,21 +225,17 @@ impl Services {
 
     /// When [`Event::Tick`] is due, if nothing happens before.
     pub fn next_deadline(&self) -> Option<Ms> {
-        self.units
-            .iter()
-            .zip(&self.descriptions)
-            .filter_map(|(unit, service)| match unit.phase {
-                Phase::Stopping(at)
-                | Phase::Killed(at)
-                | Phase::Backoff(at)
-                | Phase::Leaving(_, at)
-                | Phase::Cleaning(_, at) => Some(at),
-                Phase::Finding(at) => unit.start_deadline(service).map(|end| end.min(at)),
-                _ => unit
-                    .start_deadline(service)
-                    .or_else(|| unit.watchdog_deadline(service)),
-            })
-            .min()
+        self.units.next_deadline()
+    }
+
+    /// Those whose state may be another one than when this was last asked.
+    pub fn take_unrecorded(&mut self) -> BTreeSet<Id> {
+        self.units.take_unrecorded()
+    }
+
+    /// These are to be among the next ones of that kind, too.
+    pub fn record_again(&mut self, ids: impl IntoIterator<Item = Id>) {
+        self.units.record_again(ids);
     }
 
     /// What follows from `event`.
@@ -290,7 +291,7 @@ impl Services {
             Event::Hold(ids) => self.hold(&ids),
             Event::Switched => self.switched(&mut actions),
             Event::Resume => {
-                for unit in &mut self.units {
+                for unit in self.units.iter_mut() {
                     if unit.stopped_by == Some(StoppedBy::Switch) {
                         unit.due = Some(Due::Start);
                     }
@@ -302,14 +303,14 @@ impl Services {
                 if self.shutdown == Shutdown::No {
                     self.shutdown = Shutdown::Going;
                 }
-                for unit in &mut self.units {
+                for unit in self.units.iter_mut() {
                     unit.goal = Goal::Down;
                 }
             }
         }
         self.expire(now, &mut actions);
         loop {
-            while self.advance(now, &mut actions) {}
+            self.advance(now, &mut actions);
             let next = match (self.fallen.pop(), self.finished.pop()) {
                 (None, None) => break,
                 (fallen, finished) => {
@@ -323,17 +324,10 @@ impl Services {
                 self.want(id);
             }
         }
-        self.note_up(now);
         self.vacate();
+        self.units.sum_up(&self.descriptions, now);
         self.milestones(&mut actions);
         actions
-    }
-
-    /// Those that are up now, and were not before.
-    fn note_up(&mut self, now: Ms) {
-        for unit in self.units.iter_mut().filter(|unit| unit.phase.is_up()) {
-            unit.up_at.get_or_insert(now);
-        }
     }
 
     fn pair(&mut self, id: Id) -> Option<(&Service, &mut Unit)> {

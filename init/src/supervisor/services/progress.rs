@@ -1,23 +1,40 @@
 //! What follows for each service from what the others have come to.
 
+use std::collections::BTreeSet;
+
 use cairn_system::ServiceKind;
 
-use super::graph::Id;
+use super::graph::{Id, Node};
 use super::{Action, Boot, Goal, Job, Ms, Phase, Services, Shutdown, Unit};
 
 impl Services {
-    /// One round of starting what can start and stopping what can stop; whether anything changed.
-    pub(super) fn advance(&mut self, now: Ms, actions: &mut Vec<Action>) -> bool {
-        let mut changed = false;
-        for id in 0..self.units.len() {
-            let next = match self.units.get(id) {
-                Some(unit) if unit.goal == Goal::Up => self.upwards(id, unit),
-                Some(unit) => self.downwards(id, unit),
-                None => Next::Stay,
-            };
-            changed |= self.go(id, next, now, actions);
+    /// Starts what can start and stops what can stop, until nothing changes. This goes round by number,
+    /// and looks at those that have changed or whose turn depends on one that has.
+    pub(super) fn advance(&mut self, now: Ms, actions: &mut Vec<Action>) {
+        let mut pending = BTreeSet::new();
+        let mut from = 0;
+        loop {
+            for id in self.units.take_touched() {
+                pending.insert(id);
+                pending.extend(self.nodes.get(id).into_iter().flat_map(Node::neighbours));
+            }
+            let next = pending.range(from..).next().or_else(|| pending.first());
+            let Some(id) = next.copied() else { return };
+            pending.remove(&id);
+            from = id + 1;
+            match self.next(id) {
+                Next::Stay => {}
+                next => self.go(id, next, now, actions),
+            }
         }
-        changed
+    }
+
+    pub(super) fn next(&self, id: Id) -> Next {
+        match self.units.get(id) {
+            Some(unit) if unit.goal == Goal::Up => self.upwards(id, unit),
+            Some(unit) => self.downwards(id, unit),
+            None => Next::Stay,
+        }
     }
 
     fn upwards(&self, id: Id, unit: &Unit) -> Next {
@@ -127,12 +144,12 @@ impl Services {
             .filter_map(|id| self.units.get(*id).map(|unit| (*id, unit)))
     }
 
-    fn go(&mut self, id: Id, next: Next, now: Ms, actions: &mut Vec<Action>) -> bool {
+    fn go(&mut self, id: Id, next: Next, now: Ms, actions: &mut Vec<Action>) {
         let Some((service, unit)) = self.descriptions.get(id).zip(self.units.get_mut(id)) else {
-            return false;
+            return;
         };
         match next {
-            Next::Stay => return false,
+            Next::Stay => {}
             Next::Spawn => {
                 // Of a socket or path, what it starts is counted.
                 let counts = service.starts().is_none();
@@ -180,18 +197,17 @@ impl Services {
             Next::Conclude => self.conclude(id, now, actions),
             Next::Stop => unit.stopped(),
         }
-        true
     }
 
     pub(super) fn milestones(&mut self, actions: &mut Vec<Action>) {
-        if self.boot == Boot::Going && self.units.iter().all(|unit| unit.settled) {
+        if self.boot == Boot::Going && self.units.summary().unsettled == 0 {
             self.boot = Boot::Done;
             if self.shutdown == Shutdown::No {
                 let failed = self.units.iter().filter(|unit| unit.is_failed()).count();
                 actions.push(Action::BootDone(failed));
             }
         }
-        if self.shutdown == Shutdown::Going && !self.units.iter().any(Unit::is_alive) {
+        if self.shutdown == Shutdown::Going && self.units.summary().alive == 0 {
             self.shutdown = Shutdown::Done;
             actions.push(Action::ShutdownDone);
         }
@@ -199,7 +215,8 @@ impl Services {
 }
 
 /// What becomes of one service in one round.
-enum Next {
+#[derive(Debug, PartialEq)]
+pub(super) enum Next {
     Stay,
     Spawn,
     Run(Job),

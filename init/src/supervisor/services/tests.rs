@@ -14,6 +14,23 @@ fn service(name: &str, kind: ServiceKind, restart: Restart) -> Service {
     service
 }
 
+impl Services {
+    /// Looks at every service: what is known without that is the same, and there is nothing to do.
+    fn check_sums(&self) {
+        let units = || self.units.iter().zip(&self.descriptions);
+        let deadlines = units().filter_map(|(unit, service)| units::deadline(unit, service));
+        assert_eq!(self.next_deadline(), deadlines.min());
+        let summary = units::Summary {
+            unsettled: self.units.iter().filter(|unit| !unit.settled).count(),
+            alive: self.units.iter().filter(|unit| unit.is_alive()).count(),
+        };
+        assert_eq!(self.units.summary(), summary);
+        for id in 0..self.units.len() {
+            assert_eq!(self.next(id), progress::Next::Stay, "of {id}");
+        }
+    }
+}
+
 fn names(names: &[&str]) -> Vec<ServiceName> {
     names
         .iter()
@@ -59,7 +76,7 @@ fn the_delay_doubles_and_begins_anew() {
 #[test]
 fn a_boot_is_done_although_something_never_comes_up() {
     let mut base = service("base", ServiceKind::Oneshot, Restart::OnFailure);
-    base.restart_delay_ms = 0;
+    base.restart_delay_ms = 1;
     let mut top = service("top", ServiceKind::Simple, Restart::Never);
     top.requires = names(&["base"]);
     let other = service("other", ServiceKind::Simple, Restart::Never);
@@ -567,6 +584,7 @@ impl World {
                 }
             }
         }
+        self.machine.check_sums();
         for (id, unit) in self.machine.units.iter().enumerate() {
             prop_assert_eq!(unit.running, self.alive[id]);
             prop_assert!(!unit.helper || self.helpers[id] != Helper::None);
