@@ -362,7 +362,7 @@ in
       delayMs = mkOption {
         type = milliseconds;
         default = 100;
-        description = "Milliseconds before the first restart; doubled while it keeps failing.";
+        description = "Milliseconds before the first restart, 0 for none; doubled while it keeps failing, and at least 100 from the sixth in a row on.";
       };
       maxDelayMs = mkOption {
         type = milliseconds;
