@@ -136,7 +136,7 @@ fn end_processes() {
         let deadline = now().saturating_add(patience);
         while process::has_children() && now() < deadline {
             while process::reap_any().is_some() {}
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(1));
         }
         if !process::has_children() {
             return;

@@ -11,6 +11,7 @@
 //! switch has stopped waits for another try or for the way back. Killed after 2, the new one's is
 //! started and goes on. So no moment has services of two generations, or of none.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::fd::AsFd;
@@ -135,15 +136,20 @@ impl Supervisor {
                 return Ok((None, gone.collect()));
             }
         };
+        let ids: BTreeMap<&str, Id> = (self.services.descriptions().iter().zip(0..))
+            .map(|(service, id)| (service.name.as_str(), id))
+            .collect();
         let standing = |name: &ServiceName| {
-            self.id_of(name.as_str())
-                .and_then(|id| self.services.units().get(id))
+            ids.get(name.as_str())
+                .and_then(|id| self.services.units().get(*id))
                 .map_or_else(Standing::default, Unit::standing)
         };
         let changes = ServiceChanges::between(services, &after, standing);
         let stops = [ServiceAction::Stop, ServiceAction::StopAndStart];
         let names = stops.iter().flat_map(|action| changes.names(*action));
-        let stops = names.filter_map(|name| self.id_of(name.as_str())).collect();
+        let stops = names
+            .filter_map(|name| ids.get(name.as_str()).copied())
+            .collect();
         Ok((Some(after), stops))
     }
 
