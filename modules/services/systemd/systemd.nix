@@ -213,6 +213,28 @@ let
     };
   };
 
+  # Options for all kinds of units, of the machine or of users, with these texts.
+  unitsOf =
+    texts:
+    lib.mapAttrs
+      (
+        kind: unit:
+        mkOption (
+          {
+            type = types.attrsOf (types.submodule unit);
+            default = { };
+          }
+          // texts.${kind}
+        )
+      )
+      {
+        services = service;
+        targets = target;
+        timers = timerUnit;
+        sockets = socketUnit;
+        paths = pathUnit;
+      };
+
   refused =
     what: instead:
     mkOption {
@@ -267,33 +289,14 @@ let
   );
 in
 {
-  options.systemd = {
-    services = mkOption {
-      type = types.attrsOf (types.submodule service);
-      default = { };
-      description = ''
-        Services as NixOS's users describe them, in the words of systemd's units. Each becomes one of
-        {option}`system.services`; there is no systemd.
-      '';
-    };
-    targets = mkOption {
-      type = types.attrsOf (types.submodule target);
-      default = { };
-      description = "Milestones: units that others wait for, or are started by.";
-    };
-    timers = mkOption {
-      type = types.attrsOf (types.submodule timerUnit);
-      default = { };
-      description = "What starts services at given times.";
-    };
-    mounts = mkOption {
-      type = types.listOf types.unspecified;
-      default = [ ];
-      description = "Not supported: use {option}`fileSystems`.";
-    };
-    sockets = mkOption {
-      type = types.attrsOf (types.submodule socketUnit);
-      default = { };
+  options.systemd = unitsOf {
+    services.description = ''
+      Services as NixOS's users describe them, in the words of systemd's units. Each becomes one of
+      {option}`system.services`; there is no systemd.
+    '';
+    targets.description = "Milestones: units that others wait for, or are started by.";
+    timers.description = "What starts services at given times.";
+    sockets = {
       example = {
         web.listenStreams = [ "8080" ];
       };
@@ -301,28 +304,16 @@ in
         Sockets that are open before their services run, and that start these when something comes in.
       '';
     };
-    paths = mkOption {
-      type = types.attrsOf (types.submodule pathUnit);
-      default = { };
+    paths = {
       example = {
         import.pathConfig.DirectoryNotEmpty = "/srv/incoming";
       };
       description = "What starts services when files come or change.";
     };
-    automounts = mkOption {
-      type = types.unspecified;
-      default = { };
-      apply =
-        value: if builtins.isList value then lib.optionalAttrs (value != [ ]) { list = value; } else value;
-      description = "Not supported: use {option}`fileSystems`.";
-    };
-    slices = refused "slices" "set limits for each service";
-    units = refused "units" "use {option}`systemd.services`";
-    generators = refused "generators" "there are no generators";
-    user = {
-      services = mkOption {
-        type = types.attrsOf (types.submodule service);
-        default = { };
+  }
+  // {
+    user = unitsOf {
+      services = {
         example = {
           notes = {
             wantedBy = [ "default.target" ];
@@ -336,30 +327,31 @@ in
           `%h`, `%u`, `%U`, `%t` and their kin stand for what is the user's.
         '';
       };
-      targets = mkOption {
-        type = types.attrsOf (types.submodule target);
-        default = { };
-        description = "Milestones of services of users.";
-      };
-      timers = mkOption {
-        type = types.attrsOf (types.submodule timerUnit);
-        default = { };
-        description = "What starts services of users at given times.";
-      };
-      sockets = mkOption {
-        type = types.attrsOf (types.submodule socketUnit);
-        default = { };
+      targets.description = "Milestones of services of users.";
+      timers.description = "What starts services of users at given times.";
+      sockets = {
         example = {
           agent.listenStreams = [ "%t/agent" ];
         };
         description = "Sockets of users that are open before their services run.";
       };
-      paths = mkOption {
-        type = types.attrsOf (types.submodule pathUnit);
-        default = { };
-        description = "What starts services of users when files come or change.";
-      };
+      paths.description = "What starts services of users when files come or change.";
     };
+    mounts = mkOption {
+      type = types.listOf types.unspecified;
+      default = [ ];
+      description = "Not supported: use {option}`fileSystems`.";
+    };
+    automounts = mkOption {
+      type = types.unspecified;
+      default = { };
+      apply =
+        value: if builtins.isList value then lib.optionalAttrs (value != [ ]) { list = value; } else value;
+      description = "Not supported: use {option}`fileSystems`.";
+    };
+    slices = refused "slices" "set limits for each service";
+    units = refused "units" "use {option}`systemd.services`";
+    generators = refused "generators" "there are no generators";
     network.networks = refused "network.networks" "use {option}`networking.interfaces`";
     network.enable = mkOption {
       type = types.bool;
