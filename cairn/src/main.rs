@@ -142,6 +142,8 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Stop(named) => service_control::command(&Request::Stop { name: named.name })?,
         Verb::Disable(named) => service_control::command(&Request::Disable { name: named.name })?,
         Verb::Enable(named) => service_control::command(&Request::Enable { name: named.name })?,
+        Verb::Freeze(named) => service_control::command(&Request::Freeze { name: named.name })?,
+        Verb::Thaw(named) => service_control::command(&Request::Thaw { name: named.name })?,
         Verb::Reload(named) => service_control::command(&Request::Reload { name: named.name })?,
         Verb::Restart(named) => service_control::command(&Request::Restart { name: named.name })?,
         Verb::Poweroff => service_control::command(&Request::PowerOff)?,

@@ -603,7 +603,7 @@ fn a_signal_that_reloads_needs_no_program() {
         let reload = machine(&text).value("config.system.services.a.reload");
         assert_eq!(
             reload,
-            serde_json::json!({ "commands": [], "signal": "HUP" }),
+            serde_json::json!({ "announced": false, "commands": [], "signal": "HUP" }),
             "{line}"
         );
     }

@@ -106,6 +106,17 @@ impl Cgroup {
         }
     }
 
+    /// Lets all processes in it and below stand still, or go on. The kernel does so soon after.
+    ///
+    /// # Errors
+    /// The kernel cannot (before Linux 5.2).
+    pub fn freeze(&self, frozen: bool) -> io::Result<()> {
+        fs::write(
+            self.path.join("cgroup.freeze"),
+            if frozen { "1" } else { "0" },
+        )
+    }
+
     /// Removes it; it must be empty.
     ///
     /// # Errors

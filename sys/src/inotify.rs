@@ -32,10 +32,13 @@ pub const MOVED_TO: Mask = libc::IN_MOVED_TO;
 /// It is not watched any more.
 pub const IGNORED: Mask = libc::IN_IGNORED;
 
+/// The number of no watch: events have been lost, since the queue was full.
+pub const LOST: i32 = -1;
+
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// What is watched; -1 if events have been lost.
+    /// What is watched; [`LOST`] if events have been lost.
     pub watch: i32,
     /// What has happened.
     pub mask: Mask,

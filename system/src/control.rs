@@ -22,9 +22,9 @@ use crate::service_changes::Standing;
 /// Where the machine's supervisor has its sockets.
 pub const RUNTIME_DIRECTORY: &str = "/run/cairn";
 
-/// What this program speaks: 2 has [`Request::Enable`], [`Request::Disable`],
+/// What this program speaks: 3 has [`Request::Freeze`] and [`Request::Thaw`], 2 has [`Request::Enable`], [`Request::Disable`],
 /// [`Request::RestartUserSpace`], [`Request::Kexec`] and roles beyond 1.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// What somebody is allowed to do; each role may do what those before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,6 +96,16 @@ pub enum Request {
     },
     /// Let it be started again, and start it.
     Enable {
+        /// The service.
+        name: ServiceName,
+    },
+    /// Let its processes stand still, as they are, until they are thawed; whatever stops it thaws them.
+    Freeze {
+        /// The service.
+        name: ServiceName,
+    },
+    /// Let its processes go on.
+    Thaw {
         /// The service.
         name: ServiceName,
     },
@@ -203,6 +213,9 @@ pub struct ServiceStatus {
     /// Nothing starts it until it is enabled again, or the machine is restarted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub disabled: bool,
+    /// Its processes stand still until it is thawed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub frozen: bool,
 }
 
 /// What a service is doing.
@@ -241,6 +254,8 @@ impl Request {
             | Self::Reload { .. }
             | Self::Enable { .. }
             | Self::Disable { .. }
+            | Self::Freeze { .. }
+            | Self::Thaw { .. }
             | Self::Settle => Role::Operate,
             Self::PrepareSwitch { .. }
             | Self::Switch { .. }
@@ -353,10 +368,11 @@ mod tests {
                 started_ms: Some(5),
                 up_ms: None,
                 disabled: false,
+                frozen: false,
             }],
         };
         let line = serde_json::to_string(&response).unwrap();
-        expect![[r#"{"response":"status","toplevel":"/nix/store/x","version":2,"services":[{"name":"sshd","description":"","state":"backoff","ageMs":1,"restarts":2,"lastExit":"signal 9","standing":"up","startedMs":5}]}"#]]
+        expect![[r#"{"response":"status","toplevel":"/nix/store/x","version":3,"services":[{"name":"sshd","description":"","state":"backoff","ageMs":1,"restarts":2,"lastExit":"signal 9","standing":"up","startedMs":5}]}"#]]
             .assert_eq(&line);
         assert_eq!(Response::parse(&line).unwrap(), response);
         let later = line.replace("\"restarts\"", "\"unheardOf\":[1],\"restarts\"");

@@ -11,6 +11,7 @@ use crate::name::{HostName, UserName};
 use crate::order;
 use crate::parse::{ParseError, V1, parse};
 use crate::path_rule::PathRule;
+use crate::readiness;
 use crate::service::Service;
 use crate::swap::SwapDevice;
 use crate::timer::Timer;
@@ -291,6 +292,7 @@ impl SystemDescription {
                 Some(format!("service '{}' has nothing to execute", service.name))
             })
             .or_else(|| activation::contradiction(&self.services, &users, &groups))
+            .or_else(|| readiness::contradiction(&self.services))
             .or_else(|| twice("timer", self.timers.iter().map(|timer| timer.name.as_str())))
             .or_else(|| {
                 let unknown = self

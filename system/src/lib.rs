@@ -29,6 +29,7 @@ mod order;
 mod parse;
 mod path_rule;
 mod process;
+mod readiness;
 mod service;
 mod service_changes;
 mod signal;
@@ -64,6 +65,7 @@ pub use process::{
     Command, EnvironmentFile, IoClass, IoScheduling, Limit, Process, Resource, Scheduling,
     SchedulingPolicy, StandardStream, WorkingDirectory,
 };
+pub use readiness::Readiness;
 pub use service::{
     Condition, ConditionKind, KillMode, OnChange, Reload, Restart, Service, ServiceDirectory,
     ServiceKind, StartLimit,

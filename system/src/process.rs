@@ -42,6 +42,9 @@ pub struct Process {
     /// Which of its standard descriptors are the connection, or the only socket, that it is given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub connected: Vec<StandardStream>,
+    /// Its sockets do not block, instead of being as the last one who had them may not have left them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub non_blocking: bool,
     /// Permission bits that files it makes do not get, written in octal; `0022` if absent.
     #[serde(default, with = "crate::octal::option")]
     pub umask: Option<u32>,

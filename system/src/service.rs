@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::credential::Credential;
 use crate::name::ServiceName;
 use crate::process::{Command, Process};
+use crate::readiness::Readiness;
 use crate::signal::Signal;
 use crate::socket::Socket;
 use crate::watch::Watch;
@@ -29,6 +30,9 @@ pub struct Service {
     /// What is executed.
     #[serde(default)]
     pub process: Process,
+    /// How a [`ServiceKind::Simple`] one comes to count as up; absent: by being executed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readiness: Option<Readiness>,
     /// What a [`ServiceKind::Socket`] listens on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub socket: Option<Box<Socket>>,
@@ -157,6 +161,7 @@ impl Service {
             description: String::new(),
             kind,
             process,
+            readiness: None,
             socket: None,
             watch: None,
             stored_descriptors: 0,
@@ -339,6 +344,8 @@ pub enum OnChange {
 pub enum Reload {
     /// Its main process gets this signal.
     Signal(Signal),
+    /// The same, and it says when it begins (`RELOADING=1`) and when it is done (`READY=1`).
+    Announced(Signal),
     /// These run one after the other, with `MAINPID` in their environment.
     Commands(Vec<Command>),
 }

@@ -59,6 +59,7 @@ impl Supervisor for Fake {
                     started_ms: None,
                     up_ms: None,
                     disabled: false,
+                    frozen: false,
                 }
             })
             .collect())

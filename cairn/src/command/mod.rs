@@ -77,6 +77,10 @@ pub enum Verb {
     Disable(Named),
     /// Let a disabled service be started again, and start it
     Enable(Named),
+    /// Let the processes of a service stand still, as they are
+    Freeze(Named),
+    /// Let the processes of a service that is frozen go on
+    Thaw(Named),
     /// Stop a service and start it again
     Restart(Named),
     /// Make a service read its configuration again

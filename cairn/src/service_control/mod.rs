@@ -262,6 +262,7 @@ mod tests {
             started_ms: None,
             up_ms: None,
             disabled: false,
+            frozen: false,
         }
     }
 }

@@ -143,8 +143,9 @@ pub fn one(shown: &Shown<'_>, log: &str) -> String {
         format!(", started {} ago", duration(age))
     });
     let disabled = if service.disabled { ", disabled" } else { "" };
+    let frozen = if service.frozen { ", frozen" } else { "" };
     lines.push(format!(
-        "  state:     {}{age}{disabled}",
+        "  state:     {}{frozen}{age}{disabled}",
         state_name(service.state)
     ));
     let mut field = |name: &str, value: Option<String>| {
@@ -219,6 +220,7 @@ fn about(service: &ServiceStatus) -> String {
         (ServiceState::Backoff, _, Some(exit)) => {
             format!("ended with {exit}, restarted {} times", service.restarts)
         }
+        (ServiceState::Up, ..) if service.frozen => "frozen".to_owned(),
         (ServiceState::Up, ..) if service.activity.is_some() => {
             service.activity.clone().unwrap_or_default()
         }
@@ -273,6 +275,8 @@ mod tests {
         web.restarts = 4;
         let mut broken = service("broken", ServiceState::Failed);
         broken.reason = Some("it requires 'web', which has failed".to_owned());
+        let mut still = service("still", ServiceState::Up);
+        still.frozen = true;
         let mut off = service("off", ServiceState::Stopped);
         off.disabled = true;
         let graph = graph(&[
@@ -281,16 +285,17 @@ mod tests {
         ]);
         expect![[r#"
             generation /nix/store/x-system
-            5 services, 2 in trouble
+            6 services, 2 in trouble
             ● sshd             up            812    3.3M     42ms     2  1h 2m, waits for memory 12%
             ● └─network-setup  up                                        done
             ✗ broken           failed                                    it requires 'web', which has failed
             ✗ └─web            backoff                                   ended with status 1, restarted 4 times
+            ● still            up                                        frozen
             ○ off              stopped                                   disabled
         "#]]
         .assert_eq(&all(
             "/nix/store/x-system",
-            &[sshd, setup, web, broken, off],
+            &[sshd, setup, web, broken, still, off],
             &graph,
             usage,
         ));

@@ -104,6 +104,7 @@ impl Supervisor {
             output: self.output.as_fd(),
             error: None,
             passed: &[],
+            numbered: None,
         };
         let program = if failures % OWN_TURN == OWN_TURN - 1 {
             &self.own

@@ -15,7 +15,7 @@ use nix::sys::epoll::EpollFlags;
 use crate::core::message::{Message, Place};
 
 use super::Supervisor;
-use super::given::{Own, STORED, Trigger};
+use super::given::{Own, READY, Trigger};
 use super::graph::Id;
 use super::held::Held;
 use super::journal::Journal;
@@ -318,7 +318,7 @@ impl Supervisor {
             .get(id)
             .is_some_and(|unit| unit.instance)
         {
-            self.let_go(id, |own| own.number < STORED);
+            self.let_go(id, |own| own.number < READY);
         }
     }
 

@@ -147,6 +147,9 @@ impl Supervisor {
                 watch(helper.pidfd.as_fd(), Source::Helper(id))?;
             }
         }
+        for id in 0..self.held.len() {
+            self.watch_readiness(id)?;
+        }
         self.strays = Strays::find(&self.epoll, |pid| known.contains(&pid));
         Ok(())
     }

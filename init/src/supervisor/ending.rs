@@ -39,6 +39,27 @@ impl Held {
         }
     }
 
+    /// Lets its processes stand still.
+    ///
+    /// # Errors
+    /// It has no control group, or the kernel has no such thing (Linux before 5.2).
+    pub fn freeze(&mut self, service: &Service) -> io::Result<()> {
+        self.ensure_cgroup(service);
+        match &self.cgroup {
+            Some(cgroup) => cgroup.freeze(true),
+            None => Err(io::Error::other("it has no control group")),
+        }
+    }
+
+    /// Lets its processes go on.
+    pub fn thaw(&mut self, service: &Service) {
+        self.ensure_cgroup(service);
+        let thawed = self.cgroup.as_ref().map(|cgroup| cgroup.freeze(false));
+        if let Some(Err(error)) = thawed {
+            log::error!("cannot thaw '{}': {error}", service.name);
+        }
+    }
+
     /// Sends a signal to its main process.
     pub fn signal(&self, service: &Service, number: i32) {
         if let Err(error) = self.send_main(number) {

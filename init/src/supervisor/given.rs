@@ -5,6 +5,7 @@
 //! of a socket    0, 1, …      in the order of its description
 //! of a path      0            what watches
 //! of an instance 0            its connection, until its process is executed
+//! of any service READY        what it says through a pipe that it is ready
 //! of any other   STORED + n   the n-th that it has left (`FDSTORE=1`), whose name is in the state
 //! ```
 
@@ -21,6 +22,9 @@ use super::peer::Peer;
 
 /// The number of the first that a service has left.
 pub const STORED: u32 = 1 << 16;
+
+/// The number of the pipe through which a service says that it is ready.
+pub const READY: u32 = STORED - 1;
 
 /// One descriptor of a service.
 #[derive(Debug)]
@@ -40,6 +44,8 @@ pub struct Given {
     pub passed: Vec<(String, OwnedFd)>,
     /// What some of its first three are.
     pub stream: Option<OwnedFd>,
+    /// The one of this number through which it says that it is ready.
+    pub readiness: Option<(u8, OwnedFd)>,
     /// What it is told of why it was started.
     pub variables: Vec<(String, String)>,
 }
@@ -72,11 +78,11 @@ impl Given {
             let name = socket.descriptor_name.as_deref();
             let name = name.unwrap_or(other.name.as_str());
             for one in &held.own {
-                listening::make_blocking(one.descriptor.as_fd())?;
+                listening::block(one.descriptor.as_fd(), !service.process.non_blocking)?;
                 passed.push((name.to_owned(), one.descriptor.try_clone()?));
             }
         }
-        for one in &own.own {
+        for one in own.own.iter().filter(|one| one.number != READY) {
             let name = if one.number < STORED {
                 "connection"
             } else {
@@ -97,6 +103,7 @@ impl Given {
         Ok(Self {
             passed,
             stream,
+            readiness: None,
             variables: own
                 .trigger
                 .as_ref()

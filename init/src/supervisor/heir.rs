@@ -9,9 +9,9 @@ use anyhow::Context;
 use cairn_sys::cgroup::Cgroup;
 use cairn_sys::pidfd;
 use cairn_sys::process::{self, pipe};
-use cairn_system::{Process, Service, ServiceKind, ServiceName, Socket};
+use cairn_system::{Process, Readiness, Service, ServiceKind, ServiceName, Socket};
 
-use super::given::{Own, STORED};
+use super::given::{Own, READY, STORED};
 use super::held::{Held, Helper, Main, Pipe};
 use super::journal::Journal;
 use super::link::Link;
@@ -170,6 +170,8 @@ impl Heir<'_> {
         let restored = take_over(held, estate, service, record)?;
         let is_lost = |own: &Own| match own.number {
             STORED.. => service.stored_descriptors == 0,
+            // It is waited for until it is up.
+            READY => restored.phase != Phase::Starting,
             // A process has its connection; anything else is opened as a whole.
             _ => held.main.is_some() || !service.kind.has_process() && !restored.running,
         };
@@ -298,12 +300,13 @@ fn take_over(
             });
             if restored.phase == Phase::Starting && service.kind == ServiceKind::Simple {
                 // Its report is lost. Had it not been executed, its end will say so.
-                restored.phase = if service.post_start.is_empty() {
-                    restored.settled = true;
-                    Phase::Up
-                } else {
-                    Phase::Finishing(0)
+                restored.phase = match service.readiness {
+                    Some(Readiness::Descriptor(_)) => Phase::Starting,
+                    Some(Readiness::Command(_) | Readiness::Port(_)) => Phase::Proving(1),
+                    None if service.post_start.is_empty() => Phase::Up,
+                    None => Phase::Finishing(0),
                 };
+                restored.settled |= restored.phase == Phase::Up;
             }
             if matches!(restored.phase, Phase::Stopping(_)) {
                 // Whether it has been asked is not known; twice does no harm.

@@ -106,6 +106,7 @@ impl Hotplug {
             output: self.nothing.as_fd(),
             error: None,
             passed: &[],
+            numbered: None,
         };
         let helper = prepared.start(Placement::Parents, streams)?;
         Ok(Some(self.helper.insert(helper).pidfd.as_fd()))

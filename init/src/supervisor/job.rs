@@ -1,6 +1,6 @@
 //! What a service executes: its process, and the commands around it.
 
-use cairn_system::{Command, Reload, Service};
+use cairn_system::{Command, Readiness, Reload, Service};
 
 /// One thing to execute for a service. The number is the command's place in its list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub enum Job {
     Main,
     /// Before its process.
     PreStart(u8),
+    /// Whether its process is ready.
+    Proof,
     /// When its process is up.
     PostStart(u8),
     /// Makes it read its configuration again.
@@ -24,7 +26,7 @@ impl Job {
     pub fn is_helper(self) -> bool {
         matches!(
             self,
-            Self::PostStart(_) | Self::Reload(_) | Self::PreStop(_)
+            Self::Proof | Self::PostStart(_) | Self::Reload(_) | Self::PreStop(_)
         )
     }
 
@@ -36,6 +38,12 @@ impl Job {
         };
         let (commands, number) = match self {
             Self::Main => return None,
+            Self::Proof => {
+                return match &service.readiness {
+                    Some(Readiness::Command(command)) => Some(command),
+                    _ => None,
+                };
+            }
             Self::PreStart(number) => (service.pre_start.as_slice(), number),
             Self::PostStart(number) => (service.post_start.as_slice(), number),
             Self::Reload(number) => (reload, number),
@@ -55,6 +63,7 @@ impl Job {
         match self {
             Self::Main => "process",
             Self::PreStart(_) => "pre-start command",
+            Self::Proof => "readiness command",
             Self::PostStart(_) => "post-start command",
             Self::Reload(_) => "reload command",
             Self::PreStop(_) => "pre-stop command",

@@ -83,14 +83,14 @@ pub fn remove_file(descriptor: BorrowedFd<'_>) {
     }
 }
 
-/// Reads and writes of whoever is given it wait, whatever the last one has asked for.
+/// Whether reads and writes of whoever is given it wait, whatever the last one has asked for.
 ///
 /// # Errors
 /// The descriptor does not allow it.
-pub fn make_blocking(descriptor: BorrowedFd<'_>) -> io::Result<()> {
+pub fn block(descriptor: BorrowedFd<'_>, wait: bool) -> io::Result<()> {
     let flags = OFlag::from_bits_retain(fcntl(descriptor, FcntlArg::F_GETFL)?);
-    if flags.contains(OFlag::O_NONBLOCK) {
-        fcntl(descriptor, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK))?;
+    if flags.contains(OFlag::O_NONBLOCK) == wait {
+        fcntl(descriptor, FcntlArg::F_SETFL(flags ^ OFlag::O_NONBLOCK))?;
     }
     Ok(())
 }

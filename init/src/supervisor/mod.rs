@@ -40,6 +40,7 @@ mod phase;
 mod plan;
 mod power;
 mod process;
+mod readiness;
 mod record;
 mod requests;
 mod restored;
@@ -224,6 +225,7 @@ impl Supervisor {
             Source::Sessions => self.session_news(),
             Source::Session(pid) => self.session_ended(pid),
             Source::Stray(number) => self.strays.ended(number, &self.epoll),
+            Source::Readiness(id) => self.readiness_news(id),
             Source::Incoming(place) => {
                 let (id, number) = Source::of_incoming(place);
                 self.incoming(id, number);
@@ -252,6 +254,9 @@ impl Supervisor {
                         self.with(id, |held, service| held.signal(service, number));
                     }
                     Action::Find(id) => events.extend(self.find(id)),
+                    Action::Probe(id) => events.extend(self.probe(id)),
+                    Action::Freeze(id) => events.extend(self.freeze(id)),
+                    Action::Thaw(id) => self.with(id, Held::thaw),
                     Action::Kill(id) => self.with(id, Held::kill),
                     Action::KillHelper(id) => self.with(id, Held::kill_helpers),
                     Action::Release(id) => self.with(id, |_, service| release(service)),

@@ -20,12 +20,17 @@ pub enum Phase {
     Starting,
     /// Its process has left another one behind, which is looked for again at this time.
     Finding(Ms),
+    /// Its process is there; whether it is ready is looked at again at this time.
+    Proving(Ms),
     /// The command of this number that comes after its start is at work.
     Finishing(u8),
     /// Up; a oneshot without a process.
     Up,
     /// Up; its reload command of this number is at work.
     Reloading(u8),
+    /// Up; it reads its configuration again, and says when it is done, but is not waited for beyond
+    /// this time. Whether it has said that it has begun.
+    Refreshing(bool, Ms),
     /// The command of this number that comes before its end is at work; killed at this time.
     Leaving(u8, Ms),
     /// Asked to stop; killed at this time.
@@ -44,14 +49,18 @@ pub enum Phase {
 impl Phase {
     /// Whether others may count on it.
     pub fn is_up(&self) -> bool {
-        matches!(self, Self::Up | Self::Reloading(_))
+        matches!(self, Self::Up | Self::Reloading(_) | Self::Refreshing(..))
     }
 
     /// Whether it is on its way up, with commands or processes of its own.
     pub fn is_on_its_way(&self) -> bool {
         matches!(
             self,
-            Self::Preparing(_) | Self::Starting | Self::Finding(_) | Self::Finishing(_)
+            Self::Preparing(_)
+                | Self::Starting
+                | Self::Finding(_)
+                | Self::Proving(_)
+                | Self::Finishing(_)
         )
     }
 

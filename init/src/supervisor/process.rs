@@ -11,7 +11,9 @@ use cairn_sys::process::{
     Attributes, Credentials, OpenFiles, Placement, Prepared, ResourceLimit, Scheduling, Started,
     Streams,
 };
-use cairn_system::{IoScheduling, Limit, Process, Resource, Service, ServiceKind, StandardStream};
+use cairn_system::{
+    IoScheduling, Limit, Process, Reload, Resource, Service, ServiceKind, StandardStream,
+};
 
 use super::accounts::{self, AccountError};
 use super::confinement::{self, There};
@@ -128,6 +130,8 @@ impl Held {
             output: stream(StandardStream::Output).unwrap_or(pipe.writer.as_fd()),
             error: Some(stream(StandardStream::Error).unwrap_or(pipe.writer.as_fd())),
             passed: &passed,
+            numbered: (given.readiness.as_ref())
+                .map(|(number, one)| (i32::from(*number), one.as_fd())),
         };
         let below = self.delegate(service, &owner)?;
         let placement = match below.as_ref().or(self.cgroup.as_ref()) {
@@ -214,6 +218,7 @@ impl Held {
             environment.insert("WATCHDOG_USEC".to_owned(), microseconds.to_string());
         }
         let speaks = service.kind == ServiceKind::Notify
+            || matches!(service.reload, Some(Reload::Announced(_)))
             || service.stored_descriptors > 0
             || service.watchdog_ms.is_some();
         if speaks {

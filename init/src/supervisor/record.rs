@@ -10,6 +10,10 @@
 //! 124        125   126       127       128..248  248..256
 //! exit kind  exit  instance  disabled  text      up (ms)
 //! ```
+//! What programs of before do not know is such that they take it for something near: a process whose readiness
+//! is looked at is 'starting' with a time, one that reads its configuration again 'up' with a time, and in
+//! place of 'disabled' stands [`FROZEN`].
+//!
 //! The name and the text (why it failed, or a note) are padded with NULs; a record without a name is
 //! free. Times are of `CLOCK_MONOTONIC`, which goes on; 0 is 'never', since a machine's first
 //! millisecond starts no service. Older programs have written text up to the end, where a time is now:
@@ -26,6 +30,9 @@ const NAME_AT: usize = 48;
 const NAME_BYTES: usize = 64;
 const TEXT_AT: usize = 128;
 const UP_AT: usize = 248;
+
+/// Its processes stand still. What is disabled has none.
+const FROZEN: u8 = 2;
 
 /// What is no time but text, in milliseconds: 34,000 years.
 const NO_TIME: u64 = 1 << 50;
@@ -66,7 +73,9 @@ impl Record {
             Phase::Stopped => (0_u8, 0, 0),
             Phase::Waiting => (1, 0, 0),
             Phase::Starting => (2, 0, 0),
+            Phase::Proving(until) => (2, 0, until.max(1)),
             Phase::Up => (3, 0, 0),
+            Phase::Refreshing(begun, until) => (3, u8::from(begun), until.max(1)),
             Phase::Stopping(until) => (4, 0, until),
             Phase::Killed(until) => (5, 0, until),
             Phase::Backoff(until) => (6, 0, until),
@@ -112,6 +121,11 @@ impl Record {
             (_, _, Some(note)) => note,
             _ => "",
         };
+        let standstill = if restored.frozen {
+            FROZEN
+        } else {
+            u8::from(restored.disabled)
+        };
         let mut bytes = [0; BYTES];
         let fields = [phase, u8::from(restored.running), command, verdict]
             .into_iter()
@@ -127,7 +141,7 @@ impl Record {
             .chain(restored.ended_at.unwrap_or(0).to_ne_bytes())
             .chain([goal, stopped_by, due, u8::from(restored.settled)])
             .chain([exit_kind, exit])
-            .chain([restored.instance, restored.disabled].map(u8::from))
+            .chain([u8::from(restored.instance), standstill])
             .chain(padded::<{ UP_AT - TEXT_AT }>(text))
             .chain(restored.up_at.unwrap_or(0).to_ne_bytes());
         for (byte, field) in bytes.iter_mut().zip(fields) {
@@ -151,7 +165,9 @@ impl Record {
         let phase = match bytes.first()? {
             0 => Phase::Stopped,
             1 => Phase::Waiting,
+            2 if until != 0 => Phase::Proving(until),
             2 => Phase::Starting,
+            3 if until != 0 => Phase::Refreshing(command == 1, until),
             3 => Phase::Up,
             4 => Phase::Stopping(until),
             5 => Phase::Killed(until),
@@ -221,6 +237,7 @@ impl Record {
                 },
                 instance: bytes.get(126) == Some(&1),
                 disabled: bytes.get(127) == Some(&1),
+                frozen: bytes.get(127) == Some(&FROZEN),
                 up_at: time(UP_AT).filter(|time| (1..NO_TIME).contains(time)),
             },
         })
@@ -253,6 +270,8 @@ pub mod tests {
             Just(Phase::Waiting),
             Just(Phase::Starting),
             Just(Phase::Up),
+            (1..u64::MAX).prop_map(Phase::Proving),
+            (any::<bool>(), 1..u64::MAX).prop_map(|(begun, until)| Phase::Refreshing(begun, until)),
             any::<u64>().prop_map(Phase::Stopping),
             any::<u64>().prop_map(Phase::Killed),
             any::<u64>().prop_map(Phase::Backoff),
@@ -292,7 +311,7 @@ pub mod tests {
         pub fn any_record(name: String)(
             numbers: (u32, u32, u32, u32, u32),
             phase in phases(),
-            flags: (bool, bool, bool, bool),
+            flags: (bool, bool, bool, bool, bool),
             times in (proptest::option::of(1..u64::MAX), proptest::option::of(1..u64::MAX), any::<u64>()),
             up_at in proptest::option::of(1..NO_TIME),
             verdict in verdicts(),
@@ -303,13 +322,14 @@ pub mod tests {
             due in one_of(&[None, Some(Due::Start), Some(Due::Restart), Some(Due::Reload)]),
         ) -> Record {
             let (pid, helper, restarts, streak, window_starts) = numbers;
-            let (running, settled, instance, disabled) = flags;
+            let (running, settled, instance, disabled, frozen) = flags;
+            let disabled = disabled && !frozen;
             let (started_at, ended_at, window_start) = times;
             let note = note.filter(|_| !matches!(phase, Phase::Failed(_)));
             let restored = Restored {
                 phase, goal, running, helper: helper != 0, settled, started_at, ended_at, restarts, streak,
                 last_exit, verdict, window_start, window_starts, note, stopped_by, due, instance,
-                up_at, disabled,
+                up_at, disabled, frozen,
             };
             Record { name: name.clone(), pid, helper, restored }
         }

@@ -83,6 +83,8 @@ impl Supervisor {
             Request::Disable { name } => self.ask(place, name.as_str(), Event::Disable, time),
             Request::Enable { name } => self.ask(place, name.as_str(), Event::Enable, time),
             Request::Reload { name } => self.ask(place, name.as_str(), Event::Reload, time),
+            Request::Freeze { name } => self.ask(place, name.as_str(), Event::Freeze, time),
+            Request::Thaw { name } => self.ask(place, name.as_str(), Event::Thaw, time),
             Request::PrepareSwitch { toplevel } => {
                 self.ask_switch(place, toplevel, Step::Prepare, time);
             }
@@ -116,8 +118,8 @@ impl Supervisor {
         let reason = match self.id_of(name) {
             None => format!("there is no service '{name}'; see cairn status"),
             Some(_) if self.services.is_shutting_down() => "the system is shutting down".to_owned(),
-            Some(id) if event(id) == Event::Reload(id) && self.refuses_reload(id).is_some() => {
-                self.refuses_reload(id).unwrap_or_default()
+            Some(id) if self.refuses_of_running(&event(id)).is_some() => {
+                self.refuses_of_running(&event(id)).unwrap_or_default()
             }
             Some(id) if self.refuses_disabled(&event(id)) => format!(
                 "'{name}' is disabled until the machine is restarted; use cairn enable {name}"
@@ -149,17 +151,43 @@ impl Supervisor {
         unit.is_some_and(|unit| unit.disabled)
     }
 
-    fn refuses_reload(&self, id: Id) -> Option<String> {
-        let name = self.name(id);
-        let service = self.services.descriptions().get(id)?;
-        let unit = self.services.units().get(id)?;
-        match (&service.reload, unit.phase.is_up()) {
-            (None, _) => Some(format!(
+    /// Why it cannot be reloaded, frozen or thawed, if that is asked for.
+    fn refuses_of_running(&self, event: &Event) -> Option<String> {
+        let (Event::Reload(id) | Event::Freeze(id) | Event::Thaw(id)) = event else {
+            return None;
+        };
+        let name = self.name(*id);
+        let service = self.services.descriptions().get(*id)?;
+        let unit = self.services.units().get(*id)?;
+        match event {
+            Event::Reload(_) if service.reload.is_none() => Some(format!(
                 "'{name}' cannot be reloaded; use cairn restart {name}"
             )),
-            (_, false) => Some(format!("'{name}' is not up; use cairn start {name}")),
+            Event::Freeze(_) if !service.kind.has_process() => {
+                Some(format!("'{name}' has no processes that could be frozen"))
+            }
+            Event::Thaw(_) => {
+                (!unit.frozen).then(|| format!("'{name}' is not frozen; see cairn status {name}"))
+            }
+            _ if !unit.phase.is_up() => Some(format!("'{name}' is not up; use cairn start {name}")),
+            Event::Reload(_) if unit.frozen => {
+                Some(format!("'{name}' is frozen; use cairn thaw {name}"))
+            }
+            Event::Freeze(_) if unit.phase != Phase::Up => {
+                Some(format!("'{name}' is being reloaded; try again"))
+            }
             _ => None,
         }
+    }
+
+    /// Lets the processes of a service stand still; an event if that cannot be.
+    pub(super) fn freeze(&mut self, id: Id) -> Option<Event> {
+        let service = self.services.descriptions().get(id)?;
+        let frozen = self.held.get_mut(id)?.freeze(service);
+        frozen.err().map(|error| {
+            log::error!("cannot freeze '{}': {error}", self.name(id));
+            Event::Thaw(id)
+        })
     }
 
     /// Answers those whose service has settled.
@@ -281,10 +309,15 @@ impl Supervisor {
                 started_ms: unit.started_at,
                 up_ms: unit.up_at,
                 disabled: unit.disabled,
+                frozen: unit.frozen,
             })
     }
 }
 
 fn is_stop(event: &Event) -> bool {
-    matches!(event, Event::Stop(_) | Event::Disable(_) | Event::Reload(_))
+    use Event::{Disable, Freeze, Reload, Stop, Thaw};
+    matches!(
+        event,
+        Stop(_) | Disable(_) | Reload(_) | Freeze(_) | Thaw(_)
+    )
 }

@@ -33,6 +33,7 @@ pub struct Restored {
     pub instance: bool,
     pub up_at: Option<Ms>,
     pub disabled: bool,
+    pub frozen: bool,
 }
 
 impl Restored {
@@ -58,6 +59,7 @@ impl Restored {
             instance: unit.instance,
             up_at: unit.up_at,
             disabled: unit.disabled,
+            frozen: unit.frozen,
         }
     }
 
@@ -89,6 +91,7 @@ impl From<Restored> for Unit {
             instance: restored.instance,
             up_at: restored.up_at,
             disabled: restored.disabled,
+            frozen: restored.frozen,
             alive_at: 0,
             extended_to: None,
         }

@@ -64,7 +64,10 @@ impl Supervisor {
 
     fn try_spawn(&mut self, id: Id, job: Job) -> anyhow::Result<()> {
         let given = match job {
-            Job::Main => self.given(id)?,
+            Job::Main => Given {
+                readiness: self.readiness_pipe(id)?,
+                ..self.given(id)?
+            },
             _ => Given::default(),
         };
         let Some((held, service)) = self
@@ -312,6 +315,8 @@ impl Supervisor {
         });
         let Some(id) = id else { return true };
         let is_ready = notification.is_ready();
+        let is_refreshing = notification.says("RELOADING", "1");
+        let is_leaving = notification.says("STOPPING", "1");
         let name = notification.value("FDNAME").map(str::to_owned);
         let status = notification.value("STATUS").map(str::to_owned);
         let main = notification.number("MAINPID");
@@ -338,8 +343,14 @@ impl Supervisor {
             Some(false) => self.step(Event::Alive(id)),
             None => {}
         }
+        if is_refreshing {
+            self.step(Event::Refreshing(id));
+        }
         if is_ready {
             self.step(Event::Ready(id));
+        }
+        if is_leaving {
+            self.step(Event::Leaving(id));
         }
         true
     }
@@ -388,6 +399,7 @@ impl Supervisor {
         let held = self.held.get_mut(id)?;
         held.journal.finish(since_epoch(), now());
         self.note_tail(id);
+        self.drop_readiness_pipe(id);
         let held = self.held.get_mut(id)?;
         let main = held.main.take()?;
         unwatch(&self.epoll, main.pidfd.as_fd());

@@ -42,6 +42,8 @@ pub enum Source {
     Sessions,
     /// The process of a session.
     Session(usize),
+    /// The pipe through which a service says that it is ready.
+    Readiness(Id),
 }
 
 /// Descriptors of a socket that can be told apart.
@@ -79,6 +81,7 @@ impl Source {
             Self::Incoming(place) => (14, place),
             Self::Sessions => (15, 0),
             Self::Session(pid) => (16, pid),
+            Self::Readiness(id) => (17, id),
         };
         kind << 32 | number as u64
     }
@@ -103,6 +106,7 @@ impl Source {
             14 => Self::Incoming(number),
             15 => Self::Sessions,
             16 => Self::Session(number),
+            17 => Self::Readiness(number),
             _ => return None,
         })
     }
@@ -148,6 +152,7 @@ mod tests {
             Source::Notifications,
             Source::Alarm,
             Source::Stray(1),
+            Source::Readiness(9),
             Source::incoming(8191, 127),
         ] {
             assert_eq!(Source::decode(source.encode()), Some(source));

@@ -61,6 +61,8 @@ pub struct Unit {
     pub alive_at: Ms,
     /// By when it must be up, if it has asked for more time.
     pub extended_to: Option<Ms>,
+    /// Its processes stand still.
+    pub frozen: bool,
 }
 
 impl Default for Unit {
@@ -88,6 +90,7 @@ impl Default for Unit {
             disabled: false,
             alive_at: 0,
             extended_to: None,
+            frozen: false,
         }
     }
 }
@@ -98,10 +101,12 @@ impl Unit {
         match self.phase {
             Phase::Stopped | Phase::Done => ServiceState::Stopped,
             Phase::Waiting => ServiceState::Waiting,
-            Phase::Preparing(_) | Phase::Starting | Phase::Finding(_) | Phase::Finishing(_) => {
-                ServiceState::Starting
-            }
-            Phase::Up | Phase::Reloading(_) => ServiceState::Up,
+            Phase::Preparing(_)
+            | Phase::Starting
+            | Phase::Finding(_)
+            | Phase::Proving(_)
+            | Phase::Finishing(_) => ServiceState::Starting,
+            Phase::Up | Phase::Reloading(_) | Phase::Refreshing(..) => ServiceState::Up,
             Phase::Leaving(..) | Phase::Stopping(_) | Phase::Killed(_) | Phase::Cleaning(..) => {
                 ServiceState::Stopping
             }
@@ -126,10 +131,17 @@ impl Unit {
             || (self.phase == Phase::Waiting && self.settled)
     }
 
+    /// Its processes are to go on; whether they stood still.
+    pub fn melt(&mut self) -> bool {
+        std::mem::take(&mut self.frozen)
+    }
+
     /// Somebody wants it up.
     pub fn want(&mut self) {
         self.stopped_by = None;
         match self.phase {
+            // Its old process hangs in the kernel: there cannot be another one.
+            Phase::Failed(_) if self.running => {}
             Phase::Stopped | Phase::Done | Phase::Failed(_) => {
                 self.goal = Goal::Up;
                 self.phase = Phase::Waiting;
@@ -236,7 +248,7 @@ impl Unit {
 
     /// When it must have said that it lives; none if it need not.
     pub fn watchdog_deadline(&self, service: &Service) -> Option<Ms> {
-        let watched = self.phase.is_up() && self.running && self.goal == Goal::Up;
+        let watched = self.phase.is_up() && self.running && self.goal == Goal::Up && !self.frozen;
         let within = service.watchdog_ms.filter(|_| watched)?;
         Some(self.alive_at.saturating_add(Ms::from(within)))
     }

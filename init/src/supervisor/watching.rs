@@ -111,6 +111,13 @@ impl Watching {
             (has_changed && counts_changes(path)).then_some(path.path())
         };
         events.iter().find_map(|event| {
+            if event.watch == inotify::LOST {
+                // Anything may have happened.
+                let mut paths = watch.paths.iter();
+                return paths
+                    .find(|path| counts_changes(path))
+                    .map(WatchedPath::path);
+            }
             let marks = self.marks.get(&event.watch)?;
             marks
                 .iter()
@@ -320,6 +327,37 @@ mod tests {
             check("changed", "a/b/c", &steps),
             [(false, false), (true, false), (true, false), (true, false)]
         );
+    }
+
+    #[test]
+    fn events_that_are_lost_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().display();
+        let lost = |paths: &str| {
+            let watch = watch(paths);
+            let queue = inotify::open().unwrap();
+            let mut watching = Watching::default();
+            watching.renew(queue.as_fd(), &watch).unwrap();
+            let most = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+            let most: usize = most.trim().parse().unwrap();
+            // Each event is of another file than the last: the kernel adds up those that are the same.
+            for number in 0..=most {
+                let file = folder.path().join((number % 2).to_string());
+                fs::write(file, "x").unwrap();
+            }
+            let mut events = Vec::new();
+            loop {
+                match inotify::read(queue.as_fd()).unwrap() {
+                    new if new.is_empty() => break,
+                    new => events = new,
+                }
+            }
+            let last = events.split_off(events.len() - 1);
+            assert_eq!(last[0].watch, inotify::LOST);
+            watching.changed(&watch, &last).map(str::to_owned)
+        };
+        let changed = format!(r#"{{"exists":"/nonexistent"}},{{"changed":"{root}"}}"#);
+        assert_eq!(lost(&changed), Some(root.to_string()));
     }
 
     #[test]

@@ -78,6 +78,7 @@ let
     }
     // optionalAttrs (process.boundingCapabilities != null) { inherit (process) boundingCapabilities; }
     // optionalAttrs process.expand { expand = true; }
+    // optionalAttrs process.nonBlocking { nonBlocking = true; }
     // optionalAttrs (process.scheduling != null) { inherit (process) scheduling; }
     // optionalAttrs (process.processors != null) { inherit (process) processors; }
     // optionalAttrs (process.ioScheduling != null) { inherit (process) ioScheduling; }
@@ -171,9 +172,13 @@ let
     if service.reload.commands != [ ] then
       { commands = map command service.reload.commands; }
     else if service.reload.signal != null then
-      { inherit (service.reload) signal; }
+      { ${if service.reload.announced then "announced" else "signal"} = service.reload.signal; }
     else
       null;
+  ready = compact {
+    inherit (service.readiness) descriptor port;
+    command = if service.readiness.command == null then null else command service.readiness.command;
+  };
   files = lib.mapAttrsToList (_: file: file.source) (
     filterAttrs (_: file: file.enable) service.configData
   );
@@ -197,6 +202,7 @@ in
     ;
   inherit (service.restart) successStatuses finalStatuses;
   inherit reload;
+  readiness = ready;
   socket = activation.socket service.socket;
   watch = activation.watch service.watch;
   restartTrigger = digest (service.restartTriggers ++ lib.optionals (reload == null) files);

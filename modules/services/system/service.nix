@@ -169,6 +169,18 @@ in
         for. A `socket` listens, and a `path` watches files, until there is a reason to start a service.
       '';
     };
+    readiness = {
+      descriptor = nullable (types.ints.between 3 255) ''
+        A `simple` one counts as up when its process writes a line feed to this descriptor, as s6 has it
+        (`notification-fd`).
+      '';
+      command = nullable command ''
+        A `simple` one counts as up when this command, run again and again until then, ends with status 0.
+      '';
+      port = nullable types.port ''
+        A `simple` one counts as up when one of its processes listens on this port (TCP).
+      '';
+    };
     inherit (activation) socket watch;
     storedDescriptors = mkOption {
       type = types.ints.between 0 512;
@@ -230,6 +242,7 @@ in
         "output"
         "error"
       ]) "Which of its standard streams are the connection, or the one socket, that it is given.";
+      nonBlocking = flag false "Whether the sockets that it is given do not block.";
       tty = nullable (types.strMatching "/dev/.+") "Terminal that it controls, with its input and output on it.";
       umask = nullable (types.strMatching "[0-7]{3,4}") "Permission bits that new files do not get.";
       limits = mkOption {
@@ -300,6 +313,10 @@ in
     reload = {
       commands = commands "What makes it read its configuration again, with `MAINPID` in the environment.";
       signal = nullable types.str "The signal that makes it do so.";
+      announced = flag false ''
+        Whether it says when it begins to do so after that signal and when it is done (`RELOADING=1` and `READY=1` of
+        {manpage}`sd_notify(3)`), which is waited for.
+      '';
     };
 
     requires = list name "Must be up before it starts; it is stopped before those are.";

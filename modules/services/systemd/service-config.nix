@@ -220,7 +220,11 @@ let
         {
           kind = pick context table value;
         }
-        // lib.optionalAttrs (type == "notify-reload") { reload.signal = lib.mkDefault "SIGHUP"; };
+        // lib.optionalAttrs (type == "notify-reload") { reload = {
+            signal = lib.mkDefault "SIGHUP";
+            announced = true;
+          };
+        };
     ExecStart = _: _: { }; # with Type, in unit.nix
     ExecStartPre = context: value: { preStart = lib.mkAfter (commands context value); };
     ExecStartPost = context: value: { postStart = lib.mkAfter (commands context value); };
@@ -245,6 +249,7 @@ let
     Sockets = _: value: {
       requires = map (name: "${lib.removeSuffix ".socket" name}.socket") (wordsOf value);
     };
+    NonBlocking = context: value: process { nonBlocking = boolean context.where (last value); };
     FileDescriptorStoreMax = context: value: { storedDescriptors = integer context.where (last value); };
     FileDescriptorStorePreserve = context: value: {
       pinnedDescriptors = pick context {

@@ -24,6 +24,7 @@ pub(super) struct Child<'a> {
     pub output: RawFd,
     pub error: RawFd,
     pub passed: &'a [RawFd],
+    pub numbered: Option<(RawFd, RawFd)>,
     pub report: RawFd,
     pub cgroup_procs: Option<RawFd>,
 }
@@ -110,12 +111,12 @@ impl<'a> Child<'a> {
             if let Some(number) = &prepared.own_number {
                 number.write(libc::getpid());
             }
-            libc::syscall(
-                libc::SYS_close_range,
-                next.cast_unsigned(),
-                u32::MAX,
-                libc::CLOSE_RANGE_CLOEXEC,
-            );
+            if let Some((number, one)) = self.numbered {
+                check(libc::dup2(one, number), c"pass a descriptor")?;
+                close_on_exec(next, number - 1);
+                next = number + 1;
+            }
+            close_on_exec(next, RawFd::MAX);
             prepared.confinement.filter()?;
             libc::execve(
                 prepared.program.as_ptr(),
@@ -153,6 +154,23 @@ impl<'a> Child<'a> {
             check(libc::dup2(input, 0), step)?;
             check(libc::dup2(output, 1), step)?;
             check(libc::dup2(error, 2), step)
+        }
+    }
+}
+
+/// The descriptors from the first to the last of these numbers are closed when the program is executed.
+/// Async-signal-safe.
+unsafe fn close_on_exec(first: RawFd, last: RawFd) {
+    if first <= last {
+        let (first, last) = (first.cast_unsigned(), last.cast_unsigned());
+        // SAFETY: a system call on numbers.
+        unsafe {
+            libc::syscall(
+                libc::SYS_close_range,
+                first,
+                last,
+                libc::CLOSE_RANGE_CLOEXEC,
+            );
         }
     }
 }

@@ -60,6 +60,8 @@ pub struct Streams<'a> {
     pub error: Option<BorrowedFd<'a>>,
     /// Those from 3 on.
     pub passed: &'a [BorrowedFd<'a>],
+    /// One more, with this number, which is behind those.
+    pub numbered: Option<(RawFd, BorrowedFd<'a>)>,
 }
 
 /// How a process gets into its cgroup, an open cgroup v2 directory.
@@ -206,14 +208,18 @@ impl Prepared {
     /// Allocates nothing if there is none to be passed.
     ///
     /// # Errors
-    /// No process, descriptor or memory is left. What fails in the child is in the report.
+    /// No process, descriptor or memory is left, or the number of a descriptor is that of another one. What
+    /// fails in the child is in the report.
     pub fn start(&self, placement: Placement<'_>, streams: Streams<'_>) -> io::Result<Started> {
         let (report, report_writer) = pipe()?;
         // None of them is where another one is to be put.
-        let first_free = 3 + streams.passed.len();
+        let first_free = first_free(streams)?;
         let passed = lifted(streams.passed, first_free)?;
-        let report_writer = match streams.passed {
-            [] => report_writer,
+        let numbered = (streams.numbered)
+            .map(|(number, one)| Ok::<_, io::Error>((number, passed::lift(one, first_free)?)))
+            .transpose()?;
+        let report_writer = match (streams.passed, &numbered) {
+            ([], None) => report_writer,
             _ => passed::lift(report_writer.as_fd(), first_free)?,
         };
         let numbers: Vec<RawFd> = passed.iter().map(AsRawFd::as_raw_fd).collect();
@@ -223,6 +229,7 @@ impl Prepared {
             output: streams.output.as_raw_fd(),
             error: streams.error.unwrap_or(streams.output).as_raw_fd(),
             passed: &numbers,
+            numbered: (numbered.as_ref()).map(|(number, one)| (*number, one.as_raw_fd())),
             report: report_writer.as_raw_fd(),
             cgroup_procs: None,
         };
@@ -256,6 +263,20 @@ impl Prepared {
     }
 }
 
+/// The first number that none of them is to have.
+fn first_free(streams: Streams<'_>) -> io::Result<usize> {
+    let first_free = 3 + streams.passed.len();
+    match streams.numbered {
+        None => Ok(first_free),
+        Some((number, _)) => match usize::try_from(number) {
+            Ok(number) if number >= first_free => Ok(number + 1),
+            _ => Err(io::Error::other(format!(
+                "its descriptor {number} is one of those that it is given in any case"
+            ))),
+        },
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,6 +300,7 @@ mod tests {
             output: writer.as_fd(),
             error: None,
             passed: &[],
+            numbered: None,
         };
         let started = prepared.start(Placement::Parents, streams).unwrap();
         drop(writer);

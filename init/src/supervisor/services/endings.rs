@@ -1,23 +1,78 @@
 //! How processes end, and what that means to their service.
 
 use cairn_sys::process::Exit;
-use cairn_system::{Own, Service, ServiceKind};
+use cairn_system::{Own, Readiness, Service, ServiceKind};
 
 use super::super::end::{End, listed};
 use super::graph::Id;
 use super::{
-    Action, FIND_AGAIN_MS, Goal, Job, KILLED_MS, Ms, Phase, Services, StoppedBy, Unit, Verdict,
+    Action, FIND_AGAIN_MS, Goal, Job, KILLED_MS, Ms, PROVE_AGAIN_MS, Phase, REFRESH_MS, Services,
+    StoppedBy, Unit, Verdict,
 };
 
 impl Services {
-    /// The process of a service of such a kind is as far as it has to be.
-    pub(super) fn came_up(&mut self, id: Id, now: Ms, is_one: impl Fn(ServiceKind) -> bool) {
+    /// Its program is executed: it is up, or it is found out when it is.
+    pub(super) fn executed(&mut self, id: Id, now: Ms) {
+        use ServiceKind::{Path, Simple, Socket};
         if let Some((service, unit)) = self.pair(id)
-            && is_one(service.kind)
+            && matches!(service.kind, Simple | Socket | Path)
             && unit.phase == Phase::Starting
         {
-            unit.alive_at = now;
-            up(service, unit);
+            match service.readiness {
+                None => {
+                    unit.alive_at = now;
+                    up(service, unit);
+                }
+                Some(Readiness::Descriptor(_)) => {}
+                Some(Readiness::Command(_) | Readiness::Port(_)) => {
+                    unit.phase = Phase::Proving(now);
+                }
+            }
+        }
+    }
+
+    /// It is ready, for the first time or again.
+    pub(super) fn ready(&mut self, id: Id, now: Ms) {
+        if let Some((service, unit)) = self.pair(id) {
+            match unit.phase {
+                Phase::Starting | Phase::Proving(_)
+                    if service.kind == ServiceKind::Notify || service.readiness.is_some() =>
+                {
+                    unit.alive_at = now;
+                    up(service, unit);
+                }
+                Phase::Refreshing(true, _) => unit.phase = Phase::Up,
+                _ => {}
+            }
+        }
+    }
+
+    /// It has begun to read its configuration again, whoever has asked it to.
+    pub(super) fn refreshing(&mut self, id: Id, now: Ms) {
+        if let Some((service, unit)) = self.pair(id)
+            && unit.goal == Goal::Up
+        {
+            match unit.phase {
+                Phase::Up => unit.phase = Phase::Refreshing(true, refreshed_by(service, now)),
+                Phase::Refreshing(_, until) => unit.phase = Phase::Refreshing(true, until),
+                _ => {}
+            }
+        }
+    }
+
+    /// It is about to end by itself: what that means is seen when it has ended.
+    pub(super) fn leaving(&mut self, id: Id, now: Ms, actions: &mut Vec<Action>) {
+        if let Some((service, unit)) = self.pair(id)
+            && service.kind.has_process()
+            && unit.phase.is_up()
+            && unit.running
+            && unit.goal == Goal::Up
+        {
+            if unit.helper {
+                actions.push(Action::KillHelper(id));
+            }
+            unit.phase = Phase::Stopping(now.saturating_add(Ms::from(service.stop_timeout_ms)));
+            actions.extend(unit.melt().then_some(Action::Thaw(id)));
         }
     }
 
@@ -97,7 +152,8 @@ impl Services {
             }
             // Its command is still at work.
             (Phase::Leaving(..), _) => {}
-            (Phase::Stopping(_) | Phase::Killed(_), _) => {
+            // If it has begun to end by itself, it is judged by how it has.
+            (Phase::Stopping(_) | Phase::Killed(_), _) if !wanted || unit.verdict.is_some() => {
                 let decided = unit.verdict.take().filter(|_| wanted);
                 self.end(id, decided.unwrap_or(Verdict::Requested), now, actions);
             }
@@ -135,6 +191,11 @@ impl Services {
             ),
         };
         match unit.phase {
+            Phase::Proving(_) if good(Job::Proof) => {
+                unit.alive_at = now;
+                up(service, unit);
+            }
+            Phase::Proving(_) => unit.phase = Phase::Proving(now.saturating_add(PROVE_AGAIN_MS)),
             Phase::Finishing(number) if good(Job::PostStart(number)) => {
                 let next = number.saturating_add(1);
                 if Job::PostStart(next).exists(service) {
@@ -185,6 +246,7 @@ impl Services {
         };
         if unit.running {
             unit.phase = Phase::Stopping(now.saturating_add(Ms::from(service.stop_timeout_ms)));
+            actions.extend(unit.melt().then_some(Action::Thaw(id)));
             actions.push(Action::Terminate(id));
         } else {
             let verdict = unit.verdict.take().filter(|_| unit.goal == Goal::Up);
@@ -244,6 +306,7 @@ impl Services {
                 actions.push(Action::KillHelper(id));
             }
             unit.phase = Phase::Stopping(now.saturating_add(Ms::from(service.stop_timeout_ms)));
+            actions.extend(unit.melt().then_some(Action::Thaw(id)));
             actions.push(Action::Signal(id, nix::libc::SIGABRT));
         }
     }
@@ -276,6 +339,8 @@ impl Services {
             actions.push(Action::KillHelper(id));
         }
         actions.push(Action::Kill(id));
+        // The next one that is born there is to move.
+        actions.extend(unit.melt().then_some(Action::Thaw(id)));
         unit.verdict = Some(verdict);
         if Job::PostStop(0).exists(service) {
             unit.phase = Phase::Cleaning(0, now.saturating_add(Ms::from(service.stop_timeout_ms)));
@@ -370,6 +435,20 @@ impl Services {
                 unit.phase = Phase::Finding(now.saturating_add(FIND_AGAIN_MS));
                 actions.push(Action::Find(id));
             }
+            Phase::Proving(at) if at <= now && unit.goal == Goal::Up && !unit.helper => {
+                unit.phase = Phase::Proving(now.saturating_add(PROVE_AGAIN_MS));
+                if Job::Proof.exists(service) {
+                    unit.helper = true;
+                    actions.push(Action::Spawn(id, Job::Proof));
+                } else {
+                    actions.push(Action::Probe(id));
+                }
+            }
+            Phase::Refreshing(_, at) if at <= now => {
+                unit.phase = Phase::Up;
+                let note = "the last reload failed: it has not said in time that it is done";
+                unit.note = Some(note.to_owned());
+            }
             Phase::Backoff(at) if at <= now && unit.goal == Goal::Up => {
                 unit.phase = Phase::Waiting;
                 unit.restarts = unit.restarts.saturating_add(1);
@@ -377,6 +456,11 @@ impl Services {
             _ => {}
         }
     }
+}
+
+/// By when a process that reads its configuration again must have said that it is done.
+pub(super) fn refreshed_by(service: &Service, now: Ms) -> Ms {
+    now.saturating_add(service.start_timeout_ms.map_or(REFRESH_MS, Ms::from))
 }
 
 /// Its process is up: what comes after the start follows, or it is done.

@@ -10,11 +10,12 @@
 use std::collections::BTreeSet;
 
 use cairn_sys::process::Exit;
-use cairn_system::{Service, ServiceKind};
+use cairn_system::Service;
 
 mod activation;
 mod endings;
 mod progress;
+mod standstill;
 mod units;
 mod wishes;
 
@@ -31,6 +32,13 @@ const KILLED_MS: Ms = 5_000;
 
 /// How often a process that a forking service has left behind is looked for, in milliseconds.
 const FIND_AGAIN_MS: Ms = 20;
+
+/// How often it is looked whether a process is ready, in milliseconds.
+const PROVE_AGAIN_MS: Ms = 50;
+
+/// How long a process may take to read its configuration again if its description has no bound for its start,
+/// in milliseconds.
+const REFRESH_MS: Ms = 90_000;
 
 /// What has happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +73,14 @@ pub enum Event {
     Alive(Id),
     /// Its process says that something is wrong with it.
     Sick(Id),
+    /// Its process says that it has begun to read its configuration again.
+    Refreshing(Id),
+    /// Its process says that it is about to end.
+    Leaving(Id),
+    /// Somebody wants its processes to stand still.
+    Freeze(Id),
+    /// Somebody wants them to go on, or they could not be made to stand still.
+    Thaw(Id),
     /// Its process asks for so much more time to come up or to end, in milliseconds.
     Extended(Id, Ms),
     /// The process that it has left behind is found.
@@ -98,6 +114,12 @@ pub enum Action {
     Signal(Id, i32),
     /// Look for the process that it has left behind.
     Find(Id),
+    /// Look whether it is ready.
+    Probe(Id),
+    /// Let its processes stand still.
+    Freeze(Id),
+    /// Let them go on.
+    Thaw(Id),
     /// Kill all that is left of it.
     Kill(Id),
     /// Kill its command beside the main process.
@@ -204,7 +226,7 @@ impl Services {
             unit.settled
                 && unit.goal != Goal::Again
                 && !unit.phase.is_ending()
-                && !matches!(unit.phase, Phase::Reloading(_))
+                && !matches!(unit.phase, Phase::Reloading(_) | Phase::Refreshing(..))
                 && !(unit.goal == Goal::Down && unit.is_alive())
         })
     }
@@ -262,18 +284,19 @@ impl Services {
                 self.unwant(id, Goal::Again);
                 self.want(id);
             }
-            Event::Reload(id) => self.reload(id, &mut actions),
-            Event::Executed(id) => self.came_up(id, now, |kind| {
-                use ServiceKind::{Path, Simple, Socket};
-                matches!(kind, Simple | Socket | Path)
-            }),
+            Event::Reload(id) => self.reload(id, now, &mut actions),
+            Event::Executed(id) => self.executed(id, now),
+            Event::Refreshing(id) => self.refreshing(id, now),
+            Event::Leaving(id) => self.leaving(id, now, &mut actions),
+            Event::Freeze(id) => self.freeze(id, &mut actions),
+            Event::Thaw(id) => self.thaw(id, now, &mut actions),
             Event::Alive(id) => self.lives(id, now),
             Event::Sick(id) => {
                 let reason = "it has said itself that something is wrong with it".to_owned();
                 self.bark(id, reason, now, &mut actions);
             }
             Event::Extended(id, more) => self.extended(id, now.saturating_add(more)),
-            Event::Ready(id) => self.came_up(id, now, |kind| kind == ServiceKind::Notify),
+            Event::Ready(id) => self.ready(id, now),
             Event::NotExecuted(id, reason) => self.not_executed(id, reason, now, &mut actions),
             Event::Skipped(id, why) => {
                 if let Some(unit) = self.units.get_mut(id) {
@@ -289,14 +312,14 @@ impl Services {
             Event::HelperExited(id, exit) => self.helper_exited(id, exit, now, &mut actions),
             Event::Exited(id, exit) => self.exited(id, exit, now, &mut actions),
             Event::Hold(ids) => self.hold(&ids),
-            Event::Switched => self.switched(&mut actions),
+            Event::Switched => self.switched(now, &mut actions),
             Event::Resume => {
                 for unit in self.units.iter_mut() {
                     if unit.stopped_by == Some(StoppedBy::Switch) {
                         unit.due = Some(Due::Start);
                     }
                 }
-                self.switched(&mut actions);
+                self.switched(now, &mut actions);
             }
             Event::Tick => {}
             Event::Shutdown => {

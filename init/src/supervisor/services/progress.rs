@@ -60,7 +60,7 @@ impl Services {
         let mut pending = false;
         for (required, other) in self.others(&node.requires) {
             match other.phase {
-                Phase::Up | Phase::Reloading(_) if other.goal == Goal::Up => {}
+                _ if other.phase.is_up() && other.goal == Goal::Up => {}
                 Phase::Done => {}
                 Phase::Failed(_) => return self.fail_for(required, "has failed"),
                 Phase::Stopped if other.disabled => return self.fail_for(required, "is disabled"),
@@ -173,6 +173,8 @@ impl Services {
                 }
             }
             Next::Run(job) => {
+                // A command would not begin there.
+                actions.extend(unit.melt().then_some(Action::Thaw(id)));
                 if job.is_helper() {
                     unit.helper = true;
                 } else {

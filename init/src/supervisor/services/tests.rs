@@ -1,6 +1,6 @@
 //! Tests of the state machine: examples, and random walks that hold its invariants.
 
-use cairn_system::{Command, Reload, Restart, ServiceName};
+use cairn_system::{Command, Readiness, Reload, Restart, ServiceKind, ServiceName};
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
 
@@ -140,6 +140,125 @@ fn what_conflicts_makes_way_and_what_is_disabled_stays_down() {
             11 Exited(0, Signal(15)): [Kill(0)]
             12 Start(2): []
             13 Enable(0): [Spawn(0, Main)]"#]],
+    );
+}
+
+#[test]
+fn readiness_is_found_out_as_described() {
+    let of = |name, readiness: &str| {
+        let mut service = service(name, ServiceKind::Simple, Restart::Never);
+        service.readiness = Some(serde_json::from_str(readiness).unwrap());
+        service
+    };
+    let pipe = of("pipe", r#"{"descriptor":3}"#);
+    let port = of("port", r#"{"port":80}"#);
+    let mut command = of("command", r#"{"command":{"argv":["/x"]}}"#);
+    command.start_timeout_ms = Some(60);
+    check(
+        vec![pipe, port, command],
+        &[
+            (0, Event::Boot),
+            (1, Event::Executed(0)),
+            (2, Event::Executed(1)),
+            (3, Event::Executed(2)),
+            (4, Event::Ready(0)),
+            (5, Event::HelperExited(2, Some(Exit::Status(1)))),
+            (51, Event::Tick),
+            (52, Event::Tick),
+            (55, Event::Tick),
+            (56, Event::Ready(1)),
+            (60, Event::Tick),
+            (61, Event::HelperExited(2, None)),
+            (62, Event::Exited(2, Exit::Signal(15))),
+        ],
+        &expect![[r#"
+            0 Boot: [Spawn(0, Main), Spawn(1, Main), Spawn(2, Main)]
+            1 Executed(0): []
+            2 Executed(1): [Probe(1)]
+            3 Executed(2): [Spawn(2, Proof)]
+            4 Ready(0): []
+            5 HelperExited(2, Some(Status(1))): []
+            51 Tick: []
+            52 Tick: [Probe(1)]
+            55 Tick: [Spawn(2, Proof)]
+            56 Ready(1): []
+            60 Tick: [KillHelper(2), Terminate(2)]
+            61 HelperExited(2, None): []
+            62 Exited(2, Signal(15)): [Kill(2), BootDone(1)]"#]],
+    );
+}
+
+#[test]
+fn a_process_says_how_it_is_going() {
+    let mut service = service("a", ServiceKind::Notify, Restart::OnFailure);
+    service.reload = Some(Reload::Announced(cairn_system::Signal::TERM));
+    service.start_timeout_ms = Some(1000);
+    service.watchdog_ms = Some(100_000);
+    check(
+        vec![service],
+        &[
+            (0, Event::Boot),
+            (1, Event::Ready(0)),
+            (2, Event::Reload(0)),
+            (3, Event::Ready(0)),
+            (4, Event::Refreshing(0)),
+            (5, Event::Ready(0)),
+            (6, Event::Reload(0)),
+            (1006, Event::Tick),
+            (1007, Event::Freeze(0)),
+            (500_000, Event::Tick),
+            (500_001, Event::Thaw(0)),
+            (500_002, Event::Tick),
+            (500_002, Event::Freeze(0)),
+            (500_002, Event::Reload(0)),
+            (500_002, Event::Refreshing(0)),
+            (500_002, Event::Ready(0)),
+            (500_003, Event::Leaving(0)),
+            (500_004, Event::Exited(0, Exit::Status(1))),
+            (500_104, Event::Tick),
+            (500_105, Event::Ready(0)),
+            (500_106, Event::Freeze(0)),
+            (500_107, Event::Exited(0, Exit::Signal(9))),
+            (500_307, Event::Tick),
+            (500_308, Event::Ready(0)),
+            (500_309, Event::Freeze(0)),
+            (500_310, Event::Restart(0)),
+            (500_311, Event::Exited(0, Exit::Status(0))),
+            (500_312, Event::Ready(0)),
+            (500_313, Event::Leaving(0)),
+            (500_314, Event::Exited(0, Exit::Status(0))),
+        ],
+        &expect![[r#"
+            0 Boot: [Spawn(0, Main)]
+            1 Ready(0): [BootDone(0)]
+            2 Reload(0): [Signal(0, 15)]
+            3 Ready(0): []
+            4 Refreshing(0): []
+            5 Ready(0): []
+            6 Reload(0): [Signal(0, 15)]
+            1006 Tick: []
+            1007 Freeze(0): [Freeze(0)]
+            500000 Tick: []
+            500001 Thaw(0): [Thaw(0)]
+            500002 Tick: []
+            500002 Freeze(0): [Freeze(0)]
+            500002 Reload(0): [Thaw(0), Signal(0, 15)]
+            500002 Refreshing(0): []
+            500002 Ready(0): []
+            500003 Leaving(0): []
+            500004 Exited(0, Status(1)): [Kill(0)]
+            500104 Tick: [Spawn(0, Main)]
+            500105 Ready(0): []
+            500106 Freeze(0): [Freeze(0)]
+            500107 Exited(0, Signal(9)): [Kill(0), Thaw(0)]
+            500307 Tick: [Spawn(0, Main)]
+            500308 Ready(0): []
+            500309 Freeze(0): [Freeze(0)]
+            500310 Restart(0): [Thaw(0), Terminate(0)]
+            500311 Exited(0, Status(0)): [Kill(0), Spawn(0, Main)]
+            500312 Ready(0): []
+            500313 Leaving(0): []
+            500314 Exited(0, Status(0)): [Kill(0)]"#]],
     );
 }
 
@@ -323,7 +442,11 @@ fn any_service(id: usize) -> impl Strategy<Value = Service> {
     let some = || proptest::collection::vec(0..COUNT, 0..3);
     let commands = || proptest::collection::vec(any::<bool>(), 0..3);
     let commands = [commands(), commands(), commands(), commands(), commands()];
-    let kind = (0..7_usize, any::<bool>(), proptest::option::of(1..2000_u32));
+    let kind = (
+        0..10_usize,
+        any::<bool>(),
+        proptest::option::of(1..2000_u32),
+    );
     (
         some(),
         some(),
@@ -340,6 +463,17 @@ fn any_service(id: usize) -> impl Strategy<Value = Service> {
                         .map(|id| ServiceName::try_from(format!("s{id}")).unwrap())
                         .collect()
                 };
+                let readiness = [
+                    Readiness::Descriptor(3),
+                    Readiness::Port(80),
+                    Readiness::Command(Command {
+                        argv: vec!["/bin/z".to_owned()],
+                        expand: false,
+                        as_root: false,
+                        ignore_failure: false,
+                    }),
+                ];
+                let readiness = kind.checked_sub(7).map(|number| readiness[number].clone());
                 let kind = [
                     ServiceKind::Simple,
                     ServiceKind::Oneshot,
@@ -348,7 +482,7 @@ fn any_service(id: usize) -> impl Strategy<Value = Service> {
                     ServiceKind::Milestone,
                     ServiceKind::Socket,
                     ServiceKind::Path,
-                ][kind];
+                ][if kind < 7 { kind } else { 0 }];
                 let restart = [
                     Restart::Never,
                     Restart::OnFailure,
@@ -386,7 +520,12 @@ fn any_service(id: usize) -> impl Strategy<Value = Service> {
                 service.post_start = post_start;
                 service.pre_stop = pre_stop;
                 service.post_stop = post_stop;
-                service.reload = (!reload.is_empty()).then_some(Reload::Commands(reload));
+                service.readiness = readiness;
+                service.reload = match reload.as_slice() {
+                    [] => None,
+                    [_] => Some(Reload::Announced(cairn_system::Signal::TERM)),
+                    _ => Some(Reload::Commands(reload)),
+                };
                 service
             },
         )
@@ -442,6 +581,11 @@ fn any_move() -> impl Strategy<Value = Move> {
         1 => (0..COUNT).prop_map(|id| Move::Request(Event::Restart(id))),
         1 => (0..COUNT).prop_map(|id| Move::Request(Event::Disable(id))),
         1 => (0..COUNT).prop_map(|id| Move::Request(Event::Enable(id))),
+        1 => (0..COUNT).prop_map(|id| Move::Request(Event::Freeze(id))),
+        1 => (0..COUNT).prop_map(|id| Move::Request(Event::Thaw(id))),
+        2 => (0..COUNT).prop_map(|id| Move::Request(Event::Refreshing(id))),
+        1 => (0..COUNT).prop_map(|id| Move::Request(Event::Leaving(id))),
+        2 => (0..COUNT).prop_map(|id| Move::Request(Event::Ready(id))),
         6 => ((0..COUNT), prop::bool::weighted(0.9)).prop_map(|(id, well)| Move::Exec(id, well)),
         6 => ((0..COUNT), 0..2).prop_map(|(id, status)| Move::Exit(id, status)),
         6 => ((0..COUNT), 0..2).prop_map(|(id, status)| Move::HelperExit(id, status)),
@@ -478,6 +622,8 @@ struct World {
     /// What is alive is no process, but a socket or path that is open.
     open: [bool; ALL],
     helpers: [Helper; ALL],
+    /// Whose processes stand still.
+    frozen: [bool; ALL],
     now: Ms,
     done: bool,
 }
@@ -492,6 +638,7 @@ impl World {
             alive: [false; ALL],
             open: [false; ALL],
             helpers: [Helper::None; ALL],
+            frozen: [false; ALL],
             now: 0,
             done: false,
         }
@@ -538,10 +685,12 @@ impl World {
                         self.helpers[id] != Helper::Alive,
                         "a second command of s{id}"
                     );
+                    prop_assert!(!self.frozen[id], "a command of s{id} would not begin");
                     self.helpers[id] = Helper::Alive;
                 }
                 Action::Spawn(id, job) => {
                     prop_assert!(!self.alive[id], "a second process of s{id}");
+                    prop_assert!(!self.frozen[id], "s{id} would not begin");
                     self.alive[id] = true;
                     let has_process = self.machine.descriptions[id].kind.has_process();
                     self.open[id] = job == Job::Main && !has_process;
@@ -568,7 +717,7 @@ impl World {
                     }
                 }
                 Action::Terminate(id) | Action::Late(id) => {
-                    prop_assert!(self.alive[id]);
+                    prop_assert!(self.alive[id] && !self.frozen[id]);
                     closed.extend(self.open[id].then_some(id));
                 }
                 Action::KillHelper(id) => {
@@ -577,6 +726,12 @@ impl World {
                 }
                 Action::Signal(id, _) => prop_assert!(self.alive[id]),
                 Action::Find(id) => prop_assert!(!self.alive[id]),
+                Action::Probe(id) => prop_assert!(self.alive[id]),
+                Action::Freeze(id) => {
+                    prop_assert!(!self.frozen[id] && self.helpers[id] != Helper::Alive);
+                    self.frozen[id] = true;
+                }
+                Action::Thaw(id) => self.frozen[id] = false,
                 Action::Kill(_) | Action::Release(_) | Action::Forget(_) | Action::BootDone(_) => {}
                 Action::ShutdownDone => {
                     prop_assert!(!self.done);
@@ -589,6 +744,7 @@ impl World {
             prop_assert_eq!(unit.running, self.alive[id]);
             prop_assert!(!unit.helper || self.helpers[id] != Helper::None);
             prop_assert!(unit.helper || self.helpers[id] != Helper::Alive);
+            prop_assert_eq!(unit.frozen, self.frozen[id]);
             let is_described = id < self.machine.described().len();
             prop_assert_eq!(unit.instance, !is_described);
             prop_assert!(is_described || !matches!(unit.phase, Phase::Backoff(_)));
@@ -651,6 +807,14 @@ impl World {
                     self.alive[id] = false;
                     self.open[id] = false;
                     self.feed(Event::NotExecuted(id, "no".to_owned()))
+                }
+            }
+            Move::Exec(id, true)
+                if self.alive[id] && matches!(self.phase(id), Some(Phase::Proving(_))) =>
+            {
+                match self.machine.descriptions[id].readiness {
+                    Some(Readiness::Command(_)) => self.helper_exit(id, Exit::Status(0)),
+                    _ => self.feed(Event::Ready(id)),
                 }
             }
             Move::Exit(id, status) => self.exit(id, Exit::Status(status)),
@@ -718,6 +882,7 @@ proptest! {
                     world.exit(id, Exit::Status(0))?;
                 }
                 world.go(Move::Exec(id, true))?;
+                world.go(Move::Exec(id, true))?; // where readiness is a matter of its own
                 let kind = world.machine.descriptions[id].kind;
                 let ends = matches!(kind, ServiceKind::Oneshot | ServiceKind::Forking);
                 if ends && world.machine.units[id].phase == Phase::Starting {

@@ -168,6 +168,15 @@ pub fn deadline(unit: &Unit, service: &Service) -> Option<Ms> {
         | Phase::Leaving(_, at)
         | Phase::Cleaning(_, at) => Some(at),
         Phase::Finding(at) => unit.start_deadline(service).map(|end| end.min(at)),
+        // A command that looks says itself when it is done.
+        Phase::Proving(at) => {
+            let again = (!unit.helper).then_some(at);
+            again.into_iter().chain(unit.start_deadline(service)).min()
+        }
+        Phase::Refreshing(_, at) => {
+            let watchdog = unit.watchdog_deadline(service);
+            watchdog.map_or(Some(at), |deadline| Some(deadline.min(at)))
+        }
         _ => unit
             .start_deadline(service)
             .or_else(|| unit.watchdog_deadline(service)),

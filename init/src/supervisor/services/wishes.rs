@@ -2,8 +2,9 @@
 
 use cairn_system::Reload;
 
+use super::endings::refreshed_by;
 use super::graph::Id;
-use super::{Action, Due, Goal, Phase, Services, Shutdown, StoppedBy, Unit};
+use super::{Action, Due, Goal, Ms, Phase, Services, Shutdown, StoppedBy, Unit};
 
 impl Services {
     /// Wants it up, with all that it requires and wants.
@@ -95,7 +96,7 @@ impl Services {
     }
 
     /// The plan of the switch has followed all dependencies but those of what is started.
-    pub(super) fn switched(&mut self, actions: &mut Vec<Action>) {
+    pub(super) fn switched(&mut self, now: Ms, actions: &mut Vec<Action>) {
         let due: Vec<(Id, Due)> = (self.units.iter_mut().enumerate())
             .filter_map(|(id, unit)| Some((id, unit.due.take()?)))
             .collect();
@@ -108,7 +109,7 @@ impl Services {
                 continue;
             };
             if due == Due::Reload && unit.phase == Phase::Up && unit.goal == Goal::Up {
-                self.reload(id, actions);
+                self.reload(id, now, actions);
                 continue;
             }
             if due != Due::Start && unit.is_alive() {
@@ -148,7 +149,7 @@ impl Services {
         self.unwant(id, Goal::Down);
     }
 
-    pub(super) fn reload(&mut self, id: Id, actions: &mut Vec<Action>) {
+    pub(super) fn reload(&mut self, id: Id, now: Ms, actions: &mut Vec<Action>) {
         let Some((service, unit)) = self.pair(id) else {
             return;
         };
@@ -156,9 +157,19 @@ impl Services {
             return;
         }
         unit.note = None;
+        if unit.melt() {
+            unit.alive_at = now;
+            actions.push(Action::Thaw(id));
+        }
         match &service.reload {
             None => {}
+            // A oneshot has none that could hear of it.
+            Some(Reload::Signal(_) | Reload::Announced(_)) if !unit.running => {}
             Some(Reload::Signal(signal)) => actions.push(Action::Signal(id, signal.number())),
+            Some(Reload::Announced(signal)) => {
+                actions.push(Action::Signal(id, signal.number()));
+                unit.phase = Phase::Refreshing(false, refreshed_by(service, now));
+            }
             Some(Reload::Commands(_)) => unit.phase = Phase::Reloading(0),
         }
     }
