@@ -18,6 +18,13 @@ in
 
   users.users.root.openssh.authorizedKeys.keys = [ key ];
 
+  # Tells at what time of the machine it was started.
+  systemd.services.nightly = {
+    serviceConfig.Type = "oneshot";
+    script = "date +%T >> /run/nightly";
+    startAt = "03:00";
+  };
+
   system.services = {
     # Sleeps, and is restarted whatever happens.
     sleeper = {

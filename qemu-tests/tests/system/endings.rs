@@ -134,6 +134,7 @@ fn is_not_judged(machine: &Machine, before: &str) -> anyhow::Result<()> {
 #[test]
 fn a_service_that_never_stops_does_not_hold_up_the_power_off() -> anyhow::Result<()> {
     let machine = boot("stubborn", Boot::Bios)?;
+    machine.check("timers follow the clock", timers_follow_the_clock)?;
     machine.check("power off in spite of it", |machine| {
         let agent = machine.agent();
         agent.succeed(&format!("cairn start {STUBBORN}"))?;
@@ -142,6 +143,35 @@ fn a_service_that_never_stops_does_not_hold_up_the_power_off() -> anyhow::Result
         agent.start("cairn poweroff")?;
         clean_power_off(machine)
     })
+}
+
+/// Whoever sets the clock moves what is to come: forward over its time, and back before it.
+fn timers_follow_the_clock(machine: &Machine) -> anyhow::Result<()> {
+    let fired = |times: u32| {
+        format!(
+            "for i in $(seq 600); do test $(cat /run/nightly | wc -l) = {times} && exit; sleep 0.1; done; \
+             date; cat /run/nightly; exit 1"
+        )
+    };
+    let agent = machine.agent();
+    agent.succeed("touch /run/nightly")?;
+    for (set, times) in [
+        // Just before it, and far behind it.
+        ("tomorrow 02:59:58", 1),
+        ("tomorrow 12:00", 2),
+        // It is due again on the day that comes again.
+        ("2 days ago 02:59:58", 3),
+    ] {
+        agent.succeed(&format!("date -s '{set}' && {}", fired(times)))?;
+    }
+    let times = agent.succeed("cat /run/nightly")?;
+    let expected = ["03:00:0", "12:00:0", "03:00:0"];
+    let as_expected = times
+        .lines()
+        .zip(expected)
+        .all(|(at, time)| at.starts_with(time));
+    ensure!(as_expected && times.lines().count() == 3, "{times}");
+    Ok(())
 }
 
 #[test]
