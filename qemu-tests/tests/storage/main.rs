@@ -426,7 +426,13 @@ fn a_root_on_f2fs() -> anyhow::Result<()> {
     let name = "storage-flash";
     let system = variant_of(FURTHER, "flash")?;
     let disks = prepare_by(&built(FURTHER)?, name, 1, "mkfs.f2fs -q -l flash /dev/vdb")?;
-    let machine = machine(name, &system, &disks.images, Writes::Discarded)?;
+    let machine = ordered(
+        name,
+        &system,
+        &disks.images,
+        Writes::Discarded,
+        "loglevel=7",
+    )?;
     machine.check("f2fs", |machine| {
         machine.console().wait_for("fsck.f2fs of /dev/vdb took")?;
         up(machine)?;
