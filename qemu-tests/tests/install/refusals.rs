@@ -10,7 +10,7 @@ const BLANK: &str =
     "wipefs -q -a /dev/vda && dd if=/dev/zero of=/dev/vda bs=1M count=2 conv=fsync status=none";
 
 /// What is there, how it is made, what the answers say then, what is said of it, and how it is undone.
-const CASES: [[&str; 5]; 13] = [
+const CASES: [[&str; 5]; 12] = [
     [
         "a mounted disk",
         "mkfs.ext4 -q -F /dev/vda && mkdir -p /mnt && mount /dev/vda /mnt",
@@ -66,13 +66,6 @@ const CASES: [[&str; 5]; 13] = [
         "true",
         "s|^boot.consoleLogLevel.*|boot.loader.grub.device = \"/dev/vdb\";|",
         "only /dev/vda is written to",
-        "true",
-    ],
-    [
-        "a configuration without a boot loader",
-        "true",
-        "s/^boot.consoleLogLevel.*/boot.loader.grub.enable = lib.mkForce false;/",
-        "has no boot loader",
         "true",
     ],
     [
