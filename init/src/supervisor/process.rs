@@ -136,7 +136,10 @@ impl Held {
         let below = self.delegate(service, &owner)?;
         let placement = match below.as_ref().or(self.cgroup.as_ref()) {
             None => Placement::Parents,
-            Some(cgroup) if self.killed => Placement::Moves(cgroup.directory().as_fd()),
+            // The group that a user's own supervisor is in has been killed, too, if it ran before.
+            Some(cgroup) if self.killed || realm().owner.is_some() => {
+                Placement::Moves(cgroup.directory().as_fd())
+            }
             Some(cgroup) => Placement::Born(cgroup.directory().as_fd()),
         };
         let Started { pid, pidfd, report } = prepared.start(placement, streams)?;

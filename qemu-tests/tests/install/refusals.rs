@@ -86,7 +86,7 @@ const CASES: [[&str; 5]; 12] = [
         "a configuration that is wrong",
         "true",
         "s/^services.*//; s/^networking.useDHCP/networking.useDHPC/",
-        "could not be evaluated",
+        "`networking.useDHPC' does not exist",
         "true",
     ],
     [
