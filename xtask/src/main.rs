@@ -39,7 +39,7 @@ usage: cargo xtask TASK
                               in memory; fuzz [SECONDS] [TARGET]…: all fuzz targets, or those, so long each (120)
   check                       format, clippy, documentation, dependency table and policy
   bench [SECTION]…            measure: activation, evaluator, menu, import, image, formats, iso, media, boot,
-                              supervisor, switch; all by default
+                              stage1, supervisor, switch; all by default
 ";
 
 fn main() -> ExitCode {

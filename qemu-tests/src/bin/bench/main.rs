@@ -14,6 +14,7 @@ mod iso;
 mod media;
 mod menu;
 mod namespaces;
+mod stage1;
 mod supervisor;
 mod switch;
 
@@ -32,10 +33,10 @@ use cairn_qemu_tests::transcript::Line;
 use cairn_qemu_tests::{Blueprint, Boot, DirectKernel, Machine, artefacts, images};
 use cairn_system::boot_mark;
 
-const USAGE: &str = "usage: cargo xtask bench [activation] [evaluator] [menu] [import] [image] [formats] [iso] [media] [boot] [supervisor] [switch]
+const USAGE: &str = "usage: cargo xtask bench [activation] [evaluator] [menu] [import] [image] [formats] [iso] [media] [boot] [stage1] [supervisor] [switch]
 ";
 /// What can be measured.
-const SECTIONS: [&str; 11] = [
+const SECTIONS: [&str; 12] = [
     "activation",
     "evaluator",
     "menu",
@@ -45,6 +46,7 @@ const SECTIONS: [&str; 11] = [
     "iso",
     "media",
     "boot",
+    "stage1",
     "supervisor",
     "switch",
 ];
@@ -84,7 +86,7 @@ fn run() -> anyhow::Result<()> {
         menu::measure()?;
     }
     let options = images::options()?;
-    if ["import", "image", "formats", "boot"]
+    if ["import", "image", "formats", "boot", "stage1"]
         .into_iter()
         .any(wanted)
     {
@@ -101,6 +103,9 @@ fn run() -> anyhow::Result<()> {
         }
         if wanted("boot") {
             boot(&options, &built)?;
+        }
+        if wanted("stage1") {
+            stage1::measure(&options, &built)?;
         }
     }
     if wanted("iso") {
