@@ -11,6 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use super::superblock_copy;
 use super::tool::Tool;
 
 /// Types with a check, and the arguments that let it repair what needs no decision.
@@ -83,13 +84,35 @@ pub fn check(device: &Path, fs_type: &str) -> io::Result<Verdict> {
         return Ok(Verdict::Mount);
     };
     let start = Instant::now();
-    let status = run(&program, arguments, device)?;
+    let mut status = run(&program, arguments, device)?;
+    if status >= 8
+        && fs_type.starts_with("ext")
+        && let Some(again) = run_from_copy(&program, arguments, device)?
+    {
+        status = again;
+    }
     log::info!(
         "fsck.{fs_type} of {} took {:?}, status {status}",
         device.display(),
         start.elapsed()
     );
     Ok(verdict(status))
+}
+
+/// Checks an ext file system whose superblock cannot be used, from the copy of it on; nothing if there is none.
+fn run_from_copy(program: &Path, arguments: &[&str], device: &Path) -> io::Result<Option<i32>> {
+    let Some(copy) = superblock_copy::find(device)? else {
+        return Ok(None);
+    };
+    log::warn!(
+        "the superblock of {} cannot be used; its copy in block {} is",
+        device.display(),
+        copy.block
+    );
+    let of_copy = copy.arguments();
+    let of_copy = of_copy.iter().map(String::as_str);
+    let all: Vec<&str> = arguments.iter().copied().chain(of_copy).collect();
+    run(program, &all, device).map(Some)
 }
 
 fn run(program: &Path, arguments: &[&str], device: &Path) -> io::Result<i32> {
@@ -131,29 +154,42 @@ mod tests {
         assert_eq!(program("ext4", &nowhere), Some((None, &["-p"][..])));
     }
 
-    /// A damaged ext4 is repaired by the real program.
-    #[test]
-    fn e2fsck_repairs() {
-        let folder = tempfile::TempDir::new().unwrap();
-        let image = folder.path().join("image");
-        std::fs::File::create(&image)
-            .unwrap()
-            .set_len(8 << 20)
-            .unwrap();
+    /// An ext4 of two groups, made and damaged.
+    fn damaged(folder: &Path, damage: impl FnOnce(&mut [u8])) -> PathBuf {
+        let image = folder.join("image");
+        let file = std::fs::File::create(&image).unwrap();
+        file.set_len(16 << 20).unwrap();
         let make = Command::new("/sbin/mke2fs")
-            .args(["-q", "-F", "-t", "ext4"])
+            .args(["-q", "-F", "-t", "ext4", "-b", "1024"])
             .arg(&image)
             .status()
             .unwrap_or_else(|error| panic!("mke2fs: {error}; run: apt-get install e2fsprogs"));
         assert!(make.success());
-        let fsck = Path::new("/sbin/fsck.ext4");
-        assert_eq!(verdict(run(fsck, &["-p"], &image).unwrap()), Verdict::Mount);
         let mut bytes = std::fs::read(&image).unwrap();
-        bytes[1024..2048].fill(0); // no superblock: nothing to decide on its own
+        damage(&mut bytes);
         std::fs::write(&image, bytes).unwrap();
-        assert!(matches!(
-            verdict(run(fsck, &["-p"], &image).unwrap()),
-            Verdict::Refuse { .. }
-        ));
+        image
+    }
+
+    /// A damaged ext4 is repaired by the real program.
+    #[test]
+    fn e2fsck_repairs() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let image = damaged(folder.path(), |_| {});
+        assert_eq!(check(&image, "ext4").unwrap(), Verdict::Mount);
+        // No superblock: nothing to decide on its own.
+        let image = damaged(folder.path(), |bytes| bytes[1024..2048].fill(0));
+        let refused = check(&image, "ext4").unwrap();
+        assert!(matches!(refused, Verdict::Refuse { .. }), "{refused:?}");
+    }
+
+    /// Power was lost between the two sectors of the superblock.
+    #[test]
+    fn a_torn_superblock_is_repaired() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let image = damaged(folder.path(), |bytes| bytes[1024 + 512..2048].fill(0));
+        assert_eq!(check(&image, "ext4").unwrap(), Verdict::Mount);
+        let again = run(Path::new("/sbin/fsck.ext4"), &["-f", "-n"], &image);
+        assert_eq!(again.unwrap(), 0);
     }
 }

@@ -26,6 +26,7 @@ pub mod live;
 pub mod mounts;
 pub mod resolve;
 pub mod storage;
+mod superblock_copy;
 pub mod tool;
 pub mod verity;
 
