@@ -27,11 +27,13 @@ pub struct SuperblockCopy {
 }
 
 impl SuperblockCopy {
-    /// What tells e2fsck of it.
+    /// What tells e2fsck of it. All is to be looked at, even if the file system was unmounted: what is beside the
+    /// copy is stale.
     #[must_use]
-    pub fn arguments(self) -> [String; 4] {
+    pub fn arguments(self) -> [String; 5] {
         let Self { block, block_size } = self;
         [
+            "-f".into(),
             "-b".into(),
             block.to_string(),
             "-B".into(),
@@ -94,7 +96,7 @@ mod tests {
         superblock[0x18] = 2;
         superblock[0x21] = 0x80;
         let copy = place(&superblock).unwrap();
-        assert_eq!(copy.arguments().join(" "), "-b 32768 -B 4096");
+        assert_eq!(copy.arguments().join(" "), "-f -b 32768 -B 4096");
         superblock[0x18] = 7;
         assert_eq!(place(&superblock), None);
         assert_eq!(place(&superblock[..0x30]), None);
