@@ -102,7 +102,9 @@ fn floor(ours: &DirectKernel, modules: &[String], folder: &Path) -> anyhow::Resu
     }
     shell("zstd -dc \"$1\" | cpio -idm --quiet", &unpacked, initrd)?;
     let all = files(&unpacked)?;
-    let busybox = all.iter().find(|path| path.ends_with("bin/busybox"));
+    let busybox = all
+        .iter()
+        .find(|path| path.ends_with("bin/busybox") && !path.is_symlink());
     copy(
         busybox.context("our initrd has no busybox")?,
         &made.join("busybox"),
