@@ -1,8 +1,6 @@
 //! What the suites of other inits check, and no other test here does. `docs/behaviours.md` has the whole
 //! list, with the test that holds each.
 
-#![expect(clippy::panic, reason = "what is no failure fails the test")]
-
 #[expect(dead_code, reason = "other tests need more of it")]
 mod namespace;
 
@@ -10,7 +8,7 @@ use std::fs;
 use std::thread;
 
 use cairn_system::control::{Request, Response, ServiceState};
-use namespace::{Machine, children, name, script};
+use namespace::{Machine, children, name, reason, script};
 
 const SLEEP: &str = "exec sleep 1000000";
 const LATER: &str = r#""wantedAtBoot":false"#;
@@ -30,13 +28,6 @@ fn stop(service: &str) -> Request {
 fn restart(service: &str) -> Request {
     Request::Restart {
         name: name(service),
-    }
-}
-
-fn reason(response: Response) -> String {
-    match response {
-        Response::Failed { reason } => reason,
-        other => panic!("{other:?}"),
     }
 }
 

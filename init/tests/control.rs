@@ -3,7 +3,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::format_push_string,
     reason = "functions of a test fail the test"
 )]
@@ -15,16 +14,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use cairn_system::control::{Request, Response, STAGE_TIMES, ServiceState, VERSION};
-use namespace::{Machine, name, script};
+use namespace::{Machine, name, reason, script};
 
 const SLEEP: &str = "exec sleep 1000000";
-
-fn failure(response: Response) -> String {
-    match response {
-        Response::Failed { reason } => reason,
-        other => panic!("{other:?} is no failure"),
-    }
-}
 
 /// Asks as another user, from inside: what is answered.
 fn ask_as(machine: &Machine, ids: &[&str], request: &str) -> String {
@@ -133,7 +125,7 @@ fn what_is_disabled_stays_down_whoever_wants_it() {
         Response::Done
     );
     assert_eq!(machine.service("top").state, ServiceState::Stopped);
-    let refused = failure(machine.request(&Request::Start { name: top() }));
+    let refused = reason(machine.request(&Request::Start { name: top() }));
     assert_eq!(
         refused,
         "'top' has failed: it requires 'base', which is disabled"
@@ -143,7 +135,7 @@ fn what_is_disabled_stays_down_whoever_wants_it() {
     assert!(machine.service("base").disabled);
     let next = machine.generation("next", &services);
     machine.switch(&next);
-    let refused = failure(machine.request(&Request::Start { name: base() }));
+    let refused = reason(machine.request(&Request::Start { name: base() }));
     assert_eq!(
         refused,
         "'base' is disabled until the machine is restarted; use cairn enable base"
@@ -238,7 +230,7 @@ fn user_space_starts_again_in_another_generation() {
     expect_test::expect![
         "cannot switch to /nonexistent: /nonexistent/init: No such file or directory (os error 2)"
     ]
-    .assert_eq(&failure(answer));
+    .assert_eq(&reason(answer));
     let request = Request::RestartUserSpace {
         toplevel: toplevel.clone(),
     };
@@ -279,7 +271,7 @@ fn a_generation_that_cannot_be_started_is_a_reboot() {
 #[test]
 fn no_kernel_is_executed_that_nobody_has_loaded() {
     let machine = Machine::boot(&script("a", SLEEP, ""));
-    let refused = failure(machine.request(&Request::Kexec));
+    let refused = reason(machine.request(&Request::Kexec));
     assert_eq!(refused, "no kernel is loaded; use cairn reboot --kexec");
     machine.wait_for("a", ServiceState::Up);
 }

@@ -8,7 +8,7 @@ mod namespace;
 
 use cairn_system::control::{Request, Response, ServiceState};
 use expect_test::expect;
-use namespace::{Machine, name, script};
+use namespace::{Machine, name, reason, script};
 
 const SLEEP: &str = "exec sleep 1000000";
 
@@ -20,17 +20,6 @@ fn speaker(name: &str, body: &str, more: &str) -> String {
            s.sendto(text, os.environ[\"NOTIFY_SOCKET\"])\n{body}"
     );
     script(name, &format!("exec python3 -c '{program}'"), more)
-}
-
-fn do_it(machine: &Machine, request: &Request) {
-    assert_eq!(machine.request(request), Response::Done);
-}
-
-fn reason(response: Response) -> String {
-    match response {
-        Response::Failed { reason } => reason,
-        other => format!("{other:?}"),
-    }
 }
 
 /// A word of the test to a service: a file that it waits for.
@@ -230,7 +219,7 @@ fn frozen_services_stand_still_until_they_are_thawed_or_stopped() {
             name: name("milestone"),
         }),
     ));
-    do_it(&machine, &freeze);
+    machine.do_it(&freeze);
     machine.wait_until("it stands still", stands_still);
     assert!(machine.service("a").frozen);
     expect!["'a' is frozen; use cairn thaw a"].assert_eq(&reason(
@@ -238,12 +227,12 @@ fn frozen_services_stand_still_until_they_are_thawed_or_stopped() {
     ));
     machine.replace_supervisor(9);
     assert!(machine.service("a").frozen);
-    do_it(&machine, &thaw);
+    machine.do_it(&thaw);
     machine.wait_until("it goes on", |machine| !stands_still(machine));
     let before = machine.log("a").len();
     machine.wait_until("it works", |machine| machine.log("a").len() > before);
     // What is killed while it stands still is started again, and runs.
-    do_it(&machine, &freeze);
+    machine.do_it(&freeze);
     machine.wait_until("it stands still", stands_still);
     let pid = machine.service("a").pid;
     machine.kill(machine.on_host(pid.unwrap()), 9);
@@ -251,7 +240,7 @@ fn frozen_services_stand_still_until_they_are_thawed_or_stopped() {
         let now = machine.service("a");
         now.pid.is_some() && now.pid != pid && now.state == ServiceState::Up && !now.frozen
     });
-    do_it(&machine, &freeze);
-    do_it(&machine, &Request::Stop { name: name("a") });
+    machine.do_it(&freeze);
+    machine.do_it(&Request::Stop { name: name("a") });
     assert_eq!(machine.service("a").last_exit.as_deref(), Some("signal 15"));
 }

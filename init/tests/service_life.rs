@@ -1,13 +1,11 @@
 //! A service's life, as PID 1 of its own namespaces runs it: commands around its process, readiness,
 //! reloads, conditions, directories, timers.
 
-#![expect(clippy::panic, reason = "what is no failure fails the test")]
-
 #[expect(dead_code, reason = "other tests need more of it")]
 mod namespace;
 
-use cairn_system::control::{Request, Response, ServiceState};
-use namespace::{Machine, name, script};
+use cairn_system::control::{Request, ServiceState};
+use namespace::{Machine, name, reason, script};
 
 const SLEEP: &str = "exec sleep 1000000";
 
@@ -27,18 +25,6 @@ fn wait_for_story(machine: &Machine, story_end: &str) {
     });
 }
 
-/// Asks for something that works out.
-fn do_it(machine: &Machine, request: &Request) {
-    assert_eq!(machine.request(request), Response::Done);
-}
-
-fn reason(response: Response) -> String {
-    match response {
-        Response::Failed { reason } => reason,
-        other => panic!("{other:?}"),
-    }
-}
-
 #[test]
 fn commands_run_in_their_order() {
     let more = format!(
@@ -54,9 +40,9 @@ fn commands_run_in_their_order() {
     machine.wait_for("a", ServiceState::Up);
     assert_eq!(story(&machine), "pre1 pre2 post ");
     let pid = machine.service("a").pid.unwrap();
-    do_it(&machine, &Request::Reload { name: name("a") });
+    machine.do_it(&Request::Reload { name: name("a") });
     wait_for_story(&machine, &format!("reload{pid} "));
-    do_it(&machine, &Request::Stop { name: name("a") });
+    machine.do_it(&Request::Stop { name: name("a") });
     assert!(
         story(&machine).ends_with(" leave after "),
         "{}",
@@ -66,7 +52,7 @@ fn commands_run_in_their_order() {
         reason(machine.request(&Request::Reload { name: name("a") })),
         "'a' is not up; use cairn start a"
     );
-    do_it(&machine, &Request::Start { name: name("a") });
+    machine.do_it(&Request::Start { name: name("a") });
     assert!(
         story(&machine).ends_with("after pre1 pre2 post "),
         "{}",
@@ -217,7 +203,7 @@ fn a_process_left_behind_is_found_and_watched() {
         let now = machine.service("a");
         now.state == ServiceState::Up && now.pid.is_some_and(|pid| pid != before)
     });
-    do_it(&machine, &Request::Stop { name: name("a") });
+    machine.do_it(&Request::Stop { name: name("a") });
     assert_eq!(machine.service("a").pid, None);
 }
 
@@ -230,9 +216,9 @@ fn signals_reload_and_stop_as_described() {
         r#""reload":{"signal":"SIGHUP"},"stopSignal":"SIGUSR1""#,
     ));
     machine.wait_until("it is up", |machine| machine.log("a").contains("up"));
-    do_it(&machine, &Request::Reload { name: name("a") });
+    machine.do_it(&Request::Reload { name: name("a") });
     machine.wait_until("it reloads", |machine| machine.log("a").contains("again"));
-    do_it(&machine, &Request::Stop { name: name("a") });
+    machine.do_it(&Request::Stop { name: name("a") });
     assert_eq!(machine.service("a").last_exit.as_deref(), Some("status 0"));
     let machine = Machine::boot(&script("b", SLEEP, ""));
     machine.wait_for("b", ServiceState::Up);
@@ -306,7 +292,7 @@ fn conditions_directories_and_environment() {
         Some("it is started only if /nonexistent exists")
     );
     assert!(machine.inside("/run/a/deep").exists());
-    do_it(&machine, &Request::Stop { name: name("a") });
+    machine.do_it(&Request::Stop { name: name("a") });
     assert!(!machine.inside("/run/a/deep").exists());
 }
 
@@ -325,32 +311,23 @@ fn parts_stop_with_the_whole_and_sessions_outlive_the_main_process() {
     machine.wait_for("part", ServiceState::Up);
     let before = machine.wait_for("whole", ServiceState::Up).pid;
     let part = machine.service("part").pid;
-    do_it(
-        &machine,
-        &Request::Restart {
-            name: name("whole"),
-        },
-    );
+    machine.do_it(&Request::Restart {
+        name: name("whole"),
+    });
     machine.wait_until("both are others", |machine| {
         let (w, p) = (machine.service("whole"), machine.service("part"));
         w.pid != before && w.pid.is_some() && p.pid != part && p.pid.is_some()
     });
-    do_it(
-        &machine,
-        &Request::Stop {
-            name: name("whole"),
-        },
-    );
+    machine.do_it(&Request::Stop {
+        name: name("whole"),
+    });
     machine.wait_for("part", ServiceState::Stopped);
     machine.wait_until("it has a session", |machine| {
         machine.log("server").contains("up")
     });
-    do_it(
-        &machine,
-        &Request::Stop {
-            name: name("server"),
-        },
-    );
+    machine.do_it(&Request::Stop {
+        name: name("server"),
+    });
     let procs = machine.inside("/sys/fs/cgroup/cairn/server/cgroup.procs");
     assert_eq!(std::fs::read_to_string(procs).unwrap().lines().count(), 1);
 }

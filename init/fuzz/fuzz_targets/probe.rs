@@ -37,6 +37,7 @@ fuzz_target!(|pieces: Vec<(u8, &[u8])>| {
     }
     // A slice never fails to be read, so that an error here is a bug too.
     probe::contents(&mut &*bytes, bytes.len() as u64).expect("a slice can be read");
+    probe::superblock_copy::find(&mut &*bytes).expect("a slice can be read");
     for sector in [512, 4096] {
         let table = probe::table::read(&mut &*bytes, sector, bytes.len() as u64);
         let table = table.expect("a slice can be read");

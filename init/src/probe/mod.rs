@@ -10,6 +10,7 @@ mod container;
 mod fat;
 mod field;
 mod superblock;
+pub mod superblock_copy;
 pub mod table;
 #[cfg(test)]
 mod tests;

@@ -7,12 +7,13 @@
 //! Source of the exit status: `fsck(8)`. 1 = errors were corrected, 2 = the system should be
 //! restarted, 4 = errors are left, 8 = operational error, 16 = usage error, 32 = cancelled.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::superblock_copy;
 use super::tool::Tool;
+use crate::probe::superblock_copy;
 
 /// Types with a check, and the arguments that let it repair what needs no decision.
 const CHECKS: [(&str, &[&str]); 6] = [
@@ -101,7 +102,7 @@ pub fn check(device: &Path, fs_type: &str) -> io::Result<Verdict> {
 
 /// Checks an ext file system whose superblock cannot be used, from the copy of it on; nothing if there is none.
 fn run_from_copy(program: &Path, arguments: &[&str], device: &Path) -> io::Result<Option<i32>> {
-    let Some(copy) = superblock_copy::find(device)? else {
+    let Some(copy) = superblock_copy::find(&mut File::open(device)?)? else {
         return Ok(None);
     };
     log::warn!(
@@ -157,7 +158,7 @@ mod tests {
     /// An ext4 of two groups, made and damaged.
     fn damaged(folder: &Path, damage: impl FnOnce(&mut [u8])) -> PathBuf {
         let image = folder.join("image");
-        let file = std::fs::File::create(&image).unwrap();
+        let file = File::create(&image).unwrap();
         file.set_len(16 << 20).unwrap();
         let make = Command::new("/sbin/mke2fs")
             .args(["-q", "-F", "-t", "ext4", "-b", "1024"])

@@ -26,7 +26,6 @@ pub mod live;
 pub mod mounts;
 pub mod resolve;
 pub mod storage;
-mod superblock_copy;
 pub mod tool;
 pub mod verity;
 

@@ -205,6 +205,11 @@ impl Machine {
         self.try_request(request).expect("the supervisor answers")
     }
 
+    /// Asks for something that works out.
+    pub fn do_it(&self, request: &Request) {
+        assert_eq!(self.request(request), Response::Done);
+    }
+
     /// The states of all services.
     pub fn status(&self) -> Vec<ServiceStatus> {
         let start = Instant::now();
@@ -342,6 +347,14 @@ impl Drop for Machine {
         while remove_tree(&self.cgroup).is_err() && start.elapsed() < Duration::from_secs(5) {
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+}
+
+/// Why something could not be done.
+pub fn reason(response: Response) -> String {
+    match response {
+        Response::Failed { reason } => reason,
+        other => panic!("{other:?} is no failure"),
     }
 }
 

@@ -8,14 +8,13 @@
 //!
 //! Source: Documentation/filesystems/ext4/super.rst of Linux.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+
+use super::Source;
+use super::field::{array, le16, le32};
 
 const START: u64 = 1024;
 const SECTOR: usize = 512;
-const MAGIC: [u8; 2] = [0x53, 0xef];
 
 /// Where a copy is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,47 +41,40 @@ impl SuperblockCopy {
     }
 }
 
-/// The copy of the superblock on `device`, if it is there and of the same file system.
+/// The copy of the superblock in `source`, if it is there and of the same file system: one of a single group
+/// has none.
 ///
 /// # Errors
-/// The device cannot be read.
-pub fn find(device: &Path) -> io::Result<Option<SuperblockCopy>> {
-    let file = File::open(device)?;
-    let mut superblock = [0; SECTOR];
-    file.read_exact_at(&mut superblock, START)?;
+/// The device's.
+pub fn find(source: &mut dyn Source) -> io::Result<Option<SuperblockCopy>> {
+    let superblock = source.read_at(START, SECTOR)?;
     let Some(copy) = place(&superblock) else {
         return Ok(None);
     };
-    let mut other = [0; SECTOR];
-    let read = file.read_exact_at(&mut other, copy.block.saturating_mul(copy.block_size));
-    match read {
-        // A file system of one group has none.
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-        Err(error) => Err(error),
-        Ok(()) => Ok(is_copy(&other, &superblock).then_some(copy)),
-    }
+    let other = source.read_at(copy.block.saturating_mul(copy.block_size), SECTOR)?;
+    Ok(is_copy(&other, &superblock).then_some(copy))
 }
 
 /// Where the copy is by what the superblock's first sector says.
 fn place(superblock: &[u8]) -> Option<SuperblockCopy> {
-    let number = |at: usize| -> Option<u64> {
-        let bytes = superblock.get(at..at + 4)?.try_into().ok()?;
-        Some(u32::from_le_bytes(bytes).into())
-    };
-    let (first_block, log_size, in_group) = (number(0x14)?, number(0x18)?, number(0x20)?);
-    let is_one = superblock.get(0x38..0x3a)? == MAGIC && log_size <= 6 && in_group > 0;
+    let first_block = le32(superblock, 0x14)?;
+    let log_size = le32(superblock, 0x18)?;
+    let in_group = le32(superblock, 0x20)?;
+    let is_one = is_superblock(superblock) && log_size <= 6 && in_group > 0;
     is_one.then_some(SuperblockCopy {
-        block: first_block + in_group,
+        block: u64::from(first_block) + u64::from(in_group),
         block_size: 1024 << log_size,
     })
 }
 
+fn is_superblock(bytes: &[u8]) -> bool {
+    le16(bytes, 0x38) == Some(0xEF53)
+}
+
 /// Whether `other` is of the second group of the file system with `superblock`, by its number and UUID.
 fn is_copy(other: &[u8], superblock: &[u8]) -> bool {
-    let uuid = |of: &[u8]| of.get(0x68..0x78).map(<[u8]>::to_owned);
-    other.get(0x38..0x3a) == Some(&MAGIC)
-        && other.get(0x5a..0x5c) == Some(&[1, 0])
-        && uuid(other) == uuid(superblock)
+    let uuid = |of: &[u8]| array::<16>(of, 0x68);
+    is_superblock(other) && le16(other, 0x5a) == Some(1) && uuid(other) == uuid(superblock)
 }
 
 #[cfg(test)]
@@ -92,7 +84,7 @@ mod tests {
     #[test]
     fn the_second_group_has_it() {
         let mut superblock = [0; SECTOR];
-        superblock[0x38..0x3a].copy_from_slice(&MAGIC);
+        superblock[0x38..0x3a].copy_from_slice(&0xEF53_u16.to_le_bytes());
         superblock[0x18] = 2;
         superblock[0x21] = 0x80;
         let copy = place(&superblock).unwrap();
