@@ -61,7 +61,7 @@ fn place(superblock: &[u8]) -> Option<SuperblockCopy> {
     let log_size = le32(superblock, 0x18)?;
     let in_group = le32(superblock, 0x20)?;
     let is_one = is_superblock(superblock) && log_size <= 6 && in_group > 0;
-    is_one.then_some(SuperblockCopy {
+    is_one.then(|| SuperblockCopy {
         block: u64::from(first_block) + u64::from(in_group),
         block_size: 1024 << log_size,
     })
@@ -89,8 +89,10 @@ mod tests {
         superblock[0x21] = 0x80;
         let copy = place(&superblock).unwrap();
         assert_eq!(copy.arguments().join(" "), "-f -b 32768 -B 4096");
-        superblock[0x18] = 7;
-        assert_eq!(place(&superblock), None);
+        for too_large in [7_u32, 64, u32::MAX] {
+            superblock[0x18..0x1c].copy_from_slice(&too_large.to_le_bytes());
+            assert_eq!(place(&superblock), None);
+        }
         assert_eq!(place(&superblock[..0x30]), None);
     }
 }
