@@ -84,8 +84,14 @@ fn a_unit_becomes_a_service() {
             ExecStopPost = "-+/bin/rm -rf '%t/%n x' $MAINPID";
             WorkingDirectory = "%S/backup";
             KillMode = "mixed";
-            SuccessExitStatus = "3 SIGTERM";
+            SuccessExitStatus = "3 TEMPFAIL SIGKILL";
+            RestartPreventExitStatus = [ 4 "HUP" ];
+            RestartForceExitStatus = "SIGUSR1";
+            RuntimeMaxSec = "1d";
           };
+          unitConfig.FailureAction = "reboot-force";
+          unitConfig.SuccessAction = "none";
+          unitConfig.StartLimitAction = "poweroff";
         };"#,
         &expect![[r#"
             {
@@ -121,8 +127,16 @@ fn a_unit_becomes_a_service() {
                   "removedAtStop": true
                 }
               ],
+              "finalStatuses": [
+                4,
+                "HUP"
+              ],
               "killMode": "mixed",
               "kind": "simple",
+              "machineActions": {
+                "failure": "reboot-force",
+                "startLimit": "poweroff"
+              },
               "name": "backup",
               "postStop": [
                 {
@@ -194,6 +208,10 @@ fn a_unit_becomes_a_service() {
               "restart": "on-failure",
               "restartDelayMaxMs": 60500,
               "restartDelayMs": 60500,
+              "restartStatuses": [
+                "SIGUSR1"
+              ],
+              "runtimeMaxMs": 86400000,
               "startLimit": {
                 "burst": 3,
                 "intervalMs": 10000
@@ -201,7 +219,9 @@ fn a_unit_becomes_a_service() {
               "startTimeoutMs": 90000,
               "stopTimeoutMs": 90000,
               "successStatuses": [
-                3
+                3,
+                75,
+                "SIGKILL"
               ],
               "wantedAtBoot": true,
               "wants": [
@@ -1305,6 +1325,9 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         r#"systemd.services.a = { script = "x"; serviceConfig.Type = "foo"; };"#,
         r#"systemd.services.a = { script = "x"; unitConfig.ConditionPathExsits = "/x"; };"#,
         r#"systemd.services.a = { script = "x"; unitConfig.After = "x"; };"#,
+        r#"systemd.services.a = { script = "x"; unitConfig.FailureAction = "reboot-immediate"; };"#,
+        r#"systemd.user.services.a = { script = "x"; unitConfig.SuccessAction = "poweroff"; };"#,
+        r#"systemd.services.a = { script = "x"; serviceConfig.SuccessExitStatus = "SIGFOO"; };"#,
         r#"systemd.services.a = { description = "nothing"; };"#,
         r#"systemd.services.a = { script = "x"; requires = [ "a.socket" ]; };"#,
         r#"systemd.sockets.a = { socketConfig.ListenSteam = "22"; };"#,
@@ -1368,6 +1391,17 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         systemd.services.a = { script = "x"; unitConfig.After = "x"; };
         the configuration contradicts itself:
         - systemd.services.a.unitConfig.After: set systemd.services.a.after instead
+
+        systemd.services.a = { script = "x"; unitConfig.FailureAction = "reboot-immediate"; };
+        the configuration contradicts itself:
+        - systemd.services.a.unitConfig.FailureAction: it would lose what is not on the disk yet; use reboot-force
+
+        systemd.user.services.a = { script = "x"; unitConfig.SuccessAction = "poweroff"; };
+        the configuration contradicts itself:
+        - systemd.user.services.a: a user's service does nothing to the machine; take its failureAction, successAction and startLimitAction away.
+
+        systemd.services.a = { script = "x"; serviceConfig.SuccessExitStatus = "SIGFOO"; };
+        systemd.services.a.serviceConfig.SuccessExitStatus: 'SIGFOO' is neither a status nor a signal; examples are 75, TEMPFAIL and SIGKILL
 
         systemd.services.a = { description = "nothing"; };
         the configuration contradicts itself:

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::credential::Credential;
+use crate::end_status::EndStatus;
+use crate::machine_action::MachineActions;
 use crate::name::ServiceName;
 use crate::process::{Command, Process};
 use crate::readiness::Readiness;
@@ -82,6 +84,9 @@ pub struct Service {
     /// Started when its process has ended as it should, and it is not started again by itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub on_success: Vec<ServiceName>,
+    /// What its end does to the machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine_actions: Option<Box<MachineActions>>,
     /// Start it at boot.
     pub wanted_at_boot: bool,
     /// Where one does not hold, a start does nothing, and those that require this go on.
@@ -109,12 +114,15 @@ pub struct Service {
     /// What follows when its process ends.
     #[serde(default)]
     pub restart: Restart,
-    /// Statuses that are as good as 0.
+    /// Ends that are as good as status 0.
     #[serde(default)]
-    pub success_statuses: Vec<u8>,
-    /// Statuses after which it is not restarted.
+    pub success_statuses: Vec<EndStatus>,
+    /// Ends after which it is not restarted, whatever `restart` says.
     #[serde(default)]
-    pub final_statuses: Vec<u8>,
+    pub final_statuses: Vec<EndStatus>,
+    /// Ends after which it is restarted, whatever `restart` says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restart_statuses: Vec<EndStatus>,
     /// Milliseconds before the first restart; doubled at each failure that follows within ten
     /// seconds of a start, up to `restart_delay_max_ms`.
     #[serde(default = "Service::default_restart_delay_ms")]
@@ -129,6 +137,9 @@ pub struct Service {
     /// Milliseconds from the first command of a start until it must be up; absent: no bound.
     #[serde(default)]
     pub start_timeout_ms: Option<u32>,
+    /// Milliseconds for which its process may be up; then it is stopped, and has failed. Absent: no bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime_max_ms: Option<u32>,
     /// It says `WATCHDOG=1` at least every so many milliseconds while it is up, or it is aborted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watchdog_ms: Option<u32>,
@@ -178,6 +189,7 @@ impl Service {
             conflicts: Vec::new(),
             on_failure: Vec::new(),
             on_success: Vec::new(),
+            machine_actions: None,
             wanted_at_boot: true,
             conditions: Vec::new(),
             directories: Vec::new(),
@@ -189,10 +201,12 @@ impl Service {
             restart: Restart::Never,
             success_statuses: Vec::new(),
             final_statuses: Vec::new(),
+            restart_statuses: Vec::new(),
             restart_delay_ms: Self::default_restart_delay_ms(),
             restart_delay_max_ms: Self::default_restart_delay_max_ms(),
             start_limit: None,
             start_timeout_ms: None,
+            runtime_max_ms: None,
             watchdog_ms: None,
             stop_timeout_ms: Self::default_stop_timeout_ms(),
             stop_signal: Signal::TERM,
@@ -234,10 +248,10 @@ impl Service {
         30_000
     }
 
-    /// 10 s.
+    /// 5 s.
     #[must_use]
     pub fn default_stop_timeout_ms() -> u32 {
-        10_000
+        5_000
     }
 
     /// SIGTERM.
@@ -282,8 +296,8 @@ impl ServiceKind {
 
 /// What follows when a service's process ends by itself.
 ///
-/// A good end is one with status 0 or one of `success_statuses`, and (but for a oneshot) one by
-/// SIGHUP, SIGINT, SIGTERM or SIGPIPE.
+/// A good end is one with status 0 or in `success_statuses`, and (but for a oneshot) one by SIGHUP, SIGINT,
+/// SIGTERM or SIGPIPE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Restart {

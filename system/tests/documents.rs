@@ -37,7 +37,7 @@ fn a_description_survives_a_round_trip() {
     let text = serde_json::to_string(&description).unwrap();
     assert_eq!(SystemDescription::parse(&text).unwrap(), description);
     assert_eq!(description.etc[0].copy.as_ref().unwrap().mode, 0o440);
-    assert_eq!(description.services[0].stop_timeout_ms, 10_000);
+    assert_eq!(description.services[0].stop_timeout_ms, 5_000);
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn a_refusal_names_the_field() {
         r#""wantedAtBoot""#,
         r#""wantedAtBot""#,
         &expect![
-            "cannot read system.json: at 'services[0].wantedAtBot': unknown field `wantedAtBot`, expected one of `name`, `description`, `kind`, `process`, `readiness`, `socket`, `watch`, `storedDescriptors`, `pinnedDescriptors`, `preStart`, `postStart`, `preStop`, `postStop`, `reload`, `requires`, `wants`, `after`, `partOf`, `conflicts`, `onFailure`, `onSuccess`, `wantedAtBoot`, `conditions`, `directories`, `credentials`, `delegated`, `cgroup`, `pidFile`, `staysUp`, `restart`, `successStatuses`, `finalStatuses`, `restartDelayMs`, `restartDelayMaxMs`, `startLimit`, `startTimeoutMs`, `watchdogMs`, `stopTimeoutMs`, `stopSignal`, `killMode`, `onChange`, `restartTrigger`, `reloadTrigger` at line 15 column 51"
+            "cannot read system.json: at 'services[0].wantedAtBot': unknown field `wantedAtBot`, expected one of `name`, `description`, `kind`, `process`, `readiness`, `socket`, `watch`, `storedDescriptors`, `pinnedDescriptors`, `preStart`, `postStart`, `preStop`, `postStop`, `reload`, `requires`, `wants`, `after`, `partOf`, `conflicts`, `onFailure`, `onSuccess`, `machineActions`, `wantedAtBoot`, `conditions`, `directories`, `credentials`, `delegated`, `cgroup`, `pidFile`, `staysUp`, `restart`, `successStatuses`, `finalStatuses`, `restartStatuses`, `restartDelayMs`, `restartDelayMaxMs`, `startLimit`, `startTimeoutMs`, `runtimeMaxMs`, `watchdogMs`, `stopTimeoutMs`, `stopSignal`, `killMode`, `onChange`, `restartTrigger`, `reloadTrigger` at line 15 column 51"
         ],
     );
     refusal(

@@ -1,7 +1,7 @@
 //! How a process ended, as far as a restart is concerned.
 
 use cairn_sys::process::Exit;
-use cairn_system::{Restart, Service, ServiceKind};
+use cairn_system::{EndStatus, Restart, Service, ServiceKind};
 
 /// How a process ended, as far as a restart is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +20,7 @@ impl End {
         let oneshot = service.kind == ServiceKind::Oneshot;
         match exit {
             Exit::Status(0) => Self::Good,
-            Exit::Status(status) if listed(&service.success_statuses, status) => Self::Good,
+            _ if listed(&service.success_statuses, exit) => Self::Good,
             Exit::Status(_) => Self::Status,
             Exit::Signal(signal) if !oneshot && GOOD_SIGNALS.contains(&signal) => Self::Good,
             Exit::Signal(_) => Self::Abnormal,
@@ -39,9 +39,20 @@ impl End {
     }
 }
 
-/// Whether a description's list has this status.
-pub fn listed(statuses: &[u8], status: i32) -> bool {
-    statuses.iter().any(|listed| i32::from(*listed) == status)
+/// Whether the service is started again after its process has ended like this by itself.
+pub fn restarts(service: &Service, exit: Exit) -> bool {
+    let end = End::of(service, exit);
+    !listed(&service.final_statuses, exit)
+        && (end.restarts(service) || listed(&service.restart_statuses, exit))
+}
+
+/// Whether a description's list has this end.
+fn listed(ends: &[EndStatus], exit: Exit) -> bool {
+    ends.iter().any(|listed| match (listed, exit) {
+        (EndStatus::Status(listed), Exit::Status(status)) => i32::from(*listed) == status,
+        (EndStatus::Signal(listed), Exit::Signal(signal)) => listed.number() == signal,
+        _ => false,
+    })
 }
 
 /// Signals that people end services with: SIGHUP, SIGINT, SIGPIPE, SIGTERM.

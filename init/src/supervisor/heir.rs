@@ -124,6 +124,7 @@ impl Heir<'_> {
                 held.push(holding);
             }
         }
+        machine.know_owed(|slot| held.iter().position(|held| held.place() == slot));
         self.drop_leftovers(estate, &records)?;
         Ok((machine, held))
     }

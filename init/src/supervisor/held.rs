@@ -126,6 +126,11 @@ impl Held {
         }
     }
 
+    /// Its slot, as a number of a place.
+    pub fn place(&self) -> usize {
+        usize::try_from(self.slot).unwrap_or(usize::MAX)
+    }
+
     /// Makes the pipe, if there is none; whether it is new.
     pub fn ensure_pipe(&mut self) -> io::Result<bool> {
         if self.pipe.is_some() {

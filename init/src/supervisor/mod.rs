@@ -35,6 +35,7 @@ mod journal;
 mod link;
 mod listening;
 mod notify;
+mod outcome;
 mod peer;
 mod phase;
 mod plan;
@@ -239,6 +240,8 @@ impl Supervisor {
         let mut events = vec![event];
         while let Some(event) = events.pop() {
             let actions = self.services.step(event, now());
+            // Before it is noted that the service has ended: core brings what has begun to its end.
+            events.extend(self.act_on_machine(&actions));
             // What is meant to be is written before it is done: a successor finds it.
             self.record();
             for action in actions {
@@ -271,6 +274,7 @@ impl Supervisor {
                         self.note_boot();
                         release_pages();
                     }
+                    Action::Machine(..) => {} // it has begun
                     Action::ShutdownDone => self.finish(),
                 }
             }
@@ -358,7 +362,10 @@ impl Supervisor {
             };
             let pid = held.main.as_ref().map_or(0, |main| main.pid);
             let helper = held.helpers.last().map_or(0, |helper| helper.pid);
-            let record = record::Record::new(service.name.as_str(), pid, helper, unit);
+            let mut record = record::Record::new(service.name.as_str(), pid, helper, unit);
+            if let Some(owed) = &mut record.restored.owed {
+                owed.to = self.held.get(owed.to).map_or(usize::MAX, Held::place);
+            }
             if let Err(error) = self.state.write(held.slot, &record) {
                 log::error!("cannot note the state of '{}': {error}", service.name);
                 failed.push(id);

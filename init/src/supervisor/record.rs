@@ -7,8 +7,11 @@
 //! 32..40             40..44         44..48  48..112  112..120    120   121      122  123
 //! window begin (ms)  window starts  helper  name     ended (ms)  goal  stopped  due  settled
 //!                                                                      by
-//! 124        125   126       127       128..248  248..256
-//! exit kind  exit  instance  disabled  text      up (ms)
+//! 124                125   126       127       128..236  236..240  240..248       248..256
+//! exit kind,         exit  instance  disabled  text      owed to   extended (ms)  up (ms)
+//! outcome << 2
+//!
+//! owed to: exit | exit kind << 8 | outcome << 10 | slot << 14 | 0b11111 << 27
 //! ```
 //! What programs of before do not know is such that they take it for something near: a process whose readiness
 //! is looked at is 'starting' with a time, one that reads its configuration again 'up' with a time, and in
@@ -16,12 +19,12 @@
 //!
 //! The name and the text (why it failed, or a note) are padded with NULs; a record without a name is
 //! free. Times are of `CLOCK_MONOTONIC`, which goes on; 0 is 'never', since a machine's first
-//! millisecond starts no service. Older programs have written text up to the end, where a time is now:
-//! letters make a number that no clock reaches.
+//! millisecond starts no service. Older programs have written text up to the end, where times are now:
+//! letters make a number that no clock reaches, and no text has a byte that begins with five ones.
 
 use cairn_sys::process::Exit;
 
-use super::services::{Due, Goal, Phase, Restored, StoppedBy, Unit, Verdict};
+use super::services::{Due, Goal, Outcome, Owed, Phase, Restored, StoppedBy, Unit, Verdict};
 
 /// Bytes of a record.
 pub const BYTES: usize = 256;
@@ -29,10 +32,15 @@ pub const BYTES: usize = 256;
 const NAME_AT: usize = 48;
 const NAME_BYTES: usize = 64;
 const TEXT_AT: usize = 128;
+const OWED_AT: usize = 236;
+const EXTENDED_AT: usize = 240;
 const UP_AT: usize = 248;
 
 /// Its processes stand still. What is disabled has none.
 const FROZEN: u8 = 2;
+
+/// The bits of what a start is owed to that are always set.
+const OWED: u32 = 0b11111 << 27;
 
 /// What is no time but text, in milliseconds: 34,000 years.
 const NO_TIME: u64 = 1 << 50;
@@ -95,11 +103,7 @@ impl Record {
             Some(Verdict::Bad { restart: false, .. }) => 3,
             Some(Verdict::Bad { restart: true, .. }) => 4,
         };
-        let (exit_kind, exit) = match restored.last_exit {
-            None => (0, 0),
-            Some(Exit::Status(status)) => (1, u8::try_from(status).unwrap_or(u8::MAX)),
-            Some(Exit::Signal(signal)) => (2, u8::try_from(signal).unwrap_or(u8::MAX)),
-        };
+        let (exit_kind, exit) = encode_exit(restored.last_exit);
         let goal = match restored.goal {
             Goal::Down => 0,
             Goal::Up => 1,
@@ -140,9 +144,11 @@ impl Record {
             .chain(padded::<NAME_BYTES>(&self.name))
             .chain(restored.ended_at.unwrap_or(0).to_ne_bytes())
             .chain([goal, stopped_by, due, u8::from(restored.settled)])
-            .chain([exit_kind, exit])
+            .chain([exit_kind | restored.outcome.number() << 2, exit])
             .chain([u8::from(restored.instance), standstill])
-            .chain(padded::<{ UP_AT - TEXT_AT }>(text))
+            .chain(padded::<{ OWED_AT - TEXT_AT }>(text))
+            .chain(restored.owed.map_or(0, encode_owed).to_ne_bytes())
+            .chain(restored.extended_to.unwrap_or(0).to_ne_bytes())
             .chain(restored.up_at.unwrap_or(0).to_ne_bytes());
         for (byte, field) in bytes.iter_mut().zip(fields) {
             *byte = field;
@@ -156,7 +162,7 @@ impl Record {
         let name = String::from_utf8(name.to_vec())
             .ok()
             .filter(|name| !name.is_empty())?;
-        let text = unpadded(bytes.get(TEXT_AT..UP_AT)?);
+        let text = unpadded(bytes.get(TEXT_AT..OWED_AT)?);
         let text = String::from_utf8_lossy(text).into_owned();
         let number = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
         let time = |at: usize| Some(u64::from_ne_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
@@ -193,7 +199,7 @@ impl Record {
             4 => Some(bad(true)),
             _ => None,
         };
-        let exit = i32::from(*bytes.get(125)?);
+        let (exit_kind, exit) = (*bytes.get(124)?, *bytes.get(125)?);
         let is_note = !matches!(phase, Phase::Failed(_))
             && !matches!(verdict, Some(Verdict::Bad { .. }))
             && !text.is_empty();
@@ -215,11 +221,9 @@ impl Record {
                 ended_at: time(112).filter(|time| *time != 0),
                 restarts: number(24)?,
                 streak: number(28)?,
-                last_exit: match bytes.get(124)? {
-                    1 => Some(Exit::Status(exit)),
-                    2 => Some(Exit::Signal(exit)),
-                    _ => None,
-                },
+                last_exit: decode_exit(exit_kind & 3, exit),
+                outcome: Outcome::numbered(exit_kind >> 2).unwrap_or_default(),
+                owed: decode_owed(number(OWED_AT)?),
                 verdict,
                 window_start: time(32)?,
                 window_starts: number(40)?,
@@ -239,9 +243,48 @@ impl Record {
                 disabled: bytes.get(127) == Some(&1),
                 frozen: bytes.get(127) == Some(&FROZEN),
                 up_at: time(UP_AT).filter(|time| (1..NO_TIME).contains(time)),
+                extended_to: time(EXTENDED_AT).filter(|time| (1..NO_TIME).contains(time)),
             },
         })
     }
+}
+
+fn encode_exit(exit: Option<Exit>) -> (u8, u8) {
+    match exit {
+        None => (0, 0),
+        Some(Exit::Status(status)) => (1, u8::try_from(status).unwrap_or(u8::MAX)),
+        Some(Exit::Signal(signal)) => (2, u8::try_from(signal).unwrap_or(u8::MAX)),
+    }
+}
+
+fn decode_exit(kind: u8, exit: u8) -> Option<Exit> {
+    match kind {
+        1 => Some(Exit::Status(exit.into())),
+        2 => Some(Exit::Signal(exit.into())),
+        _ => None,
+    }
+}
+
+/// The other service's place is its slot here; one that has none as it should is left out.
+fn encode_owed(owed: Owed) -> u32 {
+    let (kind, exit) = encode_exit(owed.exit);
+    let slot = u32::try_from(owed.to).unwrap_or(u32::MAX);
+    if slot >= 1 << 13 {
+        return 0;
+    }
+    let outcome = u32::from(owed.outcome.number());
+    u32::from(exit) | u32::from(kind) << 8 | outcome << 10 | slot << 14 | OWED
+}
+
+fn decode_owed(number: u32) -> Option<Owed> {
+    let [exit, kind, ..] = number.to_le_bytes();
+    let outcome = u8::try_from(number >> 10 & 0b1111).ok();
+    (number & OWED == OWED).then_some(())?;
+    Some(Owed {
+        to: usize::try_from(number >> 14 & ((1 << 13) - 1)).ok()?,
+        outcome: Outcome::numbered(outcome?)?,
+        exit: decode_exit(kind & 3, exit),
+    })
 }
 
 /// A text in a field of this size, cut between characters if need be.
@@ -302,6 +345,10 @@ pub mod tests {
         ]
     }
 
+    fn outcomes() -> impl Strategy<Value = Outcome> {
+        (0..9_u8).prop_map(|number| Outcome::numbered(number).unwrap())
+    }
+
     fn one_of<T: Clone + std::fmt::Debug + 'static>(all: &[T]) -> impl Strategy<Value = T> {
         prop::sample::select(all.to_vec())
     }
@@ -313,23 +360,26 @@ pub mod tests {
             phase in phases(),
             flags: (bool, bool, bool, bool, bool),
             times in (proptest::option::of(1..u64::MAX), proptest::option::of(1..u64::MAX), any::<u64>()),
-            up_at in proptest::option::of(1..NO_TIME),
+            (up_at, extended_to) in (proptest::option::of(1..NO_TIME), proptest::option::of(1..NO_TIME)),
             verdict in verdicts(),
             last_exit in exits(),
             note in proptest::option::of("[a-z]{1,100}"),
             goal in one_of(&[Goal::Up, Goal::Down, Goal::Again]),
             stopped_by in one_of(&[None, Some(StoppedBy::Hand), Some(StoppedBy::Switch)]),
             due in one_of(&[None, Some(Due::Start), Some(Due::Restart), Some(Due::Reload)]),
+            (outcome, owed) in (outcomes(), proptest::option::of((0..1_usize << 13, outcomes(), exits()))),
         ) -> Record {
             let (pid, helper, restarts, streak, window_starts) = numbers;
             let (running, settled, instance, disabled, frozen) = flags;
             let disabled = disabled && !frozen;
             let (started_at, ended_at, window_start) = times;
             let note = note.filter(|_| !matches!(phase, Phase::Failed(_)));
+            let owed = owed.map(|(to, outcome, exit)| Owed { to, outcome, exit });
             let restored = Restored {
+                outcome, owed,
                 phase, goal, running, helper: helper != 0, settled, started_at, ended_at, restarts, streak,
                 last_exit, verdict, window_start, window_starts, note, stopped_by, due, instance,
-                up_at, disabled, frozen,
+                up_at, extended_to, disabled, frozen,
             };
             Record { name: name.clone(), pid, helper, restored }
         }
@@ -353,7 +403,7 @@ pub mod tests {
             record.restored.phase = Phase::Failed(reason.clone());
             let cut = Record::decode(&record.encode()).unwrap();
             let Phase::Failed(text) = cut.restored.phase else { panic!("it has failed") };
-            prop_assert!(reason.starts_with(&text) && (text.len() > 117 || text == reason));
+            prop_assert!(reason.starts_with(&text) && (text.len() > 105 || text == reason));
         }
     }
 }

@@ -3,6 +3,7 @@
 use cairn_sys::process::Exit;
 use cairn_system::Standing;
 
+use super::outcome::{Outcome, Owed};
 use super::phase::{Due, Goal, Phase, StoppedBy, Verdict, standing};
 use super::unit::{Ms, Unit};
 
@@ -32,8 +33,12 @@ pub struct Restored {
     pub due: Option<Due>,
     pub instance: bool,
     pub up_at: Option<Ms>,
+    pub extended_to: Option<Ms>,
     pub disabled: bool,
     pub frozen: bool,
+    pub outcome: Outcome,
+    /// [`Owed::to`] is known by its slot alone: see [`Record`](super::record::Record).
+    pub owed: Option<Owed>,
 }
 
 impl Restored {
@@ -58,8 +63,11 @@ impl Restored {
             due: unit.due,
             instance: unit.instance,
             up_at: unit.up_at,
+            extended_to: unit.extended_to,
             disabled: unit.disabled,
             frozen: unit.frozen,
+            outcome: unit.outcome,
+            owed: unit.owed,
         }
     }
 
@@ -90,10 +98,12 @@ impl From<Restored> for Unit {
             due: restored.due,
             instance: restored.instance,
             up_at: restored.up_at,
+            extended_to: restored.extended_to,
             disabled: restored.disabled,
             frozen: restored.frozen,
+            outcome: restored.outcome,
+            owed: restored.owed,
             alive_at: 0,
-            extended_to: None,
         }
     }
 }

@@ -18,7 +18,7 @@ use super::notify::{self, Notifications};
 use super::process;
 use super::services::Event;
 use super::source::{Source, unwatch, watch};
-use super::{Supervisor, condition};
+use super::{Supervisor, condition, outcome};
 
 /// Most bytes read from one pipe before others get their turn.
 const PIPE_BYTES: usize = 65_536;
@@ -63,13 +63,14 @@ impl Supervisor {
     }
 
     fn try_spawn(&mut self, id: Id, job: Job) -> anyhow::Result<()> {
-        let given = match job {
+        let mut given = match job {
             Job::Main => Given {
                 readiness: self.readiness_pipe(id)?,
                 ..self.given(id)?
             },
             _ => Given::default(),
         };
+        given.variables.extend(self.told(id, job));
         let Some((held, service)) = self
             .held
             .get_mut(id)
@@ -112,6 +113,23 @@ impl Supervisor {
             }
         }
         Ok(())
+    }
+
+    /// What a command is told of what has come of its service, or of the one to whose end it is owed.
+    fn told(&self, id: Id, job: Job) -> Vec<(String, String)> {
+        let Some(unit) = self.services.units().get(id) else {
+            return Vec::new();
+        };
+        match (job, unit.owed) {
+            (Job::PreStop(_), _) => outcome::variables("", unit.outcome, None),
+            (Job::PostStop(_), _) => outcome::variables("", unit.outcome, unit.exit_of_run()),
+            (Job::PreStart(_) | Job::Main, Some(owed)) => {
+                let mut all = outcome::variables("MONITOR_", owed.outcome, owed.exit);
+                all.push(("MONITOR_UNIT".to_owned(), self.name(owed.to).to_owned()));
+                all
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// What its process is given; an instance without its connection is not started.

@@ -7,9 +7,9 @@ use cairn_sys::kexec;
 use cairn_sys::kmsg::{self, Priority};
 use cairn_sys::reboot::Ending;
 use cairn_system::control::Response;
-use cairn_system::{boot_mark, trial};
+use cairn_system::{MachineAction, boot_mark, trial};
 
-use super::services::Event;
+use super::services::{Action, Event};
 use super::{Supervisor, console, switch};
 use crate::clock::{Ms, now};
 use crate::core::ending::verb;
@@ -62,8 +62,15 @@ impl Supervisor {
 
     /// Begins to stop everything; the first ending asked for stays.
     pub(super) fn end(&mut self, ending: Ending) {
+        if self.begin(ending) {
+            self.step(Event::Shutdown);
+        }
+    }
+
+    /// From now on this is the ending, unless there is one.
+    fn begin(&mut self, ending: Ending) -> bool {
         if self.ending.is_some() {
-            return;
+            return false;
         }
         self.ending = Some(ending);
         kmsg::write(
@@ -72,7 +79,59 @@ impl Supervisor {
         );
         self.tell_core(Message::Ending(ending));
         self.pulse_at = Some(now().saturating_add(SHUTDOWN_PULSE_MS));
-        self.step(Event::Shutdown);
+        true
+    }
+
+    /// Begins what the end of a service does to the machine; the event that stops the others.
+    pub(super) fn act_on_machine(&mut self, actions: &[Action]) -> Option<Event> {
+        let (id, action) = actions.iter().find_map(|action| match action {
+            Action::Machine(id, action) => Some((*id, *action)),
+            _ => None,
+        })?;
+        let name = self.name(id).to_owned();
+        if realm().owner.is_some() {
+            log::error!("'{name}' is a user's service, and does nothing to the machine");
+            return None;
+        }
+        let ending = self.ending_by(action);
+        if !self.begin(ending) {
+            return None;
+        }
+        let verb = verb(ending);
+        console(&format!(
+            "the end of '{name}' is what the machine is to {verb} for"
+        ));
+        if action.is_forced() {
+            let ending = self.prepared(ending);
+            self.tell_core(Message::Finish(ending));
+            return None;
+        }
+        Some(Event::Shutdown)
+    }
+
+    /// The ending that an action stands for. What cannot be is a reboot.
+    fn ending_by(&mut self, action: MachineAction) -> Ending {
+        use MachineAction::{
+            Halt, HaltForce, Kexec, KexecForce, Poweroff, PoweroffForce, Reboot, RebootForce,
+            SoftReboot, SoftRebootForce,
+        };
+        let ending = match action {
+            Reboot | RebootForce => return Ending::Reboot,
+            Poweroff | PoweroffForce => return Ending::PowerOff,
+            Halt | HaltForce => return Ending::Halt,
+            Kexec | KexecForce => Ending::Kexec,
+            SoftReboot | SoftRebootForce => Ending::UserSpace,
+        };
+        let no_kernel = ending == Ending::Kexec && !kexec::is_loaded(Path::new("/sys"));
+        let none = no_kernel.then(|| "no kernel is loaded".to_owned());
+        if let Some(reason) = self.refuses_restart().or(none) {
+            console(&format!("cannot {}: {reason}; rebooting", verb(ending)));
+            return Ending::Reboot;
+        }
+        if ending == Ending::UserSpace {
+            self.restart = Some(self.toplevel.clone());
+        }
+        ending
     }
 
     /// The sign of life during a shutdown.

@@ -4,6 +4,7 @@ use cairn_sys::process::Exit;
 use cairn_system::control::ServiceState;
 use cairn_system::{Service, ServiceKind, Standing, StartLimit};
 
+use super::outcome::{Outcome, Owed};
 use super::phase::{Due, Goal, Phase, StoppedBy, Verdict, standing};
 
 /// Milliseconds of `CLOCK_MONOTONIC`.
@@ -59,10 +60,14 @@ pub struct Unit {
     pub disabled: bool,
     /// When it has last said that it lives; a fresh supervisor counts from its own start.
     pub alive_at: Ms,
-    /// By when it must be up, if it has asked for more time.
+    /// By when it must be up, or until when it may be, if it has asked for more time.
     pub extended_to: Option<Ms>,
     /// Its processes stand still.
     pub frozen: bool,
+    /// What has come of its last run.
+    pub outcome: Outcome,
+    /// To the end of which service its last start is owed, if to one.
+    pub owed: Option<Owed>,
 }
 
 impl Default for Unit {
@@ -91,6 +96,8 @@ impl Default for Unit {
             alive_at: 0,
             extended_to: None,
             frozen: false,
+            outcome: Outcome::Success,
+            owed: None,
         }
     }
 }
@@ -150,6 +157,7 @@ impl Unit {
                 self.streak = 0;
                 self.window_starts = 0;
                 self.note = None;
+                self.owed = None;
             }
             Phase::Backoff(_) => {
                 self.goal = Goal::Up;
@@ -165,6 +173,22 @@ impl Unit {
                 self.note = None;
             }
         }
+    }
+
+    /// It is to end for this reason, of which a restart depends on the description.
+    pub fn blame(&mut self, outcome: Outcome, reason: String, service: &Service) {
+        self.outcome = outcome.after(self.outcome);
+        let restart = outcome.end().restarts(service);
+        self.verdict = Some(Verdict::Bad { reason, restart });
+    }
+
+    /// How the process of its last run has ended, if that was the end of it.
+    pub fn exit_of_run(&self) -> Option<Exit> {
+        let has_ended = !matches!(
+            self.outcome,
+            Outcome::Resources | Outcome::StartLimitHit | Outcome::Dependency
+        );
+        self.last_exit.filter(|_| has_ended)
     }
 
     /// All of it is gone, by request.
@@ -243,6 +267,14 @@ impl Unit {
             _ => None,
         }?;
         let deadline = self.started_at?.saturating_add(timeout);
+        Some(deadline.max(self.extended_to.unwrap_or(0)))
+    }
+
+    /// Until when it may be up; none if that has no bound, or it is about to end in any case.
+    pub fn runtime_deadline(&self, service: &Service) -> Option<Ms> {
+        let bounded = self.phase.is_up() && self.running && self.goal == Goal::Up;
+        let longest = service.runtime_max_ms.filter(|_| bounded)?;
+        let deadline = self.up_at?.saturating_add(Ms::from(longest));
         Some(deadline.max(self.extended_to.unwrap_or(0)))
     }
 

@@ -159,7 +159,7 @@ let
     restart = "never";
     restartDelayMs = 100;
     restartDelayMaxMs = 30000;
-    stopTimeoutMs = 10000;
+    stopTimeoutMs = 5000;
     stopSignal = "SIGTERM";
     killMode = "all";
     onChange = "stop-and-start";
@@ -199,8 +199,9 @@ in
     cgroup
     pidFile
     startTimeoutMs
+    runtimeMaxMs
     ;
-  inherit (service.restart) successStatuses finalStatuses;
+  inherit (service.restart) successStatuses finalStatuses restartStatuses;
   inherit reload;
   readiness = ready;
   socket = activation.socket service.socket;
@@ -216,6 +217,11 @@ in
   preStop = map command service.preStop;
   postStop = map command service.postStop;
   conditions = map condition service.conditions;
+  machineActions = compact {
+    failure = service.failureAction;
+    success = service.successAction;
+    startLimit = service.startLimitAction;
+  };
   directories = map directory service.directories;
   credentials = lib.mapAttrsToList (name: given: {
     inherit name;

@@ -49,6 +49,23 @@ let
 
   activation = import ./activation.nix { inherit lib; };
 
+  action = types.enum (
+    lib.concatMap
+      (word: [
+        word
+        "${word}-force"
+      ])
+      [
+        "reboot"
+        "poweroff"
+        "halt"
+        "kexec"
+        "soft-reboot"
+      ]
+  );
+
+  end = types.either types.ints.u8 (types.strMatching "(SIG)?[A-Z0-9]+");
+
   mode = types.strMatching "0?[0-7]{3,4}";
 
   directory = types.submodule {
@@ -327,6 +344,12 @@ in
     conflicts = list name "They are stopped before it is started, and it is before they are.";
     onFailure = list name "Started when it has failed.";
     onSuccess = list name "Started when its process has ended as it should, and it is not started again by itself.";
+    failureAction = nullable action ''
+      What happens to the machine when it has failed and is not started again by itself. With `-force` the other
+      services are not stopped one after the other, but all processes at once; file systems are unmounted in any case.
+    '';
+    successAction = nullable action "The same, when its process has ended as it should, and it is not started again by itself.";
+    startLimitAction = nullable action "The same, when it was started more often than {option}`restart.limit` allows; without it, that is a failure.";
     wantedAtBoot = flag true "Whether it is started at boot.";
     wantedBy = list name "Services that are started together with it.";
     requiredBy = list name "Services that need it to be up.";
@@ -398,16 +421,18 @@ in
           };
         };
       }) "More starts in that time, and it has failed for good.";
-      successStatuses = list types.ints.u8 "Statuses that are as good as 0.";
-      finalStatuses = list types.ints.u8 "Statuses after which it is not started again.";
+      successStatuses = list end "Ends that are as good as status 0: statuses, and signals such as `SIGKILL`.";
+      finalStatuses = list end "Ends after which it is not started again, whatever {option}`restart.policy` says.";
+      restartStatuses = list end "Ends after which it is started again, whatever that says.";
     };
 
+    runtimeMaxMs = nullable milliseconds "Milliseconds for which its process may be up; then it is stopped, and has failed.";
     watchdogMs = nullable milliseconds "Milliseconds within which it says again and again that it lives (`WATCHDOG=1`), or it is aborted and has failed.";
     startTimeoutMs = nullable milliseconds "Milliseconds within which it must be up.";
     stop = {
       timeoutMs = mkOption {
         type = milliseconds;
-        default = 10000;
+        default = 5000;
         description = "Milliseconds between the signal to stop and SIGKILL.";
       };
       signal = mkOption {

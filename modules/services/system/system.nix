@@ -171,6 +171,17 @@ let
       assertion = false;
       message = "${option}: what is of kind path, and nothing else, has the option watch.";
     }
+    ++ lib.optional
+      (scope == "user"
+        && lib.any (action: action != null) [
+          service.failureAction
+          service.successAction
+          service.startLimitAction
+        ])
+      {
+        assertion = false;
+        message = "${option}: a user's service does nothing to the machine; take its failureAction, successAction and startLimitAction away.";
+      }
     ++ map (other: {
       assertion = false;
       message = "${option}: it needs the service '${other}', which is not defined${suggest names other}";

@@ -138,22 +138,47 @@ let
     );
   };
 
-  status =
-    context: word:
-    let
-      names = {
-        HUP = 129;
-        TERM = 143;
-        KILL = 137;
-      };
-    in
-    if builtins.match "[0-9]+" (toString word) != null then
-      [ (integer context.where word) ]
-    else if names ? ${lib.removePrefix "SIG" word} then
-      # A signal; those that people send count as good ends in any case.
-      [ ]
-    else
-      throw "${context.where}: '${word}' is not supported; give numbers";
+  # A status by its number or by its name in sysexits.h, or a signal.
+  ends =
+    context: value:
+    map (
+      word:
+      if builtins.match "[0-9]+" word != null then
+        integer context.where word
+      else
+        statuses.${word} or (
+          if builtins.match "(SIG)?(${lib.concatStringsSep "|" signals})" word != null then
+            word
+          else
+            throw "${context.where}: '${word}' is neither a status nor a signal; examples are 75, TEMPFAIL and SIGKILL"
+        )
+    ) (wordsOf value);
+  signals = lib.splitString " " "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS";
+  statuses = {
+    SUCCESS = 0;
+    FAILURE = 1;
+    INVALIDARGUMENT = 2;
+    NOTIMPLEMENTED = 3;
+    NOPERMISSION = 4;
+    NOTINSTALLED = 5;
+    NOTCONFIGURED = 6;
+    NOTRUNNING = 7;
+    USAGE = 64;
+    DATAERR = 65;
+    NOINPUT = 66;
+    NOUSER = 67;
+    NOHOST = 68;
+    UNAVAILABLE = 69;
+    SOFTWARE = 70;
+    OSERR = 71;
+    OSFILE = 72;
+    CANTCREAT = 73;
+    IOERR = 74;
+    TEMPFAIL = 75;
+    PROTOCOL = 76;
+    NOPERM = 77;
+    CONFIG = 78;
+  };
 
   signal = context: value: text context value;
 
@@ -311,12 +336,10 @@ let
         restart.maxDelayMs = lib.mkDefault delay;
       };
     RestartMaxDelaySec = context: value: { restart.maxDelayMs = span context value; };
-    RestartPreventExitStatus = context: value: {
-      restart.finalStatuses = lib.concatMap (status context) (wordsOf value);
-    };
-    SuccessExitStatus = context: value: {
-      restart.successStatuses = lib.concatMap (status context) (wordsOf value);
-    };
+    RestartPreventExitStatus = context: value: { restart.finalStatuses = ends context value; };
+    RestartForceExitStatus = context: value: { restart.restartStatuses = ends context value; };
+    SuccessExitStatus = context: value: { restart.successStatuses = ends context value; };
+    RuntimeMaxSec = context: value: { runtimeMaxMs = span context value; };
     TimeoutSec = context: value: {
       startTimeoutMs = patience context value;
       stop.timeoutMs = patience context value;
@@ -587,6 +610,8 @@ let
       SendSIGKILL = "what does not stop in time is killed";
       FinalKillSignal = "what does not stop in time is killed with SIGKILL";
       RestartKillSignal = "a restart stops as a stop does";
+      RestartMode = "a restart goes through no failure: those that depend on it do not notice";
+      RuntimeRandomizedExtraSec = "the time that it may be up is what RuntimeMaxSec says";
       RestartSteps = "the delay between restarts doubles up to RestartMaxDelaySec";
       TimeoutAbortSec = "what does not end in time is killed, by a watchdog too";
       TimeoutStartFailureMode = "a service that is not up in time is stopped as usual";

@@ -33,6 +33,13 @@ let
 
   units = if scope == "user" then "systemd.user.services" else "systemd.services";
 
+  # What happens to the machine.
+  actions = {
+    FailureAction = "failureAction";
+    SuccessAction = "successAction";
+    StartLimitAction = "startLimitAction";
+  };
+
   # Keys of `unitConfig` that have options of their own, and what those are called.
   moved = {
     After = "after";
@@ -121,19 +128,22 @@ rec {
         key:
         if conditions ? ${key} || lib.elem key unitIgnored || lib.elem key startLimits then
           [ ]
+        else if actions ? ${key} then
+          lib.optional (lib.hasSuffix "-immediate" (toString unit.unitConfig.${key})) (
+            fail "${option}.unitConfig.${key}: it would lose what is not on the disk yet; use ${lib.removeSuffix "-immediate" (toString unit.unitConfig.${key})}-force"
+          )
         else if moved ? ${key} then
           [ (fail "${option}.unitConfig.${key}: set ${option}.${moved.${key}} instead") ]
         else
           [
             (fail "${option}.unitConfig.${key} is no key that is supported${
-              suggest key (lib.attrNames conditions ++ unitIgnored ++ startLimits)
+              suggest key (lib.attrNames (conditions // actions) ++ unitIgnored ++ startLimits)
             }")
           ];
       startLimits = [
         "StartLimitBurst"
         "StartLimitIntervalSec"
         "StartLimitInterval"
-        "StartLimitAction"
       ];
     in
     lib.concatMap service serviceKeys
@@ -284,6 +294,13 @@ rec {
         stopIfChanged = lib.mkIf (!unit.stopIfChanged) false;
         reloadIfChanged = lib.mkIf unit.reloadIfChanged true;
       }
+      (lib.mapAttrs' (
+        key: option:
+        let
+          action = unit.unitConfig.${key} or null;
+        in
+        lib.nameValuePair option (lib.mkIf (action != null && action != "none") action)
+      ) actions)
     ]
     ++ fromKeys;
 }

@@ -8,9 +8,8 @@
 
 use cairn_system::{Service, Socket, StartLimit};
 
-use super::super::end::End;
 use super::graph::{self, Id};
-use super::{Action, Goal, Ms, Phase, Services, StoppedBy, Unit};
+use super::{Action, Goal, Ms, Outcome, Phase, Services, StoppedBy, Unit};
 
 /// How often something may be started where the description sets no limit: what is not taken in would
 /// start its service for ever. Connections are taken in any case.
@@ -154,7 +153,7 @@ impl Services {
             Some(name) => reason.replacen("it was", &format!("'{name}' was"), 1),
             None => reason,
         };
-        self.give_up(id, reason, End::Abnormal, now, actions);
+        self.give_up(id, reason, Outcome::StartLimitHit, now, actions);
         false
     }
 

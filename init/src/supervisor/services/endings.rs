@@ -1,13 +1,13 @@
 //! How processes end, and what that means to their service.
 
 use cairn_sys::process::Exit;
-use cairn_system::{Own, Readiness, Service, ServiceKind};
+use cairn_system::{MachineAction, Own, Readiness, Service, ServiceKind};
 
-use super::super::end::{End, listed};
+use super::super::end::{End, restarts};
 use super::graph::Id;
 use super::{
-    Action, FIND_AGAIN_MS, Goal, Job, KILLED_MS, Ms, PROVE_AGAIN_MS, Phase, REFRESH_MS, Services,
-    StoppedBy, Unit, Verdict,
+    Action, FIND_AGAIN_MS, Goal, Job, KILLED_MS, Ms, Outcome, PROVE_AGAIN_MS, Phase, REFRESH_MS,
+    Services, StoppedBy, Unit, Verdict,
 };
 
 impl Services {
@@ -104,7 +104,7 @@ impl Services {
             Phase::Preparing(number) if ignores_failure(Job::PreStart(number), service) => {
                 unit.phase = prepared(service, number);
             }
-            _ => self.end_badly(id, reason, End::Status, now, actions),
+            _ => self.end_badly(id, reason, Outcome::Resources, now, actions),
         }
     }
 
@@ -131,12 +131,14 @@ impl Services {
                 }
                 unit.last_exit = Some(exit);
                 let reason = exit_reason(job, exit);
-                return self.end_badly(id, reason, End::Status, now, actions);
+                let outcome = Outcome::of(End::Status, exit);
+                return self.end_badly(id, reason, outcome, now, actions);
             }
-            _ => unit.last_exit = Some(exit),
+            _ => {
+                unit.last_exit = Some(exit);
+                unit.outcome = Outcome::of(end, exit).after(unit.outcome);
+            }
         }
-        let final_status =
-            matches!(exit, Exit::Status(status) if listed(&service.final_statuses, status));
         match (&unit.phase, service.kind) {
             (Phase::Starting, ServiceKind::Oneshot) if end == End::Good => {
                 // What it left running in its cgroup is its work.
@@ -159,7 +161,7 @@ impl Services {
             }
             _ if !wanted => self.end(id, Verdict::Requested, now, actions),
             _ => {
-                let restart = end.restarts(service) && !final_status;
+                let restart = restarts(service, exit);
                 let verdict = if end == End::Good && !restart {
                     Verdict::Finished
                 } else {
@@ -210,7 +212,7 @@ impl Services {
             }
             Phase::Finishing(number) => {
                 let reason = reason(Job::PostStart(number));
-                self.give_up(id, reason, End::Status, now, actions);
+                self.give_up(id, reason, Outcome::ExitCode, now, actions);
             }
             Phase::Reloading(number) if good(Job::Reload(number)) => {
                 let next = number.saturating_add(1);
@@ -259,13 +261,12 @@ impl Services {
         &mut self,
         id: Id,
         reason: String,
-        end: End,
+        outcome: Outcome,
         now: Ms,
         actions: &mut Vec<Action>,
     ) {
         if let Some((service, unit)) = self.pair(id) {
-            let restart = end.restarts(service);
-            unit.verdict = Some(Verdict::Bad { reason, restart });
+            unit.blame(outcome, reason, service);
             if unit.helper {
                 actions.push(Action::KillHelper(id));
             }
@@ -280,11 +281,14 @@ impl Services {
         }
     }
 
-    /// It has time until then, on its way up or down. The machine's own end is not put off by services.
+    /// It has time until then: on its way up or down, or while it is up for a bounded time. The machine's own
+    /// end is not put off by services.
     pub(super) fn extended(&mut self, id: Id, until: Ms) {
         let goes_on = !self.is_shutting_down();
         match self.units.get_mut(id) {
-            Some(unit) if unit.phase.is_on_its_way() => unit.extended_to = Some(until),
+            Some(unit) if unit.phase.is_on_its_way() || unit.phase.is_up() => {
+                unit.extended_to = Some(until);
+            }
             Some(unit) if goes_on => {
                 if let Phase::Stopping(at) = &mut unit.phase {
                     *at = until.max(*at);
@@ -294,14 +298,32 @@ impl Services {
         }
     }
 
+    /// It has been up for as long as it may: it is stopped as somebody would stop it.
+    fn outlive(&mut self, id: Id, now: Ms, actions: &mut Vec<Action>) {
+        let Some((service, unit)) = self.pair(id) else {
+            return;
+        };
+        let longest = service.runtime_max_ms.unwrap_or_default();
+        let reason = format!("it was up for longer than the {longest} ms that it may be");
+        if Job::PreStop(0).exists(service) {
+            unit.blame(Outcome::Timeout, reason, service);
+            if unit.helper {
+                actions.push(Action::KillHelper(id));
+                unit.helper = false;
+            }
+            unit.phase = Phase::Leaving(0, now.saturating_add(Ms::from(service.stop_timeout_ms)));
+        } else {
+            self.give_up(id, reason, Outcome::Timeout, now, actions);
+        }
+    }
+
     /// Its watchdog is not satisfied: it is aborted, so that what it was doing can be seen.
     pub(super) fn bark(&mut self, id: Id, reason: String, now: Ms, actions: &mut Vec<Action>) {
         if let Some((service, unit)) = self.pair(id)
             && unit.phase.is_up()
             && unit.running
         {
-            let restart = End::Abnormal.restarts(service);
-            unit.verdict = Some(Verdict::Bad { reason, restart });
+            unit.blame(Outcome::Watchdog, reason, service);
             if unit.helper {
                 actions.push(Action::KillHelper(id));
             }
@@ -316,16 +338,14 @@ impl Services {
         &mut self,
         id: Id,
         reason: String,
-        end: End,
+        outcome: Outcome,
         now: Ms,
         actions: &mut Vec<Action>,
     ) {
         if let Some((service, unit)) = self.pair(id) {
-            let restart = end.restarts(service);
-            let verdict = match unit.goal {
-                Goal::Up => Verdict::Bad { reason, restart },
-                _ => Verdict::Requested,
-            };
+            unit.blame(outcome, reason, service);
+            let decided = unit.verdict.take().filter(|_| unit.goal == Goal::Up);
+            let verdict = decided.unwrap_or(Verdict::Requested);
             self.end(id, verdict, now, actions);
         }
     }
@@ -363,16 +383,22 @@ impl Services {
         }
         unit.ended_at = Some(now);
         let verdict = unit.verdict.take();
+        let on_machine = service.machine_actions.as_deref();
+        let mut act = |action: Option<MachineAction>| {
+            actions.extend(action.map(|action| Action::Machine(id, action)));
+        };
         match verdict.filter(|_| unit.goal == Goal::Up) {
             None | Some(Verdict::Requested) => unit.stopped(),
             Some(Verdict::Finished) => {
                 unit.stopped_by_itself(service.kind);
                 self.finished.push(id);
+                act(on_machine.and_then(|all| all.success));
             }
             Some(Verdict::Bad { restart: true, .. }) => unit.back_off(service, now),
             Some(Verdict::Bad { reason, .. }) => {
                 unit.fail(reason);
                 self.fallen.push(id);
+                act(on_machine.and_then(|all| all.failure));
             }
         }
         let returns = matches!(unit.phase, Phase::Waiting | Phase::Backoff(_))
@@ -395,7 +421,7 @@ impl Services {
         };
         if unit.start_deadline(service).is_some_and(|at| at <= now) && unit.goal == Goal::Up {
             let reason = "it did not come up in time".to_owned();
-            return self.give_up(id, reason, End::Abnormal, now, actions);
+            return self.give_up(id, reason, Outcome::Timeout, now, actions);
         }
         if unit.watchdog_deadline(service).is_some_and(|at| at <= now) {
             let within = service.watchdog_ms.unwrap_or_default();
@@ -406,6 +432,9 @@ impl Services {
                 actions,
             );
         }
+        if unit.runtime_deadline(service).is_some_and(|at| at <= now) {
+            return self.outlive(id, now, actions);
+        }
         match unit.phase {
             Phase::Leaving(_, at) if at <= now => {
                 if unit.helper {
@@ -415,6 +444,7 @@ impl Services {
             }
             Phase::Stopping(at) if at <= now => {
                 unit.phase = Phase::Killed(now.saturating_add(KILLED_MS));
+                unit.outcome = Outcome::Timeout.after(unit.outcome);
                 actions.push(Action::Late(id));
                 actions.push(Action::Kill(id));
             }

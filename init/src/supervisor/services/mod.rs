@@ -10,7 +10,7 @@
 use std::collections::BTreeSet;
 
 use cairn_sys::process::Exit;
-use cairn_system::Service;
+use cairn_system::{MachineAction, Service};
 
 mod activation;
 mod endings;
@@ -19,9 +19,9 @@ mod standstill;
 mod units;
 mod wishes;
 
-use super::end::End;
 use super::graph::{self, Id, Node};
 pub use super::job::Job;
+pub use super::outcome::{Outcome, Owed};
 pub use super::phase::{Due, Goal, Phase, StoppedBy, Verdict};
 pub use super::restored::Restored;
 pub use super::unit::{Ms, Unit};
@@ -130,6 +130,8 @@ pub enum Action {
     Forget(Id),
     /// It did not stop in time and is killed: tell the console.
     Late(Id),
+    /// Its end is to do this to the machine.
+    Machine(Id, MachineAction),
     /// Everything wanted at boot is up or has failed; the number of failures.
     BootDone(usize),
     /// Everything has stopped.
@@ -197,7 +199,17 @@ impl Services {
         }
     }
 
-    /// After the last [`Services::restore`]: the boot goes on, unless it was over. What has gone
+    /// After the last [`Services::restore`]: what starts are owed to, which is known by slot until now.
+    pub fn know_owed(&mut self, id_of: impl Fn(usize) -> Option<Id>) {
+        for unit in self.units.iter_mut() {
+            unit.owed = unit.owed.and_then(|owed| {
+                let to = id_of(owed.to)?;
+                Some(Owed { to, ..owed })
+            });
+        }
+    }
+
+    /// After that: the boot goes on, unless it was over. What has gone
     /// down unseen counts as down since now.
     pub fn resume(&mut self, booted: bool, now: Ms) {
         for unit in self.units.iter_mut() {
@@ -307,7 +319,7 @@ impl Services {
             Event::Found(id) => self.found(id, now),
             Event::NothingFound(id) => {
                 let reason = "it has left no process behind".to_owned();
-                self.end_badly(id, reason, End::Status, now, &mut actions);
+                self.end_badly(id, reason, Outcome::Protocol, now, &mut actions);
             }
             Event::HelperExited(id, exit) => self.helper_exited(id, exit, now, &mut actions),
             Event::Exited(id, exit) => self.exited(id, exit, now, &mut actions),
@@ -334,17 +346,17 @@ impl Services {
         self.expire(now, &mut actions);
         loop {
             self.advance(now, &mut actions);
-            let next = match (self.fallen.pop(), self.finished.pop()) {
+            let node = |id: Id| self.nodes.get(id);
+            let (ended, next) = match (self.fallen.pop(), self.finished.pop()) {
                 (None, None) => break,
-                (fallen, finished) => {
-                    let node = |id: Option<Id>| id.and_then(|id| self.nodes.get(id));
-                    let mut next = node(fallen).map_or(Vec::new(), |node| node.on_failure.clone());
-                    next.extend(node(finished).into_iter().flat_map(|node| &node.on_success));
-                    next
+                (Some(id), finished) => {
+                    self.finished.extend(finished);
+                    (id, node(id).map(|node| node.on_failure.clone()))
                 }
+                (None, Some(id)) => (id, node(id).map(|node| node.on_success.clone())),
             };
-            for id in next {
-                self.want(id);
+            for id in next.unwrap_or_default() {
+                self.want_for(id, ended);
             }
         }
         self.vacate();

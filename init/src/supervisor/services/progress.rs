@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use cairn_system::ServiceKind;
 
 use super::graph::{Id, Node};
-use super::{Action, Boot, Goal, Job, Ms, Phase, Services, Shutdown, Unit};
+use super::{Action, Boot, Goal, Job, Ms, Outcome, Phase, Services, Shutdown, Unit};
 
 impl Services {
     /// Starts what can start and stops what can stop, until nothing changes. This goes round by number,
@@ -47,6 +47,8 @@ impl Services {
             Phase::Starting if !unit.running => return Next::Run(Job::Main),
             Phase::Finishing(number) if !unit.helper => return Next::Run(Job::PostStart(number)),
             Phase::Reloading(number) if !unit.helper => return Next::Run(Job::Reload(number)),
+            // It has been up for as long as it may.
+            Phase::Leaving(number, _) if !unit.helper => return Next::Run(Job::PreStop(number)),
             Phase::Cleaning(number, _) if !unit.running => return self.clean(id, number),
             _ => return Next::Stay,
         }
@@ -155,14 +157,19 @@ impl Services {
                 let counts = service.starts().is_none();
                 let limit = service.start_limit.filter(|_| counts);
                 if let Some(reason) = unit.count_start(limit, now) {
+                    unit.outcome = Outcome::StartLimitHit;
                     unit.fail(reason);
                     self.fallen.push(id);
+                    let action = service.machine_actions.as_deref();
+                    let action = action.and_then(|all| all.start_limit.or(all.failure));
+                    actions.extend(action.map(|action| Action::Machine(id, action)));
                 } else {
                     if !counts {
                         unit.window_starts = 0;
                     }
                     unit.started_at = Some(now);
                     unit.up_at = None;
+                    unit.outcome = Outcome::Success;
                     unit.extended_to = None;
                     unit.phase = match service.kind {
                         ServiceKind::Milestone => Phase::Up,
@@ -184,6 +191,7 @@ impl Services {
             }
             Next::Settle => unit.settled = true,
             Next::Fail(reason) => {
+                unit.outcome = Outcome::Dependency;
                 unit.fail(reason);
                 self.fallen.push(id);
             }

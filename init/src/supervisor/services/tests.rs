@@ -503,6 +503,7 @@ fn any_service(id: usize) -> impl Strategy<Value = Service> {
                 service.after = list(after.into_iter().filter(|to| *to < id).collect());
                 starts(&mut service, (id + 1) % COUNT, stays_up);
                 service.restart_delay_ms = delay;
+                service.runtime_max_ms = timeout.filter(|time| time % 2 == 0);
                 service.stop_timeout_ms = 1000;
                 service.stays_up = stays_up;
                 service.start_timeout_ms = timeout;
@@ -732,7 +733,11 @@ impl World {
                     self.frozen[id] = true;
                 }
                 Action::Thaw(id) => self.frozen[id] = false,
-                Action::Kill(_) | Action::Release(_) | Action::Forget(_) | Action::BootDone(_) => {}
+                Action::Kill(_)
+                | Action::Release(_)
+                | Action::Forget(_)
+                | Action::Machine(..)
+                | Action::BootDone(_) => {}
                 Action::ShutdownDone => {
                     prop_assert!(!self.done);
                     self.done = true;

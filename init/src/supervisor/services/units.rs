@@ -112,8 +112,9 @@ impl Units {
             ) else {
                 continue;
             };
-            if unit.phase.is_up() {
-                unit.up_at.get_or_insert(now);
+            if unit.phase.is_up() && unit.up_at.is_none() {
+                unit.up_at = Some(now);
+                unit.extended_to = None; // that was for the way there
             }
             let old = std::mem::replace(known, Known::of(unit, service));
             if old.deadline != known.deadline {
@@ -173,12 +174,18 @@ pub fn deadline(unit: &Unit, service: &Service) -> Option<Ms> {
             let again = (!unit.helper).then_some(at);
             again.into_iter().chain(unit.start_deadline(service)).min()
         }
-        Phase::Refreshing(_, at) => {
-            let watchdog = unit.watchdog_deadline(service);
-            watchdog.map_or(Some(at), |deadline| Some(deadline.min(at)))
-        }
+        Phase::Refreshing(_, at) => up_deadline(unit, service).into_iter().chain([at]).min(),
         _ => unit
             .start_deadline(service)
-            .or_else(|| unit.watchdog_deadline(service)),
+            .or_else(|| up_deadline(unit, service)),
     }
+}
+
+/// When something becomes of one that is up.
+fn up_deadline(unit: &Unit, service: &Service) -> Option<Ms> {
+    let watchdog = unit.watchdog_deadline(service);
+    watchdog
+        .into_iter()
+        .chain(unit.runtime_deadline(service))
+        .min()
 }

@@ -4,7 +4,7 @@ use cairn_system::Reload;
 
 use super::endings::refreshed_by;
 use super::graph::Id;
-use super::{Action, Due, Goal, Ms, Phase, Services, Shutdown, StoppedBy, Unit};
+use super::{Action, Due, Goal, Ms, Owed, Phase, Services, Shutdown, StoppedBy, Unit};
 
 impl Services {
     /// Wants it up, with all that it requires and wants.
@@ -39,6 +39,25 @@ impl Services {
                     .filter(|id| units.get(**id).is_some_and(&comes));
                 queue.extend(node.requires.iter().chain(along));
             }
+        }
+    }
+
+    /// Wants it up because of the end of another one, which it is told of.
+    pub(super) fn want_for(&mut self, id: Id, ended: Id) {
+        let is_down =
+            |unit: &Unit| matches!(unit.phase, Phase::Stopped | Phase::Done | Phase::Failed(_));
+        let was_down = self.units.get(id).is_some_and(is_down);
+        self.want(id);
+        let owed = self.units.get(ended).map(|ended_unit| Owed {
+            to: ended,
+            outcome: ended_unit.outcome,
+            exit: ended_unit.exit_of_run(),
+        });
+        if let Some(unit) = self.units.get_mut(id)
+            && was_down
+            && !is_down(unit)
+        {
+            unit.owed = owed;
         }
     }
 
