@@ -13,6 +13,15 @@ use super::hardware::{Found, Hardware, Waiting};
 /// The type that this is about.
 pub const TYPE: &str = "btrfs";
 
+/// A file system that some devices have not come of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// Its UUID.
+    pub uuid: String,
+    /// How long they were waited for.
+    pub waited: Duration,
+}
+
 /// Waits until the kernel knows all devices of the file system that `found` is a part of. If some don't
 /// come the mount decides: it fails, unless it has the option `degraded`. The module is loaded.
 ///
@@ -23,10 +32,10 @@ pub fn gather(
     found: &Found,
     mount_point: &str,
     timeout: Duration,
-) -> io::Result<()> {
+) -> io::Result<Option<Missing>> {
     let uuid = found.contents.as_ref().and_then(|found| found.uuid.clone());
     let Some(uuid) = uuid else {
-        return Ok(()); // the mount says what is wrong with it
+        return Ok(None); // the mount says what is wrong with it
     };
     let waiting = Waiting {
         what: &format!("the other devices of the btrfs UUID={uuid}"),
@@ -34,13 +43,14 @@ pub fn gather(
         timeout,
     };
     let whole = hardware.wait_until(&waiting, |blocks, _| is_whole(blocks, &uuid).then_some(()))?;
-    if let Err(waited) = whole {
-        log::warn!(
-            "{mount_point}: devices of the btrfs UUID={uuid} are missing after {} s",
-            waited.as_secs()
-        );
-    }
-    Ok(())
+    let Err(waited) = whole else {
+        return Ok(None);
+    };
+    log::warn!(
+        "{mount_point}: devices of the btrfs UUID={uuid} are missing after {} s",
+        waited.as_secs()
+    );
+    Ok(Some(Missing { uuid, waited }))
 }
 
 /// Tells the kernel of the parts that are there; whether they are all.

@@ -12,6 +12,7 @@ use nix::errno::Errno;
 use crate::autoload::AutoloadError;
 
 use super::block::{Ambiguous, Block};
+use super::btrfs::Missing;
 use super::live::LiveError;
 use super::verity::VerityError;
 
@@ -84,6 +85,16 @@ pub enum Stage1Error {
         mount_point: String,
         /// Why, with device and type.
         source: Box<MountError>,
+    },
+    /// The kernel refuses a mount, since devices of the file system did not come.
+    #[error("cannot mount {mount_point}: devices of the btrfs UUID={} are missing after {} s: {errno}", missing.uuid, missing.waited.as_secs())]
+    Incomplete {
+        /// What it is for.
+        mount_point: String,
+        /// Of which.
+        missing: Missing,
+        /// What the kernel says.
+        errno: Errno,
     },
     /// There is no live system.
     #[error(transparent)]
@@ -168,6 +179,22 @@ impl Stage1Error {
                     _ => vec![of(mount_point, "options")],
                 };
                 options.push(of(mount_point, "fsType"));
+                options
+            }
+            Self::Incomplete { mount_point, .. } => {
+                let mut options = vec![
+                    "the disk that is missing, and the driver of its controller".to_owned(),
+                    format!(
+                        "{}: \"degraded\" starts without it if there is a copy of everything",
+                        of(mount_point, "options")
+                    ),
+                ];
+                if mount_point == "/" {
+                    options.push(
+                        "rootflags=degraded on the kernel's command line: the same, this once"
+                            .to_owned(),
+                    );
+                }
                 options
             }
             Self::MountPoint { source, .. }
@@ -370,6 +397,30 @@ mod tests {
               check: run fsck on /dev/vda2 by hand, from the emergency shell or another system
                      fileSystems."/".noCheck
         "#]],
+        );
+    }
+
+    #[test]
+    fn half_of_a_btrfs() {
+        let error = Stage1Error::Incomplete {
+            mount_point: "/".to_owned(),
+            missing: Missing {
+                uuid: "92e59c78-6b0b-4fad-9e53-b0cf4f2bac4f".to_owned(),
+                waited: Duration::from_secs(20),
+            },
+            errno: Errno::EINVAL,
+        };
+        check(
+            &error,
+            &blocks()[1..2],
+            &expect![[r#"
+                the system cannot be started.
+                  what:  cannot mount /: devices of the btrfs UUID=92e59c78-6b0b-4fad-9e53-b0cf4f2bac4f are missing after 20 s: EINVAL: Invalid argument
+                  seen:  /dev/vda        10.0 GiB  GPT partition table
+                  check: the disk that is missing, and the driver of its controller
+                         fileSystems."/".options: "degraded" starts without it if there is a copy of everything
+                         rootflags=degraded on the kernel's command line: the same, this once
+            "#]],
         );
     }
 

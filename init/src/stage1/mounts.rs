@@ -185,6 +185,7 @@ fn attempt(
         make_folder(plan, root, folder)?;
     }
     let mut fs_type = plan.fs_type.clone();
+    let mut missing = None;
     let source = match &plan.source {
         Source::Live(orders) => {
             live::mount_root(orders.as_ref(), &target, hardware, timeout)?;
@@ -206,7 +207,7 @@ fn attempt(
             }
             if fs_type == btrfs::TYPE {
                 load_file_system(hardware, &fs_type);
-                btrfs::gather(hardware, &found, &plan.target, timeout)
+                missing = btrfs::gather(hardware, &found, &plan.target, timeout)
                     .map_err(Stage1Error::Events)?;
             }
             path_text(&found.node)
@@ -215,9 +216,19 @@ fn attempt(
     if plan.options.bind == Bind::No {
         load_file_system(hardware, &fs_type);
     }
-    mount(&source, &target, &fs_type, &plan.options).map_err(|source| Stage1Error::Mount {
-        mount_point: plan.target.clone(),
-        source: Box::new(source),
+    mount(&source, &target, &fs_type, &plan.options).map_err(|source| {
+        let mount_point = plan.target.clone();
+        match missing {
+            Some(missing) => Stage1Error::Incomplete {
+                mount_point,
+                missing,
+                errno: source.errno(),
+            },
+            None => Stage1Error::Mount {
+                mount_point,
+                source: Box::new(source),
+            },
+        }
     })?;
     log::info!(
         "{source} mounted on {} as {fs_type} after {:?}",

@@ -4,6 +4,9 @@
 
 #![cfg(test)]
 
+mod factory_reset;
+mod passphrase;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -14,9 +17,9 @@ use anyhow::{Context, ensure};
 use cairn_qemu_tests::images::{self, Built};
 use cairn_qemu_tests::{Blueprint, Boot, Bus, Disk, Machine, Writes, artefacts};
 use cairn_system::boot_mark;
+use passphrase::{PASSPHRASE, unlock, unlock_at_the_keyboard};
 use tempfile::TempDir;
 
-const PASSPHRASE: &str = "Correct horse, 3 staples";
 /// The configuration with variants that take another kernel, or more time.
 const FURTHER: &str = "storage-further";
 /// Bytes of each further disk.
@@ -145,24 +148,6 @@ fn mounted(machine: &Machine, point: &str) -> anyhow::Result<String> {
     Ok(line.to_owned())
 }
 
-/// Types on the serial console what is asked for; what the console said meanwhile.
-fn unlock(machine: &Machine, question: &str) -> anyhow::Result<()> {
-    let console = machine.console();
-    console.expect(question)?;
-    console.send_line("not this one")?;
-    console.expect("wrong passphrase")?;
-    console.expect(question)?;
-    // With a slip of the finger.
-    console.send(b"Correct horse, 4\x7f3 staples\r")?;
-    up(machine)?;
-    let said = console.tail(10_000);
-    ensure!(
-        !said.contains("staples") && !said.contains("not this one"),
-        "a passphrase is on the console:\n{said}"
-    );
-    Ok(())
-}
-
 fn power_off(machine: &Machine) -> anyhow::Result<()> {
     machine.agent().start("cairn poweroff")?;
     machine.wait_for_power_off(Duration::from_mins(2))
@@ -250,7 +235,9 @@ fn a_root_on_a_mirror_that_is_whole_and_on_half_of_it() -> anyhow::Result<()> {
         Writes::Discarded,
     )?;
     half.check("half", |machine| {
-        machine.console().wait_for(WITHOUT)?;
+        let console = machine.console();
+        console.wait_for("waiting up to 20 s for LABEL=mirrored, to mount /")?;
+        console.wait_for(WITHOUT)?;
         up(machine)?;
         let root = mounted(machine, "/")?;
         ensure!(root.contains(" / xfs rw"), "{root}");
@@ -289,8 +276,10 @@ fn a_btrfs_on_two_disks_and_on_one_of_them() -> anyhow::Result<()> {
         Writes::Discarded,
     )?;
     half.check("half", |machine| {
-        machine.console().wait_for("devices of the btrfs UUID=")?;
-        machine.console().wait_for("the system cannot be started")
+        let console = machine.console();
+        console.wait_for("the system cannot be started")?;
+        console.wait_for("what:  cannot mount /: devices of the btrfs UUID=")?;
+        console.wait_for("rootflags=degraded on the kernel's command line")
     })?;
     drop(half);
     let name = format!("{name}-degraded");
@@ -345,7 +334,7 @@ fn a_key_on_another_disk_and_a_passphrase_without_it() -> anyhow::Result<()> {
     let name = format!("{name}-absent");
     let absent = machine(&name, &system, &disks.images[..1], Writes::Discarded)?;
     absent.check("no key", |machine| {
-        unlock(machine, question)?;
+        unlock_at_the_keyboard(machine, question)?;
         power_off(machine)
     })
 }
@@ -380,43 +369,6 @@ fn a_root_in_memory_and_encrypted_swap() -> anyhow::Result<()> {
             "{said}"
         );
         Ok(())
-    })
-}
-
-#[test]
-#[ignore = "long: cargo xtask torture storage"]
-fn a_machine_as_it_was_when_it_was_new() -> anyhow::Result<()> {
-    let name = "storage-factory";
-    let machine = ordered(name, &variant("factory")?, &[], Writes::Discarded, "")?;
-    machine.check("modules", |machine| {
-        up(machine)?;
-        let agent = machine.agent();
-        agent.succeed("test -d /sys/class/net/dummy2").map(drop)
-    })?;
-    machine.check("reset", |machine| {
-        let agent = machine.agent();
-        let id = agent.succeed("cat /etc/machine-id")?;
-        agent.succeed(
-            "set -e
-            mkdir -p /etc/nixos /home/anna /nix/var/cairn
-            echo kept > /etc/nixos/note
-            for file in /root/note /home/anna/note /var/lib/note /note; do echo lost > $file; done
-            chmod 0 /root/note
-            ln -s /nix /var/lib/link
-            touch /nix/var/cairn/factory-reset
-            sync",
-        )?;
-        let before = agent.ready()?;
-        agent.start("cairn reboot")?;
-        machine.ready_after(&before)?;
-        machine.console().wait_for("factory reset: done")?;
-        let agent = machine.agent();
-        let left = agent.succeed("find / -xdev -name note -o -name factory-reset")?;
-        ensure!(left == "/etc/nixos/note", "{left}");
-        let after = agent.succeed("cat /etc/machine-id")?;
-        ensure!(after != id, "it is still {id}");
-        agent.succeed("until cairn status > /tmp/status; do sleep 0.2; done")?;
-        power_off(machine)
     })
 }
 
