@@ -431,7 +431,7 @@ fn a_machine_that_falls_asleep_goes_on() -> anyhow::Result<()> {
         mkswap --label asleep /dev/vdc";
     let disks = prepare_by(&built(FURTHER)?, name, 2, script)?;
     let system = variant_of(FURTHER, "asleep")?;
-    let kernel = images::direct_kernel(&images::options()?, &system, "")?;
+    let kernel = images::direct_kernel(&images::options()?, &system, "loglevel=7")?;
     // The image goes on too: the kernel knows what it has written to it.
     let start = |name: &str, images: &[PathBuf]| {
         let machine = Blueprint::new(name, Boot::Direct(kernel.clone()))
