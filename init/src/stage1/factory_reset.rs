@@ -5,11 +5,12 @@
 //!
 //! Invariants: what is kept is known by its identity and not by its path, so that it stays where it is bound
 //! to a second place; links are removed and not followed; without the store nothing is removed; a reset that was
-//! begun is finished by the next boot if this one does not come to the end.
+//! begun is finished by the next boot if this one does not come to the end; a request is not kept for a generation
+//! that may come later.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, Metadata};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,9 @@ use cairn_system::MountPoint;
 use cairn_system::factory_reset::{ALWAYS_KEPT, FactoryReset, REQUEST};
 
 use super::resolve::resolve;
+
+/// What the request says once something may have been removed.
+const BEGUN: &[u8] = b"begun\n";
 
 /// How many things that could not be removed are named.
 const NAMED: usize = 20;
@@ -32,7 +36,8 @@ pub fn apply(wish: Option<&FactoryReset>, asked: bool, root: &Path) {
         return;
     }
     let Some(wish) = wish else {
-        return log::warn!("no factory reset: boot.factoryReset.enable is off");
+        log::warn!("no factory reset: boot.factoryReset.enable is off");
+        return withdraw(&request);
     };
     if let Err(error) = reset(wish, root, &request) {
         log::error!("the factory reset is not done: {error}; the next boot tries again");
@@ -41,7 +46,7 @@ pub fn apply(wish: Option<&FactoryReset>, asked: bool, root: &Path) {
 
 fn reset(wish: &FactoryReset, root: &Path, request: &Path) -> io::Result<()> {
     let kept = kept(wish, root)?;
-    make_request(request).map_err(at(request))?;
+    begin(request).map_err(at(request))?;
     log::warn!("factory reset: what this machine has become is removed");
     let mut removal = Removal {
         kept,
@@ -57,9 +62,7 @@ fn reset(wish: &FactoryReset, root: &Path, request: &Path) -> io::Result<()> {
         0 => {}
         count => return Err(io::Error::other(format!("{count} things stay"))),
     }
-    fs::remove_file(request)
-        .and_then(|()| sync_folder_of(request))
-        .map_err(at(request))?;
+    remove_request(request).map_err(at(request))?;
     log::warn!("factory reset: done, {} things removed", removal.removed);
     Ok(())
 }
@@ -151,12 +154,37 @@ impl Removal {
     }
 }
 
-fn make_request(request: &Path) -> io::Result<()> {
+fn begin(request: &Path) -> io::Result<()> {
     if let Some(folder) = request.parent() {
         fs::create_dir_all(folder)?;
     }
-    File::create(request)?.sync_all()?;
+    let mut file = File::create(request)?;
+    file.write_all(BEGUN)?;
+    file.sync_all()?;
     sync_folder_of(request)
+}
+
+fn remove_request(request: &Path) -> io::Result<()> {
+    fs::remove_file(request)?;
+    sync_folder_of(request)
+}
+
+/// Removes a request that this generation does not follow: otherwise the first one that does would, long
+/// after it was meant. One that was begun stays: the machine is neither what it was nor new.
+fn withdraw(request: &Path) {
+    let done = match fs::read(request) {
+        Ok(text) if text == BEGUN => {
+            log::warn!("a factory reset was begun: a generation that has it on finishes it");
+            return;
+        }
+        Ok(_) => remove_request(request),
+        Err(error) => Err(error),
+    };
+    match done {
+        Ok(()) => log::warn!("the request for it is withdrawn"),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => log::warn!("the request for it stays: {}", at(request)(error)),
+    }
 }
 
 fn sync_folder_of(path: &Path) -> io::Result<()> {
@@ -221,6 +249,12 @@ mod tests {
         left.assert_eq(&(found.join("\n") + "\n"));
     }
 
+    /// As people ask for one.
+    fn request(root: &Path) {
+        fs::create_dir(root.join("nix/var/cairn")).unwrap();
+        fs::write(root.join("nix/var/cairn/factory-reset"), "").unwrap();
+    }
+
     fn keep(paths: &[&str]) -> FactoryReset {
         let paths = paths.iter().map(|path| (*path).to_owned().try_into());
         FactoryReset {
@@ -266,7 +300,7 @@ mod tests {
         check(
             Some(&keep(&["/etc", "/var", "/home"])),
             false,
-            |root| make_request(&root.join("nix/var/cairn/factory-reset")).unwrap(),
+            request,
             &expect![[r#"
                 outside/file
                 root/boot/grub/grub.cfg
@@ -280,6 +314,20 @@ mod tests {
                 root/var/lib/state
             "#]],
         );
+    }
+
+    #[test]
+    fn what_was_begun_is_not_withdrawn() {
+        let machine = machine();
+        let root = machine.path().join("root");
+        let request = root.join(REQUEST.trim_start_matches('/'));
+        begin(&request).unwrap();
+        apply(None, false, &root);
+        assert!(request.exists());
+        assert!(root.join("var/lib/state").exists());
+        apply(Some(&FactoryReset::default()), false, &root);
+        assert!(!request.exists());
+        assert!(!root.join("var/lib/state").exists());
     }
 
     #[test]
@@ -299,6 +347,7 @@ mod tests {
         "#]];
         check(Some(&FactoryReset::default()), false, |_| {}, &all);
         check(None, true, |_| {}, &all);
+        check(None, false, request, &all);
         let without = expect![[r#"
             outside/file
             root/boot/grub/grub.cfg
