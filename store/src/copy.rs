@@ -3,8 +3,17 @@
 //! An object is copied, and its archive compared with what the other store's database says of it, before
 //! it is registered: what is damaged on the medium does not come along. References go before what refers
 //! to them, so that a copy that is cut off leaves a store that is whole, and the next one goes on there.
+//!
+//! Objects are copied by all processors: unpacking what a live medium has packed and hashing it take longer
+//! than reading it, and a drive that is asked for several files at once is the faster for it.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use cairn_store_path::StorePath;
 
@@ -18,10 +27,13 @@ use crate::store::Store;
 use crate::{canonical, nar, tree};
 
 /// Bytes of archives that are written to the disk together.
-const BATCH_BYTES: u64 = 128 << 20;
+const BATCH_BYTES: u64 = 256 << 20;
 
 /// Objects that are.
 const BATCH_OBJECTS: usize = 512;
+
+/// Is told how many bytes have come.
+type Progress<'a> = dyn FnMut(u64) + Send + 'a;
 
 /// What one store has that another one lacks.
 #[derive(Debug, Clone, Default)]
@@ -97,7 +109,7 @@ impl Store {
         &self,
         from: &Self,
         offer: &Offer,
-        progress: &mut dyn FnMut(u64),
+        progress: &mut Progress<'_>,
     ) -> Result<(), StoreError> {
         let mut rest = offer.infos.as_slice();
         while !rest.is_empty() {
@@ -119,22 +131,27 @@ impl Store {
         &self,
         from: &Self,
         batch: &[PathInfo],
-        progress: &mut dyn FnMut(u64),
+        progress: &mut Progress<'_>,
     ) -> Result<(), StoreError> {
         // Sorted, so that two processes take the locks in the same order.
         let mut batch: Vec<&PathInfo> = batch.iter().collect();
         batch.sort_by(|one, other| one.path.cmp(&other.path));
         self.keep(batch.iter().map(|info| &info.path))?;
         let mut locks = Vec::new();
+        let mut copies = Vec::new();
         let mut finished = Vec::new();
-        let mut copied = Ok(());
         for info in batch {
             locks.push(PathLock::acquire(&self.writable_path(&info.path))?);
             if self.is_present(&info.path)? {
                 continue;
             }
             let tree = self.workspace()?.fresh();
-            copied = copy_verified(from, info, &tree);
+            copies.push(Copy {
+                info,
+                from: from.real_path(&info.path),
+                to: tree.clone(),
+                root: from.root(),
+            });
             finished.push(Finished {
                 tree,
                 registration: Registration {
@@ -142,12 +159,8 @@ impl Store {
                     outputs: outputs(from, &info.path)?,
                 },
             });
-            if copied.is_err() {
-                break;
-            }
-            progress(info.nar_size);
         }
-        let published = copied.and_then(|()| self.publish(&finished));
+        let published = copy_all(copies, progress).and_then(|()| self.publish(&finished));
         for object in &finished {
             tree::remove(&object.tree)?;
         }
@@ -155,18 +168,64 @@ impl Store {
     }
 }
 
-/// A copy of an object, whose archive is the one that `info` tells of.
-fn copy_verified(from: &Store, info: &PathInfo, to: &std::path::Path) -> Result<(), StoreError> {
-    tree::copy(&from.real_path(&info.path), to, &|_| true, 0)?;
-    canonical::canonicalise(to)?;
-    let (hash, size) = nar::hash(to)?;
-    if (hash, size) == (info.nar_hash, info.nar_size) {
-        return Ok(());
+/// An object that is to be copied.
+struct Copy<'a> {
+    info: &'a PathInfo,
+    from: PathBuf,
+    to: PathBuf,
+    /// The root of the store that it is from.
+    root: &'a Path,
+}
+
+/// Makes all copies, as many at once as there are processors. After one that fails no other begins.
+fn copy_all(mut copies: Vec<Copy<'_>>, progress: &mut Progress<'_>) -> Result<(), StoreError> {
+    // The big ones first, so that no core is left with one at the end.
+    copies.sort_by_key(|copy| Reverse(copy.info.nar_size));
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let next = AtomicUsize::new(0);
+    let told = Mutex::new((progress, Ok(())));
+    let work = || {
+        while let Some(copy) = copies.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let result = copy.verified();
+            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+            let (progress, outcome) = &mut *told;
+            match result {
+                Ok(()) => progress(copy.info.nar_size),
+                Err(error) => {
+                    next.store(copies.len(), Ordering::Relaxed);
+                    *outcome = Err(error);
+                }
+            }
+        }
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (1..cores.min(copies.len()))
+            .map_while(|_| thread::Builder::new().spawn_scoped(scope, work).ok())
+            .collect();
+        work();
+        for worker in workers {
+            if let Err(panic) = worker.join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
+    });
+    told.into_inner().unwrap_or_else(PoisonError::into_inner).1
+}
+
+impl Copy<'_> {
+    /// A copy whose archive is the one that `info` tells of.
+    fn verified(&self) -> Result<(), StoreError> {
+        tree::copy(&self.from, &self.to, &|_| true, 0)?;
+        canonical::canonicalise(&self.to)?;
+        let (hash, size) = nar::hash(&self.to)?;
+        if (hash, size) == (self.info.nar_hash, self.info.nar_size) {
+            return Ok(());
+        }
+        Err(StoreError::DamagedObject {
+            path: self.info.path.clone(),
+            root: self.root.to_owned(),
+        })
     }
-    Err(StoreError::DamagedObject {
-        path: info.path.clone(),
-        root: from.root().to_owned(),
-    })
 }
 
 /// What the new store says of an object: it was not built there.
