@@ -79,6 +79,13 @@ pub struct Partition {
     pub file_system: Option<String>,
     /// The label of that.
     pub label: Option<String>,
+    /// Where it was mounted last; known only where it is asked for, see [`Self::UNFINISHED`].
+    pub last_mount: Option<String>,
+}
+
+impl Partition {
+    /// The name in the table of a root whose installation has not come to its end.
+    pub const UNFINISHED: &str = "cairn-unfinished";
 }
 
 impl Disk {
@@ -121,14 +128,13 @@ impl Disk {
             self.uses.push("it has no medium".to_owned());
             return Ok(());
         }
-        if let Err(error) = open_alone(&self.path) {
-            if error.kind() != io::ErrorKind::ResourceBusy {
-                let path = self.path.display();
-                return Err(error).with_context(|| format!("cannot read '{path}'"));
-            }
-            if self.uses.is_empty() {
-                self.uses.push("something on it is in use".to_owned());
-            }
+        if let Err(error) = open_alone(&self.path)
+            && self.uses.is_empty()
+        {
+            self.uses.push(match error.kind() {
+                io::ErrorKind::ResourceBusy => "something on it is in use".to_owned(),
+                _ => format!("it cannot be read: {error}"),
+            });
         }
         if self.is_medium(&carriers(Path::new("/sys"))?) {
             self.uses
@@ -144,11 +150,34 @@ impl Disk {
                 None => Content::Whole(format!("a table of partitions, {table}")),
             };
         }
+        self.find_last_mounts();
         self.name_kinds()?;
-        if self.content == Content::Nothing && !is_blank(&self.path)? {
-            self.content = Content::Unknown;
+        if self.content == Content::Nothing {
+            match is_blank(&self.path) {
+                Ok(true) => {}
+                Ok(false) => self.content = Content::Unknown,
+                Err(_) if !self.uses.is_empty() => {}
+                Err(error) => self.uses.push(format!("it cannot be read: {error}")),
+            }
         }
         Ok(())
+    }
+
+    /// Whether an unfinished installation was used after all is what its file systems tell.
+    fn find_last_mounts(&mut self) {
+        let Content::Partitions { partitions, .. } = &mut self.content else {
+            return;
+        };
+        let mut names = partitions.iter().map(|part| part.name.as_deref());
+        if !names.any(|name| name == Some(Partition::UNFINISHED)) {
+            return;
+        }
+        for part in partitions {
+            let kind = part.file_system.as_deref().unwrap_or_default();
+            if kind.starts_with("ext") {
+                part.last_mount = signature::last_mount(&part.path);
+            }
+        }
     }
 
     /// Puts names in the place of the numbers of the table.
@@ -200,12 +229,8 @@ pub fn open_alone(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-fn is_blank(path: &Path) -> Result<bool> {
-    let reading = || format!("cannot read '{}'", path.display());
+fn is_blank(path: &Path) -> io::Result<bool> {
     let mut head = Vec::new();
-    let file = File::open(path).with_context(reading)?;
-    file.take(HEAD as u64)
-        .read_to_end(&mut head)
-        .with_context(reading)?;
+    File::open(path)?.take(HEAD as u64).read_to_end(&mut head)?;
     Ok(head.iter().all(|byte| *byte == 0))
 }

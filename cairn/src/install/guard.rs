@@ -30,7 +30,7 @@ use super::disks::open_alone;
 use super::run::run;
 
 /// Where an installation keeps what is of the moment.
-const FOLDER: &str = "/run/cairn-install";
+pub(super) const FOLDER: &str = "/run/cairn-install";
 
 /// How long the kernel may take to unmount: what is not on the disk yet is written then.
 const PATIENCE: Duration = Duration::from_mins(2);

@@ -17,7 +17,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::answers::{Encryption, FileSystemKind, Layout};
-use super::disks::Disk;
+use super::disks::{Disk, Partition};
 use super::identifiers::Identifiers;
 use crate::boot_loader::block;
 
@@ -39,7 +39,10 @@ const MARGIN_MIB: u64 = 2;
 pub const ROOT_NAME: &str = "cairn-root";
 
 /// Its name until then.
-pub const UNFINISHED_NAME: &str = "cairn-unfinished";
+pub const UNFINISHED_NAME: &str = Partition::UNFINISHED;
+
+/// The names of the partitions that are made here, before they hold a system.
+pub const NAMES: [&str; 5] = ["bios", "esp", "boot", "swap", UNFINISHED_NAME];
 
 /// What an encrypted root is called when it is open.
 pub const CONTAINER: &str = "cairn-root";

@@ -34,6 +34,9 @@ struct Device {
     /// What it holds.
     #[serde(skip)]
     signature: Signature,
+    /// Why that is not known: a drive without a medium, or a broken one, is no reason not to list the others.
+    #[serde(skip)]
+    unreadable: Option<String>,
     #[serde(default)]
     mountpoints: Vec<Option<String>>,
     #[serde(default)]
@@ -59,17 +62,18 @@ pub fn lsblk(device: Option<&Path>) -> Result<String> {
     String::from_utf8(output.stdout).context("lsblk wrote what is no text")
 }
 
-/// The disks in `lsblk`'s answer; `look` tells what a device holds.
+/// The disks in `lsblk`'s answer; `look` tells what a device holds. One that cannot be looked at is not to be
+/// written to.
 ///
 /// # Errors
-/// It is of another form, or a device cannot be looked at.
+/// It is of another form.
 pub fn parse(text: &str, look: &dyn Fn(&Path) -> Result<Signature>) -> Result<Vec<Disk>> {
     let answer: Answer = serde_json::from_str(text).context("cannot read what lsblk wrote")?;
     let disks = answer.blockdevices.into_iter();
     disks
         .filter(|device| matches!(device.kind.as_str(), "disk" | "loop"))
         .map(|mut device| {
-            device.look(look)?;
+            device.look(look);
             Ok(device.disk())
         })
         .collect()
@@ -77,16 +81,18 @@ pub fn parse(text: &str, look: &dyn Fn(&Path) -> Result<Signature>) -> Result<Ve
 
 impl Device {
     /// Looks at it and its partitions.
-    fn look(&mut self, look: &dyn Fn(&Path) -> Result<Signature>) -> Result<()> {
+    fn look(&mut self, look: &dyn Fn(&Path) -> Result<Signature>) {
         // A drive without a medium cannot be read.
         if self.size > 0 {
-            self.signature = look(&self.path)?;
+            match look(&self.path) {
+                Ok(signature) => self.signature = signature,
+                Err(error) => self.unreadable = Some(format!("{error:#}")),
+            }
         }
         let parts = self.children.iter_mut();
         for part in parts.filter(|child| child.kind == "part") {
-            part.look(look)?;
+            part.look(look);
         }
-        Ok(())
     }
 
     fn disk(&self) -> Disk {
@@ -134,12 +140,14 @@ impl Device {
             kind: self.signature.kind.clone(),
             file_system: self.signature.file_system.clone(),
             label: self.signature.label.clone(),
+            last_mount: None,
         }
     }
 
     /// What somebody has of it.
     fn uses(&self, uses: &mut Vec<String>) {
         let path = self.path.display();
+        uses.extend(self.unreadable.clone());
         for point in self.mountpoints.iter().flatten() {
             uses.push(match point.as_str() {
                 "[SWAP]" => format!("{path} is swap space in use"),
@@ -232,6 +240,7 @@ mod tests {
                                 ),
                                 file_system: None,
                                 label: None,
+                                last_mount: None,
                             },
                             Partition {
                                 path: "/dev/sda2",
@@ -244,6 +253,7 @@ mod tests {
                                     "crypto_LUKS",
                                 ),
                                 label: None,
+                                last_mount: None,
                             },
                         ],
                     },
@@ -287,6 +297,35 @@ mod tests {
             ]
         "#]]
         .assert_debug_eq(&parse(LISTED, &look).unwrap());
+    }
+
+    /// A floppy drive without a floppy, or a disk that breaks, is not in the way of the others.
+    #[test]
+    fn what_cannot_be_read_is_not_to_be_written_to() {
+        let look = |device: &Path| match device.to_str().unwrap() {
+            "/dev/sda2" => anyhow::bail!("cannot read '/dev/sda2': Input/output error"),
+            "/dev/vda" => anyhow::bail!("cannot read '/dev/vda': No such device"),
+            _ => Ok(Signature::default()),
+        };
+        let disks = parse(LISTED, &look).unwrap();
+        let uses: Vec<_> = disks.into_iter().map(|disk| disk.uses).collect();
+        expect![[r#"
+            [
+                [
+                    "cannot read '/dev/sda2': Input/output error",
+                    "/dev/sda2 is a part of /dev/mapper/data (crypt)",
+                    "/dev/mapper/data is mounted on /srv",
+                    "/dev/mapper/data is mounted on /mnt",
+                ],
+                [],
+                [
+                    "it can only be read",
+                    "cannot read '/dev/vda': No such device",
+                    "/dev/vda is swap space in use",
+                ],
+            ]
+        "#]]
+        .assert_debug_eq(&uses);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! All that an installation does to a disk, from the answers: computed first, shown whole, then done.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cairn_system::Device;
 use indicatif::HumanBytes;
@@ -11,8 +11,11 @@ use uuid::Uuid;
 use super::answers::Answers;
 use super::configuration_text;
 use super::disks::{Content, Disk, Partition};
+use super::guard;
 use super::identifiers::Identifiers;
-use super::layout::{Holds, LayoutError, NewPartition, UNFINISHED_NAME, fat_serial, partitions};
+use super::layout::{
+    Holds, LayoutError, NAMES, NewPartition, UNFINISHED_NAME, fat_serial, partitions,
+};
 use super::words::PasswordHash;
 use crate::hardware::{FileSystem, Hardware, SwapSpace, hardware_configuration};
 
@@ -218,14 +221,32 @@ fn loss(content: &Content) -> Option<String> {
     }
 }
 
-/// Whether an installation was cut off here: then nothing on the disk is older than that.
+/// Whether an installation was cut off here, and there is nothing but what it has made: one that was cut off
+/// at its very end may have been a machine since, and somebody may have finished it by hand.
 fn is_unfinished(partitions: &[Partition]) -> bool {
+    let is_ours = |part: &Partition| {
+        let name = part.name.as_deref().unwrap_or_default();
+        NAMES.contains(&name) && elsewhere(part).is_none()
+    };
     let mut names = partitions.iter().map(|part| part.name.as_deref());
-    names.any(|name| name == Some(UNFINISHED_NAME))
+    names.any(|name| name == Some(UNFINISHED_NAME)) && partitions.iter().all(is_ours)
+}
+
+/// Where a partition was mounted last, if that was not by an installation.
+fn elsewhere(part: &Partition) -> Option<&str> {
+    let place = part.last_mount.as_deref()?;
+    (!Path::new(place).starts_with(guard::FOLDER)).then_some(place)
 }
 
 fn in_words(part: &Partition) -> String {
-    let words = [&part.name, &part.file_system, &part.label, &part.kind];
+    let mounted = elsewhere(part).map(|place| format!("last mounted on {place}"));
+    let words = [
+        &part.name,
+        &part.file_system,
+        &part.label,
+        &part.kind,
+        &mounted,
+    ];
     let mut shown: Vec<&str> = Vec::new();
     for word in words.into_iter().flatten() {
         if !shown.contains(&word.as_str()) {

@@ -37,9 +37,19 @@ fn partitions(names: &[(&str, &str)]) -> Content {
                 kind: Some("Linux filesystem".to_owned()),
                 file_system: Some((*file_system).to_owned()),
                 label: None,
+                last_mount: None,
             })
             .collect(),
     }
+}
+
+/// An installation that was not finished, whose file system was mounted at `place` last.
+fn used_since(place: &str) -> Content {
+    let mut content = partitions(&[("bios", ""), ("cairn-unfinished", "ext4")]);
+    if let Content::Partitions { partitions, .. } = &mut content {
+        partitions[1].last_mount = Some(place.to_owned());
+    }
+    content
 }
 
 fn circumstances(disk: Disk) -> Circumstances {
@@ -158,10 +168,7 @@ fn btrfs_in_an_encrypted_container() {
 fn xfs_in_an_encrypted_container_and_encrypted_swap_space() {
     check_file(
         "layout.file-system = 'xfs'\nlayout.swap-mib = 512\nlayout.encryption.passphrase-file = '/x'",
-        disk(
-            8192,
-            partitions(&[("bios", ""), ("cairn-unfinished", "ext4")]),
-        ),
+        disk(8192, used_since("/run/cairn-install/root")),
         "xfs-encrypted",
     );
 }
@@ -183,6 +190,23 @@ fn what_is_refused() {
             disk(8192, Content::Unknown),
             expect![
                 "cannot install on /dev/nvme0n1: data of an unknown kind would be lost; if it may be, say so with 'wipe = true' in the answers; nothing was written"
+            ],
+        ),
+        (
+            "",
+            disk(8192, used_since("/boot")),
+            expect![
+                "cannot install on /dev/nvme0n1: /dev/nvme0n1p1 (1.00 GiB, bios, , Linux filesystem), /dev/nvme0n1p2 (1.00 GiB, cairn-unfinished, ext4, Linux filesystem, last mounted on /boot) would be lost; if it may be, say so with 'wipe = true' in the answers; nothing was written"
+            ],
+        ),
+        (
+            "",
+            disk(
+                8192,
+                partitions(&[("cairn-unfinished", "ext4"), ("photos", "xfs")]),
+            ),
+            expect![
+                "cannot install on /dev/nvme0n1: /dev/nvme0n1p1 (1.00 GiB, cairn-unfinished, ext4, Linux filesystem), /dev/nvme0n1p2 (1.00 GiB, photos, xfs, Linux filesystem) would be lost; if it may be, say so with 'wipe = true' in the answers; nothing was written"
             ],
         ),
         (

@@ -91,6 +91,30 @@ fn unescape(value: &str) -> String {
     text
 }
 
+/// Where an ext file system was mounted last, as it was called there; nothing if it never was. What cannot be
+/// found out counts as somewhere.
+pub fn last_mount(device: &Path) -> Option<String> {
+    let output = Command::new("dumpe2fs")
+        .arg("-h")
+        .arg(device)
+        .env("LC_ALL", "C")
+        .output();
+    match output {
+        Ok(output) if output.status.success() => {
+            parse_last_mount(&String::from_utf8_lossy(&output.stdout))
+        }
+        _ => Some("?".to_owned()),
+    }
+}
+
+fn parse_last_mount(text: &str) -> Option<String> {
+    let field = |line: &str| Some(line.strip_prefix("Last mounted on:")?.to_owned());
+    match text.lines().find_map(field) {
+        Some(place) => plain(Some(&place)).filter(|place| place != "<not available>"),
+        None => Some("?".to_owned()),
+    }
+}
+
 /// What the kinds of partitions of such a table are called; nothing if `sfdisk` does not know them.
 ///
 /// # Errors
@@ -144,6 +168,40 @@ mod tests {
         "#]]
         .assert_debug_eq(&parse(text));
         assert_eq!(parse(""), Signature::default());
+    }
+
+    #[test]
+    fn where_it_was_mounted_last() {
+        for (text, expected) in [
+            (
+                "Last mounted on:          /srv/my photos\n",
+                Some("/srv/my photos"),
+            ),
+            (
+                "Filesystem volume name:   x\nLast mounted on:          <not available>\n",
+                None,
+            ),
+            ("", Some("?")),
+        ] {
+            assert_eq!(parse_last_mount(text).as_deref(), expected, "{text}");
+        }
+        let image = tempfile::NamedTempFile::new().unwrap();
+        image.as_file().set_len(8 << 20).unwrap();
+        assert_eq!(last_mount(image.path()).as_deref(), Some("?"));
+        let made = Command::new("mkfs.ext4")
+            .args(["-q", "-F"])
+            .arg(image.path())
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+        assert_eq!(last_mount(image.path()), None);
+        let mounted = Command::new("debugfs")
+            .args(["-w", "-R", "ssv last_mounted /boot"])
+            .arg(image.path())
+            .output()
+            .unwrap();
+        assert!(mounted.status.success(), "{mounted:?}");
+        assert_eq!(last_mount(image.path()).as_deref(), Some("/boot"));
     }
 
     #[test]

@@ -64,6 +64,7 @@ fn parse(text: &str) -> Result<Vec<Partition>> {
             kind: plain(part.kind.as_ref()),
             file_system: None,
             label: None,
+            last_mount: None,
         })
         .collect())
 }
@@ -95,6 +96,7 @@ mod tests {
                     ),
                     file_system: None,
                     label: None,
+                    last_mount: None,
                 },
             ]
         "#]]

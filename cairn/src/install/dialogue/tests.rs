@@ -61,6 +61,7 @@ fn offers() -> Offers {
         kind: None,
         file_system: Some(file_system.to_owned()),
         label: label.map(str::to_owned),
+        last_mount: None,
     };
     let partitions = Content::Partitions {
         table: "gpt".to_owned(),
