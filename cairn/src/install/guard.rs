@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::errno::Errno;
 use nix::mount::MsFlags;
 use nix::sched::{CloneFlags, unshare};
@@ -205,21 +205,28 @@ fn wait_for_the_disk() -> Result<()> {
         other => other.with_context(|| format!("cannot read '{}'", path.display()))?,
     };
     let disk = Path::new(OsStr::from_bytes(&disk));
+    ensure!(
+        becomes_free(disk),
+        "{} is still in use, as by a program that has not ended; restart this machine before you begin \
+         again",
+        disk.display()
+    );
+    fs::remove_file(&path).with_context(|| format!("cannot remove '{}'", path.display()))
+}
+
+/// Waits until nobody uses a device, nor a part of it; false if somebody goes on to.
+fn becomes_free(device: &Path) -> bool {
     let begin = Instant::now();
-    while let Err(error) = open_alone(disk) {
+    while let Err(error) = open_alone(device) {
         if error.kind() != io::ErrorKind::ResourceBusy {
             break;
         }
         if begin.elapsed() > PATIENCE {
-            bail!(
-                "{} is still in use, as by a program that has not ended; restart this machine before \
-                 you begin again",
-                disk.display()
-            );
+            return false;
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    fs::remove_file(&path).with_context(|| format!("cannot remove '{}'", path.display()))
+    true
 }
 
 /// Writes down that a container is about to be open.
@@ -241,7 +248,10 @@ pub fn close_containers() -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other.with_context(|| format!("cannot read '{}'", path.display()))?,
     };
-    if commands::mapped(&name).exists() {
+    let device = commands::mapped(&name);
+    if device.exists() {
+        // It says itself that it is in use; and cryptsetup waits for a shorter time than a slow disk takes.
+        becomes_free(&device);
         run(&commands::close(&name), None).with_context(|| {
             format!("the encrypted disk stays open as {name}; close it: cryptsetup close {name}")
         })?;
