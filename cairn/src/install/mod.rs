@@ -13,6 +13,7 @@
 //! | [`prepare`] | answers to a plan, and the system evaluated and counted |
 //! | `apply` | the plan onto the disk |
 //! | [`Mounted`] | the other way: into file systems that somebody has mounted |
+//! | `members` | which devices a file system is on
 //! | `system` | what both end in: store, generation, boot menu, boot loader |
 //! | [`guard`] | nothing stays mounted or open, whatever ends an installation |
 //! | [`nixos_install`] | the words of `nixos-install` |
@@ -36,6 +37,7 @@ mod identifiers;
 mod layout;
 mod listing;
 mod medium;
+mod members;
 mod mounted;
 pub mod nixos_install;
 pub mod password;

@@ -1,20 +1,20 @@
 //! Into a root that somebody has mounted: `cairn install --root DIR`.
 
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
-use cairn_system::Device;
 
+use super::members;
 use super::plan::FOLDER;
 use super::system::{BootLoader, Installed, System, sync};
 use super::unattended::{OWN_LOCK, is_dispensable};
 use crate::configuration::{Configuration, DEFAULT_FILE};
 use crate::hardware::Firmware;
 use crate::hardware::mount_table::{self, Mount};
-use crate::image::facts::Facts;
+use crate::image::facts::{Facts, FileSystemFacts};
 use crate::lock_file::write_atomically;
 
 /// What is asked for.
@@ -139,50 +139,87 @@ fn check(root: &Path, facts: &Facts, mounts: &[(PathBuf, Mount)]) -> Result<()> 
                 root.join(place).display()
             );
         };
-        let device = resolve(named).with_context(|| {
-            format!("fileSystems.\"{mount_point}\".device is {named}, and this machine has none")
-        })?;
+        check_mount(&root.join(place), mount, file_system)
+            .with_context(|| format!("fileSystems.\"{mount_point}\".device is {named}"))?;
+    }
+    Ok(())
+}
+
+/// What is mounted is all that is called so, and the subvolume that is asked for.
+fn check_mount(place: &Path, mount: &Mount, wanted: &FileSystemFacts) -> Result<()> {
+    let devices = members::named(&wanted.device)?;
+    let mounted = match members::number(Path::new(&mount.source))? {
+        Some(own) => {
+            let all = members::of_file_system(Path::new("/sys"), own)?.into_iter();
+            all.map(Some).collect()
+        }
+        None => BTreeSet::from([None]),
+    };
+    for device in &devices {
         ensure!(
-            number_of(&device)? == number_of(Path::new(&mount.source))?,
-            "fileSystems.\"{mount_point}\".device is {named} ({}), and {} is mounted on '{}'",
+            mounted.contains(&members::number(device)?),
+            "{} is called so, and {} is mounted on '{}'",
             device.display(),
             mount.source,
-            root.join(place).display()
+            place.display()
+        );
+    }
+    if let Some(subvolume) = subvolume(&wanted.options) {
+        ensure!(
+            mount.folder.trim_start_matches('/') == subvolume,
+            "its options have subvol={subvolume}, and the subvolume that is mounted on '{}' is {}",
+            place.display(),
+            mount.folder
         );
     }
     Ok(())
 }
 
-/// The number of a block device; none of what is no device.
-fn number_of(path: &Path) -> Result<Option<u64>> {
-    match fs::metadata(path) {
-        Ok(found) if found.file_type().is_block_device() => Ok(Some(found.rdev())),
-        Ok(_) => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot find '{}'", path.display())),
-    }
+/// The subvolume that options ask for by its name.
+fn subvolume(options: &[String]) -> Option<&str> {
+    let mut options = options.iter();
+    let name = options.find_map(|option| option.strip_prefix("subvol="))?;
+    Some(name.trim_start_matches('/'))
 }
 
-/// The device that a configuration's word names here.
-fn resolve(device: &Device) -> Result<PathBuf> {
-    if let Device::Path(path) = device {
-        return fs::canonicalize(path).with_context(|| format!("cannot find '{path}'"));
+#[cfg(test)]
+mod tests {
+    use cairn_system::Device;
+
+    use super::*;
+
+    /// Looks at what is mounted from `source`, the folder `folder` of it.
+    fn check(source: &str, folder: &str, options: &[&str]) -> String {
+        let text = format!("36 35 0:1 {folder} /mnt rw - btrfs {source} rw\n");
+        let mounts = mounted_below(&text, Path::new("/mnt"));
+        let wanted = FileSystemFacts {
+            device: Device::Path("/dev/null".to_owned()),
+            fs_type: "btrfs".to_owned(),
+            options: options.iter().map(|&option| option.to_owned()).collect(),
+        };
+        match check_mount(Path::new("/mnt"), &mounts[0].1, &wanted) {
+            Ok(()) => "the same".to_owned(),
+            Err(error) => format!("{error:#}"),
+        }
     }
-    let token = device.to_string();
-    let output = Command::new("blkid")
-        .args([
-            "--cache-file",
-            "/dev/null",
-            "--output",
-            "device",
-            "--match-token",
-            &token,
-        ])
-        .output()
-        .context("cannot run blkid; it is in util-linux")?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    match text.lines().collect::<Vec<_>>().as_slice() {
-        [] => bail!("no device is called so"),
-        [one] => Ok(PathBuf::from(*one)),
-        many => bail!("several devices are called so: {}", many.join(", ")),
+
+    #[test]
+    fn subvolumes_are_those_of_the_configuration() {
+        for (folder, options, expected) in [
+            ("/@", &["compress=zstd", "subvol=@"][..], "the same"),
+            ("/root", &["subvol=/root"], "the same"),
+            ("/@", &[], "the same"),
+            (
+                "/",
+                &["subvol=@"],
+                "its options have subvol=@, and the subvolume that is mounted on '/mnt' is /",
+            ),
+        ] {
+            assert_eq!(check("/dev/null", folder, options), expected, "{folder}");
+        }
+        assert_eq!(
+            check("/dev/absent", "/", &[]),
+            "cannot find '/dev/absent': No such file or directory (os error 2)"
+        );
     }
 }
