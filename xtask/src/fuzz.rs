@@ -25,6 +25,9 @@ use crate::stages::Stages;
 /// How long a target runs, unless it is said.
 const SECONDS: u32 = 120;
 
+/// A target that has found fewer inputs has not come past the first bytes.
+const FOUND: usize = 10;
+
 /// What makes a program of libFuzzer's, see the `sancov-module` pass of LLVM. It is dynamic: the
 /// runtime is C++.
 const FLAGS: [&str; 9] = [
@@ -61,7 +64,15 @@ pub fn fuzz(arguments: &[String]) -> anyhow::Result<()> {
     }
     let mut stages = Stages::new();
     stages.run_together(2, runs);
-    stages.finish()
+    stages.finish()?;
+    for Target { name, .. } in &targets {
+        let found = list(&folder.join("corpus").join(name))?.len();
+        ensure!(
+            found >= FOUND,
+            "the fuzz target '{name}' has found {found} inputs only: give it seeds or words to begin with"
+        );
+    }
+    Ok(())
 }
 
 /// All targets, by name.

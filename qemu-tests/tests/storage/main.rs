@@ -9,12 +9,14 @@ mod passphrase;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use cairn_qemu_tests::images::{self, Built};
+use cairn_qemu_tests::power_cut::ext4::Ext4;
 use cairn_qemu_tests::{Blueprint, Boot, Bus, Disk, Machine, Writes, artefacts};
 use cairn_system::boot_mark;
 use passphrase::{PASSPHRASE, unlock, unlock_at_the_keyboard};
@@ -361,15 +363,33 @@ fn a_root_in_memory_and_encrypted_swap() -> anyhow::Result<()> {
         ensure!(table.contains(" crypt aes-xts-plain64 "), "{table}");
         let kind = agent.run("blkid /dev/vdc")?;
         ensure!(!kind.success(), "/dev/vdc is known: {kind:?}");
+        agent.succeed(
+            "set -eux
+            modprobe loop
+            truncate --size 16M /persist/inner
+            mkfs.ext4 -q /persist/inner
+            loop=$(losetup --find --show /persist/inner)
+            echo 0 $(blockdev --getsz $loop) linear $loop 0 | dmsetup create stacked
+            mkdir /run/inner
+            mount /dev/mapper/stacked /run/inner
+            echo kept > /run/inner/note",
+        )?;
         power_off(machine)?;
-        // Its key is forgotten.
+        // The key of the swap is forgotten, and what was stacked is taken apart.
         let said = machine.console().tail(10_000);
-        ensure!(
-            !said.contains("devices of the device mapper stay"),
-            "{said}"
-        );
+        for left in ["devices of the device mapper stay", "remove_all left"] {
+            ensure!(!said.contains(left), "{said}");
+        }
         Ok(())
-    })
+    })?;
+    let disk = machine.disk(1).context("a disk is missing")?;
+    let outer = Ext4::open(File::open(disk)?, 0)?;
+    let mut inner = tempfile::tempfile()?;
+    inner.write_all(&outer.read("/inner", 16 << 20)?)?;
+    // No journal has to be replayed to see it.
+    let note = Ext4::open(inner, 0)?.read("/note", 100)?;
+    ensure!(note == b"kept\n", "{note:?}");
+    Ok(())
 }
 
 #[test]

@@ -108,8 +108,18 @@ fn has_key(device: &EncryptedDevice, blocks: &Blocks) -> bool {
 }
 
 fn open_with(device: &EncryptedDevice, blocks: &Blocks, secret: &Secret) -> anyhow::Result<Fit> {
-    let arguments = vec!["--key-file=-".to_owned()];
-    open(device, blocks, arguments, secret.as_bytes())
+    let (argument, input) = given(secret.as_bytes());
+    let arguments = argument.into_iter().map(str::to_owned).collect();
+    open(device, blocks, arguments, input)
+}
+
+/// How a passphrase is given: as it is, byte by byte. An empty one would be no key to try, but an error, so
+/// it is given as a line.
+fn given(secret: &[u8]) -> (Option<&'static str>, &[u8]) {
+    match secret {
+        [] => (None, b"\n"),
+        secret => (Some("--key-file=-"), secret),
+    }
 }
 
 fn open(
@@ -172,5 +182,17 @@ fn make_lock_folder() {
         && error.kind() != io::ErrorKind::AlreadyExists
     {
         log::info!("cannot make {LOCKS}: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_passphrase_is_one_that_can_be_wrong() {
+        assert_eq!(given(b""), (None, &b"\n"[..]));
+        assert_eq!(given(b"\n"), (Some("--key-file=-"), &b"\n"[..]));
+        assert_eq!(given(b"open"), (Some("--key-file=-"), &b"open"[..]));
     }
 }
