@@ -58,6 +58,26 @@ pub fn ensure_tools(plan: &Plan) -> Result<()> {
     )
 }
 
+/// Fails if a container of the plan's name is open: that of another disk, as when a machine of the same kind is
+/// looked at.
+///
+/// # Errors
+/// It is.
+pub fn ensure_closed(plan: &Plan) -> Result<()> {
+    for part in &plan.partitions {
+        if let Holds::Luks { name, .. } = &part.holds {
+            ensure!(
+                !mapped(name).exists(),
+                "cannot encrypt {}: there is an open {} already; close it: cryptsetup close {name}; nothing \
+                 was written",
+                plan.disk.path.display(),
+                mapped(name).display()
+            );
+        }
+    }
+    Ok(())
+}
+
 /// Makes the partitions and file systems of `plan`.
 ///
 /// # Errors
@@ -85,11 +105,6 @@ pub fn divide(plan: &Plan, secret: Option<&Secret>) -> Result<()> {
 
 fn fill(part: &NewPartition, secret: Option<&Secret>) -> Result<()> {
     if let Holds::Luks { name, .. } = &part.holds {
-        ensure!(
-            !mapped(name).exists(),
-            "there is an open {} already; close it: cryptsetup close {name}",
-            mapped(name).display()
-        );
         guard::note_container(name)?;
     }
     for step in format(&part.holds, &part.path) {

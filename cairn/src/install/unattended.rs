@@ -12,7 +12,9 @@ use cairn_store::Space;
 use cairn_system::Device;
 
 use super::answers::{Answers, Secret};
-use super::apply::{divide, ensure_tools, finish, mount_all, passphrase, write_configuration};
+use super::apply::{
+    divide, ensure_closed, ensure_tools, finish, mount_all, passphrase, write_configuration,
+};
 use super::disks::Disk;
 use super::identifiers::Identifiers;
 use super::plan::{Circumstances, Plan, PlannedFile};
@@ -63,6 +65,7 @@ pub fn prepare(
     let secret = passphrase(&answers.layout)?;
     let mut plan = Plan::new(answers, circumstances)?;
     ensure_tools(&plan)?;
+    ensure_closed(&plan)?;
     let folder = guard::folder("configuration");
     write_files(&plan.files, &folder)?;
     let system = System::evaluate(configuration(&folder.join(DEFAULT_FILE))?)?;

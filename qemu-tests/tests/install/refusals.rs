@@ -10,7 +10,7 @@ const BLANK: &str =
     "wipefs -q -a /dev/vda && dd if=/dev/zero of=/dev/vda bs=1M count=2 conv=fsync status=none";
 
 /// What is there, how it is made, what the answers say then, what is said of it, and how it is undone.
-const CASES: [[&str; 5]; 12] = [
+const CASES: [[&str; 5]; 13] = [
     [
         "a mounted disk",
         "mkfs.ext4 -q -F /dev/vda && mkdir -p /mnt && mount /dev/vda /mnt",
@@ -60,6 +60,14 @@ const CASES: [[&str; 5]; 12] = [
          s/^boot.consoleLogLevel.*/boot.resumeDevice = (builtins.head config.swapDevices).device;/",
         "nothing can be resumed from",
         "true",
+    ],
+    [
+        "a container of the same name",
+        "cryptsetup open --type plain --cipher aes-xts-plain64 --key-size 256 --key-file /dev/zero \
+         /dev/vdb cairn-root",
+        "s/^extra/layout.encryption.passphrase = \"x\"\\nextra/",
+        "there is an open /dev/mapper/cairn-root already",
+        "cryptsetup close cairn-root",
     ],
     [
         "GRUB on another disk",
