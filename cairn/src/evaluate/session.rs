@@ -15,6 +15,7 @@ use cairn_evaluator::load::Text;
 use cairn_evaluator::report::Trace;
 use cairn_evaluator::value::Value;
 use cairn_evaluator::{EvalError, Evaluator, Messages, Options, Origin, with_stack};
+use nix::sys::sysinfo::sysinfo;
 
 use super::child::limit_memory;
 use super::nix_instantiate::{PIPE_OPERATORS, TOML_TIMESTAMPS, has_feature, store_choice};
@@ -112,9 +113,19 @@ pub fn with_session<T: Send>(
         }
         Ok(result)
     };
-    with_stack(STACK, run)
+    with_stack(stack(), run)
         .context("cannot make a stack for the evaluation")
         .map_err(Failure::from)?
+}
+
+/// As much of [`STACK`] as the machine could give: of a process that asks for more the kernel warns on the
+/// console, in the middle of an installation's dialogue.
+fn stack() -> usize {
+    let Ok(found) = sysinfo() else {
+        return STACK;
+    };
+    let memory = found.ram_total().saturating_add(found.swap_total());
+    usize::try_from(memory / 4 * 3).map_or(STACK, |most| most.min(STACK))
 }
 
 /// An arena for an evaluation that may have this much memory. Only pages that are touched cost any.
