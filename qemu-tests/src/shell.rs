@@ -54,6 +54,8 @@ impl<'machine> Shell<'machine> {
         self.console.expect("\n")?;
         let output = self.console.expect(MARK)?;
         let status = self.console.expect(".")?;
+        // What is typed before the prompt is there stands before it, and the prompt in the next one's output.
+        self.console.expect("# ")?;
         let status = status
             .trim_end_matches('.')
             .parse()
