@@ -369,7 +369,8 @@ fn a_root_in_memory_and_encrypted_swap() -> anyhow::Result<()> {
             truncate --size 16M /persist/inner
             mkfs.ext4 -q /persist/inner
             loop=$(losetup --find --show /persist/inner)
-            echo 0 $(blockdev --getsz $loop) linear $loop 0 | dmsetup create stacked
+            echo 0 $(blockdev --getsz $loop) linear $loop 0 |
+                DM_DISABLE_UDEV=1 dmsetup create stacked
             mkdir /run/inner
             mount /dev/mapper/stacked /run/inner
             echo kept > /run/inner/note",

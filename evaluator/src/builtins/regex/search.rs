@@ -95,8 +95,8 @@ pub(super) struct Search<'a> {
     best_end: Option<u32>,
 }
 
-/// How many outcomes inside loops with an empty body are kept: only an expression that nests such
-/// loops deeply has more.
+/// How many outcomes inside loops with an empty body are kept, and ways to have entered them: only an
+/// expression that nests such loops deeply has more.
 const VISITED: usize = 100_000;
 
 /// The search was given up.
@@ -187,17 +187,22 @@ impl<'a> Search<'a> {
             if let Some((start, place, visits)) = next {
                 match self.advance(start, place, visits) {
                     Some(reached) => outcome = reached,
-                    None => return Ok(()),
+                    None => return self.within_bounds(),
                 }
             }
+            self.within_bounds()?;
             let Some(frame) = self.scratch.frames.pop() else {
                 return Ok(());
             };
-            if self.scratch.visited.len() > VISITED {
-                return Err(TooComplex);
-            }
             next = self.unwind(frame, &mut outcome);
         }
+    }
+
+    fn within_bounds(&self) -> Result<(), TooComplex> {
+        if self.scratch.visited.len() > VISITED || self.scratch.visits.is_full() {
+            return Err(TooComplex);
+        }
+        Ok(())
     }
 
     /// Follows one way until it fails or matches; the choices on it are pushed as frames. `None`:
@@ -555,7 +560,12 @@ impl Visits {
         self.numbers.clear();
     }
 
-    /// The counts after the loop was entered once more; `None` if that was often enough.
+    /// Whether there were more sets than are kept: what a search comes to then is nothing.
+    fn is_full(&self) -> bool {
+        self.counts.len() > VISITED
+    }
+
+    /// The counts after the loop was entered once more; `None` if that was often enough, or there is no room.
     fn enter(&mut self, visits: u32, choice: u32) -> Option<u32> {
         if self.counts.is_empty() {
             self.counts.extend([Vec::new(), vec![(u32::MAX, 1)]]);
@@ -577,6 +587,9 @@ impl Visits {
         }
         if let Some(number) = self.numbers.get(&counts) {
             return Some(*number);
+        }
+        if self.is_full() {
+            return None;
         }
         let number = u32::try_from(self.counts.len()).ok()?;
         self.counts.push(counts.clone());

@@ -276,6 +276,29 @@ fn long_subjects_and_ambiguous_expressions_stay_quick() {
     );
 }
 
+/// There are more ways to have entered them than there is memory, on the one way that is looked at.
+#[test]
+fn nested_empty_repetitions_are_given_up() {
+    let nested = |depth: u8| {
+        (0..depth).fold("a*".to_owned(), |inner, level| {
+            let letter = char::from(b'b' + level);
+            format!("({inner}|{letter}*)*{letter}*")
+        })
+    };
+    let outcomes = [2, 4, 8, 16, 24].map(|depth| {
+        let found = match_text(&nested(depth), "!");
+        format!("{depth}: {found}\n")
+    });
+    expect![[r#"
+        2: null
+        4: null
+        8: null
+        16: error: the expression nests too many empty repetitions
+        24: error: the expression nests too many empty repetitions
+    "#]]
+    .assert_eq(&outcomes.concat());
+}
+
 #[test]
 fn deep_nesting_overflows_no_stack() {
     let pattern = format!("{}a{}", "(".repeat(2_000), ")".repeat(2_000));
