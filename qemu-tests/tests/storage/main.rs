@@ -486,11 +486,14 @@ fn a_machine_that_falls_asleep_goes_on() -> anyhow::Result<()> {
         machine
             .console()
             .wait_for("going on with the memory on /dev/vdc")?;
-        // The agent has said that it is ready in its life before: it is asked at once.
-        let agent = machine.agent();
-        ensure!(agent.succeed("cat /proc/sys/kernel/random/boot_id")? == boot);
-        ensure!(agent.succeed("cat /run/note")? == "kept");
-        power_off(machine)
+        // The agent has said in its life before that it is ready: it is not waited for.
+        let script = "note=$(cat /run/note) boot=$(cat /proc/sys/kernel/random/boot_id)
+            echo \"<4>woken: $note, in $boot\" > /dev/kmsg
+            cairn poweroff";
+        machine.agent().start(script)?;
+        let woken = format!("woken: kept, in {boot}");
+        machine.console().wait_for(&woken)?;
+        machine.wait_for_power_off(Duration::from_mins(2))
     })
 }
 
