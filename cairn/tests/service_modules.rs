@@ -651,6 +651,51 @@ fn targets_are_waited_for_and_start_what_they_want() {
 }
 
 #[test]
+fn templates_have_the_instances_that_somebody_names() {
+    let services = machine(
+        r#"systemd.services."work@" = {
+          description = "Work on %i"; onFailure = [ "mail@%n.service" ]; after = [ "network.target" ];
+          serviceConfig = { ExecStart = "/srv/work --of %i"; StateDirectory = "work/%i"; Restart = "always"; };
+        };
+        systemd.services."mail@" = { onFailure = [ "mail@%n.service" ]; serviceConfig = { Type = "oneshot"; ExecStart = "/srv/mail %i"; }; };
+        systemd.services."unused@".serviceConfig.ExecStart = "/srv/unused %i";
+        systemd.targets.all = { wantedBy = [ "multi-user.target" ]; wants = [ "work@one.service" ]; };
+        # One that is changed, by what NixOS calls a drop-in.
+        systemd.services."work@two" = {
+          overrideStrategy = "asDropin"; wantedBy = [ "multi-user.target" ]; after = [ "all.target" ];
+          serviceConfig.Restart = "no";
+        };
+        # One that is another one altogether.
+        systemd.services."work@three" = { upheldBy = [ "all.target" ]; serviceConfig.ExecStart = "/srv/other"; };
+        systemd.timers.daily.timerConfig = { OnCalendar = "daily"; Unit = "work@four.service"; };
+        systemd.services."echo@" = { serviceConfig = { ExecStart = "/srv/echo"; StandardInput = "socket"; }; };
+        systemd.sockets.echo.socketConfig = { ListenStream = 7; Accept = true; };"#,
+    )
+    .value(
+        "map (s: builtins.toJSON { inherit (s) name wantedAtBoot; argv = s.process.argv or null; restart = s.restart or null; \
+         more = [ (s.onFailure or null) (s.after or null) (s.upholds or null) (map (d: d.path) (s.directories or [ ])) ]; }) \
+         (builtins.filter (s: builtins.match \"(work|mail|unused|echo|all).*\" s.name != null) config.system.description.services)",
+    );
+    let lines: Vec<&str> = services
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    expect![[r#"
+        {"argv":null,"more":[null,null,["work@three"],[]],"name":"all.target","restart":null,"wantedAtBoot":true}
+        {"argv":null,"more":[null,null,null,[]],"name":"echo.socket","restart":null,"wantedAtBoot":false}
+        {"argv":["/srv/echo"],"more":[null,null,null,[]],"name":"echo@","restart":null,"wantedAtBoot":false}
+        {"argv":["/srv/mail","work@four.service"],"more":[["mail@mail@work@four.service.service"],null,null,[]],"name":"mail@work@four.service","restart":null,"wantedAtBoot":false}
+        {"argv":["/srv/mail","work@one.service"],"more":[["mail@mail@work@one.service.service"],null,null,[]],"name":"mail@work@one.service","restart":null,"wantedAtBoot":false}
+        {"argv":["/srv/mail","work@two.service"],"more":[["mail@mail@work@two.service.service"],null,null,[]],"name":"mail@work@two.service","restart":null,"wantedAtBoot":false}
+        {"argv":["/srv/work","--of","four"],"more":[["mail@work@four.service"],["network.target"],null,["/var/lib/work/four"]],"name":"work@four","restart":"always","wantedAtBoot":false}
+        {"argv":["/srv/work","--of","one"],"more":[["mail@work@one.service"],["network.target"],null,["/var/lib/work/one"]],"name":"work@one","restart":"always","wantedAtBoot":false}
+        {"argv":["/srv/other"],"more":[null,null,null,[]],"name":"work@three","restart":null,"wantedAtBoot":false}
+        {"argv":["/srv/work","--of","two"],"more":[["mail@work@two.service"],["network.target","all.target"],null,["/var/lib/work/two"]],"name":"work@two","restart":null,"wantedAtBoot":true}"#]].assert_eq(&lines.join("\n"));
+}
+
+#[test]
 fn timers_start_services() {
     let timers = machine(
         r#"systemd.services.a = { script = "x"; startAt = [ "daily" "*:0/15" ]; };

@@ -7,7 +7,7 @@ mod namespace;
 use std::fs;
 
 use cairn_system::control::{Request, ServiceState};
-use namespace::{Machine, name, script};
+use namespace::{Machine, name, reason, script};
 
 const SLEEP: &str = "exec sleep 1000000";
 
@@ -302,4 +302,62 @@ fn what_is_no_end_of_its_own_does_nothing_to_the_machine() {
     });
     machine.replace_supervisor(9);
     machine.wait_for("stopped", ServiceState::Up);
+}
+
+/// TEST-57: what is upheld comes back after whatever end, as long as the one that upholds it is up.
+#[test]
+fn what_is_upheld_is_kept_running() {
+    let later = r#""wantedAtBoot":false"#;
+    let services = [
+        script("holder", SLEEP, r#""upholds":["held","work","broken"]"#),
+        script("held", SLEEP, &format!(r#""restartDelayMs":1,{later}"#)),
+        script(
+            "work",
+            "echo x >> /run/work",
+            &format!(r#""kind":"oneshot","staysUp":false,"restartDelayMs":1,{later}"#),
+        ),
+        script(
+            "broken",
+            "true",
+            &format!(r#""requires":["fails"],"restartDelayMs":1,{later}"#),
+        ),
+        script("fails", "exit 1", &format!(r#""kind":"oneshot",{later}"#)),
+    ];
+    let machine = Machine::boot(&services.join(","));
+    let before = machine.wait_for("held", ServiceState::Up).pid;
+    assert_eq!(machine.service("held").restarts, 0);
+    let again = |before| {
+        machine.wait_until("it is another one", |machine| {
+            let held = machine.service("held");
+            held.state == ServiceState::Up && held.pid != before
+        });
+        machine.service("held").pid
+    };
+    // It would not be restarted by itself.
+    machine.kill(machine.on_host(before.unwrap()), 15);
+    let before = again(before);
+    machine.kill(machine.on_host(before.unwrap()), 9);
+    let before = again(before);
+    machine.wait_until("it works again and again", |_| {
+        let work = fs::read_to_string(machine.inside("/run/work")).unwrap_or_default();
+        work.lines().count() > 2
+    });
+    expect_test::expect![
+        "'held' is kept running by 'holder'; stop that, or use cairn disable held"
+    ]
+    .assert_eq(&reason(
+        machine.request(&Request::Stop { name: name("held") }),
+    ));
+    machine.replace_supervisor(9);
+    machine.kill(machine.on_host(before.unwrap()), 9);
+    again(before);
+    machine.do_it(&Request::Disable { name: name("held") });
+    assert_eq!(machine.service("held").state, ServiceState::Stopped);
+    machine.do_it(&Request::Enable { name: name("held") });
+    machine.do_it(&Request::Stop {
+        name: name("holder"),
+    });
+    assert_eq!(machine.service("held").state, ServiceState::Up);
+    machine.do_it(&Request::Stop { name: name("held") });
+    assert_eq!(machine.service("held").state, ServiceState::Stopped);
 }

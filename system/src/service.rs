@@ -69,6 +69,9 @@ pub struct Service {
     /// Started along with this, but their failure is no obstacle.
     #[serde(default)]
     pub wants: Vec<ServiceName>,
+    /// Those are started whenever they are down while this is up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upholds: Vec<ServiceName>,
     /// Order only: if both are to start, this waits until those are up or have failed.
     #[serde(default)]
     pub after: Vec<ServiceName>,
@@ -184,6 +187,7 @@ impl Service {
             reload: None,
             requires: Vec::new(),
             wants: Vec::new(),
+            upholds: Vec::new(),
             after: Vec::new(),
             part_of: Vec::new(),
             conflicts: Vec::new(),

@@ -399,6 +399,7 @@ fn substance(service: &Service) -> Service {
         description: String::new(),
         reload: None,
         wants: Vec::new(),
+        upholds: Vec::new(),
         after: Vec::new(),
         part_of: Vec::new(),
         conflicts: Vec::new(),

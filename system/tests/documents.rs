@@ -46,7 +46,7 @@ fn a_refusal_names_the_field() {
         r#""wantedAtBoot""#,
         r#""wantedAtBot""#,
         &expect![
-            "cannot read system.json: at 'services[0].wantedAtBot': unknown field `wantedAtBot`, expected one of `name`, `description`, `kind`, `process`, `readiness`, `socket`, `watch`, `storedDescriptors`, `pinnedDescriptors`, `preStart`, `postStart`, `preStop`, `postStop`, `reload`, `requires`, `wants`, `after`, `partOf`, `conflicts`, `onFailure`, `onSuccess`, `machineActions`, `wantedAtBoot`, `conditions`, `directories`, `credentials`, `delegated`, `cgroup`, `pidFile`, `staysUp`, `restart`, `successStatuses`, `finalStatuses`, `restartStatuses`, `restartDelayMs`, `restartDelayMaxMs`, `startLimit`, `startTimeoutMs`, `runtimeMaxMs`, `watchdogMs`, `stopTimeoutMs`, `stopSignal`, `killMode`, `onChange`, `restartTrigger`, `reloadTrigger` at line 15 column 51"
+            "cannot read system.json: at 'services[0].wantedAtBot': unknown field `wantedAtBot`, expected one of `name`, `description`, `kind`, `process`, `readiness`, `socket`, `watch`, `storedDescriptors`, `pinnedDescriptors`, `preStart`, `postStart`, `preStop`, `postStop`, `reload`, `requires`, `wants`, `upholds`, `after`, `partOf`, `conflicts`, `onFailure`, `onSuccess`, `machineActions`, `wantedAtBoot`, `conditions`, `directories`, `credentials`, `delegated`, `cgroup`, `pidFile`, `staysUp`, `restart`, `successStatuses`, `finalStatuses`, `restartStatuses`, `restartDelayMs`, `restartDelayMaxMs`, `startLimit`, `startTimeoutMs`, `runtimeMaxMs`, `watchdogMs`, `stopTimeoutMs`, `stopSignal`, `killMode`, `onChange`, `restartTrigger`, `reloadTrigger` at line 15 column 51"
         ],
     );
     refusal(

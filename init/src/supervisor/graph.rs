@@ -26,6 +26,10 @@ pub struct Node {
     pub on_failure: Vec<Id>,
     /// Started when its work is done.
     pub on_success: Vec<Id>,
+    /// Started whenever they are down while it is up.
+    pub upholds: Vec<Id>,
+    /// Those that do so with it.
+    pub upheld_by: Vec<Id>,
     /// Started when something comes in at it.
     pub starts: Option<Id>,
     /// The circle that it is part of, as text.
@@ -59,6 +63,7 @@ pub fn nodes(services: &[Service]) -> Vec<Node> {
         .map(|service| Node {
             requires: ids(&service.requires),
             wants: ids(&service.wants),
+            upholds: ids(&service.upholds),
             after: ids(&service.after),
             on_failure: ids(&service.on_failure),
             on_success: ids(&service.on_success),
@@ -86,6 +91,11 @@ pub fn nodes(services: &[Service]) -> Vec<Node> {
         }
     }
     for (id, service) in services.iter().enumerate() {
+        for held in ids(&service.upholds) {
+            if let Some(node) = nodes.get_mut(held) {
+                node.upheld_by.push(id);
+            }
+        }
         for other in ids(&service.conflicts) {
             for (one, other) in [(id, other), (other, id)] {
                 if let Some(node) = nodes.get_mut(one)
@@ -131,6 +141,7 @@ pub fn add(nodes: &mut Vec<Node>, services: &[Service], service: &Service) {
     let node = Node {
         requires: ids(&service.requires),
         wants: ids(&service.wants),
+        upholds: ids(&service.upholds),
         after: ids(&service.after),
         on_success: ids(&service.on_success),
         on_failure: ids(&service.on_failure),
@@ -150,6 +161,11 @@ pub fn add(nodes: &mut Vec<Node>, services: &[Service], service: &Service) {
     for whole in ids(&service.part_of) {
         if let Some(other) = nodes.get_mut(whole) {
             other.required_by.push(new);
+        }
+    }
+    for held in &node.upholds {
+        if let Some(other) = nodes.get_mut(*held) {
+            other.upheld_by.push(new);
         }
     }
     nodes.push(node);

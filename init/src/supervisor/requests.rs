@@ -121,6 +121,14 @@ impl Supervisor {
             Some(id) if self.refuses_of_running(&event(id)).is_some() => {
                 self.refuses_of_running(&event(id)).unwrap_or_default()
             }
+            Some(id)
+                if matches!(event(id), Event::Stop(_)) && self.services.upholder(id).is_some() =>
+            {
+                let holder = self.services.upholder(id).map_or("", |id| self.name(id));
+                format!(
+                    "'{name}' is kept running by '{holder}'; stop that, or use cairn disable {name}"
+                )
+            }
             Some(id) if self.refuses_disabled(&event(id)) => format!(
                 "'{name}' is disabled until the machine is restarted; use cairn enable {name}"
             ),

@@ -210,6 +210,7 @@ in
   reloadTrigger = digest (service.reloadTriggers ++ lib.optionals (reload != null) files);
   requires = lib.unique service.requires;
   wants = lib.unique service.wants;
+  upholds = lib.unique service.upholds;
   after = lib.unique service.after;
   process = process service.process;
   preStart = map command service.preStart;

@@ -338,6 +338,8 @@ in
 
     requires = list name "Must be up before it starts; it is stopped before those are.";
     wants = list name "Started along with it; their failure is no obstacle.";
+    upholds = list name "Started whenever they are down while it is up: when it has come up, and after whatever end.";
+    upheldBy = list name "Those uphold it in the same way.";
     after = list name "If they are to start, it waits until they are up or have failed.";
     before = list name "Those wait for it in the same way.";
     partOf = list name "It is stopped and restarted with them.";

@@ -85,6 +85,7 @@ let
       before = reversed "before";
       wantedBy = reversed "wantedBy";
       requiredBy = reversed "requiredBy";
+      upheldBy = reversed "upheldBy";
 
       complete =
         entry:
@@ -96,6 +97,7 @@ let
           // {
             after = service.after ++ before.${name} or [ ];
             wants = service.wants ++ wantedBy.${name} or [ ];
+            upholds = service.upholds ++ upheldBy.${name} or [ ];
             requires = service.requires ++ requiredBy.${name} or [ ];
           }
         );

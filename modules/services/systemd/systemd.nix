@@ -64,7 +64,7 @@ let
     bindsTo = names "As {option}`requires`.";
     requisite = names "As {option}`requires`.";
     partOf = names "It is stopped and restarted with these units.";
-    upholds = names "Not supported.";
+    upholds = names "Units that are started whenever they are down while it is up.";
     conflicts = names "Units that are stopped before it is started, and the other way round.";
     after = names "Units that it waits for if they are to start.";
     before = names "Units that wait for it in the same way.";
@@ -72,7 +72,7 @@ let
     onSuccess = names "Units that are started when its process has ended as it should.";
     wantedBy = names "Units that start it along; a target such as `multi-user.target` means at boot.";
     requiredBy = names "Units that need it to be up.";
-    upheldBy = names "As {option}`wantedBy`.";
+    upheldBy = names "Units that start it whenever it is down while they are up.";
     aliases = names "Without effect: a service has one name.";
     unitConfig = section "Further keys of the section `Unit`: conditions and limits of starts.";
     startLimitBurst = mkOption {

@@ -154,9 +154,7 @@ rec {
     ++ optional (unit.confinement.enable or false) (
       fail "${option}.confinement is not supported; use pkgs.fhs for a root of its own"
     )
-    ++ optional (unit.upholds != [ ]) (
-      fail "${option}.upholds is not supported; use wants, and restart in the other service"
-    );
+;
 
   # Whether the unit asks for a user of its own that nobody has described.
   dynamicUser =
@@ -237,6 +235,7 @@ rec {
       user = toString (
         values.last (config.User or (if dynamic then lib.head (lib.splitString "@" name) else ""))
       );
+      instance = lib.removePrefix "@" (lib.removePrefix (lib.head (lib.splitString "@" name)) name);
       dynamic = values.boolean option (config.DynamicUser or false);
 
       commandOf =
@@ -267,7 +266,9 @@ rec {
       })
       {
         enable = lib.mkIf (!unit.enable) false;
-        description = lib.mkIf (unit.description != "") unit.description;
+        description = lib.mkIf (unit.description != "") (
+          lib.replaceStrings [ "%i" "%I" ] [ instance instance ] unit.description
+        );
         process = {
           inherit environment;
           user = lib.mkIf dynamic (lib.mkDefault user);

@@ -12,19 +12,29 @@ let
   timer = import ./timer.nix { inherit lib scope; };
   socket = import ./socket.nix { inherit lib scope; };
   path = import ./path.nix { inherit lib scope; };
+  templates = import ./templates.nix { inherit lib scope; };
 
   enabled = lib.filterAttrs (_: unit: unit.enable);
-  services = cfg.services;
+  services = templates.instantiate {
+    inherit (cfg) services;
+    inherit (unit) isWhole;
+    others = enabled cfg.targets // enabled cfg.sockets // enabled cfg.paths // enabled cfg.timers;
+    starts =
+      map (entry: entry.service) timersFor
+      ++ map (entry: entry.service) pathsFor
+      ++ map (entry: entry.service) (lib.filter (entry: !entry.accept) socketsFor);
+    accepts = map (entry: entry.service) (lib.filter (entry: entry.accept) socketsFor);
+  };
   targetUnits = lib.mapAttrs' (name: lib.nameValuePair "${name}.target") (enabled cfg.targets);
-
-  # What a unit waits for, as names of services: what is reached anyway is left out.
-  links = list: map targets.plain (lib.filter (name: !(targets.isReached name)) list);
 
   # Dependencies of services and targets alike.
   dependencies =
-    whole: unit:
+    whole: name: unit:
     let
-      boot = lib.filter targets.isBoot unit.wantedBy ++ lib.filter targets.isBoot unit.requiredBy;
+      # What a unit waits for, as names of services: what is reached anyway is left out.
+      links =
+        list: map (templates.named name) (lib.filter (other: !(targets.isReached other)) list);
+      boot = lib.filter targets.isBoot (unit.wantedBy ++ unit.requiredBy ++ unit.upheldBy);
       # Not those: everything that is wanted at boot is started anyway.
       others = list: links (lib.filter (name: !(targets.isBoot name)) list);
       # A target's wish is no need for what it wants to come before the target, unless that comes
@@ -36,6 +46,7 @@ let
     {
       requires = links (unit.requires ++ unit.bindsTo ++ unit.requisite);
       wants = links unit.wants;
+      upholds = links unit.upholds;
       after = links unit.after;
       before = links (lib.unique (unit.before ++ orderedBefore));
       partOf = links unit.partOf;
@@ -43,7 +54,10 @@ let
       onFailure = links unit.onFailure;
       onSuccess = links unit.onSuccess;
       wantedAtBoot = lib.mkIf (whole || boot != [ ]) (lib.mkDefault (boot != [ ]));
-      wantedBy = others (unit.wantedBy ++ unit.upheldBy);
+      wantedBy = others unit.wantedBy;
+      upheldBy = others unit.upheldBy;
+      # What holds it is up as long as the machine is.
+      restart.policy = lib.mkIf (lib.any targets.isBoot unit.upheldBy) (lib.mkOverride 900 "always");
       requiredBy = others unit.requiredBy;
     };
 
@@ -77,7 +91,7 @@ let
         map (socket: lib.nameValuePair (lib.removeSuffix ".socket" socket) name) (
           lib.concatMap (lib.splitString " ") (map toString (lib.toList (unit.serviceConfig.Sockets or [ ])))
         )
-      ) (enabled services)
+      ) (enabled cfg.services)
     )
   );
 
@@ -85,7 +99,7 @@ let
   activator = kind: field: translate: entry: {
     "${entry.name}.${kind}" = lib.mkMerge (
       [
-        (dependencies true entry.unit)
+        (dependencies true "${entry.name}.${kind}" entry.unit)
         { ${field} = { inherit (entry) service; }; }
       ]
       ++ translate entry.name entry.unit
@@ -111,13 +125,13 @@ in
     (lib.mkIf (scope == "system") standard)
     (lib.mapAttrs (
       name: unit':
-      lib.mkMerge ([ (dependencies (unit.isWhole unit') unit') ] ++ unit.translate name unit')
+      lib.mkMerge ([ (dependencies (unit.isWhole unit') name unit') ] ++ unit.translate name unit')
     ) services)
     (lib.mapAttrs (
-      _: unit:
+      name: unit:
       lib.mkMerge [
         (milestone unit)
-        (dependencies true unit)
+        (dependencies true name unit)
       ]
     ) targetUnits)
     (lib.mkMerge (map (activator "socket" "socket" socket.translate) socketsFor))

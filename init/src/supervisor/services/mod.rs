@@ -17,6 +17,7 @@ mod endings;
 mod progress;
 mod standstill;
 mod units;
+mod upholding;
 mod wishes;
 
 use super::graph::{self, Id, Node};
@@ -344,25 +345,35 @@ impl Services {
             }
         }
         self.expire(now, &mut actions);
+        let mut raised = BTreeSet::new();
         loop {
             self.advance(now, &mut actions);
-            let node = |id: Id| self.nodes.get(id);
-            let (ended, next) = match (self.fallen.pop(), self.finished.pop()) {
-                (None, None) => break,
-                (Some(id), finished) => {
-                    self.finished.extend(finished);
-                    (id, node(id).map(|node| node.on_failure.clone()))
-                }
-                (None, Some(id)) => (id, node(id).map(|node| node.on_success.clone())),
-            };
-            for id in next.unwrap_or_default() {
-                self.want_for(id, ended);
+            let is_calm = self.fallen.is_empty() && self.finished.is_empty();
+            if is_calm && !self.uphold(&mut raised, now) {
+                break;
             }
+            self.follow_ends();
         }
         self.vacate();
         self.units.sum_up(&self.descriptions, now);
         self.milestones(&mut actions);
         actions
+    }
+
+    /// Wants up what is to follow those that have failed, or whose work is done.
+    fn follow_ends(&mut self) {
+        let fallen = std::mem::take(&mut self.fallen).into_iter();
+        let finished = std::mem::take(&mut self.finished).into_iter();
+        let node = |id: &Id| self.nodes.get(*id);
+        let next: Vec<(Id, Vec<Id>)> = fallen
+            .filter_map(|id| Some((id, node(&id)?.on_failure.clone())))
+            .chain(finished.filter_map(|id| Some((id, node(&id)?.on_success.clone()))))
+            .collect();
+        for (ended, next) in next {
+            for id in next {
+                self.want_for(id, ended);
+            }
+        }
     }
 
     fn pair(&mut self, id: Id) -> Option<(&Service, &mut Unit)> {
