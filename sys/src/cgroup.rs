@@ -13,14 +13,13 @@ pub const MOUNT_POINT: &str = "/sys/fs/cgroup";
 #[derive(Debug)]
 pub struct Cgroup {
     path: PathBuf,
-    directory: File,
 }
 
 impl Cgroup {
-    /// Opens `path`, below a cgroup v2 mount; makes it if it does not exist.
+    /// The group at `path`, below a cgroup v2 mount; made if it does not exist.
     ///
     /// # Errors
-    /// It cannot be made or opened, or what is there is no cgroup v2.
+    /// It cannot be made, or what is there is no cgroup v2.
     pub fn create(path: &Path) -> io::Result<Self> {
         match fs::create_dir(path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -30,14 +29,16 @@ impl Cgroup {
         fs::metadata(path.join("cgroup.procs"))?;
         Ok(Self {
             path: path.to_owned(),
-            directory: File::open(path)?,
         })
     }
 
-    /// The open directory, for `CLONE_INTO_CGROUP`.
-    #[must_use]
-    pub fn directory(&self) -> &File {
-        &self.directory
+    /// Opens its directory, for `CLONE_INTO_CGROUP` and for programs of the kernel's. It is not kept open:
+    /// each child gets a copy of all that is.
+    ///
+    /// # Errors
+    /// It cannot be opened, such as when somebody has removed it.
+    pub fn directory(&self) -> io::Result<File> {
+        File::open(&self.path)
     }
 
     /// The processes in it.

@@ -352,7 +352,7 @@ impl Supervisor {
     /// Writes the records that may have changed.
     fn record(&mut self) {
         let mut failed = Vec::new();
-        for id in self.services.take_unrecorded() {
+        while let Some(id) = self.services.take_unrecorded() {
             let (Some(unit), Some(held), Some(service)) = (
                 self.services.units().get(id),
                 self.held.get(id),

@@ -134,13 +134,15 @@ impl Held {
                 .map(|(number, one)| (i32::from(*number), one.as_fd())),
         };
         let below = self.delegate(service, &owner)?;
-        let placement = match below.as_ref().or(self.cgroup.as_ref()) {
+        let group = below.as_ref().or(self.cgroup.as_ref());
+        let group = group.map(Cgroup::directory).transpose()?;
+        let placement = match &group {
             None => Placement::Parents,
             // The group that a user's own supervisor is in has been killed, too, if it ran before.
-            Some(cgroup) if self.killed || realm().owner.is_some() => {
-                Placement::Moves(cgroup.directory().as_fd())
+            Some(group) if self.killed || realm().owner.is_some() => {
+                Placement::Moves(group.as_fd())
             }
-            Some(cgroup) => Placement::Born(cgroup.directory().as_fd()),
+            Some(group) => Placement::Born(group.as_fd()),
         };
         let Started { pid, pidfd, report } = prepared.start(placement, streams)?;
         let program = argv.into_iter().next().unwrap_or_default();
@@ -173,8 +175,9 @@ impl Held {
         }
         match &self.cgroup {
             Some(cgroup) => {
-                let group = cgroup.directory().as_fd();
-                fence::put_up(group, confinement, self.fenced).map_err(StartError::Files)?;
+                let group = cgroup.directory()?;
+                fence::put_up(group.as_fd(), confinement, self.fenced)
+                    .map_err(StartError::Files)?;
                 self.fenced = wanted;
                 Ok(())
             }

@@ -91,7 +91,7 @@ mod tests {
         let path = Path::new(&mount.expect("cgroup2 is mounted"))
             .join(format!("cairn-fence-{}", std::process::id()));
         let group = Cgroup::create(&path).unwrap();
-        put_up(group.directory().as_fd(), confinement, true).unwrap();
+        put_up(group.directory().unwrap().as_fd(), confinement, true).unwrap();
         let procs = path.join("cgroup.procs");
         let script = format!("echo $$ > {} && {script}", procs.display());
         let status = Command::new("sh")

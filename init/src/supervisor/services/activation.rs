@@ -172,7 +172,9 @@ impl Services {
 
     /// Instances that are down, however that came about, leave their place.
     pub(super) fn vacate(&mut self) {
-        for id in self.units.changed() {
+        let mut next = self.units.next_changed(0);
+        while let Some(id) = next {
+            next = self.units.next_changed(id + 1);
             let is_over = self.units.get(id).is_some_and(|unit| {
                 let is_down = matches!(unit.phase, Phase::Done | Phase::Failed(_));
                 unit.instance && is_down && !unit.running

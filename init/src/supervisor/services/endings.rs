@@ -410,7 +410,8 @@ impl Services {
 
     /// What the clock brings about.
     pub(super) fn expire(&mut self, now: Ms, actions: &mut Vec<Action>) {
-        for id in self.units.due(now) {
+        self.units.add_due(now, &mut self.pending);
+        while let Some(id) = self.pending.pop_first() {
             self.expire_one(id, now, actions);
         }
     }

@@ -14,6 +14,7 @@ use cairn_system::{MachineAction, Service};
 
 mod activation;
 mod endings;
+mod marks;
 mod progress;
 mod standstill;
 mod units;
@@ -26,6 +27,7 @@ pub use super::outcome::{Outcome, Owed};
 pub use super::phase::{Due, Goal, Phase, StoppedBy, Verdict};
 pub use super::restored::Restored;
 pub use super::unit::{Ms, Unit};
+use marks::Marks;
 use units::Units;
 
 /// How long after SIGKILL a process is waited for, in milliseconds: it hangs in the kernel then.
@@ -147,6 +149,8 @@ pub struct Services {
     units: Units,
     boot: Boot,
     shutdown: Shutdown,
+    /// Whose turn comes, and whose time has come, in this step.
+    pending: Marks,
     /// Those that have failed in this step.
     fallen: Vec<Id>,
     /// Those whose work is done since this step.
@@ -178,6 +182,7 @@ impl Services {
             units,
             boot: Boot::Before,
             shutdown: Shutdown::No,
+            pending: Marks::default(),
             fallen: Vec::new(),
             finished: Vec::new(),
         }
@@ -263,8 +268,8 @@ impl Services {
         self.units.next_deadline()
     }
 
-    /// Those whose state may be another one than when this was last asked.
-    pub fn take_unrecorded(&mut self) -> BTreeSet<Id> {
+    /// One whose state may be another one than when it was last taken.
+    pub fn take_unrecorded(&mut self) -> Option<Id> {
         self.units.take_unrecorded()
     }
 

@@ -1,7 +1,5 @@
 //! What follows for each service from what the others have come to.
 
-use std::collections::BTreeSet;
-
 use cairn_system::ServiceKind;
 
 use super::graph::{Id, Node};
@@ -11,16 +9,17 @@ impl Services {
     /// Starts what can start and stops what can stop, until nothing changes. This goes round by number,
     /// and looks at those that have changed or whose turn depends on one that has.
     pub(super) fn advance(&mut self, now: Ms, actions: &mut Vec<Action>) {
-        let mut pending = BTreeSet::new();
         let mut from = 0;
         loop {
-            for id in self.units.take_touched() {
-                pending.insert(id);
-                pending.extend(self.nodes.get(id).into_iter().flat_map(Node::neighbours));
+            while let Some(id) = self.units.take_touched() {
+                self.pending.insert(id);
+                let node = self.nodes.get(id);
+                self.pending
+                    .extend(node.into_iter().flat_map(Node::neighbours));
             }
-            let next = pending.range(from..).next().or_else(|| pending.first());
-            let Some(id) = next.copied() else { return };
-            pending.remove(&id);
+            let next = self.pending.next(from).or_else(|| self.pending.next(0));
+            let Some(id) = next else { return };
+            self.pending.remove(id);
             from = id + 1;
             match self.next(id) {
                 Next::Stay => {}

@@ -9,6 +9,7 @@ use std::ops::Deref;
 use cairn_system::Service;
 
 use super::super::graph::Id;
+use super::marks::Marks;
 use super::{Ms, Phase, Unit};
 
 /// All states, by number; they are read as a slice.
@@ -18,11 +19,11 @@ pub struct Units {
     /// What `summary` and `deadlines` hold of each.
     known: Vec<Known>,
     /// May have changed since it was last asked what follows from that.
-    touched: BTreeSet<Id>,
-    /// May have changed since they were last summed up.
-    changed: BTreeSet<Id>,
+    touched: Marks,
+    /// May have changed since they were last summed up: those that are touched, and more.
+    changed: Marks,
     /// May have changed since they were last noted for a successor.
-    unrecorded: BTreeSet<Id>,
+    unrecorded: Marks,
     deadlines: BTreeSet<(Ms, Id)>,
     summary: Summary,
 }
@@ -57,10 +58,12 @@ impl Known {
 impl Units {
     /// So many, all of them down.
     pub fn new(count: usize) -> Self {
+        let mut unrecorded = Marks::default();
+        unrecorded.extend(0..count);
         Self {
             all: vec![Unit::default(); count],
             known: vec![Known::default(); count],
-            unrecorded: (0..count).collect(),
+            unrecorded,
             ..Self::default()
         }
     }
@@ -69,42 +72,44 @@ impl Units {
     pub fn get_mut(&mut self, id: Id) -> Option<&mut Unit> {
         let unit = self.all.get_mut(id)?;
         self.touched.insert(id);
+        self.changed.insert(id);
         Some(unit)
     }
 
     /// All of them, to be changed.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Unit> {
         self.touched.extend(0..self.all.len());
+        self.changed.extend(0..self.all.len());
         self.all.iter_mut()
     }
 
     /// Adds one.
     pub fn push(&mut self, unit: Unit) {
         self.touched.insert(self.all.len());
+        self.changed.insert(self.all.len());
         self.all.push(unit);
         self.known.push(Known::default());
     }
 
-    /// Those from whose changes nothing has followed yet.
-    pub fn take_touched(&mut self) -> BTreeSet<Id> {
-        self.changed.extend(&self.touched);
-        std::mem::take(&mut self.touched)
+    /// One from whose changes nothing has followed yet.
+    pub fn take_touched(&mut self) -> Option<Id> {
+        self.touched.pop_first()
     }
 
-    /// Those whose time has come at `now`, or may have with what has changed.
-    pub fn due(&self, now: Ms) -> BTreeSet<Id> {
-        let due = self.deadlines.range(..=(now, Id::MAX)).map(|(_, id)| *id);
-        due.chain(self.touched.iter().copied()).collect()
+    /// Adds those whose time has come at `now`, or may have with what has changed.
+    pub fn add_due(&self, now: Ms, due: &mut Marks) {
+        due.extend(self.deadlines.range(..=(now, Id::MAX)).map(|(_, id)| *id));
+        due.extend(self.touched.iter());
     }
 
-    /// Those that have changed since they were last summed up.
-    pub fn changed(&self) -> Vec<Id> {
-        self.changed.union(&self.touched).copied().collect()
+    /// The first from this number on that has changed since it was last summed up.
+    pub fn next_changed(&self, from: Id) -> Option<Id> {
+        self.changed.next(from)
     }
 
     /// Sums up what has changed. What is up now and was not before is so since `now`.
     pub fn sum_up(&mut self, services: &[Service], now: Ms) {
-        for id in self.changed() {
+        while let Some(id) = self.changed.pop_first() {
             let (Some(unit), Some(known), Some(service)) = (
                 self.all.get_mut(id),
                 self.known.get_mut(id),
@@ -128,7 +133,6 @@ impl Units {
             *alive = *alive + usize::from(known.alive) - usize::from(old.alive);
             self.unrecorded.insert(id);
         }
-        self.changed.clear();
     }
 
     /// How many there were of each kind when they were last summed up.
@@ -141,9 +145,9 @@ impl Units {
         self.deadlines.first().map(|(at, _)| *at)
     }
 
-    /// Those whose state may be another one than that which is noted.
-    pub fn take_unrecorded(&mut self) -> BTreeSet<Id> {
-        std::mem::take(&mut self.unrecorded)
+    /// One whose state may be another one than that which is noted.
+    pub fn take_unrecorded(&mut self) -> Option<Id> {
+        self.unrecorded.pop_first()
     }
 
     /// What is noted of these is to be noted anew.

@@ -23,7 +23,9 @@ impl Services {
             return false;
         }
         let mut any = false;
-        for changed in self.units.changed() {
+        let mut next = self.units.next_changed(0);
+        while let Some(changed) = next {
+            next = self.units.next_changed(changed + 1);
             let upheld = self.nodes.get(changed).map(|node| node.upholds.clone());
             for id in upheld.into_iter().flatten().chain([changed]) {
                 let falls = self.units.get(id).is_some_and(is_down);
