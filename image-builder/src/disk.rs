@@ -12,7 +12,7 @@ use crate::identifiers::Identifiers;
 use crate::layout::{Layout, Part, Partition, Parts, SECTOR, SectorSize};
 use crate::manifest::Manifest;
 use crate::output::{Output, OutputError};
-use crate::partition_table::{Table, partition_table};
+use crate::partition_table::{Sectors, Table, partition_table};
 use crate::region::Region;
 use crate::swap;
 
@@ -182,7 +182,7 @@ pub fn write(
     let partitions: Vec<_> = layout.partitions().cloned().collect();
     let table = Table {
         size: layout.size,
-        sector_size: layout.sector_size,
+        sectors: Sectors::Of(layout.sector_size),
         disk_guid: layout.disk_guid,
         partitions: &partitions,
         active_dummy: false,

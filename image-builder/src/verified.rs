@@ -24,7 +24,7 @@ use crate::layout::{
     Part, Partition, PartitionKind, Places, ROOT_PARTITION, SectorSize, fat_serial,
 };
 use crate::manifest::{Content, Manifest};
-use crate::partition_table::Table;
+use crate::partition_table::{Sectors, Table};
 use crate::region::Region;
 
 const ESP_PARTITION: u32 = 2;
@@ -168,7 +168,7 @@ impl VerifiedDisk<'_> {
         let partitions: Vec<_> = layout.partitions().cloned().collect();
         let table = Table {
             size: layout.size,
-            sector_size: self.sector_size,
+            sectors: Sectors::Of(self.sector_size),
             disk_guid: layout.disk_guid,
             partitions: &partitions,
             active_dummy: false,

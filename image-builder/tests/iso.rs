@@ -323,6 +323,24 @@ fn the_same_bytes_with_any_number_of_threads() {
     assert_eq!(hashes, vec![hashes[0]; 3]);
 }
 
+/// A stick has sectors of 512 bytes, or of 4096: each finds the same partitions.
+#[test]
+fn it_has_a_table_for_each_size_of_sectors() {
+    let scratch = tempfile::tempdir().unwrap();
+    let image = scratch.path().join("stick.iso");
+    parts().iso().write(&image).unwrap();
+    let tables = [512, 4096].map(|sector| oracle::partitions(&image, sector));
+    expect![[r#"
+        1 64 2047 992K Linux filesystem
+        2 2048 10239 4M EFI System
+        3 10240 10399 80K Linux filesystem
+
+        1 8 255 992K Linux filesystem
+        2 256 1279 4M EFI System
+        3 1280 1299 80K Linux filesystem"#]]
+    .assert_eq(&tables.join("\n\n"));
+}
+
 #[test]
 fn without_uefi_it_has_no_partition_for_it() {
     let scratch = tempfile::tempdir().unwrap();

@@ -48,6 +48,8 @@ pub enum Bus {
     SdCard,
     /// A USB 3 stick, the device `usb<index>`; cloud kernels have no driver for it.
     Usb,
+    /// The same with sectors of 4096 bytes.
+    UsbLargeSectors,
     /// A disc in a SATA drive, the device `cd<index>`: `/dev/sr0`.
     Disc,
 }
@@ -92,6 +94,12 @@ impl Bus {
                     format!("usb-storage,id=usb{index},bus=bus{index}.0,{drive}"),
                 ]
             }
+            Self::UsbLargeSectors => vec![
+                controller("qemu-xhci"),
+                format!(
+                    "usb-storage,id=usb{index},bus=bus{index}.0,logical_block_size=4096,physical_block_size=4096,{drive}"
+                ),
+            ],
             Self::Disc => vec![
                 controller("ich9-ahci"),
                 format!("ide-cd,id=cd{index},bus=bus{index}.0,{drive}"),

@@ -2,14 +2,14 @@
 //! of the system, which is known when it is compressed.
 //!
 //! ```text
-//! 0         MBR with GRUB's boot code, GPT
+//! 0         MBR with GRUB's boot code, GPTs for sectors of 512 and of 4096 bytes
 //! 32 KiB    volume descriptors: primary, El Torito, terminator
 //!           path tables, directories, boot catalog
 //!           files: GRUB's image for a BIOS, menu, kernel, initrd
 //! n MiB     EFI system partition   FAT; also a file
 //! m MiB     system                 squashfs; also a file
 //!           manifest
-//! end       one MiB that ends with the copy of the GPT
+//! end       one MiB that ends with the copies of the GPTs
 //! ```
 //!
 //! A disc's firmware finds GRUB by El Torito, a stick's by MBR and GPT: the same bytes.

@@ -28,7 +28,7 @@ use crate::layout::{Partition, PartitionKind, SECTOR, SectorSize};
 use crate::manifest::{Content, Manifest, ManifestError, Node};
 use crate::media;
 use crate::output::{Output, OutputError};
-use crate::partition_table::{Table, partition_table};
+use crate::partition_table::{Sectors, Table, partition_table};
 use crate::region::Region;
 use crate::squashfs;
 
@@ -325,7 +325,7 @@ impl Iso<'_> {
         }
         let table = Table {
             size,
-            sector_size: SectorSize::Bytes512,
+            sectors: Sectors::Any,
             disk_guid: self.identifiers.disk,
             partitions: &partitions,
             // Some BIOSes start nothing from a stick without a partition that is active.

@@ -32,6 +32,26 @@ pub fn sgdisk_verify(image: &Path) {
     assert!(text.contains("No problems found"), "{text}");
 }
 
+/// What fdisk makes of a disk with sectors of so many bytes: sgdisk takes those of a file for 512 bytes.
+pub fn partitions(image: &Path, sector: u32) -> String {
+    let options = [
+        format!("-lb{sector}"),
+        "-oDevice,Start,End,Size,Type".to_owned(),
+    ];
+    let arguments: Vec<_> = options
+        .iter()
+        .map(OsStr::new)
+        .chain([image.as_os_str()])
+        .collect();
+    let text = run("fdisk", "fdisk", &arguments);
+    assert!(!text.contains("corrupt"), "{text}");
+    let lines = text
+        .lines()
+        .filter_map(|line| line.strip_prefix(image.to_str()?));
+    let words = lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    words.collect::<Vec<_>>().join("\n")
+}
+
 fn at(image: &Path, partition: &Partition) -> String {
     format!("{}?offset={}", image.display(), partition.start)
 }

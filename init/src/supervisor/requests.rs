@@ -115,27 +115,13 @@ impl Supervisor {
     }
 
     fn ask(&mut self, place: usize, name: &str, event: fn(Id) -> Event, time: Ms) {
-        let reason = match self.id_of(name) {
-            None => format!("there is no service '{name}'; see cairn status"),
-            Some(_) if self.services.is_shutting_down() => "the system is shutting down".to_owned(),
-            Some(id) if self.refuses_of_running(&event(id)).is_some() => {
-                self.refuses_of_running(&event(id)).unwrap_or_default()
-            }
-            Some(id)
-                if matches!(event(id), Event::Stop(_)) && self.services.upholder(id).is_some() =>
-            {
-                let holder = self.services.upholder(id).map_or("", |id| self.name(id));
-                format!(
-                    "'{name}' is kept running by '{holder}'; stop that, or use cairn disable {name}"
-                )
-            }
-            Some(id) if self.refuses_disabled(&event(id)) => format!(
-                "'{name}' is disabled until the machine is restarted; use cairn enable {name}"
-            ),
-            Some(id) if !is_stop(&event(id)) && self.refuses_start(id).is_some() => {
-                self.refuses_start(id).unwrap_or_default()
-            }
-            Some(id) => {
+        let asked = match self.id_of(name) {
+            None => Err(format!("there is no service '{name}'; see cairn status")),
+            Some(id) => self.refusal(id, &event(id)).map_or(Ok(id), Err),
+        };
+        match asked {
+            Err(reason) => self.respond(place, &Response::Failed { reason }, time),
+            Ok(id) => {
                 let event = event(id);
                 let wait = if is_stop(&event) {
                     Wait::Down(id)
@@ -145,18 +131,41 @@ impl Supervisor {
                 if let Some(server) = &mut self.server {
                     server.wait_for(place, wait, time);
                 }
-                return self.step(event);
+                self.step(event);
             }
-        };
-        self.respond(place, &Response::Failed { reason }, time);
+        }
     }
 
-    fn refuses_disabled(&self, event: &Event) -> bool {
-        let (Event::Start(id) | Event::Restart(id)) = event else {
-            return false;
+    /// Why what is asked of a service cannot be done.
+    fn refusal(&self, id: Id, event: &Event) -> Option<String> {
+        if self.services.is_shutting_down() {
+            return Some("the system is shutting down".to_owned());
+        }
+        let starts = || (!is_stop(event)).then(|| self.refuses_start(id)).flatten();
+        self.refuses_of_running(event)
+            .or_else(|| self.refuses_upheld(event))
+            .or_else(|| self.refuses_disabled(event))
+            .or_else(starts)
+    }
+
+    fn refuses_upheld(&self, event: &Event) -> Option<String> {
+        let Event::Stop(id) = event else {
+            return None;
         };
-        let unit = self.services.units().get(*id);
-        unit.is_some_and(|unit| unit.disabled)
+        let (name, holder) = (self.name(*id), self.name(self.services.upholder(*id)?));
+        Some(format!(
+            "'{name}' is kept running by '{holder}'; stop that, or use cairn disable {name}"
+        ))
+    }
+
+    fn refuses_disabled(&self, event: &Event) -> Option<String> {
+        let (Event::Start(id) | Event::Restart(id)) = event else {
+            return None;
+        };
+        let name = self.name(*id);
+        self.services.units().get(*id)?.disabled.then(|| {
+            format!("'{name}' is disabled until the machine is restarted; use cairn enable {name}")
+        })
     }
 
     /// Why it cannot be reloaded, frozen or thawed, if that is asked for.
