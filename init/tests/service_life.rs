@@ -265,13 +265,14 @@ fn conditions_directories_and_environment() {
     std::fs::write("/tmp/cairn-service-life.env", "WHO='the file'\n").unwrap();
     let directory = r#"{"path":"/run/a/deep","mode":"0711","removedAtStop":true}"#;
     let process = serde_json::json!({
-        "argv": ["/bin/sh", "-c", "echo \"$0 $WHO $(umask) $(stat -c %a:%u /run/a/deep)\"; exec sleep 1000000", "${WHAT}"],
+        "argv": ["/bin/sh", "-c", "echo \"$0 $WHO $(umask) $(nice) $(stat -c %a:%u /run/a/deep)\"; exec sleep 1000000", "${WHAT}"],
         "expand": true,
         "environment": { "PATH": "/usr/bin:/bin", "WHO": "nobody", "WHAT": "it is" },
         "environmentFiles": [
             { "path": "/tmp/cairn-service-life.env" }, { "path": "/nonexistent", "optional": true },
         ],
-        "umask": "0027", "nice": 3,
+        // The nicest: anyone may be that, also in a namespace of somebody who is nice.
+        "umask": "0027", "nice": 19,
     });
     let services = [
         format!(r#"{{"name":"a","kind":"simple","wantedAtBoot":true,"process":{process},"directories":[{directory}]}}"#),
@@ -283,7 +284,7 @@ fn conditions_directories_and_environment() {
     let machine = Machine::boot(&services.join(","));
     machine.wait_until("it has spoken", |machine| machine.log("a").ends_with('\n'));
     let log = machine.log("a");
-    assert!(log.ends_with("Z it is the file 0027 711:0\n"), "{log}");
+    assert!(log.ends_with("Z it is the file 0027 19 711:0\n"), "{log}");
     machine.wait_for("after-milestone", ServiceState::Up);
     let skipped = machine.service("skipped");
     assert_eq!(skipped.state, ServiceState::Stopped);

@@ -4,10 +4,9 @@
 //! it is registered: what is damaged on the medium does not come along. References go before what refers
 //! to them, so that a copy that is cut off leaves a store that is whole, and the next one goes on there.
 //!
-//! Objects are copied by all processors: unpacking what a live medium has packed and hashing it take longer
-//! than reading it, and a drive that is asked for several files at once is the faster for it.
+//! Objects are read one after the other, in the order in which a live medium has them: a disc would go
+//! to and fro between two. While one is read, those before it are hashed by the other processors.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -177,16 +176,16 @@ struct Copy<'a> {
     root: &'a Path,
 }
 
-/// Makes all copies, as many at once as there are processors. After one that fails no other begins.
+/// Makes all copies, with all processors. After one that fails no other begins.
 fn copy_all(mut copies: Vec<Copy<'_>>, progress: &mut Progress<'_>) -> Result<(), StoreError> {
-    // The big ones first, so that no core is left with one at the end.
-    copies.sort_by_key(|copy| Reverse(copy.info.nar_size));
+    copies.sort_by(|a, b| a.from.cmp(&b.from));
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let next = AtomicUsize::new(0);
+    let reader = Mutex::new(());
     let told = Mutex::new((progress, Ok(())));
     let work = || {
         while let Some(copy) = copies.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let result = copy.verified();
+            let result = copy.read(&reader).and_then(|()| copy.verify());
             let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
             let (progress, outcome) = &mut *told;
             match result {
@@ -213,9 +212,14 @@ fn copy_all(mut copies: Vec<Copy<'_>>, progress: &mut Progress<'_>) -> Result<()
 }
 
 impl Copy<'_> {
-    /// A copy whose archive is the one that `info` tells of.
-    fn verified(&self) -> Result<(), StoreError> {
-        tree::copy(&self.from, &self.to, &|_| true, 0)?;
+    /// Writes the copy, when it is this one's turn.
+    fn read(&self, reader: &Mutex<()>) -> Result<(), StoreError> {
+        let _turn = reader.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(tree::copy(&self.from, &self.to, &|_| true, 0)?)
+    }
+
+    /// Makes it canonical, and compares its archive with the one that `info` tells of.
+    fn verify(&self) -> Result<(), StoreError> {
         canonical::canonicalise(&self.to)?;
         let (hash, size) = nar::hash(&self.to)?;
         if (hash, size) == (self.info.nar_hash, self.info.nar_size) {
