@@ -7,8 +7,11 @@ use cairn_sys::mount::mount;
 use cairn_sys::mount_options::MountOptions;
 use nix::errno::Errno;
 
-/// Type, place and options, a parent before its children.
-const MOUNTS: [(&str, &str, &str); 11] = [
+/// Type, place and options.
+type Mount = (&'static str, &'static str, &'static str);
+
+/// What every system has, a parent before its children.
+const MOUNTS: [Mount; 10] = [
     ("proc", "/proc", "nosuid,nodev,noexec"),
     ("sysfs", "/sys", "nosuid,nodev,noexec"),
     ("devtmpfs", "/dev", "nosuid,mode=0755"),
@@ -28,28 +31,45 @@ const MOUNTS: [(&str, &str, &str); 11] = [
         "/sys/fs/cgroup",
         "nosuid,nodev,noexec,nsdelegate",
     ),
-    ("efivarfs", EFI, "nosuid,nodev,noexec"),
 ];
 
-/// There only on machines that were booted by UEFI.
-const EFI: &str = "/sys/firmware/efi/efivars";
+/// The firmware's variables; its place is there only on machines that were booted by UEFI.
+const FIRMWARE: Mount = (
+    "efivarfs",
+    "/sys/firmware/efi/efivars",
+    "nosuid,nodev,noexec",
+);
 
 /// Mounts what is not mounted yet; what fails is logged.
 pub fn apply() {
     for (fs_type, place, options) in MOUNTS {
         let place = Path::new(place);
-        if place == Path::new(EFI) && !place.exists() || is_mount_point(place) {
+        if is_mount_point(place) {
             continue;
         }
         if let Err(error) = fs::create_dir_all(place) {
             log::error!("cannot make the folder {}: {error}", place.display());
         }
-        match mount(fs_type, place, fs_type, &MountOptions::parse(&[options])) {
-            Ok(()) => {}
-            // A kernel that stage 1 has mounted everything for.
-            Err(error) if error.errno() == Errno::EBUSY => {}
-            Err(error) => log::error!("{error}"),
-        }
+        ensure(fs_type, place, options);
+    }
+}
+
+/// Mounts the firmware's variables, where there are some. That is a module of most kernels, which ask for it
+/// once they know of `modprobe`.
+pub fn apply_firmware() {
+    let (fs_type, place, options) = FIRMWARE;
+    let place = Path::new(place);
+    if place.exists() && !is_mount_point(place) {
+        ensure(fs_type, place, options);
+    }
+}
+
+fn ensure(fs_type: &str, place: &Path, options: &str) {
+    match mount(fs_type, place, fs_type, &MountOptions::parse(&[options])) {
+        Ok(()) => {}
+        // A kernel that stage 1 has mounted everything for.
+        Err(error) if error.errno() == Errno::EBUSY => {}
+        Err(error) => log::error!("{error}"),
     }
 }
 

@@ -87,6 +87,7 @@ fn prepare(toplevel: &Path, description: &SystemDescription) {
     note_booted_system(toplevel);
     if has_kernel(toplevel) {
         modprobe::install_booted();
+        api_mounts::apply_firmware();
         let mut hardware = start_hardware(toplevel, description);
         mount_others(description, hardware.as_mut());
         swap::enable(&description.swap_devices, hardware.as_mut());

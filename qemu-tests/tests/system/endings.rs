@@ -31,10 +31,10 @@ fn clean_power_off(machine: &Machine) -> anyhow::Result<()> {
 #[test]
 fn uefi_boot_and_the_power_button() -> anyhow::Result<()> {
     let machine = boot("uefi", Boot::Uefi)?;
-    machine.check("firmware is UEFI", |machine| {
+    machine.check("firmware is UEFI, and tells of itself", |machine| {
         machine
             .agent()
-            .succeed("test -d /sys/firmware/efi")
+            .succeed("ls /sys/firmware/efi/efivars/BootCurrent-*")
             .map(drop)
     })?;
     machine.check("power button", |machine| {
