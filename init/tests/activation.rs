@@ -125,9 +125,12 @@ fn the_first_connection_starts_a_service_with_all_its_sockets() {
     assert!(fs::symlink_metadata(machine.inside("/run/a/web")).is_err());
     assert!(fs::symlink_metadata(machine.inside("/run/link")).is_err());
     // A start of the service starts it again.
+    let started = machine.request(&Request::Start { name: name("web") });
     assert_eq!(
-        machine.request(&Request::Start { name: name("web") }),
-        Response::Done
+        started,
+        Response::Done,
+        "{:?}",
+        machine.service("web.socket")
     );
     assert_eq!(ask(&machine, "/run/a/web").unwrap(), answer);
     // What is stopped by hand is started by the next one, and what comes in at any of them counts.
@@ -139,6 +142,11 @@ fn the_first_connection_starts_a_service_with_all_its_sockets() {
     let sender = UnixDatagram::unbound().unwrap();
     sender.send_to(b"x", machine.inside("/run/extra")).unwrap();
     machine.wait_for("web", ServiceState::Up);
+    // What is closed is listened on again at once, though core has it for a moment longer.
+    for socket in ["web.socket", "extra.socket"] {
+        machine.do_it(&Request::Restart { name: name(socket) });
+        assert_eq!(state(&machine, socket), ServiceState::Up, "{socket}");
+    }
 }
 
 #[test]

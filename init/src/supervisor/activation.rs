@@ -6,12 +6,14 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use cairn_sys::inotify;
 use cairn_sys::process::Exit;
 use cairn_system::ServiceName;
 use nix::sys::epoll::EpollFlags;
 
+use crate::clock::{Ms, now};
 use crate::core::message::{Message, Place};
 
 use super::Supervisor;
@@ -24,6 +26,10 @@ use super::peer::{self, Peer};
 use super::services::{Event, Phase};
 use super::source::{Source, unwatch, watch};
 use super::watching;
+
+/// How long core may take to close what it is told to, in milliseconds: that long an address that we have let
+/// go may be in use.
+const CLOSING_MS: Ms = 500;
 
 /// Connections that are taken before others get their turn.
 const CONNECTIONS: usize = 16;
@@ -58,10 +64,19 @@ impl Supervisor {
             }
             return Ok(vec![inotify::open()?]);
         }
-        service
-            .socket
-            .as_deref()
-            .map_or(Ok(Vec::new()), listening::open)
+        let Some(socket) = service.socket.as_deref() else {
+            return Ok(Vec::new());
+        };
+        loop {
+            match listening::open(socket) {
+                Err(error)
+                    if error.kind() == io::ErrorKind::AddrInUse && now() < self.closed_by =>
+                {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                opened => return opened,
+            }
+        }
     }
 
     /// Closes the socket, or what watches; it has ended then.
@@ -115,7 +130,10 @@ impl Supervisor {
             self.tell_core(Message::Drop(Place::Descriptor { slot, number }));
             let service = self.services.descriptions().get(id);
             match service.and_then(|service| service.socket.as_ref()) {
-                Some(socket) => listening::close(socket, own.descriptor.as_fd()),
+                Some(socket) => {
+                    listening::close(socket, own.descriptor.as_fd());
+                    self.closed_by = now().saturating_add(CLOSING_MS);
+                }
                 None => drop(own.descriptor),
             }
         }

@@ -66,6 +66,7 @@ impl Supervisor {
             buttons: Vec::new(),
             hotplug,
             notifications: adopted.notifications.map(Notifications::adopted),
+            closed_by: 0,
             clockwork,
             strays: Strays::default(),
             sessions: Sessions::default(),

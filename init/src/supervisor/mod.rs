@@ -134,6 +134,8 @@ struct Supervisor {
     buttons: Vec<PowerButton>,
     hotplug: Hotplug,
     notifications: Option<Notifications>,
+    /// Until when core may still have descriptors that have been let go.
+    closed_by: Ms,
     clockwork: Clockwork,
     strays: Strays,
     sessions: Sessions,
