@@ -4,7 +4,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use cairn_qemu_tests::{Boot, Machine};
 
 use crate::installed;
@@ -113,10 +113,8 @@ fn power_cut(step: usize) -> anyhow::Result<()> {
         Ok(())
     })?;
     // QEMU is killed: what the disk was not told to keep is gone with it.
-    let disk = machine.disk(1).context("there is no disk")?.to_owned();
-    let kept = disk.with_file_name(format!("{name}-cut.img"));
+    let kept = keep(&machine, 1, &format!("{name}-cut"))?;
     drop(machine);
-    std::fs::rename(&disk, &kept).with_context(|| format!("cannot create {}", kept.display()))?;
     let machine = live(&format!("{name}-again"), Boot::Uefi, &[&kept, &other])?.start()?;
     machine.check("the same again", |machine| {
         machine.agent().ready()?;
