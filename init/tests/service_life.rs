@@ -5,19 +5,7 @@
 mod namespace;
 
 use cairn_system::control::{Request, ServiceState};
-use namespace::{Machine, name, reason, script};
-
-const SLEEP: &str = "exec sleep 1000000";
-
-/// A command as JSON, which adds `word` and a space to the file of the machine's story.
-fn tells(word: &str) -> String {
-    let script = format!("printf \"{word} \" >> /var/log/story");
-    serde_json::json!({ "argv": ["/bin/sh", "-c", script] }).to_string()
-}
-
-fn story(machine: &Machine) -> String {
-    std::fs::read_to_string(machine.folder().join("log/story")).unwrap_or_default()
-}
+use namespace::{Machine, SLEEP, name, reason, script, story, tells};
 
 fn wait_for_story(machine: &Machine, story_end: &str) {
     machine.wait_until(&format!("the story ends with '{story_end}'"), |machine| {

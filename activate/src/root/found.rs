@@ -30,17 +30,10 @@ pub(crate) enum Listed {
 impl Root {
     pub(crate) fn kind(&self, path: &Path) -> Result<Kind, FileError> {
         let place = self.place(path)?;
-        let metadata = match fs::symlink_metadata(&place) {
-            Ok(metadata) => metadata,
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                ) =>
-            {
-                return Ok(Kind::Absent);
-            }
-            Err(error) => return Err(failed("examine", &place)(error)),
+        let Some(metadata) =
+            there(fs::symlink_metadata(&place)).map_err(failed("examine", &place))?
+        else {
+            return Ok(Kind::Absent);
         };
         let rights = Rights {
             mode: metadata.mode() & 0o7777,
@@ -61,18 +54,7 @@ impl Root {
     /// The bytes at `path`, links followed; `None` if there is nothing.
     pub(crate) fn read_if_there(&self, path: &Path) -> Result<Option<Vec<u8>>, FileError> {
         let place = self.resolve(path)?;
-        match fs::read(&place) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                ) =>
-            {
-                Ok(None)
-            }
-            Err(error) => Err(failed("read", &place)(error)),
-        }
+        there(fs::read(&place)).map_err(failed("read", &place))
     }
 
     /// Opens the regular file at `path`, links followed.
@@ -96,17 +78,8 @@ impl Root {
     /// Names in the directory at `path`, sorted; none if it is absent.
     pub(crate) fn names(&self, path: &Path) -> Result<Vec<OsString>, FileError> {
         let place = self.resolve(path)?;
-        let entries = match fs::read_dir(&place) {
-            Ok(entries) => entries,
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                ) =>
-            {
-                return Ok(Vec::new());
-            }
-            Err(error) => return Err(failed("list", &place)(error)),
+        let Some(entries) = there(fs::read_dir(&place)).map_err(failed("list", &place))? else {
+            return Ok(Vec::new());
         };
         let mut names = entries
             .map(|entry| entry.map(|entry| entry.file_name()))
@@ -145,6 +118,22 @@ impl Root {
         }
         listing.sort_by(|one, other| one.0.cmp(&other.0));
         Ok(listing)
+    }
+}
+
+/// What was found, or nothing if there is nothing.
+fn there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 

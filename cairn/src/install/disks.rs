@@ -86,6 +86,12 @@ pub struct Partition {
 impl Partition {
     /// The name in the table of a root whose installation has not come to its end.
     pub const UNFINISHED: &str = "cairn-unfinished";
+
+    /// Whether it has that name.
+    #[must_use]
+    pub fn is_unfinished(&self) -> bool {
+        self.name.as_deref() == Some(Self::UNFINISHED)
+    }
 }
 
 impl Disk {
@@ -168,8 +174,7 @@ impl Disk {
         let Content::Partitions { partitions, .. } = &mut self.content else {
             return;
         };
-        let mut names = partitions.iter().map(|part| part.name.as_deref());
-        if !names.any(|name| name == Some(Partition::UNFINISHED)) {
+        if !partitions.iter().any(Partition::is_unfinished) {
             return;
         }
         for part in partitions {

@@ -35,14 +35,11 @@ const LEAST_ROOT_MIB: u64 = 512;
 /// MiB before the first partition and behind the last one: the table, and its copy.
 const MARGIN_MIB: u64 = 2;
 
-/// The name of the root's partition when the system on it is whole.
+/// The name of the root's partition when the system on it is whole; until then it is [`Partition::UNFINISHED`].
 pub const ROOT_NAME: &str = "cairn-root";
 
-/// Its name until then.
-pub const UNFINISHED_NAME: &str = Partition::UNFINISHED;
-
 /// The names of the partitions that are made here, before they hold a system.
-pub const NAMES: [&str; 5] = ["bios", "esp", "boot", "swap", UNFINISHED_NAME];
+pub const NAMES: [&str; 5] = ["bios", "esp", "boot", "swap", Partition::UNFINISHED];
 
 /// What an encrypted root is called when it is open.
 pub const CONTAINER: &str = "cairn-root";
@@ -188,7 +185,7 @@ pub fn partitions(
         return Err(LayoutError::TooSmall { disk, has, needs });
     }
     parts.push((
-        UNFINISHED_NAME,
+        Partition::UNFINISHED,
         kinds::LINUX,
         has - fixed,
         root(layout, identifiers),
@@ -281,7 +278,7 @@ impl Holds {
             (_, Device::PartUuid(found)) => found.eq_ignore_ascii_case(&partition.guid.to_string()),
             (_, Device::PartLabel(found)) => {
                 let name = match partition.name {
-                    UNFINISHED_NAME => ROOT_NAME,
+                    Partition::UNFINISHED => ROOT_NAME,
                     name => name,
                 };
                 found == name

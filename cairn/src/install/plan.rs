@@ -13,9 +13,7 @@ use super::configuration_text;
 use super::disks::{Content, Disk, Partition};
 use super::guard;
 use super::identifiers::Identifiers;
-use super::layout::{
-    Holds, LayoutError, NAMES, NewPartition, UNFINISHED_NAME, fat_serial, partitions,
-};
+use super::layout::{Holds, LayoutError, NAMES, NewPartition, fat_serial, partitions};
 use super::words::PasswordHash;
 use crate::hardware::{FileSystem, Hardware, SwapSpace, hardware_configuration};
 
@@ -228,8 +226,7 @@ fn is_unfinished(partitions: &[Partition]) -> bool {
         let name = part.name.as_deref().unwrap_or_default();
         NAMES.contains(&name) && elsewhere(part).is_none()
     };
-    let mut names = partitions.iter().map(|part| part.name.as_deref());
-    names.any(|name| name == Some(UNFINISHED_NAME)) && partitions.iter().all(is_ours)
+    partitions.iter().any(Partition::is_unfinished) && partitions.iter().all(is_ours)
 }
 
 /// Where a partition was mounted last, if that was not by an installation.
@@ -356,7 +353,7 @@ impl fmt::Display for Plan {
         writeln!(f, "partitions (GPT, for BIOS and UEFI):")?;
         for part in &self.partitions {
             let name = match part.name {
-                UNFINISHED_NAME => super::layout::ROOT_NAME,
+                Partition::UNFINISHED => super::layout::ROOT_NAME,
                 name => name,
             };
             writeln!(

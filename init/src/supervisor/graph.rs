@@ -37,6 +37,21 @@ pub struct Node {
 }
 
 impl Node {
+    /// What `service` itself says, in the numbers that `id_of` gives.
+    fn new(service: &Service, id_of: impl Fn(&ServiceName) -> Option<Id>) -> Self {
+        let ids = |names: &[ServiceName]| names.iter().filter_map(&id_of).collect();
+        Self {
+            requires: ids(&service.requires),
+            wants: ids(&service.wants),
+            upholds: ids(&service.upholds),
+            after: ids(&service.after),
+            on_failure: ids(&service.on_failure),
+            on_success: ids(&service.on_success),
+            starts: service.starts().and_then(&id_of),
+            ..Self::default()
+        }
+    }
+
     /// Those whose turn may come when this one changes; some of them twice.
     pub fn neighbours(&self) -> impl Iterator<Item = Id> {
         let all = [&self.before, &self.conflicts, &self.requires, &self.after];
@@ -52,24 +67,11 @@ pub fn nodes(services: &[Service]) -> Vec<Node> {
         .enumerate()
         .map(|(id, service)| (&service.name, id))
         .collect();
-    let ids = |names: &[ServiceName]| -> Vec<Id> {
-        names
-            .iter()
-            .filter_map(|name| numbers.get(name).copied())
-            .collect()
-    };
+    let id_of = |name: &ServiceName| numbers.get(name).copied();
+    let ids = |names: &[ServiceName]| -> Vec<Id> { names.iter().filter_map(id_of).collect() };
     let mut nodes: Vec<Node> = services
         .iter()
-        .map(|service| Node {
-            requires: ids(&service.requires),
-            wants: ids(&service.wants),
-            upholds: ids(&service.upholds),
-            after: ids(&service.after),
-            on_failure: ids(&service.on_failure),
-            on_success: ids(&service.on_success),
-            starts: service.starts().and_then(|name| numbers.get(name).copied()),
-            ..Node::default()
-        })
+        .map(|service| Node::new(service, id_of))
         .collect();
     let edges: Vec<(Vec<Id>, Vec<Id>)> = nodes
         .iter()
@@ -134,19 +136,8 @@ pub fn nodes(services: &[Service]) -> Vec<Node> {
 /// Adds the node of a service behind all others, on which none of them depends.
 pub fn add(nodes: &mut Vec<Node>, services: &[Service], service: &Service) {
     let new = nodes.len();
-    let ids = |names: &[ServiceName]| -> Vec<Id> {
-        let number = |name: &ServiceName| services.iter().position(|other| other.name == *name);
-        names.iter().filter_map(number).collect()
-    };
-    let node = Node {
-        requires: ids(&service.requires),
-        wants: ids(&service.wants),
-        upholds: ids(&service.upholds),
-        after: ids(&service.after),
-        on_success: ids(&service.on_success),
-        on_failure: ids(&service.on_failure),
-        ..Node::default()
-    };
+    let id_of = |name: &ServiceName| services.iter().position(|other| other.name == *name);
+    let node = Node::new(service, id_of);
     for required in &node.requires {
         if let Some(other) = nodes.get_mut(*required) {
             other.required_by.push(new);
@@ -158,7 +149,7 @@ pub fn add(nodes: &mut Vec<Node>, services: &[Service], service: &Service) {
             other.before.push(new);
         }
     }
-    for whole in ids(&service.part_of) {
+    for whole in service.part_of.iter().filter_map(id_of) {
         if let Some(other) = nodes.get_mut(whole) {
             other.required_by.push(new);
         }

@@ -350,6 +350,20 @@ impl Drop for Machine {
     }
 }
 
+/// A program that does nothing.
+pub const SLEEP: &str = "exec sleep 1000000";
+
+/// A command as JSON, which adds `word` and a space to the file of the machine's story.
+pub fn tells(word: &str) -> String {
+    let script = format!("printf \"{word} \" >> /var/log/story");
+    serde_json::json!({ "argv": ["/bin/sh", "-c", script] }).to_string()
+}
+
+/// What commands have told by now.
+pub fn story(machine: &Machine) -> String {
+    fs::read_to_string(machine.folder().join("log/story")).unwrap_or_default()
+}
+
 /// Why something could not be done.
 pub fn reason(response: Response) -> String {
     match response {
