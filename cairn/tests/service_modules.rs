@@ -533,6 +533,259 @@ fn a_unit_is_confined() {
     );
 }
 
+#[expect(clippy::too_many_lines, reason = "one table of inputs and outputs")]
+#[test]
+fn a_unit_has_a_root_of_its_own() {
+    check(
+        "a",
+        r#"systemd.services.a.serviceConfig = {
+          ExecStart = "/usr/bin/vendor";
+          RootDirectory = "${(pkgs.fhs { name = "vendor"; }).root}";
+          BindReadOnlyPaths = [ "/etc" "/srv/run:/run" ];
+          ProtectProc = "invisible";
+        };"#,
+        &expect![[r#"
+            {
+              "kind": "simple",
+              "name": "a",
+              "process": {
+                "argv": [
+                  "/usr/bin/vendor"
+                ],
+                "confinement": {
+                  "mounts": [
+                    {
+                      "source": "vendor-root",
+                      "target": "/"
+                    },
+                    {
+                      "optional": true,
+                      "readOnly": true,
+                      "source": "/nix/store",
+                      "target": "/nix/store"
+                    },
+                    {
+                      "source": "/proc",
+                      "target": "/proc"
+                    },
+                    {
+                      "source": "/sys",
+                      "target": "/sys"
+                    },
+                    {
+                      "source": "/dev",
+                      "target": "/dev"
+                    },
+                    {
+                      "options": "mode=0755",
+                      "target": "/run"
+                    },
+                    {
+                      "readOnly": true,
+                      "source": "/etc",
+                      "target": "/etc"
+                    },
+                    {
+                      "readOnly": true,
+                      "source": "/srv/run",
+                      "target": "/run"
+                    }
+                  ],
+                  "processes": {
+                    "visible": "own"
+                  }
+                },
+                "environment": {}
+              },
+              "startTimeoutMs": 90000,
+              "stopTimeoutMs": 90000,
+              "wantedAtBoot": false
+            }"#]],
+    );
+    check(
+        "a",
+        r#"systemd.services.a.serviceConfig = {
+          ExecStart = "/bin/a";
+          RootDirectory = "/srv/root";
+          MountAPIVFS = false;
+          TemporaryFileSystem = "/:size=1M";
+        };"#,
+        &expect![[r#"
+            {
+              "kind": "simple",
+              "name": "a",
+              "process": {
+                "argv": [
+                  "/bin/a"
+                ],
+                "confinement": {
+                  "mounts": [
+                    {
+                      "optional": true,
+                      "readOnly": true,
+                      "source": "/nix/store",
+                      "target": "/nix/store"
+                    },
+                    {
+                      "options": "size=1M,mode=0755",
+                      "target": "/"
+                    }
+                  ]
+                },
+                "environment": {}
+              },
+              "startTimeoutMs": 90000,
+              "stopTimeoutMs": 90000,
+              "wantedAtBoot": false
+            }"#]],
+    );
+}
+
+#[expect(clippy::too_many_lines, reason = "one table of inputs and outputs")]
+#[test]
+fn a_unit_sees_of_the_store_what_it_needs() {
+    check(
+        "a",
+        r#"systemd.services.a = {
+          script = "hello";
+          confinement = { enable = true; packages = [ pkgs.sed ]; };
+          serviceConfig = { PrivateUsers = false; PrivateTmp = false; ProtectKernelTunables = false; };
+        };"#,
+        &expect![[r#"
+            {
+              "kind": "simple",
+              "name": "a",
+              "process": {
+                "argv": [
+                  "unit-script-a-start"
+                ],
+                "confinement": {
+                  "closures": [
+                    "a-closure/store-paths"
+                  ],
+                  "devices": {
+                    "allowed": [
+                      "/dev/null",
+                      "/dev/zero",
+                      "/dev/full",
+                      "/dev/random",
+                      "/dev/urandom",
+                      "/dev/tty",
+                      "/dev/ptmx",
+                      "char-pts"
+                    ],
+                    "optional": true
+                  },
+                  "droppedCapabilities": [
+                    "cap_sys_module",
+                    "cap_mknod",
+                    "cap_sys_rawio"
+                  ],
+                  "mounts": [
+                    {
+                      "source": "/proc",
+                      "target": "/proc"
+                    },
+                    {
+                      "source": "/sys",
+                      "target": "/sys"
+                    },
+                    {
+                      "source": "/dev",
+                      "target": "/dev"
+                    },
+                    {
+                      "options": "mode=0755",
+                      "target": "/run"
+                    },
+                    {
+                      "options": "mode=0755",
+                      "readOnly": true,
+                      "target": "/"
+                    },
+                    {
+                      "readOnly": true,
+                      "source": "bash/bin/bash",
+                      "target": "/bin/sh"
+                    }
+                  ],
+                  "own": [
+                    "devices"
+                  ],
+                  "paths": [
+                    {
+                      "access": "inaccessible",
+                      "optional": true,
+                      "path": "/lib/modules"
+                    },
+                    {
+                      "access": "inaccessible",
+                      "optional": true,
+                      "path": "/usr/lib/modules"
+                    },
+                    {
+                      "access": "read-only",
+                      "optional": true,
+                      "path": "/sys/fs/cgroup"
+                    }
+                  ],
+                  "systemCalls": [
+                    {
+                      "entries": [
+                        "~@module"
+                      ],
+                      "errno": "EPERM"
+                    },
+                    {
+                      "entries": [
+                        "~@raw-io"
+                      ],
+                      "errno": "EPERM"
+                    }
+                  ]
+                },
+                "environment": {}
+              },
+              "startTimeoutMs": 90000,
+              "stopTimeoutMs": 90000,
+              "wantedAtBoot": false
+            }"#]],
+    );
+    check(
+        "a",
+        r#"systemd.services.a = {
+          serviceConfig.ExecStart = "${pkgs.sed}/bin/sed";
+          confinement = { enable = true; mode = "chroot-only"; binSh = null; };
+        };"#,
+        &expect![[r#"
+            {
+              "kind": "simple",
+              "name": "a",
+              "process": {
+                "argv": [
+                  "sed/bin/sed"
+                ],
+                "confinement": {
+                  "closures": [
+                    "a-closure/store-paths"
+                  ],
+                  "mounts": [
+                    {
+                      "options": "mode=0755",
+                      "readOnly": true,
+                      "target": "/"
+                    }
+                  ]
+                },
+                "environment": {}
+              },
+              "startTimeoutMs": 90000,
+              "stopTimeoutMs": 90000,
+              "wantedAtBoot": false
+            }"#]],
+    );
+}
+
 #[test]
 fn a_oneshot_runs_its_commands_one_after_the_other() {
     check(
@@ -1360,7 +1613,9 @@ fn a_services_description_is_one_that_the_supervisor_takes() {
 fn what_cannot_be_had_is_refused_with_the_way_out() {
     let table = [
         r#"systemd.services.a = { script = "x"; serviceConfig.Restrat = "always"; };"#,
-        r#"systemd.services.a = { script = "x"; serviceConfig.RootDirectory = "/x"; };"#,
+        r#"systemd.services.a = { script = "x"; serviceConfig.RootImage = "/x"; };"#,
+        r#"systemd.services.a = { script = "x"; confinement.enable = true; serviceConfig.RootDirectory = "/x"; };"#,
+        r#"systemd.user.services.a = { script = "x"; serviceConfig.RootDirectory = "/x"; };"#,
         r#"systemd.services.a = { script = "x"; serviceConfig.ExecStart = "/x"; };"#,
         r#"systemd.services.a = { serviceConfig.ExecStart = "x y"; };"#,
         r#"systemd.services.a = { serviceConfig.ExecStart = "/x 'y"; };"#,
@@ -1403,9 +1658,17 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         the configuration contradicts itself:
         - systemd.services.a.serviceConfig.Restrat is no key that is supported; did you mean Restart?
 
-        systemd.services.a = { script = "x"; serviceConfig.RootDirectory = "/x"; };
+        systemd.services.a = { script = "x"; serviceConfig.RootImage = "/x"; };
         the configuration contradicts itself:
-        - systemd.services.a.serviceConfig.RootDirectory is not supported: a root of its own is not there yet; use pkgs.fhs
+        - systemd.services.a.serviceConfig.RootImage is not supported: images as roots are not supported; use RootDirectory
+
+        systemd.services.a = { script = "x"; confinement.enable = true; serviceConfig.RootDirectory = "/x"; };
+        the configuration contradicts itself:
+        - systemd.services.a: confinement and serviceConfig.RootDirectory both are its root; set one of them
+
+        systemd.user.services.a = { script = "x"; serviceConfig.RootDirectory = "/x"; };
+        the configuration contradicts itself:
+        - systemd.user.services.a.serviceConfig.RootDirectory is not supported: a user's supervisor has no right to do that; run it as systemd.services with a user
 
         systemd.services.a = { script = "x"; serviceConfig.ExecStart = "/x"; };
         the configuration contradicts itself:

@@ -184,6 +184,125 @@ fn restrictions() {
     );
 }
 
+/// What makes a folder that is to be a root, and runs in it with the programs of this machine.
+const FOLDER: &str = r#""preStart":[{"argv":["/bin/sh","-c","umask 022; mkdir -p /run/root/usr /run/root/etc /run/root/var/lib/a; cd /run/root; echo inner > etc/name; ln -s /etc conf; for link in bin lib lib64; do ln -s usr/$link $link; done"],"asRoot":true}]"#;
+const ROOT: &str = r#"{"target":"/","source":"/run/root"},{"target":"/usr","source":"/usr","readOnly":true},
+    {"target":"/proc","source":"/proc"},{"target":"/dev","source":"/dev"},{"target":"/run","options":"mode=0755"}"#;
+
+#[test]
+fn a_root_of_its_own() {
+    check(
+        &format!(
+            r#""own":["temporary-files"],"mounts":[{ROOT},{{"target":"/run/host/version","source":"/etc/debian_version"}},
+            {{"target":"/srv","options":"mode=0755"}},{{"target":"/srv/deep/er","source":"/var/log"}}]"#
+        ),
+        &format!(
+            r#"{FOLDER},"directories":[{{"path":"/var/lib/a","mode":"0755"}},{{"path":"/run/a/b","mode":"0755"}}]"#
+        ),
+        "ls /; cat /conf/name; echo x > /etc/written && echo > /dev/null; touch /top
+        echo x > /var/lib/a/x && touch /run/a/b/x && touch /srv/x; ls /run /run/host /srv/deep; stat -c '%a %n' /tmp
+        pwd; grep -c machine /proc/self/mounts; stat -c %i -L /proc/1/root/etc /etc | uniq | wc -l",
+        &expect![[r#"
+            bin
+            conf
+            dev
+            etc
+            lib
+            lib64
+            proc
+            run
+            srv
+            tmp
+            usr
+            var
+            inner
+            touch: cannot touch '/top': Read-only file system
+            /run:
+            a
+            host
+
+            /run/host:
+            version
+
+            /srv/deep:
+            er
+            1777 /tmp
+            /
+            0
+            2
+        "#]],
+    );
+}
+
+#[test]
+fn a_root_that_is_put_together_in_memory() {
+    let list = r#""preStart":[{"argv":["/bin/sh","-c","printf '%s\n' /usr/bin /usr/lib /nonexistent > /run/list"],"asRoot":true}]"#;
+    check(
+        r#""own":["devices","users"],"closures":["/run/list"],"mounts":[{"target":"/","readOnly":true,"options":"mode=0755"},
+            {"target":"/bin","source":"/bin"},{"target":"/lib","source":"/lib"},
+            {"target":"/lib64","source":"/lib64","optional":true}]"#,
+        list,
+        "ls / /usr; touch /x; echo > /dev/null; touch /usr/bin/x",
+        &expect![[r#"
+            /:
+            bin
+            dev
+            lib
+            lib64
+            usr
+
+            /usr:
+            bin
+            lib
+            touch: cannot touch '/x': Read-only file system
+            touch: cannot touch '/usr/bin/x': Read-only file system
+            its process exited with status 1"#]],
+    );
+}
+
+#[test]
+fn who_has_a_root_of_its_own_is_heard_and_has_its_secrets() {
+    let program = "umask; cat $CREDENTIALS_DIRECTORY/word; exec python3 -c 'import os, socket, time
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.sendto(b\"READY=1\", os.environ[\"NOTIFY_SOCKET\"])
+time.sleep(1000000)'";
+    let more = format!(
+        r#"{FOLDER},"kind":"notify","credentials":[{{"name":"word","source":{{"text":"secret\n"}}}}]"#
+    );
+    let service = service("a", program, &more, &format!(r#""mounts":[{ROOT}]"#)).replacen(
+        r#""argv":["/bin/sh","-c","umask"#,
+        r#""user":"nobody","umask":"0077","argv":["/bin/sh","-c","umask"#,
+        1,
+    );
+    let machine = Machine::boot(&service);
+    machine.wait_for("a", ServiceState::Up);
+    assert_eq!(log(&machine, "a"), "0077\nsecret\n");
+}
+
+#[test]
+fn a_root_that_cannot_be_is_a_failure_with_a_name() {
+    check(
+        r#""mounts":[{"target":"/","source":"/nonexistent"}]"#,
+        "",
+        "echo never",
+        &expect!["cannot give it the root /nonexistent: No such file or directory (os error 2)"],
+    );
+    check(
+        &format!(r#""mounts":[{ROOT},{{"target":"/etc/deep","source":"/var/log"}}]"#),
+        FOLDER,
+        "echo never",
+        &expect![
+            "cannot show /.machine/var/log to it as /etc/deep: No such file or directory (os error 2) (/bin/sh)"
+        ],
+    );
+    check(
+        &format!(r#""mounts":[{ROOT},{{"target":"/srv","source":"/nonexistent"}}]"#),
+        FOLDER,
+        "echo never",
+        &expect!["cannot show /nonexistent to it as /srv: No such file or directory (os error 2)"],
+    );
+}
+
 #[test]
 fn a_confinement_that_cannot_be_is_a_failure_with_a_name() {
     check(

@@ -29,6 +29,14 @@ let
         name = "${name}-usr";
         paths = list ++ base;
       };
+      # For services: `RootDirectory` of what runs where the packages are /usr.
+      root = final.linkFarm "${name}-root" {
+        usr = view;
+        bin = "usr/bin";
+        sbin = "usr/sbin";
+        lib = "usr/lib";
+        lib64 = "usr/lib64";
+      };
       init = final.writeShellScript "${name}-init" ''
         ${profile}
         exec ${runScript} "$@"
@@ -50,8 +58,8 @@ let
     // passthru
     // {
       inherit meta;
-      passthru = passthru // { inherit view init; };
-      inherit view init;
+      passthru = passthru // { inherit view init root; };
+      inherit view init root;
     };
 in
 {

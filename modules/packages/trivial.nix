@@ -123,6 +123,17 @@ in
       }) derivations
     );
 
+  # `store-paths`: all that `rootPaths` need of the store, an object on each line.
+  closureInfo =
+    {
+      rootPaths,
+      name ? "closure-info",
+    }:
+    final.build "closure" {
+      inherit name;
+      rootPaths = map toString rootPaths;
+    };
+
   # The contents of `files`, one after the other.
   concatText = name: files: final.concatTextFile { inherit name files; };
   concatTextFile =

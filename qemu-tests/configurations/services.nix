@@ -101,6 +101,34 @@
       UMask = "0027";
     };
   };
+  # Where packages are /usr.
+  systemd.services.vendor = {
+    wantedBy = [ "multi-user.target" ];
+    serviceConfig = {
+      ExecStart = "/usr/bin/bash -c 'echo $(ls /); /lib64/ld-linux-x86-64.so.2 /bin/true && echo runs; exec sleep 1000000'";
+      Environment = "PATH=/usr/bin";
+      RootDirectory = "${(pkgs.fhs { name = "vendor"; }).root}";
+      DynamicUser = true;
+    };
+  };
+  systemd.services.enclosed = {
+    wantedBy = [ "multi-user.target" ];
+    confinement = {
+      enable = true;
+      packages = [ pkgs.coreutils ];
+    };
+    script = ''
+      echo $(ls / /bin)
+      [ $(ls /nix/store | wc -l) -lt 20 ] && echo 'few objects'
+      touch $STATE_DIRECTORY/mine && touch /mine
+    '';
+    serviceConfig = {
+      Type = "oneshot";
+      RemainAfterExit = true;
+      StateDirectory = "enclosed";
+      SuccessExitStatus = 1;
+    };
+  };
   systemd.services.tick = {
     script = "date >> /run/ticks";
     startAt = "*:*:0/5";

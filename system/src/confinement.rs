@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::address_range::AddressRange;
 use crate::device::AllowedDevice;
+use crate::service::Service;
 use crate::system_calls::SystemCallFilter;
 
 /// The confinement of a service; by default, there is none.
@@ -18,9 +19,12 @@ pub struct Confinement {
     /// What it may do where; of two for the same path the later counts, and the deeper of others.
     #[serde(default)]
     pub paths: Vec<PathAccess>,
-    /// What it sees beside or in place of what is there.
+    /// What it sees beside or in place of what is there; a mount on `/` is its root.
     #[serde(default)]
     pub mounts: Vec<ServiceMount>,
+    /// Files with a path of the store on each line, which it sees in its own root.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub closures: Vec<String>,
     /// What `/proc` shows it.
     #[serde(default)]
     pub processes: ProcessView,
@@ -89,6 +93,7 @@ static NONE: Confinement = Confinement {
     own: Vec::new(),
     paths: Vec::new(),
     mounts: Vec::new(),
+    closures: Vec::new(),
     processes: ProcessView {
         visible: Visible::All,
         only_processes: false,
@@ -111,6 +116,23 @@ impl Confinement {
     pub fn is_none(&self) -> bool {
         *self == NONE
     }
+}
+
+/// The first service whose root cannot be.
+pub(crate) fn contradiction(services: &[Service]) -> Option<String> {
+    services.iter().find_map(|service| {
+        let Confinement {
+            mounts, closures, ..
+        } = &*service.process.confinement;
+        let problem = match mounts.iter().filter(|mount| mount.target == "/").count() {
+            0 if !closures.is_empty() => {
+                "is to see a part of the store alone, and has no root of its own"
+            }
+            0 | 1 => return None,
+            _ => "is to see several things as its root",
+        };
+        Some(format!("service '{}' {problem}", service.name))
+    })
 }
 
 impl Deref for Confined {

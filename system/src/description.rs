@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::activation;
+use crate::confinement;
 use crate::file_system::FileSystem;
 use crate::health::{self, HealthCheck};
 use crate::name::{HostName, UserName};
@@ -291,6 +292,7 @@ impl SystemDescription {
                 let service = self.services.iter().find(programless)?;
                 Some(format!("service '{}' has nothing to execute", service.name))
             })
+            .or_else(|| confinement::contradiction(&self.services))
             .or_else(|| activation::contradiction(&self.services, &users, &groups))
             .or_else(|| readiness::contradiction(&self.services))
             .or_else(|| twice("timer", self.timers.iter().map(|timer| timer.name.as_str())))

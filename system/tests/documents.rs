@@ -98,6 +98,18 @@ fn contradictions_are_refused() {
         r#"[{ "name": "root", "gid": 0 }, { "name": "root" }]"#,
         &expect!["cannot use system.json: group 'root' is defined twice"],
     );
+    refusal(
+        r#""process": {"#,
+        r#""process": { "confinement": { "closures": ["/nix/store/list"] },"#,
+        &expect![
+            "cannot use system.json: service 'demo' is to see a part of the store alone, and has no root of its own"
+        ],
+    );
+    refusal(
+        r#""process": {"#,
+        r#""process": { "confinement": { "mounts": [{ "target": "/" }, { "target": "/", "source": "/srv" }] },"#,
+        &expect!["cannot use system.json: service 'demo' is to see several things as its root"],
+    );
 }
 
 /// A description with one more service: a socket.

@@ -4,6 +4,7 @@
 //! changes for the same inputs gives new store paths instead of silently different contents.
 
 mod ca_bundle;
+mod closure;
 mod debian_import;
 mod etc;
 mod fetch_deb;
@@ -32,7 +33,7 @@ use cairn_store::{Build, Builders, Job};
 type BuildResult = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// Name and format version of each builder.
-const FORMATS: [(&str, u32); 13] = [
+const FORMATS: [(&str, u32); 14] = [
     ("builtin:fetch-deb", 1),
     (
         "builtin:debian-import",
@@ -43,6 +44,7 @@ const FORMATS: [(&str, u32); 13] = [
     ("builtin:link-tree", 1),
     ("builtin:link-farm", 1),
     ("builtin:text", 1),
+    ("builtin:closure", 1),
     ("builtin:etc", 1),
     ("builtin:ca-bundle", 1),
     ("builtin:kernel-modules", 2),
@@ -81,6 +83,7 @@ pub fn builders(fetcher: Fetcher, lock: Lock) -> Builders {
     builders.insert("builtin:link-tree", Simple(link_tree::build));
     builders.insert("builtin:link-farm", Simple(link_farm::build));
     builders.insert("builtin:text", Simple(text::build));
+    builders.insert("builtin:closure", Simple(closure::build));
     builders.insert("builtin:etc", Simple(etc::build));
     builders.insert("builtin:ca-bundle", Simple(ca_bundle::build));
     builders.insert("builtin:kernel-modules", Simple(kernel_modules::build));

@@ -16,7 +16,7 @@ use cairn_system::{
 };
 
 use super::accounts::{self, AccountError};
-use super::confinement::{self, There};
+use super::confinement::{self, Here};
 use super::environment::{self, Environment};
 use super::filters::ProgramError;
 use super::given::Given;
@@ -95,7 +95,7 @@ impl Held {
         let mut prepared = Prepared::new(strings, variables, credentials, OPEN_FILES)?;
         let mut attributes = attributes(described, as_root)?;
         if !as_root && !described.confinement.is_none() {
-            let confined = confinement::plan(service, &There::now)?;
+            let confined = confinement::plan(service, &Here)?;
             // Without them, only who gives up new privileges may have filters.
             let may_filter = !unprivileged && attributes.bounding & SYS_ADMIN != 0;
             attributes.no_new_privileges |= !confined.filters.is_empty() && !may_filter;
@@ -105,14 +105,10 @@ impl Held {
         if !given.passed.is_empty() {
             prepared = prepared.own_number("LISTEN_PID")?;
         }
-        if let Some(directory) = &described.working_directory
-            && (!directory.optional || Path::new(&directory.path).is_dir())
-        {
-            prepared = prepared.directory(&directory.path)?;
-        } else if let Some(home) = realm().owner.as_ref().map(|owner| &owner.home)
-            && home.is_dir()
-        {
-            prepared = prepared.directory(&home.display().to_string())?;
+        if let Some(directory) = &described.working_directory {
+            prepared = prepared.directory(&directory.path, directory.optional)?;
+        } else if let Some(owner) = &realm().owner {
+            prepared = prepared.directory(&owner.home.display().to_string(), true)?;
         }
         if let Some(tty) = described.tty.as_ref().filter(|_| job == Job::Main) {
             prepared = prepared.tty(tty)?;
@@ -223,17 +219,21 @@ impl Held {
             let microseconds = u64::from(watchdog) * 1000;
             environment.insert("WATCHDOG_USEC".to_owned(), microseconds.to_string());
         }
-        let speaks = service.kind == ServiceKind::Notify
-            || matches!(service.reload, Some(Reload::Announced(_)))
-            || service.stored_descriptors > 0
-            || service.watchdog_ms.is_some();
-        if speaks {
+        if speaks(service) {
             environment.insert(
                 "NOTIFY_SOCKET".to_owned(),
                 realm().notifications.display().to_string(),
             );
         }
     }
+}
+
+/// Whether its processes are told where they can say something of it.
+pub fn speaks(service: &Service) -> bool {
+    service.kind == ServiceKind::Notify
+        || matches!(service.reload, Some(Reload::Announced(_)))
+        || service.stored_descriptors > 0
+        || service.watchdog_ms.is_some()
 }
 
 /// What is to be there before the first command of a start.

@@ -7,9 +7,10 @@ let
   path =
     description:
     mkOption {
-      type = types.strMatching "/.*";
+      type = path';
       inherit description;
     };
+  path' = types.strMatching "/.*";
   entries = options: types.listOf (types.submodule { inherit options; });
 in
 {
@@ -73,8 +74,13 @@ in
       };
     };
     default = [ ];
-    description = "What it alone sees at a path.";
+    description = ''
+      What it alone sees at a path. What it sees at `/` is its root: the names in the source, or none. Its top is
+      in memory, where places for other mounts are made; in the folders of the source they must be there.
+    '';
   };
+
+  closures = list path' "Files with an object of the store on each line, which it sees in its own root.";
 
   processes = {
     visible = mkOption {

@@ -105,6 +105,7 @@ let
       own = lib.unique given.own;
       paths = map set given.paths;
       mounts = map set given.mounts;
+      closures = lib.unique given.closures;
       inherit processes;
       droppedCapabilities = lib.unique given.droppedCapabilities;
       systemCalls = map set given.systemCalls;

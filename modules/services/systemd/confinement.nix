@@ -77,6 +77,31 @@ let
       ) (wordsOf value);
     };
 
+  # What every program may expect of the kernel, and an empty place for what is there while it runs.
+  kernelFiles =
+    map
+      (path: {
+        source = path;
+        target = path;
+      })
+      [
+        "/proc"
+        "/sys"
+        "/dev"
+      ]
+    ++ [
+      {
+        target = "/run";
+        options = "mode=0755";
+      }
+    ];
+  # Whether something in memory is to be its root.
+  isInMemory =
+    context:
+    lib.any (word: lib.head (lib.splitString ":" word) == "/") (
+      wordsOf (context.config.TemporaryFileSystem or null)
+    );
+
   homes = [
     "/home"
     "/root"
@@ -339,6 +364,36 @@ in
         .${toString (last value)}
         or (throw "${context.where}: '${toString (last value)}' is neither all nor pid");
     };
+
+  RootDirectory =
+    context: value:
+    let
+      path = (marked context (toString (last value))).path;
+      inMemory = isInMemory context;
+    in
+    lib.optionalAttrs (path != "/" || inMemory) (confinement {
+      mounts = wide (
+        lib.optional (!inMemory) {
+          source = path;
+          target = "/";
+        }
+        # Programs of the system lie there, whatever the root is.
+        ++ [
+          {
+            source = "/nix/store";
+            target = "/nix/store";
+            readOnly = true;
+            optional = true;
+          }
+        ]
+        ++ lib.optionals (!(context.config ? MountAPIVFS)) kernelFiles
+      );
+    });
+  MountAPIVFS =
+    context: value:
+    lib.optionalAttrs (
+      boolean context.where (last value) && (context.config ? RootDirectory || isInMemory context)
+    ) (confinement { mounts = wide kernelFiles; });
 
   ReadWritePaths = listed "read-write";
   ReadOnlyPaths = listed "read-only";

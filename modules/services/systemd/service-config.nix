@@ -674,13 +674,13 @@ let
     "BindPaths"
     "BindReadOnlyPaths"
     "TemporaryFileSystem"
+    "RootDirectory"
+    "MountAPIVFS"
   ] (_: "a user's supervisor has no right to do that; run it as systemd.services with a user");
 
   # Keys without which a service would not work, with a way out.
   refused = lib.optionalAttrs (scope == "user") ofRoot // {
-    RootDirectory = "a root of its own is not there yet; use pkgs.fhs";
-    RootImage = "images as roots are not supported; use pkgs.fhs";
-    MountAPIVFS = "mounts of its own are not there yet";
+    RootImage = "images as roots are not supported; use RootDirectory";
     LoadCredentialEncrypted = "credentials are not decrypted; use LoadCredential";
     SetCredentialEncrypted = "credentials are not decrypted; use LoadCredential";
     ImportCredential = "the machine itself is given no credentials; use LoadCredential";

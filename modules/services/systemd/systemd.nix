@@ -9,6 +9,7 @@
 let
   inherit (lib) mkOption optional types;
   cfg = config.systemd;
+  inherit (config.environment) binsh;
 
   unit = import ./unit.nix { inherit lib pkgs; };
   units = scope: cfg: import ./units.nix { inherit lib pkgs scope cfg; };
@@ -171,10 +172,35 @@ let
           Keys of the section `Service`. One that is not supported is refused, and the nearest that is
           gets named; some change nothing, each for a reason that the manual gives.
         '';
-        confinement = mkOption {
-          type = types.attrsOf types.unspecified;
-          default = { };
-          description = "Not supported.";
+        confinement = {
+          enable = flag false ''
+            Whether its root is one in memory, in which it sees of the store what its commands need and nothing else.
+          '';
+          fullUnit = flag false "Whether that is also what {option}`environment` and {option}`path` name.";
+          packages = mkOption {
+            type = types.listOf (types.either types.str types.package);
+            default = [ ];
+            description = "What else of the store it sees, with all that this needs.";
+          };
+          binSh = mkOption {
+            type = types.nullOr types.path;
+            default = binsh;
+            defaultText = lib.literalExpression "config.environment.binsh";
+            example = lib.literalExpression ''"''${pkgs.dash}/bin/dash"'';
+            description = "What `/bin/sh` is in its root; `null` if nothing.";
+          };
+          mode = mkOption {
+            type = types.enum [
+              "full-apivfs"
+              "chroot-only"
+            ];
+            default = "full-apivfs";
+            description = ''
+              Whether it has `/proc`, `/sys`, `/dev` and an empty `/run`, with devices, users and temporary files of
+              its own and the kernel protected, unless {option}`serviceConfig` says otherwise (`full-apivfs`), or
+              nothing of that (`chroot-only`).
+            '';
+          };
         };
       };
       config = {

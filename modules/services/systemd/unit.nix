@@ -98,6 +98,28 @@ let
 
   setKeys = lib.filterAttrs (_: value: value != null);
 
+  isConfined = unit: unit.confinement.enable or false;
+  # What a confined unit's keys are if it says nothing else.
+  confining =
+    unit:
+    lib.optionalAttrs (isConfined unit) (
+      lib.optionalAttrs (unit.confinement.mode == "full-apivfs") (
+        lib.genAttrs [
+          "MountAPIVFS"
+          "PrivateDevices"
+          "PrivateTmp"
+          "PrivateUsers"
+          "ProtectControlGroups"
+          "ProtectKernelModules"
+          "ProtectKernelTunables"
+        ] (_: true)
+      )
+      // setKeys unit.serviceConfig
+      // {
+        TemporaryFileSystem = [ "/:ro" ] ++ values.list (unit.serviceConfig.TemporaryFileSystem or null);
+      }
+    );
+
   # A command of ours that a text of the configuration becomes.
   script = name: part: text: [
     "${pkgs.writeShellScript "unit-script-${lib.replaceStrings [ "@" ":" "\\" ] [ "-" "-" "-" ] name}-${part}" "set -e\n${text}"}"
@@ -151,10 +173,14 @@ rec {
     ++ optional (unit.script != "" && unit.serviceConfig ? ExecStart) (
       fail "${option}: script and serviceConfig.ExecStart are both set; set one of them"
     )
-    ++ optional (unit.confinement.enable or false) (
-      fail "${option}.confinement is not supported; use pkgs.fhs for a root of its own"
-    )
-;
+    ++ lib.optionals (isConfined unit) (
+      optional (scope == "user") (
+        fail "${option}.confinement is not supported: a user's supervisor has no right to do that; run it as systemd.services with a user"
+      )
+      ++ optional (unit.serviceConfig ? RootDirectory) (
+        fail "${option}: confinement and serviceConfig.RootDirectory both are its root; set one of them"
+      )
+    );
 
   # Whether the unit asks for a user of its own that nobody has described.
   dynamicUser =
@@ -180,7 +206,7 @@ rec {
     name: unit:
     let
       option = "${units}.${name}";
-      config = setKeys unit.serviceConfig;
+      config = setKeys unit.serviceConfig // confining unit;
       context = key: {
         inherit name config;
         where = "${option}.serviceConfig.${key}";
@@ -244,6 +270,26 @@ rec {
           argv = script name part text;
         };
 
+      texts = lib.mapAttrs commandOf {
+        pre-start = unit.preStart;
+        post-start = unit.postStart;
+        pre-stop = unit.preStop;
+        post-stop = unit.postStop;
+        reload = unit.reload;
+      };
+      # What a confined unit sees of the store.
+      roots =
+        map (command: command.argv) (starts ++ lib.concatLists (lib.attrValues texts))
+        ++ lib.mapAttrsToList (_: values.list) (
+          lib.filterAttrs (key: _: lib.hasPrefix "Exec" key && key != "ExecStart") config
+        )
+        ++ unit.confinement.packages
+        ++ [ unit.confinement.binSh ]
+        ++ lib.optionals unit.confinement.fullUnit [
+          (lib.attrValues environment)
+          (lib.makeBinPath unit.path)
+        ];
+
       limits = unit.unitConfig.StartLimitBurst or unit.startLimitBurst;
       interval =
         unit.unitConfig.StartLimitIntervalSec or unit.unitConfig.StartLimitInterval
@@ -274,13 +320,13 @@ rec {
           user = lib.mkIf dynamic (lib.mkDefault user);
         };
         preStart = lib.mkMerge [
-          (commandOf "pre-start" unit.preStart)
+          texts.pre-start
           (lib.mkOrder 2000 first)
         ];
-        postStart = commandOf "post-start" unit.postStart;
-        preStop = commandOf "pre-stop" unit.preStop;
-        postStop = commandOf "post-stop" unit.postStop;
-        reload.commands = lib.mkIf (unit.reload != "") (commandOf "reload" unit.reload);
+        postStart = texts.post-start;
+        preStop = texts.pre-stop;
+        postStop = texts.post-stop;
+        reload.commands = lib.mkIf (unit.reload != "") texts.reload;
         restart.limit = lib.mkIf (limits != null && intervalMs != null && intervalMs != 0) {
           burst = limits;
           inherit intervalMs;
@@ -295,6 +341,23 @@ rec {
         stopIfChanged = lib.mkIf (!unit.stopIfChanged) false;
         reloadIfChanged = lib.mkIf unit.reloadIfChanged true;
       }
+      (lib.mkIf (isConfined unit) {
+        process.confinement = {
+          closures = [
+            "${
+              pkgs.closureInfo {
+                name = "${lib.strings.sanitizeDerivationName name}-closure";
+                rootPaths = lib.filter (root: root != null) (lib.flatten roots);
+              }
+            }/store-paths"
+          ];
+          mounts = optional (unit.confinement.binSh != null) {
+            source = toString unit.confinement.binSh;
+            target = "/bin/sh";
+            readOnly = true;
+          };
+        };
+      })
       (lib.mapAttrs' (
         key: option:
         let

@@ -131,6 +131,18 @@ fn a_confined_service_sees_what_is_its_own() -> anyhow::Result<()> {
     )
 }
 
+#[test]
+fn services_have_roots_of_their_own() -> anyhow::Result<()> {
+    check(
+        "roots",
+        "until_ok grep -q runs /var/log/cairn/vendor.log; until_ok grep -q mine /var/log/cairn/enclosed.log; \
+         grep -hv '^-- ' /var/log/cairn/vendor.log /var/log/cairn/enclosed.log | cut -d' ' -f2-",
+        "bin dev lib lib64 nix proc run sbin sys usr\nruns\n\
+         /: bin dev nix proc run sys tmp var /bin: sh\nfew objects\n\
+         touch: cannot touch '/mine': Read-only file system",
+    )
+}
+
 /// Its server is started for each connection, and a session outlives the supervisor that has taken it.
 #[test]
 fn ssh_starts_with_a_connection() -> anyhow::Result<()> {

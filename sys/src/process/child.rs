@@ -89,7 +89,6 @@ impl<'a> Child<'a> {
         // SAFETY: only system calls on memory prepared by the parent.
         unsafe {
             reset_signals();
-            libc::umask(prepared.attributes.umask);
             if let Some(procs) = self.cgroup_procs {
                 let moved = libc::write(procs, c"0".as_ptr().cast(), 1) == 1;
                 check(i32::from(moved) - 1, c"enter the cgroup")?;
@@ -100,8 +99,12 @@ impl<'a> Child<'a> {
             prepared.attributes.set_bounds()?;
             let mapper = prepared.confinement.prepare_users()?;
             prepared.confinement.enter()?;
+            libc::umask(prepared.attributes.umask);
             prepared.become_user(mapper)?;
-            let entered = libc::chdir(prepared.directory.as_ptr());
+            let mut entered = libc::chdir(prepared.directory.as_ptr());
+            if entered < 0 && prepared.directory_optional {
+                entered = libc::chdir(c"/".as_ptr());
+            }
             check(entered, c"enter the working directory")?;
             let mut next = 3;
             for number in self.passed {

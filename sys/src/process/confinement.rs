@@ -113,6 +113,8 @@ impl Ready {
             let flags = libc::MS_REC | libc::MS_SLAVE;
             let set = libc::mount(none, root, none, flags, std::ptr::null());
             check(set, c"make its view of the files its own")?;
+            // What is made to mount on is for everybody.
+            libc::umask(0o022);
             for step in &self.view {
                 step.apply()?;
             }

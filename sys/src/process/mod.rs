@@ -41,6 +41,8 @@ pub struct Prepared {
     argv: Strings,
     environment: Strings,
     directory: CString,
+    /// That it is not there is no obstacle.
+    directory_optional: bool,
     tty: Option<CString>,
     credentials: Credentials,
     open_files: OpenFiles,
@@ -140,6 +142,7 @@ impl Prepared {
             argv: Strings::new(argv),
             environment: Strings::new(environment),
             directory: c"/".to_owned(),
+            directory_optional: false,
             tty: None,
             credentials,
             open_files,
@@ -185,12 +188,13 @@ impl Prepared {
         Ok(self)
     }
 
-    /// Starts in this directory instead of `/`.
+    /// Starts in this directory instead of `/`; in `/` all the same where it is `optional` and not there.
     ///
     /// # Errors
     /// It holds a NUL.
-    pub fn directory(mut self, directory: &str) -> Result<Self, NulError> {
+    pub fn directory(mut self, directory: &str, optional: bool) -> Result<Self, NulError> {
         self.directory = CString::new(directory)?;
+        self.directory_optional = optional;
         Ok(self)
     }
 
@@ -327,8 +331,9 @@ mod tests {
             return a_missing_program_is_reported(); // setgroups needs root
         }
         let script = "echo $A $HOME; ls /proc/self/fd | wc -w; ulimit -n; pwd; exit 3";
-        let (report, exit, text) =
-            run(&["/bin/sh", "-c", script], |p| p.directory("/tmp").unwrap());
+        let (report, exit, text) = run(&["/bin/sh", "-c", script], |p| {
+            p.directory("/tmp", false).unwrap()
+        });
         assert_eq!((report, exit), (Report::Executed, Exit::Status(3)));
         assert_eq!(text, "b\n4\n64\n/tmp\n");
     }

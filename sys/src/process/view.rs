@@ -2,7 +2,7 @@
 //!
 //! Source: `mount(2)`, `mount_setattr(2)`, `mount_namespaces(7)`.
 
-use std::ffi::{CString, NulError};
+use std::ffi::{CStr, CString, NulError};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -51,6 +51,15 @@ pub enum Change {
         /// With what is mounted below it.
         tree: bool,
     },
+    /// A mount becomes the root. What was it is seen below it, with all that is mounted there.
+    Root {
+        /// Where the mount is.
+        at: PathBuf,
+        /// The folder in it, absolute as it will be, where the old root is seen.
+        before: PathBuf,
+    },
+    /// A mount, with all that is mounted below it, is not seen any more, and its folder is removed.
+    Hide(PathBuf),
     /// A mount is moved.
     Move {
         /// Where it is.
@@ -120,6 +129,12 @@ enum Operation {
         flags: libc::c_ulong,
         options: CString,
     },
+    Root {
+        at: CString,
+        /// As seen from there.
+        before: CString,
+    },
+    Hide(CString),
     Attributes {
         at: CString,
         flags: libc::c_uint,
@@ -172,6 +187,16 @@ impl Ready {
                 let operation = mount(from, at, libc::MS_BIND | recursive)?;
                 let (from, at) = (from.display(), at.display());
                 (operation, format!("show {from} to it as {at}"))
+            }
+            Change::Root { at, before } => {
+                let relative = before.strip_prefix("/").unwrap_or(before);
+                let (at, before) = (path(at)?, path(relative)?);
+                let text = "give it a root of its own".to_owned();
+                (Operation::Root { at, before }, text)
+            }
+            Change::Hide(at) => {
+                let text = format!("hide {} from it", at.display());
+                (Operation::Hide(path(at)?), text)
             }
             Change::Move { from, at } => {
                 let operation = mount(from, at, libc::MS_MOVE)?;
@@ -228,6 +253,11 @@ impl Ready {
                     options.as_ptr().cast(),
                 )
                 .into(),
+                Operation::Root { at, before } => change_root(at, before),
+                Operation::Hide(at) => match libc::umount2(at.as_ptr(), libc::MNT_DETACH) {
+                    0 => libc::rmdir(at.as_ptr()).into(),
+                    failed => failed.into(),
+                },
                 Operation::Attributes {
                     at,
                     flags,
@@ -251,6 +281,23 @@ impl Ready {
             return Ok(());
         }
         check(result, &self.text)
+    }
+}
+
+/// Makes the mount at `at` the root of this mount namespace, in which the old one is at `before`, relative.
+/// Async-signal-safe. Source: `pivot_root(2)`.
+unsafe fn change_root(at: &CStr, before: &CStr) -> i64 {
+    // SAFETY: all strings end with a zero byte.
+    unsafe {
+        let entered = libc::chdir(at.as_ptr());
+        if entered < 0 {
+            return entered.into();
+        }
+        let changed = libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), before.as_ptr());
+        if changed < 0 {
+            return changed;
+        }
+        libc::chdir(c"/".as_ptr()).into()
     }
 }
 

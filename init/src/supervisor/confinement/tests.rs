@@ -1,14 +1,46 @@
+use std::ffi::OsString;
+
+use cairn_sys::process::{Change, Step};
 use cairn_system::{Process, ServiceKind, ServiceName};
 use expect_test::{Expect, expect};
 
+use super::machine::{Entry, There};
 use super::*;
 
-/// Files and folders of the machine that these tests are about.
-fn there(path: &Path) -> There {
-    match path.to_str() {
-        Some("/dev/null" | "/etc/hostname" | "/secret/file") => There::File,
-        Some("/dev/pts" | "/srv" | "/home") => There::Folder,
-        _ => There::Nothing,
+/// The machine that these tests are about.
+struct Told;
+
+impl Machine for Told {
+    fn there(&self, path: &Path) -> There {
+        match path.to_str() {
+            Some("/dev/null" | "/etc/hostname" | "/secret/file") => There::File,
+            Some("/dev/pts" | "/srv" | "/home" | "/proc" | "/dev" | "/nix/store") => There::Folder,
+            Some(path) if path.starts_with("/nix/store/") => There::Folder,
+            _ => There::Nothing,
+        }
+    }
+
+    fn real(&self, path: &Path) -> io::Result<PathBuf> {
+        Ok(match path.to_str() {
+            Some("/etc/hostname") => "/etc/static/hostname".into(),
+            _ => path.to_owned(),
+        })
+    }
+
+    fn entries(&self, folder: &Path) -> io::Result<Vec<(OsString, Entry)>> {
+        assert_eq!(folder, Path::new("/srv/root"));
+        Ok(vec![
+            ("bin".into(), Entry::Link("usr/bin".into())),
+            ("proc".into(), Entry::Folder),
+            ("usr".into(), Entry::Folder),
+        ])
+    }
+
+    fn lines(&self, _: &Path) -> io::Result<Vec<String>> {
+        Ok(vec![
+            "/nix/store/one".to_owned(),
+            "/nix/store/two".to_owned(),
+        ])
     }
 }
 
@@ -24,7 +56,7 @@ fn check(confinement: &str, expected: &Expect) {
         root: false,
         removed_at_stop: false,
     }];
-    let steps = View::of(&service, &there).steps;
+    let steps = view::steps(&service, &Told).unwrap();
     let lines: Vec<String> = steps.iter().map(line).collect();
     expected.assert_eq(&lines.join("\n"));
 }
@@ -41,6 +73,8 @@ fn line(step: &Step) -> String {
             let tree = if *tree { "" } else { " flat" };
             format!("bind {} on {}{tree}", from.display(), at.display())
         }
+        Change::Root { at, before } => format!("root {} ({})", at.display(), before.display()),
+        Change::Hide(at) => format!("hide {}", at.display()),
         Change::Move { from, at } => format!("move {} to {}", from.display(), at.display()),
         Change::Access {
             at, forbid, allow, ..
@@ -116,16 +150,12 @@ fn mounts_have_places() {
             folder /opt 755
             folder /opt/scratch 755
             tmpfs /opt/scratch size=1M
-            folder /opt 755
-            folder /opt/scratch 755
             file /opt/scratch/host
             bind /etc/hostname on /opt/scratch/host
             access /opt/scratch/host -Access(1) +Access(0)
-            folder /opt 755
             folder /opt/srv 755
             bind /srv on /opt/srv flat
             access /opt/srv -Access(0) +Access(1)
-            folder /opt 755
             folder /opt/tool 755
             bind /nix/store/tool on /opt/tool
             access /opt/tool -Access(1) +Access(0)"#]],
@@ -143,6 +173,7 @@ fn devices_and_processes() {
             bind /dev/null on /run/cairn/confinement/dev/null
             folder /run/cairn/confinement/dev/pts 755
             bind /dev/pts on /run/cairn/confinement/dev/pts
+            access /run/cairn/confinement/dev/pts -Access(0) +Access(1)
             folder /run/cairn/confinement/dev/mqueue 755
             mqueue /run/cairn/confinement/dev/mqueue  if there
             link /run/cairn/confinement/dev/ptmx -> pts/ptmx
@@ -157,5 +188,97 @@ fn devices_and_processes() {
     check(
         r#"{"own":["mounts"]}"#,
         &expect!["access / -Access(0) +Access(0)"],
+    );
+}
+
+#[test]
+fn a_root_of_its_own() {
+    check(
+        r#"{"own":["temporary-files","devices"],
+            "mounts":[{"target":"/","source":"/srv/root"},
+                {"target":"/nix/store","source":"/nix/store","readOnly":true},
+                {"target":"/proc","source":"/proc"},
+                {"target":"/run","options":"mode=0755"},
+                {"target":"/run/host/name","source":"/etc/hostname","readOnly":true},
+                {"target":"/usr/share/x","source":"/srv"}],
+            "paths":[{"path":"/","access":"read-only"},{"path":"/usr/secret","access":"inaccessible","optional":true}]}"#,
+        &expect![[r#"
+            tmpfs /run/cairn/confinement/root mode=0755
+            folder /run/cairn/confinement/root/.machine 700
+            root /run/cairn/confinement/root (/.machine)
+            link /bin -> usr/bin
+            folder /usr 755
+            bind /.machine/srv/root/usr on /usr
+            access /usr -Access(1) +Access(0)
+            folder /dev 755
+            tmpfs /dev mode=0755,size=4M,nr_inodes=1024
+            file /dev/null
+            bind /.machine/dev/null on /dev/null
+            folder /dev/pts 755
+            bind /.machine/dev/pts on /dev/pts
+            access /dev/pts -Access(0) +Access(1)
+            link /dev/ptmx -> pts/ptmx
+            link /dev/fd -> /proc/self/fd
+            link /dev/stdin -> /proc/self/fd/0
+            link /dev/stdout -> /proc/self/fd/1
+            link /dev/stderr -> /proc/self/fd/2
+            access /dev -Access(1) +Access(0)
+            folder /nix 755
+            folder /nix/store 755
+            bind /.machine/nix/store on /nix/store
+            access /nix/store -Access(1) +Access(0)
+            folder /proc 755
+            bind /.machine/proc on /proc
+            access /proc -Access(0) +Access(1)
+            folder /run 755
+            tmpfs /run mode=0755
+            folder /run/host 755
+            file /run/host/name
+            bind /.machine/etc/static/hostname on /run/host/name
+            access /run/host/name -Access(1) +Access(0)
+            folder /tmp 755
+            bind /.machine/var/lib/cairn/private/a/tmp on /tmp if there
+            access /tmp -Access(6) +Access(1) if there
+            bind /.machine/run/cairn/confinement/nothing on /usr/secret if there
+            access /usr/secret -Access(15) +Access(0) if there
+            bind /.machine/srv on /usr/share/x
+            access /usr/share/x -Access(0) +Access(1)
+            folder /var 755
+            folder /var/lib 755
+            folder /var/lib/a 755
+            bind /.machine/var/lib/a on /var/lib/a
+            access /var/lib/a -Access(0) +Access(1)
+            folder /var/tmp 755
+            bind /.machine/var/lib/cairn/private/a/var-tmp on /var/tmp if there
+            access /var/tmp -Access(6) +Access(1) if there
+            hide /.machine
+            access / -Access(1) +Access(0)"#]],
+    );
+}
+
+#[test]
+fn a_root_in_memory_with_a_part_of_the_store() {
+    check(
+        r#"{"closures":["/nix/store/list"],
+            "mounts":[{"target":"/","options":"size=1M","readOnly":true}]}"#,
+        &expect![[r#"
+            tmpfs /run/cairn/confinement/root size=1M
+            folder /run/cairn/confinement/root/.machine 700
+            root /run/cairn/confinement/root (/.machine)
+            folder /nix 755
+            folder /nix/store 755
+            folder /nix/store/one 755
+            bind /.machine/nix/store/one on /nix/store/one
+            access /nix/store/one -Access(1) +Access(0)
+            folder /nix/store/two 755
+            bind /.machine/nix/store/two on /nix/store/two
+            access /nix/store/two -Access(1) +Access(0)
+            folder /var 755
+            folder /var/lib 755
+            folder /var/lib/a 755
+            bind /.machine/var/lib/a on /var/lib/a
+            access /var/lib/a -Access(0) +Access(1)
+            hide /.machine
+            access / -Access(1) +Access(0)"#]],
     );
 }
