@@ -641,6 +641,26 @@ fn a_unit_has_a_root_of_its_own() {
     );
 }
 
+#[test]
+fn units_have_things_in_common() {
+    let shared = machine(
+        r#"
+        systemd.services = lib.genAttrs [ "a" "b" "c" "d" "e@1" ] (name: {
+          script = "x";
+          serviceConfig.PrivateNetwork = true;
+          unitConfig = lib.optionalAttrs (name == "c" || name == "e@1") {
+            JoinsNamespaceOf = if name == "c" then "b.service e@1.service" else "a.service";
+          };
+        });"#,
+    )
+    .value(
+        "map (service: [ service.name service.process.confinement.sharedAs or null ]) (builtins.filter \
+           (service: builtins.match \"[a-e](@1)?\" service.name != null) config.system.description.services)",
+    );
+    expect![[r#"[["a","a"],["b","a"],["c","a"],["d",null],["e@1","a"]]"#]]
+        .assert_eq(&shared.to_string());
+}
+
 #[expect(clippy::too_many_lines, reason = "one table of inputs and outputs")]
 #[test]
 fn a_unit_sees_of_the_store_what_it_needs() {
@@ -1616,6 +1636,7 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         r#"systemd.services.a = { script = "x"; serviceConfig.RootImage = "/x"; };"#,
         r#"systemd.services.a = { script = "x"; confinement.enable = true; serviceConfig.RootDirectory = "/x"; };"#,
         r#"systemd.user.services.a = { script = "x"; serviceConfig.RootDirectory = "/x"; };"#,
+        r#"systemd.services.a = { script = "x"; unitConfig.JoinsNamespaceOf = "sshdd.service"; };"#,
         r#"systemd.services.a = { script = "x"; serviceConfig.ExecStart = "/x"; };"#,
         r#"systemd.services.a = { serviceConfig.ExecStart = "x y"; };"#,
         r#"systemd.services.a = { serviceConfig.ExecStart = "/x 'y"; };"#,
@@ -1669,6 +1690,10 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         systemd.user.services.a = { script = "x"; serviceConfig.RootDirectory = "/x"; };
         the configuration contradicts itself:
         - systemd.user.services.a.serviceConfig.RootDirectory is not supported: a user's supervisor has no right to do that; run it as systemd.services with a user
+
+        systemd.services.a = { script = "x"; unitConfig.JoinsNamespaceOf = "sshdd.service"; };
+        the configuration contradicts itself:
+        - systemd.services.a: it needs the service 'sshdd', which is not defined
 
         systemd.services.a = { script = "x"; serviceConfig.ExecStart = "/x"; };
         the configuration contradicts itself:

@@ -338,6 +338,77 @@ fn temporary_files_are_there_while_it_runs() {
     machine.wait_until("it is up again", |machine| log(machine, "a") == "up\nup\n");
 }
 
+/// The numbers of the namespaces that a service's process is in.
+fn namespaces(machine: &Machine, name: &str) -> [String; 2] {
+    let pid = machine.service(name).pid.unwrap_or_default();
+    ["net", "ipc"].map(|kind| machine.inside_run(&format!("readlink /proc/{pid}/ns/{kind}")))
+}
+
+/// One goes and comes, all processes may be gone, and so may the supervisor: as long as one of them is not down, the
+/// others join what it has.
+#[test]
+fn services_have_things_in_common() {
+    let all = r#""sharedAs":"holder","own":["network","ipc","temporary-files"]"#;
+    let listens = "exec python3 -c 'import socket, time
+s = socket.socket(); s.bind((\"127.0.0.1\", 80)); s.listen()
+open(\"/tmp/there\", \"w\").close()
+time.sleep(1000000)'";
+    let later = r#""wantedAtBoot":false"#;
+    let services = [
+        service("holder", "true", r#""kind":"oneshot""#, all),
+        service("server", listens, later, all),
+        service("client", "exec sleep 1000000", later, all),
+        // Of what it has for itself alone, it has only this in common.
+        service(
+            "files",
+            "exec sleep 1000000",
+            later,
+            r#""sharedAs":"holder","own":["temporary-files"]"#,
+        ),
+        service(
+            "alone",
+            "exec sleep 1000000",
+            later,
+            r#""own":["network","ipc"]"#,
+        ),
+    ];
+    let machine = Machine::boot(&services.join(","));
+    let start = |of: &str| machine.do_it(&Request::Start { name: name(of) });
+    let stop = |of: &str| machine.do_it(&Request::Stop { name: name(of) });
+    machine.wait_for("holder", ServiceState::Up);
+    machine.replace_supervisor(9);
+    for one in ["server", "files", "alone"] {
+        start(one);
+    }
+    let common = namespaces(&machine, "server");
+    machine.replace_supervisor(9);
+    start("client");
+    assert_eq!(namespaces(&machine, "client"), common);
+    let machines = machine.inside_run("readlink /proc/1/ns/net; readlink /proc/1/ns/ipc");
+    for (one, other) in common.iter().zip(namespaces(&machine, "alone")) {
+        assert!(*one != other && !machines.contains(one) && !machines.contains(&other));
+    }
+    assert!(machines.contains(&namespaces(&machine, "files")[0]));
+
+    let folder = machine.inside("/var/lib/cairn/private/holder/tmp/there");
+    machine.wait_until("it listens", |_| folder.exists());
+    let pid = machine.service("client").pid.unwrap();
+    let connects = format!(
+        "nsenter --net=/proc/{pid}/ns/net python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", 80))' && echo connected"
+    );
+    assert_eq!(machine.inside_run(&connects), "connected\n");
+
+    stop("server");
+    stop("holder");
+    stop("client");
+    assert!(folder.exists(), "somebody has it yet");
+    stop("files");
+    assert!(!folder.exists());
+    start("client");
+    assert_ne!(namespaces(&machine, "client"), common);
+    assert!(!folder.exists());
+}
+
 #[test]
 fn credentials_are_its_users_alone() {
     let program =

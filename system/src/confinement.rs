@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::address_range::AddressRange;
 use crate::device::AllowedDevice;
+use crate::name::ServiceName;
 use crate::service::Service;
 use crate::system_calls::SystemCallFilter;
 
@@ -16,6 +17,10 @@ pub struct Confinement {
     /// What it has for itself and not in common with others.
     #[serde(default)]
     pub own: Vec<Own>,
+    /// Temporary files, network and queues of its own are those of all services with this name here: the name
+    /// of one of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_as: Option<ServiceName>,
     /// What it may do where; of two for the same path the later counts, and the deeper of others.
     #[serde(default)]
     pub paths: Vec<PathAccess>,
@@ -91,6 +96,7 @@ pub struct Confined(Option<Box<Confinement>>);
 
 static NONE: Confinement = Confinement {
     own: Vec::new(),
+    shared_as: None,
     paths: Vec::new(),
     mounts: Vec::new(),
     closures: Vec::new(),

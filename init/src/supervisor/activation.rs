@@ -17,7 +17,7 @@ use crate::clock::{Ms, now};
 use crate::core::message::{Message, Place};
 
 use super::Supervisor;
-use super::given::{Own, READY, Trigger};
+use super::given::{IPC, Own, Trigger};
 use super::graph::Id;
 use super::held::Held;
 use super::journal::Journal;
@@ -336,7 +336,7 @@ impl Supervisor {
             .get(id)
             .is_some_and(|unit| unit.instance)
         {
-            self.let_go(id, |own| own.number < READY);
+            self.let_go(id, |own| own.number < IPC);
         }
     }
 

@@ -6,6 +6,7 @@
 //! of a path      0            what watches
 //! of an instance 0            its connection, until its process is executed
 //! of any service READY        what it says through a pipe that it is ready
+//!                NETWORK, IPC namespaces that it has in common with others, while it is not down
 //! of any other   STORED + n   the n-th that it has left (`FDSTORE=1`), whose name is in the state
 //! ```
 
@@ -26,6 +27,12 @@ pub const STORED: u32 = 1 << 16;
 /// The number of the pipe through which a service says that it is ready.
 pub const READY: u32 = STORED - 1;
 
+/// The number of a network that it has in common with others.
+pub const NETWORK: u32 = STORED - 2;
+
+/// The number of message queues and the like that it has in common with others.
+pub const IPC: u32 = STORED - 3;
+
 /// One descriptor of a service.
 #[derive(Debug)]
 pub struct Own {
@@ -35,6 +42,13 @@ pub struct Own {
     pub name: String,
     /// Itself.
     pub descriptor: OwnedFd,
+}
+
+impl Own {
+    /// Whether it is not the service's, but ours to do something with.
+    pub fn is_ours(&self) -> bool {
+        (IPC..STORED).contains(&self.number)
+    }
 }
 
 /// What a process is given.
@@ -82,7 +96,7 @@ impl Given {
                 passed.push((name.to_owned(), one.descriptor.try_clone()?));
             }
         }
-        for one in own.own.iter().filter(|one| one.number != READY) {
+        for one in own.own.iter().filter(|one| !one.is_ours()) {
             let name = if one.number < STORED {
                 "connection"
             } else {

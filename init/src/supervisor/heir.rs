@@ -11,7 +11,7 @@ use cairn_sys::pidfd;
 use cairn_sys::process::{self, pipe};
 use cairn_system::{Process, Readiness, Service, ServiceKind, ServiceName, Socket};
 
-use super::given::{Own, READY, STORED};
+use super::given::{IPC, NETWORK, Own, READY, STORED};
 use super::held::{Held, Helper, Main, Pipe};
 use super::journal::Journal;
 use super::link::Link;
@@ -173,6 +173,9 @@ impl Heir<'_> {
             STORED.. => service.stored_descriptors == 0,
             // It is waited for until it is up.
             READY => restored.phase != Phase::Starting,
+            IPC..=NETWORK => {
+                restored.phase.is_down() || service.process.confinement.shared_as.is_none()
+            }
             // A process has its connection; anything else is opened as a whole.
             _ => held.main.is_some() || !service.kind.has_process() && !restored.running,
         };

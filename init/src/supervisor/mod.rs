@@ -48,6 +48,7 @@ mod restored;
 mod running;
 mod services;
 mod sessions;
+mod sharing;
 mod shutdown;
 mod source;
 mod state;
@@ -264,7 +265,7 @@ impl Supervisor {
                     Action::Thaw(id) => self.with(id, Held::thaw),
                     Action::Kill(id) => self.with(id, Held::kill),
                     Action::KillHelper(id) => self.with(id, Held::kill_helpers),
-                    Action::Release(id) => self.with(id, |_, service| release(service)),
+                    Action::Release(id) => self.release(id),
                     Action::Late(id) => {
                         let name = self.name(id);
                         console(&format!("'{name}' does not stop: it is killed"));
@@ -374,13 +375,6 @@ impl Supervisor {
             }
         }
         self.services.record_again(failed);
-    }
-}
-
-/// Removes what a service has only while it runs.
-fn release(service: &Service) {
-    if let Err(error) = process::clean(service) {
-        log::error!("'{}': {error}", service.name);
     }
 }
 

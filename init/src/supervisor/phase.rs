@@ -64,6 +64,14 @@ impl Phase {
         )
     }
 
+    /// Whether nothing of it is left.
+    pub fn is_down(&self) -> bool {
+        matches!(
+            self,
+            Self::Stopped | Self::Done | Self::Backoff(_) | Self::Failed(_)
+        )
+    }
+
     /// Whether it is on its way down.
     pub fn is_ending(&self) -> bool {
         matches!(

@@ -19,7 +19,7 @@ use super::accounts::{self, AccountError};
 use super::confinement::{self, Here};
 use super::environment::{self, Environment};
 use super::filters::ProgramError;
-use super::given::Given;
+use super::given::{Given, IPC, NETWORK};
 use super::held::{Held, Helper, Main};
 use super::job::Job;
 use super::{credentials, directories, fence};
@@ -95,11 +95,7 @@ impl Held {
         let mut prepared = Prepared::new(strings, variables, credentials, OPEN_FILES)?;
         let mut attributes = attributes(described, as_root)?;
         if !as_root && !described.confinement.is_none() {
-            let confined = confinement::plan(service, &Here)?;
-            // Without them, only who gives up new privileges may have filters.
-            let may_filter = !unprivileged && attributes.bounding & SYS_ADMIN != 0;
-            attributes.no_new_privileges |= !confined.filters.is_empty() && !may_filter;
-            prepared = prepared.confined(&confined)?;
+            prepared = self.confine(prepared, service, unprivileged, &mut attributes)?;
         }
         prepared = prepared.attributes(attributes);
         if !given.passed.is_empty() {
@@ -160,6 +156,27 @@ impl Held {
             });
         }
         Ok(())
+    }
+
+    /// Keeps a process from what its service is kept from, but for what a group is.
+    fn confine(
+        &self,
+        prepared: Prepared,
+        service: &Service,
+        unprivileged: bool,
+        attributes: &mut Attributes,
+    ) -> Result<Prepared, StartError> {
+        let confined = confinement::plan(service, &Here)?;
+        // Without them, only who gives up new privileges may have filters.
+        let may_filter = !unprivileged && attributes.bounding & SYS_ADMIN != 0;
+        attributes.no_new_privileges |= !confined.filters.is_empty() && !may_filter;
+        let shared = self
+            .own
+            .iter()
+            .filter(|own| matches!(own.number, IPC..=NETWORK))
+            .map(|own| own.descriptor.try_clone());
+        let prepared = prepared.joined(shared.collect::<io::Result<_>>()?);
+        Ok(prepared.confined(&confined)?)
     }
 
     /// Keeps the service's group from devices and addresses, as it is described now.
@@ -236,11 +253,12 @@ pub fn speaks(service: &Service) -> bool {
         || service.watchdog_ms.is_some()
 }
 
-/// What is to be there before the first command of a start.
+/// What is to be there before the first command of a start; whether others already have the folders that it shares
+/// with them.
 ///
 /// # Errors
 /// A directory cannot be made, or its owner does not exist.
-pub fn prepare(service: &Service) -> Result<(), StartError> {
+pub fn prepare(service: &Service, is_shared: bool) -> Result<(), StartError> {
     let confined = &service.process.confinement;
     let nothing = service.directories.is_empty() && service.credentials.is_empty();
     if nothing && confined.is_none() {
@@ -255,18 +273,24 @@ pub fn prepare(service: &Service) -> Result<(), StartError> {
         }
         confinement::make_stage()?;
         // What a machine that went down has left there is not this start's.
-        directories::remove(&private)?;
+        if !is_shared {
+            directories::remove(&private)?;
+        }
         directories::make(&private, &owner)
     });
     made.map_err(StartError::Files)
 }
 
-/// Removes what is there only while a service runs.
+/// Removes what is there only while a service runs, but for the folders that it shares if others still have them.
 ///
 /// # Errors
 /// The first that cannot be removed; the others are tried all the same.
-pub fn clean(service: &Service) -> io::Result<()> {
-    let private = directories::remove(&confinement::private_directories(service));
+pub fn clean(service: &Service, is_shared: bool) -> io::Result<()> {
+    let private = if is_shared {
+        Ok(())
+    } else {
+        directories::remove(&confinement::private_directories(service))
+    };
     directories::remove(&service.directories)
         .and(private)
         .and(credentials::remove(service))

@@ -10,7 +10,7 @@ use crate::clock::{now, since_epoch};
 use crate::core::message::{Message, Place};
 use crate::realm::realm;
 
-use super::given::Given;
+use super::given::{Given, Own};
 use super::graph::Id;
 use super::held::{self, Held, Main};
 use super::job::Job;
@@ -44,7 +44,9 @@ impl Supervisor {
             return Some(self.open(id));
         }
         let prepared = if job == first {
-            process::prepare(service).map_err(anyhow::Error::from)
+            process::prepare(service, self.is_shared(id))
+                .map_err(anyhow::Error::from)
+                .and_then(|()| self.share(id))
         } else {
             Ok(())
         };
@@ -135,7 +137,8 @@ impl Supervisor {
     /// What its process is given; an instance without its connection is not started.
     fn given(&self, id: Id) -> io::Result<Given> {
         let is_instance = (self.services.units().get(id)).is_some_and(|unit| unit.instance);
-        let has_none = self.held.get(id).is_none_or(|held| held.own.is_empty());
+        let own = self.held.get(id).map(|held| held.own.as_slice());
+        let has_none = own.unwrap_or_default().iter().all(Own::is_ours);
         if is_instance && has_none {
             return Err(io::Error::other("its connection is lost"));
         }

@@ -31,6 +31,11 @@ in
         message queues and shared memory; `host-name`; `users`, of which it sees root and its own; `mounts`.
       '';
 
+  joins = list types.str ''
+    Services whose `temporary-files`, `network` and `ipc` are also its own, as far as both have them for themselves;
+    what shares with one of them shares with all.
+  '';
+
   paths = mkOption {
     type = entries {
       path = path "Where.";

@@ -103,6 +103,7 @@ let
     in
     compact {
       own = lib.unique given.own;
+      inherit (given) sharedAs;
       paths = map set given.paths;
       mounts = map set given.mounts;
       closures = lib.unique given.closures;

@@ -87,6 +87,29 @@ let
       requiredBy = reversed "requiredBy";
       upheldBy = reversed "upheldBy";
 
+      # Who shares with whom, seen from both sides; all of them together have the name of the first.
+      joins = lib.foldAttrs (name: names: [ name ] ++ names) [ ] (
+        lib.concatMap (
+          entry:
+          lib.concatMap (other: [
+            { ${other} = entry.name; }
+            { ${entry.name} = other; }
+          ]) entry.service.process.confinement.joins
+        ) run
+      );
+      connected =
+        name:
+        builtins.genericClosure {
+          startSet = [ { key = name; } ];
+          operator = item: map (key: { inherit key; }) joins.${item.key};
+        };
+      sharedAs =
+        name:
+        if joins ? ${name} then
+          lib.head (lib.sort (one: other: one < other) (map (item: item.key) (connected name)))
+        else
+          null;
+
       complete =
         entry:
         let
@@ -99,6 +122,11 @@ let
             wants = service.wants ++ wantedBy.${name} or [ ];
             upholds = service.upholds ++ upheldBy.${name} or [ ];
             requires = service.requires ++ requiredBy.${name} or [ ];
+            process = service.process // {
+              confinement = service.process.confinement // {
+                sharedAs = sharedAs name;
+              };
+            };
           }
         );
     in
@@ -156,7 +184,9 @@ let
     let
       inherit (entry) name service;
       option = optionOf scope name;
-      missing = lib.filter (other: !(lib.elem other names)) (service.requires ++ service.partOf);
+      missing = lib.filter (other: !(lib.elem other names)) (
+        service.requires ++ service.partOf ++ service.process.confinement.joins
+      );
     in
     lib.optional (service.process.argv == [ ] && !(hasNoProcess service) && service.services == { })
       {

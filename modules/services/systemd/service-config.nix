@@ -685,7 +685,7 @@ let
     SetCredentialEncrypted = "credentials are not decrypted; use LoadCredential";
     ImportCredential = "the machine itself is given no credentials; use LoadCredential";
     NetworkNamespacePath = "network namespaces are not there yet";
-    JoinsNamespaceOf = "namespaces are not shared";
+    JoinsNamespaceOf = "it belongs into unitConfig";
     StandardInputText = "input is /dev/null";
     StandardInputData = "input is /dev/null";
     OpenFile = "open files are not handed over";

@@ -148,11 +148,18 @@ rec {
           [ (fail "${option}.serviceConfig.${key} is no key that is supported${suggest key known}") ];
       unitProblem =
         key:
-        if conditions ? ${key} || lib.elem key unitIgnored || lib.elem key startLimits then
+        if
+          conditions ? ${key}
+          || lib.elem key unitIgnored
+          || lib.elem key startLimits
+          || key == "JoinsNamespaceOf" && scope == "system"
+        then
           [ ]
         else if actions ? ${key} then
           lib.optional (lib.hasSuffix "-immediate" (toString unit.unitConfig.${key})) (
-            fail "${option}.unitConfig.${key}: it would lose what is not on the disk yet; use ${lib.removeSuffix "-immediate" (toString unit.unitConfig.${key})}-force"
+            fail "${option}.unitConfig.${key}: it would lose what is not on the disk yet; use ${
+              lib.removeSuffix "-immediate" (toString unit.unitConfig.${key})
+            }-force"
           )
         else if moved ? ${key} then
           [ (fail "${option}.unitConfig.${key}: set ${option}.${moved.${key}} instead") ]
@@ -318,6 +325,9 @@ rec {
         process = {
           inherit environment;
           user = lib.mkIf dynamic (lib.mkDefault user);
+          confinement.joins = map (other: targets.plain (values.specifiers name option other)) (
+            values.wordsOf (unit.unitConfig.JoinsNamespaceOf or null)
+          );
         };
         preStart = lib.mkMerge [
           texts.pre-start

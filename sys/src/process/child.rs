@@ -98,6 +98,10 @@ impl<'a> Child<'a> {
             prepared.open_files.set()?;
             prepared.attributes.set_bounds()?;
             let mapper = prepared.confinement.prepare_users()?;
+            for namespace in &prepared.joined {
+                let joined = libc::setns(namespace.as_raw_fd(), 0);
+                check(joined, c"join what it has in common with others")?;
+            }
             prepared.confinement.enter()?;
             libc::umask(prepared.attributes.umask);
             prepared.become_user(mapper)?;

@@ -3,6 +3,9 @@
 //! Source: `namespaces(7)`, `seccomp(2)`.
 
 use std::ffi::{CStr, NulError, c_int};
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
 
 use super::Credentials;
 use super::child::{Done, check};
@@ -42,6 +45,35 @@ impl Own {
             Self::HostName => libc::CLONE_NEWUTS,
             Self::Users => 0,
         }
+    }
+
+    /// Makes a namespace of this kind that nobody is in: a thread of this process is, for a moment. It is there as
+    /// long as somebody has it open or is in it.
+    ///
+    /// # Errors
+    /// The kernel's, and for users: those are a process's own.
+    pub fn make(self) -> io::Result<OwnedFd> {
+        let name = match self {
+            Self::Network => "net",
+            Self::Ipc => "ipc",
+            Self::HostName => "uts",
+            Self::Users => return Err(io::ErrorKind::Unsupported.into()),
+        };
+        let make = move || {
+            // SAFETY: system calls on numbers, and on a local; what changes is this thread's.
+            let made = unsafe {
+                libc::unshare(self.flag()) == 0 && (self != Self::Network || raise_loopback() >= 0)
+            };
+            if !made {
+                return Err(io::Error::last_os_error());
+            }
+            Ok(OwnedFd::from(File::open(format!(
+                "/proc/thread-self/ns/{name}"
+            ))?))
+        };
+        let thread = std::thread::Builder::new().spawn(make)?;
+        let lost = |_| Err(io::Error::other("the thread that makes it has panicked"));
+        thread.join().unwrap_or_else(lost)
     }
 }
 

@@ -48,6 +48,7 @@ pub struct Prepared {
     open_files: OpenFiles,
     attributes: Attributes,
     confinement: confinement::Ready,
+    joined: Vec<OwnedFd>,
     own_number: Option<OwnNumber>,
 }
 
@@ -148,6 +149,7 @@ impl Prepared {
             open_files,
             attributes: Attributes::default(),
             confinement: confinement::Ready::default(),
+            joined: Vec::new(),
             own_number: None,
         })
     }
@@ -170,6 +172,13 @@ impl Prepared {
     pub fn confined(mut self, confinement: &Confinement) -> Result<Self, NulError> {
         self.confinement = confinement::Ready::new(confinement, &self.credentials)?;
         Ok(self)
+    }
+
+    /// Is in these namespaces.
+    #[must_use]
+    pub fn joined(mut self, namespaces: Vec<OwnedFd>) -> Self {
+        self.joined = namespaces;
+        self
     }
 
     /// Has these attributes.

@@ -47,7 +47,10 @@ const NO_RIGHTS: Bits = Bits::NO_SUID.and(Bits::NO_DEVICES);
 /// What it is to see cannot be found or read, or its filters cannot be made.
 pub fn plan(service: &Service, machine: &dyn Machine) -> Result<Confined, StartError> {
     let confinement = &service.process.confinement;
+    let is_shared = confinement.shared_as.is_some();
     let own = confinement.own.iter().filter_map(|own| match own {
+        // It joins those: see `sharing`.
+        Own::Network | Own::Ipc if is_shared => None,
         Own::Network => Some(Kept::Network),
         Own::Ipc => Some(Kept::Ipc),
         Own::HostName => Some(Kept::HostName),
@@ -108,7 +111,8 @@ pub fn private_directories(service: &Service) -> Vec<ServiceDirectory> {
 }
 
 fn private(service: &Service) -> PathBuf {
-    Path::new(PRIVATE).join(service.name.as_str())
+    let shared_as = service.process.confinement.shared_as.as_ref();
+    Path::new(PRIVATE).join(shared_as.unwrap_or(&service.name).as_str())
 }
 
 #[cfg(test)]

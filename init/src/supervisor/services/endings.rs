@@ -374,8 +374,9 @@ impl Services {
         let Some((service, unit)) = self.descriptions.get(id).zip(self.units.get_mut(id)) else {
             return;
         };
-        let own = &service.process.confinement.own;
-        if own.contains(&Own::TemporaryFiles)
+        let confinement = &service.process.confinement;
+        if confinement.own.contains(&Own::TemporaryFiles)
+            || confinement.shared_as.is_some()
             || !service.credentials.is_empty()
             || service.directories.iter().any(|one| one.removed_at_stop)
         {
