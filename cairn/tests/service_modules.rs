@@ -267,6 +267,7 @@ fn a_unit_is_confined() {
           CPUSchedulingPolicy = "batch";
           IOSchedulingClass = "idle";
           UnsetEnvironment = "LANG";
+          OpenFile = [ "/etc/key" "/srv/log:out:append,graceful" ];
           LoadCredential = [ "key:/etc/key" ];
           SetCredential = "word:some text: more";
         };"#,
@@ -451,6 +452,18 @@ fn a_unit_is_confined() {
                   "priority": 4
                 },
                 "noNewPrivileges": true,
+                "openFiles": [
+                  {
+                    "name": "key",
+                    "path": "/etc/key"
+                  },
+                  {
+                    "mode": "append",
+                    "name": "out",
+                    "optional": true,
+                    "path": "/srv/log"
+                  }
+                ],
                 "processors": [
                   0,
                   1,
@@ -1636,6 +1649,7 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         r#"systemd.services.a = { script = "x"; serviceConfig.RootImage = "/x"; };"#,
         r#"systemd.services.a = { script = "x"; confinement.enable = true; serviceConfig.RootDirectory = "/x"; };"#,
         r#"systemd.user.services.a = { script = "x"; serviceConfig.RootDirectory = "/x"; };"#,
+        r#"systemd.services.a = { script = "x"; serviceConfig.OpenFile = "/x:x:append,truncate"; };"#,
         r#"systemd.services.a = { script = "x"; unitConfig.JoinsNamespaceOf = "sshdd.service"; };"#,
         r#"systemd.services.a = { script = "x"; serviceConfig.ExecStart = "/x"; };"#,
         r#"systemd.services.a = { serviceConfig.ExecStart = "x y"; };"#,
@@ -1690,6 +1704,9 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         systemd.user.services.a = { script = "x"; serviceConfig.RootDirectory = "/x"; };
         the configuration contradicts itself:
         - systemd.user.services.a.serviceConfig.RootDirectory is not supported: a user's supervisor has no right to do that; run it as systemd.services with a user
+
+        systemd.services.a = { script = "x"; serviceConfig.OpenFile = "/x:x:append,truncate"; };
+        systemd.services.a.serviceConfig.OpenFile: '/x:x:append,truncate' is not path:name:options, of which options one of read-only, append and truncate may be, and graceful
 
         systemd.services.a = { script = "x"; unitConfig.JoinsNamespaceOf = "sshdd.service"; };
         the configuration contradicts itself:

@@ -67,6 +67,123 @@ fn lazy(more: &str) -> String {
     format!(r#""wantedAtBoot":false{comma}{more}"#)
 }
 
+/// Says what it has been given: of each descriptor its name, whether it does not block, and what can be read; and
+/// writes to files that it may. What comes through sockets is waited for.
+const TELLER: &str = r#"exec python3 -c '
+import fcntl, os, select, stat
+for number, name in enumerate(os.environ["LISTEN_FDNAMES"].split(":"), 3):
+    flags = fcntl.fcntl(number, fcntl.F_GETFL)
+    is_socket = stat.S_ISSOCK(os.fstat(number).st_mode)
+    if is_socket: select.select([number], [], [], 10)
+    blocks = "does not block" if flags & os.O_NONBLOCK else "blocks"
+    try: text = os.read(number, 100).decode().strip()
+    except OSError as error: text = error.strerror
+    try: wrote = is_socket or os.write(number, b"written\n") and "wrote"
+    except OSError as error: wrote = error.strerror
+    print(name, blocks, repr(text), wrote, sep=", ")
+'"#;
+
+#[test]
+fn a_service_is_given_open_files() {
+    let files = r#""openFiles":[{"path":"/run/secret","name":"secret","mode":"read-only"},
+        {"path":"/run/both","name":"both"},{"path":"/run/log","name":"log","mode":"append"},
+        {"path":"/run/new","name":"new","mode":"truncate"},{"path":"/run/none","name":"none","optional":true},
+        {"path":"/run/pipe","name":"pipe"}]"#;
+    let prepare =
+        "umask 077; cd /run; for f in secret both log new; do echo old $f > $f; done; mkfifo pipe";
+    let more = format!(
+        r#""kind":"oneshot","preStart":[{{"argv":["/bin/sh","-c","{prepare}"],"asRoot":true}}]"#
+    );
+    let of = |fields: &str| {
+        let fields = format!(r#""user":"nobody",{fields},"argv""#);
+        script("a", TELLER, &more).replacen(r#""argv""#, &fields, 1)
+    };
+    let machine = Machine::boot(&of(&format!(r#""nonBlocking":true,{files}"#)));
+    machine.wait_for("a", ServiceState::Up);
+    expect![[r#"
+        secret, does not block, 'old secret', Bad file descriptor
+        both, does not block, 'old both', wrote
+        log, does not block, 'old log', wrote
+        new, does not block, '', wrote
+        pipe, does not block, 'Resource temporarily unavailable', wrote
+    "#]]
+    .assert_eq(&told(&machine, "a"));
+    let left = machine.inside_run("cd /run; grep . both log new");
+    expect![[r#"
+        both:old both
+        both:written
+        log:old log
+        log:written
+        new:written
+    "#]]
+    .assert_eq(&left);
+
+    let absent = Machine::boot(&of(r#""openFiles":[{"path":"/run/none","name":"none"}]"#));
+    let reason = absent.wait_for("a", ServiceState::Failed).reason;
+    expect!["cannot open /run/none for it: No such file or directory (os error 2)"]
+        .assert_eq(&reason.unwrap());
+}
+
+/// A file that is a socket is connected to, of whatever kind it is; and whether what a service is given blocks is for the
+/// service to say, whoever had it before.
+#[test]
+fn open_sockets_are_connected_and_block_as_the_service_says() {
+    let packets = SERVER.replace(
+        r#"syswrite $client, "$ENV"#,
+        r#"syswrite $client, "packet $ENV"#,
+    );
+    let with = |name: &str, non_blocking: bool, connects: &str| {
+        let fields = format!(
+            r#""nonBlocking":{non_blocking},"openFiles":[{{"path":"{connects}","name":"server"}}],"argv""#
+        );
+        let more = lazy(r#""kind":"oneshot","requires":["own.socket","more.socket"]"#);
+        script(name, TELLER, &more).replacen(r#""argv""#, &fields, 1)
+    };
+    let services = [
+        script("web", SERVER, &lazy("")),
+        script("packets", &packets, &lazy("")),
+        socket("web.socket", "web", r#"{"stream":"/run/web"}"#, "", ""),
+        socket(
+            "packets.socket",
+            "packets",
+            r#"{"sequential-packet":"/run/packets"}"#,
+            "",
+            "",
+        ),
+        socket("own.socket", "first", r#"{"datagram":"/run/own"}"#, "", ""),
+        socket(
+            "more.socket",
+            "second",
+            r#"{"datagram":"/run/more"}"#,
+            "",
+            "",
+        ),
+        with("first", true, "/run/web"),
+        with("second", false, "/run/packets"),
+    ];
+    let machine = Machine::boot(&services.join(","));
+    for (service, socket) in [("first", "/run/own"), ("second", "/run/more")] {
+        let client = UnixDatagram::unbound().unwrap();
+        client.send_to(b"hello", machine.inside(socket)).unwrap();
+        machine.wait_for(service, ServiceState::Up);
+    }
+    let both = told(&machine, "first") + &told(&machine, "second");
+    expect![[r#"
+        own.socket, does not block, 'hello', True
+        server, does not block, '1 web.socket', True
+        more.socket, blocks, 'hello', True
+        server, blocks, 'packet 1 packets.socket', True
+    "#]]
+    .assert_eq(&both);
+}
+
+/// What it wrote, without the times.
+fn told(machine: &Machine, name: &str) -> String {
+    let text = machine.log(name);
+    let lines = text.lines().filter_map(|line| line.split_once(' '));
+    lines.fold(String::new(), |all, (_, text)| all + text + "\n")
+}
+
 #[test]
 fn the_first_connection_starts_a_service_with_all_its_sockets() {
     let services = [

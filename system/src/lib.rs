@@ -66,8 +66,8 @@ pub use name::{CredentialName, HostName, MapperName, NameError, ServiceName, Use
 pub use parse::{ParseError, V1};
 pub use path_rule::{PathKind, PathRule};
 pub use process::{
-    Command, EnvironmentFile, IoClass, IoScheduling, Limit, Process, Resource, Scheduling,
-    SchedulingPolicy, StandardStream, WorkingDirectory,
+    Command, EnvironmentFile, IoClass, IoScheduling, Limit, OpenFile, OpenMode, Process, Resource,
+    Scheduling, SchedulingPolicy, StandardStream, WorkingDirectory,
 };
 pub use readiness::Readiness;
 pub use service::{

@@ -42,7 +42,11 @@ pub struct Process {
     /// Which of its standard descriptors are the connection, or the only socket, that it is given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub connected: Vec<StandardStream>,
-    /// Its sockets do not block, instead of being as the last one who had them may not have left them.
+    /// What is opened for it, and given to it behind its sockets and what it has left.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open_files: Vec<OpenFile>,
+    /// Its sockets and open files do not block, instead of being as the last one who had them may not have left
+    /// them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub non_blocking: bool,
     /// Permission bits that files it makes do not get, written in octal; `0022` if absent.
@@ -101,6 +105,37 @@ pub enum StandardStream {
     Output,
     /// 2.
     Error,
+}
+
+/// A file, or a socket that is connected to, which is opened for a process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OpenFile {
+    /// Absolute path.
+    pub path: String,
+    /// What the process knows it by: no colon, no control characters, at most 255 bytes.
+    pub name: String,
+    /// How a file is opened.
+    #[serde(default)]
+    pub mode: OpenMode,
+    /// That it cannot be opened is no obstacle.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
+}
+
+/// How a file is opened. It is never made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OpenMode {
+    /// To be read and written.
+    #[default]
+    ReadWrite,
+    /// To be read.
+    ReadOnly,
+    /// To be read, and written at its end.
+    Append,
+    /// To be read and written, and it is empty.
+    Truncate,
 }
 
 /// A command around a service's process: with its environment, user and bounds.

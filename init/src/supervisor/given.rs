@@ -19,6 +19,7 @@ use super::environment::Environment;
 use super::graph::Id;
 use super::held::Held;
 use super::listening;
+use super::open_files;
 use super::peer::Peer;
 
 /// The number of the first that a service has left.
@@ -77,7 +78,7 @@ impl Given {
     /// What the main process of the service `id` is given; `sockets` are those that may be for it.
     ///
     /// # Errors
-    /// No descriptor is left, or it has a standard stream of one where there are others.
+    /// No descriptor is left, a file cannot be opened for it, or it has a standard stream of one where there are others.
     pub fn new(id: Id, sockets: &[Id], services: &[Service], held: &[Held]) -> io::Result<Self> {
         let Some((service, own)) = services.get(id).zip(held.get(id)) else {
             return Ok(Self::default());
@@ -114,6 +115,7 @@ impl Given {
             }
             stream = passed.pop().map(|(_, descriptor)| descriptor);
         }
+        passed.extend(open_files::open(service)?);
         Ok(Self {
             passed,
             stream,

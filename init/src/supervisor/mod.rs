@@ -35,6 +35,7 @@ mod journal;
 mod link;
 mod listening;
 mod notify;
+mod open_files;
 mod outcome;
 mod peer;
 mod phase;

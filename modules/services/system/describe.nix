@@ -49,6 +49,14 @@ let
     }
     // optionalAttrs file.optional { optional = true; };
 
+  openFile =
+    file:
+    {
+      inherit (file) path name;
+    }
+    // optionalAttrs (file.mode != "read-write") { inherit (file) mode; }
+    // optionalAttrs file.optional { optional = true; };
+
   process =
     process:
     let
@@ -73,6 +81,7 @@ let
         ;
       inherit environment;
       environmentFiles = map file process.environmentFiles;
+      openFiles = map openFile process.openFiles;
       workingDirectory = workingDirectory process.workingDirectory;
       limits = lib.mapAttrs (_: bounded) process.limits;
     }

@@ -259,7 +259,30 @@ in
         "output"
         "error"
       ]) "Which of its standard streams are the connection, or the one socket, that it is given.";
-      nonBlocking = flag false "Whether the sockets that it is given do not block.";
+      openFiles = list (types.submodule {
+        options = {
+          path = mkOption {
+            type = types.strMatching "[/%].+";
+            description = "Absolute path of a file, or of a socket that is connected to.";
+          };
+          name = mkOption {
+            type = types.strMatching "[^:]{1,255}";
+            description = "What the process knows it by (`LISTEN_FDNAMES`).";
+          };
+          mode = mkOption {
+            type = types.enum [
+              "read-write"
+              "read-only"
+              "append"
+              "truncate"
+            ];
+            default = "read-write";
+            description = "How a file is opened. It is never made.";
+          };
+          optional = flag false "Whether the service starts without it if it cannot be opened.";
+        };
+      }) "What is opened for it, and given to it behind its sockets.";
+      nonBlocking = flag false "Whether the sockets and open files that it is given do not block.";
       tty = nullable (types.strMatching "/dev/.+") "Terminal that it controls, with its input and output on it.";
       umask = nullable (types.strMatching "[0-7]{3,4}") "Permission bits that new files do not get.";
       limits = mkOption {

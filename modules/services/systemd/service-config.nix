@@ -138,6 +138,28 @@ let
     );
   };
 
+  # `path:name:options`, of which the name is that of the file if there is none.
+  openFile =
+    context: word:
+    let
+      parts = map (specifiers context.name context.where) (lib.splitString ":" (toString word));
+      path = lib.head parts;
+      name = if lib.length parts > 1 then lib.elemAt parts 1 else "";
+      options = lib.filter (option: option != "") (
+        lib.splitString "," (if lib.length parts > 2 then lib.elemAt parts 2 else "")
+      );
+      modes = lib.remove "graceful" options;
+    in
+    if lib.length parts > 3 || lib.length modes > 1 || lib.unique options != options then
+      throw "${context.where}: '${toString word}' is not path:name:options, of which options one of read-only, append and truncate may be, and graceful"
+    else
+      {
+        inherit path;
+        name = if name == "" then builtins.unsafeDiscardStringContext (baseNameOf path) else name;
+        optional = lib.elem "graceful" options;
+        mode = lib.head (modes ++ [ "read-write" ]);
+      };
+
   # A status by its number or by its name in sysexits.h, or a signal.
   ends =
     context: value:
@@ -275,6 +297,7 @@ let
       requires = map (name: "${lib.removeSuffix ".socket" name}.socket") (wordsOf value);
     };
     NonBlocking = context: value: process { nonBlocking = boolean context.where (last value); };
+    OpenFile = context: value: process { openFiles = map (openFile context) (list value); };
     FileDescriptorStoreMax = context: value: { storedDescriptors = integer context.where (last value); };
     FileDescriptorStorePreserve = context: value: {
       pinnedDescriptors = pick context {
@@ -688,7 +711,6 @@ let
     JoinsNamespaceOf = "it belongs into unitConfig";
     StandardInputText = "input is /dev/null";
     StandardInputData = "input is /dev/null";
-    OpenFile = "open files are not handed over";
     PermissionsStartOnly = "write + before the commands that root is to run";
     ConditionPathExists = "it belongs into unitConfig";
     After = "it belongs into the unit: after";
