@@ -11,6 +11,7 @@
 //! | [`boot_file_name`] | kernels and initrds in `/boot`, named by their content |
 //! | [`KernelFolders`] | where each slot has them |
 //! | [`CoreImage`] | GRUB's own image, and how it is made |
+//! | [`firmware`] | the entry for GRUB in the menu of a UEFI firmware |
 //! | [`unified_config`], [`unified_args`] | one program with all that a system boots |
 //! | [`patch_boot_sector`], [`patch_core_image`] | what binds GRUB's images to their place on a BIOS disk |
 //!
@@ -28,6 +29,7 @@ mod choice;
 mod core_image;
 mod date;
 mod entry_id;
+pub mod firmware;
 mod generation;
 mod listing;
 mod live;

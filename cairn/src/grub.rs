@@ -70,6 +70,47 @@ pub struct UefiFile {
 /// The program that firmware looks for on any disk.
 pub const UEFI_PROGRAM: &str = "EFI/BOOT/BOOTX64.EFI";
 
+/// The name of what firmware starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum UefiName {
+    /// [`UEFI_PROGRAM`], which every firmware finds on any disk.
+    Removable,
+    /// A name in a folder of its own, which firmware finds by an entry in its menu: the other name is left
+    /// to another system on the same partition.
+    Own,
+}
+
+/// The paths of the programs of an EFI system partition.
+struct UefiPaths {
+    /// What firmware starts, where nobody has signed anything.
+    grub: &'static str,
+    /// What firmware starts, where Microsoft has.
+    shim: &'static str,
+    /// What the former starts: it looks for these names beside itself.
+    signed_grub: &'static str,
+    helper: &'static str,
+}
+
+impl UefiName {
+    fn paths(self) -> UefiPaths {
+        match self {
+            Self::Removable => UefiPaths {
+                grub: UEFI_PROGRAM,
+                shim: UEFI_PROGRAM,
+                signed_grub: "EFI/BOOT/grubx64.efi",
+                helper: "EFI/BOOT/mmx64.efi",
+            },
+            Self::Own => UefiPaths {
+                grub: "EFI/cairn/grubx64.efi",
+                shim: "EFI/cairn/shimx64.efi",
+                signed_grub: "EFI/cairn/grubx64.efi",
+                helper: "EFI/cairn/mmx64.efi",
+            },
+        }
+    }
+}
+
 /// A boot sector of GRUB's, and what it is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BootSector {
@@ -138,11 +179,13 @@ impl Grub {
         &self,
         store: &Store,
         platform: Platform,
+        name: UefiName,
         root: Root<'_>,
     ) -> Result<Vec<UefiFile>> {
+        let paths = name.paths();
         let Some(signed) = &self.signed else {
             return Ok(vec![UefiFile {
-                path: UEFI_PROGRAM,
+                path: paths.grub,
                 content: self.core_image(store, platform, root)?,
             }]);
         };
@@ -152,19 +195,15 @@ impl Grub {
             let content = content.with_context(|| format!("cannot read '{}'", file.display()))?;
             anyhow::Ok(UefiFile { path, content })
         };
-        let signed_grub = "lib/grub/x86_64-efi-signed/grubx64.efi.signed";
+        let grub = "lib/grub/x86_64-efi-signed/grubx64.efi.signed";
         Ok(vec![
             UefiFile {
                 path: SIGNED_CONFIG,
                 content: signed_config(root, self.serial).into_bytes(),
             },
-            read("EFI/BOOT/grubx64.efi", &signed.grub, signed_grub)?,
-            read(
-                "EFI/BOOT/mmx64.efi",
-                &signed.helpers,
-                "lib/shim/mmx64.efi.signed",
-            )?,
-            read(UEFI_PROGRAM, &signed.shim, "lib/shim/shimx64.efi.signed")?,
+            read(paths.signed_grub, &signed.grub, grub)?,
+            read(paths.helper, &signed.helpers, "lib/shim/mmx64.efi.signed")?,
+            read(paths.shim, &signed.shim, "lib/shim/shimx64.efi.signed")?,
         ])
     }
 

@@ -93,7 +93,10 @@ in
       default = true;
       description = ''
         Whether GRUB lies under the name that firmware looks for on any disk,
-        {file}`EFI/BOOT/BOOTX64.EFI`.
+        {file}`EFI/BOOT/BOOTX64.EFI`. Without, it lies in {file}`EFI/cairn`, and the other name is left to
+        another system on the same partition; then only an entry in the firmware's menu starts it, so
+        {option}`boot.loader.efi.canTouchEfiVariables` must be set. Images have the former name, whatever is
+        said here.
       '';
     };
 
@@ -331,6 +334,12 @@ in
       {
         inherit (config.system.build) grub;
         uefi = cfg.efiSupport;
+        uefiName = if cfg.efiInstallAsRemovable then "removable" else "own";
+        firmwareEntry =
+          if cfg.efiSupport && config.boot.loader.efi.canTouchEfiVariables then
+            config.system.nixos.distroName
+          else
+            null;
         places = [
           {
             folder = "/boot";
@@ -399,6 +408,12 @@ in
     {
       assertion = lib.all (mirror: lib.hasSuffix "/boot" (toString mirror.path)) cfg.mirroredBoots;
       message = "boot.loader.grub.mirroredBoots: GRUB looks for /boot in the root of a file system; choose a path that ends in /boot.";
+    }
+    {
+      assertion = cfg.efiInstallAsRemovable || config.boot.loader.efi.canTouchEfiVariables;
+      message = ''
+        boot.loader.grub.efiInstallAsRemovable is off: firmware then finds GRUB by an entry in its menu alone.
+        Set boot.loader.efi.canTouchEfiVariables, so that it gets one.'';
     }
     {
       assertion = !cfg.useOSProber;

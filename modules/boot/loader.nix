@@ -54,8 +54,10 @@ in
       type = types.bool;
       default = false;
       description = ''
-        Whether installing the boot loader may write the firmware's boot order. Images never do: GRUB
-        lies where firmware looks for it on any disk.
+        Whether installing the boot loader gives the machine an entry in the firmware's menu, before all
+        others. One that is there stays where people have put it. Many machines need it to start from a
+        disk beside another system's. {command}`cairn install` and {command}`cairn switch --install-bootloader`
+        write it, on a machine that was started by UEFI firmware; images never do.
       '';
     };
 

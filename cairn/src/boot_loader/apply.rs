@@ -7,10 +7,12 @@ use std::os::unix::fs::{FileExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use cairn_bootloader::firmware::Write;
 
 use super::embedding::{Embedding, SECTOR};
+use super::firmware::{self, FIRMWARE};
 use super::plan::{Esp, Plan, Step};
-use crate::grub::UefiFile;
+use crate::grub::{UefiFile, UefiName};
 use crate::lock_file::write_atomically;
 
 /// Does all steps, and gives those that have changed something.
@@ -24,6 +26,7 @@ pub fn apply(plan: &Plan) -> Result<Vec<&Step>> {
             Step::Link(folder) => link(folder).map(|()| true),
             Step::Bios { disk, embedding } => embed(disk, embedding).map(|()| true),
             Step::Uefi { esp, files } => write_files(esp, files),
+            Step::Firmware { writes, name, .. } => write_variables(writes, *name),
         };
         if changed.with_context(|| format!("cannot write '{step}'"))? {
             done.push(step);
@@ -56,6 +59,18 @@ fn write_files(esp: &Esp, files: &[UefiFile]) -> Result<bool> {
             let folder = PathBuf::from(format!("/proc/self/fd/{}", mounted.as_raw_fd()));
             write_into(&folder, files)
         }
+    }
+}
+
+/// Whether all of them were written: an entry before the order that names it.
+fn write_variables(writes: &[Write], name: UefiName) -> Result<bool> {
+    let firmware = Path::new(FIRMWARE);
+    match writes
+        .iter()
+        .try_for_each(|write| firmware::write(firmware, write))
+    {
+        Ok(()) => Ok(true),
+        Err(error) => name.without_entry(error).map(|()| false),
     }
 }
 

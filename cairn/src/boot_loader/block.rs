@@ -90,23 +90,44 @@ impl Partition {
                 path.display()
             );
         };
-        let node = node_of(&folder)?;
-        let number = match fs::read_to_string(folder.join("partition")) {
-            Ok(number) => number,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => bail!(
+        let partition = Self::of_folder(&folder)?;
+        partition.with_context(|| {
+            let node = node_of(&folder).unwrap_or_default();
+            format!(
                 "'{}' is on {}, which is no partition, and GRUB does not read it; make /boot a file \
                  system of its own on a partition",
                 path.display(),
                 node.display()
-            ),
+            )
+        })
+    }
+
+    /// The partition with this node.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn of_node(node: &Path) -> Result<Self> {
+        let metadata =
+            fs::metadata(node).with_context(|| format!("cannot find '{}'", node.display()))?;
+        let folder = sysfs_of(metadata.rdev())
+            .with_context(|| format!("the kernel does not know '{}'", node.display()))?;
+        let partition = Self::of_folder(&folder)?;
+        partition.with_context(|| format!("'{}' is no partition", node.display()))
+    }
+
+    /// The partition that has this folder in sysfs; none if it is something else.
+    fn of_folder(folder: &Path) -> Result<Option<Self>> {
+        let number = match fs::read_to_string(folder.join("partition")) {
+            Ok(number) => number,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).context("cannot read sysfs"),
         };
         let parent = folder.parent().context("a partition has a disk")?;
-        Ok(Self {
+        Ok(Some(Self {
             number: number.trim().parse().context("a partition has a number")?,
             disk: Disk::of_folder(parent)?,
-            node,
-        })
+            node: node_of(folder)?,
+        }))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::grub::GrubFacts;
+use crate::grub::{GrubFacts, UefiName};
 
 /// The facts; the configuration has `null` without GRUB.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +12,11 @@ pub struct BootLoaderFacts {
     pub grub: GrubFacts,
     /// `boot.loader.grub.efiSupport`.
     pub uefi: bool,
+    /// `boot.loader.grub.efiInstallAsRemovable`: the name under which GRUB lies there.
+    pub uefi_name: UefiName,
+    /// What the firmware's menu calls the machine, where `boot.loader.efi.canTouchEfiVariables` lets it have
+    /// an entry.
+    pub firmware_entry: Option<String>,
     /// `/boot`, and its mirrors.
     pub places: Vec<PlaceFacts>,
 }

@@ -1,5 +1,5 @@
 //! GRUB itself, on the disks of a machine: the boot sector and core image for a BIOS, the program for
-//! UEFI. Menus and kernels are another matter ([`crate::switch`]).
+//! UEFI with its entry in the firmware's menu. Menus and kernels are another matter ([`crate::switch`]).
 //!
 //! | module | noun or step |
 //! |---|---|
@@ -8,6 +8,7 @@
 //! | [`folder`] | the file system that GRUB finds its menu on |
 //! | [`table`] | a disk's partitions, and the room that it has for a core image |
 //! | [`embedding`] | which bytes a disk gets for a BIOS |
+//! | [`firmware`] | the variables in which UEFI firmware keeps its menu |
 //! | [`plan`] | all that is to be written, from what the machine has |
 //! | [`apply`] | the writing |
 //!
@@ -19,6 +20,7 @@ pub mod apply;
 pub mod block;
 pub mod embedding;
 pub mod facts;
+pub mod firmware;
 pub mod folder;
 pub mod plan;
 pub mod table;

@@ -5,16 +5,18 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use cairn_bootloader::firmware::{LoadOption, Program, Write};
 use cairn_bootloader::{Platform, Root};
 use cairn_store::Store;
 
-use super::block::Disk;
+use super::block::{Disk, Partition};
 use super::embedding::{Embedding, EmbeddingError, SECTOR, embedding};
 use super::facts::{BootLoaderFacts, PlaceFacts};
+use super::firmware::{self, FIRMWARE};
 use super::folder::{Folder, is_mount_point};
 use super::table::Table;
-use crate::grub::{BootSector, Grub, UefiFile};
+use crate::grub::{BootSector, Grub, UefiFile, UefiName};
 
 /// What `boot.loader.grub.device` says where there is to be no boot sector.
 const NO_DEVICE: &str = "nodev";
@@ -46,6 +48,15 @@ pub enum Step {
         /// Its files; what firmware starts is the last.
         files: Vec<UefiFile>,
     },
+    /// The entry in the firmware's menu.
+    Firmware {
+        /// What it is called there.
+        label: String,
+        /// The variables, in their order.
+        writes: Vec<Write>,
+        /// Whether firmware finds GRUB without it.
+        name: UefiName,
+    },
 }
 
 /// An EFI system partition.
@@ -58,6 +69,15 @@ pub enum Esp {
 }
 
 impl Esp {
+    /// Its disk, and its number there.
+    fn partition(&self) -> Result<(Disk, u32)> {
+        let partition = match self {
+            Self::Mounted(folder) => Partition::below(folder)?,
+            Self::Partition(node) => Partition::of_node(node)?,
+        };
+        Ok((partition.disk, partition.number))
+    }
+
     /// Whether it is known to have these files: where it is not mounted, nobody has looked.
     fn has(&self, files: &[UefiFile]) -> bool {
         match self {
@@ -80,7 +100,8 @@ impl Plan {
             root,
             store,
             grub: &grub,
-            uefi: facts.uefi,
+            uefi: facts.uefi.then_some(facts.uefi_name),
+            programs: Vec::new(),
             steps: Vec::new(),
         };
         for (index, place) in facts.places.iter().enumerate() {
@@ -97,6 +118,9 @@ impl Plan {
                 .place(place)
                 .with_context(|| format!("cannot write GRUB for '{}'", place.folder))?;
         }
+        if let Some(label) = &facts.firmware_entry {
+            planner.firmware_entry(label, facts.uefi_name)?;
+        }
         Ok(Self {
             steps: planner.steps,
         })
@@ -107,7 +131,9 @@ struct Planner<'a> {
     root: &'a Path,
     store: &'a Store,
     grub: &'a Grub,
-    uefi: bool,
+    uefi: Option<UefiName>,
+    /// What firmware starts, on each EFI system partition.
+    programs: Vec<(Esp, &'static str)>,
     steps: Vec<Step>,
 }
 
@@ -134,12 +160,15 @@ impl Planner<'_> {
             );
             reached = true;
         }
-        if self.uefi
+        if let Some(name) = self.uefi
             && let Some(esp) = self.esp(place, own_disk, &own_table)
         {
             let uuid = folder.uuid.to_string();
             let on_boot = Root::WithUuid(&uuid);
-            let files = self.grub.uefi_files(self.store, Platform::Uefi, on_boot)?;
+            let files = (self.grub).uefi_files(self.store, Platform::Uefi, name, on_boot)?;
+            if let Some(program) = files.last() {
+                self.programs.push((esp.clone(), program.path));
+            }
             if !esp.has(&files) {
                 self.steps.push(Step::Uefi { esp, files });
             }
@@ -197,6 +226,25 @@ impl Planner<'_> {
         Ok(true)
     }
 
+    /// The entry in the firmware's menu for what is on each EFI system partition.
+    fn firmware_entry(&mut self, label: &str, name: UefiName) -> Result<()> {
+        match entry_writes(label, &self.programs) {
+            Ok(Some(writes)) if writes.is_empty() => {}
+            Ok(Some(writes)) => self.steps.push(Step::Firmware {
+                label: label.to_owned(),
+                writes,
+                name,
+            }),
+            Ok(None) if name == UefiName::Removable => {}
+            Ok(None) => bail!(
+                "cannot write the firmware's menu, since this machine was started by a BIOS; start it by UEFI, or \
+                 leave boot.loader.grub.efiInstallAsRemovable at true"
+            ),
+            Err(error) => name.without_entry(error)?,
+        }
+        Ok(())
+    }
+
     fn esp(&self, place: &PlaceFacts, disk: &Disk, table: &Table) -> Option<Esp> {
         let mounted = place.efi_system_partition.as_ref();
         let mounted = mounted
@@ -207,6 +255,45 @@ impl Planner<'_> {
             (None, Some(number)) => Some(Esp::Partition(disk.partition_node(number))),
             (None, None) => None,
         }
+    }
+}
+
+/// What gives each program an entry called `label`; none on a machine that has no such menu.
+fn entry_writes(label: &str, programs: &[(Esp, &str)]) -> Result<Option<Vec<Write>>> {
+    let Some(variables) = firmware::read(Path::new(FIRMWARE))? else {
+        return Ok(None);
+    };
+    let wanted = programs.iter().map(|(esp, path)| {
+        let (disk, number) = esp.partition()?;
+        let place = Table::place(&disk, number)?;
+        let program = Program {
+            number,
+            start: place.start,
+            blocks: place.blocks,
+            guid: place.guid,
+            path: format!("\\{}", path.replace('/', "\\")),
+        };
+        Ok(LoadOption::new(label, program)?)
+    });
+    let wanted: Vec<LoadOption> = wanted.collect::<Result<_>>()?;
+    Ok(Some(variables.plan(&wanted)))
+}
+
+impl UefiName {
+    /// What follows if the firmware's menu cannot have an entry.
+    ///
+    /// # Errors
+    /// GRUB has a name that firmware does not look for.
+    pub(super) fn without_entry(self, error: anyhow::Error) -> Result<()> {
+        if self == Self::Own {
+            return Err(error.context(
+                "cannot give GRUB an entry in the firmware's menu, without which nobody finds it",
+            ));
+        }
+        log::warn!(
+            "the firmware's menu has no entry for this machine, which starts all the same where nothing comes before it: {error:#}"
+        );
+        Ok(())
     }
 }
 
@@ -244,6 +331,7 @@ impl fmt::Display for Step {
                 let (Esp::Mounted(place) | Esp::Partition(place)) = esp;
                 write!(f, "{}: GRUB for UEFI", place.display())
             }
+            Self::Firmware { label, .. } => write!(f, "the firmware's menu: an entry '{label}'"),
         }
     }
 }

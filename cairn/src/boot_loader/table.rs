@@ -31,6 +31,17 @@ pub struct Table {
     pub esp: Option<u32>,
 }
 
+/// Where a GPT has a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Its first block.
+    pub start: u64,
+    /// How many blocks it has, in the disk's own size.
+    pub blocks: u64,
+    /// Its GUID, in the table's order of bytes.
+    pub guid: [u8; 16],
+}
+
 impl Table {
     /// The table of `disk`.
     ///
@@ -59,14 +70,7 @@ impl Table {
             anyhow::ensure!(signed, "it has none");
             return Ok(Self::msdos(entries, sector));
         }
-        let size = match sector {
-            4096 => LogicalBlockSize::Lb4096,
-            _ => LogicalBlockSize::Lb512,
-        };
-        let table = gpt::GptConfig::new()
-            .writable(false)
-            .logical_block_size(size)
-            .open_from_device(device)?;
+        let table = gpt(device, sector)?;
         let of_type = |guid| {
             let partitions = table.partitions().iter();
             partitions
@@ -83,6 +87,27 @@ impl Table {
             // No BIOS starts a disk of other sectors.
             room: room.filter(|_| sector == SECTOR),
             esp: of_type(EFI.guid).map(|(number, _)| number),
+        })
+    }
+
+    /// The partition of this number on `disk`.
+    ///
+    /// # Errors
+    /// The disk has no GPT that is whole, or no such partition.
+    pub fn place(disk: &Disk, number: u32) -> Result<Place> {
+        let reading = || {
+            format!(
+                "cannot find partition {number} in a GPT of {}",
+                disk.node.display()
+            )
+        };
+        let file = File::open(&disk.node).with_context(reading)?;
+        let table = gpt(file, disk.sector).with_context(reading)?;
+        let partition = table.partitions().get(&number).with_context(reading)?;
+        Ok(Place {
+            start: partition.first_lba,
+            blocks: (partition.last_lba + 1).saturating_sub(partition.first_lba),
+            guid: partition.part_guid.to_bytes_le(),
         })
     }
 
@@ -111,6 +136,18 @@ impl Table {
                 .map(|(number, _, _)| *number),
         }
     }
+}
+
+/// The GPT on a disk of sectors of `sector` bytes.
+fn gpt<D: gpt::DiskDevice>(device: D, sector: u64) -> Result<gpt::GptDisk<D>> {
+    let size = match sector {
+        4096 => LogicalBlockSize::Lb4096,
+        _ => LogicalBlockSize::Lb512,
+    };
+    let config = gpt::GptConfig::new()
+        .writable(false)
+        .logical_block_size(size);
+    Ok(config.open_from_device(device)?)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use cairn_store_path::StorePath;
 use super::boot::{BootFolder, bootspec, esp, menu};
 use super::placement::Placement;
 use super::root::{add_store, empty_root};
-use crate::grub::{BootSector, Grub};
+use crate::grub::{BootSector, Grub, UefiName};
 
 /// Raised with each change that gives other bytes for the same toplevel.
 const FORMAT_VERSION: u32 = 11;
@@ -90,7 +90,10 @@ impl DiskImage<'_> {
         };
         let boot_uuid = boot_uuid.to_string();
         let on_boot = Root::WithUuid(&boot_uuid);
-        let esp = esp(self.grub.uefi_files(self.store, Platform::Uefi, on_boot)?)?;
+        let esp =
+            esp(self
+                .grub
+                .uefi_files(self.store, Platform::Uefi, UefiName::Removable, on_boot)?)?;
         let boot_files = self.placement.boot.as_ref().zip(boot_tree.as_ref());
         let swap = self.placement.swap.as_ref().zip(self.sizes.swap);
         let disk = Disk {

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use super::boot::{BootFolder, add_files, bootspec, esp, menu};
 use super::root::{add_store_with, empty_root};
 use crate::configuration::LOCK_FILE;
-use crate::grub::{BootSector, Grub, GrubFacts};
+use crate::grub::{BootSector, Grub, GrubFacts, UefiName};
 
 /// Raised with each change that gives other bytes for the same toplevel.
 const FORMAT_VERSION: u32 = 2;
@@ -137,7 +137,8 @@ impl IsoImage<'_> {
         if !self.facts.uefi {
             return Ok(None);
         }
-        let programs = grub.uefi_files(self.store, Platform::UefiDisc, root)?;
+        let programs =
+            grub.uefi_files(self.store, Platform::UefiDisc, UefiName::Removable, root)?;
         esp(programs).map(Some)
     }
 

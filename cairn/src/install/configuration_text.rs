@@ -4,11 +4,20 @@ use super::answers::{Account, Answers, FileSystemKind};
 use super::words::Line;
 use crate::nix_text::string;
 
+/// Whether the machine gets an entry in the menu of its firmware.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirmwareEntry {
+    /// It does.
+    Written,
+    /// It has no such menu, or the disk is one that goes from machine to machine.
+    None,
+}
+
 /// The text of the file.
 #[must_use]
-pub fn configuration(answers: &Answers) -> String {
+pub fn configuration(answers: &Answers, entry: FirmwareEntry) -> String {
     let sections = [
-        boot(answers),
+        boot(answers, entry),
         machine(answers),
         place(answers),
         people(answers),
@@ -39,13 +48,18 @@ pub fn configuration(answers: &Answers) -> String {
 }
 
 /// What GRUB starts from is found from where `/boot` is: names of disks change when disks are added.
-fn boot(answers: &Answers) -> String {
+fn boot(answers: &Answers, entry: FirmwareEntry) -> String {
     let mut text =
         "  # GRUB is on the disk that has /boot, for BIOS and for UEFI firmware.\n".to_owned();
     if answers.layout.file_system != FileSystemKind::Ext4 || answers.layout.encryption.is_some() {
         text += "  # It does not read the root: kernels are on a partition of their own.\n";
     }
-    text + "  boot.loader.grub.enable = true;\n"
+    text += "  boot.loader.grub.enable = true;\n";
+    if entry == FirmwareEntry::Written {
+        text += "  # The firmware's own menu has an entry for it, before all others.\n";
+        text += "  boot.loader.efi.canTouchEfiVariables = true;\n";
+    }
+    text
 }
 
 fn machine(answers: &Answers) -> String {

@@ -9,13 +9,13 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::answers::Answers;
-use super::configuration_text;
+use super::configuration_text::{self, FirmwareEntry};
 use super::disks::{Content, Disk, Partition};
 use super::guard;
 use super::identifiers::Identifiers;
 use super::layout::{Holds, LayoutError, NAMES, NewPartition, fat_serial, partitions};
 use super::words::PasswordHash;
-use crate::hardware::{FileSystem, Hardware, SwapSpace, hardware_configuration};
+use crate::hardware::{FileSystem, Firmware, Hardware, SwapSpace, hardware_configuration};
 
 /// Where a machine's configuration is, below its root.
 pub const FOLDER: &str = "etc/nixos";
@@ -134,6 +134,7 @@ impl Plan {
             });
         }
         let partitions = partitions(&disk, &answers.layout, &identifiers)?;
+        let entry = firmware_entry(&hardware, &disk);
         let hardware = described(hardware, &partitions);
         let mut files = ready;
         files.retain(|file| file.name.as_os_str() != HARDWARE);
@@ -142,7 +143,7 @@ impl Plan {
             content: hardware_configuration(&hardware).into_bytes(),
         });
         if answers.configuration.is_none() {
-            let text = configuration_text::configuration(answers);
+            let text = configuration_text::configuration(answers, entry);
             files.push(PlannedFile {
                 name: crate::configuration::DEFAULT_FILE.into(),
                 content: text.into_bytes(),
@@ -327,6 +328,14 @@ fn described(mut hardware: Hardware, partitions: &[NewPartition]) -> Hardware {
         .file_systems
         .sort_by(|one, other| one.mount_point.cmp(&other.mount_point));
     hardware
+}
+
+/// A stick is started by whatever machine it is put into.
+fn firmware_entry(hardware: &Hardware, disk: &Disk) -> FirmwareEntry {
+    match (hardware.firmware, disk.transport.as_deref()) {
+        (Firmware::Bios, _) | (Firmware::Uefi, Some("usb")) => FirmwareEntry::None,
+        (Firmware::Uefi, _) => FirmwareEntry::Written,
+    }
 }
 
 impl fmt::Display for Plan {

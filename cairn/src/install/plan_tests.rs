@@ -10,7 +10,7 @@ use super::disks::{Content, Disk, Partition};
 use super::identifiers::Identifiers;
 use super::layout::ROOT_NAME;
 use super::plan::{Circumstances, Plan, PlannedFile};
-use crate::hardware::Hardware;
+use crate::hardware::{Firmware, Hardware};
 
 fn disk(mib: u64, content: Content) -> Disk {
     Disk {
@@ -171,6 +171,24 @@ fn xfs_in_an_encrypted_container_and_encrypted_swap_space() {
         disk(8192, used_since("/run/cairn-install/root")),
         "xfs-encrypted",
     );
+}
+
+#[test]
+fn a_machine_with_uefi_has_an_entry_in_its_menu() {
+    let answers = Answers::parse("disk = '/dev/nvme0n1'").unwrap();
+    let wanted = |firmware, transport: &str| {
+        let mut around = circumstances(disk(8192, Content::Nothing));
+        around.hardware.firmware = firmware;
+        around.disk.transport = Some(transport.to_owned());
+        let plan = Plan::new(&answers, around).unwrap();
+        let written = |file: &PlannedFile| {
+            String::from_utf8_lossy(&file.content).contains("efi.canTouchEfiVariables = true;")
+        };
+        plan.files.iter().any(written)
+    };
+    assert!(wanted(Firmware::Uefi, "nvme"));
+    assert!(!wanted(Firmware::Uefi, "usb"));
+    assert!(!wanted(Firmware::Bios, "nvme"));
 }
 
 #[test]

@@ -3,11 +3,11 @@
 
 use std::path::Path;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use cairn_qemu_tests::{Boot, Machine};
 
 use crate::installed;
-use crate::medium::{disks, give_answers, install, keep, live, power_off, same};
+use crate::medium::{PATIENCE, disks, give_answers, install_only, keep, live, power_off, same};
 
 /// Accounts, and what else is answered.
 const MORE: &str = "\
@@ -21,12 +21,30 @@ users = [{ name = 'anna', full-name = 'Anna', hashed-password = '$6$0123456789' 
 #[test]
 fn an_empty_disk_is_installed_and_boots_alone() -> anyhow::Result<()> {
     let [target, other] = disks("alone")?;
-    let machine = live("install-alone", Boot::Bios, &[&target, &other])?.start()?;
+    let machine = live("install-alone", Boot::Uefi, &[&target, &other])?.start()?;
     machine.check("the live medium", |machine| {
         machine.agent().ready()?;
         give_answers(machine, MORE)
     })?;
-    machine.check("the installation", install)?;
+    machine.check("the installation", install_only)?;
+    machine.check("an entry in the firmware's menu", |machine| {
+        let menu = machine.agent().succeed("efibootmgr -v")?;
+        let order = menu
+            .lines()
+            .find_map(|line| line.strip_prefix("BootOrder: "));
+        let first = order.and_then(|order| order.split(',').next());
+        let first = first.with_context(|| format!("there is no order: {menu}"))?;
+        let entry = menu
+            .lines()
+            .find(|line| line.starts_with(&format!("Boot{first}*")));
+        ensure!(
+            entry.is_some_and(|entry| entry.contains("Cairn")
+                && entry.contains("HD(2,GPT,")
+                && entry.ends_with("/File(\\EFI\\BOOT\\BOOTX64.EFI)")),
+            "{menu}"
+        );
+        power_off(machine)
+    })?;
     let untouched = machine.disk(2).map(|disk| same(disk, &other)).transpose()?;
     ensure!(untouched == Some(true), "the other disk was written to");
     let disk = keep(&machine, 1, "alone-installed")?;
@@ -54,6 +72,7 @@ fn boots_alone(disk: &Path) -> anyhow::Result<()> {
     machine.check("the new generation", |machine| {
         installed::is_found_good(machine, 2)
     })?;
+    machine.check("its entry in the firmware's menu", starts_from_the_menu)?;
     machine.check("rollback", |machine| {
         cairn_qemu_tests::guest::run(machine, "cairn rollback")?;
         let link = machine
@@ -62,6 +81,31 @@ fn boots_alone(disk: &Path) -> anyhow::Result<()> {
         ensure!(link == "system-1-link", "{link}");
         Ok(())
     })
+}
+
+/// This firmware knows nothing of the disk yet.
+fn starts_from_the_menu(machine: &Machine) -> anyhow::Result<()> {
+    let agent = machine.agent();
+    let told = agent.run_within("cairn switch --install-bootloader 2>&1", PATIENCE)?;
+    ensure!(
+        told.success()
+            && told
+                .stdout
+                .contains("the firmware's menu: an entry 'Cairn'"),
+        "{told:?}"
+    );
+    let before = agent.ready()?;
+    agent.start("cairn reboot")?;
+    machine.ready_after(&before)?;
+    installed::runs(machine, "changed", 2)?;
+    // Of the entry that was started: attributes, a number; of an entry: attributes, twice two numbers, its name.
+    let name = agent.succeed(
+        "cd /sys/firmware/efi/efivars; \
+         number=$(od -An -tx2 -j4 -N2 BootCurrent-* | tr -d ' ' | tr a-f A-F); \
+         tail -c +11 Boot$number-* | head -c 10 | tr -d '\\0'",
+    )?;
+    ensure!(name == "Cairn", "the firmware has started '{name}'");
+    Ok(())
 }
 
 fn is_as_answered(machine: &Machine) -> anyhow::Result<()> {

@@ -21,7 +21,7 @@ const TARGET_BYTES: u64 = 6 << 30;
 const OTHER_BYTES: usize = 16 << 20;
 
 /// An installation by an emulated processor.
-const PATIENCE: Duration = Duration::from_mins(15);
+pub const PATIENCE: Duration = Duration::from_mins(15);
 
 /// Where the answers are in the guest.
 pub const ANSWERS: &str = "/root/answers.toml";
@@ -147,6 +147,12 @@ pub fn attempt(machine: &Machine, arguments: &str) -> anyhow::Result<Output> {
 
 /// Installs what the answers say, and switches the machine off.
 pub fn install(machine: &Machine) -> anyhow::Result<()> {
+    install_only(machine)?;
+    power_off(machine)
+}
+
+/// Installs what the answers say.
+pub fn install_only(machine: &Machine) -> anyhow::Result<()> {
     // When each step began is for people.
     let script = format!(
         "{{ cairn install --answers {ANSWERS} --yes; echo \"status $?\"; }} 2>&1 | \
@@ -155,8 +161,7 @@ pub fn install(machine: &Machine) -> anyhow::Result<()> {
     let output = machine.agent().run_within(&script, PATIENCE)?;
     eprintln!("{}", output.stdout);
     anyhow::ensure!(output.stdout.ends_with("status 0\n"), "{output:?}");
-    nothing_is_left(machine)?;
-    power_off(machine)
+    nothing_is_left(machine)
 }
 
 /// Nothing is mounted or open that the live system itself does not have.
