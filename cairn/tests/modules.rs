@@ -265,6 +265,7 @@ fn what_contradicts_itself_is_refused_with_the_way_out() {
         "systemd.tmpfiles.settings.x.\"/srv\".\"1\" = { };",
         "boot.extraModprobeConfig = \"install x /bin/true\";",
         "boot.loader.grub = { device = \"/dev/sda\"; devices = [ \"/dev/sdb\" ]; };",
+        "boot.loader.grub.efiInstallAsRemovable = false;",
         "security.pam.services.login.rootOK = true;",
         "security.wrappers.x = { source = \"/x\"; owner = \"root\"; group = \"root\"; \
          capabilities = \"net_raw\"; };",
@@ -360,6 +361,11 @@ fn what_contradicts_itself_is_refused_with_the_way_out() {
         boot.loader.grub = { device = "/dev/sda"; devices = [ "/dev/sdb" ]; };
         the configuration contradicts itself:
         - boot.loader.grub.device and boot.loader.grub.devices are both set; set one of them.
+
+        boot.loader.grub.efiInstallAsRemovable = false;
+        the configuration contradicts itself:
+        - boot.loader.grub.efiInstallAsRemovable is off: firmware then finds GRUB by an entry in its menu alone.
+          Set boot.loader.efi.canTouchEfiVariables, so that it gets one.
 
         security.pam.services.login.rootOK = true;
         the configuration contradicts itself:
