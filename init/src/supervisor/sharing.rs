@@ -69,7 +69,7 @@ impl Supervisor {
         }
     }
 
-    /// The services that have something in common with `id`.
+    /// The services that have something in common with `id`; for one that has nothing, nobody is asked.
     fn others(&self, id: Id) -> impl Iterator<Item = Id> + '_ {
         let descriptions = self.services.descriptions();
         let name = |id: Id| {
@@ -77,7 +77,7 @@ impl Supervisor {
             service.process.confinement.shared_as.as_ref()
         };
         let own = name(id);
-        (0..descriptions.len())
-            .filter(move |other| *other != id && own.is_some() && name(*other) == own)
+        let all = own.map_or(0, |_| descriptions.len());
+        (0..all).filter(move |other| *other != id && name(*other) == own)
     }
 }
