@@ -67,7 +67,6 @@ const _: () = assert!(
 
 mod request {
     use super::Request;
-    nix::ioctl_readwrite!(remove_all, 0xfd, 1, Request);
     nix::ioctl_readwrite!(create, 0xfd, 3, Request);
     nix::ioctl_readwrite!(remove, 0xfd, 4, Request);
     nix::ioctl_readwrite!(suspend, 0xfd, 6, Request);
@@ -150,18 +149,6 @@ pub fn remove(dev: &Path, name: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes every device that nothing has open, and then those below that were held by them.
-///
-/// # Errors
-/// The kernel's; that there is no device mapper among them.
-pub fn remove_all(dev: &Path) -> io::Result<()> {
-    let control = open(dev)?;
-    let mut request = EMPTY;
-    // SAFETY: the request reads and writes one such structure, whose size is checked above.
-    unsafe { request::remove_all(control.as_raw_fd(), &raw mut request) }?;
-    Ok(())
-}
-
 const EMPTY: Request = Request {
     version: VERSION,
     data_size: REQUEST_BYTES,
@@ -216,7 +203,6 @@ mod tests {
             parameters: "",
         };
         for error in [
-            remove_all(nowhere).unwrap_err(),
             remove(nowhere, "store").unwrap_err(),
             create(nowhere, &mapping).unwrap_err(),
         ] {

@@ -21,13 +21,11 @@ pub fn are_ours() -> bool {
 
 /// Takes apart what is not in use; whether anything was, so that what it lay on may be free now.
 pub fn take_apart(blocks: &Path, dev: &Path) -> bool {
-    let mapped = count_mapped(blocks);
-    if mapped > 0
-        && let Err(error) = mapper::remove_all(dev)
-    {
-        log::info!("devices of the device mapper stay: {error}");
+    let mut progress = false;
+    // Each by itself: asked to remove all, the kernel complains on the console of what the root lies on.
+    for name in mapped(blocks) {
+        progress |= mapper::remove(dev, &name).is_ok();
     }
-    let mut progress = count_mapped(blocks) < mapped;
     for name in arrays(blocks) {
         progress |= stacked::stop_array(&dev.join(name)).is_ok();
     }
@@ -37,8 +35,14 @@ pub fn take_apart(blocks: &Path, dev: &Path) -> bool {
     progress
 }
 
-fn count_mapped(blocks: &Path) -> usize {
-    names(blocks, |name| blocks.join(name).join("dm").exists()).len()
+/// The names of the device mapper's devices, which are not those of their nodes.
+fn mapped(blocks: &Path) -> Vec<String> {
+    let name = |node: String| {
+        let name = fs::read_to_string(blocks.join(node).join("dm/name")).ok()?;
+        Some(name.trim_end().to_owned())
+    };
+    let nodes = names(blocks, |node| blocks.join(node).join("dm").exists());
+    nodes.into_iter().filter_map(name).collect()
 }
 
 /// Arrays that run.
@@ -86,7 +90,7 @@ mod tests {
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, text).unwrap();
         }
-        assert_eq!(count_mapped(blocks), 1);
+        assert_eq!(mapped(blocks), ["root"]);
         assert_eq!(arrays(blocks), ["md0"]);
         assert_eq!(loops(blocks), ["loop0"]);
         // None of them is a device here.
