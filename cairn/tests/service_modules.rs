@@ -267,6 +267,7 @@ fn a_unit_is_confined() {
           CPUSchedulingPolicy = "batch";
           IOSchedulingClass = "idle";
           UnsetEnvironment = "LANG";
+          RestartRandomizedDelaySec = "2s";
           OpenFile = [ "/etc/key" "/srv/log:out:append,graceful" ];
           LoadCredential = [ "key:/etc/key" ];
           SetCredential = "word:some text: more";
@@ -477,6 +478,7 @@ fn a_unit_is_confined() {
                 },
                 "user": "a"
               },
+              "restartRandomDelayMs": 2000,
               "startTimeoutMs": 90000,
               "stopTimeoutMs": 90000,
               "wantedAtBoot": false
@@ -986,10 +988,11 @@ fn timers_start_services() {
     let timers = machine(
         r#"systemd.services.a = { script = "x"; startAt = [ "daily" "*:0/15" ]; };
         systemd.services.b = { script = "x"; };
-        systemd.timers.c.timerConfig = { Unit = "b.service"; OnBootSec = "5min"; OnUnitActiveSec = 60; OnCalendar = "weekly"; Persistent = true; RandomizedDelaySec = "1h"; };"#,
+        systemd.timers.c.timerConfig = { Unit = "b.service"; OnBootSec = "5min"; OnUnitActiveSec = 60; OnCalendar = "weekly"; Persistent = true; RandomizedDelaySec = "1h"; };
+        systemd.timers.b.timerConfig = { OnClockChange = true; OnTimezoneChange = "yes"; };"#,
     )
     .value("config.system.description.timers");
-    expect![[r#"[{"calendar":["daily","*:0/15"],"name":"a","service":"a"},{"afterBootMs":[300000],"afterStartMs":[60000],"calendar":["weekly"],"name":"c","persistent":true,"randomDelayMs":3600000,"service":"b"}]"#]].assert_eq(&serde_json::to_string(&timers).unwrap());
+    expect![[r#"[{"calendar":["daily","*:0/15"],"name":"a","service":"a"},{"clockChange":true,"name":"b","service":"b","zoneChange":true},{"afterBootMs":[300000],"afterStartMs":[60000],"calendar":["weekly"],"name":"c","persistent":true,"randomDelayMs":3600000,"service":"b"}]"#]].assert_eq(&serde_json::to_string(&timers).unwrap());
 }
 
 #[test]
@@ -1786,7 +1789,7 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
 
         systemd.timers.a = { timerConfig.OnCalender = "daily"; };
         the configuration contradicts itself:
-        - systemd.timers.a.timerConfig.OnCalender is no key that is supported; known are AccuracySec, FixedRandomDelay, RandomizedOffsetSec, RemainAfterElapse, OnClockChange, OnTimezoneChange, DeferReactivation, Unit, OnActiveSec, OnBootSec, OnStartupSec, OnUnitActiveSec, OnUnitInactiveSec, OnCalendar, Persistent, RandomizedDelaySec
+        - systemd.timers.a.timerConfig.OnCalender is no key that is supported; known are AccuracySec, FixedRandomDelay, RandomizedOffsetSec, RemainAfterElapse, DeferReactivation, Unit, OnActiveSec, OnBootSec, OnStartupSec, OnUnitActiveSec, OnUnitInactiveSec, OnCalendar, OnClockChange, OnTimezoneChange, Persistent, RandomizedDelaySec
         - system.services.a: there is nothing to execute; set process.argv.
 
         systemd.package = pkgs.bash;

@@ -352,6 +352,41 @@ fn timers_start_their_services_again_and_again() {
     assert_eq!(machine.service("never").age_ms, None);
 }
 
+/// A zone is its rules, by whatever link they come; a change that no supervisor sees is found by the next one.
+#[test]
+fn another_time_zone_starts_a_service() {
+    let timers = r#","timers":[{"name":"zone","service":"zone","zoneChange":true}]"#;
+    let more = r#""kind":"oneshot","staysUp":false,"wantedAtBoot":false"#;
+    let service = script("zone", "cat /etc/localtime >> /var/log/zones", more);
+    let etc = r#"mkdir -p "$1/etc/one" "$1/etc/two"; cp /etc/passwd /etc/group "$1/etc"; cd "$1/etc"
+        echo one > one/localtime; echo two > two/localtime
+        ln -s one static; ln -s static/localtime localtime; mount --bind "$1/etc" /etc"#;
+    let machine = Machine::boot_on(&service, timers, etc);
+    let zones = |machine: &Machine| {
+        let path = machine.folder().join("log/zones");
+        std::fs::read_to_string(path).unwrap_or_default()
+    };
+    let link = |to: &str| {
+        machine.inside_run(&format!(
+            "ln -s {to} /etc/new && mv -T /etc/new /etc/static"
+        ));
+    };
+    machine.inside_run("touch /etc/other /etc/static/other");
+    link("two");
+    machine.wait_until("it is seen", |machine| zones(machine) == "two\n");
+    machine.inside_run("echo two > /etc/new && mv /etc/new /etc/localtime");
+    let supervisor = machine.supervisor().unwrap();
+    machine.kill(supervisor, 19);
+    machine.inside_run("echo three > /etc/localtime");
+    machine.kill(supervisor, 9);
+    machine.wait_until("it is found", |machine| zones(machine) == "two\nthree\n");
+    machine.replace_supervisor(9);
+    machine.inside_run("rm /etc/localtime; ln -s static/localtime /etc/localtime");
+    machine.wait_until("it is back", |machine| {
+        zones(machine) == "two\nthree\ntwo\n"
+    });
+}
+
 #[test]
 fn a_start_goes_on_where_a_killed_supervisor_left_it() {
     let slow = r#"{"argv":["/bin/sh","-c","printf 'slow ' >> /var/log/story; sleep 0.8"]}"#;

@@ -24,6 +24,14 @@ in
     script = "date +%T >> /run/nightly";
     startAt = "03:00";
   };
+  systemd.services.clock = {
+    serviceConfig.Type = "oneshot";
+    script = "echo set >> /run/clock";
+  };
+  systemd.timers.clock = {
+    wantedBy = [ "timers.target" ];
+    timerConfig.OnClockChange = true;
+  };
 
   system.services = {
     # Sleeps, and is restarted whatever happens.

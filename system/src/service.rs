@@ -133,6 +133,9 @@ pub struct Service {
     /// Upper bound of the delay between restarts, in milliseconds.
     #[serde(default = "Service::default_restart_delay_max_ms")]
     pub restart_delay_max_ms: u32,
+    /// Each of these delays is longer by up to so many milliseconds, by chance.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub restart_random_delay_ms: u32,
     /// More restarts than this, and it has failed for good; of a socket or path, more starts of its
     /// service.
     #[serde(default)]
@@ -208,6 +211,7 @@ impl Service {
             restart_statuses: Vec::new(),
             restart_delay_ms: Self::default_restart_delay_ms(),
             restart_delay_max_ms: Self::default_restart_delay_max_ms(),
+            restart_random_delay_ms: 0,
             start_limit: None,
             start_timeout_ms: None,
             runtime_max_ms: None,
@@ -267,6 +271,11 @@ impl Service {
 
 fn yes() -> bool {
     true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// When a service counts as up.

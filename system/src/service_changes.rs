@@ -414,6 +414,7 @@ fn substance(service: &Service) -> Service {
         restart_statuses: Vec::new(),
         restart_delay_ms: 0,
         restart_delay_max_ms: 0,
+        restart_random_delay_ms: 0,
         start_limit: None,
         start_timeout_ms: None,
         runtime_max_ms: None,

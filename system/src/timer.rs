@@ -32,4 +32,10 @@ pub struct Timer {
     /// Each time of `calendar` is put off by up to so many milliseconds, by chance.
     #[serde(default)]
     pub random_delay_ms: u64,
+    /// When somebody sets the wall clock.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub clock_change: bool,
+    /// When the time zone becomes another one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub zone_change: bool,
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use cairn_sys::random;
 use cairn_sys::uevent::UeventSocket;
 use cairn_system::Service;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollFlags};
@@ -52,11 +53,13 @@ impl Supervisor {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let marks = adopted.state.marks().context("cannot read the state")?;
         let clockwork = Clockwork::start(adopted.timers, &marks, &adopted.services, &epoll);
+        let mut services = adopted.services;
+        services.seed(seed());
         let mut supervisor = Self {
             toplevel,
-            activators: activators(adopted.services.descriptions()),
+            activators: activators(services.descriptions()),
             watching: BTreeMap::new(),
-            services: adopted.services,
+            services,
             held: adopted.held,
             state: adopted.state,
             link,
@@ -177,6 +180,15 @@ impl Supervisor {
         }
         Ok(())
     }
+}
+
+/// What delays by chance are taken from. Without randomness they are the same each time, and work all the same.
+fn seed() -> u64 {
+    let mut bytes = [0; 8];
+    if let Err(error) = random::fill_at_once(&mut bytes) {
+        log::warn!("cannot take delays by chance: {error}");
+    }
+    u64::from_ne_bytes(bytes)
 }
 
 /// The numbers of sockets and paths.

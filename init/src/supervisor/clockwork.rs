@@ -4,11 +4,12 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
-use cairn_sys::{local_time, random};
+use cairn_sys::{inotify, local_time, random};
 use cairn_system::{Civil, Timer};
+use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollFlags};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
@@ -20,7 +21,10 @@ use super::Supervisor;
 use super::services::{Event, Services};
 use super::source::{Source, watch};
 use super::state::MARK_BYTES;
-use super::timers::{Entry, Zone};
+use super::timers::{Entry, Zone, hash};
+
+/// A time that no clock shows, in milliseconds since 1970: the year 9999.
+const FAR: Ms = 253_370_764_800_000;
 
 /// All timers, and what wakes us for the next one.
 #[derive(Debug, Default)]
@@ -28,7 +32,15 @@ pub struct Clockwork {
     entries: Vec<Entry>,
     /// Of the wall clock; it is readable too when that is set.
     alarm: Option<TimerFd>,
+    /// What happens to names in `/etc`.
+    names: Option<OwnedFd>,
 }
+
+/// Where the time zone is.
+const ZONE: &str = "/etc/localtime";
+
+/// Names in `/etc` through which the zone becomes another one: its own, and that behind which a generation's files are.
+const NAMES: [&str; 2] = ["localtime", "static"];
 
 /// The machine's own time zone.
 struct Local;
@@ -79,10 +91,16 @@ impl Clockwork {
         if entries.is_empty() {
             return Self::default();
         }
+        // Before the zone is looked at: what comes between is seen twice.
+        let names = watch_names(epoll).map_err(|error| {
+            log::error!("cannot hear of another time zone: {error}");
+        });
         local_time::read_zone();
-        let wall = since_epoch();
+        let (wall, zone) = (since_epoch(), zone());
         for entry in &mut entries {
-            if entry.recall(marks) {
+            let is_known = entry.recall(marks);
+            entry.zone_is(zone);
+            if is_known {
                 continue;
             }
             let base = if entry.timer.persistent {
@@ -102,6 +120,7 @@ impl Clockwork {
         let mut clockwork = Self {
             entries,
             alarm: alarm.ok(),
+            names: names.ok(),
         };
         clockwork.arm();
         clockwork
@@ -120,16 +139,48 @@ impl Clockwork {
             .min()
     }
 
-    /// The wall clock has reached a time, or has been set.
+    /// The wall clock has reached a time, or has been set: that is an error of reading.
     fn alarmed(&mut self) {
-        local_time::read_zone();
-        // Setting the clock is an error of reading: either way the times are looked at again.
-        if let Some(Err(error)) = self.alarm.as_ref().map(TimerFd::wait)
-            && error != nix::errno::Errno::ECANCELED
-            && error != nix::errno::Errno::EAGAIN
-        {
-            log::error!("cannot read the wall clock's alarm: {error}");
+        let mut expirations = [0; 8];
+        let read = self.alarm.as_ref();
+        match read.map(|alarm| nix::unistd::read(alarm, &mut expirations)) {
+            Some(Err(Errno::ECANCELED)) => {
+                self.entries.iter_mut().for_each(Entry::clock_was_set);
+            }
+            Some(Err(error)) if error != Errno::EAGAIN => {
+                log::error!("cannot read the wall clock's alarm: {error}");
+            }
+            _ => {}
         }
+        self.aim_again();
+    }
+
+    /// Something has happened in `/etc`; whether the time zone may be another one.
+    fn names_changed(&mut self) -> bool {
+        let Some(names) = &self.names else {
+            return false;
+        };
+        let events = inotify::read(names.as_fd()).unwrap_or_else(|error| {
+            log::error!("cannot read what happens in /etc: {error}");
+            Vec::new()
+        });
+        let concerns = |event: &inotify::Event| {
+            event.watch == inotify::LOST || NAMES.iter().any(|name| event.name == *name)
+        };
+        if !events.iter().any(concerns) {
+            return false;
+        }
+        let zone = zone();
+        for entry in &mut self.entries {
+            entry.zone_is(zone);
+        }
+        self.aim_again();
+        true
+    }
+
+    /// The next times, by the clock and the zone as they are now.
+    fn aim_again(&mut self) {
+        local_time::read_zone();
         let wall = since_epoch();
         for entry in &mut self.entries {
             // A clock that was put back must not keep it from firing until then.
@@ -166,7 +217,11 @@ impl Clockwork {
     }
 
     fn arm(&mut self) {
-        let next = self.entries.iter().filter_map(|entry| entry.wall_at).min();
+        // Far away, it tells when the clock is set.
+        let hears = self.entries.iter().any(|entry| entry.timer.clock_change);
+        let far = hears.then_some(FAR);
+        let next = self.entries.iter().filter_map(|entry| entry.wall_at);
+        let next = next.chain(far).min();
         let Some((alarm, at)) = self.alarm.as_ref().zip(next) else {
             return;
         };
@@ -185,6 +240,13 @@ impl Supervisor {
     pub(super) fn alarmed(&mut self) {
         self.clockwork.alarmed();
         self.run_timers();
+    }
+
+    /// Something has happened in `/etc`.
+    pub(super) fn names_changed(&mut self) {
+        if self.clockwork.names_changed() {
+            self.run_timers();
+        }
     }
 
     /// Starts what is due.
@@ -208,6 +270,23 @@ fn make_alarm(epoll: &Epoll) -> io::Result<TimerFd> {
     let alarm = TimerFd::new(ClockId::CLOCK_REALTIME, flags)?;
     watch(epoll, alarm.as_fd(), Source::Alarm, EpollFlags::EPOLLIN)?;
     Ok(alarm)
+}
+
+fn watch_names(epoll: &Epoll) -> io::Result<OwnedFd> {
+    let names = inotify::open()?;
+    let mask = inotify::CREATE
+        | inotify::DELETE
+        | inotify::MOVED_TO
+        | inotify::MOVED_FROM
+        | inotify::CLOSE_WRITE;
+    inotify::add(names.as_fd(), Path::new("/etc"), mask)?;
+    watch(epoll, names.as_fd(), Source::Names, EpollFlags::EPOLLIN)?;
+    Ok(names)
+}
+
+/// The digest of the time zone's rules; of none, they are UTC's.
+fn zone() -> u64 {
+    hash(&fs::read(ZONE).unwrap_or_default())
 }
 
 /// A byte by chance. Without one, delays are the same at each boot: they work all the same.

@@ -227,6 +227,7 @@ impl Supervisor {
             Source::Helper(id) => self.helpers_ended(id),
             Source::Notifications => self.notified(),
             Source::Alarm => self.alarmed(),
+            Source::Names => self.names_changed(),
             Source::Sessions => self.session_news(),
             Source::Session(pid) => self.session_ended(pid),
             Source::Stray(number) => self.strays.ended(number, &self.epoll),

@@ -44,6 +44,8 @@ pub enum Source {
     Session(usize),
     /// The pipe through which a service says that it is ready.
     Readiness(Id),
+    /// Names in `/etc`.
+    Names,
 }
 
 /// Descriptors of a socket that can be told apart.
@@ -82,6 +84,7 @@ impl Source {
             Self::Sessions => (15, 0),
             Self::Session(pid) => (16, pid),
             Self::Readiness(id) => (17, id),
+            Self::Names => (18, 0),
         };
         kind << 32 | number as u64
     }
@@ -107,6 +110,7 @@ impl Source {
             15 => Self::Sessions,
             16 => Self::Session(number),
             17 => Self::Readiness(number),
+            18 => Self::Names,
             _ => return None,
         })
     }

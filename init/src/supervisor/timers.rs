@@ -6,7 +6,7 @@
 //! describes as before neither misses a time nor fires twice:
 //! ```text
 //! 0..8 digest of its description   8..16 wall clock (ms), 0 if none   16..24 fired (ms), 0 if never
-//! 24..128 zero
+//! 24..32 digest of the time zone, 0 if none   32..128 zero
 //! ```
 
 use cairn_system::{Calendar, Civil, Timer};
@@ -26,6 +26,10 @@ pub struct Entry {
     pub wall_at: Option<Ms>,
     /// When it has last fired, by the monotonic clock.
     fired_at: Option<Ms>,
+    /// The digest of the time zone that it knows; 0 if none.
+    zone: u64,
+    /// What it waits for has happened.
+    has_come: bool,
 }
 
 /// The wall clock's arithmetic: between seconds since 1970 and what clocks on walls show.
@@ -58,7 +62,20 @@ impl Entry {
             service,
             wall_at: None,
             fired_at: None,
+            zone: 0,
+            has_come: false,
         }
+    }
+
+    /// Somebody has set the wall clock.
+    pub fn clock_was_set(&mut self) {
+        self.has_come |= self.timer.clock_change;
+    }
+
+    /// The time zone is the one with this digest now.
+    pub fn zone_is(&mut self, zone: u64) {
+        self.has_come |= self.timer.zone_change && self.zone != 0 && self.zone != zone;
+        self.zone = zone;
     }
 
     /// What it remembers.
@@ -68,7 +85,8 @@ impl Entry {
             .to_ne_bytes()
             .into_iter()
             .chain(self.wall_at.unwrap_or(0).to_ne_bytes())
-            .chain(self.fired_at.unwrap_or(0).to_ne_bytes());
+            .chain(self.fired_at.unwrap_or(0).to_ne_bytes())
+            .chain(self.zone.to_ne_bytes());
         for (byte, field) in mark.iter_mut().zip(fields) {
             *byte = field;
         }
@@ -87,6 +105,7 @@ impl Entry {
         };
         self.wall_at = Some(number(mark, 8)).filter(|at| *at != 0);
         self.fired_at = Some(number(mark, 16)).filter(|at| *at != 0);
+        self.zone = number(mark, 24);
         true
     }
 
@@ -118,7 +137,8 @@ impl Entry {
             .after_stop_ms
             .iter()
             .filter_map(|after| down?.checked_add(*after));
-        boot.chain(start).chain(stop).filter(pending).min()
+        let at_once = self.has_come.then_some(0);
+        at_once.or_else(|| boot.chain(start).chain(stop).filter(pending).min())
     }
 
     /// Whether it is due, by either clock; if so, it counts as fired.
@@ -127,16 +147,21 @@ impl Entry {
             || self.monotonic_at(unit).is_some_and(|at| at <= now);
         if due {
             self.fired_at = Some(now);
+            self.has_come = false;
         }
         due
     }
 }
 
-/// Tells timers apart: FNV-1a of the description, name included.
+/// Tells timers apart: of the description, name included.
 fn digest(timer: &Timer) -> u64 {
-    let text = format!("{timer:?}");
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    hash(format!("{timer:?}").as_bytes())
+}
+
+/// FNV-1a.
+pub fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
 
@@ -213,6 +238,24 @@ mod tests {
         let mut other = entry(r#""calendar":["daily"],"afterBootMs":[5001]"#);
         assert!(!other.recall(&marks));
         assert_eq!((other.wall_at, other.fired_at), (None, None));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_and_another_zone() {
+        let mut entry = entry(r#""clockChange":true,"zoneChange":true"#);
+        let unit = Unit::default();
+        entry.zone_is(7);
+        assert!(!entry.fires(&unit, 0, 1), "it has known none");
+        entry.clock_was_set();
+        assert_eq!(entry.monotonic_at(&unit), Some(0));
+        assert!(entry.fires(&unit, 0, 2) && !entry.fires(&unit, 0, 3));
+        let marks = [entry.mark()];
+        let mut successor = Entry::new(entry.timer.clone(), 0);
+        assert!(successor.recall(&marks));
+        successor.zone_is(7);
+        assert!(!successor.fires(&unit, 0, 4));
+        successor.zone_is(8);
+        assert!(successor.fires(&unit, 0, 5));
     }
 
     /// Clocks that are put forward an hour at one second and back at another.

@@ -228,13 +228,15 @@ impl Unit {
     }
 
     /// Its process has ended although it should not have, or could not be started; it is started
-    /// again.
-    pub fn back_off(&mut self, service: &Service, now: Ms) {
+    /// again, after a delay that depends on `chance` too.
+    pub fn back_off(&mut self, service: &Service, now: Ms, chance: u64) {
         let lasted = self.started_at.map_or(0, |at| now.saturating_sub(at));
         if lasted >= STABLE_MS {
             self.streak = 0;
         }
-        self.phase = Phase::Backoff(now.saturating_add(restart_delay(service, self.streak)));
+        let random = chance % (Ms::from(service.restart_random_delay_ms) + 1);
+        let delay = restart_delay(service, self.streak).saturating_add(random);
+        self.phase = Phase::Backoff(now.saturating_add(delay));
         self.streak = self.streak.saturating_add(1);
         self.settled = true;
     }

@@ -170,6 +170,7 @@ let
     restart = "never";
     restartDelayMs = 100;
     restartDelayMaxMs = 30000;
+    restartRandomDelayMs = 0;
     stopTimeoutMs = 5000;
     stopSignal = "SIGTERM";
     killMode = "all";
@@ -250,6 +251,7 @@ in
   restart = service.restart.policy;
   restartDelayMs = service.restart.delayMs;
   restartDelayMaxMs = service.restart.maxDelayMs;
+  restartRandomDelayMs = service.restart.randomDelayMs;
   stopTimeoutMs = service.stop.timeoutMs;
   stopSignal = service.stop.signal;
   killMode = service.stop.killMode;

@@ -434,6 +434,11 @@ in
         default = 30000;
         description = "The longest such delay.";
       };
+      randomDelayMs = mkOption {
+        type = milliseconds;
+        default = 0;
+        description = "Each such delay is longer by up to so many milliseconds, by chance.";
+      };
       limit = nullable (types.submodule {
         options = {
           burst = mkOption {

@@ -359,6 +359,7 @@ let
         restart.maxDelayMs = lib.mkDefault delay;
       };
     RestartMaxDelaySec = context: value: { restart.maxDelayMs = span context value; };
+    RestartRandomizedDelaySec = context: value: { restart.randomDelayMs = span context value; };
     RestartPreventExitStatus = context: value: { restart.finalStatuses = ends context value; };
     RestartForceExitStatus = context: value: { restart.restartStatuses = ends context value; };
     SuccessExitStatus = context: value: { restart.successStatuses = ends context value; };

@@ -19,8 +19,6 @@ let
     "FixedRandomDelay"
     "RandomizedOffsetSec"
     "RemainAfterElapse"
-    "OnClockChange"
-    "OnTimezoneChange"
     "DeferReactivation"
     "Unit"
   ];
@@ -36,6 +34,8 @@ let
     ++ lib.attrNames spans
     ++ [
       "OnCalendar"
+      "OnClockChange"
+      "OnTimezoneChange"
       "Persistent"
       "RandomizedDelaySec"
     ];
@@ -55,6 +55,8 @@ in
       byField
       // {
         calendar = map toString (list (config.OnCalendar or null));
+        clockChange = boolean (where "OnClockChange") (last (config.OnClockChange or false));
+        zoneChange = boolean (where "OnTimezoneChange") (last (config.OnTimezoneChange or false));
         persistent = boolean (where "Persistent") (last (config.Persistent or false));
         randomDelayMs = milliseconds (where "RandomizedDelaySec") (last (config.RandomizedDelaySec or 0));
       }

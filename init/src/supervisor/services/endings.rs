@@ -371,6 +371,7 @@ impl Services {
 
     /// Everything of it is gone.
     pub(super) fn conclude(&mut self, id: Id, now: Ms, actions: &mut Vec<Action>) {
+        let chance = self.chance();
         let Some((service, unit)) = self.descriptions.get(id).zip(self.units.get_mut(id)) else {
             return;
         };
@@ -395,7 +396,7 @@ impl Services {
                 self.finished.push(id);
                 act(on_machine.and_then(|all| all.success));
             }
-            Some(Verdict::Bad { restart: true, .. }) => unit.back_off(service, now),
+            Some(Verdict::Bad { restart: true, .. }) => unit.back_off(service, now, chance),
             Some(Verdict::Bad { reason, .. }) => {
                 unit.fail(reason);
                 self.fallen.push(id);

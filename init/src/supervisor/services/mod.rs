@@ -155,6 +155,8 @@ pub struct Services {
     fallen: Vec<Id>,
     /// Those whose work is done since this step.
     finished: Vec<Id>,
+    /// What delays by chance are taken from.
+    seed: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,7 +187,21 @@ impl Services {
             pending: Marks::default(),
             fallen: Vec::new(),
             finished: Vec::new(),
+            seed: 0,
         }
+    }
+
+    /// Has delays by chance differ from those of other machines and supervisors.
+    pub fn seed(&mut self, seed: u64) {
+        self.seed = seed;
+    }
+
+    /// The next number by chance (`SplitMix64`).
+    fn chance(&mut self) -> u64 {
+        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.seed ^ self.seed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
     }
 
     /// The descriptions, by number.

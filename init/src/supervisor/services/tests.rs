@@ -74,6 +74,24 @@ fn the_delay_doubles_and_begins_anew() {
 }
 
 #[test]
+fn a_restart_is_put_off_by_chance() {
+    let delay = |seed| {
+        let mut base = service("base", ServiceKind::Simple, Restart::Always);
+        base.restart_random_delay_ms = 1000;
+        let mut machine = Services::new(vec![base]);
+        machine.seed(seed);
+        machine.step(Event::Boot, 0);
+        machine.step(Event::Executed(0), 0);
+        machine.step(Event::Exited(0, Exit::Status(1)), 5);
+        machine.next_deadline().unwrap() - 5
+    };
+    let delays: Vec<Ms> = (0..1000).map(delay).collect();
+    assert!(delays.iter().all(|delay| (100..=1100).contains(delay)));
+    let late = delays.iter().filter(|delay| **delay > 600).count();
+    assert!((400..600).contains(&late), "{late}");
+}
+
+#[test]
 fn a_boot_is_done_although_something_never_comes_up() {
     let mut base = service("base", ServiceKind::Oneshot, Restart::OnFailure);
     base.restart_delay_ms = 1;

@@ -43,6 +43,7 @@ impl Services {
             return;
         };
         self.want(id);
+        let chance = self.chance();
         // Also what has failed on what it needs would do so again at once.
         let is_first = before.started_at.is_none() && !matches!(before.phase, Phase::Failed(_));
         if is_first {
@@ -55,7 +56,7 @@ impl Services {
             unit.streak = before.streak;
             unit.window_start = before.window_start;
             unit.window_starts = before.window_starts;
-            unit.back_off(service, now);
+            unit.back_off(service, now, chance);
         }
     }
 }
