@@ -17,6 +17,7 @@
     cryptsetup-bin
     dosfstools
     e2fsprogs
+    efibootmgr
     fdisk
     xfsprogs
   ];

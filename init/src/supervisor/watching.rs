@@ -7,7 +7,7 @@
 //!
 //! Source: `systemd.path(5)`, `inotify(7)`, `glob(7)`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -25,6 +25,9 @@ const GONE: Mask = inotify::DELETE_SELF | inotify::MOVE_SELF;
 
 /// The next part of a path may come.
 const NEXT: Mask = GONE | inotify::CREATE | inotify::MOVED_TO | inotify::ATTRIBUTES;
+
+/// So often it is looked again while folders come and go. With the last of it come events, and so the next look.
+const ROUNDS: usize = 16;
 
 /// What is watched now, by its number.
 #[derive(Debug, Default)]
@@ -56,29 +59,21 @@ impl Watching {
         queue: BorrowedFd<'_>,
         watch: &'a Watch,
     ) -> io::Result<Option<&'a str>> {
-        let mut marks: BTreeMap<i32, Vec<Mark>> = BTreeMap::new();
-        let mut bits_of: BTreeMap<PathBuf, Mask> = BTreeMap::new();
-        let mut wanted = Vec::new();
-        for (number, path) in watch.paths.iter().enumerate() {
-            for (place, mask, next) in places(path) {
-                *bits_of.entry(place.clone()).or_default() |= mask;
-                wanted.push((number, place, next));
+        let mut marks = self.marks.clone();
+        let mut all = BTreeSet::new();
+        let mut wanted = all_places(watch);
+        for _ in 0..ROUNDS {
+            all.extend(marks.into_keys());
+            marks = add(queue, &wanted)?;
+            // What came before its folder was watched is not in the queue.
+            let now = all_places(watch);
+            if now == wanted {
+                break;
             }
+            wanted = now;
         }
-        for (path, place, next) in wanted {
-            let mask = bits_of.get(&place).copied().unwrap_or(NEXT);
-            match inotify::add(queue, &place, mask) {
-                Ok(watch) => marks.entry(watch).or_default().push(Mark { path, next }),
-                // It has gone since: the folder that it was in says so.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => {
-                    let text = format!("cannot watch {}: {error}", place.display());
-                    return Err(io::Error::new(error.kind(), text));
-                }
-            }
-        }
-        for old in self.marks.keys().filter(|old| !marks.contains_key(old)) {
-            inotify::remove(queue, *old)?;
+        for old in all.into_iter().filter(|old| !marks.contains_key(old)) {
+            inotify::remove(queue, old)?;
         }
         self.marks = marks;
         self.is_looked_at = false;
@@ -167,6 +162,50 @@ pub fn make_directories(watch: &Watch) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Something to be watched.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    at: PathBuf,
+    mask: Mask,
+    mark: Mark,
+}
+
+/// What is to be watched for all paths that are waited for.
+fn all_places(watch: &Watch) -> Vec<Place> {
+    let paths = watch.paths.iter().enumerate();
+    let places = paths.flat_map(|(path, watched)| {
+        let places = places(watched).into_iter();
+        places.map(move |(at, mask, next)| Place {
+            at,
+            mask,
+            mark: Mark { path, next },
+        })
+    });
+    places.collect()
+}
+
+/// Watches these places; what each number stands for.
+fn add(queue: BorrowedFd<'_>, places: &[Place]) -> io::Result<BTreeMap<i32, Vec<Mark>>> {
+    let mut bits_of: BTreeMap<&Path, Mask> = BTreeMap::new();
+    for Place { at, mask, .. } in places {
+        *bits_of.entry(at).or_default() |= mask;
+    }
+    let mut marks: BTreeMap<i32, Vec<Mark>> = BTreeMap::new();
+    for Place { at, mask, mark } in places {
+        let mask = bits_of.get(at.as_path()).unwrap_or(mask);
+        match inotify::add(queue, at, *mask) {
+            Ok(watch) => marks.entry(watch).or_default().push(mark.clone()),
+            // It has gone since: the folder that it was in says so.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                let text = format!("cannot watch {}: {error}", at.display());
+                return Err(io::Error::new(error.kind(), text));
+            }
+        }
+    }
+    Ok(marks)
 }
 
 /// What is to be watched for a path: where, for what, and on the way to which part.
@@ -327,6 +366,41 @@ mod tests {
             check("changed", "a/b/c", &steps),
             [(false, false), (true, false), (true, false), (true, false)]
         );
+    }
+
+    #[test]
+    fn what_comes_while_it_is_looked_at() {
+        for _ in 0..300 {
+            let folder = tempfile::tempdir().unwrap();
+            let root = folder.path();
+            let watch = watch(&format!(r#"{{"changed":"{}/a/b/c"}}"#, root.display()));
+            let queue = inotify::open().unwrap();
+            let mut watching = Watching::default();
+            watching.renew(queue.as_fd(), &watch).unwrap();
+            let mut changes = || {
+                let mut changes = false;
+                loop {
+                    let events = inotify::read(queue.as_fd()).unwrap();
+                    if events.is_empty() {
+                        return changes;
+                    }
+                    changes |= watching.changed(&watch, &events).is_some();
+                    changes |= watching.renew(queue.as_fd(), &watch).unwrap().is_some();
+                }
+            };
+            std::thread::scope(|scope| {
+                let maker = scope.spawn(|| {
+                    make(root);
+                    fill(root);
+                });
+                while !maker.is_finished() {
+                    changes();
+                }
+            });
+            changes();
+            fill(root);
+            assert!(changes());
+        }
     }
 
     #[test]
