@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 
 use cairn_system::Bootspec;
+use cairn_system::factory_reset::FactoryResetV1;
 
 use crate::entry_id::{EntryId, EntryIdError};
 use crate::trial::{FALLBACK, trial_parameters};
@@ -39,6 +40,7 @@ pub struct Entry {
     label: String,
     files: BootFiles,
     arguments: Vec<String>,
+    factory_reset: Option<FactoryResetV1>,
 }
 
 /// Files of one entry, by the absolute path at which GRUB sees them.
@@ -152,6 +154,7 @@ impl Entry {
             label: bootspec.v1.label.clone(),
             id,
             files,
+            factory_reset: bootspec.factory_reset.clone(),
         };
         // What the menu adds to it on trial, or as the one that is fallen back to.
         let trial = trial_parameters(&entry.id);
@@ -207,6 +210,12 @@ impl Entry {
     #[must_use]
     pub fn label(&self) -> &str {
         &self.label
+    }
+
+    /// What a factory reset does, if its stage 1 does one.
+    #[must_use]
+    pub fn factory_reset(&self) -> Option<&FactoryResetV1> {
+        self.factory_reset.as_ref()
     }
 
     /// The kernel and the initrd.

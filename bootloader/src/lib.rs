@@ -29,6 +29,7 @@ mod choice;
 mod core_image;
 mod date;
 mod entry_id;
+mod factory_reset;
 pub mod firmware;
 mod generation;
 mod listing;

@@ -6,6 +6,7 @@
 //! generation 9, this once     if that was asked for, or another one than above is good or saved
 //! all generations             in pages, each a file that is read when it is opened
 //! …
+//! factory reset               if that is wanted
 //! ```
 //!
 //! What boots is decided when the menu is run, by the boot state in GRUB's environment block, and
@@ -19,6 +20,7 @@ use std::cmp::Reverse;
 
 use crate::choice::choice;
 use crate::entry_id::EntryId;
+use crate::factory_reset::factory_reset;
 use crate::generation::{Entry, Generation};
 use crate::listing::{MORE, pages, reading};
 use crate::options::{DefaultEntry, ExtraPlace, Options, user_commands};
@@ -63,8 +65,9 @@ pub fn entries(generations: &[Generation], options: &Options) -> Menu {
         Some(cast) => cast.listed(&sorted).collect(),
         None => Vec::new(),
     };
+    let reset = cast.as_ref().map(factory_reset).unwrap_or_default();
     Menu {
-        text: format!("{head}{first}{body}{last}"),
+        text: format!("{head}{first}{body}{last}{reset}"),
         generations: pages(&listed, options),
     }
 }
@@ -302,7 +305,7 @@ pub(crate) fn menu_entry(title: &str, id: &str, saving: &str, loading: &str) -> 
 }
 
 /// An entry for those who have a password, where there is one.
-fn restricted_entry(title: &str, id: &str, loading: &str) -> String {
+pub(crate) fn restricted_entry(title: &str, id: &str, loading: &str) -> String {
     let title = quote_title(title);
     format!("menuentry {title} --id {id} {{\n{loading}}}\n")
 }

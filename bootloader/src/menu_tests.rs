@@ -1,6 +1,7 @@
 use super::*;
 use crate::generation::BootFiles;
 use crate::options::{Serial, Timeout};
+use cairn_system::factory_reset::FactoryResetV1;
 use cairn_system::{Bootspec, BootspecV1, Memtest, MenuUser};
 use expect_test::{ExpectFile, expect_file};
 use std::collections::BTreeMap;
@@ -22,6 +23,15 @@ fn bootspec(label: &str, params: &[&str], specialisations: &[&str]) -> Bootspec 
             .map(|name| ((*name).to_owned(), bootspec(label, &["special"], &[])))
             .collect(),
         menu: None,
+        factory_reset: None,
+    }
+}
+
+/// What stage 1 keeps besides what it always keeps.
+fn keeping(path: &str) -> FactoryResetV1 {
+    FactoryResetV1 {
+        keep: vec![path.to_owned().try_into().unwrap()],
+        file_systems: Vec::new(),
     }
 }
 
@@ -33,13 +43,25 @@ fn files(name: &str) -> BootFiles {
 }
 
 fn generation(number: u64, label: &str, params: &[&str], special: &[&str]) -> Generation {
+    generation_of(number, &bootspec(label, params, special), special)
+}
+
+/// One whose stage 1 does a factory reset, which keeps a folder.
+fn forgetful(number: u64, kept: &str) -> Generation {
+    let bootspec = Bootspec {
+        factory_reset: Some(keeping(kept)),
+        ..bootspec("x", &[], &[])
+    };
+    generation_of(number, &bootspec, &[])
+}
+
+fn generation_of(number: u64, bootspec: &Bootspec, special: &[&str]) -> Generation {
     let special_files: BTreeMap<_, _> = special
         .iter()
         .map(|name| ((*name).to_owned(), files("s")))
         .collect();
-    let bootspec = bootspec(label, params, special);
     let date = 1_795_336_200 + 86_400 * i64::try_from(number).unwrap();
-    Generation::new(number, date, "6.1.0", &bootspec, files("k"), &special_files).unwrap()
+    Generation::new(number, date, "6.1.0", bootspec, files("k"), &special_files).unwrap()
 }
 
 fn id(text: &str) -> EntryId {
@@ -87,13 +109,14 @@ fn a_generation_on_trial() {
 
 #[test]
 fn everything_that_can_be_asked_for() {
-    let generations = [generation(1, "one", &[], &[])];
+    let generations = [forgetful(1, "/etc/nixos")];
     let hash = "grub.pbkdf2.sha512.10000.AA.BB".to_owned();
     let options = Options {
         timeout: Timeout::Seconds(0),
         serial: Some(Serial::COM1),
         default: DefaultEntry::Saved,
         debug_entry: true,
+        factory_reset_entry: true,
         users: vec![
             ("root".to_owned(), MenuUser::HashedPassword(hash)),
             ("o'b".to_owned(), MenuUser::Password("$x".to_owned())),
@@ -113,6 +136,37 @@ fn everything_that_can_be_asked_for() {
         &options,
         &expect_file!["menus/everything.cfg"],
     );
+}
+
+/// It is of the one that is good when the menu is run, and of none that would not obey.
+#[test]
+fn factory_resets() {
+    let options = Options {
+        good: Some(id("12")),
+        trial: Some(id("13")),
+        factory_reset_entry: true,
+        ..Options::default()
+    };
+    let shown = |generations: &[Generation]| {
+        let text = entries(generations, &options).text;
+        let (_, end) = text.split_once("submenu 'Cairn, all generations'").unwrap();
+        end.split_once("\n}\n").unwrap().1.to_owned()
+    };
+    let mute = |number| generation(number, "x", &[], &[]);
+    let both = [forgetful(12, "/etc/nixos"), forgetful(13, "/it's")];
+    expect_file!["menus/factory-reset.cfg"].assert_eq(&shown(&both));
+    assert_eq!(shown(&[mute(12), mute(13)]), "");
+    let one = shown(&[mute(12), forgetful(13, "/x")]);
+    assert!(
+        one.starts_with("if [ \"$cairn_good\" = '13' ]; then\n"),
+        "{one}"
+    );
+    assert_eq!(one.matches("cairn.factory-reset").count(), 1);
+    let unwanted = Options {
+        factory_reset_entry: false,
+        ..options.clone()
+    };
+    assert!(!entries(&both, &unwanted).text.contains("factory"));
 }
 
 /// A list of three pages, one generation of which is wanted.

@@ -26,6 +26,8 @@ pub struct Options {
     pub configuration_limit: usize,
     /// Whether there is an entry that says more, and opens a shell on failure.
     pub debug_entry: bool,
+    /// Whether there is an entry that asks for a factory reset, where what it would boot does one.
+    pub factory_reset_entry: bool,
     /// Who may do more than boot the default generation, by name; nobody need log in where there
     /// is nobody.
     pub users: Vec<(String, MenuUser)>,
@@ -59,6 +61,7 @@ impl Default for Options {
             trial: None,
             configuration_limit: usize::MAX,
             debug_entry: false,
+            factory_reset_entry: false,
             users: Vec::new(),
             memtest: None,
             extra_config: String::new(),
@@ -80,6 +83,7 @@ impl Options {
             default: DefaultEntry::of(&menu.default),
             configuration_limit: usize::try_from(menu.configuration_limit).unwrap_or(usize::MAX),
             debug_entry: menu.debug_entry,
+            factory_reset_entry: menu.factory_reset_entry,
             users: menu.users.clone().into_iter().collect(),
             extra_config: menu.extra_config.clone(),
             extra_entries: menu.extra_entries.clone(),

@@ -266,6 +266,9 @@ fn what_contradicts_itself_is_refused_with_the_way_out() {
         "boot.extraModprobeConfig = \"install x /bin/true\";",
         "boot.loader.grub = { device = \"/dev/sda\"; devices = [ \"/dev/sdb\" ]; };",
         "boot.loader.grub.efiInstallAsRemovable = false;",
+        "boot.factoryReset.menuEntry = true;",
+        "boot.factoryReset.enable = true; fileSystems.\"/srv\".device = \"LABEL=srv\"; \
+         fileSystems.\"/nix/var\".device = \"LABEL=state\";",
         "security.pam.services.login.rootOK = true;",
         "security.wrappers.x = { source = \"/x\"; owner = \"root\"; group = \"root\"; \
          capabilities = \"net_raw\"; };",
@@ -366,6 +369,17 @@ fn what_contradicts_itself_is_refused_with_the_way_out() {
         the configuration contradicts itself:
         - boot.loader.grub.efiInstallAsRemovable is off: firmware then finds GRUB by an entry in its menu alone.
           Set boot.loader.efi.canTouchEfiVariables, so that it gets one.
+
+        boot.factoryReset.menuEntry = true;
+        the configuration contradicts itself:
+        - boot.factoryReset.menuEntry is set, and boot.factoryReset.enable is not: set both.
+
+        boot.factoryReset.enable = true; fileSystems."/srv".device = "LABEL=srv"; fileSystems."/nix/var".device = "LABEL=state";
+        the configuration contradicts itself:
+        - boot.factoryReset: fileSystems."/srv" would outlive it, as the initrd does not mount it.
+          Set fileSystems."/srv".neededForBoot, or have it in boot.factoryReset.keep.
+        - boot.factoryReset: the initrd would see no request for it, as it does not mount fileSystems."/nix/var".
+          Set fileSystems."/nix/var".neededForBoot.
 
         security.pam.services.login.rootOK = true;
         the configuration contradicts itself:

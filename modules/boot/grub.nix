@@ -378,6 +378,7 @@ in
           ;
         name = config.system.nixos.distroName;
         kernelRelease = config.system.build.kernel.modDirVersion;
+        factoryResetEntry = config.boot.factoryReset.menuEntry;
         extraEntriesFirst = cfg.extraEntriesBeforeNixOS;
         users = lib.mapAttrs (_: passwordOf) cfg.users;
         mirrors = map (mirror: toString mirror.path) cfg.mirroredBoots;

@@ -51,6 +51,9 @@ let
     // lib.optionalAttrs (config.system.build.bootMenu != null) {
       menu = builtins.toJSON config.system.build.bootMenu;
     }
+    // lib.optionalAttrs (config.system.build.factoryReset != null) {
+      factoryReset = builtins.toJSON config.system.build.factoryReset;
+    }
     // lib.optionalAttrs (specialisations != { }) {
       specialisations = builtins.toJSON specialisations;
     }

@@ -1,4 +1,4 @@
-# A machine whose boot menu waits for somebody, with a memory test in it. What the variant `second`
+# A machine whose boot menu waits for somebody, with a memory test and a factory reset in it. What the variant `second`
 # describes becomes its second generation, without building anything in the guest; in two others
 # nobody can write to /etc.
 {
@@ -26,6 +26,10 @@ in
 
   boot.loader.timeout = null;
   boot.loader.grub.memtest86.enable = true;
+  boot.factoryReset = {
+    enable = true;
+    menuEntry = true;
+  };
 
   specialisation.second.configuration.system.nixos.label = "second";
   specialisation.sealed.configuration = sealed "one\n" // {

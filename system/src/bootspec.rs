@@ -2,12 +2,13 @@
 //!
 //! Source: NixOS RFC 125, bootspec v1. Unknown keys are ignored, as it demands. The extension
 //! `org.cairn.menu.v1` has what a boot menu needs beside, so that a machine writes its menu without
-//! evaluating anything.
+//! evaluating anything; `org.cairn.factory-reset.v1` what a factory reset would do.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::factory_reset::FactoryResetV1;
 use crate::parse::{ParseError, parse};
 
 /// A whole `boot.json`.
@@ -26,11 +27,22 @@ pub struct Bootspec {
         default
     )]
     pub menu: Option<MenuV1>,
+    /// That and how its stage 1 does a factory reset, if it does.
+    #[serde(
+        rename = "org.cairn.factory-reset.v1",
+        skip_serializing_if = "Option::is_none",
+        default
+    )]
+    pub factory_reset: Option<FactoryResetV1>,
 }
 
 /// The part `org.cairn.menu.v1`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
 pub struct MenuV1 {
     /// What titles begin with.
     pub name: String,
@@ -59,6 +71,9 @@ pub struct MenuV1 {
     /// `boot.loader.grub.debugEntry`: whether an entry says more and opens a shell on failure.
     #[serde(default)]
     pub debug_entry: bool,
+    /// `boot.factoryReset.menuEntry`: whether an entry asks for a factory reset.
+    #[serde(default)]
+    pub factory_reset_entry: bool,
     /// `boot.loader.grub.users`: who may do more than boot the default, by name.
     #[serde(default)]
     pub users: BTreeMap<String, MenuUser>,

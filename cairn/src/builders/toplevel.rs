@@ -108,6 +108,10 @@ fn bootspec(
             Some(text) => Some(serde_json::from_str(text)?),
             None => None,
         },
+        factory_reset: match job.env_if_set("factoryReset")? {
+            Some(text) => Some(serde_json::from_str(text)?),
+            None => None,
+        },
     })
 }
 

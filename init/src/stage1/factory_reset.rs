@@ -15,12 +15,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use cairn_system::MountPoint;
-use cairn_system::factory_reset::{ALWAYS_KEPT, FactoryReset, REQUEST};
+use cairn_system::factory_reset::{ALWAYS_KEPT, BEGUN, FactoryReset, REQUEST};
 
 use super::resolve::resolve;
-
-/// What the request says once something may have been removed.
-const BEGUN: &[u8] = b"begun\n";
 
 /// How many things that could not be removed are named.
 const NAMED: usize = 20;

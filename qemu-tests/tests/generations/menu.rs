@@ -34,6 +34,7 @@ pub enum Terminal {
 /// A key of a menu.
 #[derive(Debug, Clone, Copy)]
 pub enum Key {
+    Up,
     Down,
     End,
     Enter,
@@ -44,12 +45,14 @@ impl Terminal {
         match self {
             // Of one byte: the bytes of an arrow that come too late, on a busy host, are an escape.
             Self::Serial => machine.console().send(match key {
+                Key::Up => b"^",
                 Key::Down => b"v",
                 Key::End => b"\x05",
                 Key::Enter => b"\r",
             }),
             Self::Screen => {
                 let name = match key {
+                    Key::Up => "up",
                     Key::Down => "down",
                     Key::End => "end",
                     Key::Enter => "ret",
@@ -121,8 +124,44 @@ fn an_older_generation_is_picked_by_keys() -> anyhow::Result<()> {
             )
             .map(drop)
         })?;
+        if terminal == Terminal::Serial {
+            machine.check("factory reset", forgets)?;
+        }
     }
     Ok(())
+}
+
+/// What the machine has become goes by keys in the menu, once somebody has not gone back; the boot loader
+/// remembers nothing of it.
+fn forgets(machine: &Machine) -> anyhow::Result<()> {
+    let press = |key| Terminal::Serial.press(machine, key);
+    let enter = || {
+        chosen(machine, "Cairn, generation 2, on trial (")?;
+        press(Key::End)?;
+        chosen(
+            machine,
+            "Cairn, factory reset: removes everything but /nix, /boot",
+        )?;
+        press(Key::Enter)?;
+        chosen(machine, "No, go back")
+    };
+    guest::run(machine, "echo lost > /root/note && sync")?;
+    let before = machine.agent().ready()?;
+    machine.agent().start("cairn reboot")?;
+    enter()?;
+    press(Key::Enter)?;
+    enter()?;
+    press(Key::Down)?;
+    chosen(machine, "Yes, remove it all, and start generation 1")?;
+    press(Key::Enter)?;
+    machine.console().wait_for("factory reset: done")?;
+    machine.ready_after(&before)?;
+    guest::run(
+        machine,
+        "grep -q cairn.factory-reset /proc/cmdline && test ! -e /root/note &&
+           test ! -e /nix/var/cairn/factory-reset && ! grep factory /boot/grub/grubenv",
+    )
+    .map(drop)
 }
 
 /// A disk that goes when the test ends.
@@ -193,6 +232,8 @@ fn the_memory_is_tested() -> anyhow::Result<()> {
         machine.check("memory test", |machine| {
             chosen(machine, "Cairn, generation 1 (")?;
             Terminal::Serial.press(machine, Key::End)?;
+            chosen(machine, "Cairn, factory reset: ")?;
+            Terminal::Serial.press(machine, Key::Up)?;
             chosen(machine, "Memory test")?;
             Terminal::Serial.press(machine, Key::Enter)?;
             machine.console().expect("Memtest86+")?;
