@@ -16,6 +16,7 @@
 //! | [`vm`] | a toplevel in QEMU, with the host's store and no image |
 //! | [`evaluate`] | expressions to values and derivations: `cairn eval`, `nix-instantiate`, `cairn repl` |
 //! | [`generations`] | `cairn generations`, `delete-generations`, `gc` |
+//! | [`factory_reset`] | what a machine is asked to forget: `cairn factory-reset` |
 //! | [`options`] | the option reference: `cairn options`, man page, web page |
 //! | [`mod@format`] | files of the Nix language in the common layout: `cairn fmt` |
 //! | [`fhs`] | a program that finds packages below `/usr` |
@@ -31,6 +32,7 @@ pub mod builders;
 pub mod configuration;
 pub mod diff;
 pub mod evaluate;
+pub mod factory_reset;
 pub mod fhs;
 pub mod format;
 pub mod generations;

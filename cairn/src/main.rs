@@ -149,6 +149,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Poweroff => service_control::command(&Request::PowerOff)?,
         Verb::Reboot(arguments) => reboot(arguments)?,
         Verb::Halt => service_control::command(&Request::Halt)?,
+        Verb::FactoryReset(arguments) => return arguments.run(),
         Verb::Options(arguments) => return options(&arguments),
         Verb::Eval(arguments) => return Ok(evaluate::eval(&arguments.request())),
         Verb::Repl(arguments) => return Ok(evaluate::repl(&arguments.request())),

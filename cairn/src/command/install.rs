@@ -1,18 +1,22 @@
 //! `cairn install`.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use cairn::configuration::Configuration;
 use cairn::install::{
     Answers, BootLoader, Installed, Mounted, Prepared, dialogue, guard, password, prepare,
 };
 use clap::Args;
 
+use super::agreement::agreed;
 use super::configuration::ConfigurationArguments;
 use crate::print;
+
+/// What is said to somebody who does not agree.
+const NOTHING: &str = "nothing was written";
 
 /// `cairn install`.
 #[derive(Debug, Args)]
@@ -78,7 +82,13 @@ impl Install {
         if self.dry_run {
             return Ok(ExitCode::SUCCESS);
         }
-        if !self.yes && !agreed(&prepared)? {
+        if !self.yes
+            && !agreed(
+                &prepared.plan.disk.path.display().to_string(),
+                "begin",
+                NOTHING,
+            )?
+        {
             return Ok(ExitCode::FAILURE);
         }
         self.report(&prepared.apply()?)
@@ -169,27 +179,4 @@ fn give_root_a_password(root: &Path) -> Result<()> {
         password::set(root, &[("root".to_owned(), hash)])?;
     }
     Ok(())
-}
-
-/// Whether somebody at the terminal says that the plan is right.
-fn agreed(prepared: &Prepared) -> Result<bool> {
-    let disk = prepared.plan.disk.path.display();
-    ensure!(
-        io::stdin().is_terminal(),
-        "nobody can be asked whether this plan is right: say --yes; nothing was written"
-    );
-    eprint!("Type {disk} to begin: ");
-    io::stderr()
-        .flush()
-        .context("cannot write to the terminal")?;
-    let mut line = String::new();
-    io::stdin()
-        .lock()
-        .read_line(&mut line)
-        .context("cannot read from the terminal")?;
-    let agreed = line.trim() == disk.to_string();
-    if !agreed {
-        eprintln!("cairn: nothing was written");
-    }
-    Ok(agreed)
 }

@@ -2,7 +2,9 @@
 //!
 //! A module has the verbs of one subject, with what each stands for in the library.
 
+mod agreement;
 mod configuration;
+mod factory_reset;
 mod generation;
 mod hardware;
 mod install;
@@ -15,6 +17,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use configuration::{Build, Diff, Image, Vm};
+pub use factory_reset::FactoryReset;
 pub use generation::{
     ApplySwitch, Assess, DeleteGenerations, Gc, Generations, NixosVersion, Switch,
 };
@@ -95,6 +98,13 @@ pub enum Verb {
     Reboot(Reboot),
     /// Stop everything and leave the machine standing
     Halt,
+    /// Ask the next boot to remove what this machine has become: all but the store, /boot, and what is to be kept
+    ///
+    /// What goes and what stays is shown first, and the host's name has to be typed. Nothing is removed
+    /// before the machine is restarted, and until then --cancel takes the request back. The generations that
+    /// were booted and that boot next have to have boot.factoryReset.enable; one that has not takes the request
+    /// back if it is booted all the same.
+    FactoryReset(FactoryReset),
     /// Show what a configuration.nix can set
     ///
     /// Without SEARCH all options are listed; with it those that have all its words in their name

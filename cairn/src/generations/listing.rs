@@ -21,7 +21,7 @@ use crate::switch::menu::{PROFILE, kernel_release};
 const PARAMETER: &str = "cairn.generation=";
 
 /// The generations of a machine, lowest number first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Listing {
     /// All of them.
@@ -312,7 +312,11 @@ fn entry_of(command_line: &str) -> Option<EntryId> {
     named.next_back()?.parse().ok()
 }
 
-fn read_bootspec(toplevel: &Path) -> Result<Bootspec> {
+/// The `boot.json` of the system at `toplevel`.
+///
+/// # Errors
+/// It is not there or damaged.
+pub(crate) fn read_bootspec(toplevel: &Path) -> Result<Bootspec> {
     let file = toplevel.join("boot.json");
     let text = fs::read_to_string(&file)
         .map_err(|error| anyhow::anyhow!("cannot read '{}': {error}", file.display()))?;

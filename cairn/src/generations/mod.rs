@@ -20,6 +20,7 @@ pub mod version;
 
 pub use collection::{Collected, Collection, delete};
 pub use deletion::Deletion;
+pub(crate) use listing::read_bootspec;
 pub use listing::{Entry, Listed, Listing, Mark};
 pub use selection::{Selection, SelectionError};
 pub use table::{local_date, table};

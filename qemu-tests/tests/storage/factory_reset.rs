@@ -35,16 +35,20 @@ fn a_machine_as_it_was_when_it_was_new() -> anyhow::Result<()> {
         let id = agent.succeed("cat /etc/machine-id")?;
         agent.succeed(
             "set -e
-            mkdir -p /etc/nixos /home/anna /nix/var/cairn
+            mkdir -p /etc/nixos /home/anna
             echo kept > /etc/nixos/note
             for file in /root/note /home/anna/note /var/lib/note /note; do echo lost > $file; done
             chmod 0 /root/note
             ln -s /nix /var/lib/link
-            touch /nix/var/cairn/factory-reset
             sync",
         )?;
+        refusals(machine)?;
+        let said =
+            agent.succeed("cairn factory-reset --yes && cairn factory-reset --cancel 2>&1")?;
+        ensure!(said.contains(PLAN) && said.ends_with(CALLED_OFF), "{said}");
+        agent.succeed(NOT_ASKED)?;
         let before = agent.ready()?;
-        agent.start("cairn reboot")?;
+        agent.start("cairn factory-reset --yes --reboot")?;
         machine.ready_after(&before)?;
         machine.console().wait_for(DONE)?;
         let agent = machine.agent();
@@ -55,6 +59,47 @@ fn a_machine_as_it_was_when_it_was_new() -> anyhow::Result<()> {
         agent.succeed("until cairn status > /tmp/status; do sleep 0.2; done")?;
         power_off(machine)
     })
+}
+
+/// What is said before it is asked for.
+const PLAN: &str = "At the next boot, generation 2 (the default) does a factory reset:
+  removed: everything else in the file systems /
+  kept:    /nix, /boot, /etc/nixos
+";
+/// What is said of one that was taken back.
+const CALLED_OFF: &str = "cairn: the factory reset is called off";
+
+/// Whether nothing is asked for.
+const NOT_ASKED: &str = "test ! -e /nix/var/cairn/factory-reset";
+
+/// Makes the variant that runs what boots by default; this machine boots it without a boot loader.
+const BY_DEFAULT: &str =
+    "ln -s $(readlink -f /run/current-system) /nix/var/nix/profiles/system-2-link &&
+    cairn boot --to 2";
+
+/// Nothing is asked for where it would not be done, or by nobody. The system is the default afterwards.
+fn refusals(machine: &Machine) -> anyhow::Result<()> {
+    let agent = machine.agent();
+    let refused = |said: &str| {
+        let output = agent.run("cairn factory-reset --yes")?;
+        ensure!(
+            !output.success() && output.stderr.contains(said),
+            "{output:?}"
+        );
+        anyhow::Ok(())
+    };
+    refused("generation 1 (the default) has boot.factoryReset.enable off")?;
+    agent.succeed(BY_DEFAULT)?;
+    agent.succeed("mount --bind /nix/var /nix/var && mount -o remount,bind,ro /nix/var")?;
+    refused("cannot write to '/nix/var")?;
+    agent.succeed("umount /nix/var")?;
+    let output = agent.run("cairn factory-reset < /dev/null")?;
+    let said = "nobody can be asked whether this is right: say --yes; nothing is asked for";
+    ensure!(
+        !output.success() && output.stderr.contains(said),
+        "{output:?}"
+    );
+    agent.succeed(NOT_ASKED).map(drop)
 }
 
 /// How many files there are to be forgotten, in as many folders.
@@ -85,7 +130,8 @@ fn a_factory_reset_that_is_cut_off() -> anyhow::Result<()> {
                 for number in $(seq {NOTES}); do
                     mkdir /var/lib/notes-$number
                     echo lost > /var/lib/notes-$number/note
-                done"
+                done
+                {BY_DEFAULT}"
             ))
             .map(drop)
     })?;
@@ -93,8 +139,7 @@ fn a_factory_reset_that_is_cut_off() -> anyhow::Result<()> {
     recorder.step("reset", |course| {
         let agent = course.machine.agent();
         let before = agent.ready()?;
-        agent.succeed(&format!("mkdir -p $(dirname {REQUEST}) && touch {REQUEST}"))?;
-        agent.start("cairn reboot")?;
+        agent.start("cairn factory-reset --yes --reboot")?;
         course.machine.ready_after(&before)?;
         course.machine.console().wait_for(DONE)
     })?;
