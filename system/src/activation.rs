@@ -1,4 +1,4 @@
-//! Whether the sockets and paths of a description fit its services.
+//! Whether the sockets, paths and devices of a description fit its services.
 
 use std::collections::BTreeSet;
 
@@ -18,12 +18,15 @@ pub(crate) fn contradiction(
 ) -> Option<String> {
     let names: BTreeSet<&ServiceName> = services.iter().map(|service| &service.name).collect();
     services.iter().find_map(|service| {
-        let problem = match (service.kind, &service.socket, &service.watch) {
-            (ServiceKind::Socket, Some(socket), None) => of_socket(socket, users, groups),
-            (ServiceKind::Path, None, Some(watch)) => of_watch(watch),
-            (ServiceKind::Socket, None, _) => Some("listens on nothing".to_owned()),
-            (ServiceKind::Path, _, None) => Some("watches nothing".to_owned()),
-            (_, None, None) => None,
+        let has = (&service.socket, &service.watch, &service.device);
+        let problem = match (service.kind, has) {
+            (ServiceKind::Socket, (Some(socket), None, None)) => of_socket(socket, users, groups),
+            (ServiceKind::Path, (None, Some(watch), None)) => of_watch(watch),
+            (ServiceKind::Device, (None, None, Some(_))) => None,
+            (ServiceKind::Socket, (None, ..)) => Some("listens on nothing".to_owned()),
+            (ServiceKind::Path, (_, None, _)) => Some("watches nothing".to_owned()),
+            (ServiceKind::Device, (.., None)) => Some("names no device".to_owned()),
+            (_, (None, None, None)) => None,
             _ => Some("is of another kind than what it has".to_owned()),
         };
         let started = service.starts().filter(|name| !names.contains(name));

@@ -62,7 +62,9 @@ pub use end_status::EndStatus;
 pub use file_system::{Device, FileSystem, MountPoint};
 pub use health::{HealthCheck, Need};
 pub use machine_action::{MachineAction, MachineActions};
-pub use name::{CredentialName, HostName, MapperName, NameError, ServiceName, UserName};
+pub use name::{
+    CredentialName, DevicePath, HostName, MapperName, NameError, ServiceName, UserName,
+};
 pub use parse::{ParseError, V1};
 pub use path_rule::{PathKind, PathRule};
 pub use process::{

@@ -106,6 +106,19 @@ name_type!(
     |name| within(name, 255, b"_-.") && starts_alphanumeric(name)
 );
 
+name_type!(
+    /// The path of a device: a node, or a link to one, below `/dev`, or what the kernel shows of it below `/sys`.
+    DevicePath,
+    "path of a device",
+    "it is below /dev or /sys, and 1024 bytes at most without empty parts, . and ..",
+    |path| {
+        let parts = path.strip_prefix("/dev/").or_else(|| path.strip_prefix("/sys/"));
+        path.len() <= 1024
+            && !path.contains(char::is_control)
+            && parts.is_some_and(|parts| parts.split('/').all(|part| !matches!(part, "" | "." | "..")))
+    }
+);
+
 fn within(name: &str, longest: usize, extra: &[u8]) -> bool {
     (1..=longest).contains(&name.len())
         && name

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::credential::Credential;
 use crate::end_status::EndStatus;
 use crate::machine_action::MachineActions;
-use crate::name::ServiceName;
+use crate::name::{DevicePath, ServiceName};
 use crate::process::{Command, Process};
 use crate::readiness::Readiness;
 use crate::signal::Signal;
@@ -41,6 +41,9 @@ pub struct Service {
     /// What a [`ServiceKind::Path`] waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watch: Option<Box<Watch>>,
+    /// What a [`ServiceKind::Device`] is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DevicePath>,
     /// How many descriptors it may leave with the supervisor (`FDSTORE=1`) until it is stopped.
     #[serde(default)]
     pub stored_descriptors: u16,
@@ -66,7 +69,10 @@ pub struct Service {
     /// stopped, this is stopped first.
     #[serde(default)]
     pub requires: Vec<ServiceName>,
-    /// Started along with this, but their failure is no obstacle.
+    /// When one of those is down, however that has come about, this is stopped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub binds_to: Vec<ServiceName>,
+    /// Started along with this, but their failure is no obstacle; along with a device, each time that it has come.
     #[serde(default)]
     pub wants: Vec<ServiceName>,
     /// Those are started whenever they are down while this is up.
@@ -181,6 +187,7 @@ impl Service {
             readiness: None,
             socket: None,
             watch: None,
+            device: None,
             stored_descriptors: 0,
             pinned_descriptors: false,
             pre_start: Vec::new(),
@@ -189,6 +196,7 @@ impl Service {
             post_stop: Vec::new(),
             reload: None,
             requires: Vec::new(),
+            binds_to: Vec::new(),
             wants: Vec::new(),
             upholds: Vec::new(),
             after: Vec::new(),
@@ -297,13 +305,18 @@ pub enum ServiceKind {
     Socket,
     /// As soon as it watches; it has no process, but starts a service when files are as it waits for.
     Path,
+    /// As long as the device is there: it has no process.
+    Device,
 }
 
 impl ServiceKind {
     /// Whether something of it is executed.
     #[must_use]
     pub fn has_process(self) -> bool {
-        !matches!(self, Self::Milestone | Self::Socket | Self::Path)
+        !matches!(
+            self,
+            Self::Milestone | Self::Socket | Self::Path | Self::Device
+        )
     }
 }
 

@@ -299,7 +299,10 @@ impl<'a> Plan<'a> {
                 })
             };
             let required = service.requires.iter().map(|other| (other, true));
-            let wanted = service.wants.iter().map(|other| (other, false));
+            // A device starts those when it comes.
+            let comes = service.kind != ServiceKind::Device || self.standing(name) == Standing::Up;
+            let wanted = service.wants.iter().filter(|_| comes);
+            let wanted = wanted.map(|other| (other, false));
             for (other, is_required) in required.chain(wanted) {
                 let is_down = match self.standing(other) {
                     Standing::Idle | Standing::Failed => true,
@@ -400,6 +403,7 @@ fn substance(service: &Service) -> Service {
         reload: None,
         wants: Vec::new(),
         upholds: Vec::new(),
+        binds_to: Vec::new(),
         after: Vec::new(),
         part_of: Vec::new(),
         conflicts: Vec::new(),

@@ -216,7 +216,7 @@ pub fn state_name(state: ServiceState) -> &'static str {
 
 fn about(service: &ServiceStatus) -> String {
     match (service.state, &service.reason, &service.last_exit) {
-        (ServiceState::Failed, Some(reason), _) => reason.clone(),
+        (ServiceState::Failed | ServiceState::Starting, Some(reason), _) => reason.clone(),
         (ServiceState::Backoff, _, Some(exit)) => {
             format!("ended with {exit}, restarted {} times", service.restarts)
         }

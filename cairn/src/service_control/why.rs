@@ -140,7 +140,10 @@ fn reason(service: &ServiceStatus) -> String {
             .reason
             .as_deref()
             .map_or(since.clone(), |note| format!("{since}: {note}")),
-        ServiceState::Starting => format!("{since}: it has not said yet that it is up"),
+        ServiceState::Starting => {
+            let otherwise = "it has not said yet that it is up";
+            format!("{since}{}", told(otherwise))
+        }
         ServiceState::Waiting => ":".to_owned(),
         ServiceState::Stopping => ": its processes are asked to end".to_owned(),
         ServiceState::Backoff => format!(

@@ -205,9 +205,12 @@ impl Supervisor {
         self.step(Event::Triggered(id));
     }
 
-    /// What people are told of a socket or path that is up.
+    /// What people are told of a socket, path or device that is up.
     pub(super) fn activity(&self, id: Id) -> Option<String> {
         let service = self.services.descriptions().get(id)?;
+        if let Some(path) = &service.device {
+            return Some(format!("{path} is there"));
+        }
         if let Some(watch) = &service.watch {
             let paths: Vec<String> = watch.paths.iter().map(ToString::to_string).collect();
             return Some(format!("waits until {}", paths.join(" or ")));

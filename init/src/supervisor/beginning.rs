@@ -16,6 +16,7 @@ use super::graph::Id;
 use super::hotplug::Hotplug;
 use super::link::Link;
 use super::notify::Notifications;
+use super::presence::Presence;
 use super::sessions::{self, Sessions};
 use super::source::{Source, watch};
 use super::strays::Strays;
@@ -59,6 +60,7 @@ impl Supervisor {
             toplevel,
             activators: activators(services.descriptions()),
             watching: BTreeMap::new(),
+            presence: Presence::new(services.descriptions()),
             services,
             held: adopted.held,
             state: adopted.state,
@@ -90,6 +92,7 @@ impl Supervisor {
         // Before anything is opened: an old one could not keep it.
         supervisor.renew_core(adopted.core)?;
         supervisor.step(adopted.first);
+        supervisor.look_at_devices();
         Ok(supervisor)
     }
 
@@ -103,29 +106,39 @@ impl Supervisor {
         self.watch_held()?;
         self.listen()?;
         self.hear_notifications();
+        self.watch_names_of_devices();
         if realm().owner.is_some() {
             self.watch_sessions();
             sessions::say_ready();
+            if self.presence.hears_kernel() {
+                self.hear_devices()?;
+            }
             return Ok(());
         }
+        self.hear_devices()?;
+        // Devices that came since stage 2, or since another supervisor, are among them.
+        if self.devices.is_some() && Path::new(BOOTED).exists() {
+            self.hotplug.wishes().look_at_everything();
+            self.load_modules();
+        }
+        self.add_buttons(power::present());
+        Ok(())
+    }
+
+    fn hear_devices(&mut self) -> anyhow::Result<()> {
         match UeventSocket::open() {
             Ok(socket) => {
+                let descriptor = socket.as_fd();
                 watch(
                     &self.epoll,
-                    socket.as_fd(),
+                    descriptor,
                     Source::Devices,
                     EpollFlags::EPOLLIN,
                 )?;
                 self.devices = Some(socket);
-                // Devices that came since stage 2, or since another supervisor, are among them.
-                if Path::new(BOOTED).exists() {
-                    self.hotplug.wishes().look_at_everything();
-                    self.load_modules();
-                }
             }
             Err(error) => log::error!("cannot hear device events: {error}"),
         }
-        self.add_buttons(power::present());
         Ok(())
     }
 

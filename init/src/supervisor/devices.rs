@@ -9,10 +9,11 @@ use cairn_sys::reboot::Ending;
 use cairn_sys::uevent::{Received, Uevent, UeventSocket};
 use nix::sys::epoll::EpollFlags;
 
-use super::Supervisor;
 use super::hotplug::Wishes;
-use super::power;
+use super::services::Event;
 use super::source::{Source, unwatch, watch};
+use super::{Supervisor, power, presence};
+use crate::realm::realm;
 
 /// Reads all device events that have come: modules that are wished for go to `wishes`, buttons
 /// that have appeared are returned.
@@ -56,7 +57,10 @@ impl Supervisor {
         let Some(socket) = &mut self.devices else {
             return;
         };
+        let is_users = realm().owner.is_some();
         match news(socket, self.hotplug.wishes()) {
+            // Drivers and buttons are the machine's.
+            Ok(_) if is_users => *self.hotplug.wishes() = Wishes::default(),
             Ok(buttons) => self.add_buttons(buttons),
             Err(error) => {
                 log::error!("cannot hear device events any more: {error}");
@@ -65,6 +69,43 @@ impl Supervisor {
             }
         }
         self.load_modules();
+        self.look_at_devices();
+    }
+
+    /// Waits for names of devices that services are for.
+    pub(super) fn watch_names_of_devices(&mut self) {
+        let watched = self.presence.open().and_then(|queue| match queue {
+            Some(queue) => watch(&self.epoll, queue, Source::Presence, EpollFlags::EPOLLIN),
+            None => Ok(()),
+        });
+        if let Err(error) = watched.and_then(|()| self.presence.take()) {
+            log::error!("cannot wait for devices: {error}");
+        }
+    }
+
+    /// A name of a device may have come or gone.
+    pub(super) fn names_of_devices(&mut self) {
+        if let Err(error) = self.presence.take() {
+            log::error!("cannot wait for devices: {error}");
+        }
+        self.look_at_devices();
+    }
+
+    /// Tells those services of which devices are there, or are not any more.
+    pub(super) fn look_at_devices(&mut self) {
+        let now: Vec<_> = (self.presence.devices().iter())
+            .map(|(id, path)| (*id, presence::is_there(path)))
+            .collect();
+        for (id, is_there) in now {
+            if self.services.is_news(id, is_there) {
+                let event = if is_there {
+                    Event::Present
+                } else {
+                    Event::Absent
+                };
+                self.step(event(id));
+            }
+        }
     }
 
     /// Starts the helper if devices ask for modules, unless the system is about to end.

@@ -20,6 +20,8 @@ pub struct Node {
     pub before: Vec<Id>,
     /// Those that require it, or are part of it: stopped and restarted with it.
     pub required_by: Vec<Id>,
+    /// Those that are bound to it: stopped when it has gone down by itself, too.
+    pub bound: Vec<Id>,
     /// Not to run at the same time, whichever of the two says so.
     pub conflicts: Vec<Id>,
     /// Started when it has failed.
@@ -108,6 +110,11 @@ pub fn nodes(services: &[Service]) -> Vec<Node> {
                 }
             }
         }
+        for other in ids(&service.binds_to) {
+            if let Some(node) = nodes.get_mut(other) {
+                node.bound.push(id);
+            }
+        }
         for whole in ids(&service.part_of) {
             if let Some(node) = nodes.get_mut(whole) {
                 node.required_by.push(id);
@@ -147,6 +154,11 @@ pub fn add(nodes: &mut Vec<Node>, services: &[Service], service: &Service) {
     for earlier in node.after.iter().filter(|id| !node.requires.contains(id)) {
         if let Some(other) = nodes.get_mut(*earlier) {
             other.before.push(new);
+        }
+    }
+    for other in service.binds_to.iter().filter_map(id_of) {
+        if let Some(other) = nodes.get_mut(other) {
+            other.bound.push(new);
         }
     }
     for whole in service.part_of.iter().filter_map(id_of) {

@@ -291,6 +291,9 @@ fn take_over(
     }
     restored.helper = adopt_helper(held, service, record.helper);
     let process = estate.processes.remove(&held.slot);
+    if process.is_none() && service.device.is_some() {
+        return Ok(restored); // whether it is there is looked at
+    }
     if process.is_none() && is_open(held, service) {
         return Ok(still_open(restored));
     }

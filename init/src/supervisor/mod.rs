@@ -41,6 +41,7 @@ mod peer;
 mod phase;
 mod plan;
 mod power;
+mod presence;
 mod process;
 mod readiness;
 mod record;
@@ -87,6 +88,7 @@ use held::Held;
 use hotplug::Hotplug;
 use link::Link;
 use notify::Notifications;
+use presence::Presence;
 use services::{Action, Event, Services};
 use sessions::Sessions;
 use source::Source;
@@ -133,6 +135,7 @@ struct Supervisor {
     epoll: Epoll,
     server: Option<Server>,
     devices: Option<UeventSocket>,
+    presence: Presence,
     buttons: Vec<PowerButton>,
     hotplug: Hotplug,
     notifications: Option<Notifications>,
@@ -222,6 +225,7 @@ impl Supervisor {
             Source::Report(id) => self.reported(id),
             Source::Pipe(id) => self.read_pipe(id),
             Source::Devices => self.device_news(),
+            Source::Presence => self.names_of_devices(),
             Source::Button(number) => self.button(number),
             Source::Modprobe => self.modprobe_ended(),
             Source::Helper(id) => self.helpers_ended(id),

@@ -145,6 +145,7 @@ impl Supervisor {
         self.refuses_of_running(event)
             .or_else(|| self.refuses_upheld(event))
             .or_else(|| self.refuses_disabled(event))
+            .or_else(|| self.refuses_of_device(event))
             .or_else(starts)
     }
 
@@ -166,6 +167,15 @@ impl Supervisor {
         self.services.units().get(*id)?.disabled.then(|| {
             format!("'{name}' is disabled until the machine is restarted; use cairn enable {name}")
         })
+    }
+
+    fn refuses_of_device(&self, event: &Event) -> Option<String> {
+        let (Event::Stop(id) | Event::Restart(id)) = event else {
+            return None;
+        };
+        let (name, path) = (self.name(*id), self.services.device(*id)?);
+        let is_up = self.services.units().get(*id)?.phase.is_up();
+        is_up.then(|| format!("'{name}' is up as long as {path} is there; stop what needs it"))
     }
 
     /// Why it cannot be reloaded, frozen or thawed, if that is asked for.

@@ -18,7 +18,7 @@ use super::notify::{self, Notifications};
 use super::process;
 use super::services::Event;
 use super::source::{Source, unwatch, watch};
-use super::{Supervisor, condition, outcome};
+use super::{Supervisor, condition, outcome, presence};
 
 /// Most bytes read from one pipe before others get their turn.
 const PIPE_BYTES: usize = 65_536;
@@ -39,6 +39,11 @@ impl Supervisor {
             && let Some(why) = condition::unmet(&service.conditions)
         {
             return Some(Event::Skipped(id, why));
+        }
+        if job == Job::Main
+            && let Some(path) = &service.device
+        {
+            return presence::is_there(path).then_some(Event::Present(id));
         }
         if job == Job::Main && !service.kind.has_process() {
             return Some(self.open(id));

@@ -46,6 +46,8 @@ pub enum Source {
     Readiness(Id),
     /// Names in `/etc`.
     Names,
+    /// Names of devices that services are for.
+    Presence,
 }
 
 /// Descriptors of a socket that can be told apart.
@@ -85,6 +87,7 @@ impl Source {
             Self::Session(pid) => (16, pid),
             Self::Readiness(id) => (17, id),
             Self::Names => (18, 0),
+            Self::Presence => (19, 0),
         };
         kind << 32 | number as u64
     }
@@ -111,6 +114,7 @@ impl Source {
             16 => Self::Session(number),
             17 => Self::Readiness(number),
             18 => Self::Names,
+            19 => Self::Presence,
             _ => return None,
         })
     }
@@ -157,6 +161,8 @@ mod tests {
             Source::Alarm,
             Source::Stray(1),
             Source::Readiness(9),
+            Source::Names,
+            Source::Presence,
             Source::incoming(8191, 127),
         ] {
             assert_eq!(Source::decode(source.encode()), Some(source));

@@ -158,7 +158,7 @@ impl Services {
     }
 
     /// Wants it up; its limit of starts goes on being counted, other than when somebody asks.
-    fn want_as_before(&mut self, id: Id) {
+    pub(super) fn want_as_before(&mut self, id: Id) {
         let before = self
             .units
             .get(id)
@@ -190,7 +190,7 @@ impl Services {
 }
 
 /// Whether nothing of it is there or on its way, and a switch does not hold it.
-fn can_be_started(unit: &Unit) -> bool {
+pub(super) fn can_be_started(unit: &Unit) -> bool {
     matches!(unit.phase, Phase::Stopped | Phase::Done | Phase::Failed(_))
         && unit.goal != Goal::Again
         && unit.stopped_by != Some(StoppedBy::Switch)

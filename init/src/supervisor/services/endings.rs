@@ -13,9 +13,9 @@ use super::{
 impl Services {
     /// Its program is executed: it is up, or it is found out when it is.
     pub(super) fn executed(&mut self, id: Id, now: Ms) {
-        use ServiceKind::{Path, Simple, Socket};
+        use ServiceKind::{Device, Path, Simple, Socket};
         if let Some((service, unit)) = self.pair(id)
-            && matches!(service.kind, Simple | Socket | Path)
+            && matches!(service.kind, Simple | Socket | Path | Device)
             && unit.phase == Phase::Starting
         {
             match service.readiness {
@@ -423,7 +423,7 @@ impl Services {
             return;
         };
         if unit.start_deadline(service).is_some_and(|at| at <= now) && unit.goal == Goal::Up {
-            let reason = "it did not come up in time".to_owned();
+            let reason = late(service);
             return self.give_up(id, reason, Outcome::Timeout, now, actions);
         }
         if unit.watchdog_deadline(service).is_some_and(|at| at <= now) {
@@ -488,6 +488,15 @@ impl Services {
             }
             _ => {}
         }
+    }
+}
+
+/// Why it has failed that is not up in time.
+fn late(service: &Service) -> String {
+    let within = service.start_timeout_ms.unwrap_or_default();
+    match &service.device {
+        Some(path) => format!("{path} has not come within {within} ms"),
+        None => "it did not come up in time".to_owned(),
     }
 }
 

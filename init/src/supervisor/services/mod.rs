@@ -13,6 +13,7 @@ use cairn_sys::process::Exit;
 use cairn_system::{MachineAction, Service};
 
 mod activation;
+mod devices;
 mod endings;
 mod marks;
 mod progress;
@@ -50,6 +51,10 @@ pub enum Event {
     Boot,
     /// Somebody wants it up.
     Start(Id),
+    /// This device is there.
+    Present(Id),
+    /// This device is not there any more.
+    Absent(Id),
     /// Something has come in at this socket, or a path is as it waits for.
     Triggered(Id),
     /// A connection has come in at the first, from there, and the second is its instance.
@@ -307,6 +312,8 @@ impl Services {
                 }
             }
             Event::Start(id) => self.want(id),
+            Event::Present(id) => self.present(id, now),
+            Event::Absent(id) => self.absent(id, now, &mut actions),
             Event::Triggered(id) => self.triggered(id, now, &mut actions),
             Event::Connected(socket, instance, peer) => {
                 self.connected((socket, instance), peer, now, &mut actions);
@@ -381,10 +388,13 @@ impl Services {
         actions
     }
 
-    /// Wants up what is to follow those that have failed, or whose work is done.
+    /// Wants up what is to follow those that have failed, or whose work is done, and down what is bound to them.
     fn follow_ends(&mut self) {
         let fallen = std::mem::take(&mut self.fallen).into_iter();
         let finished = std::mem::take(&mut self.finished).into_iter();
+        for id in fallen.clone().chain(finished.clone()) {
+            self.take_down_bound(id);
+        }
         let node = |id: &Id| self.nodes.get(*id);
         let next: Vec<(Id, Vec<Id>)> = fallen
             .filter_map(|id| Some((id, node(&id)?.on_failure.clone())))

@@ -3,7 +3,7 @@
 use cairn_system::ServiceKind;
 
 use super::graph::{Id, Node};
-use super::{Action, Boot, Goal, Job, Ms, Outcome, Phase, Services, Shutdown, Unit};
+use super::{Action, Boot, Goal, Job, Ms, Outcome, Phase, Services, Shutdown, Unit, devices};
 
 impl Services {
     /// Starts what can start and stops what can stop, until nothing changes. This goes round by number,
@@ -66,7 +66,13 @@ impl Services {
                 Phase::Failed(_) => return self.fail_for(required, "has failed"),
                 Phase::Stopped if other.disabled => return self.fail_for(required, "is disabled"),
                 Phase::Stopped if other.goal != Goal::Again => {
-                    return self.fail_for(required, "is stopped");
+                    let is_device = self.device(required).is_some();
+                    let what = if is_device {
+                        "is not there"
+                    } else {
+                        "is stopped"
+                    };
+                    return self.fail_for(required, what);
                 }
                 _ => {
                     blocked = true;
@@ -176,6 +182,9 @@ impl Services {
                         _ => Phase::Starting,
                     };
                     unit.settled |= unit.phase == Phase::Up;
+                    if let Some(path) = &service.device {
+                        unit.note = Some(devices::absence(path));
+                    }
                 }
             }
             Next::Run(job) => {

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::super::record::Record;
 use super::*;
 
-fn service(name: &str, kind: ServiceKind, restart: Restart) -> Service {
+pub(super) fn service(name: &str, kind: ServiceKind, restart: Restart) -> Service {
     let process = cairn_system::Process::new(vec!["/bin/x".to_owned()]);
     let mut service = Service::new(ServiceName::try_from(name).unwrap(), kind, process);
     service.restart = restart;
@@ -31,7 +31,7 @@ impl Services {
     }
 }
 
-fn names(names: &[&str]) -> Vec<ServiceName> {
+pub(super) fn names(names: &[&str]) -> Vec<ServiceName> {
     names
         .iter()
         .map(|name| ServiceName::try_from(*name).unwrap())
@@ -39,7 +39,7 @@ fn names(names: &[&str]) -> Vec<ServiceName> {
 }
 
 /// Runs a script of events, one `time: event` after the other, and shows what follows.
-fn check(services: Vec<Service>, script: &[(Ms, Event)], expected: &Expect) {
+pub(super) fn check(services: Vec<Service>, script: &[(Ms, Event)], expected: &Expect) {
     let mut machine = Services::new(services);
     let lines: Vec<String> = script
         .iter()
@@ -461,7 +461,7 @@ fn any_service(id: usize) -> impl Strategy<Value = Service> {
     let commands = || proptest::collection::vec(any::<bool>(), 0..3);
     let commands = [commands(), commands(), commands(), commands(), commands()];
     let kind = (
-        0..10_usize,
+        0..11_usize,
         any::<bool>(),
         proptest::option::of(1..2000_u32),
     );
@@ -491,7 +491,7 @@ fn any_service(id: usize) -> impl Strategy<Value = Service> {
                         ignore_failure: false,
                     }),
                 ];
-                let readiness = kind.checked_sub(7).map(|number| readiness[number].clone());
+                let readiness = kind.checked_sub(8).map(|number| readiness[number].clone());
                 let kind = [
                     ServiceKind::Simple,
                     ServiceKind::Oneshot,
@@ -500,7 +500,8 @@ fn any_service(id: usize) -> impl Strategy<Value = Service> {
                     ServiceKind::Milestone,
                     ServiceKind::Socket,
                     ServiceKind::Path,
-                ][if kind < 7 { kind } else { 0 }];
+                    ServiceKind::Device,
+                ][if kind < 8 { kind } else { 0 }];
                 let restart = [
                     Restart::Never,
                     Restart::OnFailure,
@@ -517,6 +518,9 @@ fn any_service(id: usize) -> impl Strategy<Value = Service> {
                         .filter(|to| *to != id || to % 3 == 0)
                         .collect(),
                 );
+                if stays_up {
+                    service.binds_to = service.requires.clone();
+                }
                 service.upholds = list(wants.iter().copied().filter(|_| stays_up).collect());
                 service.wants = list(wants);
                 service.after = list(after.into_iter().filter(|to| *to < id).collect());
@@ -559,6 +563,7 @@ fn starts(service: &mut Service, target: usize, accept: bool) {
     match service.kind {
         ServiceKind::Socket => service.socket = Some(serde_json::from_str(&socket).unwrap()),
         ServiceKind::Path => service.watch = Some(serde_json::from_str(&watch).unwrap()),
+        ServiceKind::Device => return service.device = Some("/dev/x".try_into().unwrap()),
         _ => return,
     }
     service.start_limit = Some(cairn_system::StartLimit {
@@ -773,6 +778,11 @@ impl World {
             prop_assert_eq!(unit.instance, !is_described);
             prop_assert!(is_described || !matches!(unit.phase, Phase::Backoff(_)));
             prop_assert!(!self.machine.listens(id) || self.open[id] && unit.phase == Phase::Up);
+            for other in &self.machine.nodes[id].bound {
+                let is_gone = unit.phase == Phase::Stopped && self.machine.device(id).is_some();
+                let bound = &self.machine.units[*other];
+                prop_assert!(!is_gone || !bound.phase.is_up() || bound.goal != Goal::Up);
+            }
         }
         for id in closed {
             self.open[id] = false;
@@ -823,6 +833,14 @@ impl World {
     fn go(&mut self, step: Move) -> Result<(), TestCaseError> {
         match step {
             Move::Request(event) => self.feed(event),
+            Move::Exec(id, is_there) if self.machine.device(id).is_some() => {
+                if is_there || !self.machine.is_news(id, false) {
+                    return self.feed(Event::Present(id));
+                }
+                self.alive[id] = false;
+                self.open[id] = false;
+                self.feed(Event::Absent(id))
+            }
             Move::Exec(id, well) if self.alive[id] && self.phase(id) == Some(&Phase::Starting) => {
                 if well {
                     self.feed(Event::Executed(id))?;
@@ -901,6 +919,7 @@ proptest! {
         let mut services = services;
         for service in &mut services {
             service.upholds.clear(); // they may never come to rest
+            service.binds_to.clear();
         }
         let mut world = World::new(services);
         world.feed(Event::Boot)?;

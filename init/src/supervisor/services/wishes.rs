@@ -33,10 +33,12 @@ impl Services {
             self.make_way(id, &seen);
             if let Some(node) = self.nodes.get(id) {
                 let units = &self.units;
+                // A device starts those when it comes.
+                let is_device = self.device(id).is_some();
                 let along = node
                     .wants
                     .iter()
-                    .filter(|id| units.get(**id).is_some_and(&comes));
+                    .filter(|id| !is_device && units.get(**id).is_some_and(&comes));
                 queue.extend(node.requires.iter().chain(along));
             }
         }
@@ -84,6 +86,26 @@ impl Services {
                     Goal::Down
                 };
             }
+        }
+    }
+
+    /// It has gone down by itself: those that are bound to it are to be down, too.
+    pub(super) fn take_down_bound(&mut self, id: Id) {
+        let bound = self.nodes.get(id).map(|node| node.bound.clone());
+        let name = self
+            .descriptions
+            .get(id)
+            .map(|service| service.name.clone());
+        for (id, name) in bound
+            .into_iter()
+            .flatten()
+            .zip(std::iter::repeat(name).flatten())
+        {
+            let is_wanted = |unit: &&mut Unit| unit.goal == Goal::Up;
+            if let Some(unit) = self.units.get_mut(id).filter(is_wanted) {
+                unit.note = Some(format!("it is bound to '{name}', which has gone down"));
+            }
+            self.unwant(id, Goal::Down);
         }
     }
 
