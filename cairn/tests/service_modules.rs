@@ -984,6 +984,52 @@ fn templates_have_the_instances_that_somebody_names() {
 }
 
 #[test]
+fn devices_are_services() {
+    let text = r#"
+        systemd.services.gps = {
+          script = "x"; after = [ "dev-ttyUSB0.device" "dev-unused.device" ]; bindsTo = [ "dev-ttyUSB0.device" ];
+          wantedBy = [ "dev-ttyUSB0.device" ]; before = [ "dev-ttyUSB0.device" ];
+        };
+        systemd.services.net = { script = "x"; requires = [ "sys-subsystem-net-devices-wlan\\x2d1.device" ]; wantedBy = [ "multi-user.target" ]; };
+        systemd.services."disk@" = { script = "x"; bindsTo = [ "dev-disk-by\\x2dlabel-%i.device" ]; };
+        systemd.targets.disks = { wants = [ "disk@data.service" "dev-disk-by\\x2dlabel-my\\x5cx20disk.device" ]; requiredBy = [ "sys-module-fuse.device" ]; };
+        systemd.sockets.web = { listenStreams = [ "80" ]; upheldBy = [ "dev-web.device" ]; };
+        systemd.services.web.script = "x";
+        system.services.ups = {
+          process.argv = [ "/bin/x" ];
+          devices = [ "/dev/ttyUSB0" "/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0" ];
+        };
+        system.services."dev-ttyUSB0.device".startTimeoutMs = 5000;
+        systemd.user.services.notes = { script = "x"; bindsTo = [ "dev-100\\x25.device" ]; };
+    "#;
+    let shown = "map (s: builtins.toJSON (removeAttrs s [ \"process\" \"restartTrigger\" ])) (builtins.filter \
+        (s: builtins.match \"gps|net|disk.*|ups|web.*|notes|.*[.]device\" s.name != null)";
+    let of = |which: &str| {
+        let lines = machine(text).value(&format!("{shown} config.system.description.{which})"));
+        let lines = lines.as_array().unwrap().iter().filter_map(Value::as_str);
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    expect![[r#"
+        {"device":"/dev/disk/by-label/data","kind":"device","name":"dev-disk-by-label-data.device","startTimeoutMs":90000,"wantedAtBoot":false}
+        {"device":"/dev/disk/by-label/my\\x20disk","kind":"device","name":"dev-disk-by-label-my_x20disk.device","startTimeoutMs":90000,"wantedAtBoot":false}
+        {"device":"/dev/ttyUSB0","kind":"device","name":"dev-ttyUSB0.device","startTimeoutMs":5000,"wantedAtBoot":false,"wants":["gps","ups"]}
+        {"device":"/dev/web","kind":"device","name":"dev-web.device","startTimeoutMs":90000,"upholds":["web.socket"],"wantedAtBoot":false}
+        {"bindsTo":["dev-disk-by-label-data.device"],"kind":"simple","name":"disk@data","requires":["dev-disk-by-label-data.device"],"startTimeoutMs":90000,"stopTimeoutMs":90000,"wantedAtBoot":false}
+        {"kind":"milestone","name":"disks.target","wantedAtBoot":false,"wants":["disk@data","dev-disk-by-label-my_x20disk.device"]}
+        {"after":["dev-ttyUSB0.device"],"bindsTo":["dev-ttyUSB0.device"],"kind":"simple","name":"gps","requires":["dev-ttyUSB0.device"],"startTimeoutMs":90000,"stopTimeoutMs":90000,"wantedAtBoot":false}
+        {"kind":"simple","name":"net","requires":["sys-class-net-wlan-1.device"],"startTimeoutMs":90000,"stopTimeoutMs":90000,"wantedAtBoot":true}
+        {"device":"/sys/class/net/wlan-1","kind":"device","name":"sys-class-net-wlan-1.device","startTimeoutMs":90000,"wantedAtBoot":false}
+        {"device":"/sys/module/fuse","kind":"device","name":"sys-module-fuse.device","startTimeoutMs":90000,"wantedAtBoot":false,"wants":["disks.target"]}
+        {"bindsTo":["dev-ttyUSB0.device","dev-serial-by-id-usb-FTDI_FT232R_USB_UART_A50285-177f329c.device"],"kind":"simple","name":"ups","requires":["dev-ttyUSB0.device","dev-serial-by-id-usb-FTDI_FT232R_USB_UART_A50285-177f329c.device"],"restart":"always","wantedAtBoot":false}
+        {"kind":"simple","name":"web","requires":["web.socket"],"startTimeoutMs":90000,"stopTimeoutMs":90000,"wantedAtBoot":false}
+        {"kind":"socket","name":"web.socket","onChange":"restart","socket":{"listen":[{"stream":"80"}],"service":"web"},"startLimit":{"burst":20,"intervalMs":2000},"wantedAtBoot":false}
+        {"device":"/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0","kind":"device","name":"dev-serial-by-id-usb-FTDI_FT232R_USB_UART_A50285-177f329c.device","startTimeoutMs":90000,"wantedAtBoot":false,"wants":["ups"]}"#]].assert_eq(&of("services"));
+    expect![[r#"
+        {"device":"/dev/100%%","kind":"device","name":"dev-100__.device","startTimeoutMs":90000,"wantedAtBoot":false}
+        {"kind":"simple","name":"notes","startTimeoutMs":90000,"stopTimeoutMs":90000,"wantedAtBoot":false}"#]].assert_eq(&of("userServices.services"));
+}
+
+#[test]
 fn timers_start_services() {
     let timers = machine(
         r#"systemd.services.a = { script = "x"; startAt = [ "daily" "*:0/15" ]; };

@@ -203,6 +203,8 @@ in
 // compact {
   inherit (service)
     description
+    bindsTo
+    device
     partOf
     conflicts
     onFailure
@@ -220,7 +222,7 @@ in
   watch = activation.watch service.watch;
   restartTrigger = digest (service.restartTriggers ++ lib.optionals (reload == null) files);
   reloadTrigger = digest (service.reloadTriggers ++ lib.optionals (reload != null) files);
-  requires = lib.unique service.requires;
+  requires = lib.unique (service.requires ++ service.bindsTo);
   wants = lib.unique service.wants;
   upholds = lib.unique service.upholds;
   after = lib.unique service.after;

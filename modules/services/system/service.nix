@@ -8,6 +8,7 @@ let
   string = types.coercedTo types.package toString types.str;
   name = types.strMatching "[[:alnum:]][[:alnum:]_.@:-]{0,63}";
   names = types.listOf name;
+  path = types.strMatching "/(dev|sys)/.+";
   milliseconds = types.ints.between 0 4294967295;
 
   flag =
@@ -177,13 +178,15 @@ in
         "milestone"
         "socket"
         "path"
+        "device"
       ];
       default = "simple";
       description = ''
         When it counts as up: `simple`, when its process has been executed; `oneshot`, when that has
         ended well; `notify`, when it says so ({manpage}`sd_notify(3)`); `forking`, when it has ended
         well and left another process behind. A `milestone` has no process, and is there to be waited
-        for. A `socket` listens, and a `path` watches files, until there is a reason to start a service.
+        for. A `socket` listens, and a `path` watches files, until there is a reason to start a service. A `device`
+        is up as long as it is there.
       '';
     };
     readiness = {
@@ -199,6 +202,16 @@ in
       '';
     };
     inherit (activation) socket watch;
+    device = nullable path ''
+      What a `device` is: its node or a link to that, such as {file}`/dev/ttyUSB0`, or what the kernel shows of it,
+      such as {file}`/sys/class/net/eth0`. It comes up by itself; who waits for it does so for
+      {option}`startTimeoutMs`, which is 90 s if nobody says otherwise.
+    '';
+    devices = list path ''
+      Devices that it is there for, such as {file}`/dev/ttyUSB0` or {file}`/sys/class/net/eth0`: it is started
+      whenever they have come, stopped when one has gone, and not started at boot for any other reason. Each is a
+      service itself (`dev-ttyUSB0.device`).
+    '';
     storedDescriptors = mkOption {
       type = types.ints.between 0 512;
       default = 0;
@@ -360,7 +373,8 @@ in
     };
 
     requires = list name "Must be up before it starts; it is stopped before those are.";
-    wants = list name "Started along with it; their failure is no obstacle.";
+    bindsTo = list name "The same; and it is stopped when one of them has gone down by itself.";
+    wants = list name "Started along with it; their failure is no obstacle. Of a device: each time that it has come.";
     upholds = list name "Started whenever they are down while it is up: when it has come up, and after whatever end.";
     upheldBy = list name "Those uphold it in the same way.";
     after = list name "If they are to start, it waits until they are up or have failed.";

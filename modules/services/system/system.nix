@@ -10,6 +10,7 @@ let
 
   module = import ./service.nix { inherit pkgs lib; };
   describe = import ./describe.nix { inherit lib; };
+  devices = import ./devices.nix { inherit lib; };
 
   # Sub-services are of the same kind; the files of each lie in a folder of its own.
   serviceType =
@@ -19,8 +20,16 @@ let
       modules = [
         module
         (
-          { name, ... }:
+          { name, config, ... }:
           {
+            config = lib.mkMerge [
+              (lib.mkIf (config.devices != [ ]) { wantedAtBoot = lib.mkOverride 1400 false; })
+              (lib.mkIf (config.kind == "device") {
+                wantedAtBoot = lib.mkOverride 1400 false;
+                restart.policy = lib.mkOverride 1400 "never";
+                startTimeoutMs = lib.mkOverride 1400 devices.timeoutMs;
+              })
+            ];
             options.services = mkOption {
               type = types.attrsOf (serviceType (prefix ++ [ name ]));
               default = { };
@@ -60,6 +69,7 @@ let
       "milestone"
       "socket"
       "path"
+      "device"
     ];
 
   # A service that only groups others has nothing to execute.
@@ -74,7 +84,7 @@ let
     services:
     let
       all = flatten "" services;
-      run = lib.filter isRun all;
+      run = map (entry: entry // { service = devices.bound entry.service; }) (lib.filter isRun all);
 
       # What is said from the other side: `before`, `wantedBy`, `requiredBy`.
       reversed =
@@ -129,10 +139,16 @@ let
             };
           }
         );
+      ofDevice =
+        path:
+        devices.describe path {
+          wants = wantedBy.${devices.nameOf path} or [ ];
+          upholds = upheldBy.${devices.nameOf path} or [ ];
+        };
     in
     {
       inherit all;
-      services = map complete run;
+      services = map complete run ++ map ofDevice (devices.missing run);
       timers = lib.concatMap (entry: calendar entry ++ timersOf entry) run;
     };
   machine = compose config.system.services;
@@ -198,6 +214,10 @@ let
     ++ lib.optional ((service.kind == "socket") != (service.socket != null)) {
       assertion = false;
       message = "${option}: what is of kind socket, and nothing else, has the option socket.";
+    }
+    ++ lib.optional ((service.kind == "device") != (service.device != null)) {
+      assertion = false;
+      message = "${option}: what is of kind device, and nothing else, has the option device.";
     }
     ++ lib.optional ((service.kind == "path") != (service.watch != null)) {
       assertion = false;

@@ -62,7 +62,7 @@ let
     documentation = names "Where to read on; without effect.";
     requires = names "Units that must be up before it; it is stopped before they are.";
     wants = names "Units that are started along with it.";
-    bindsTo = names "As {option}`requires`.";
+    bindsTo = names "As {option}`requires`; and it is stopped when one of them has gone down by itself, as a device that is pulled out (`dev-ttyUSB0.device`).";
     requisite = names "As {option}`requires`.";
     partOf = names "It is stopped and restarted with these units.";
     upholds = names "Units that are started whenever they are down while it is up.";

@@ -1,6 +1,8 @@
 # Targets, and other units by name.
 { lib }:
 let
+  devices = import ./devices.nix { inherit lib; };
+
   # Reached before the first service is started, or at once.
   reached = [
     "basic"
@@ -68,7 +70,6 @@ let
     ".mount"
     ".automount"
     ".swap"
-    ".device"
     ".slice"
     ".scope"
     ".timer"
@@ -102,7 +103,13 @@ in
     lib.hasSuffix ".target" name
     && (lib.elem (target name) reached || milestones ? ${same.${target name} or (target name)});
 
-  # A service's name without the unit's ending; a target keeps its own.
+  # A service's name without the unit's ending; a target and a device keep their own.
   plain =
-    name: if lib.hasSuffix ".target" name then canonical name else lib.removeSuffix ".service" name;
+    name:
+    if lib.hasSuffix ".target" name then
+      canonical name
+    else if devices.isUnit name then
+      devices.plain name
+    else
+      lib.removeSuffix ".service" name;
 }

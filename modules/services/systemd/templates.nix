@@ -22,11 +22,10 @@ let
   isTemplate = name: builtins.match "[^@]+@" name != null;
 
   # The service that the unit `name` means: `%i`, `%n` and their kin are its own.
-  named =
+  named = name: other: targets.plain (expanded name other);
+  expanded =
     name: other:
-    targets.plain (
-      if lib.hasInfix "%" other then values.specifiers name "${units}.${name}" other else other
-    );
+    if lib.hasInfix "%" other then values.specifiers name "${units}.${name}" other else other;
 
   # What it starts.
   startedBy =
@@ -79,7 +78,7 @@ let
     ) (builtins.intersectAttrs template own);
 in
 {
-  inherit named;
+  inherit expanded named;
 
   # The services, with their instances and without the templates. `others` are units of other kinds, `starts` names
   # that those start, and `accepts` templates of single connections.

@@ -8,6 +8,7 @@
 }:
 let
   targets = import ./targets.nix { inherit lib; };
+  devices = import ./devices.nix { inherit lib scope; };
   unit = import ./unit.nix { inherit lib pkgs scope; };
   timer = import ./timer.nix { inherit lib scope; };
   socket = import ./socket.nix { inherit lib scope; };
@@ -27,13 +28,28 @@ let
   };
   targetUnits = lib.mapAttrs' (name: lib.nameValuePair "${name}.target") (enabled cfg.targets);
 
+  # The units of devices that they name, by what names them.
+  deviceUnits = lib.mapAttrs (name: unit: map (templates.expanded name) (devices.named unit)) (
+    services
+    // targetUnits
+    // lib.mapAttrs' (name: lib.nameValuePair "${name}.socket") sockets
+    // lib.mapAttrs' (name: lib.nameValuePair "${name}.path") (enabled cfg.paths)
+  );
+  deviceServices = devices.services (lib.concatLists (lib.attrValues deviceUnits));
+
+  # Whether somebody who waits for it waits for nothing: a device that nobody asks for is no service.
+  isNothing =
+    name: other:
+    targets.isReached other
+    || devices.isUnit other && !(deviceServices ? ${templates.named name other});
+
   # Dependencies of services and targets alike.
   dependencies =
     whole: name: unit:
     let
       # What a unit waits for, as names of services: what is reached anyway is left out.
       links =
-        list: map (templates.named name) (lib.filter (other: !(targets.isReached other)) list);
+        list: map (templates.named name) (lib.filter (other: !(isNothing name other)) list);
       boot = lib.filter targets.isBoot (unit.wantedBy ++ unit.requiredBy ++ unit.upheldBy);
       # Not those: everything that is wanted at boot is started anyway.
       others = list: links (lib.filter (name: !(targets.isBoot name)) list);
@@ -44,21 +60,23 @@ let
       );
     in
     {
-      requires = links (unit.requires ++ unit.bindsTo ++ unit.requisite);
+      requires = links (unit.requires ++ unit.requisite);
+      bindsTo = links unit.bindsTo;
       wants = links unit.wants;
       upholds = links unit.upholds;
       after = links unit.after;
-      before = links (lib.unique (unit.before ++ orderedBefore));
+      # A device comes when it comes.
+      before = links (lib.filter (other: !(devices.isUnit other)) (lib.unique (unit.before ++ orderedBefore)));
       partOf = links unit.partOf;
       conflicts = links (lib.filter (name: !(targets.isDown name)) unit.conflicts);
       onFailure = links unit.onFailure;
       onSuccess = links unit.onSuccess;
       wantedAtBoot = lib.mkIf (whole || boot != [ ]) (lib.mkDefault (boot != [ ]));
-      wantedBy = others unit.wantedBy;
+      wantedBy = others (unit.wantedBy ++ lib.filter devices.isUnit unit.requiredBy);
       upheldBy = others unit.upheldBy;
       # What holds it is up as long as the machine is.
       restart.policy = lib.mkIf (lib.any targets.isBoot unit.upheldBy) (lib.mkOverride 900 "always");
-      requiredBy = others unit.requiredBy;
+      requiredBy = others (lib.filter (other: !(devices.isUnit other)) unit.requiredBy);
     };
 
   milestone = unit: {
@@ -123,6 +141,7 @@ in
 {
   services = lib.mkMerge [
     (lib.mkIf (scope == "system") standard)
+    deviceServices
     (lib.mapAttrs (
       name: unit':
       lib.mkMerge ([ (dependencies (unit.isWhole unit') name unit') ] ++ unit.translate name unit')
@@ -151,6 +170,7 @@ in
 
   assertions =
     lib.concatLists (lib.mapAttrsToList unit.problems services)
+    ++ lib.concatLists (lib.mapAttrsToList (name: devices.problems "the unit ${name}") deviceUnits)
     ++ lib.concatMap (entry: timer.problems entry.name entry.unit.timerConfig) timersFor
     ++ lib.concatLists (lib.mapAttrsToList socket.problems sockets)
     ++ lib.concatLists (lib.mapAttrsToList path.problems (enabled cfg.paths));

@@ -46,9 +46,31 @@ impl Services {
         self.executed(id, now);
         let along = self.nodes.get(id).map(|node| node.wants.clone());
         for other in along.into_iter().flatten() {
-            // One that comes and goes does not start them without a limit.
-            self.want_as_before(other);
+            if !self.is_left_to_another(other) {
+                // One that comes and goes does not start them without a limit.
+                self.want_as_before(other);
+            }
         }
+    }
+
+    /// Whether it needs a device that is not there and will want it along.
+    fn is_left_to_another(&self, id: Id) -> bool {
+        let requires = self
+            .nodes
+            .get(id)
+            .into_iter()
+            .flat_map(|node| &node.requires);
+        requires.copied().any(|device| {
+            let is_down = self
+                .units
+                .get(device)
+                .is_some_and(|unit| unit.phase.is_down());
+            let wants = self
+                .nodes
+                .get(device)
+                .is_some_and(|node| node.wants.contains(&id));
+            is_down && wants && self.device(device).is_some()
+        })
     }
 
     /// It is not there any more.
@@ -187,6 +209,42 @@ mod tests {
     }
 
     #[test]
+    fn what_needs_two_comes_when_both_are_there() {
+        let mut other = device();
+        other.name = names(&["dev-y.device"]).remove(0);
+        let mut wanted = on_device("wanted");
+        wanted.requires = names(&["dev-x.device", "dev-y.device"]);
+        wanted.binds_to = wanted.requires.clone();
+        let comes = |id| [Event::Present(id), Event::Present(id)];
+        let goes = |id, left| [Event::Absent(id), Event::Exited(2, left)];
+        let left = Exit::Signal(15);
+        let mut script: Vec<_> = [comes(0), comes(1)].concat();
+        script.extend([Event::Executed(2)]);
+        script.extend(
+            [goes(0, left), comes(0), goes(1, left)]
+                .into_iter()
+                .flatten(),
+        );
+        let script: Vec<_> = (0..).zip(script).collect();
+        check(
+            vec![device(), other, wanted],
+            &script,
+            &expect![[r#"
+            0 Present(0): [Spawn(0, Main)]
+            1 Present(0): []
+            2 Present(1): [Spawn(1, Main)]
+            3 Present(1): [Spawn(2, Main)]
+            4 Executed(2): []
+            5 Absent(0): [Kill(0), Terminate(2)]
+            6 Exited(2, Signal(15)): [Kill(2)]
+            7 Present(0): [Spawn(0, Main)]
+            8 Present(0): [Spawn(2, Main)]
+            9 Absent(1): [Kill(1), Terminate(2)]
+            10 Exited(2, Signal(15)): [Kill(2)]"#]],
+        );
+    }
+
+    #[test]
     fn what_is_bound_to_a_service_ends_with_it_however_that_ends() {
         let end = |restart, exit| {
             let base = service("base", ServiceKind::Simple, restart);
@@ -208,6 +266,7 @@ mod tests {
         expect![[r#"
             [Kill(0), Terminate(1)] Some("it is bound to 'base', which has gone down")
             [Kill(0), Terminate(1)] Some("it is bound to 'base', which has gone down")
-            [Kill(0)] None"#]].assert_eq(&ends.join("\n"));
+            [Kill(0)] None"#]]
+        .assert_eq(&ends.join("\n"));
     }
 }

@@ -928,8 +928,12 @@ proptest! {
                 while matches!(world.machine.units[id].phase, Phase::Preparing(_)) {
                     world.exit(id, Exit::Status(0))?;
                 }
-                world.go(Move::Exec(id, true))?;
-                world.go(Move::Exec(id, true))?; // where readiness is a matter of its own
+                let is_device = world.machine.device(id).is_some();
+                // One that comes although it has failed starts anew what it needs.
+                if !is_device || world.machine.units[id].phase == Phase::Starting {
+                    world.go(Move::Exec(id, true))?;
+                    world.go(Move::Exec(id, true))?; // where readiness is a matter of its own
+                }
                 let kind = world.machine.descriptions[id].kind;
                 let ends = matches!(kind, ServiceKind::Oneshot | ServiceKind::Forking);
                 if ends && world.machine.units[id].phase == Phase::Starting {
