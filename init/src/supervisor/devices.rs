@@ -12,7 +12,7 @@ use nix::sys::epoll::EpollFlags;
 use super::hotplug::Wishes;
 use super::services::Event;
 use super::source::{Source, unwatch, watch};
-use super::{Supervisor, power, presence};
+use super::{Supervisor, power};
 use crate::realm::realm;
 
 /// Reads all device events that have come: modules that are wished for go to `wishes`, buttons
@@ -93,17 +93,13 @@ impl Supervisor {
 
     /// Tells those services of which devices are there, or are not any more.
     pub(super) fn look_at_devices(&mut self) {
-        let now: Vec<_> = (self.presence.devices().iter())
-            .map(|(id, path)| (*id, presence::is_there(path)))
-            .collect();
-        for (id, is_there) in now {
-            if self.services.is_news(id, is_there) {
-                let event = if is_there {
-                    Event::Present
-                } else {
-                    Event::Absent
-                };
-                self.step(event(id));
+        for news in self.presence.look() {
+            let id = news.id;
+            if (news.is_another || !news.is_there) && self.services.is_news(id, false) {
+                self.step(Event::Absent(id));
+            }
+            if news.is_there && self.services.is_news(id, true) {
+                self.step(Event::Present(id));
             }
         }
     }

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use cairn_sys::inotify::{self, Mask};
@@ -34,30 +34,76 @@ const LINKS: usize = 40;
 /// The devices of a description, and what is watched for them.
 #[derive(Debug, Default)]
 pub struct Presence {
-    devices: Vec<(Id, DevicePath)>,
+    devices: Vec<Device>,
     queue: Option<OwnedFd>,
     watches: BTreeSet<i32>,
+}
+
+#[derive(Debug)]
+struct Device {
+    id: Id,
+    path: DevicePath,
+    /// What was there when it was last looked at.
+    seen: Option<Identity>,
+}
+
+/// Tells a device from another one that has taken its place: the numbers of its node, or of its file below `/sys`.
+/// Neither file system gives them to the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    file_system: u64,
+    inode: u64,
+    device: u64,
+}
+
+/// What has become of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct News {
+    /// Its service.
+    pub id: Id,
+    /// It is there.
+    pub is_there: bool,
+    /// It is there, and another one than that of before.
+    pub is_another: bool,
 }
 
 impl Presence {
     /// Those of `services`. Nothing is watched yet.
     pub fn new(services: &[Service]) -> Self {
         let devices = services.iter().enumerate();
-        let devices = devices.filter_map(|(id, service)| Some((id, service.device.clone()?)));
+        let devices = devices.filter_map(|(id, service)| {
+            let path = service.device.clone()?;
+            Some(Device {
+                id,
+                path,
+                seen: None,
+            })
+        });
         Self {
             devices: devices.collect(),
             ..Self::default()
         }
     }
 
-    /// The devices, by number.
-    pub fn devices(&self) -> &[(Id, DevicePath)] {
-        &self.devices
+    /// Looks at all of them.
+    pub fn look(&mut self) -> Vec<News> {
+        let devices = self.devices.iter_mut();
+        devices
+            .map(|device| {
+                let now = identity(&device.path);
+                let before = std::mem::replace(&mut device.seen, now);
+                News {
+                    id: device.id,
+                    is_there: now.is_some(),
+                    is_another: before.is_some() && now.is_some() && before != now,
+                }
+            })
+            .collect()
     }
 
     /// Whether the kernel's events are needed.
     pub fn hears_kernel(&self) -> bool {
-        self.devices.iter().any(|(_, path)| is_of_kernel(path))
+        self.devices.iter().any(|device| is_of_kernel(&device.path))
     }
 
     /// The queue of what happens to folders, if there are any to watch: [`Presence::take`] watches them.
@@ -65,7 +111,11 @@ impl Presence {
     /// # Errors
     /// No descriptor is left.
     pub fn open(&mut self) -> io::Result<Option<BorrowedFd<'_>>> {
-        if self.devices.iter().any(|(_, path)| !is_of_kernel(path)) {
+        if self
+            .devices
+            .iter()
+            .any(|device| !is_of_kernel(&device.path))
+        {
             self.queue = Some(inotify::open()?);
         }
         Ok(self.queue.as_ref().map(AsFd::as_fd))
@@ -82,8 +132,9 @@ impl Presence {
         inotify::read(queue.as_fd())?;
         let mut watches = BTreeSet::new();
         let mut result = Ok(());
-        let nodes = self.devices.iter().filter(|(_, path)| !is_of_kernel(path));
-        for folder in nodes.flat_map(|(_, path)| folders(Path::new(path.as_str()))) {
+        let paths = self.devices.iter().map(|device| &device.path);
+        let nodes = paths.filter(|path| !is_of_kernel(path));
+        for folder in nodes.flat_map(|path| folders(Path::new(path.as_str()))) {
             match inotify::add(queue.as_fd(), &folder, NAMES) {
                 Ok(watch) => watches.extend([watch]),
                 // The one that it is to come in says so.
@@ -104,13 +155,25 @@ impl Presence {
 
 /// Whether it is there now.
 pub fn is_there(path: &DevicePath) -> bool {
+    identity(path).is_some()
+}
+
+fn identity(path: &DevicePath) -> Option<Identity> {
     let node = Path::new(path.as_str());
-    if is_of_kernel(path) {
+    let metadata = if is_of_kernel(path) {
         // The folder itself goes after the event, this file before.
-        return node.join("uevent").exists();
-    }
-    let kind = fs::metadata(node).map(|metadata| metadata.file_type());
-    kind.is_ok_and(|kind| kind.is_char_device() || kind.is_block_device())
+        fs::metadata(node.join("uevent")).ok()?
+    } else {
+        let is_device = |kind: fs::FileType| kind.is_char_device() || kind.is_block_device();
+        fs::metadata(node)
+            .ok()
+            .filter(|node| is_device(node.file_type()))?
+    };
+    Some(Identity {
+        file_system: metadata.dev(),
+        inode: metadata.ino(),
+        device: metadata.rdev(),
+    })
 }
 
 /// Whether the kernel shows it, and no node stands for it.
@@ -141,4 +204,57 @@ fn folders(path: &Path) -> Vec<PathBuf> {
         path = folder.join(target);
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn links_are_followed_to_where_they_lead() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        fs::create_dir_all(root.join("by/id")).unwrap();
+        symlink("../../tty", root.join("by/id/modem")).unwrap();
+        symlink("loop", root.join("loop")).unwrap();
+        let below = |path: &str| {
+            let all = folders(&root.join(path));
+            let below = all.iter().filter_map(|path| path.strip_prefix(root).ok());
+            below
+                .map(|path| path.display().to_string())
+                .collect::<Vec<_>>()
+        };
+        let way = ["", "by", "by/id"];
+        assert_eq!(below("by/id/none"), way);
+        let there = ["", "by", "by/id", "by/id/..", "by/id/../.."];
+        assert_eq!(below("by/id/modem"), [&way[..], &there].concat());
+        assert_eq!(below("loop"), [""; LINKS]);
+    }
+
+    #[test]
+    fn what_is_no_device_is_not_there() {
+        let is_there = |path: &str| is_there(&path.try_into().unwrap());
+        assert!(is_there("/dev/null"));
+        assert!(is_there("/sys/class/net/lo"));
+        for path in [
+            "/dev/shm",
+            "/dev/none",
+            "/sys/class/net/none",
+            "/sys/class/net",
+        ] {
+            assert!(!is_there(path), "{path}");
+        }
+        for path in [
+            "/dev",
+            "/dev/",
+            "/dev/../x",
+            "/dev//x",
+            "/etc/x",
+            "dev/x",
+            "/dev/x\n",
+        ] {
+            assert!(DevicePath::try_from(path).is_err(), "{path}");
+        }
+    }
 }
