@@ -1024,9 +1024,13 @@ fn devices_are_services() {
         {"kind":"simple","name":"web","requires":["web.socket"],"startTimeoutMs":90000,"stopTimeoutMs":90000,"wantedAtBoot":false}
         {"kind":"socket","name":"web.socket","onChange":"restart","socket":{"listen":[{"stream":"80"}],"service":"web"},"startLimit":{"burst":20,"intervalMs":2000},"wantedAtBoot":false}
         {"device":"/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0","kind":"device","name":"dev-serial-by-id-usb-FTDI_FT232R_USB_UART_A50285-177f329c.device","startTimeoutMs":90000,"wantedAtBoot":false,"wants":["ups"]}"#]].assert_eq(&of("services"));
+    // Two devices of which one name would be made are not taken for one.
+    let two = r#"systemd.services.a = { script = "x"; wants = [ "dev-a-b.device" "dev-a\\x2db.device" ]; };"#;
+    let error = machine(two).error();
+    assert!(error.contains("conflicting definition values"), "{error}");
     expect![[r#"
-        {"device":"/dev/100%%","kind":"device","name":"dev-100__.device","startTimeoutMs":90000,"wantedAtBoot":false}
-        {"kind":"simple","name":"notes","startTimeoutMs":90000,"stopTimeoutMs":90000,"wantedAtBoot":false}"#]].assert_eq(&of("userServices.services"));
+        {"device":"/dev/100%%","kind":"device","name":"dev-100_.device","startTimeoutMs":90000,"wantedAtBoot":false}
+        {"bindsTo":["dev-100_.device"],"kind":"simple","name":"notes","requires":["dev-100_.device"],"startTimeoutMs":90000,"stopTimeoutMs":90000,"wantedAtBoot":false}"#]].assert_eq(&of("userServices.services"));
 }
 
 #[test]
@@ -1717,6 +1721,9 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         r#"systemd.sockets.a = { socketConfig.ListenSteam = "22"; };"#,
         r#"systemd.sockets.a.listenStreams = [ "22" ];"#,
         r#"systemd.paths.a.pathConfig.PathExist = "/x";"#,
+        r#"systemd.services.a = { script = "x"; bindsTo = [ "ttyUSB0.device" "dev-x\\x00.device" ]; };"#,
+        r#"system.services.a = { process.argv = [ "/x" ]; devices = [ "ttyUSB0" ]; };"#,
+        r#"system.services.a = { process.argv = [ "/x" ]; kind = "device"; };"#,
         r#"system.services.a = { process.argv = [ "/x" ]; kind = "socket"; };"#,
         r#"systemd.user.services.a = { script = "x"; serviceConfig.User = "root"; };"#,
         r#"systemd.timers.a = { timerConfig.OnCalender = "daily"; };"#,
@@ -1824,6 +1831,19 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         the configuration contradicts itself:
         - systemd.paths.a.pathConfig.PathExist is no key that is supported; known are DirectoryNotEmpty, PathChanged, PathExists, PathExistsGlob, PathModified, Unit, MakeDirectory, DirectoryMode, TriggerLimitIntervalSec, TriggerLimitBurst
         - systemd.paths.a: it waits for nothing; set pathConfig.PathExists or one of its kin.
+
+        systemd.services.a = { script = "x"; bindsTo = [ "ttyUSB0.device" "dev-x\\x00.device" ]; };
+        the configuration contradicts itself:
+        - the unit a: 'ttyUSB0.device' names no device below /dev or /sys; name the path in system.services.<name>.devices.
+        - the unit a: 'dev-x\x00.device' names no device below /dev or /sys; name the path in system.services.<name>.devices.
+
+        system.services.a = { process.argv = [ "/x" ]; devices = [ "ttyUSB0" ]; };
+        The option `system.services.a.devices' has an element (number 1) that is not of type `string matching the pattern /(dev|sys)/.+', but a string:
+          - <folder>/configuration.nix:2:48: "ttyUSB0"
+
+        system.services.a = { process.argv = [ "/x" ]; kind = "device"; };
+        the configuration contradicts itself:
+        - system.services.a: what is of kind device, and nothing else, has the option device.
 
         system.services.a = { process.argv = [ "/x" ]; kind = "socket"; };
         the configuration contradicts itself:

@@ -10,7 +10,7 @@ use crate::service::Reload;
 /// Reads one service a line: a name, `=` and what it executes, and words:
 ///
 /// `>a` requires, `~a` wants, `<a` part of, `off` not wanted at boot, `hup` can be reloaded,
-/// `restart`, `reload`, `keep` its `on_change`, `rt=`, `lt=` its triggers, `milestone`, `socket`, and in the
+/// `restart`, `reload`, `keep` its `on_change`, `rt=`, `lt=` its triggers, `milestone`, `socket`, `device`, and in the
 /// old generation where it stands: `down`, `failed`, `stopped`, `held`; otherwise it is up.
 fn parse(text: &str) -> (Vec<Service>, BTreeMap<ServiceName, Standing>) {
     let name = |text: &str| ServiceName::try_from(text).unwrap();
@@ -32,6 +32,7 @@ fn parse(text: &str) -> (Vec<Service>, BTreeMap<ServiceName, Standing>) {
                     "keep" => service.on_change = OnChange::Keep,
                     "milestone" => service.kind = ServiceKind::Milestone,
                     "socket" => listen(&mut service, program),
+                    "device" => be_device(&mut service, program),
                     "down" => standing = Standing::Idle,
                     "failed" => standing = Standing::Failed,
                     "stopped" => standing = Standing::Stopped,
@@ -59,6 +60,14 @@ fn listen(service: &mut Service, path: &str) {
     service.kind = ServiceKind::Socket;
     service.socket = Some(serde_json::from_str(&json).unwrap());
     service.process = Process::default();
+}
+
+/// Makes it the device of this name.
+fn be_device(service: &mut Service, name: &str) {
+    service.kind = ServiceKind::Device;
+    service.device = Some(format!("/dev/{name}").try_into().unwrap());
+    service.process = Process::default();
+    service.wanted_at_boot = false;
 }
 
 fn changes(before: &str, after: &str) -> ServiceChanges {
@@ -95,6 +104,27 @@ fn a_socket_that_is_another_takes_its_service_along() {
         "same=a socket restart\nweb=2 >same off",
         &expect![[r#"
             stop and start web: it has changed
+        "#]],
+    );
+}
+
+#[test]
+fn a_device_that_is_waited_for_starts_nothing_yet() {
+    check(
+        "there=a device\nsame=b device ~known\nknown=1 >same off",
+        "there=a device ~new\nnew=1 >there off\nlate=c device ~later\nlater=1 >late off\nasks=1 >late\nsame=b device ~known\nknown=1 >same off",
+        &expect![[r#"
+            start asks: it is new
+            start late: asks wants it
+            start new: there wants it
+        "#]],
+    );
+    check(
+        "moves=a device\nbound=1 >moves off",
+        "moves=b device\nbound=1 >moves off",
+        &expect![[r#"
+            stop and start bound: it goes with moves
+            stop and start moves: it has changed
         "#]],
     );
 }

@@ -242,7 +242,7 @@ mod tests {
         );
         check(
             |all| all.services[0]["kind"] = "strange".into(),
-            "a service of users is none: unknown variant `strange`, expected one of `simple`, `oneshot`, `notify`, `forking`, `milestone`, `socket`, `path` at line 1 column 176",
+            "a service of users is none: unknown variant `strange`, expected one of `simple`, `oneshot`, `notify`, `forking`, `milestone`, `socket`, `path`, `device` at line 1 column 176",
         );
     }
 

@@ -46,7 +46,7 @@ fn a_refusal_names_the_field() {
         r#""wantedAtBoot""#,
         r#""wantedAtBot""#,
         &expect![
-            "cannot read system.json: at 'services[0].wantedAtBot': unknown field `wantedAtBot`, expected one of `name`, `description`, `kind`, `process`, `readiness`, `socket`, `watch`, `storedDescriptors`, `pinnedDescriptors`, `preStart`, `postStart`, `preStop`, `postStop`, `reload`, `requires`, `wants`, `upholds`, `after`, `partOf`, `conflicts`, `onFailure`, `onSuccess`, `machineActions`, `wantedAtBoot`, `conditions`, `directories`, `credentials`, `delegated`, `cgroup`, `pidFile`, `staysUp`, `restart`, `successStatuses`, `finalStatuses`, `restartStatuses`, `restartDelayMs`, `restartDelayMaxMs`, `startLimit`, `startTimeoutMs`, `runtimeMaxMs`, `watchdogMs`, `stopTimeoutMs`, `stopSignal`, `killMode`, `onChange`, `restartTrigger`, `reloadTrigger` at line 15 column 51"
+            "cannot read system.json: at 'services[0].wantedAtBot': unknown field `wantedAtBot`, expected one of `name`, `description`, `kind`, `process`, `readiness`, `socket`, `watch`, `device`, `storedDescriptors`, `pinnedDescriptors`, `preStart`, `postStart`, `preStop`, `postStop`, `reload`, `requires`, `bindsTo`, `wants`, `upholds`, `after`, `partOf`, `conflicts`, `onFailure`, `onSuccess`, `machineActions`, `wantedAtBoot`, `conditions`, `directories`, `credentials`, `delegated`, `cgroup`, `pidFile`, `staysUp`, `restart`, `successStatuses`, `finalStatuses`, `restartStatuses`, `restartDelayMs`, `restartDelayMaxMs`, `restartRandomDelayMs`, `startLimit`, `startTimeoutMs`, `runtimeMaxMs`, `watchdogMs`, `stopTimeoutMs`, `stopSignal`, `killMode`, `onChange`, `restartTrigger`, `reloadTrigger` at line 15 column 51"
         ],
     );
     refusal(
@@ -118,6 +118,30 @@ fn refused_socket(socket: &str, expected: &Expect) {
         r#""services": [{{"name":"x.socket","kind":"socket","wantedAtBoot":true,"socket":{socket}}},"#
     );
     refusal(r#""services": ["#, &with, expected);
+}
+
+#[test]
+fn devices_that_cannot_be_are_refused() {
+    let refused = |device: &str, expected: &Expect| {
+        let with = format!(
+            r#""services": [{{"name":"x.device","kind":"device","wantedAtBoot":true{device}}},"#
+        );
+        refusal(r#""services": ["#, &with, expected);
+    };
+    refused(
+        "",
+        &expect!["cannot use system.json: service 'x.device' names no device"],
+    );
+    refused(
+        r#","device":"/etc/x""#,
+        &expect![
+            "cannot read system.json: at 'services[0].device': '/etc/x' is not a path of a device; it is below /dev or /sys, and 1024 bytes at most without empty parts, . and .. at line 14 column 88"
+        ],
+    );
+    refused(
+        r#","device":"/dev/x","watch":{"service":"demo","paths":[{"exists":"/x"}]}"#,
+        &expect!["cannot use system.json: service 'x.device' is of another kind than what it has"],
+    );
 }
 
 #[test]

@@ -69,18 +69,15 @@ in
     in
     if path == null then unit else serviceOf path;
 
-  # The services of these units.
+  # The services of these units, one by one: two devices may have one name, which is refused.
   services =
     units:
-    lib.listToAttrs (
-      map (
-        path:
-        lib.nameValuePair (serviceOf path) {
-          kind = "device";
-          device = path;
-        }
-      ) (lib.filter (path: path != null) (map pathOf units))
-    );
+    map (path: {
+      ${serviceOf path} = {
+        kind = "device";
+        device = path;
+      };
+    }) (lib.unique (lib.filter (path: path != null) (map pathOf units)));
 
   problems =
     where: units:

@@ -36,12 +36,13 @@ let
     // lib.mapAttrs' (name: lib.nameValuePair "${name}.path") (enabled cfg.paths)
   );
   deviceServices = devices.services (lib.concatLists (lib.attrValues deviceUnits));
+  isDevice = lib.foldl' (all: one: all // one) { } deviceServices;
 
   # Whether somebody who waits for it waits for nothing: a device that nobody asks for is no service.
   isNothing =
     name: other:
     targets.isReached other
-    || devices.isUnit other && !(deviceServices ? ${templates.named name other});
+    || devices.isUnit other && !(isDevice ? ${templates.named name other});
 
   # Dependencies of services and targets alike.
   dependencies =
@@ -141,7 +142,7 @@ in
 {
   services = lib.mkMerge [
     (lib.mkIf (scope == "system") standard)
-    deviceServices
+    (lib.mkMerge deviceServices)
     (lib.mapAttrs (
       name: unit':
       lib.mkMerge ([ (dependencies (unit.isWhole unit') name unit') ] ++ unit.translate name unit')
