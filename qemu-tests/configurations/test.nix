@@ -33,7 +33,24 @@ in
     timerConfig.OnClockChange = true;
   };
 
+  # There for a disk that no hardware brings.
+  systemd.services.for-loop = {
+    bindsTo = [ "dev-loop0.device" ];
+    after = [ "dev-loop0.device" ];
+    wantedBy = [ "dev-loop0.device" ];
+    serviceConfig.ExecStart = "${pkgs.coreutils}/bin/tail -f /dev/null";
+  };
+
   system.services = {
+    # There for an interface.
+    for-wire = {
+      process.argv = [
+        "${pkgs.coreutils}/bin/tail"
+        "-f"
+        "/dev/null"
+      ];
+      devices = [ "/sys/class/net/wire0" ];
+    };
     # Sleeps, and is restarted whatever happens.
     sleeper = {
       process.argv = [

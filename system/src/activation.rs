@@ -22,11 +22,10 @@ pub(crate) fn contradiction(
         let problem = match (service.kind, has) {
             (ServiceKind::Socket, (Some(socket), None, None)) => of_socket(socket, users, groups),
             (ServiceKind::Path, (None, Some(watch), None)) => of_watch(watch),
-            (ServiceKind::Device, (None, None, Some(_))) => None,
             (ServiceKind::Socket, (None, ..)) => Some("listens on nothing".to_owned()),
             (ServiceKind::Path, (_, None, _)) => Some("watches nothing".to_owned()),
             (ServiceKind::Device, (.., None)) => Some("names no device".to_owned()),
-            (_, (None, None, None)) => None,
+            (ServiceKind::Device, (None, None, Some(_))) | (_, (None, None, None)) => None,
             _ => Some("is of another kind than what it has".to_owned()),
         };
         let started = service.starts().filter(|name| !names.contains(name));
