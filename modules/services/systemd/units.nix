@@ -67,7 +67,9 @@ let
       upholds = links unit.upholds;
       after = links unit.after;
       # A device comes when it comes.
-      before = links (lib.filter (other: !(devices.isUnit other)) (lib.unique (unit.before ++ orderedBefore)));
+      before = links (
+        lib.filter (other: !(devices.isUnit other)) (lib.unique (unit.before ++ orderedBefore))
+      );
       partOf = links unit.partOf;
       conflicts = links (lib.filter (name: !(targets.isDown name)) unit.conflicts);
       onFailure = links unit.onFailure;
