@@ -22,6 +22,7 @@
 //! | [`fhs`] | a program that finds packages below `/usr` |
 //! | [`assessment`] | whether the generation that was booted is good: `cairn assess` |
 //! | [`hardware`] | what a machine has, as its configuration says it: `cairn generate-config` |
+//! | [`tpm2`] | a disk's key, kept by the machine's TPM: `cairn tpm2` |
 //! | [`service_control`] | `cairn status` and its kin, on the running system |
 
 #![forbid(unsafe_code)]
@@ -52,6 +53,7 @@ pub mod sources;
 mod steps;
 pub mod supply;
 pub mod switch;
+pub mod tpm2;
 pub mod vm;
 
 pub use grub::Grub;

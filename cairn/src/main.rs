@@ -159,6 +159,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Vm(arguments) => return vm(&arguments),
         Verb::Install(arguments) => return arguments.run(),
         Verb::Diff(arguments) => diff(&arguments)?,
+        Verb::Tpm2(arguments) => print(&arguments.run()?)?,
         Verb::Fhs(arguments) => fhs(arguments)?,
         Verb::ManPages(arguments) => man_pages(&arguments)?,
         Verb::Switch(arguments) => return arguments.wish()?.grant(Action::Switch),

@@ -266,6 +266,8 @@ fn what_contradicts_itself_is_refused_with_the_way_out() {
         "boot.extraModprobeConfig = \"install x /bin/true\";",
         "boot.loader.grub = { device = \"/dev/sda\"; devices = [ \"/dev/sdb\" ]; };",
         "boot.loader.grub.efiInstallAsRemovable = false;",
+        "boot.initrd.luks.devices.x = { device = \"LABEL=x\"; crypttabExtraOpts = \
+         [ \"tpm2-device=auto\" \"fido2-device=auto\" ]; keyFile = \"/dev/sdb\"; };",
         "boot.factoryReset.menuEntry = true;",
         "boot.factoryReset.enable = true; fileSystems.\"/srv\".device = \"LABEL=srv\"; \
          fileSystems.\"/nix/var\".device = \"LABEL=state\";",
@@ -369,6 +371,11 @@ fn what_contradicts_itself_is_refused_with_the_way_out() {
         the configuration contradicts itself:
         - boot.loader.grub.efiInstallAsRemovable is off: firmware then finds GRUB by an entry in its menu alone.
           Set boot.loader.efi.canTouchEfiVariables, so that it gets one.
+
+        boot.initrd.luks.devices.x = { device = "LABEL=x"; crypttabExtraOpts = [ "tpm2-device=auto" "fido2-device=auto" ]; keyFile = "/dev/sdb"; };
+        the configuration contradicts itself:
+        - boot.initrd.luks.devices.x.crypttabExtraOpts: only tpm2-device=auto is supported.
+        - boot.initrd.luks.devices.x has a keyFile, and a key in the TPM (tpm2.enable); choose one.
 
         boot.factoryReset.menuEntry = true;
         the configuration contradicts itself:

@@ -16,10 +16,17 @@ let
   devices = lib.attrValues cfg.devices;
   keyMap = config.console.keyMap;
 
+  usesTpm = lib.any (device: device.tpm2.enable) devices;
+  tpmModules = [
+    "tpm_crb"
+    "tpm_tis"
+  ];
+  # Opened by tpm2 while it runs, where its own libraries look for it.
+  tpmDriver = "libtss2-tcti-device.so.0";
+
   # NixOS's ways to open a device that the initrd has nothing for, by their options' values when they
   # are off.
   unsupported = {
-    crypttabExtraOpts = [ ];
     fido2 = null;
     gpgCard = null;
     postOpenCommands = "";
@@ -27,8 +34,11 @@ let
     yubikey = null;
   };
 
+  # The one word of crypttab(5) that means something here.
+  tpmWord = "tpm2-device=auto";
+
   device =
-    { name, ... }:
+    { name, config, ... }:
     {
       options = {
         name = mkOption {
@@ -83,6 +93,32 @@ let
           default = false;
           description = "Whether a passphrase is asked for if the key does not come, or does not fit.";
         };
+        tpm2.enable = mkOption {
+          type = types.bool;
+          default = lib.elem tpmWord config.crypttabExtraOpts;
+          defaultText = literalExpression "elem \"tpm2-device=auto\" crypttabExtraOpts";
+          description = ''
+            Whether a key that the machine's TPM keeps opens it. {command}`cairn tpm2 enrol` makes the key. A
+            passphrase is asked for if there is no TPM or no key, or if the machine was not started as when
+            the key was made. With Secure Boot and a verified system nobody else starts the machine like
+            that; without, this helps against somebody who has the disk, and not against one who has the
+            machine.
+          '';
+        };
+        tpm2.timeout = mkOption {
+          type = types.ints.unsigned;
+          default = 10;
+          description = "Seconds for which the TPM is waited for.";
+        };
+        crypttabExtraOpts = mkOption {
+          type = types.listOf types.str;
+          default = [ ];
+          example = [ "tpm2-device=auto" ];
+          description = ''
+            Words of {manpage}`crypttab(5)`. There is one: `tpm2-device=auto`, which sets
+            {option}`boot.initrd.luks.devices.<name>.tpm2.enable`.
+          '';
+        };
         tryEmptyPassphrase = mkOption {
           type = types.bool;
           default = false;
@@ -133,6 +169,7 @@ let
       inherit (device) tryEmptyPassphrase;
     }
     // lib.optionalAttrs (device.header != null) { inherit (device) header; }
+    // lib.optionalAttrs device.tpm2.enable { tpm2.timeoutSeconds = device.tpm2.timeout; }
     // lib.optionalAttrs (device.keyFile != null) {
       keyFile = {
         device = device.keyFile;
@@ -203,19 +240,35 @@ in
       device:
       lib.mapAttrsToList (option: off: {
         assertion = device.${option} == off;
-        message = "boot.initrd.luks.devices.${device.name}.${option} is not supported: a device is opened by a passphrase or a key file.";
+        message = "boot.initrd.luks.devices.${device.name}.${option} is not supported: a device is opened by a passphrase, a key file or a TPM.";
       }) unsupported
+      ++ [
+        {
+          assertion = lib.subtractLists [ tpmWord ] device.crypttabExtraOpts == [ ];
+          message = "boot.initrd.luks.devices.${device.name}.crypttabExtraOpts: only ${tpmWord} is supported.";
+        }
+        {
+          assertion = !(device.tpm2.enable && device.keyFile != null);
+          message = "boot.initrd.luks.devices.${device.name} has a keyFile, and a key in the TPM (tpm2.enable); choose one.";
+        }
+      ]
     ) devices;
 
     boot.initrd = {
-      availableKernelModules = [ "dm_crypt" ] ++ cfg.cryptoModules;
-      programs.cryptsetup = "${pkgs.cryptsetup}/bin/cryptsetup";
-      files = mkIf (config.console.enable && keyMap != "us") { "/etc/keymap" = "${earlyKeyMap}"; };
+      availableKernelModules = [ "dm_crypt" ] ++ cfg.cryptoModules ++ lib.optionals usesTpm tpmModules;
+      programs = {
+        cryptsetup = "${pkgs.cryptsetup}/bin/cryptsetup";
+      }
+      // lib.optionalAttrs usesTpm { tpm2 = "${pkgs.tpm2-tools}/bin/tpm2"; };
+      files = lib.mkMerge [
+        (mkIf (config.console.enable && keyMap != "us") { "/etc/keymap" = "${earlyKeyMap}"; })
+        (mkIf usesTpm { "/lib/${tpmDriver}" = "${pkgs.libtss2-tcti-device0}/lib/x86_64-linux-gnu/${tpmDriver}"; })
+      ];
       storage = {
         encrypted = map description devices;
         reusePassphrases = cfg.reusePassphrases;
       };
     };
-    environment.systemPackages = [ pkgs.cryptsetup ];
+    environment.systemPackages = [ pkgs.cryptsetup ] ++ lib.optional usesTpm pkgs.tpm2-tools;
   };
 }

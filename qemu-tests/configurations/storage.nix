@@ -98,6 +98,21 @@ in
           console.keyMap = "de-latin1";
         };
 
+    # Opened by a key that the TPM keeps.
+    measured =
+      on
+        {
+          device = "/dev/mapper/measured";
+          fsType = "ext4";
+        }
+        {
+          boot.initrd.luks.devices.measured = {
+            device = "LABEL=measured";
+            tpm2.enable = true;
+            tpm2.timeout = 3;
+          };
+        };
+
     # Nothing of the root lasts; what is swapped out is encrypted.
     volatile =
       on

@@ -17,6 +17,7 @@ use crate::machine::Machine;
 use crate::process::{Process, QEMU};
 use crate::qmp::Qmp;
 use crate::sockets::{Sockets, socket_arguments};
+use crate::tpm;
 use cairn::vm::Accelerator;
 
 /// What the machine boots.
@@ -58,6 +59,7 @@ pub struct Blueprint {
     pub(crate) ssh: bool,
     pub(crate) metadata: Option<PathBuf>,
     pub(crate) watchdog: bool,
+    pub(crate) tpm: Option<PathBuf>,
     pub(crate) deadline: Duration,
     pub(crate) accelerator: Option<Accelerator>,
 }
@@ -76,6 +78,7 @@ impl Blueprint {
             ssh: false,
             metadata: None,
             watchdog: false,
+            tpm: None,
             deadline: Duration::from_mins(5),
             accelerator: None,
         }
@@ -141,6 +144,13 @@ impl Blueprint {
         self
     }
 
+    /// Adds a TPM2 with what it keeps in this folder.
+    #[must_use]
+    pub fn tpm(mut self, state: &Path) -> Self {
+        self.tpm = Some(state.to_owned());
+        self
+    }
+
     /// Sets the time after which nothing waits for this machine any more.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
@@ -171,6 +181,14 @@ impl Blueprint {
         let sockets = Sockets::bind(scratch.path())?;
         let mut arguments = self.arguments(&parts);
         arguments.extend(socket_arguments(scratch.path()));
+        let tpm = match &self.tpm {
+            Some(state) => {
+                arguments.extend(tpm::arguments(scratch.path()));
+                let log = folder.join("swtpm.log");
+                Some(tpm::start(state, scratch.path(), &log)?)
+            }
+            None => None,
+        };
         let command_file = folder.join("qemu.args");
         fs::write(&command_file, arguments.join("\n"))
             .with_context(|| format!("cannot write {}", command_file.display()))?;
@@ -178,7 +196,7 @@ impl Blueprint {
         let start = Instant::now();
         let deadline = start + self.deadline;
         let log = folder.join("qemu.log");
-        let process = Process::start(arguments, &log)?;
+        let process = Process::start(QEMU, arguments, &log)?;
         let [monitor, serial, agent] = sockets.accept(&process, &log)?;
         let serial_log = folder.join("serial.log");
         let serial_log = File::create(&serial_log)
@@ -193,6 +211,7 @@ impl Blueprint {
                 error.context(format!("cannot start QEMU: it complains: {complaint}"))
             })?,
             process,
+            _tpm: tpm,
             accelerator,
             ssh_port: parts.ssh_port,
             disks: parts.disks,

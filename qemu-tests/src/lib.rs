@@ -32,6 +32,7 @@ pub mod reproducible;
 pub mod shell;
 mod sockets;
 pub mod timeline;
+mod tpm;
 pub mod transcript;
 
 pub use cairn::vm::Accelerator;

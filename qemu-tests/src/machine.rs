@@ -27,6 +27,8 @@ pub struct Machine {
     pub(crate) agent: Agent,
     pub(crate) qmp: Qmp,
     pub(crate) process: Process,
+    /// After QEMU's process: it goes when that is gone.
+    pub(crate) _tpm: Option<Process>,
     pub(crate) accelerator: Accelerator,
     pub(crate) ssh_port: Option<u16>,
     pub(crate) disks: Vec<Attached>,

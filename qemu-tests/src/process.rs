@@ -1,6 +1,6 @@
-//! QEMU as a child process that cannot outlive this one.
+//! QEMU, and what a machine needs beside it, as child processes that cannot outlive this one.
 //!
-//! `setpriv --pdeathsig` has the kernel kill it when the *thread* that started it ends. Each QEMU
+//! `setpriv --pdeathsig` has the kernel kill it when the *thread* that started it ends. Each
 //! therefore has a thread of its own, which starts it and waits for it; otherwise a machine that
 //! several tests share would die with the test that happened to start it.
 
@@ -19,7 +19,7 @@ use nix::unistd::Pid;
 /// The emulator.
 pub(crate) const QEMU: &str = "qemu-system-x86_64";
 
-/// A running QEMU; dropping it kills it.
+/// A running program; dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Process {
     id: u32,
@@ -38,18 +38,22 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Process {
-    /// Starts QEMU with these arguments; what it complains of goes to `log`.
-    pub(crate) fn start(arguments: Vec<String>, log: &Path) -> anyhow::Result<Self> {
+    /// Starts a program with these arguments; what it complains of goes to `log`.
+    pub(crate) fn start(
+        program: &'static str,
+        arguments: Vec<String>,
+        log: &Path,
+    ) -> anyhow::Result<Self> {
         let errors =
             File::create(log).with_context(|| format!("cannot create {}", log.display()))?;
         let (sender, receiver) = mpsc::channel();
         thread::Builder::new()
-            .name("qemu".to_owned())
-            .spawn(move || keep(&arguments, errors, &sender))
-            .context("cannot start QEMU's thread")?;
+            .name(program.to_owned())
+            .spawn(move || keep(program, &arguments, errors, &sender))
+            .with_context(|| format!("cannot start a thread for {program}"))?;
         let shared = receiver
             .recv()
-            .context("cannot start QEMU: its thread ended")??;
+            .with_context(|| format!("cannot start {program}: its thread ended"))??;
         let id = lock(&shared.child).id();
         Ok(Self { id, shared })
     }
@@ -88,7 +92,7 @@ impl Process {
         // `Child::kill` does nothing once it is.
         lock(&self.shared.child)
             .kill()
-            .context("cannot kill QEMU")?;
+            .with_context(|| format!("cannot kill process {}", self.id))?;
         self.wait(Instant::now() + Duration::from_secs(10))
             .map(drop)
     }
@@ -104,9 +108,14 @@ impl Drop for Process {
     }
 }
 
-fn keep(arguments: &[String], errors: File, started: &mpsc::Sender<anyhow::Result<Arc<Shared>>>) {
+fn keep(
+    program: &str,
+    arguments: &[String],
+    errors: File,
+    started: &mpsc::Sender<anyhow::Result<Arc<Shared>>>,
+) {
     let child = Command::new("setpriv")
-        .args(["--pdeathsig", "KILL", "--", QEMU])
+        .args(["--pdeathsig", "KILL", "--", program])
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -129,7 +138,7 @@ fn keep(arguments: &[String], errors: File, started: &mpsc::Sender<anyhow::Resul
     }
     match reap(id, &shared.child) {
         Ok(status) => *lock(&shared.status) = Some(status),
-        Err(error) => eprintln!("cannot wait for QEMU: {error:#}"),
+        Err(error) => eprintln!("cannot wait for {program}: {error:#}"),
     }
     shared.ended.notify_all();
 }

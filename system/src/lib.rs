@@ -42,6 +42,7 @@ mod swap;
 mod system_calls;
 mod timer;
 mod timestamp;
+pub mod tpm2;
 pub mod trial;
 mod user;
 mod user_services;
@@ -82,7 +83,7 @@ pub use socket::{
     Address, AddressError, FilePath, FilePathError, Listen, NetlinkError, NetlinkFamily, Socket,
 };
 pub use stage1::Stage1;
-pub use storage::{EncryptedDevice, KeyFile, Storage};
+pub use storage::{EncryptedDevice, KeyFile, Storage, Tpm2};
 pub use swap::{Discard, RandomEncryption, SwapDevice};
 pub use system_calls::{FilterError, SystemCallFilter, Verdict, Verdicts};
 pub use timer::Timer;

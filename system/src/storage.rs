@@ -35,6 +35,9 @@ pub struct EncryptedDevice {
     /// What opens it without anybody's help.
     #[serde(default)]
     pub key_file: Option<KeyFile>,
+    /// A TPM2 has a key for it.
+    #[serde(default)]
+    pub tpm2: Option<Tpm2>,
     /// The empty passphrase is tried first.
     #[serde(default)]
     pub try_empty_passphrase: bool,
@@ -64,4 +67,13 @@ pub struct KeyFile {
     /// Somebody is asked for a passphrase if the key is not there, or does not open the device.
     #[serde(default)]
     pub or_passphrase: bool,
+}
+
+/// A key that a TPM2 keeps, and the header of the device has sealed ([`crate::tpm2`]). Somebody is asked for a
+/// passphrase if there is none, or it is not given out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Tpm2 {
+    /// Seconds for which the TPM is waited for.
+    pub timeout_seconds: u32,
 }

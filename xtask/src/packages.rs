@@ -159,6 +159,7 @@ pub const PACKAGES: &[Package] = &[
         "squashfs-tools",
         "reads our squashfs back, and is what it is compared with",
     ),
+    package(Need::Test, "swtpm", "the TPM of virtual machines"),
     package(
         Need::Test,
         "xfsprogs",

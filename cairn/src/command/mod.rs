@@ -10,6 +10,7 @@ mod hardware;
 mod install;
 mod language;
 mod service;
+mod tpm2;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ pub use hardware::GenerateConfig;
 pub use install::Install;
 pub use language::{Eval, Fmt, Options, Repl};
 pub use service::{Blame, Log, Named, Reboot, Status};
+pub use tpm2::Tpm2;
 
 /// Builds Cairn systems, and operates the one that runs
 #[derive(Debug, Parser)]
@@ -191,6 +193,11 @@ pub enum Verb {
     /// two configurations the values of all options are compared, otherwise what the systems'
     /// descriptions say.
     Diff(Diff),
+    /// Have the machine's TPM keep a key of an encrypted disk, so that it is opened unasked
+    ///
+    /// The initrd opens the disk with it if `boot.initrd.luks.devices.<name>.tpm2.enable` is set, and asks for a
+    /// passphrase if the machine was started in another way than now. systemd-cryptenroll makes such keys too.
+    Tpm2(Tpm2),
     /// Run a program where a tree of packages is /usr
     ///
     /// For programs that know nothing of a store. `pkgs.fhs` makes such trees, and scripts that

@@ -55,7 +55,7 @@ pub fn open(
         ended.status == 0,
         "cryptsetup ended with status {}: {}",
         ended.status,
-        ended.last_line
+        ended.last_line()
     );
     Ok((node, true))
 }

@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod factory_reset;
+mod measured;
 mod passphrase;
 
 use std::collections::BTreeMap;

@@ -12,12 +12,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use cairn_sys::secret::Secret;
 use cairn_system::EncryptedDevice;
+use cairn_system::tpm2::Header;
 
 use super::super::block::Blocks;
 use super::super::hardware::Hardware;
 use super::super::tool::{Ended, Tool};
 use super::passphrase::{Answer, Consoles};
-use super::{NO_UDEV, is_there, place};
+use super::{NO_UDEV, is_there, place, tpm};
 
 const PROGRAM: &str = "/bin/cryptsetup";
 /// Where it locks headers, in the words of its own warning if this is not there.
@@ -63,6 +64,56 @@ pub fn open_with_key(device: &EncryptedDevice, blocks: &Blocks) -> anyhow::Resul
     }
 }
 
+/// Opens a device with a key that the TPM keeps.
+///
+/// # Errors
+/// Why not; it names the device.
+pub fn open_with_tpm(device: &EncryptedDevice, blocks: &Blocks) -> anyhow::Result<()> {
+    let what = || format!("cannot open {} with the TPM", device.name);
+    let node = place(blocks, device.header.as_ref().unwrap_or(&device.device))
+        .with_context(|| format!("{}: {} went away", what(), device.device))?;
+    let header = read_header(&node).with_context(what)?;
+    let mut problems = Vec::new();
+    for key in header.sealed_keys() {
+        let opened = key
+            .map_err(|error| error.clone().into())
+            .and_then(tpm::open);
+        match opened {
+            Ok(secret) if open_with(device, blocks, &secret)? == Fit::Fits => return Ok(()),
+            Ok(_) => problems.push("the key that it keeps does not fit".to_owned()),
+            Err(error) => problems.push(format!("{error:#}")),
+        }
+    }
+    if problems.is_empty() {
+        problems.push("it has no key; make one: cairn tpm2 enrol".to_owned());
+    }
+    bail!("{}: {}", what(), problems.join("; "))
+}
+
+/// The most that the JSON of a header may be, in bytes.
+const HEADER: usize = 4 << 20;
+
+fn read_header(node: &Path) -> anyhow::Result<Header> {
+    make_lock_folder();
+    let node = node.display().to_string();
+    let tool = Tool {
+        program: Path::new(PROGRAM),
+        arguments: &["luksDump", "--dump-json-metadata", &node],
+        environment: &[NO_UDEV],
+        work: &format!("a look at the header of {node}"),
+    };
+    let mut json = Vec::new();
+    let ended = tool.read(b"", &mut |bytes| {
+        let room = HEADER.saturating_sub(json.len());
+        json.extend(bytes.iter().take(room));
+    });
+    let ended = ended.with_context(|| format!("cannot run {PROGRAM}"))?;
+    if ended.status != 0 {
+        bail!("{node}: {}", ended.last_line());
+    }
+    Header::parse(&json).context(node)
+}
+
 /// Opens a device with one of `known`, or with a passphrase that somebody is asked for until it fits.
 ///
 /// # Errors
@@ -102,9 +153,12 @@ fn is_not_needed(device: &EncryptedDevice, key_was_there: bool, blocks: &Blocks)
     blocks.find(&device.device) == Ok(None) || (!key_was_there && has_key(device, blocks))
 }
 
-fn has_key(device: &EncryptedDevice, blocks: &Blocks) -> bool {
-    let file = device.key_file.as_ref();
-    file.is_some_and(|file| is_there(blocks, &file.device))
+/// Whether what opens the device without people is there: the device of its key, or else the TPM.
+pub fn has_key(device: &EncryptedDevice, blocks: &Blocks) -> bool {
+    match &device.key_file {
+        Some(file) => is_there(blocks, &file.device),
+        None => device.tpm2.is_some() && tpm::is_there(),
+    }
 }
 
 fn open_with(device: &EncryptedDevice, blocks: &Blocks, secret: &Secret) -> anyhow::Result<Fit> {
@@ -147,7 +201,7 @@ fn open(
             "{} with {}: cryptsetup ended with status {status}: {}",
             what(),
             node.display(),
-            ended.last_line
+            ended.last_line()
         ),
     }
 }

@@ -14,11 +14,12 @@ mod luks;
 mod passphrase;
 mod plan;
 mod resume;
+mod tpm;
 
 use std::time::{Duration, Instant};
 
 use cairn_sys::secret::Secret;
-use cairn_system::{Device, KeyFile, Storage};
+use cairn_system::{Device, EncryptedDevice, Storage};
 
 use super::block::{Block, Blocks};
 use super::failure::Stage1Error;
@@ -139,21 +140,27 @@ impl Opener {
                             .header
                             .as_ref()
                             .is_none_or(|place| is_there(blocks, place)),
-                    key: self.key(device.key_file.as_ref(), blocks),
+                    key: self.key(device, blocks),
                 })
                 .collect(),
         }
     }
 
-    fn key(&self, file: Option<&KeyFile>, blocks: &Blocks) -> Key {
-        let Some(file) = file else { return Key::None };
-        let or_people = file.or_passphrase;
-        if is_there(blocks, &file.device) {
+    fn key(&self, device: &EncryptedDevice, blocks: &Blocks) -> Key {
+        let (patience, or_people) = match (&device.key_file, &device.tpm2) {
+            (Some(file), _) => {
+                let seconds = file.timeout_seconds.map(u64::from);
+                let patience = seconds.map_or(self.patience, Duration::from_secs);
+                (patience, file.or_passphrase)
+            }
+            (None, Some(tpm)) => (Duration::from_secs(tpm.timeout_seconds.into()), true),
+            (None, None) => return Key::None,
+        };
+        if luks::has_key(device, blocks) {
             return Key::There { or_people };
         }
-        let seconds = file.timeout_seconds.map(u64::from);
         Key::Absent {
-            patience: seconds.map_or(self.patience, Duration::from_secs),
+            patience,
             or_people,
         }
     }
@@ -162,7 +169,14 @@ impl Opener {
         let Some(device) = self.wishes.encrypted.get(index) else {
             return;
         };
-        match hardware.with_blocks(|blocks| luks::open_with_key(device, blocks)) {
+        let opened = hardware.with_blocks(|blocks| {
+            if device.key_file.is_some() {
+                luks::open_with_key(device, blocks)
+            } else {
+                luks::open_with_tpm(device, blocks)
+            }
+        });
+        match opened {
             Ok(()) => {
                 log::info!("{} is open", device.name);
                 self.progress.settle(index);
@@ -178,6 +192,13 @@ impl Opener {
         let Some(device) = self.wishes.encrypted.get(index) else {
             return;
         };
+        if let Some(tpm) = device.tpm2.as_ref().filter(|_| !tpm::is_there()) {
+            log::warn!(
+                "cannot open {} with the TPM: there is none after {} s; check the firmware's settings",
+                device.name,
+                tpm.timeout_seconds
+            );
+        }
         match luks::open_with_people(device, &self.passphrases, hardware) {
             Ok(Asked::Opened(typed)) => {
                 log::info!("{} is open", device.name);

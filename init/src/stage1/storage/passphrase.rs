@@ -164,7 +164,7 @@ fn load_keymap() {
         Ok(ended) => log::warn!(
             "the keyboard is that of the US: loadkmap ended with status {}: {}",
             ended.status,
-            ended.last_line
+            ended.last_line()
         ),
         Err(error) => log::warn!("the keyboard is that of the US: cannot run busybox: {error}"),
     }
