@@ -58,13 +58,15 @@ impl FactoryReset {
         let plan = Plan::of(Path::new(ROOT))?;
         request.check()?;
         print(&plan.to_string())?;
-        if request.standing()? == Standing::Begun {
-            eprintln!("cairn: one was begun, and did not come to its end: the next boot goes on");
+        let standing = request.standing()?;
+        if let Some(told) = already(standing) {
+            eprintln!("cairn: {told}; cairn factory-reset --cancel takes it back");
         }
-        if self.dry_run {
+        let is_done = standing != Standing::Nothing && !self.reboot;
+        if self.dry_run || is_done {
             return Ok(ExitCode::SUCCESS);
         }
-        if !self.yes && !agreed(&host_name()?, "have it done", "nothing is asked for")? {
+        if !self.yes && !agreed(&host_name()?, "have it done", "nothing is changed")? {
             return Ok(ExitCode::FAILURE);
         }
         request.make()?;
@@ -88,6 +90,17 @@ fn host_name() -> Result<String> {
     } else {
         name
     })
+}
+
+/// What is said of a request that is there before.
+fn already(standing: Standing) -> Option<&'static str> {
+    match standing {
+        Standing::Nothing => None,
+        Standing::Asked => Some("it is asked for already"),
+        Standing::Begun => {
+            Some("one was begun, and did not come to its end: the next boot goes on with it")
+        }
+    }
 }
 
 /// What is said of a request that was taken back.

@@ -94,7 +94,7 @@ fn refusals(machine: &Machine) -> anyhow::Result<()> {
     refused("cannot write to '/nix/var")?;
     agent.succeed("umount /nix/var")?;
     let output = agent.run("cairn factory-reset < /dev/null")?;
-    let said = "nobody can be asked whether this is right: say --yes; nothing is asked for";
+    let said = "nobody can be asked whether this is right: say --yes; nothing is changed";
     ensure!(
         !output.success() && output.stderr.contains(said),
         "{output:?}"
