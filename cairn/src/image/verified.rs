@@ -26,7 +26,8 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::boot::{bootspec, esp};
-use super::placement::{Named, Placement};
+use super::partition::Named;
+use super::placement::Placement;
 use super::root::root_of_state;
 use crate::grub::{UEFI_PROGRAM, UefiFile};
 
