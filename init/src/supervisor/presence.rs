@@ -28,6 +28,9 @@ const NAMES: Mask = inotify::CREATE
     | inotify::DELETE_SELF
     | inotify::MOVE_SELF;
 
+/// So often it is looked again while links come and go. With the last of it come events, and so the next look.
+const ROUNDS: usize = 16;
+
 /// So many links are followed, as by the kernel.
 const LINKS: usize = 40;
 
@@ -132,24 +135,40 @@ impl Presence {
         inotify::read(queue.as_fd())?;
         let mut watches = BTreeSet::new();
         let mut result = Ok(());
-        let paths = self.devices.iter().map(|device| &device.path);
-        let nodes = paths.filter(|path| !is_of_kernel(path));
-        for folder in nodes.flat_map(|path| folders(Path::new(path.as_str()))) {
-            match inotify::add(queue.as_fd(), &folder, NAMES) {
-                Ok(watch) => watches.extend([watch]),
-                // The one that it is to come in says so.
-                Err(error) if is_nothing(&error) => {}
-                Err(error) => {
-                    let text = format!("cannot watch {}: {error}", folder.display());
-                    result = result.and(Err(io::Error::new(error.kind(), text)));
+        let mut wanted = self.folders();
+        for _ in 0..ROUNDS {
+            for folder in &wanted {
+                match inotify::add(queue.as_fd(), folder, NAMES) {
+                    Ok(watch) => watches.extend([watch]),
+                    // The one that it is to come in says so.
+                    Err(error) if is_nothing(&error) => {}
+                    Err(error) => {
+                        let text = format!("cannot watch {}: {error}", folder.display());
+                        result = result.and(Err(io::Error::new(error.kind(), text)));
+                    }
                 }
             }
+            // A link that came before its folder was watched is not in the queue.
+            let now = self.folders();
+            if now == wanted {
+                break;
+            }
+            wanted = now;
         }
         for old in self.watches.difference(&watches) {
             inotify::remove(queue.as_fd(), *old)?;
         }
         self.watches = watches;
         result
+    }
+
+    /// What is to be watched now.
+    fn folders(&self) -> Vec<PathBuf> {
+        let paths = self.devices.iter().map(|device| &device.path);
+        let nodes = paths.filter(|path| !is_of_kernel(path));
+        nodes
+            .flat_map(|path| folders(Path::new(path.as_str())))
+            .collect()
     }
 }
 
