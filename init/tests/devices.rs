@@ -6,9 +6,11 @@
 #[expect(dead_code, reason = "other tests need more of it")]
 mod namespace;
 
+use std::time::Duration;
+
 use cairn_system::control::{Request, Response, ServiceState};
 use expect_test::expect;
-use namespace::{Machine, SLEEP, name, reason, script, story, tells};
+use namespace::{Machine, SLEEP, name, reason, script, status_field, story, tells};
 
 /// A device, and what is wanted along with it.
 fn device(name: &str, path: &str, wants: &str, timeout_ms: u32) -> String {
@@ -53,6 +55,14 @@ fn a_service_comes_and_goes_with_its_device() {
     assert_eq!(machine.settle(), [""; 0]);
     is(&machine, "other", Up); // nobody has asked for the device
     is(&machine, "modem.device", Stopped);
+    // Nothing happens, and nobody wakes up.
+    let wakeups = || status_field(machine.supervisor().unwrap(), "voluntary_ctxt_switches");
+    let is_idle = || {
+        let before = wakeups();
+        std::thread::sleep(Duration::from_secs(1));
+        wakeups() == before
+    };
+    assert!((0..5).any(|_| is_idle()), "it wakes up again and again");
     // Its link comes in folders that come with it.
     let plug = "mkdir -p /dev/shm/serial/by-id; ln -s ../../tty /dev/shm/serial/by-id/modem";
     machine.inside_run(plug);

@@ -155,3 +155,31 @@ fn a_users_services_live_as_long_as_the_sessions() {
     stop("user@nobody");
     assert!(!machine.inside(&runtime).exists());
 }
+
+#[test]
+fn a_users_service_is_there_for_a_device() {
+    let of = |name: &str, path: &str| {
+        let device = format!(
+            r#"{{"name":"{name}.device","kind":"device","device":"{path}","wantedAtBoot":false,"wants":["{name}"]}}"#
+        );
+        let more = format!(
+            r#""wantedAtBoot":false,"requires":["{name}.device"],"bindsTo":["{name}.device"]"#
+        );
+        device + "," + &script(name, "exec sleep 1000", &more)
+    };
+    let services_of_user = [of("own", "/dev/shm/%u"), of("net", "/sys/class/net/lo")].join(",");
+    let of_user = format!(r#","userServices":{{"services":[{services_of_user}]}}"#);
+    let own = "mount -t tmpfs -o mode=1777 tmpfs /dev/shm";
+    let machine = Machine::boot_on(&services(), &of_user, own);
+    let start = Request::Start { name: name("one") };
+    assert_eq!(machine.request(&start), Response::Done);
+    machine.wait_until("the one for the network is up", |machine| {
+        is_up(machine, "net")
+    });
+    assert!(!is_up(&machine, "own"));
+    machine.inside_run("ln -s /dev/null /dev/shm/nobody");
+    machine.wait_until("the other one is up", |machine| is_up(machine, "own"));
+    machine.inside_run("rm /dev/shm/nobody");
+    machine.wait_until("it is down", |machine| !is_up(machine, "own"));
+    assert!(is_up(&machine, "net"));
+}
