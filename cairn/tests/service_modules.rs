@@ -997,6 +997,7 @@ fn devices_are_services() {
         systemd.services.web.script = "x";
         system.services.ups = {
           process.argv = [ "/bin/x" ];
+          readsOutputOf = "gps";
           devices = [ "/dev/ttyUSB0" "/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0" ];
         };
         system.services."dev-ttyUSB0.device".startTimeoutMs = 5000;
@@ -1020,7 +1021,7 @@ fn devices_are_services() {
         {"kind":"simple","name":"net","requires":["sys-class-net-wlan-1.device"],"startTimeoutMs":90000,"stopTimeoutMs":90000,"wantedAtBoot":true}
         {"device":"/sys/class/net/wlan-1","kind":"device","name":"sys-class-net-wlan-1.device","startTimeoutMs":90000,"wantedAtBoot":false}
         {"device":"/sys/module/fuse","kind":"device","name":"sys-module-fuse.device","startTimeoutMs":90000,"wantedAtBoot":false,"wants":["disks.target"]}
-        {"bindsTo":["dev-ttyUSB0.device","dev-serial-by-id-usb-FTDI_FT232R_USB_UART_A50285-177f329c.device"],"kind":"simple","name":"ups","requires":["dev-ttyUSB0.device","dev-serial-by-id-usb-FTDI_FT232R_USB_UART_A50285-177f329c.device"],"restart":"always","wantedAtBoot":false}
+        {"bindsTo":["dev-ttyUSB0.device","dev-serial-by-id-usb-FTDI_FT232R_USB_UART_A50285-177f329c.device"],"kind":"simple","name":"ups","readsOutputOf":"gps","requires":["dev-ttyUSB0.device","dev-serial-by-id-usb-FTDI_FT232R_USB_UART_A50285-177f329c.device"],"restart":"always","wantedAtBoot":false}
         {"kind":"simple","name":"web","requires":["web.socket"],"startTimeoutMs":90000,"stopTimeoutMs":90000,"wantedAtBoot":false}
         {"kind":"socket","name":"web.socket","onChange":"restart","socket":{"listen":[{"stream":"80"}],"service":"web"},"startLimit":{"burst":20,"intervalMs":2000},"wantedAtBoot":false}
         {"device":"/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0","kind":"device","name":"dev-serial-by-id-usb-FTDI_FT232R_USB_UART_A50285-177f329c.device","startTimeoutMs":90000,"wantedAtBoot":false,"wants":["ups"]}"#]].assert_eq(&of("services"));
@@ -1723,6 +1724,7 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         r#"systemd.paths.a.pathConfig.PathExist = "/x";"#,
         r#"systemd.services.a = { script = "x"; bindsTo = [ "ttyUSB0.device" "dev-x\\x00.device" ]; };"#,
         r#"system.services.a = { process.argv = [ "/x" ]; devices = [ "ttyUSB0" ]; };"#,
+        r#"system.services.a = { process.argv = [ "/x" ]; readsOutputOf = "sshdd"; }; services.sshd.enable = true;"#,
         r#"system.services.a = { process.argv = [ "/x" ]; kind = "device"; };"#,
         r#"system.services.a = { process.argv = [ "/x" ]; kind = "socket"; };"#,
         r#"systemd.user.services.a = { script = "x"; serviceConfig.User = "root"; };"#,
@@ -1840,6 +1842,10 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         system.services.a = { process.argv = [ "/x" ]; devices = [ "ttyUSB0" ]; };
         The option `system.services.a.devices' has an element (number 1) that is not of type `string matching the pattern /(dev|sys)/.+', but a string:
           - <folder>/configuration.nix:2:48: "ttyUSB0"
+
+        system.services.a = { process.argv = [ "/x" ]; readsOutputOf = "sshdd"; }; services.sshd.enable = true;
+        the configuration contradicts itself:
+        - system.services.a: it needs the service 'sshdd', which is not defined; did you mean sshd?
 
         system.services.a = { process.argv = [ "/x" ]; kind = "device"; };
         the configuration contradicts itself:

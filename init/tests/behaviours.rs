@@ -313,3 +313,60 @@ fn what_ends_during_a_reload_has_failed() {
     let a = machine.wait_for("a", ServiceState::Failed);
     assert_eq!(a.last_exit.as_deref(), Some("status 1"));
 }
+
+/// dinit's `log-via-pipe`: what one service writes, another one reads, and nothing of it is lost whoever ends.
+#[test]
+fn a_service_reads_what_another_one_writes() {
+    let writer = "for n in 1 2 3 4 5 6 7 8 9; do echo line $n; echo error $n >&2; \
+                  while [ ! -e /var/log/go$n ]; do sleep 0.02; done; done; exec sleep 1000000";
+    let reader = "while read -r line; do echo $line >> /var/log/read; echo heard; done; echo end";
+    let services = |reads: &str| {
+        let more = format!(r#""restart":"always"{reads}"#);
+        [
+            script("writer", writer, ""),
+            script("reader", reader, &more),
+        ]
+        .join(",")
+    };
+    let reads = services(r#","readsOutputOf":"writer""#);
+    let machine = Machine::boot(&reads);
+    let mut expected = String::new();
+    let mut goes_on = |machine: &Machine, n: u32| {
+        expected = format!("{expected}line {n}\nerror {n}\n");
+        machine.wait_until(&format!("{n} is read"), |machine| {
+            let read = fs::read_to_string(machine.folder().join("log/read"));
+            read.is_ok_and(|read| read == expected)
+        });
+        fs::write(machine.folder().join(format!("log/go{n}")), "").unwrap();
+    };
+    goes_on(&machine, 1);
+    // The next lines wait while there is nobody.
+    machine.do_it(&stop("reader"));
+    machine.do_it(&start("reader"));
+    goes_on(&machine, 2);
+    let pid = machine.service("reader").pid.unwrap();
+    machine.kill(machine.on_host(pid), 9);
+    goes_on(&machine, 3);
+    machine.replace_supervisor(9);
+    goes_on(&machine, 4);
+    let two = machine.generation_with_program("two", &reads);
+    assert_eq!(machine.switch(&two), [""; 0]);
+    goes_on(&machine, 5);
+    assert_eq!(machine.log("writer"), "");
+    assert!(machine.log("reader").ends_with(" heard\n"));
+    // Where nobody reads it any more, it is in the log.
+    let three = machine.generation("three", &services(""));
+    assert_eq!(machine.switch(&three), [""; 0]);
+    fs::write(machine.folder().join("log/go6"), "").unwrap();
+    machine.wait_until("it is in the log", |machine| {
+        machine.log("writer").ends_with(" error 7\n")
+    });
+    assert_eq!(machine.switch(&two), [""; 0]);
+    let before = machine.log("writer");
+    fs::write(machine.folder().join("log/go7"), "").unwrap();
+    machine.wait_until("it is read again", |machine| {
+        let read = fs::read_to_string(machine.folder().join("log/read"));
+        read.is_ok_and(|read| read.ends_with("line 8\nerror 8\n"))
+    });
+    assert_eq!(machine.log("writer"), before);
+}

@@ -10,6 +10,7 @@ use crate::file_system::FileSystem;
 use crate::health::{self, HealthCheck};
 use crate::name::{HostName, UserName};
 use crate::order;
+use crate::output;
 use crate::parse::{ParseError, V1, parse};
 use crate::path_rule::PathRule;
 use crate::readiness;
@@ -295,6 +296,7 @@ impl SystemDescription {
             .or_else(|| confinement::contradiction(&self.services))
             .or_else(|| activation::contradiction(&self.services, &users, &groups))
             .or_else(|| readiness::contradiction(&self.services))
+            .or_else(|| output::contradiction(&self.services))
             .or_else(|| twice("timer", self.timers.iter().map(|timer| timer.name.as_str())))
             .or_else(|| {
                 let unknown = self

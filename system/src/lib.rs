@@ -28,6 +28,7 @@ mod machine_action;
 mod name;
 mod octal;
 mod order;
+mod output;
 mod parse;
 mod path_rule;
 mod process;

@@ -41,6 +41,9 @@ pub struct Service {
     /// What a [`ServiceKind::Path`] waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watch: Option<Box<Watch>>,
+    /// The service whose output is its process's standard input, and is in no log then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reads_output_of: Option<ServiceName>,
     /// What a [`ServiceKind::Device`] is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<DevicePath>,
@@ -188,6 +191,7 @@ impl Service {
             socket: None,
             watch: None,
             device: None,
+            reads_output_of: None,
             stored_descriptors: 0,
             pinned_descriptors: false,
             pre_start: Vec::new(),

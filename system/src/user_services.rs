@@ -18,6 +18,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::output;
 use crate::service::Service;
 use crate::timer::Timer;
 
@@ -109,6 +110,7 @@ impl UserServices {
                     of(service)
                 ))
             })
+            .or_else(|| output::contradiction(&services))
             .or_else(|| {
                 let mut timers = self.timers.iter();
                 let unknown = timers.find(|timer| !names.contains(&timer.service))?;

@@ -150,7 +150,7 @@ impl Supervisor {
         };
         let mut known = BTreeSet::new();
         for (id, held) in self.held.iter().enumerate() {
-            if let Some(pipe) = &held.pipe {
+            if let Some(pipe) = held.pipe.as_ref().filter(|pipe| !pipe.has_reader) {
                 watch(pipe.reader.as_fd(), Source::Pipe(id))?;
             }
             if let Some(main) = &held.main

@@ -59,6 +59,8 @@ pub struct Given {
     pub passed: Vec<(String, OwnedFd)>,
     /// What some of its first three are.
     pub stream: Option<OwnedFd>,
+    /// Its standard input, if that is the output of another service.
+    pub input: Option<OwnedFd>,
     /// The one of this number through which it says that it is ready.
     pub readiness: Option<(u8, OwnedFd)>,
     /// What it is told of why it was started.
@@ -119,6 +121,7 @@ impl Given {
         Ok(Self {
             passed,
             stream,
+            input: None,
             readiness: None,
             variables: own
                 .trigger

@@ -54,6 +54,8 @@ pub struct Pipe {
     pub reader: OwnedFd,
     /// Handed to each process.
     pub writer: OwnedFd,
+    /// Another service reads it, and we do not.
+    pub has_reader: bool,
 }
 
 /// A main process.
@@ -137,7 +139,11 @@ impl Held {
             return Ok(false);
         }
         let (reader, writer) = process::pipe()?;
-        self.pipe = Some(Pipe { reader, writer });
+        self.pipe = Some(Pipe {
+            reader,
+            writer,
+            has_reader: false,
+        });
         Ok(true)
     }
 

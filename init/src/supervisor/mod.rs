@@ -37,6 +37,7 @@ mod listening;
 mod notify;
 mod open_files;
 mod outcome;
+mod output;
 mod peer;
 mod phase;
 mod plan;

@@ -118,7 +118,7 @@ impl Held {
         let passed: Vec<BorrowedFd<'_>> = given.passed.iter().map(|(_, one)| one.as_fd()).collect();
         let stream = |which| given.stream(service, which).map(AsFd::as_fd);
         let streams = Streams {
-            input: stream(StandardStream::Input),
+            input: stream(StandardStream::Input).or(given.input.as_ref().map(AsFd::as_fd)),
             output: stream(StandardStream::Output).unwrap_or(pipe.writer.as_fd()),
             error: Some(stream(StandardStream::Error).unwrap_or(pipe.writer.as_fd())),
             passed: &passed,

@@ -70,9 +70,11 @@ impl Supervisor {
     }
 
     fn try_spawn(&mut self, id: Id, job: Job) -> anyhow::Result<()> {
+        self.ensure_pipe(id)?;
         let mut given = match job {
             Job::Main => Given {
                 readiness: self.readiness_pipe(id)?,
+                input: self.input(id)?,
                 ..self.given(id)?
             },
             _ => Given::default(),
@@ -85,14 +87,6 @@ impl Supervisor {
         else {
             return Ok(());
         };
-        if held.ensure_pipe()?
-            && let Some(pipe) = &held.pipe
-        {
-            let reader = pipe.reader.as_fd();
-            watch(&self.epoll, reader, Source::Pipe(id), EpollFlags::EPOLLIN)?;
-            let place = Place::Log { slot: held.slot };
-            self.link.send(Message::Keep(place), Some(reader))?;
-        }
         held.start(service, job, &given)?;
         if job.is_helper() {
             if let Some(helper) = held.helpers.last() {
@@ -471,7 +465,9 @@ impl Supervisor {
         let Some(held) = self.held.get_mut(id) else {
             return;
         };
-        let Some(pipe) = &held.pipe else { return };
+        let Some(pipe) = held.pipe.as_ref().filter(|pipe| !pipe.has_reader) else {
+            return;
+        };
         let mut buffer = [0; 16_384];
         let mut total = 0;
         while total < PIPE_BYTES {

@@ -205,6 +205,7 @@ in
     description
     bindsTo
     device
+    readsOutputOf
     partOf
     conflicts
     onFailure

@@ -212,6 +212,10 @@ in
       whenever they have come, stopped when one has gone, and not started at boot for any other reason. Each is a
       service itself (`dev-ttyUSB0.device`).
     '';
+    readsOutputOf = nullable name ''
+      The service whose output is its standard input. That is in no log then; it waits while this one is down, and
+      whoever writes waits once 64 KiB have not been read.
+    '';
     storedDescriptors = mkOption {
       type = types.ints.between 0 512;
       default = 0;

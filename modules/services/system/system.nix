@@ -201,7 +201,10 @@ let
       inherit (entry) name service;
       option = optionOf scope name;
       missing = lib.filter (other: !(lib.elem other names)) (
-        service.requires ++ service.partOf ++ service.process.confinement.joins
+        service.requires
+        ++ service.partOf
+        ++ service.process.confinement.joins
+        ++ lib.optional (service.readsOutputOf != null) service.readsOutputOf
       );
     in
     lib.optional (service.process.argv == [ ] && !(hasNoProcess service) && service.services == { })
