@@ -1724,6 +1724,7 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         r#"systemd.paths.a.pathConfig.PathExist = "/x";"#,
         r#"systemd.services.a = { script = "x"; bindsTo = [ "ttyUSB0.device" "dev-x\\x00.device" ]; };"#,
         r#"system.services.a = { process.argv = [ "/x" ]; devices = [ "ttyUSB0" ]; };"#,
+        r#"systemd.services.a = { script = "x"; bindsTo = [ "sshdd.service" ]; }; services.sshd.enable = true;"#,
         r#"system.services.a = { process.argv = [ "/x" ]; readsOutputOf = "sshdd"; }; services.sshd.enable = true;"#,
         r#"system.services.a = { process.argv = [ "/x" ]; kind = "device"; };"#,
         r#"system.services.a = { process.argv = [ "/x" ]; kind = "socket"; };"#,
@@ -1842,6 +1843,10 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         system.services.a = { process.argv = [ "/x" ]; devices = [ "ttyUSB0" ]; };
         The option `system.services.a.devices' has an element (number 1) that is not of type `string matching the pattern /(dev|sys)/.+', but a string:
           - <folder>/configuration.nix:2:48: "ttyUSB0"
+
+        systemd.services.a = { script = "x"; bindsTo = [ "sshdd.service" ]; }; services.sshd.enable = true;
+        the configuration contradicts itself:
+        - systemd.services.a: it needs the service 'sshdd', which is not defined; did you mean sshd?
 
         system.services.a = { process.argv = [ "/x" ]; readsOutputOf = "sshdd"; }; services.sshd.enable = true;
         the configuration contradicts itself:

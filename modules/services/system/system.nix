@@ -202,6 +202,7 @@ let
       option = optionOf scope name;
       missing = lib.filter (other: !(lib.elem other names)) (
         service.requires
+        ++ service.bindsTo
         ++ service.partOf
         ++ service.process.confinement.joins
         ++ lib.optional (service.readsOutputOf != null) service.readsOutputOf
