@@ -1,0 +1,248 @@
+//! What cannot be had, and the way out.
+
+use expect_test::expect;
+use serde_json::Value;
+
+use super::machine;
+
+#[expect(clippy::too_many_lines, reason = "one table of inputs and outputs")]
+#[test]
+fn what_cannot_be_had_is_refused_with_the_way_out() {
+    let table = [
+        r#"systemd.services.a = { script = "x"; serviceConfig.Restrat = "always"; };"#,
+        r#"systemd.services.a = { script = "x"; serviceConfig.RootImage = "/x"; };"#,
+        r#"systemd.services.a = { script = "x"; confinement.enable = true; serviceConfig.RootDirectory = "/x"; };"#,
+        r#"systemd.user.services.a = { script = "x"; serviceConfig.RootDirectory = "/x"; };"#,
+        r#"systemd.services.a = { script = "x"; serviceConfig.OpenFile = "/x:x:append,truncate"; };"#,
+        r#"systemd.services.a = { script = "x"; unitConfig.JoinsNamespaceOf = "sshdd.service"; };"#,
+        r#"systemd.services.a = { script = "x"; serviceConfig.ExecStart = "/x"; };"#,
+        r#"systemd.services.a = { serviceConfig.ExecStart = "x y"; };"#,
+        r#"systemd.services.a = { serviceConfig.ExecStart = "/x 'y"; };"#,
+        r#"systemd.services.a = { serviceConfig.ExecStart = "/x %x"; };"#,
+        r#"systemd.services.a = { script = "x"; serviceConfig.TimeoutStopSec = "soon"; };"#,
+        r#"systemd.services.a = { script = "x"; serviceConfig.Type = "dbus"; };"#,
+        r#"systemd.services.a = { script = "x"; serviceConfig.Type = "foo"; };"#,
+        r#"systemd.services.a = { script = "x"; unitConfig.ConditionPathExsits = "/x"; };"#,
+        r#"systemd.services.a = { script = "x"; unitConfig.After = "x"; };"#,
+        r#"systemd.services.a = { script = "x"; unitConfig.FailureAction = "reboot-immediate"; };"#,
+        r#"systemd.user.services.a = { script = "x"; unitConfig.SuccessAction = "poweroff"; };"#,
+        r#"systemd.services.a = { script = "x"; serviceConfig.SuccessExitStatus = "SIGFOO"; };"#,
+        r#"systemd.services.a = { description = "nothing"; };"#,
+        r#"systemd.services.a = { script = "x"; requires = [ "a.socket" ]; };"#,
+        r#"systemd.sockets.a = { socketConfig.ListenSteam = "22"; };"#,
+        r#"systemd.sockets.a.listenStreams = [ "22" ];"#,
+        r#"systemd.paths.a.pathConfig.PathExist = "/x";"#,
+        r#"systemd.services.a = { script = "x"; bindsTo = [ "ttyUSB0.device" "dev-x\\x00.device" ]; };"#,
+        r#"system.services.a = { process.argv = [ "/x" ]; devices = [ "ttyUSB0" ]; };"#,
+        r#"systemd.services.a = { script = "x"; bindsTo = [ "sshdd.service" ]; }; services.sshd.enable = true;"#,
+        r#"system.services.a = { process.argv = [ "/x" ]; readsOutputOf = "sshdd"; }; services.sshd.enable = true;"#,
+        r#"system.services.a = { process.argv = [ "/x" ]; kind = "device"; };"#,
+        r#"system.services.a = { process.argv = [ "/x" ]; kind = "socket"; };"#,
+        r#"systemd.user.services.a = { script = "x"; serviceConfig.User = "root"; };"#,
+        r#"systemd.timers.a = { timerConfig.OnCalender = "daily"; };"#,
+        r#"systemd.package = pkgs.bash;"#,
+        r#"system.services.a = { };"#,
+        r#"system.services.a.process.argv = [ "relative" ];"#,
+        r#"system.services.a = { process.argv = [ "/x" ]; requires = [ "sshdd" ]; }; services.sshd.enable = true;"#,
+        r#"services.udev.extraRules = "x";"#,
+        r#"services.cron.systemCronJobs = [ "* * * root x" ];"#,
+        r#"services.nginx = { enable = true; virtualHosts.a = { forceSSL = true; enableACME = true; }; };"#,
+        r#"networking.firewall.extraCommands = "iptables";"#,
+        r#"networking.useNetworkd = true;"#,
+        r#"services.getty.autologinUser = "x";"#,
+        r#"i18n.defaultLocale = "12";"#,
+        r#"services.rsyslogd.enable = true;"#,
+    ];
+    let said: Vec<String> = table
+        .iter()
+        .map(|text| format!("{text}\n{}\n", machine(text).error()))
+        .collect();
+    expect![[r#"
+        systemd.services.a = { script = "x"; serviceConfig.Restrat = "always"; };
+        the configuration contradicts itself:
+        - systemd.services.a.serviceConfig.Restrat is no key that is supported; did you mean Restart?
+
+        systemd.services.a = { script = "x"; serviceConfig.RootImage = "/x"; };
+        the configuration contradicts itself:
+        - systemd.services.a.serviceConfig.RootImage is not supported: images as roots are not supported; use RootDirectory
+
+        systemd.services.a = { script = "x"; confinement.enable = true; serviceConfig.RootDirectory = "/x"; };
+        the configuration contradicts itself:
+        - systemd.services.a: confinement and serviceConfig.RootDirectory both are its root; set one of them
+
+        systemd.user.services.a = { script = "x"; serviceConfig.RootDirectory = "/x"; };
+        the configuration contradicts itself:
+        - systemd.user.services.a.serviceConfig.RootDirectory is not supported: a user's supervisor has no right to do that; run it as systemd.services with a user
+
+        systemd.services.a = { script = "x"; serviceConfig.OpenFile = "/x:x:append,truncate"; };
+        systemd.services.a.serviceConfig.OpenFile: '/x:x:append,truncate' is not path:name:options, of which options one of read-only, append and truncate may be, and graceful
+
+        systemd.services.a = { script = "x"; unitConfig.JoinsNamespaceOf = "sshdd.service"; };
+        the configuration contradicts itself:
+        - systemd.services.a: it needs the service 'sshdd', which is not defined
+
+        systemd.services.a = { script = "x"; serviceConfig.ExecStart = "/x"; };
+        the configuration contradicts itself:
+        - systemd.services.a: script and serviceConfig.ExecStart are both set; set one of them
+
+        systemd.services.a = { serviceConfig.ExecStart = "x y"; };
+        systemd.services.a.serviceConfig.ExecStart: 'x' is no absolute path; name the program of a package, such as ${pkgs.coreutils}/bin/true
+
+        systemd.services.a = { serviceConfig.ExecStart = "/x 'y"; };
+        systemd.services.a.serviceConfig.ExecStart: a quote (') is not closed in: /x 'y
+
+        systemd.services.a = { serviceConfig.ExecStart = "/x %x"; };
+        systemd.services.a.serviceConfig.ExecStart: '%x' is not supported; known are %% %C %E %I %L %N %S %T %U %V %d %h %i %n %p %s %t %u
+
+        systemd.services.a = { script = "x"; serviceConfig.TimeoutStopSec = "soon"; };
+        systemd.services.a.serviceConfig.TimeoutStopSec: 'soon' is no time; examples are 90, 5s, 1min 30s, 250ms
+
+        systemd.services.a = { script = "x"; serviceConfig.Type = "dbus"; };
+        systemd.services.a.serviceConfig.Type: 'dbus' is not supported; use notify or simple
+
+        systemd.services.a = { script = "x"; serviceConfig.Type = "foo"; };
+        systemd.services.a.serviceConfig.Type: 'foo' is not supported; known are exec, forking, idle, notify, notify-reload, oneshot, simple
+
+        systemd.services.a = { script = "x"; unitConfig.ConditionPathExsits = "/x"; };
+        the configuration contradicts itself:
+        - systemd.services.a.unitConfig.ConditionPathExsits is no key that is supported; did you mean ConditionPathExists?
+
+        systemd.services.a = { script = "x"; unitConfig.After = "x"; };
+        the configuration contradicts itself:
+        - systemd.services.a.unitConfig.After: set systemd.services.a.after instead
+
+        systemd.services.a = { script = "x"; unitConfig.FailureAction = "reboot-immediate"; };
+        the configuration contradicts itself:
+        - systemd.services.a.unitConfig.FailureAction: it would lose what is not on the disk yet; use reboot-force
+
+        systemd.user.services.a = { script = "x"; unitConfig.SuccessAction = "poweroff"; };
+        the configuration contradicts itself:
+        - systemd.user.services.a: a user's service does nothing to the machine; take its failureAction, successAction and startLimitAction away.
+
+        systemd.services.a = { script = "x"; serviceConfig.SuccessExitStatus = "SIGFOO"; };
+        systemd.services.a.serviceConfig.SuccessExitStatus: 'SIGFOO' is neither a status nor a signal; examples are 75, TEMPFAIL and SIGKILL
+
+        systemd.services.a = { description = "nothing"; };
+        the configuration contradicts itself:
+        - systemd.services.a: there is nothing to execute; set script or serviceConfig.ExecStart.
+
+        systemd.services.a = { script = "x"; requires = [ "a.socket" ]; };
+        the configuration contradicts itself:
+        - systemd.services.a: it needs the service 'a.socket', which is not defined
+
+        systemd.sockets.a = { socketConfig.ListenSteam = "22"; };
+        the configuration contradicts itself:
+        - systemd.sockets.a.socketConfig.ListenSteam is no key that is supported; did you mean ListenStream or ListenSpecial?
+        - systemd.sockets.a: it listens on nothing; set listenStreams or socketConfig.ListenStream.
+        - system.services.a: there is nothing to execute; set process.argv.
+
+        systemd.sockets.a.listenStreams = [ "22" ];
+        the configuration contradicts itself:
+        - system.services.a: there is nothing to execute; set process.argv.
+
+        systemd.paths.a.pathConfig.PathExist = "/x";
+        the configuration contradicts itself:
+        - systemd.paths.a.pathConfig.PathExist is no key that is supported; known are DirectoryNotEmpty, PathChanged, PathExists, PathExistsGlob, PathModified, Unit, MakeDirectory, DirectoryMode, TriggerLimitIntervalSec, TriggerLimitBurst
+        - systemd.paths.a: it waits for nothing; set pathConfig.PathExists or one of its kin.
+
+        systemd.services.a = { script = "x"; bindsTo = [ "ttyUSB0.device" "dev-x\\x00.device" ]; };
+        the configuration contradicts itself:
+        - the unit a: 'ttyUSB0.device' names no device below /dev or /sys; name the path in system.services.<name>.devices.
+        - the unit a: 'dev-x\x00.device' names no device below /dev or /sys; name the path in system.services.<name>.devices.
+
+        system.services.a = { process.argv = [ "/x" ]; devices = [ "ttyUSB0" ]; };
+        The option `system.services.a.devices' has an element (number 1) that is not of type `string matching the pattern /(dev|sys)/.+', but a string:
+          - <folder>/configuration.nix:2:48: "ttyUSB0"
+
+        systemd.services.a = { script = "x"; bindsTo = [ "sshdd.service" ]; }; services.sshd.enable = true;
+        the configuration contradicts itself:
+        - systemd.services.a: it needs the service 'sshdd', which is not defined; did you mean sshd?
+
+        system.services.a = { process.argv = [ "/x" ]; readsOutputOf = "sshdd"; }; services.sshd.enable = true;
+        the configuration contradicts itself:
+        - system.services.a: it needs the service 'sshdd', which is not defined; did you mean sshd?
+
+        system.services.a = { process.argv = [ "/x" ]; kind = "device"; };
+        the configuration contradicts itself:
+        - system.services.a: what is of kind device, and nothing else, has the option device.
+
+        system.services.a = { process.argv = [ "/x" ]; kind = "socket"; };
+        the configuration contradicts itself:
+        - system.services.a: what is of kind socket, and nothing else, has the option socket.
+
+        systemd.user.services.a = { script = "x"; serviceConfig.User = "root"; };
+        the configuration contradicts itself:
+        - systemd.user.services.a.serviceConfig.User is not supported: a user's supervisor has no right to do that; run it as systemd.services with a user
+
+        systemd.timers.a = { timerConfig.OnCalender = "daily"; };
+        the configuration contradicts itself:
+        - systemd.timers.a.timerConfig.OnCalender is no key that is supported; known are AccuracySec, FixedRandomDelay, RandomizedOffsetSec, RemainAfterElapse, DeferReactivation, Unit, OnActiveSec, OnBootSec, OnStartupSec, OnUnitActiveSec, OnUnitInactiveSec, OnCalendar, OnClockChange, OnTimezoneChange, Persistent, RandomizedDelaySec
+        - system.services.a: there is nothing to execute; set process.argv.
+
+        systemd.package = pkgs.bash;
+        the configuration contradicts itself:
+        - systemd.package is not supported: there is no systemd here.
+
+        system.services.a = { };
+        the configuration contradicts itself:
+        - system.services.a: there is nothing to execute; set process.argv.
+
+        system.services.a.process.argv = [ "relative" ];
+        the configuration contradicts itself:
+        - system.services.a.process.argv: 'relative' is no absolute path; name the program of a package, such as "${pkgs.bash}/bin/bash".
+
+        system.services.a = { process.argv = [ "/x" ]; requires = [ "sshdd" ]; }; services.sshd.enable = true;
+        the configuration contradicts itself:
+        - system.services.a: it needs the service 'sshdd', which is not defined; did you mean sshd?
+
+        services.udev.extraRules = "x";
+        the configuration contradicts itself:
+        - services.udev is not supported: drivers are loaded by the supervisor, and device nodes are the kernel's own; set rights with systemd.tmpfiles.rules (z /dev/… 0660 root group).
+
+        services.cron.systemCronJobs = [ "* * * root x" ];
+        the configuration contradicts itself:
+        - services.cron.systemCronJobs: '* * * root x' has not five times, a user and a command, such as: 0 3 * * * root backup
+
+        services.nginx = { enable = true; virtualHosts.a = { forceSSL = true; enableACME = true; }; };
+        the configuration contradicts itself:
+        - services.nginx.virtualHosts."a": certificates by ACME are not supported yet; set sslCertificate and sslCertificateKey.
+        - services.nginx.virtualHosts."a": with TLS it needs sslCertificate and sslCertificateKey.
+
+        networking.firewall.extraCommands = "iptables";
+        the configuration contradicts itself:
+        - networking.firewall.extraCommands is not supported: the firewall is nftables; use networking.firewall.extraInputRules or networking.nftables.ruleset.
+
+        networking.useNetworkd = true;
+        the configuration contradicts itself:
+        - networking.useNetworkd is not supported: use networking.interfaces and networking.useDHCP.
+
+        services.getty.autologinUser = "x";
+        the configuration contradicts itself:
+        - services.getty.autologinUser: there is no user 'x' in users.users.
+
+        i18n.defaultLocale = "12";
+        i18n: '12/UTF-8' is no locale; examples are en_US.UTF-8, de_DE@euro/ISO-8859-15
+
+        services.rsyslogd.enable = true;
+        the configuration contradicts itself:
+        - services.rsyslogd is not supported: use services.syslogd, or run it as systemd.services.rsyslogd with services.syslogd.enable = false.
+    "#]].assert_eq(&said.join("\n"));
+}
+
+/// Every key of a service unit is of one kind, and has a reason where it needs one.
+#[test]
+fn keys_are_mapped_or_explained() {
+    let evaluation = machine("");
+    let both = evaluation.value(
+        "builtins.filter (key: config.systemd.services-ignored-keys ? ${key}) config.systemd.services-supported-keys",
+    );
+    assert_eq!(both, Value::Array(Vec::new()));
+    let reasons = evaluation.value("builtins.attrValues config.systemd.services-ignored-keys");
+    assert!(
+        reasons
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|reason| reason.as_str().is_some_and(|text| text.len() > 20))
+    );
+}

@@ -1,0 +1,346 @@
+//! What a unit of systemd becomes.
+
+use cairn_system::SystemDescription;
+use expect_test::expect;
+
+use super::evaluation::{Evaluation, repository};
+use super::{check, machine};
+
+#[expect(clippy::too_many_lines, reason = "one table of inputs and outputs")]
+#[test]
+fn a_unit_becomes_a_service() {
+    check(
+        "backup",
+        r#"systemd.services.backup = {
+          description = "Copies";
+          wantedBy = [ "multi-user.target" ];
+          after = [ "network-online.target" "local-fs.target" "db.service" "dev-sda.device" ];
+          wants = [ "network-online.target" ];
+          environment.TARGET = "a b";
+          preStart = "true";
+          script = "run";
+          reload = "kill -HUP $MAINPID";
+          unitConfig.ConditionPathExists = "!/etc/no-backup";
+          startLimitBurst = 3;
+          serviceConfig = {
+            DynamicUser = true;
+            StateDirectory = "backup";
+            RuntimeDirectory = "backup/a b";
+            Restart = "on-failure";
+            RestartSec = "1min 500ms";
+            LimitNOFILE = "1024:infinity";
+            MemoryMax = "1G";
+            CPUQuota = "150%";
+            PrivateTmp = true;
+            CapabilityBoundingSet = "";
+            AmbientCapabilities = [ "CAP_NET_RAW" ];
+            Environment = [ "A=b \"C=d e\"" ];
+            EnvironmentFile = "-/etc/%p.env";
+            ExecStopPost = "-+/bin/rm -rf '%t/%n x' $MAINPID";
+            WorkingDirectory = "%S/backup";
+            KillMode = "mixed";
+            SuccessExitStatus = "3 TEMPFAIL SIGKILL";
+            RestartPreventExitStatus = [ 4 "HUP" ];
+            RestartForceExitStatus = "SIGUSR1";
+            RuntimeMaxSec = "1d";
+          };
+          unitConfig.FailureAction = "reboot-force";
+          unitConfig.SuccessAction = "none";
+          unitConfig.StartLimitAction = "poweroff";
+        };"#,
+        &expect![[r#"
+            {
+              "after": [
+                "network-online.target",
+                "db"
+              ],
+              "cgroup": {
+                "cpu.max": "150000 100000",
+                "memory.max": "1073741824"
+              },
+              "conditions": [
+                {
+                  "kind": "path-exists",
+                  "negate": true,
+                  "value": "/etc/no-backup"
+                }
+              ],
+              "description": "Copies",
+              "directories": [
+                {
+                  "mode": "0755",
+                  "path": "/var/lib/backup"
+                },
+                {
+                  "mode": "0755",
+                  "path": "/run/backup/a",
+                  "removedAtStop": true
+                },
+                {
+                  "mode": "0755",
+                  "path": "/run/b",
+                  "removedAtStop": true
+                }
+              ],
+              "finalStatuses": [
+                4,
+                "HUP"
+              ],
+              "killMode": "mixed",
+              "kind": "simple",
+              "machineActions": {
+                "failure": "reboot-force",
+                "startLimit": "poweroff"
+              },
+              "name": "backup",
+              "postStop": [
+                {
+                  "argv": [
+                    "/bin/rm",
+                    "-rf",
+                    "/run/backup.service x",
+                    "$MAINPID"
+                  ],
+                  "asRoot": true,
+                  "expand": true,
+                  "ignoreFailure": true
+                }
+              ],
+              "preStart": [
+                {
+                  "argv": [
+                    "unit-script-backup-pre-start"
+                  ]
+                }
+              ],
+              "process": {
+                "ambientCapabilities": [
+                  "cap_net_raw"
+                ],
+                "argv": [
+                  "unit-script-backup-start"
+                ],
+                "boundingCapabilities": [],
+                "confinement": {
+                  "own": [
+                    "temporary-files"
+                  ]
+                },
+                "environment": {
+                  "A": "b",
+                  "C": "d e",
+                  "RUNTIME_DIRECTORY": "/run/backup/a:/run/b",
+                  "STATE_DIRECTORY": "/var/lib/backup",
+                  "TARGET": "a b"
+                },
+                "environmentFiles": [
+                  {
+                    "optional": true,
+                    "path": "/etc/backup.env"
+                  }
+                ],
+                "limits": {
+                  "nofile": {
+                    "hard": 1048576,
+                    "soft": 1024
+                  }
+                },
+                "noNewPrivileges": true,
+                "user": "backup",
+                "workingDirectory": {
+                  "path": "/var/lib/backup"
+                }
+              },
+              "reload": {
+                "commands": [
+                  {
+                    "argv": [
+                      "unit-script-backup-reload"
+                    ]
+                  }
+                ]
+              },
+              "restart": "on-failure",
+              "restartDelayMaxMs": 60500,
+              "restartDelayMs": 60500,
+              "restartStatuses": [
+                "SIGUSR1"
+              ],
+              "runtimeMaxMs": 86400000,
+              "startLimit": {
+                "burst": 3,
+                "intervalMs": 10000
+              },
+              "startTimeoutMs": 90000,
+              "stopTimeoutMs": 90000,
+              "successStatuses": [
+                3,
+                75,
+                "SIGKILL"
+              ],
+              "wantedAtBoot": true,
+              "wants": [
+                "network-online.target"
+              ]
+            }"#]],
+    );
+}
+
+#[test]
+fn a_oneshot_runs_its_commands_one_after_the_other() {
+    check(
+        "job@x",
+        r#"systemd.services."job@x" = {
+          wantedBy = [ "custom.target" ];
+          serviceConfig.Type = "oneshot";
+          serviceConfig.ExecStart = [ "/bin/one %i" "" "/bin/two %%" "-/bin/three \"a b\"" "/bin/four" ];
+        };
+        systemd.targets.custom.wantedBy = [ "multi-user.target" ];"#,
+        &expect![[r#"
+            {
+              "kind": "oneshot",
+              "name": "job@x",
+              "preStart": [
+                {
+                  "argv": [
+                    "/bin/two",
+                    "%"
+                  ]
+                },
+                {
+                  "argv": [
+                    "/bin/three",
+                    "a b"
+                  ],
+                  "ignoreFailure": true
+                }
+              ],
+              "process": {
+                "argv": [
+                  "/bin/four"
+                ],
+                "environment": {}
+              },
+              "staysUp": false,
+              "stopTimeoutMs": 90000,
+              "wantedAtBoot": false
+            }"#]],
+    );
+}
+
+/// What a unit names is built with the system, wherever it is named.
+#[test]
+fn a_unit_brings_along_what_it_names() {
+    let evaluation = machine(
+        r#"systemd.services.a = {
+          path = [ (pkgs.writeTextDir "bin/path-x" "") ];
+          environment.B = pkgs.writeText "x-variable" "";
+          unitConfig.ConditionPathExists = pkgs.writeText "x-condition" "";
+          serviceConfig = {
+            ExecStart = pkgs.writeShellScript "x-start" "";
+            ExecStartPre = [ "-${pkgs.writeShellScript "x-pre" ""} %n" ];
+            Environment = [ "A=${pkgs.writeText "x-assignment" ""}" ];
+            EnvironmentFile = pkgs.writeText "x-file" "";
+            WorkingDirectory = "${pkgs.writeTextDir "x-directory" ""}";
+          };
+        };"#,
+    );
+    let inputs = evaluation.value(
+        "builtins.attrNames (builtins.getContext (builtins.toJSON (builtins.filter (s: s.name == \"a\") \
+           config.system.description.services)))",
+    );
+    let mut names: Vec<&str> = (inputs.as_array().unwrap().iter())
+        .filter_map(|path| path.as_str()?.split_once("-x-").map(|(_, name)| name))
+        .collect();
+    names.sort_unstable();
+    let expected = [
+        "assignment",
+        "condition",
+        "directory",
+        "file",
+        "pre",
+        "start",
+        "variable",
+    ];
+    assert_eq!(names, expected.map(|name| format!("{name}.drv")));
+}
+
+#[test]
+fn a_signal_that_reloads_needs_no_program() {
+    for line in ["-HUP $MAINPID", "-s HUP ${MAINPID}", "-SIGHUP $MAINPID"] {
+        let text = format!(
+            "systemd.services.a = {{ serviceConfig.ExecStart = \"/bin/a\"; \
+               serviceConfig.ExecReload = \"${{pkgs.coreutils}}/bin/kill {}\"; }};",
+            line.replace('$', "\\$")
+        );
+        let reload = machine(&text).value("config.system.services.a.reload");
+        assert_eq!(
+            reload,
+            serde_json::json!({ "announced": false, "commands": [], "signal": "HUP" }),
+            "{line}"
+        );
+    }
+}
+
+/// What a switch goes by: `onChange`, and whether a digest is there and another one.
+#[test]
+fn switches_are_told_what_to_do() {
+    let services = |content: &str| {
+        let text = format!(
+            r#"systemd.services.plain.script = "x";
+            systemd.services.late = {{ script = "x"; stopIfChanged = false; }};
+            systemd.services.kept = {{ script = "x"; restartIfChanged = false; stopIfChanged = false; }};
+            systemd.services.read = {{ script = "x"; reload = "y"; reloadIfChanged = true; reloadTriggers = [ {content:?} ]; }};
+            systemd.services.told = {{ script = "x"; restartTriggers = [ pkgs.coreutils {content:?} [ 1 true ] ]; }};
+            system.services.files = {{ process.argv = [ "/bin/x" ]; configData.a.text = {content:?}; }};
+            system.services.hup = {{ process.argv = [ "/bin/x" ]; reload.signal = "SIGHUP"; configData.a.text = {content:?}; }};"#
+        );
+        let names = r#"[ "plain" "late" "kept" "read" "told" "files" "hup" "getty@ttyS0" ]"#;
+        machine(&text).value(&format!(
+            "builtins.listToAttrs (map (s: {{ inherit (s) name; value = s; }}) (builtins.filter \
+             (s: builtins.elem s.name {names}) config.system.description.services))"
+        ))
+    };
+    let (one, two) = (services("one"), services("two"));
+    let lines = one.as_object().unwrap().iter().map(|(name, service)| {
+        let trigger = |key: &str| match (service.get(key), two[name].get(key)) {
+            (None, None) => "none",
+            (one, two) if one == two => "same",
+            _ => "other",
+        };
+        format!(
+            "{name}: {}, restart {}, reload {}",
+            service
+                .get("onChange")
+                .map_or("default", |value| value.as_str().unwrap()),
+            trigger("restartTrigger"),
+            trigger("reloadTrigger"),
+        )
+    });
+    expect![[r"
+        files: default, restart other, reload none
+        getty@ttyS0: keep, restart none, reload none
+        hup: default, restart none, reload other
+        kept: keep, restart none, reload none
+        late: restart, restart none, reload none
+        plain: default, restart none, reload none
+        read: reload, restart none, reload other
+        told: default, restart other, reload none"]]
+    .assert_eq(&lines.collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn a_services_description_is_one_that_the_supervisor_takes() {
+    for example in ["minimal", "demo", "server"] {
+        let evaluation = Evaluation::of(
+            &repository()
+                .join("examples")
+                .join(example)
+                .join("configuration.nix"),
+        );
+        let text = evaluation.value("builtins.toJSON config.system.build.description");
+        let description = SystemDescription::parse(text.as_str().unwrap()).unwrap();
+        description.check_order().unwrap();
+        assert!(description.services.len() > 8, "{example}");
+    }
+}
