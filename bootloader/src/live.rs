@@ -37,6 +37,11 @@ pub enum LiveSource {
     File,
 }
 
+/// Boot loaders of a disk, by patterns of GRUB's: where firmware looks without an entry in its menu, and where
+/// systems put theirs that have one.
+const PROGRAMS: &str = "$device/EFI/BOOT/BOOTX64.EFI $device/EFI/*/shimx64.efi $device/EFI/*/grubx64.efi \
+                        $device/EFI/Microsoft/Boot/bootmgfw.efi";
+
 /// What an entry adds to the kernel's parameters, with what its title and id say of it.
 const WAYS: [(&str, &str, &[&str]); 5] = [
     ("copytoram", "copied to memory", &[COPY_PARAMETER]),
@@ -104,7 +109,7 @@ impl LiveMenu<'_> {
 
     /// What the machine has on its own disks: for a BIOS, the first disk that is not the medium, which is
     /// the root, since that one's number is what its first sector is told to have come from; for UEFI, the
-    /// first boot loader that lies where firmware looks for it.
+    /// first boot loader of [`PROGRAMS`].
     fn installed(&self) -> String {
         let bios = "set medium=$root\n\
                     if regexp '^hd0' \"$root\"; then\n  \
@@ -122,15 +127,17 @@ impl LiveMenu<'_> {
                     sleep --interruptible 10\n";
         let uefi = format!(
             "for device in (hd*,*); do\n  \
-               if [ -f $device/EFI/BOOT/BOOTX64.EFI ]; then\n    \
-                 probe --set=uuid --fs-uuid $device\n    \
-                 if [ \"$uuid\" != '{}' ]; then\n      \
-                   chainloader $device/EFI/BOOT/BOOTX64.EFI\n      \
-                   boot\n    \
+               for program in {PROGRAMS}; do\n    \
+                 if [ -f $program ]; then\n      \
+                   probe --set=uuid --fs-uuid $device\n      \
+                   if [ \"$uuid\" != '{}' ]; then\n        \
+                     chainloader $program\n        \
+                     boot\n      \
+                   fi\n    \
                  fi\n  \
-               fi\n\
+               done\n\
              done\n\
-             echo 'No disk of this machine has an EFI/BOOT/BOOTX64.EFI.'\n\
+             echo 'No disk of this machine has a boot loader for UEFI.'\n\
              sleep --interruptible 10\n",
             self.esp
         );

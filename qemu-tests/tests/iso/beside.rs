@@ -1,11 +1,12 @@
 //! The medium beside other systems: on a stick with a boot loader of its own, and before a machine's own disk.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use cairn_qemu_tests::disk::copy_sparsely;
 use cairn_qemu_tests::images;
 use cairn_qemu_tests::{Boot, Bus, Disk, Machine, Writes, artefacts, live};
 
@@ -46,7 +47,7 @@ pub fn output(program: &str, arguments: &[&str]) -> anyhow::Result<String> {
 }
 
 /// A FAT with GRUB, its menu and the medium as a file.
-fn stick(folder: &Path, medium: &Path) -> anyhow::Result<std::path::PathBuf> {
+fn stick(folder: &Path, medium: &Path) -> anyhow::Result<PathBuf> {
     let place = |name: &str| folder.join(name).display().to_string();
     let (stick, menu, program) = (place("stick.img"), place("grub.cfg"), place("BOOTX64.EFI"));
     fs::write(&menu, MENU)?;
@@ -91,13 +92,43 @@ fn a_stick_with_many_media_boots_it() -> anyhow::Result<()> {
     fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))
 }
 
+/// Where a disk has its boot loader for UEFI.
+#[derive(Clone, Copy)]
+enum Loader {
+    /// Where each firmware looks.
+    Removable,
+    /// Where only an entry in the firmware's menu would lead to.
+    Own,
+}
+
+/// Where an image of a disk has its EFI system partition, in bytes.
+const ESP: u64 = 2 << 20;
+
+/// A copy of the disk, whose boot loader no firmware finds by itself.
+fn moved(folder: &Path, image: &Path) -> anyhow::Result<PathBuf> {
+    let (copy, program) = (folder.join("moved.img"), folder.join("moved.efi"));
+    copy_sparsely(image, &copy)?;
+    let esp = format!("{}@@{ESP}", copy.display());
+    let (from, program) = ("::/EFI/BOOT/BOOTX64.EFI", program.display().to_string());
+    run("mcopy", &["-i", &esp, from, &program])?;
+    run("mdel", &["-i", &esp, from])?;
+    run("mmd", &["-i", &esp, "::/EFI/other"])?;
+    run("mcopy", &["-i", &esp, &program, "::/EFI/other/grubx64.efi"])?;
+    Ok(copy)
+}
+
 /// The menu's entry for the machine's own system leads to it.
-fn leads_to_the_disk(name: &str, boot: Boot, bus: Bus) -> anyhow::Result<()> {
+fn leads_to_the_disk(name: &str, boot: Boot, bus: Bus, place: Loader) -> anyhow::Result<()> {
     let file = images::with_agent("formats")?;
     let installed = images::build_image("disk", "formats", &file, &images::options()?)?;
+    let folder = artefacts::folder("iso-moved")?;
+    let image = match place {
+        Loader::Removable => installed.image.clone(),
+        Loader::Own => moved(&folder, &installed.image)?,
+    };
     let machine = machine(name, boot, bus, &medium()?.image)
         .any_disk(Disk {
-            image: installed.image.clone(),
+            image,
             writes: Writes::Discarded,
             bus: Bus::Ahci,
         })
@@ -105,15 +136,19 @@ fn leads_to_the_disk(name: &str, boot: Boot, bus: Bus) -> anyhow::Result<()> {
     choose(&machine, Entry::Installed)?;
     machine.check("the disk's system", |machine: &Machine| {
         live::runs(machine.agent(), &installed.toplevel)
-    })
+    })?;
+    drop(machine);
+    fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))
 }
 
 #[test]
 #[ignore = "long: cargo xtask torture media"]
 fn its_menu_leads_to_the_installed_system() -> anyhow::Result<()> {
-    leads_to_the_disk("iso-installed-bios", Boot::Bios, Bus::Disc)?;
-    leads_to_the_disk("iso-installed-stick", Boot::Bios, Bus::Usb)?;
-    leads_to_the_disk("iso-installed-uefi", Boot::Uefi, Bus::Disc)
+    use Loader::{Own, Removable};
+    leads_to_the_disk("iso-installed-bios", Boot::Bios, Bus::Disc, Removable)?;
+    leads_to_the_disk("iso-installed-stick", Boot::Bios, Bus::Usb, Removable)?;
+    leads_to_the_disk("iso-installed-uefi", Boot::Uefi, Bus::Disc, Removable)?;
+    leads_to_the_disk("iso-installed-own", Boot::Uefi, Bus::Usb, Own)
 }
 
 /// The live system needs no more memory than small machines have.
