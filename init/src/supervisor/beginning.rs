@@ -150,7 +150,8 @@ impl Supervisor {
         };
         let mut known = BTreeSet::new();
         for (id, held) in self.held.iter().enumerate() {
-            if let Some(pipe) = held.pipe.as_ref().filter(|pipe| !pipe.has_reader) {
+            let is_ours = !self.services.has_reader(id);
+            if let Some(pipe) = held.pipe.as_ref().filter(|_| is_ours) {
                 watch(pipe.reader.as_fd(), Source::Pipe(id))?;
             }
             if let Some(main) = &held.main

@@ -32,6 +32,8 @@ pub struct Node {
     pub upholds: Vec<Id>,
     /// Those that do so with it.
     pub upheld_by: Vec<Id>,
+    /// Another one reads what it writes.
+    pub has_reader: bool,
     /// Started when something comes in at it.
     pub starts: Option<Id>,
     /// The circle that it is part of, as text.
@@ -115,6 +117,10 @@ pub fn nodes(services: &[Service]) -> Vec<Node> {
                 node.bound.push(id);
             }
         }
+        let read = service.reads_output_of.as_ref().and_then(id_of);
+        if let Some(node) = read.and_then(|id| nodes.get_mut(id)) {
+            node.has_reader = true;
+        }
         for whole in ids(&service.part_of) {
             if let Some(node) = nodes.get_mut(whole) {
                 node.required_by.push(id);
@@ -160,6 +166,10 @@ pub fn add(nodes: &mut Vec<Node>, services: &[Service], service: &Service) {
         if let Some(other) = nodes.get_mut(other) {
             other.bound.push(new);
         }
+    }
+    let read = service.reads_output_of.as_ref().and_then(id_of);
+    if let Some(other) = read.and_then(|id| nodes.get_mut(id)) {
+        other.has_reader = true;
     }
     for whole in service.part_of.iter().filter_map(id_of) {
         if let Some(other) = nodes.get_mut(whole) {

@@ -16,7 +16,6 @@ use super::held::{Held, Helper, Main, Pipe};
 use super::journal::Journal;
 use super::link::Link;
 use super::listening;
-use super::output;
 use super::record::Record;
 use super::services::{Goal, Phase, Restored, Services};
 use super::state::State;
@@ -170,9 +169,6 @@ impl Heir<'_> {
             });
         }
         let restored = take_over(held, estate, service, record)?;
-        if let Some(pipe) = &mut held.pipe {
-            pipe.has_reader = output::has_reader(service, self.services);
-        }
         let is_lost = |own: &Own| match own.number {
             STORED.. => service.stored_descriptors == 0,
             // It is waited for until it is up.
@@ -291,11 +287,7 @@ fn take_over(
             log::error!("cannot reopen the pipe of '{}': {error}", service.name);
             pipe().map(|(_, writer)| writer)
         })?;
-        held.pipe = Some(Pipe {
-            reader,
-            writer,
-            has_reader: false,
-        });
+        held.pipe = Some(Pipe { reader, writer });
     }
     restored.helper = adopt_helper(held, service, record.helper);
     let process = estate.processes.remove(&held.slot);

@@ -54,8 +54,6 @@ pub struct Pipe {
     pub reader: OwnedFd,
     /// Handed to each process.
     pub writer: OwnedFd,
-    /// Another service reads it, and we do not.
-    pub has_reader: bool,
 }
 
 /// A main process.
@@ -139,11 +137,7 @@ impl Held {
             return Ok(false);
         }
         let (reader, writer) = process::pipe()?;
-        self.pipe = Some(Pipe {
-            reader,
-            writer,
-            has_reader: false,
-        });
+        self.pipe = Some(Pipe { reader, writer });
         Ok(true)
     }
 

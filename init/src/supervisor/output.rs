@@ -9,7 +9,6 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use cairn_system::Service;
 use nix::sys::epoll::EpollFlags;
 
 use crate::core::message::{Message, Place};
@@ -18,27 +17,18 @@ use super::Supervisor;
 use super::graph::Id;
 use super::source::{Source, watch};
 
-/// Whether another one of `services` reads what this one writes.
-pub fn has_reader(service: &Service, services: &[Service]) -> bool {
-    services
-        .iter()
-        .any(|other| other.reads_output_of.as_ref() == Some(&service.name))
-}
-
 impl Supervisor {
     /// Makes the pipe that the service writes to, if there is none.
     pub(super) fn ensure_pipe(&mut self, id: Id) -> anyhow::Result<()> {
-        let services = self.services.descriptions();
-        let Some((held, service)) = self.held.get_mut(id).zip(services.get(id)) else {
+        let Some(held) = self.held.get_mut(id) else {
             return Ok(());
         };
         if !held.ensure_pipe()? {
             return Ok(());
         }
-        if let Some(pipe) = &mut held.pipe {
-            pipe.has_reader = has_reader(service, services);
+        if let Some(pipe) = &held.pipe {
             let reader = pipe.reader.as_fd();
-            if !pipe.has_reader {
+            if !self.services.has_reader(id) {
                 watch(&self.epoll, reader, Source::Pipe(id), EpollFlags::EPOLLIN)?;
             }
             let place = Place::Log { slot: held.slot };

@@ -465,7 +465,8 @@ impl Supervisor {
         let Some(held) = self.held.get_mut(id) else {
             return;
         };
-        let Some(pipe) = held.pipe.as_ref().filter(|pipe| !pipe.has_reader) else {
+        let is_ours = !self.services.has_reader(id);
+        let Some(pipe) = held.pipe.as_ref().filter(|_| is_ours) else {
             return;
         };
         let mut buffer = [0; 16_384];

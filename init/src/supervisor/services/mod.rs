@@ -219,6 +219,11 @@ impl Services {
         &self.units
     }
 
+    /// Whether another one reads what it writes.
+    pub fn has_reader(&self, id: Id) -> bool {
+        self.nodes.get(id).is_some_and(|node| node.has_reader)
+    }
+
     /// Puts back what an earlier supervisor knew.
     pub fn restore(&mut self, id: Id, restored: Restored) {
         if let Some(unit) = self.units.get_mut(id) {
