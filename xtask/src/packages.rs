@@ -63,6 +63,11 @@ pub const PACKAGES: &[Package] = &[
         "groff-base",
         "formats the man page of the options",
     ),
+    package(
+        Need::Test,
+        "chromium-headless-shell",
+        "runs the page of the options",
+    ),
     package(Need::Test, "cpio", "reads our initrds back"),
     package(
         Need::Test,

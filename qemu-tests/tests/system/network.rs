@@ -122,7 +122,7 @@ fn a_confined_service_sees_what_is_its_own() -> anyhow::Result<()> {
          touch: cannot touch '/var/lib/others': Read-only file system\n\
          touch: cannot touch '/etc/others': Read-only file system\n\
          ls: cannot access '/proc/sys': No such file or directory\n\
-         /dev:\nfd\nfull\nlog\nmqueue\nnull\nptmx\npts\nrandom\nshm\nstderr\nstdin\nstdout\ntty\n\
+         /dev:\nfd\nfull\nlog\nnull\nptmx\npts\nrandom\nshm\nstderr\nstdin\nstdout\ntty\n\
          urandom\nzero\n\
          ls: cannot open directory '/root': Permission denied\n\
          few processes\n1\n\
