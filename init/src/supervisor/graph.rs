@@ -72,7 +72,6 @@ pub fn nodes(services: &[Service]) -> Vec<Node> {
         .map(|(id, service)| (&service.name, id))
         .collect();
     let id_of = |name: &ServiceName| numbers.get(name).copied();
-    let ids = |names: &[ServiceName]| -> Vec<Id> { names.iter().filter_map(id_of).collect() };
     let mut nodes: Vec<Node> = services
         .iter()
         .map(|service| Node::new(service, id_of))
@@ -82,27 +81,11 @@ pub fn nodes(services: &[Service]) -> Vec<Node> {
         .map(|node| (node.requires.clone(), node.after.clone()))
         .collect();
     for (id, (requires, after)) in edges.iter().enumerate() {
-        for required in requires {
-            if let Some(node) = nodes.get_mut(*required) {
-                node.required_by.push(id);
-                node.before.push(id);
-            }
-        }
-        for earlier in after {
-            if let Some(node) = nodes.get_mut(*earlier)
-                && !node.before.contains(&id)
-            {
-                node.before.push(id);
-            }
-        }
+        tell_earlier(&mut nodes, id, requires, after);
     }
     for (id, service) in services.iter().enumerate() {
-        for held in ids(&service.upholds) {
-            if let Some(node) = nodes.get_mut(held) {
-                node.upheld_by.push(id);
-            }
-        }
-        for other in ids(&service.conflicts) {
+        tell_others(&mut nodes, id, service, id_of);
+        for other in service.conflicts.iter().filter_map(id_of) {
             for (one, other) in [(id, other), (other, id)] {
                 if let Some(node) = nodes.get_mut(one)
                     && one != other
@@ -110,20 +93,6 @@ pub fn nodes(services: &[Service]) -> Vec<Node> {
                 {
                     node.conflicts.push(other);
                 }
-            }
-        }
-        for other in ids(&service.binds_to) {
-            if let Some(node) = nodes.get_mut(other) {
-                node.bound.push(id);
-            }
-        }
-        let read = service.reads_output_of.as_ref().and_then(id_of);
-        if let Some(node) = read.and_then(|id| nodes.get_mut(id)) {
-            node.has_reader = true;
-        }
-        for whole in ids(&service.part_of) {
-            if let Some(node) = nodes.get_mut(whole) {
-                node.required_by.push(id);
             }
         }
     }
@@ -151,37 +120,48 @@ pub fn add(nodes: &mut Vec<Node>, services: &[Service], service: &Service) {
     let new = nodes.len();
     let id_of = |name: &ServiceName| services.iter().position(|other| other.name == *name);
     let node = Node::new(service, id_of);
-    for required in &node.requires {
-        if let Some(other) = nodes.get_mut(*required) {
-            other.required_by.push(new);
-            other.before.push(new);
-        }
-    }
-    for earlier in node.after.iter().filter(|id| !node.requires.contains(id)) {
-        if let Some(other) = nodes.get_mut(*earlier) {
-            other.before.push(new);
-        }
-    }
-    for other in service.binds_to.iter().filter_map(id_of) {
-        if let Some(other) = nodes.get_mut(other) {
-            other.bound.push(new);
-        }
-    }
-    let read = service.reads_output_of.as_ref().and_then(id_of);
-    if let Some(other) = read.and_then(|id| nodes.get_mut(id)) {
-        other.has_reader = true;
-    }
-    for whole in service.part_of.iter().filter_map(id_of) {
-        if let Some(other) = nodes.get_mut(whole) {
-            other.required_by.push(new);
-        }
-    }
-    for held in &node.upholds {
-        if let Some(other) = nodes.get_mut(*held) {
-            other.upheld_by.push(new);
-        }
-    }
+    let (requires, after) = (node.requires.clone(), node.after.clone());
     nodes.push(node);
+    tell_earlier(nodes, new, &requires, &after);
+    tell_others(nodes, new, service, id_of);
+}
+
+/// Has those that `id` requires or comes after know of it.
+fn tell_earlier(nodes: &mut [Node], id: Id, requires: &[Id], after: &[Id]) {
+    for required in requires {
+        if let Some(node) = nodes.get_mut(*required) {
+            node.required_by.push(id);
+            node.before.push(id);
+        }
+    }
+    for earlier in after {
+        if let Some(node) = nodes.get_mut(*earlier)
+            && !node.before.contains(&id)
+        {
+            node.before.push(id);
+        }
+    }
+}
+
+/// Has those that `service` names in other ways know of it.
+fn tell_others(
+    nodes: &mut [Node],
+    id: Id,
+    service: &Service,
+    id_of: impl Fn(&ServiceName) -> Option<Id>,
+) {
+    let mut each = |names: &[ServiceName], tell: fn(&mut Node, Id)| {
+        for other in names.iter().filter_map(&id_of) {
+            if let Some(node) = nodes.get_mut(other) {
+                tell(node, id);
+            }
+        }
+    };
+    each(&service.upholds, |node, id| node.upheld_by.push(id));
+    each(&service.binds_to, |node, id| node.bound.push(id));
+    each(&service.part_of, |node, id| node.required_by.push(id));
+    let read = service.reads_output_of.as_slice();
+    each(read, |node, _| node.has_reader = true);
 }
 
 /// A shortest way from `start` back to `start`, both ends included.
