@@ -19,6 +19,7 @@ use cairn_system::{DevicePath, Service};
 use nix::errno::Errno;
 
 use super::graph::Id;
+use super::watching::until_known;
 
 /// A name comes or goes in a folder, or the folder does.
 const NAMES: Mask = inotify::CREATE
@@ -27,9 +28,6 @@ const NAMES: Mask = inotify::CREATE
     | inotify::MOVED_TO
     | inotify::DELETE_SELF
     | inotify::MOVE_SELF;
-
-/// So often it is looked again while links come and go. With the last of it come events, and so the next look.
-const ROUNDS: usize = 16;
 
 /// So many links are followed, as by the kernel.
 const LINKS: usize = 40;
@@ -134,32 +132,27 @@ impl Presence {
         };
         inotify::read(queue.as_fd())?;
         let mut watches = BTreeSet::new();
-        let mut result = Ok(());
-        let mut wanted = self.folders();
-        for _ in 0..ROUNDS {
-            for folder in &wanted {
+        let mut failure = None;
+        let add = |folders: &Vec<PathBuf>| {
+            for folder in folders {
                 match inotify::add(queue.as_fd(), folder, NAMES) {
                     Ok(watch) => watches.extend([watch]),
                     // The one that it is to come in says so.
                     Err(error) if is_nothing(&error) => {}
                     Err(error) => {
                         let text = format!("cannot watch {}: {error}", folder.display());
-                        result = result.and(Err(io::Error::new(error.kind(), text)));
+                        failure.get_or_insert(io::Error::new(error.kind(), text));
                     }
                 }
             }
-            // A link that came before its folder was watched is not in the queue.
-            let now = self.folders();
-            if now == wanted {
-                break;
-            }
-            wanted = now;
-        }
+            Ok(())
+        };
+        until_known(|| self.folders(), add)?;
         for old in self.watches.difference(&watches) {
             inotify::remove(queue.as_fd(), *old)?;
         }
         self.watches = watches;
-        result
+        failure.map_or(Ok(()), Err)
     }
 
     /// What is to be watched now.

@@ -26,9 +26,6 @@ const GONE: Mask = inotify::DELETE_SELF | inotify::MOVE_SELF;
 /// The next part of a path may come.
 const NEXT: Mask = GONE | inotify::CREATE | inotify::MOVED_TO | inotify::ATTRIBUTES;
 
-/// So often it is looked again while folders come and go. With the last of it come events, and so the next look.
-const ROUNDS: usize = 16;
-
 /// What is watched now, by its number.
 #[derive(Debug, Default)]
 pub struct Watching {
@@ -59,19 +56,16 @@ impl Watching {
         queue: BorrowedFd<'_>,
         watch: &'a Watch,
     ) -> io::Result<Option<&'a str>> {
-        let mut marks = self.marks.clone();
-        let mut all = BTreeSet::new();
-        let mut wanted = all_places(watch);
-        for _ in 0..ROUNDS {
-            all.extend(marks.into_keys());
-            marks = add(queue, &wanted)?;
-            // What came before its folder was watched is not in the queue.
-            let now = all_places(watch);
-            if now == wanted {
-                break;
-            }
-            wanted = now;
-        }
+        let mut all: BTreeSet<i32> = self.marks.keys().copied().collect();
+        let mut marks = BTreeMap::new();
+        until_known(
+            || all_places(watch),
+            |places| {
+                marks = add(queue, places)?;
+                all.extend(marks.keys());
+                Ok(())
+            },
+        )?;
         for old in all.into_iter().filter(|old| !marks.contains_key(old)) {
             inotify::remove(queue, old)?;
         }
@@ -160,6 +154,30 @@ pub fn make_directories(watch: &Watch) -> io::Result<()> {
                 io::Error::new(error.kind(), text)
             })?;
         }
+    }
+    Ok(())
+}
+
+/// So often it is looked again while names come and go. With the last of it come events, and so the next look.
+const ROUNDS: usize = 16;
+
+/// Has what is to be watched watched, until that has brought nothing new to light: what came before its folder
+/// was watched is in no queue.
+///
+/// # Errors
+/// Those of `watch`.
+pub fn until_known<T: PartialEq>(
+    look: impl Fn() -> T,
+    mut watch: impl FnMut(&T) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut known = look();
+    for _ in 0..ROUNDS {
+        watch(&known)?;
+        let now = look();
+        if now == known {
+            break;
+        }
+        known = now;
     }
     Ok(())
 }
