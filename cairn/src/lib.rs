@@ -46,6 +46,7 @@ mod nix_text;
 pub mod options;
 pub mod packages;
 mod place;
+mod program;
 mod progress;
 pub mod realise;
 pub mod service_control;

@@ -1,11 +1,12 @@
 //! Running the commands of a plan.
 
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+
+use crate::program;
 
 use super::answers::Secret;
 use super::commands::{Input, Invocation};
@@ -42,22 +43,8 @@ pub fn run(step: &Invocation, passphrase: Option<&Secret>) -> Result<()> {
             .reveal(),
     };
     log::info!("{}", step.words.join(" "));
-    let mut child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .with_context(|| missing(program))?;
-    if let Some(mut stdin) = child.stdin.take()
-        && let Err(error) = stdin.write_all(input.as_bytes())
-        && error.kind() != std::io::ErrorKind::BrokenPipe
-    {
-        return Err(error).with_context(|| format!("cannot write to {program}"));
-    }
-    let output = child
-        .wait_with_output()
-        .with_context(|| format!("cannot wait for {program}"))?;
+    let mut command = Command::new(program);
+    let output = program::run(command.args(arguments), input.as_bytes(), missing)?;
     ensure!(
         output.status.success(),
         "`{}` failed: {}; {}",

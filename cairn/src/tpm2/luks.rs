@@ -7,8 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use cairn_system::tpm2::Header;
 
-use super::Key;
-use super::program::run;
+use super::{Key, run};
 
 /// What is slow about a passphrase of people would be slow for nothing: the key is random.
 const DERIVATION: [&str; 2] = ["--pbkdf=pbkdf2", "--pbkdf-force-iterations=1000"];

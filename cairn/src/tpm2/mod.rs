@@ -5,17 +5,18 @@
 //! to open a device stays.
 
 mod luks;
-mod program;
 mod tpm;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::{Command, Output};
 
 use anyhow::{Context, Result, bail, ensure};
 use cairn_sys::secret::wipe;
 use cairn_system::tpm2::{self, Header, SealedKey};
 
 use crate::install::dialogue::{Console as _, Echo, Prompt, Terminal};
+use crate::program;
 
 use luks::Luks;
 use tpm::Tpm;
@@ -139,6 +140,16 @@ fn passphrase(device: &Luks) -> Result<Key> {
     };
     let line = Terminal.ask(&prompt)?;
     Ok(Key(line.context("there is no passphrase")?.into_bytes()))
+}
+
+/// Runs one of the programs that make such keys.
+fn run(command: &mut Command, input: &[u8]) -> Result<Output> {
+    log::info!("{command:?}");
+    program::run(command, input, |name| {
+        format!(
+            "cannot run {name}; a system has it with boot.initrd.luks.devices.<name>.tpm2.enable"
+        )
+    })
 }
 
 /// Bytes of a new key.

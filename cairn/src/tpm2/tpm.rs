@@ -9,8 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use cairn_system::tpm2::{self, Call, SealedKey};
 use tempfile::TempDir;
 
-use super::Key;
-use super::program::run;
+use super::{Key, run};
 
 /// A TPM, and a folder in memory where the program keeps its place between two calls.
 pub struct Tpm {

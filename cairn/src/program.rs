@@ -1,4 +1,4 @@
-//! Programs that are given secrets, and give some.
+//! Programs that are given something on their standard input, secrets among it, and give something back.
 
 use std::io::{ErrorKind, Write as _};
 use std::process::{Command, Output, Stdio};
@@ -8,18 +8,19 @@ use anyhow::{Context, Result};
 /// Runs a program to its end, with `input` on its standard input.
 ///
 /// # Errors
-/// It cannot be run; the message says what has it.
-pub fn run(command: &mut Command, input: &[u8]) -> Result<Output> {
+/// It cannot be run: `missing` says what has the program of this name.
+pub fn run(
+    command: &mut Command,
+    input: &[u8],
+    missing: impl Fn(&str) -> String,
+) -> Result<Output> {
     let name = command.get_program().to_string_lossy().into_owned();
-    log::info!("{command:?}");
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .with_context(|| {
-            format!("cannot run {name}; a system has it with boot.initrd.luks.devices.<name>.tpm2.enable")
-        })?;
+        .with_context(|| missing(&name))?;
     if let Some(mut pipe) = child.stdin.take()
         && let Err(error) = pipe.write_all(input)
         && error.kind() != ErrorKind::BrokenPipe
