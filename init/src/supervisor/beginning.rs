@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use cairn_sys::random;
 use cairn_sys::uevent::UeventSocket;
 use cairn_system::Service;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollFlags};
 
 use super::adopt::{self, Adoption};
-use super::clockwork::Clockwork;
+use super::clockwork::{Clockwork, chance};
 use super::control::Server;
 use super::graph::Id;
 use super::hotplug::Hotplug;
@@ -55,7 +54,7 @@ impl Supervisor {
         let marks = adopted.state.marks().context("cannot read the state")?;
         let clockwork = Clockwork::start(adopted.timers, &marks, &adopted.services, &epoll);
         let mut services = adopted.services;
-        services.seed(seed());
+        services.seed(u64::from_ne_bytes(chance()));
         let mut supervisor = Self {
             toplevel,
             activators: activators(services.descriptions()),
@@ -194,15 +193,6 @@ impl Supervisor {
         }
         Ok(())
     }
-}
-
-/// What delays by chance are taken from. Without randomness they are the same each time, and work all the same.
-fn seed() -> u64 {
-    let mut bytes = [0; 8];
-    if let Err(error) = random::fill_at_once(&mut bytes) {
-        log::warn!("cannot take delays by chance: {error}");
-    }
-    u64::from_ne_bytes(bytes)
 }
 
 /// The numbers of sockets and paths.

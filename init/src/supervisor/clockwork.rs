@@ -112,7 +112,7 @@ impl Clockwork {
             } else {
                 wall
             };
-            entry.aim(base.min(wall), &Local, chance());
+            entry.aim(base.min(wall), &Local, u8::from_ne_bytes(chance()));
         }
         let alarm = make_alarm(epoll).map_err(|error| {
             log::error!("cannot be woken for timers by the wall clock: {error}");
@@ -185,7 +185,7 @@ impl Clockwork {
         for entry in &mut self.entries {
             // A clock that was put back must not keep it from firing until then.
             if entry.wall_at.is_some_and(|at| at > wall) {
-                entry.aim(wall, &Local, chance());
+                entry.aim(wall, &Local, u8::from_ne_bytes(chance()));
             }
         }
         self.arm();
@@ -203,7 +203,7 @@ impl Clockwork {
             if entry.fires(unit, wall, time) {
                 due.push(entry.service);
                 if by_wall {
-                    entry.aim(wall, &Local, chance());
+                    entry.aim(wall, &Local, u8::from_ne_bytes(chance()));
                 }
                 if entry.timer.persistent {
                     write_mark(&entry.timer, wall);
@@ -289,14 +289,13 @@ fn zone() -> u64 {
     hash(&fs::read(ZONE).unwrap_or_default())
 }
 
-/// A byte by chance. Without one, delays are the same at each boot: they work all the same.
-fn chance() -> u8 {
-    let mut byte = [0];
-    if let Err(error) = random::fill_at_once(&mut byte) {
-        log::warn!("cannot take a timer's delay by chance: {error}");
+/// Bytes by chance. Without randomness delays are the same at each boot: they work all the same.
+pub fn chance<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    if let Err(error) = random::fill_at_once(&mut bytes) {
+        log::warn!("cannot take delays by chance: {error}");
     }
-    let [byte] = byte;
-    byte
+    bytes
 }
 
 fn mark_path(timer: &Timer) -> PathBuf {
