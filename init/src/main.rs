@@ -25,7 +25,6 @@ mod generation;
 mod guard;
 mod modprobe;
 mod mount_table;
-mod probe;
 mod realm;
 mod role;
 mod stage1;

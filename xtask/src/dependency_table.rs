@@ -8,6 +8,8 @@ use crate::metadata::{Package, Packages};
 const TABLE: &[(&str, &[&str])] = &[
     ("cairn-store-path", &[]),
     ("cairn-sys", &[]),
+    ("cairn-probe", &[]),
+    ("cairn-devices", &["cairn-probe", "cairn-sys"]),
     ("cairn-evaluator", &["cairn-store-path"]),
     ("cairn-system", &["cairn-store-path"]),
     ("cairn-debian", &["cairn-store-path"]),
@@ -20,6 +22,7 @@ const TABLE: &[(&str, &[&str])] = &[
         "cairn-init",
         &[
             "cairn-activate",
+            "cairn-probe",
             "cairn-system",
             "cairn-sys",
             "cairn-store-path",
@@ -45,6 +48,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "cairn-activate",
             "cairn-bootloader",
             "cairn-debian",
+            "cairn-devices",
             "cairn-evaluator",
             "cairn-image-builder",
             "cairn-store",

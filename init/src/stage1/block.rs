@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use cairn_sys::uevent::Uevent;
 use cairn_system::Device;
 
-use crate::probe::table::{self, PartitionName, Table};
-use crate::probe::{self, Contents};
+use cairn_probe::Contents;
+use cairn_probe::table::{self, PartitionName, Table};
 
 /// Sizes in `/sys` count sectors of this many bytes, whatever the disk's own sectors are.
 const SYS_SECTOR: u64 = 512;
@@ -292,7 +292,7 @@ impl Blocks {
 
     fn look_into(&self, block: &mut Block, folder: &Path) -> io::Result<()> {
         let mut file = File::open(self.dev.join(&block.name))?;
-        block.contents = probe::contents(&mut file, block.size)?;
+        block.contents = cairn_probe::contents(&mut file, block.size)?;
         if block.partition.is_none() && !folder.join("partition").exists() {
             let sector = number(&folder.join("queue/logical_block_size")).unwrap_or(512);
             let sector = u32::try_from(sector).unwrap_or(512);

@@ -55,7 +55,7 @@ pub fn gather(
 
 /// Tells the kernel of the parts that are there; whether they are all.
 fn is_whole(blocks: &Blocks, uuid: &str) -> bool {
-    let is_part = |contents: &crate::probe::Contents| {
+    let is_part = |contents: &cairn_probe::Contents| {
         contents.kind == TYPE && contents.uuid.as_deref() == Some(uuid)
     };
     let mut whole = false;

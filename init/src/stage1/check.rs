@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::tool::Tool;
-use crate::probe::superblock_copy;
+use cairn_probe::superblock_copy;
 
 /// Types with a check, and the arguments that let it repair what needs no decision.
 const CHECKS: [(&str, &[&str]); 6] = [

@@ -264,8 +264,8 @@ fn labelled(label: &str, lines: Vec<String>) -> impl Iterator<Item = String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::Contents;
-    use crate::probe::table::{PartitionName, Table};
+    use cairn_probe::Contents;
+    use cairn_probe::table::{PartitionName, Table};
     use expect_test::{Expect, expect};
 
     fn check(error: &Stage1Error, blocks: &[Block], expected: &Expect) {

@@ -14,7 +14,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::autoload::Autoload;
-use crate::probe::Contents;
+use cairn_probe::Contents;
 
 use super::block::{Ambiguous, Block, Blocks};
 use super::failure::Stage1Error;

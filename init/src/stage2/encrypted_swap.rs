@@ -87,8 +87,8 @@ fn options(wanted: &RandomEncryption) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::Contents;
-    use crate::probe::table::Table;
+    use cairn_probe::Contents;
+    use cairn_probe::table::Table;
 
     fn block(kind: Option<&'static str>, table: Option<Table>) -> Block {
         Block {

@@ -10,10 +10,10 @@ use cairn_system::live::{DESCRIPTOR, DESCRIPTOR_SIZE, INITRD_MEDIUM, INITRD_SYST
 
 use super::carrier::Carrier;
 use super::{LiveError, folder};
-use crate::probe::Source;
 use crate::stage1::block::Block;
 use crate::stage1::command_line::LiveOrders;
 use crate::stage1::hardware::{Hardware, Waiting};
+use cairn_probe::Source;
 
 /// A medium that is there.
 #[derive(Debug)]

@@ -24,7 +24,7 @@ use cairn_system::{Device, EncryptedDevice, Storage};
 use super::block::{Block, Blocks};
 use super::failure::Stage1Error;
 use super::hardware::{Hardware, Waiting};
-use crate::probe::{LVM_MEMBER, RAID_MEMBER};
+use cairn_probe::{LVM_MEMBER, RAID_MEMBER};
 
 use luks::Asked;
 use plan::{Key, Lock, Progress, Sight, Step};

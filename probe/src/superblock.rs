@@ -8,7 +8,6 @@
 //! | f2fs     | 1024            | 1024+108     | 1024+124, UTF-16 | kernel `include/linux/f2fs_fs.h` |
 //! | erofs    | 1024            | 1024+48      | 1024+64, 16    | kernel `filesystems/erofs.rst` |
 //! | squashfs | 0               | –            | –              | kernel `filesystems/squashfs.rst` |
-//! | exfat    | 3               | 100, serial  | –              | Microsoft exFAT specification 1.0, 3.1 |
 //! | iso9660  | 32768+1         | dates        | 32768+40, 32   | ECMA-119 |
 //! | swap     | page end−10     | 1024+12      | 1024+28, 16    | kernel `include/linux/swap.h` |
 //! | LUKS     | 0               | 168, text    | 24, 48 (v2)    | LUKS1 and LUKS2 specifications |
@@ -21,11 +20,9 @@ pub(super) const HEAD_BYTES: usize = 0x1_0000 + 0x1000;
 
 type Parser = fn(&[u8]) -> Option<Contents>;
 
-/// What the head of a device says that it holds; FAT is told apart by its own module.
+/// What the head of a device says that it holds; FAT, exFAT and NTFS are told apart by modules of their own.
 pub(super) fn parse(head: &[u8]) -> Option<Contents> {
-    const PARSERS: [Parser; 10] = [
-        luks, xfs, squashfs, exfat, iso9660, btrfs, ext, f2fs, erofs, swap,
-    ];
+    const PARSERS: [Parser; 9] = [luks, xfs, squashfs, iso9660, btrfs, ext, f2fs, erofs, swap];
     PARSERS.iter().find_map(|parser| parser(head))
 }
 
@@ -98,18 +95,6 @@ fn squashfs(head: &[u8]) -> Option<Contents> {
         kind: "squashfs",
         uuid: None,
         label: None,
-    })
-}
-
-fn exfat(head: &[u8]) -> Option<Contents> {
-    if !has(head, 3, b"EXFAT   ") {
-        return None;
-    }
-    let serial = le32(head, 100)?;
-    Some(Contents {
-        kind: "exfat",
-        uuid: Some(format!("{:04X}-{:04X}", serial >> 16, serial & 0xffff)),
-        label: None, // in the root directory, somewhere
     })
 }
 

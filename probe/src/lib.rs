@@ -1,14 +1,19 @@
 //! What a block device holds: type, label and UUID of a file system, and names of partitions.
 //!
-//! This replaces udev's links below `/dev/disk` in the initrd. Everything read here is untrusted:
+//! Stage 1 finds devices by it, and the device manager names them by it. Everything read here is untrusted:
 //! parsers take byte slices, never panic, and are bounded in what they read and allocate.
 //!
 //! Invariant: devices are only read. Where two parsers could agree on a device, the order is that
 //! of `blkid`: containers first, FAT (whose magic is weak) last.
 
+#![forbid(unsafe_code)]
+
 mod container;
+mod exfat;
 mod fat;
 mod field;
+mod ntfs;
+pub mod partition;
 mod superblock;
 pub mod superblock_copy;
 pub mod table;
@@ -29,7 +34,7 @@ pub struct Contents {
     pub kind: &'static str,
     /// The label, if there is one.
     pub label: Option<String>,
-    /// UUID, FAT's serial number (`1234-ABCD`) or ISO 9660's date.
+    /// UUID, serial number of FAT (`1234-ABCD`) or NTFS (`0123456789ABCDEF`), or ISO 9660's date.
     pub uuid: Option<String>,
 }
 
@@ -78,6 +83,12 @@ pub fn contents(source: &mut dyn Source, size: u64) -> io::Result<Option<Content
     }
     if let Some(contents) = superblock::parse(&head) {
         return Ok(Some(contents));
+    }
+    if let Some(boot) = exfat::parse(&head) {
+        return Ok(Some(exfat::contents(boot, source)?));
+    }
+    if let Some(boot) = ntfs::parse(&head) {
+        return Ok(Some(ntfs::contents(boot, source)?));
     }
     fat::parse(&head)
         .map(|boot| fat::contents(boot, source))

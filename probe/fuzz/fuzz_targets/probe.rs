@@ -3,9 +3,7 @@
 
 #![no_main]
 
-#[path = "../../src/probe/mod.rs"]
-mod probe;
-
+use cairn_probe as probe;
 use libfuzzer_sys::fuzz_target;
 
 /// Bytes of the device.
@@ -45,5 +43,7 @@ fuzz_target!(|pieces: Vec<(u8, &[u8])>| {
             let named = (0..130).filter(|number| table.partition(*number).is_some());
             assert!(named.count() <= 130);
         }
+        let partitions = probe::partition::read(&mut &*bytes, sector, bytes.len() as u64);
+        partitions.expect("a slice can be read");
     }
 });

@@ -3,9 +3,9 @@
 //! ```text
 //! MBR   440 disk signature   446 four entries of 16 (type at +4)   510 0xAA55
 //! GPT   header in sector 1 and in the last one:
-//!       0 "EFI PART"  12 header size  16 CRC  24 own sector  72 entries' sector
-//!       80 count  84 entry size  88 CRC of the entries
-//! entry 0 type  16 GUID  32 first  40 last  56 name, 36 units of UTF-16
+//!       0 "EFI PART"  12 header size  16 CRC  24 own sector  56 the disk's GUID
+//!       72 entries' sector  80 count  84 entry size  88 CRC of the entries
+//! entry 0 type  16 GUID  32 first  40 last  48 flags  56 name, 36 units of UTF-16
 //! ```
 //!
 //! Source: UEFI specification 2.10, section 5. As the kernel does, a GPT is believed only if the
@@ -66,6 +66,15 @@ pub fn read(source: &mut dyn Source, sector: u32, size: u64) -> io::Result<Optio
     if !mbr.protective {
         return Ok(Some(Table::Mbr(mbr.signature)));
     }
+    Ok(gpt(source, sector, size)?.map(|(header, entries)| header.table(&entries)))
+}
+
+/// The header of a GPT and its entries, of which the checksums are right.
+pub(super) fn gpt(
+    source: &mut dyn Source,
+    sector: u32,
+    size: u64,
+) -> io::Result<Option<(Header, Vec<u8>)>> {
     let sector = u64::from(sector.max(512));
     let backup = (size / sector).saturating_sub(1);
     for lba in [1, backup] {
@@ -74,11 +83,11 @@ pub fn read(source: &mut dyn Source, sector: u32, size: u64) -> io::Result<Optio
             continue;
         };
         let entries = source.read_at(header.entries.saturating_mul(sector), header.bytes)?;
-        if let Some(table) = header.table(&entries) {
+        if header.is_of(&entries) {
             if lba != 1 {
                 log::warn!("the primary GPT is damaged: its backup is used");
             }
-            return Ok(Some(table));
+            return Ok(Some((header, entries)));
         }
     }
     Ok(None)
@@ -87,8 +96,10 @@ pub fn read(source: &mut dyn Source, sector: u32, size: u64) -> io::Result<Optio
 /// What matters of a master boot record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mbr {
-    signature: u32,
-    protective: bool,
+    /// What the disk is known by; zero is none.
+    pub(super) signature: u32,
+    /// Whether a GPT is what counts.
+    pub(super) protective: bool,
 }
 
 impl Mbr {
@@ -106,8 +117,10 @@ impl Mbr {
 }
 
 /// A GPT header whose checksum is right.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Header {
+    /// The disk's GUID.
+    pub(super) disk: Option<String>,
     entries: u64,
     bytes: usize,
     entry_bytes: usize,
@@ -130,6 +143,7 @@ impl Header {
         let bytes = count.checked_mul(entry_bytes)?;
         let plausible = entry_bytes >= 128 && entry_bytes % 8 == 0 && bytes <= ENTRIES_BYTES;
         plausible.then_some(Self {
+            disk: guid(block, 56),
             entries: le64(block, 72)?,
             bytes,
             entry_bytes,
@@ -137,18 +151,25 @@ impl Header {
         })
     }
 
-    pub(super) fn table(&self, entries: &[u8]) -> Option<Table> {
-        if entries.len() != self.bytes || crc32(entries) != self.crc {
-            return None;
-        }
-        let names = entries.chunks_exact(self.entry_bytes).map(|entry| {
+    /// Whether these are its entries.
+    pub(super) fn is_of(&self, entries: &[u8]) -> bool {
+        entries.len() == self.bytes && crc32(entries) == self.crc
+    }
+
+    /// Entry by entry; at least 128 bytes each.
+    pub(super) fn split<'e>(&self, entries: &'e [u8]) -> impl Iterator<Item = &'e [u8]> {
+        entries.chunks_exact(self.entry_bytes.max(1))
+    }
+
+    fn table(&self, entries: &[u8]) -> Table {
+        let names = self.split(entries).map(|entry| {
             guid(entry, 0)?; // the type: zero where nothing is
             Some(PartitionName {
                 uuid: guid(entry, 16)?,
                 label: utf16_label(entry, 56, 36),
             })
         });
-        Some(Table::Gpt(names.collect()))
+        Table::Gpt(names.collect())
     }
 }
 

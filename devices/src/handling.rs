@@ -1,0 +1,299 @@
+//! One event: the rules are asked, then names, rights and record are made so, commands run, and listeners told.
+//!
+//! Invariant: a device whose record is there, or of which listeners are told, has its names and rights.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use nix::time::{ClockId, clock_gettime};
+
+use crate::broadcast::{self, Broadcast};
+use crate::builtins;
+use crate::device::Device;
+use crate::event::{Command, Event};
+use crate::interface;
+use crate::links::Links;
+use crate::machine::Machine;
+use crate::node::{self, Rights};
+use crate::places::Places;
+use crate::program;
+use crate::record::{Record, Records};
+use crate::rules::Rules;
+
+/// What has happened to a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct News {
+    /// `add`, `remove`, `change` and the like.
+    pub action: String,
+    /// To which device.
+    pub device: Device,
+}
+
+impl News {
+    /// What a later event must not overtake.
+    #[must_use]
+    pub fn paths(&self) -> Vec<String> {
+        let old = self.device.property("DEVPATH_OLD");
+        let id = self.device.id().map(|id| format!("/:{id}"));
+        let paths = [
+            Some(self.device.devpath().to_owned()),
+            old.map(str::to_owned),
+            id,
+        ];
+        paths.into_iter().flatten().collect()
+    }
+}
+
+/// What is asked of the services when a device is there: systemd's `SYSTEMD_WANTS`.
+pub type Wanted = Box<dyn Fn(&str) + Send + Sync>;
+
+/// The rules, and all that they have decided so far.
+pub struct Handler {
+    pub(crate) places: Places,
+    path: String,
+    rules: RwLock<Arc<Rules>>,
+    records: Records,
+    links: Mutex<Links>,
+    broadcast: Broadcast,
+    wanted: Wanted,
+}
+
+/// What is to be done once an event was handled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handled {
+    /// The device.
+    pub device: Device,
+    /// Whether it is to be looked at anew when somebody has written to its node.
+    pub is_watched: bool,
+}
+
+impl Handler {
+    /// Rules for the machine, whose programs are in the folders of `path`.
+    ///
+    /// # Errors
+    /// Nothing can be recorded, or listeners cannot be told.
+    pub fn new(places: Places, path: String, rules: Rules, wanted: Wanted) -> io::Result<Self> {
+        let records = Records::open(&places.state)?;
+        let links = Links::new(&places.dev);
+        let broadcast = Broadcast::sender()?;
+        Ok(Self {
+            places,
+            path,
+            rules: RwLock::new(Arc::new(rules)),
+            records,
+            links: Mutex::new(links),
+            broadcast,
+            wanted,
+        })
+    }
+
+    /// Other rules from now on.
+    pub fn set_rules(&self, rules: Rules) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
+    }
+
+    /// What is known of devices.
+    #[must_use]
+    pub fn records(&self) -> &Records {
+        &self.records
+    }
+
+    /// Handles an event. What cannot be done is logged, and all else is done.
+    pub fn handle(&self, news: &News) -> Handled {
+        let before = news.device.id().and_then(|id| self.records.get(&id));
+        let mut event = Event::new(&news.action, news.device.clone());
+        if news.action == "remove" {
+            self.removed(&mut event, before);
+            return Handled {
+                device: event.device,
+                is_watched: false,
+            };
+        }
+        self.rules().apply(&mut event, &mut self.machine());
+        if event.action == "add" {
+            rename(&mut event);
+        }
+        warn(node::set(
+            &event.device,
+            &self.places.dev,
+            Rights::of(&event),
+        ));
+        let record = Record::of(&event, before.as_ref(), now());
+        if let Some(id) = event.device.id() {
+            self.name(&id, &event, &record, before.as_ref());
+        }
+        tell(&mut event, &record);
+        self.run(&event);
+        self.broadcast(&event, &record);
+        if event.tags.contains("systemd") {
+            let wanted = event.property("SYSTEMD_WANTS").unwrap_or_default();
+            wanted
+                .split_ascii_whitespace()
+                .for_each(|name| (self.wanted)(name));
+        }
+        Handled {
+            is_watched: event.is_watched == Some(true),
+            device: event.device,
+        }
+    }
+
+    /// The device has its names and its record from now on.
+    fn name(&self, id: &str, event: &Event, record: &Record, before: Option<&Record>) {
+        let node = event.device.node().unwrap_or_default();
+        let errors = self
+            .links()
+            .set(id, node, record.link_priority, &record.links);
+        for error in errors {
+            log::warn!("{}: {error}", event.device.devpath());
+        }
+        let says_something =
+            !record.properties.is_empty() || !record.tags.is_empty() || !record.old_tags.is_empty();
+        let is_used = event.device.numbers().is_some() || event.device.interface().is_some();
+        if says_something || is_used {
+            warn(self.records.put(id, record, before));
+        } else if let Some(before) = before {
+            warn(self.records.remove(id, before));
+        }
+    }
+
+    fn removed(&self, event: &mut Event, before: Option<Record>) {
+        let record = before.unwrap_or_default();
+        for (name, value) in &record.properties {
+            event
+                .properties
+                .entry(name.clone())
+                .or_insert_with(|| value.clone());
+        }
+        event.links.clone_from(&record.links);
+        event.tags.clone_from(&record.tags);
+        self.rules().apply(event, &mut self.machine());
+        if let Some(id) = event.device.id() {
+            let errors = self.links().remove(&id);
+            for error in errors {
+                log::warn!("{}: {error}", event.device.devpath());
+            }
+            warn(self.records.remove(&id, &record));
+        }
+        warn(node::remove(&event.device, &self.places.dev));
+        tell(event, &record);
+        self.run(event);
+        self.broadcast(event, &record);
+    }
+
+    fn run(&self, event: &Event) {
+        for command in &event.commands {
+            let (argv, result) = match command {
+                Command::Program(argv) => {
+                    (argv, program::output(argv, &event.properties, &self.path))
+                }
+                Command::Builtin(argv) => {
+                    let done = builtins::run(argv, event, &self.places.dev);
+                    (argv, done.map(|_| Some(String::new())))
+                }
+            };
+            let what = || argv.join(" ");
+            match result {
+                Ok(Some(_)) => {}
+                Ok(None) => log::warn!("{}: '{}' has failed", event.device.devpath(), what()),
+                Err(error) => log::warn!("{}: {error} ({})", event.device.devpath(), what()),
+            }
+        }
+    }
+
+    fn broadcast(&self, event: &Event, record: &Record) {
+        let told = event
+            .properties
+            .iter()
+            .filter(|(name, value)| !name.starts_with('.') && !value.contains('\0'));
+        let told = told
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        let tags = record.tags.union(&record.old_tags).cloned().collect();
+        if let Err(error) = self.broadcast.send(&broadcast::message(&told, &tags)) {
+            log::warn!(
+                "{}: nobody can be told of its event: {error}",
+                event.device.devpath()
+            );
+        }
+    }
+
+    pub(crate) fn rules(&self) -> Arc<Rules> {
+        self.rules
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(crate) fn machine(&self) -> Machine<'_> {
+        Machine::new(&self.places, &self.records, &self.path)
+    }
+
+    pub(crate) fn links(&self) -> std::sync::MutexGuard<'_, Links> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What programs and listeners are told beside what rules have found out.
+fn tell(event: &mut Event, record: &Record) {
+    let mut add = |name: &str, value: String| {
+        if !value.is_empty() {
+            event.properties.insert(name.to_owned(), value);
+        }
+    };
+    let links: Vec<String> = event
+        .links
+        .iter()
+        .map(|link| format!("/dev/{link}"))
+        .collect();
+    add("DEVLINKS", links.join(" "));
+    let words = |tags: &mut dyn Iterator<Item = &String>| {
+        tags.fold(String::new(), |words, tag| {
+            if words.is_empty() {
+                format!(":{tag}:")
+            } else {
+                words + tag + ":"
+            }
+        })
+    };
+    add("TAGS", words(&mut record.tags.union(&record.old_tags)));
+    add("CURRENT_TAGS", words(&mut record.tags.iter()));
+    if record.first_seen > 0 {
+        add("USEC_INITIALIZED", record.first_seen.to_string());
+    }
+}
+
+/// Gives a network interface the name that the rules want.
+fn rename(event: &mut Event) {
+    let (Some(number), Some(wanted)) = (event.device.interface(), event.interface.clone()) else {
+        return;
+    };
+    let name = event.device.name();
+    if name == wanted {
+        return;
+    }
+    match interface::rename(number, &wanted) {
+        Ok(()) => {
+            log::info!("the network interface {name} is {wanted} now");
+            event.properties.insert("INTERFACE_OLD".to_owned(), name);
+            event.properties.insert("INTERFACE".to_owned(), wanted);
+        }
+        Err(error) => log::warn!("{name} cannot be renamed to '{wanted}': {error}"),
+    }
+}
+
+/// Microseconds since the kernel's start.
+fn now() -> u64 {
+    let time = clock_gettime(ClockId::CLOCK_MONOTONIC);
+    let micros = time
+        .ok()
+        .map(|time| time.tv_sec() * 1_000_000 + time.tv_nsec() / 1000);
+    micros
+        .and_then(|micros| u64::try_from(micros).ok())
+        .unwrap_or_default()
+}
+
+pub(crate) fn warn(result: io::Result<()>) {
+    if let Err(error) = result {
+        log::warn!("{error}");
+    }
+}

@@ -1,0 +1,278 @@
+//! Names of devices below `/dev` that are links, and which device has a name that several want.
+//!
+//! Invariant: what is at a name that is not ours (a node, a folder, a link of somebody else's that leads out of
+//! `/dev`) stays. A link leads to the old device or to the new one at every moment, and never to nothing in between.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Component, Path, PathBuf};
+
+use crate::record::named;
+
+/// Who wants a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Claim {
+    priority: i32,
+    node: String,
+}
+
+/// The links below a folder.
+#[derive(Debug)]
+pub struct Links {
+    dev: PathBuf,
+    /// By name, then by the device's id.
+    claims: BTreeMap<String, BTreeMap<String, Claim>>,
+    /// The names that each device wants.
+    names: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Links {
+    /// Links below `dev`, which nobody has claimed so far.
+    #[must_use]
+    pub fn new(dev: &Path) -> Self {
+        Self {
+            dev: dev.to_owned(),
+            claims: BTreeMap::new(),
+            names: BTreeMap::new(),
+        }
+    }
+
+    /// A device has these names and no others any more. What cannot be done is given back; all else is done.
+    pub fn set(
+        &mut self,
+        id: &str,
+        node: &str,
+        priority: i32,
+        names: &BTreeSet<String>,
+    ) -> Vec<io::Error> {
+        let had = self.names.remove(id).unwrap_or_default();
+        for name in had.difference(names) {
+            if let Some(claims) = self.claims.get_mut(name) {
+                claims.remove(id);
+            }
+        }
+        self.adopt(id, node, priority, names);
+        let touched: BTreeSet<&String> = had.union(names).collect();
+        touched
+            .into_iter()
+            .filter_map(|name| self.make(name).err())
+            .collect()
+    }
+
+    /// A device is gone.
+    pub fn remove(&mut self, id: &str) -> Vec<io::Error> {
+        self.set(id, "", 0, &BTreeSet::new())
+    }
+
+    /// A device had these names before this program was started.
+    pub fn adopt(&mut self, id: &str, node: &str, priority: i32, names: &BTreeSet<String>) {
+        for name in names {
+            let claim = Claim {
+                priority,
+                node: node.to_owned(),
+            };
+            self.claims
+                .entry(name.clone())
+                .or_default()
+                .insert(id.to_owned(), claim);
+        }
+        if !names.is_empty() {
+            self.names
+                .entry(id.to_owned())
+                .or_default()
+                .extend(names.iter().cloned());
+        }
+    }
+
+    /// Makes what is at `name` as it is claimed.
+    fn make(&mut self, name: &str) -> io::Result<()> {
+        let path = self.path(name)?;
+        let is = fs::symlink_metadata(&path);
+        match is {
+            Ok(metadata) if !metadata.is_symlink() => {
+                let text = format!("{}: is no link, and is left as it is", path.display());
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+            }
+            _ => {}
+        }
+        let target = fs::read_link(&path).ok();
+        let claims = self.claims.get(name).filter(|claims| !claims.is_empty());
+        let Some(claims) = claims else {
+            self.claims.remove(name);
+            return self.unlink(&path);
+        };
+        // Of equals, the one that has it keeps it.
+        let best = claims.values().max_by_key(|claim| {
+            let has_it = target.as_deref() == Some(&relative(name, &claim.node));
+            (claim.priority, has_it)
+        });
+        let Some(best) = best else { return Ok(()) };
+        let wanted = relative(name, &best.node);
+        if target.as_deref() == Some(&*wanted) {
+            return Ok(());
+        }
+        let folder = path.parent().unwrap_or(&self.dev);
+        fs::create_dir_all(folder).map_err(|error| named(folder, &error))?;
+        let new = path.with_file_name(format!(".{}.new", file_name(name)));
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(named(&new, &error));
+            }
+            _ => {}
+        }
+        symlink(&wanted, &new).map_err(|error| named(&new, &error))?;
+        fs::rename(&new, &path).map_err(|error| named(&path, &error))
+    }
+
+    /// Removes a link and the folders that are empty then.
+    fn unlink(&self, path: &Path) -> io::Result<()> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(named(path, &error));
+            }
+            _ => {}
+        }
+        let folders = path.ancestors().skip(1);
+        for folder in folders.take_while(|folder| *folder != self.dev) {
+            if fs::remove_dir(folder).is_err() {
+                break; // it is not empty
+            }
+        }
+        Ok(())
+    }
+
+    fn path(&self, name: &str) -> io::Result<PathBuf> {
+        let is_below = Path::new(name)
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)));
+        if name.is_empty() || !is_below || name.ends_with('/') || name.contains('\0') {
+            let text = format!("'{name}' is no name below {}", self.dev.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        Ok(self.dev.join(name))
+    }
+}
+
+fn file_name(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
+}
+
+/// The node, as seen from the folder of the link.
+fn relative(name: &str, node: &str) -> PathBuf {
+    let folder: Vec<&str> = name.split('/').collect();
+    let node: Vec<&str> = node.split('/').collect();
+    let common = folder.iter().zip(&node).take_while(|(a, b)| a == b).count();
+    // Neither ends with what both have: the last parts are the link and the node themselves.
+    let common = common
+        .min(folder.len().saturating_sub(1))
+        .min(node.len().saturating_sub(1));
+    let up = folder.len().saturating_sub(common + 1);
+    std::iter::repeat_n("..", up)
+        .chain(node.into_iter().skip(common))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    fn names(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn links(dev: &Path) -> String {
+        fn look(folder: &Path, dev: &Path, all: &mut Vec<String>) {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                let name = path.strip_prefix(dev).unwrap().display().to_string();
+                match fs::read_link(&path) {
+                    Ok(target) => all.push(format!("{name} -> {}\n", target.display())),
+                    Err(_) if path.is_dir() => {
+                        all.push(format!("{name}/\n"));
+                        look(&path, dev, all);
+                    }
+                    Err(_) => all.push(format!("{name}\n")),
+                }
+            }
+        }
+        let mut all = Vec::new();
+        look(dev, dev, &mut all);
+        all.sort();
+        all.concat()
+    }
+
+    #[test]
+    fn the_higher_priority_has_the_name_and_the_other_one_gets_it_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut state = Links::new(folder.path());
+        let label = names(&["disk/by-label/root"]);
+        assert!(state.set("b8:1", "sda1", 0, &label).is_empty());
+        assert!(state.set("b8:17", "sdb1", 0, &label).is_empty());
+        expect![[r#"
+            disk/
+            disk/by-label/
+            disk/by-label/root -> ../../sda1
+        "#]]
+        .assert_eq(&links(folder.path()));
+        assert!(state.set("b253:0", "dm-0", 100, &label).is_empty());
+        assert_eq!(
+            fs::read_link(folder.path().join("disk/by-label/root")).unwrap(),
+            Path::new("../../dm-0")
+        );
+        assert!(state.remove("b253:0").is_empty());
+        assert!(state.remove("b8:1").is_empty());
+        assert_eq!(
+            fs::read_link(folder.path().join("disk/by-label/root")).unwrap(),
+            Path::new("../../sdb1")
+        );
+        assert!(state.set("b8:17", "sdb1", 0, &names(&["cdrom"])).is_empty());
+        expect!["cdrom -> sdb1\n"].assert_eq(&links(folder.path()));
+    }
+
+    #[test]
+    fn what_is_not_ours_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("sda"), "a node").unwrap();
+        let mut state = Links::new(folder.path());
+        let errors = state.set("b8:16", "sdb", 0, &names(&["sda", "../x", "ok", ""]));
+        let errors: Vec<_> = errors
+            .iter()
+            .map(|error| {
+                error
+                    .to_string()
+                    .replace(&*folder.path().to_string_lossy(), "/dev")
+            })
+            .collect();
+        expect![[r#"
+            [
+                "'' is no name below /dev",
+                "'../x' is no name below /dev",
+                "/dev/sda: is no link, and is left as it is",
+            ]
+        "#]]
+        .assert_debug_eq(&errors);
+        expect![[r#"
+            ok -> sdb
+            sda
+        "#]]
+        .assert_eq(&links(folder.path()));
+        state.remove("b8:16");
+        expect!["sda\n"].assert_eq(&links(folder.path()));
+    }
+
+    #[test]
+    fn links_are_relative() {
+        for (name, node, expected) in [
+            ("disk/by-id/x", "sda", "../../sda"),
+            ("input/by-id/x", "input/event0", "../event0"),
+            ("cdrom", "sr0", "sr0"),
+            ("snd/by-path/x", "snd/controlC0", "../controlC0"),
+            ("input", "input/event0", "input/event0"),
+        ] {
+            assert_eq!(relative(name, node), Path::new(expected), "{name}");
+        }
+    }
+}
