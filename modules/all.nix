@@ -57,7 +57,7 @@
   ./services/syslog.nix
   ./services/system/system.nix
   ./services/systemd/systemd.nix
-  ./services/udev.nix
+  ./services/udev/udev.nix
   ./services/user-services.nix
   ./system/activation.nix
   ./system/archive.nix

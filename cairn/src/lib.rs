@@ -31,6 +31,7 @@ pub mod assessment;
 pub mod boot_loader;
 pub mod builders;
 pub mod configuration;
+pub mod devices;
 pub mod diff;
 pub mod evaluate;
 pub mod factory_reset;

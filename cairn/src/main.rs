@@ -36,13 +36,14 @@ use command::{
 };
 
 /// Names of this program that are a verb of it.
-const LINKS: [&str; 6] = [
+const LINKS: [&str; 7] = [
     "halt",
     "nix-collect-garbage",
     "nixos-generate-config",
     "nixos-version",
     "poweroff",
     "reboot",
+    "udevadm",
 ];
 
 /// Called so, this program takes that tool's options.
@@ -150,6 +151,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Reboot(arguments) => reboot(arguments)?,
         Verb::Halt => service_control::command(&Request::Halt)?,
         Verb::FactoryReset(arguments) => return arguments.run(),
+        Verb::Devices(arguments) => return arguments.run(),
         Verb::Options(arguments) => return options(&arguments),
         Verb::Eval(arguments) => return Ok(evaluate::eval(&arguments.request())),
         Verb::Repl(arguments) => return Ok(evaluate::repl(&arguments.request())),

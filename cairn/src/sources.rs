@@ -32,6 +32,7 @@ const LINKS: [(&str, &[&str]); 2] = [
             "nixos-version",
             "poweroff",
             "reboot",
+            "udevadm",
         ],
     ),
     ("cairn-init", &["modprobe"]),

@@ -249,8 +249,8 @@ in
         }
       '';
       description = ''
-        Network interfaces by the kernel's names (`eth0`, `wlan0`): there is no udev that would give
-        them others.
+        Network interfaces by the kernel's names (`eth0`, `wlan0`), or by those that
+        {option}`services.udev.extraRules` give them.
       '';
     };
     defaultGateway = mkOption {

@@ -41,7 +41,23 @@ in
     serviceConfig.ExecStart = "${pkgs.coreutils}/bin/tail -f /dev/null";
   };
 
+  services.udev.extraRules = ''
+    KERNEL=="loop1", ENV{ID_FS_LABEL}=="data", SYMLINK+="backup", GROUP="audio", MODE="0640"
+    KERNEL=="loop1", ENV{ID_FS_LABEL}=="data", TAG+="systemd", ENV{SYSTEMD_WANTS}+="for-data.service"
+    KERNEL=="loop1", ACTION=="change", RUN+="touch /run/ran-%k"
+    ACTION=="add", SUBSYSTEM=="net", ATTR{address}=="02:00:00:00:07:07", NAME="lan7"
+  '';
+  environment.etc."debians-udevadm".text = "${pkgs.udev}/bin/udevadm";
+
   system.services = {
+    # There for a disk with a label.
+    for-data = {
+      process.argv = [
+        sleep
+        "infinity"
+      ];
+      wantedAtBoot = false;
+    };
     # There for an interface.
     for-wire = {
       process.argv = [

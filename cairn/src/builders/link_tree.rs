@@ -155,6 +155,16 @@ impl Source {
         job.env(variable)?.split_whitespace().map(source).collect()
     }
 
+    /// Where it is now.
+    pub(super) fn real(&self) -> &Path {
+        &self.real
+    }
+
+    /// What it will be called.
+    pub(super) fn logical(&self) -> &Path {
+        &self.logical
+    }
+
     /// The directory `path` below it, if there is one.
     pub(super) fn below(&self, job: &Job<'_>, path: &Path) -> io::Result<Option<Self>> {
         let mut directory = self.followed(job)?;

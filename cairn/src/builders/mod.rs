@@ -19,6 +19,7 @@ mod profile;
 mod program_files;
 mod text;
 mod toplevel;
+mod udev_rules;
 
 use std::error::Error;
 use std::fs;
@@ -33,7 +34,7 @@ use cairn_store::{Build, Builders, Job};
 type BuildResult = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// Name and format version of each builder.
-const FORMATS: [(&str, u32); 14] = [
+const FORMATS: [(&str, u32); 15] = [
     ("builtin:fetch-deb", 1),
     (
         "builtin:debian-import",
@@ -51,6 +52,7 @@ const FORMATS: [(&str, u32); 14] = [
     ("builtin:firmware", 2),
     ("builtin:initrd", 4),
     ("builtin:toplevel", 4),
+    ("builtin:udev-rules", 1),
 ];
 
 /// The format version of `builder`, if there is such a one.
@@ -90,6 +92,7 @@ pub fn builders(fetcher: Fetcher, lock: Lock) -> Builders {
     builders.insert("builtin:firmware", Simple(firmware::build));
     builders.insert("builtin:initrd", Simple(initrd::build));
     builders.insert("builtin:toplevel", Simple(toplevel::build));
+    builders.insert("builtin:udev-rules", Simple(udev_rules::build));
     builders
 }
 

@@ -4,6 +4,7 @@
 
 mod agreement;
 mod configuration;
+mod devices;
 mod factory_reset;
 mod generation;
 mod hardware;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use configuration::{Build, Diff, Image, Vm};
+pub use devices::Devices;
 pub use factory_reset::FactoryReset;
 pub use generation::{
     ApplySwitch, Assess, DeleteGenerations, Gc, Generations, NixosVersion, Switch,
@@ -107,6 +109,11 @@ pub enum Verb {
     /// were booted and that boot next have to have boot.factoryReset.enable; one that has not takes the request
     /// back if it is booted all the same.
     FactoryReset(FactoryReset),
+    /// See and operate devices: their names, rights and properties, which rules decide
+    ///
+    /// Called udevadm, this program does the same.
+    #[command(alias = "udevadm")]
+    Devices(Devices),
     /// Show what a configuration.nix can set
     ///
     /// Without SEARCH all options are listed; with it those that have all its words in their name

@@ -44,7 +44,7 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         r#"system.services.a = { };"#,
         r#"system.services.a.process.argv = [ "relative" ];"#,
         r#"system.services.a = { process.argv = [ "/x" ]; requires = [ "sshdd" ]; }; services.sshd.enable = true;"#,
-        r#"services.udev.extraRules = "x";"#,
+        r#"services.udev.extraHwdb = "x";"#,
         r#"services.cron.systemCronJobs = [ "* * * root x" ];"#,
         r#"services.nginx = { enable = true; virtualHosts.a = { forceSSL = true; enableACME = true; }; };"#,
         r#"networking.firewall.extraCommands = "iptables";"#,
@@ -195,9 +195,9 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         the configuration contradicts itself:
         - system.services.a: it needs the service 'sshdd', which is not defined; did you mean sshd?
 
-        services.udev.extraRules = "x";
+        services.udev.extraHwdb = "x";
         the configuration contradicts itself:
-        - services.udev is not supported: drivers are loaded by the supervisor, and device nodes are the kernel's own; set rights with systemd.tmpfiles.rules (z /dev/… 0660 root group).
+        - services.udev.extraHwdb is not supported: there is no hardware database; set properties with services.udev.extraRules (ENV{…}="…").
 
         services.cron.systemCronJobs = [ "* * * root x" ];
         the configuration contradicts itself:

@@ -12,9 +12,19 @@ let
   inherit (config.environment) binsh;
 
   unit = import ./unit.nix { inherit lib pkgs; };
-  units = scope: cfg: import ./units.nix { inherit lib pkgs scope cfg; };
-  machine = units "system" cfg;
-  ofUsers = units "user" cfg.user;
+  units =
+    scope: cfg: hasManager:
+    import ./units.nix {
+      inherit
+        lib
+        pkgs
+        scope
+        cfg
+        hasManager
+        ;
+    };
+  machine = units "system" cfg config.services.udev.enable;
+  ofUsers = units "user" cfg.user false;
 
   names =
     description:

@@ -1,7 +1,7 @@
 # Targets, and other units by name.
 { lib }:
 let
-  devices = import ./devices.nix { inherit lib; };
+  deviceUnits = import ./devices.nix { inherit lib; };
 
   # Reached before the first service is started, or at once.
   reached = [
@@ -51,6 +51,13 @@ let
     getty = "multi-user";
   };
 
+  # The device manager, and that it has handled what was there at the start.
+  devices = [
+    "systemd-udevd"
+    "systemd-udev-settle"
+    "systemd-udev-trigger"
+  ];
+
   # What a machine that goes down is said to go through.
   down = [
     "shutdown"
@@ -75,6 +82,8 @@ let
     ".timer"
   ];
 
+  isManager = name: lib.elem (lib.removeSuffix ".service" name) devices;
+
   target = lib.removeSuffix ".target";
   canonical =
     name:
@@ -84,7 +93,7 @@ let
     "${same.${bare} or bare}.target";
 in
 {
-  inherit milestones;
+  inherit isManager milestones;
 
   isDown = name: lib.elem (target name) down;
 
@@ -93,7 +102,7 @@ in
     name:
     lib.any (suffix: lib.hasSuffix suffix name) suffixes
     || lib.hasSuffix ".target" name && (lib.elem (target name) reached || lib.elem (target name) down)
-    || lib.hasPrefix "systemd-" name
+    || lib.hasPrefix "systemd-" name && !(isManager name)
     || lib.hasPrefix "initrd-" name
     || lib.hasPrefix "dbus" name;
 
@@ -108,8 +117,10 @@ in
     name:
     if lib.hasSuffix ".target" name then
       canonical name
-    else if devices.isUnit name then
-      devices.plain name
+    else if isManager name then
+      "udev"
+    else if deviceUnits.isUnit name then
+      deviceUnits.plain name
     else
       lib.removeSuffix ".service" name;
 }

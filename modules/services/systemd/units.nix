@@ -5,6 +5,8 @@
   scope,
   # The units, by kind.
   cfg,
+  # Whether there is a device manager.
+  hasManager,
 }:
 let
   targets = import ./targets.nix { inherit lib; };
@@ -42,6 +44,7 @@ let
   isNothing =
     name: other:
     targets.isReached other
+    || targets.isManager other && !hasManager
     || devices.isUnit other && !(isDevice ? ${templates.named name other});
 
   # Dependencies of services and targets alike.

@@ -51,24 +51,3 @@ fn a_service_that_exits_for_ever_harms_nobody() -> anyhow::Result<()> {
         Ok(())
     })
 }
-
-#[test]
-fn services_come_and_go_with_devices() -> anyhow::Result<()> {
-    look("devices", |machine| {
-        let script = "is() { for i in $(seq 200); do \
-             if cairn status --json $1 | grep -q \"\\\"state\\\":\\\"$2\\\"\"; then echo $1 $2; return; fi; \
-             sleep 0.1; done; cairn status; cairn why $1; exit 1; }; \
-             is for-loop stopped; modprobe loop; is for-loop up; modprobe -r loop; is for-loop stopped; \
-             cairn why for-loop; modprobe veth; is for-wire stopped; \
-             ip link add wire0 type veth peer name wire1; is for-wire up; \
-             ip link set wire0 name wire2; is for-wire stopped; cairn why sys-class-net-wire0.device; \
-             ip link del wire2";
-        let told = machine.agent().succeed(script)?;
-        let expected = "for-loop stopped\nfor-loop up\nfor-loop stopped\n\
-            for-loop is stopped: it is bound to 'dev-loop0.device', which has gone down\n\
-            for-wire stopped\nfor-wire up\nfor-wire stopped\n\
-            sys-class-net-wire0.device is stopped: /sys/class/net/wire0 is not there";
-        ensure!(told.trim() == expected, "{told}");
-        Ok(())
-    })
-}
