@@ -32,7 +32,8 @@ pub struct Plan {
      on, and boot it"
 )]
 pub struct Refused {
-    system: String,
+    /// Which.
+    pub(super) system: String,
 }
 
 /// A system that may be the one that is asked.
@@ -132,8 +133,10 @@ fn find(listing: &Listing, mark: Mark) -> Option<(String, &Entry)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::forgone;
     use super::*;
     use cairn_store::Store;
+    use cairn_system::factory_reset::REQUEST;
     use expect_test::{Expect, expect};
     use serde_json::{Value, json};
     use std::os::unix::fs::symlink;
@@ -180,11 +183,19 @@ mod tests {
             text += &"#".repeat(1024 - text.len());
             fs::write(root.join("boot/grub/grubenv"), text).unwrap();
         }
-        let plan = match Plan::of(root) {
+        let mut told = match Plan::of(root) {
             Ok(plan) => plan.to_string(),
             Err(error) => format!("{error}\n"),
         };
-        said.assert_eq(&plan);
+        // Of one that waits only what would be lost is said.
+        assert_eq!(forgone(root).unwrap(), None);
+        let request = root.join(REQUEST.trim_start_matches('/'));
+        fs::create_dir_all(request.parent().unwrap()).unwrap();
+        fs::write(request, "").unwrap();
+        if let Some(lost) = forgone(root).unwrap() {
+            told += &format!("{lost}\n");
+        }
+        said.assert_eq(&told);
     }
 
     #[test]
@@ -222,6 +233,7 @@ mod tests {
     fn nothing_is_asked_of_a_system_that_would_not_obey() {
         let off_by_default = expect![[r#"
             cannot ask for a factory reset: generation 2 (the default) has boot.factoryReset.enable off; switch to a generation that has it on, and boot it
+            a factory reset is waiting, and generation 2 (the default) would take it back instead: it has boot.factoryReset.enable off; `cairn factory-reset --cancel` takes it back now
         "#]];
         let generations = [Some(keeping("/one")), None];
         check(&generations, 1, 2, "", &off_by_default);
@@ -247,6 +259,7 @@ mod tests {
             "cairn_good=1\ncairn_once=2\n",
             &expect![[r#"
                 cannot ask for a factory reset: generation 2 (once) has boot.factoryReset.enable off; switch to a generation that has it on, and boot it
+                a factory reset is waiting, and generation 2 (once) would take it back instead: it has boot.factoryReset.enable off; `cairn factory-reset --cancel` takes it back now
             "#]],
         );
         check(
@@ -256,6 +269,7 @@ mod tests {
             "",
             &expect![[r#"
                 cannot ask for a factory reset: the system that was booted has boot.factoryReset.enable off; switch to a generation that has it on, and boot it
+                a factory reset is waiting, and the system that was booted would take it back instead: it has boot.factoryReset.enable off; `cairn factory-reset --cancel` takes it back now
             "#]],
         );
     }

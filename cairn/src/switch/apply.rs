@@ -30,6 +30,7 @@ use super::preview;
 use super::tale::Tale;
 use super::target::Target;
 use crate::boot_loader;
+use crate::factory_reset;
 
 /// Where the log of the last change is: `cairn log switch` shows it.
 const LOG: &str = "var/log/cairn/switch.log";
@@ -93,6 +94,7 @@ impl Change<'_> {
         if let Some((number, entry)) = prepared {
             self.commit(number, &entry)?;
             self.install_boot_loader()?;
+            self.say_what_is_forgone();
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -223,6 +225,15 @@ impl Change<'_> {
     }
 
     /// Makes the entry what boots.
+    /// The change is made: what is not known now is no reason to take it back.
+    fn say_what_is_forgone(&mut self) {
+        match factory_reset::forgone(self.machine.root()) {
+            Ok(Some(what)) => self.tale.say(&format!("cairn: {what}")),
+            Ok(None) => {}
+            Err(error) => log::warn!("cannot see whether a factory reset is waiting: {error:#}"),
+        }
+    }
+
     fn commit(&mut self, number: u64, entry: &EntryId) -> Result<()> {
         let machine = self.machine;
         let before = machine.boot_state_to_change()?;
