@@ -193,7 +193,7 @@ mod tests {
         fs::create_dir_all(request.parent().unwrap()).unwrap();
         fs::write(request, "").unwrap();
         if let Some(lost) = forgone(root).unwrap() {
-            told += &format!("{lost}\n");
+            told += &(lost + "\n");
         }
         said.assert_eq(&told);
     }
