@@ -5,7 +5,7 @@
 //! | `/init` | stage 1, in the initrd |
 //! | `/nix/store/<toplevel>/init` | stage 2, which ends by executing core |
 //! | `/sbin/init` | stage 2 of the profile's generation, in a container |
-//! | `…/cairn-core` | core: PID 1 of the running system |
+//! | `…/cairn-core` | core: PID 1 of the running system; with `--goes-on VERSION` it says whether it could take over |
 //! | `…/cairn-supervisor` | the supervisor, core's child |
 //! | `…/cairn-user-core`, `…/cairn-user-supervisor` | both for a user's services, without rights |
 //! | `<toplevel>/user-services` | what is done as root for them: becomes the former, hears PAM |
@@ -50,7 +50,11 @@ fn main() -> ExitCode {
     }
     match role {
         Ok(Role::Stage1) => stage1::run(),
-        Ok(Role::Stage2 { toplevel }) => stage2::run(&toplevel),
+        Ok(Role::Stage2 {
+            toplevel,
+            beginning,
+        }) => stage2::run(&toplevel, beginning),
+        Ok(Role::GoesOn { handover }) => core::goes_on(handover),
         Ok(Role::Core {
             toplevel,
             beginning,

@@ -43,6 +43,8 @@ pub enum Role {
     Stage2 {
         /// The generation that boots, or a link to it.
         toplevel: PathBuf,
+        /// What there is already: user space may have started again.
+        beginning: Beginning,
     },
     /// PID 1 of the running system.
     Core {
@@ -50,6 +52,11 @@ pub enum Role {
         toplevel: PathBuf,
         /// What there is already.
         beginning: Beginning,
+    },
+    /// Says whether this program goes on with what a core leaves when user space starts again.
+    GoesOn {
+        /// The version of that.
+        handover: u32,
     },
     /// A user's core: that of the machine without its rights.
     UserCore {
@@ -96,7 +103,7 @@ impl Role {
     #[must_use]
     pub fn process_name(&self) -> &'static CStr {
         match self {
-            Self::Stage1 | Self::Stage2 { .. } | Self::Core { .. } => c"init",
+            Self::Stage1 | Self::Stage2 { .. } | Self::Core { .. } | Self::GoesOn { .. } => c"init",
             Self::UserCore { .. } | Self::UserServices { .. } => c"user-services",
             Self::Supervisor { .. } | Self::UserSupervisor { .. } => c"supervisor",
             Self::Guard => c"@guard",
@@ -105,6 +112,9 @@ impl Role {
         }
     }
 }
+
+/// What core is asked by a supervisor: `cairn-core --goes-on VERSION`. An older program takes it for an error.
+pub const GOES_ON: &str = "--goes-on";
 
 /// What stage 2 says to activation, and whoever prepares a chroot.
 pub const BOOT_OPTION: &str = "--boot";
@@ -153,14 +163,26 @@ pub fn of(arguments: &[OsString]) -> Result<Role, UsageError> {
         _ if path == Path::new("/init") => Ok(Role::Stage1),
         _ if path == Path::new(CONTAINER_INIT) => Ok(Role::Stage2 {
             toplevel: PROFILE.into(),
+            beginning: Beginning::Boot,
         }),
         Some("init") if path.starts_with(STORE) => parent(path)
-            .map(|toplevel| Role::Stage2 { toplevel })
+            .map(|toplevel| Role::Stage2 {
+                toplevel,
+                beginning: match rest {
+                    [word] if word == HANDOVER => Beginning::Handover,
+                    _ => Beginning::Boot,
+                },
+            })
             .ok_or_else(|| unknown(name)),
         Some(GUARD) => Ok(Role::Guard),
         Some("modprobe") => Ok(Role::Modprobe {
             arguments: rest.to_vec(),
         }),
+        Some(CORE) if rest.first().is_some_and(|word| word == GOES_ON) => rest
+            .get(1)
+            .and_then(|version| version.to_str()?.parse().ok())
+            .map(|handover| Role::GoesOn { handover })
+            .ok_or(UsageError::NoToplevel(CORE)),
         Some(CORE) => core_arguments(CORE, rest).map(|(toplevel, beginning)| Role::Core {
             toplevel,
             beginning,
@@ -265,7 +287,7 @@ mod tests {
         check(&["/init", "splash"], &expect!["Stage1"]);
         check(
             &["/nix/store/abc-x/init", "single"],
-            &expect![[r#"Stage2 { toplevel: "/nix/store/abc-x" }"#]],
+            &expect![[r#"Stage2 { toplevel: "/nix/store/abc-x", beginning: Boot }"#]],
         );
         check(
             &["cairn-core", "/nix/store/abc-x"],
@@ -274,6 +296,18 @@ mod tests {
         check(
             &["cairn-core", "/nix/store/abc-x", "handover"],
             &expect![[r#"Core { toplevel: "/nix/store/abc-x", beginning: Handover }"#]],
+        );
+        check(
+            &["cairn-core", "--goes-on", "2"],
+            &expect!["GoesOn { handover: 2 }"],
+        );
+        check(
+            &["cairn-core", "--goes-on"],
+            &expect!["usage: cairn-core TOPLEVEL"],
+        );
+        check(
+            &["/nix/store/abc-x/init", "handover"],
+            &expect![[r#"Stage2 { toplevel: "/nix/store/abc-x", beginning: Handover }"#]],
         );
         check(
             &["cairn-user-core", "/nix/store/abc-x"],
@@ -317,7 +351,7 @@ mod tests {
         );
         check(
             &["/sbin/init"],
-            &expect![[r#"Stage2 { toplevel: "/nix/var/nix/profiles/system" }"#]],
+            &expect![[r#"Stage2 { toplevel: "/nix/var/nix/profiles/system", beginning: Boot }"#]],
         );
         check(
             &[],

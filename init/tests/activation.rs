@@ -734,43 +734,81 @@ fn a_service_that_leaves_descriptors() {
     }
 }
 
-#[test]
-fn what_a_service_leaves_it_gets_back() {
+/// A generation with the service that leaves descriptors.
+fn keeper(variable: &str) -> String {
     let program = std::env::current_exe().unwrap();
     let argv = format!(
         r#""argv":["{}","--ignored","--exact","a_service_that_leaves_descriptors","--nocapture"]"#,
         program.display()
     );
-    let generation = |variable: &str| {
-        format!(
-            r#"{{"name":"keeper","kind":"notify","wantedAtBoot":true,"restart":"always","restartDelayMs":1,
-            "storedDescriptors":2,"requires":["keeper.socket"],
-            "process":{{{argv},"environment":{{"X":"{variable}"}}}}}},{}"#,
-            socket(
-                "keeper.socket",
-                "keeper",
-                r#"{"stream":"/run/keeper"}"#,
-                "",
-                ""
-            )
+    format!(
+        r#"{{"name":"keeper","kind":"notify","wantedAtBoot":true,"restart":"always","restartDelayMs":1,
+        "storedDescriptors":2,"requires":["keeper.socket"],
+        "process":{{{argv},"environment":{{"X":"{variable}"}}}}}},{}"#,
+        socket(
+            "keeper.socket",
+            "keeper",
+            r#"{"stream":"/run/keeper"}"#,
+            "",
+            ""
         )
-    };
+    )
+}
+
+/// The same, which it has left for good.
+fn pinned(generation: &str) -> String {
+    generation.replace(
+        r#""storedDescriptors":2"#,
+        r#""storedDescriptors":2,"pinnedDescriptors":true"#,
+    )
+}
+
+/// What it has been given by now, a line a life.
+fn lives(machine: &Machine) -> String {
+    fs::read_to_string(machine.folder().join("log/lives")).unwrap_or_default()
+}
+
+fn wait_for_life(machine: &Machine, count: usize) {
+    let start = Instant::now();
+    while lives(machine).lines().count() < count {
+        assert!(start.elapsed() < PATIENCE, "{}", machine.log("keeper"));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    machine.wait_for("keeper", ServiceState::Up);
+}
+
+#[test]
+fn what_a_service_leaves_for_good_outlives_user_space() {
+    let machine = Machine::boot(&pinned(&keeper("one")));
+    wait_for_life(&machine, 3);
+    let two = machine.generation("two", &pinned(&keeper("two")));
+    assert_eq!(machine.start_again(&two), [""; 0]);
+    wait_for_life(&machine, 4);
+    // It may have been stopped before.
+    machine.do_it(&Request::Stop {
+        name: name("keeper"),
+    });
+    assert_eq!(machine.start_again(&two), [""; 0]);
+    wait_for_life(&machine, 5);
+    // What is not left for good is closed when the service stops.
+    let three = machine.generation("three", &keeper("three"));
+    assert_eq!(machine.start_again(&three), [""; 0]);
+    wait_for_life(&machine, 6);
+    expect![[r#"
+        keeper.socket = socket
+        keeper.socket:a:stored = socket,first,second
+        keeper.socket:d:stored = socket,third,second
+        keeper.socket:d:stored = socket,third,second
+        keeper.socket:d:stored = socket,third,second
+        keeper.socket = socket
+    "#]].assert_eq(&lives(&machine));
+}
+
+#[test]
+fn what_a_service_leaves_it_gets_back() {
+    let generation = keeper;
     let machine = Machine::boot(&generation("one"));
-    let pinned = |generation: String| {
-        generation.replace(
-            r#""storedDescriptors":2"#,
-            r#""storedDescriptors":2,"pinnedDescriptors":true"#,
-        )
-    };
-    let lives = || fs::read_to_string(machine.folder().join("log/lives")).unwrap_or_default();
-    let wait_for = |count: usize| {
-        let start = Instant::now();
-        while lives().lines().count() < count {
-            assert!(start.elapsed() < PATIENCE, "{}", machine.log("keeper"));
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        machine.wait_for("keeper", ServiceState::Up);
-    };
+    let wait_for = |count| wait_for_life(&machine, count);
     wait_for(3);
     // Killed with the supervisor; restarted by hand; restarted by a switch.
     let supervisor = machine.supervisor().unwrap();
@@ -779,33 +817,33 @@ fn what_a_service_leaves_it_gets_back() {
     machine.kill(pid, 9);
     machine.kill(supervisor, 9);
     wait_for(4);
-    let keeper = || name("keeper");
+    let own = || name("keeper");
     assert_eq!(
-        machine.request(&Request::Restart { name: keeper() }),
+        machine.request(&Request::Restart { name: own() }),
         Response::Done
     );
     wait_for(5);
-    let two = machine.generation_with_program("two", &pinned(generation("two")));
+    let two = machine.generation_with_program("two", &pinned(&generation("two")));
     assert_eq!(machine.switch(&two), [""; 0]);
     wait_for(6);
     // A stop is the end of it, unless it is preserved.
-    let stop = Request::Stop { name: keeper() };
+    let stop = Request::Stop { name: own() };
     assert_eq!(machine.request(&stop), Response::Done);
     assert_eq!(
         machine.switch(&machine.generation("three", &generation("two"))),
         [""; 0]
     );
     assert_eq!(
-        machine.request(&Request::Start { name: keeper() }),
+        machine.request(&Request::Start { name: own() }),
         Response::Done
     );
     wait_for(7);
     assert_eq!(
-        machine.request(&Request::Stop { name: keeper() }),
+        machine.request(&Request::Stop { name: own() }),
         Response::Done
     );
     assert_eq!(
-        machine.request(&Request::Start { name: keeper() }),
+        machine.request(&Request::Start { name: own() }),
         Response::Done
     );
     wait_for(8);
@@ -819,5 +857,5 @@ fn what_a_service_leaves_it_gets_back() {
         keeper.socket:d:stored = socket,third,second
         keeper.socket = socket
     "]]
-    .assert_eq(&lives());
+    .assert_eq(&lives(&machine));
 }

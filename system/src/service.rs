@@ -53,6 +53,9 @@ pub struct Service {
     /// Those stay when it is stopped, too.
     #[serde(default)]
     pub pinned_descriptors: bool,
+    /// It goes on while user space starts again in the same kernel (`cairn reboot --soft`).
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub outlives_user_space: bool,
     /// Run one after the other before its process, each to its end.
     #[serde(default)]
     pub pre_start: Vec<Command>,
@@ -194,6 +197,7 @@ impl Service {
             reads_output_of: None,
             stored_descriptors: 0,
             pinned_descriptors: false,
+            outlives_user_space: false,
             pre_start: Vec::new(),
             post_start: Vec::new(),
             pre_stop: Vec::new(),
@@ -283,6 +287,11 @@ impl Service {
 
 fn yes() -> bool {
     true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_not(flag: &bool) -> bool {
+    !flag
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]

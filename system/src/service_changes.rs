@@ -400,6 +400,7 @@ fn difference(before: &Service, after: &Service) -> Option<Cause> {
 fn substance(service: &Service) -> Service {
     Service {
         description: String::new(),
+        outlives_user_space: false,
         reload: None,
         wants: Vec::new(),
         upholds: Vec::new(),

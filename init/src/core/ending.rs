@@ -1,10 +1,12 @@
-//! The machine's end: every process ended, a random seed kept, swap off, file systems unmounted or read-only, and the
+//! The machine's end, or that of its user space: every process ended, a random seed kept, swap off, file systems unmounted or read-only, and the
 //! last system call.
 //!
 //! Each step has a deadline and none is an obstacle for the next: data is safest when the end is
 //! reached. The supervisor is among the processes that are ended, and this is PID 1's last work, so
 //! that here memory may be allocated.
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,7 +20,10 @@ use cairn_sys::swap;
 use cairn_system::{boot_mark, trial};
 use nix::mount::{MntFlags, MsFlags};
 
-use super::stacked;
+use super::handover::{self, Estate};
+use super::outliving::{self, Outliving};
+use super::supervisor::Life;
+use super::{HANDOVER, stacked};
 use crate::clock::{Ms, now};
 use crate::mount_table::{self, MOUNT_TABLE, Mounted};
 use crate::realm::realm;
@@ -51,17 +56,17 @@ const VIRTUAL: [&str; 12] = [
 const VOLATILE: [&str; 2] = ["tmpfs", "ramfs"];
 
 /// Ends the machine; never returns.
-pub fn end(ending: Ending) -> ! {
+pub fn end(ending: Ending, estate: &mut Estate) -> ! {
     let mut ending = ending;
-    end_processes();
     if ending == Ending::UserSpace {
-        let error = restart_user_space();
+        let error = restart_user_space(estate);
         kmsg::write(
             Priority::Critical,
             &format!("cairn: cannot restart user space: {error:#}; rebooting"),
         );
         ending = Ending::Reboot;
     }
+    end_processes();
     random_seed::improve(Path::new("/"));
     swap_off();
     unmount_all();
@@ -85,9 +90,15 @@ pub fn end(ending: Ending) -> ! {
 }
 
 /// Executes stage 2 of the generation that is to run, in this process's place: file systems stay as they
-/// are. Returns only with the reason why it could not be done.
-fn restart_user_space() -> anyhow::Error {
-    let execute = || -> anyhow::Result<std::convert::Infallible> {
+/// are, and so does what is to outlive this. Returns only with the reason why it could not be done.
+fn restart_user_space(estate: &mut Estate) -> anyhow::Error {
+    let directory = realm().control.parent().unwrap_or(Path::new("/"));
+    let outliving = Outliving::read(directory, &realm().groups);
+    match &outliving {
+        Some(outliving) if !outliving.is_empty() => end_others(outliving, estate),
+        _ => end_processes(),
+    }
+    let mut execute = || -> anyhow::Result<std::convert::Infallible> {
         let toplevel = {
             let link = &realm().generation;
             fs::read_link(link).with_context(|| link.display().to_string())?
@@ -103,13 +114,31 @@ fn restart_user_space() -> anyhow::Error {
         // Not by the C library, which would have a shell run what no kernel can execute.
         let init = toplevel.join("init");
         let unused = OpenFiles { soft: 0, hard: 0 };
-        let prepared = Prepared::new([init.as_os_str()], [], Credentials::default(), unused)?;
+        let handover = outliving.as_ref().map(|_| OsStr::new(HANDOVER));
+        let argv = [Some(init.as_os_str()), handover].into_iter().flatten();
+        let prepared = Prepared::new(argv, [], Credentials::default(), unused)?;
+        if outliving.is_some() {
+            Outliving::note(directory).context("cannot note what goes on")?;
+            leave(estate).context("cannot leave what is kept")?;
+        }
         Err(prepared.execute()).with_context(|| format!("cannot execute {}", init.display()))
     };
     match execute() {
         Err(error) => error,
         Ok(never) => match never {},
     }
+}
+
+/// Leaves what is kept for the program that is about to be executed. There is no supervisor any more.
+fn leave(estate: &mut Estate) -> anyhow::Result<()> {
+    estate.link = None;
+    estate.answering = None;
+    estate.ending = None;
+    estate.life = Life::new();
+    let file = handover::write(estate)?;
+    handover::pass_on(estate, true)?;
+    nix::unistd::dup2_stdin(&file)?;
+    Ok(())
 }
 
 /// What is done, for people.
@@ -120,6 +149,38 @@ pub fn verb(ending: Ending) -> &'static str {
         Ending::Halt => "halt",
         Ending::Kexec => "execute another kernel",
         Ending::UserSpace => "restart user space",
+    }
+}
+
+/// Ends all processes but those that are to go on, whose ends meanwhile are noted as any.
+fn end_others(outliving: &Outliving, estate: &mut Estate) {
+    for (number, patience) in [(nix::libc::SIGTERM, TERM_MS), (nix::libc::SIGKILL, KILL_MS)] {
+        let deadline = now().saturating_add(patience);
+        let mut told = BTreeSet::new();
+        loop {
+            outliving::reap(|pid, exit| estate.kept.exited(pid, exit));
+            let sent = outliving.send(number, &told);
+            if number == nix::libc::SIGTERM
+                && let Err(error) = outliving.send(nix::libc::SIGCONT, &told)
+            {
+                log::error!("cannot continue stopped processes: {error}");
+            }
+            match sent {
+                Ok(others) if others.is_empty() => return,
+                Ok(others) => told = others,
+                Err(error) => {
+                    // In doubt nobody is left whom nobody knows.
+                    log::error!("cannot list processes: {error}; all are ended");
+                    return end_processes();
+                }
+            }
+            if now() >= deadline {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let names = names_of(|pid| told.contains(&pid));
+        tell_left(number, &names);
     }
 }
 
@@ -141,18 +202,17 @@ fn end_processes() {
         if !process::has_children() {
             return;
         }
-        kmsg::write(
-            Priority::Warning,
-            &format!(
-                "cairn: still running after signal {number}: {}",
-                survivors()
-            ),
-        );
+        tell_left(number, &names_of(|_| true));
     }
 }
 
-/// Names of the processes that are left, without the kernel's own threads.
-fn survivors() -> String {
+fn tell_left(number: i32, names: &str) {
+    let text = format!("cairn: still running after signal {number}: {names}");
+    kmsg::write(Priority::Warning, &text);
+}
+
+/// Names of these processes, without the kernel's own threads.
+fn names_of(is_one: impl Fn(u32) -> bool) -> String {
     let names: Vec<String> = fs::read_dir("/proc")
         .into_iter()
         .flatten()
@@ -161,7 +221,7 @@ fn survivors() -> String {
             let pid: u32 = path.file_name()?.to_str()?.parse().ok()?;
             let threads_of_the_kernel_have_none = fs::read(path.join("cmdline")).ok()?;
             let name = fs::read_to_string(path.join("comm")).ok()?;
-            (pid != 1 && !threads_of_the_kernel_have_none.is_empty())
+            (pid != 1 && is_one(pid) && !threads_of_the_kernel_have_none.is_empty())
                 .then(|| format!("{} ({pid})", name.trim_end()))
         })
         .collect();

@@ -17,8 +17,12 @@ use cairn_sys::reboot::Ending;
 pub const BYTES: usize = 16;
 
 /// What an end understands: 2 has [`Message::Renew`] and [`Place::Control`] beyond 1, 3 has
-/// [`Place::Descriptor`], and 4 has [`Ending::Kexec`] and [`Ending::UserSpace`].
-pub const VERSION: u32 = 4;
+/// [`Place::Descriptor`], 4 has [`Ending::Kexec`] and [`Ending::UserSpace`], and 5 lets what `outliving` names go
+/// on in the latter.
+pub const VERSION: u32 = 5;
+
+/// The oldest version that lets something go on while user space starts again.
+pub const SPARES: u32 = 5;
 
 /// The oldest version that ends in those two ways.
 pub const RESTARTS: u32 = 4;

@@ -15,7 +15,8 @@ pub mod ending;
 pub mod handover;
 mod kept;
 pub mod message;
-mod renewal;
+pub mod outliving;
+pub mod renewal;
 mod resort;
 mod signal_table;
 mod stacked;
@@ -28,6 +29,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::process::ExitCode;
 
 use cairn_sys::kmsg::{self, Priority};
 use cairn_sys::process::{self, Credentials, Exit, Prepared};
@@ -41,7 +43,7 @@ use crate::clock::{Ms, now};
 use crate::realm::{Owner, realm};
 use crate::role::core_name;
 use crate::stage1;
-use handover::Estate;
+pub use handover::Estate;
 use kept::Kept;
 pub use kept::SLOTS;
 use message::Message;
@@ -77,6 +79,14 @@ pub enum Beginning {
     Boot,
     /// What another generation's core has left, see [`handover`].
     Handover,
+}
+
+/// Whether stage 2 and core of this program go on with a handover of that version.
+pub fn goes_on(version: u32) -> ExitCode {
+    match version <= handover::VERSION {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
 }
 
 /// Runs as PID 1 for the generation at `toplevel`; never returns.
@@ -202,7 +212,7 @@ impl Core {
                     Priority::Error,
                     "cairn: the supervisor is silent: ending without it",
                 );
-                end(ending);
+                self.end(ending);
             }
         }
     }
@@ -240,7 +250,7 @@ impl Core {
                     Priority::Critical,
                     "cairn: no supervisor has stayed alive for minutes: rebooting",
                 );
-                end(Ending::Reboot);
+                self.end(Ending::Reboot);
             }
         }
     }
@@ -319,9 +329,9 @@ impl Core {
             Some(Ok(())) => {}
             Some(Err(error)) => {
                 log::error!("cannot tell the supervisor to stop services: {error}");
-                end(ending);
+                self.end(ending);
             }
-            None => end(ending),
+            None => self.end(ending),
         }
     }
 
@@ -353,7 +363,7 @@ impl Core {
         self.estate.life.ended(now());
         log::error!("the supervisor ended with {exit}; services go on");
         if let Some((ending, _)) = self.estate.ending {
-            end(ending);
+            self.end(ending);
         }
         self.resort();
     }
@@ -429,9 +439,21 @@ impl Core {
                 let ending = self.estate.ending.map_or(ending, |(first, _)| first);
                 self.estate.ending = Some((ending, now().saturating_add(SILENCE_MS)));
             }
-            (Some(Message::Finish(ending)), _) => end(ending),
+            (Some(Message::Finish(ending)), _) => self.end(ending),
             (Some(Message::Renew { handover }), _) => self.renewal = Some(handover),
             (message, _) => log::error!("the supervisor said what makes no sense: {message:?}"),
+        }
+    }
+}
+
+impl Core {
+    /// Ends the machine, or of a user, this process: the machine's supervisor starts it again if that is
+    /// what is wanted.
+    fn end(&mut self, ending: Ending) -> ! {
+        match (&realm().owner, ending) {
+            (None, _) => ending::end(ending, &mut self.estate),
+            (Some(_), Ending::Reboot) => std::process::exit(AGAIN),
+            (Some(_), _) => std::process::exit(0),
         }
     }
 }
@@ -446,16 +468,6 @@ impl Estate {
             ending: None,
             life: Life::new(),
         }
-    }
-}
-
-/// Ends the machine, or of a user, this process: the machine's supervisor starts it again if that is
-/// what is wanted.
-fn end(ending: Ending) -> ! {
-    match (&realm().owner, ending) {
-        (None, _) => ending::end(ending),
-        (Some(_), Ending::Reboot) => std::process::exit(AGAIN),
-        (Some(_), _) => std::process::exit(0),
     }
 }
 

@@ -1,13 +1,17 @@
-//! Core's program is replaced by another generation's, in the same process.
+//! Core's program is replaced by another generation's, in the same process: at once, or with stage 2 in between.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
+use std::path::Path;
 
 use cairn_sys::kmsg::{self, Priority};
+use cairn_sys::process::{Credentials, OpenFiles, Prepared};
 use cairn_sys::seqpacket;
 
-use super::Core;
 use super::handover::{self, Estate};
+use super::{Core, HANDOVER};
+use crate::role::core_name;
 
 /// What the predecessor has left on standard input, or if that cannot be read, nothing.
 pub fn inherit() -> Estate {
@@ -27,6 +31,28 @@ pub fn inherit() -> Estate {
             );
             Estate::new()
         }
+    }
+}
+
+/// Executes this program as core of the generation at `toplevel` with what has been inherited; returns only
+/// with the reason why it could not be done.
+pub fn pass_on(estate: &Estate, toplevel: &Path) -> io::Error {
+    let execute = || -> io::Result<std::convert::Infallible> {
+        let file = handover::write(estate)?;
+        handover::pass_on(estate, true)?;
+        nix::unistd::dup2_stdin(&file)?;
+        let argv = [
+            OsStr::new(core_name(None)),
+            toplevel.as_os_str(),
+            OsStr::new(HANDOVER),
+        ];
+        let unused = OpenFiles { soft: 0, hard: 0 };
+        let program = Prepared::new(argv, [], Credentials::default(), unused)?;
+        Err(program.program(OsStr::new("/proc/self/exe"))?.execute())
+    };
+    match execute() {
+        Err(error) => error,
+        Ok(never) => match never {},
     }
 }
 

@@ -34,6 +34,7 @@ use nix::mount::MsFlags;
 
 use crate::autoload::{Autoload, directory_of_running_kernel};
 use crate::clock::now;
+use crate::core::{Beginning, Estate, renewal};
 use crate::emergency::{self, Policy, Shells};
 use crate::modprobe;
 use crate::role::ActivationMode;
@@ -47,7 +48,7 @@ use crate::trial_report;
 const DEVICE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Prepares the system of `toplevel` and executes core; never returns.
-pub fn run(toplevel: &Path) -> ! {
+pub fn run(toplevel: &Path, beginning: Beginning) -> ! {
     if std::process::id() != 1 {
         eprintln!("stage 2 is for stage 1 to execute, as PID 1");
         std::process::exit(64);
@@ -55,6 +56,9 @@ pub fn run(toplevel: &Path) -> ! {
     let began = now();
     kmsg::install("stage-2", log::LevelFilter::Info);
     emergency::install_panic_hook("stage 2");
+    // Before anything else is opened. Only core leaves something, and notes that it has.
+    let is_restart = Path::new(trial::RESTARTED).exists();
+    let estate = (is_restart && beginning == Beginning::Handover).then(renewal::inherit);
     api_mounts::apply();
     kmsg::write(Priority::Notice, boot_mark::STAGE_2_STARTED);
     if let Err(error) = console::take_standard_streams(Path::new(CONSOLE)) {
@@ -70,7 +74,7 @@ pub fn run(toplevel: &Path) -> ! {
         toplevel.to_owned()
     });
     let description = description_or_emergency(toplevel, &orders);
-    if Path::new(trial::RESTARTED).exists() {
+    if is_restart {
         stage_times::forget();
         take_over(toplevel);
     } else {
@@ -78,7 +82,7 @@ pub fn run(toplevel: &Path) -> ! {
     }
     stage_times::note("stage-2", began);
     kmsg::write(Priority::Notice, boot_mark::SERVICES_STARTED);
-    execute_core(toplevel, &orders)
+    execute_core(toplevel, &orders, estate.as_ref())
 }
 
 fn prepare(toplevel: &Path, description: &SystemDescription) {
@@ -303,14 +307,18 @@ fn note_booted_system(toplevel: &Path) {
     }
 }
 
-/// A fresh program: core's memory is not to hold what stage 2 needed.
-fn execute_core(toplevel: &Path, orders: &Orders) -> ! {
+/// A fresh program: core's memory is not to hold what stage 2 needed. It goes on with what an earlier core has
+/// left.
+fn execute_core(toplevel: &Path, orders: &Orders, estate: Option<&Estate>) -> ! {
     loop {
-        let error = Command::new("/proc/self/exe")
-            .arg0("cairn-core")
-            .arg(toplevel)
-            .env_clear()
-            .exec();
+        let error = match estate {
+            Some(estate) => renewal::pass_on(estate, toplevel),
+            None => Command::new("/proc/self/exe")
+                .arg0("cairn-core")
+                .arg(toplevel)
+                .env_clear()
+                .exec(),
+        };
         kmsg::write(
             Priority::Critical,
             &format!("cairn: cannot execute core: {error}; trying again in 10 s"),

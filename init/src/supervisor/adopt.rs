@@ -16,6 +16,7 @@ use super::description;
 use super::heir::{Estate, Heir, hold};
 use super::held::Held;
 use super::link::{Inheritance, Link};
+use super::outliving;
 use super::plan;
 use super::services::{Event, Services};
 use super::state::{Content, Header, State};
@@ -94,6 +95,13 @@ pub fn adopt(link: &Link, toplevel: &str) -> anyhow::Result<Adoption> {
             Ok(description) => description,
             Err(error) if header.toplevel == toplevel => return Err(error),
             Err(error) => return Ok(go_back(header, &error)),
+        };
+        let header = if header.restarts {
+            let after = (toplevel, description.services.as_slice());
+            outliving::begin_again(link, &state, &header, &mut estate, after)
+                .context("cannot go on where user space starts again")?
+        } else {
+            header
         };
         if header.toplevel != toplevel && header.plan.as_deref() != Some(toplevel) {
             let before = match description::read(Path::new(&header.toplevel)) {

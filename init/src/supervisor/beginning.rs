@@ -77,6 +77,7 @@ impl Supervisor {
             access: adopted.access,
             core: adopted.core,
             restart: None,
+            outliving: None,
             switch: None,
             switch_failure: None,
             ending: None,

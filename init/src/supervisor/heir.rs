@@ -59,6 +59,17 @@ impl Estate {
         }
         estate
     }
+
+    /// The main process of a service's, which is not to be taken over.
+    pub fn take_process(&mut self, slot: u32) -> Option<u32> {
+        self.processes.remove(&slot).map(|(pid, _)| pid)
+    }
+
+    /// What a service has left, which is not to be taken over: the numbers.
+    pub fn take_stored(&mut self, slot: u32) -> Vec<u32> {
+        let own = self.descriptors.entry(slot).or_default();
+        own.split_off(&STORED).into_keys().collect()
+    }
 }
 
 /// What is held of a service that does not run.

@@ -37,6 +37,7 @@ mod listening;
 mod notify;
 mod open_files;
 mod outcome;
+mod outliving;
 mod output;
 mod peer;
 mod phase;
@@ -152,6 +153,8 @@ struct Supervisor {
     core: u32,
     /// The generation whose user space is to be started in the end.
     restart: Option<String>,
+    /// What goes on then; none if nothing is kept.
+    outliving: Option<Vec<Id>>,
     /// Why the last switch was not made.
     switch_failure: Option<String>,
     ending: Option<Ending>,

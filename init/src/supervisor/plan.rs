@@ -165,7 +165,7 @@ mod tests {
         }
         plan(&state, &header, &before, ("/two", &after)).unwrap();
         expect![[r#"
-            Known(Header { toplevel: "/one", plan: Some("/two"), booted: false })
+            Known(Header { toplevel: "/one", plan: Some("/two"), booted: false, restarts: false })
             same None
             new Some(Start)
             soon Some(Restart)
@@ -174,7 +174,7 @@ mod tests {
         .assert_eq(&show(&state));
         withdraw(&state, &header, &before).unwrap();
         expect![[r#"
-            Known(Header { toplevel: "/one", plan: None, booted: false })
+            Known(Header { toplevel: "/one", plan: None, booted: false, restarts: false })
             same None
             free
             soon None

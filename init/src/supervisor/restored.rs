@@ -103,6 +103,7 @@ impl From<Restored> for Unit {
             frozen: restored.frozen,
             outcome: restored.outcome,
             owed: restored.owed,
+            outlives: false,
             alive_at: 0,
         }
     }

@@ -63,7 +63,8 @@ impl Supervisor {
     /// Begins to stop everything; the first ending asked for stays.
     pub(super) fn end(&mut self, ending: Ending) {
         if self.begin(ending) {
-            self.step(Event::Shutdown);
+            let event = self.stop();
+            self.step(event);
         }
     }
 
@@ -79,7 +80,23 @@ impl Supervisor {
         );
         self.tell_core(Message::Ending(ending));
         self.pulse_at = Some(now().saturating_add(SHUTDOWN_PULSE_MS));
+        if ending == Ending::UserSpace
+            && let Some(toplevel) = self.restart.clone()
+        {
+            self.outliving = self.outliving(&toplevel);
+        }
+        if let Some(outliving) = self.outliving.clone() {
+            self.note_outliving(&outliving);
+        }
         true
+    }
+
+    /// What stops everything that is not to go on.
+    fn stop(&self) -> Event {
+        match &self.outliving {
+            Some(outliving) => Event::StopOthers(outliving.clone()),
+            None => Event::Shutdown,
+        }
     }
 
     /// Begins what the end of a service does to the machine; the event that stops the others.
@@ -102,11 +119,10 @@ impl Supervisor {
             "the end of '{name}' is what the machine is to {verb} for"
         ));
         if action.is_forced() {
-            let ending = self.prepared(ending);
-            self.tell_core(Message::Finish(ending));
+            self.leave(ending);
             return None;
         }
-        Some(Event::Shutdown)
+        Some(self.stop())
     }
 
     /// The ending that an action stands for. What cannot be is a reboot.
@@ -173,8 +189,19 @@ impl Supervisor {
     pub(super) fn finish(&mut self) {
         if let Some(ending) = self.ending {
             self.pulse_at = None;
-            let ending = self.prepared(self.ending_of_user(ending));
-            self.tell_core(Message::Finish(ending));
+            self.leave(self.ending_of_user(ending));
+        }
+    }
+
+    /// The rest is core's.
+    fn leave(&mut self, ending: Ending) {
+        let ending = self.prepared(ending);
+        if self.outliving.is_some() {
+            self.record();
+        }
+        self.tell_core(Message::Finish(ending));
+        if self.outliving.is_some() {
+            Self::rest();
         }
     }
 }

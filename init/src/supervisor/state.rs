@@ -18,7 +18,7 @@
 //! ```
 //! so that a program which does not know the version can at least execute the one that does. Then:
 //! ```text
-//! 16..20 boot is over (1)   20..24 length of plan   1088..2112 plan
+//! 16..20 boot is over (1)   20..24 length of plan   24..28 user space starts again (1)   1088..2112 plan
 //! ```
 //! `toplevel` is the generation whose supervisor has written the file. `plan` is the generation for
 //! which the records say what is due; without one it is for `toplevel`'s own supervisor.
@@ -74,6 +74,8 @@ pub struct Header {
     pub plan: Option<String>,
     /// Everything wanted at boot has been up or has failed.
     pub booted: bool,
+    /// User space is starting again: the records hold for what outlives that alone.
+    pub restarts: bool,
 }
 
 /// What a file holds, as far as this program knows.
@@ -252,6 +254,7 @@ impl Header {
         put(&mut page, 12, &length(&self.toplevel)?);
         put(&mut page, 16, &u32::from(self.booted).to_ne_bytes());
         put(&mut page, 20, &length(plan)?);
+        put(&mut page, 24, &u32::from(self.restarts).to_ne_bytes());
         put(&mut page, TOPLEVEL_AT, self.toplevel.as_bytes());
         put(&mut page, PLAN_AT, plan.as_bytes());
         Ok(page)
@@ -288,6 +291,7 @@ fn parse_header(page: &[u8]) -> Option<Content> {
             toplevel,
             plan: Some(path(PLAN_AT, number(20)?)?).filter(|plan| !plan.is_empty()),
             booted: number(16)? == 1,
+            restarts: number(24)? == 1,
         })),
         _ => Some(Content::Later(toplevel)),
     }
@@ -324,6 +328,7 @@ mod tests {
             toplevel: "/nix/store/x".to_owned(),
             plan: Some("/nix/store/y".to_owned()),
             booted: true,
+            restarts: true,
         };
         state.write_header(&header).unwrap();
         assert_eq!(state.content().unwrap(), Content::Known(header));

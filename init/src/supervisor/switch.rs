@@ -277,6 +277,7 @@ impl Supervisor {
             toplevel: self.toplevel.clone(),
             plan: None,
             booted: self.services.has_booted(),
+            restarts: self.outliving.is_some(),
         }
     }
 

@@ -58,6 +58,8 @@ pub struct Unit {
     pub up_at: Option<Ms>,
     /// Nothing starts it until somebody allows that again, or the machine does.
     pub disabled: bool,
+    /// It goes on although all others are stopped; a fresh supervisor knows nothing of that.
+    pub outlives: bool,
     /// When it has last said that it lives; a fresh supervisor counts from its own start.
     pub alive_at: Ms,
     /// By when it must be up, or until when it may be, if it has asked for more time.
@@ -93,6 +95,7 @@ impl Default for Unit {
             instance: false,
             up_at: None,
             disabled: false,
+            outlives: false,
             alive_at: 0,
             extended_to: None,
             frozen: false,
@@ -130,6 +133,11 @@ impl Unit {
     /// Whether there is something to stop.
     pub fn is_alive(&self) -> bool {
         self.phase.is_up() || self.phase.is_on_its_way() || self.phase.is_ending()
+    }
+
+    /// Whether a shutdown has to wait for it.
+    pub fn is_to_end(&self) -> bool {
+        self.is_alive() && !(self.outlives && self.goal == Goal::Up)
     }
 
     /// Whether it is wanted and not up, although nothing is under way.

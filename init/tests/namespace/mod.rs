@@ -138,6 +138,44 @@ impl Machine {
         toplevel
     }
 
+    /// Lets user space of a generation start once: what stage 2 would be does nothing but become core, with what
+    /// another one has left.
+    pub fn let_user_space_start(&self, toplevel: &str) {
+        let init = Path::new(toplevel).join("init");
+        let program = init.with_file_name("cairn-core");
+        let (init_path, program_path) = (init.display(), program.display());
+        let stage_2 = format!(
+            "#!/bin/sh\nset -e\n[ \"$1\" = --goes-on ] && exit 0\n[ $$ = 1 ]\ntest -e /run/cairn/restarted\n\
+             ls /proc | grep '^[0-9]' > {toplevel}/processes\n\
+             ln -sfn {program_path} {init_path}\nexec {program_path} {toplevel} \"$@\"\n"
+        );
+        if program.exists() {
+            fs::remove_file(&init).unwrap();
+        } else {
+            fs::rename(&init, &program).unwrap();
+        }
+        fs::write(&init, stage_2).unwrap();
+        set_mode(&init, 0o755);
+    }
+
+    /// Starts user space of a generation again, and waits until everything has settled: what is in trouble then.
+    pub fn start_again(&self, toplevel: &str) -> Vec<String> {
+        self.let_user_space_start(toplevel);
+        let toplevel = toplevel.to_owned();
+        self.do_it(&Request::RestartUserSpace {
+            toplevel: toplevel.clone(),
+        });
+        self.wait_until("user space has started again", |machine| {
+            !Path::new(&toplevel)
+                .join("init")
+                .metadata()
+                .is_ok_and(|file| file.len() < 4096)
+                && matches!(machine.try_request(&Request::Status),
+                    Some(Response::Status { toplevel: now, .. }) if now == toplevel)
+        });
+        self.settle()
+    }
+
     /// Switches to a generation, as `cairn switch` does but for the activation, and waits until
     /// everything has settled: what is in trouble then.
     pub fn switch(&self, toplevel: &str) -> Vec<String> {

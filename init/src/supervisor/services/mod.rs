@@ -5,7 +5,7 @@
 //!   nothing that it comes after is still on its way up.
 //! - At most one main process a service.
 //! - A service on a circle of dependencies is never started, and says why; others are unaffected.
-//! - While shutting down nothing is started, and the end is always reached.
+//! - While shutting down nothing is started, and the end is always reached, whatever becomes of what outlives it.
 
 use std::collections::BTreeSet;
 
@@ -16,6 +16,7 @@ mod activation;
 mod devices;
 mod endings;
 mod marks;
+mod outliving;
 mod progress;
 mod standstill;
 mod units;
@@ -109,6 +110,8 @@ pub enum Event {
     Tick,
     /// Everything is to stop, for good.
     Shutdown,
+    /// The same, but these go on: user space is to start again around them.
+    StopOthers(Vec<Id>),
 }
 
 /// What is to be done.
@@ -142,7 +145,7 @@ pub enum Action {
     Machine(Id, MachineAction),
     /// Everything wanted at boot is up or has failed; the number of failures.
     BootDone(usize),
-    /// Everything has stopped.
+    /// Everything has stopped that is to.
     ShutdownDone,
 }
 
@@ -285,7 +288,7 @@ impl Services {
         self.units
             .iter()
             .enumerate()
-            .filter(|(_, unit)| unit.is_alive())
+            .filter(|(_, unit)| unit.is_to_end())
             .map(|(id, _)| id)
     }
 
@@ -368,14 +371,8 @@ impl Services {
                 self.switched(now, &mut actions);
             }
             Event::Tick => {}
-            Event::Shutdown => {
-                if self.shutdown == Shutdown::No {
-                    self.shutdown = Shutdown::Going;
-                }
-                for unit in self.units.iter_mut() {
-                    unit.goal = Goal::Down;
-                }
-            }
+            Event::Shutdown => self.stop_others(&[]),
+            Event::StopOthers(outliving) => self.stop_others(&outliving),
         }
         self.expire(now, &mut actions);
         let mut raised = BTreeSet::new();

@@ -41,6 +41,8 @@ impl Services {
             return Next::Stay;
         };
         match unit.phase {
+            // What outlives the others goes on from there with the next supervisor.
+            _ if self.shutdown != Shutdown::No && !unit.phase.is_ending() => return Next::Stay,
             Phase::Waiting => {}
             Phase::Preparing(number) if !unit.running => return Next::Run(Job::PreStart(number)),
             Phase::Starting if !unit.running => return Next::Run(Job::Main),

@@ -22,7 +22,7 @@ impl Services {
         assert_eq!(self.next_deadline(), deadlines.min());
         let summary = units::Summary {
             unsettled: self.units.iter().filter(|unit| !unit.settled).count(),
-            alive: self.units.iter().filter(|unit| unit.is_alive()).count(),
+            alive: self.units.iter().filter(|unit| unit.is_to_end()).count(),
         };
         assert_eq!(self.units.summary(), summary);
         for id in 0..self.units.len() {
@@ -526,6 +526,7 @@ fn any_service(id: usize) -> impl Strategy<Value = Service> {
                 service.after = list(after.into_iter().filter(|to| *to < id).collect());
                 starts(&mut service, (id + 1) % COUNT, stays_up);
                 service.restart_delay_ms = delay;
+                service.outlives_user_space = delay % 3 != 0;
                 service.runtime_max_ms = timeout.filter(|time| time % 2 == 0);
                 service.stop_timeout_ms = 1000;
                 service.stays_up = stays_up;
@@ -597,6 +598,8 @@ enum Move {
     Trigger(usize),
     /// Another generation's supervisor takes over in place, with this due.
     Succeed(Vec<(usize, Due)>),
+    /// User space starts again; meanwhile the process of this one ends.
+    StartAgain(usize),
 }
 
 fn any_move() -> impl Strategy<Value = Move> {
@@ -621,6 +624,7 @@ fn any_move() -> impl Strategy<Value = Move> {
         1 => prop::collection::vec(0..COUNT, 0..3).prop_map(|ids| Move::Request(Event::Hold(ids))),
         1 => Just(Move::Request(Event::Resume)),
         1 => prop::collection::vec((0..COUNT, any_due()), 0..4).prop_map(Move::Succeed),
+        1 => (0..COUNT).prop_map(Move::StartAgain),
         4 => (COUNT..ALL, 0..2).prop_map(|(id, status)| Move::Exit(id, status)),
         4 => (COUNT..ALL, prop::bool::weighted(0.9)).prop_map(|(id, well)| Move::Exec(id, well)),
         2 => (COUNT..ALL, 0..2).prop_map(|(id, status)| Move::HelperExit(id, status)),
@@ -830,6 +834,57 @@ impl World {
         self.feed(Event::Switched)
     }
 
+    /// What outlives all others is not touched, unless it ends by itself; the rest begins anew.
+    fn start_again(&mut self, ends: usize) -> Result<(), TestCaseError> {
+        let outliving = self.machine.outliving(|_| true);
+        let up = self.alive;
+        self.feed(Event::StopOthers(outliving.clone()))?;
+        self.exit(ends, Exit::Status(1))?;
+        self.bring_to_end()?;
+        prop_assert!(self.done);
+        for id in &outliving {
+            let bound = &self.machine.descriptions[*id].binds_to;
+            prop_assert!(*id == ends || !bound.is_empty() || self.alive[*id] == up[*id]);
+        }
+        // Whatever else is left is killed, and what the old supervisor has run beside is not known.
+        let mut new = Services::new(self.machine.described().to_vec());
+        for id in 0..ALL {
+            self.helpers[id] = Helper::None;
+            if outliving.contains(&id) {
+                let record = Record::new("s", 1, 0, &self.machine.units[id]);
+                let mut restored = Record::decode(&record.encode()).unwrap().restored;
+                restored.helper = false;
+                new.restore(id, restored);
+                continue;
+            }
+            self.alive[id] = false;
+            self.open[id] = false;
+            self.frozen[id] = false;
+            if id < new.units.len() {
+                let due = Some(Due::Start);
+                let fresh = Restored::of(&Unit::default());
+                new.restore(id, Restored { due, ..fresh });
+            }
+        }
+        new.resume(false, self.now);
+        self.machine = new;
+        self.done = false;
+        self.feed(Event::Switched)
+    }
+
+    /// What is under way to its end gets there.
+    fn bring_to_end(&mut self) -> Result<(), TestCaseError> {
+        for _ in 0..COUNT * 8 {
+            for id in 0..self.machine.units.len() {
+                self.helper_exit(id, Exit::Status(1))?;
+                if self.machine.units[id].phase.is_ending() {
+                    self.exit(id, Exit::Signal(15))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn go(&mut self, step: Move) -> Result<(), TestCaseError> {
         match step {
             Move::Request(event) => self.feed(event),
@@ -872,6 +927,7 @@ impl World {
             Move::Exec(..) | Move::Find(..) => Ok(()),
             Move::Trigger(id) => self.trigger(id),
             Move::Succeed(due) => self.succeed(&due),
+            Move::StartAgain(id) => self.start_again(id),
             Move::Wait(time) => {
                 self.now += time;
                 self.feed(Event::Tick)
@@ -899,14 +955,7 @@ proptest! {
         }
         // Nothing is left waiting for ever for no reason: whatever is under way ends.
         world.feed(Event::Shutdown)?;
-        for _ in 0..COUNT * 8 {
-            for id in 0..world.machine.units.len() {
-                world.helper_exit(id, Exit::Status(1))?;
-                if world.machine.units[id].phase.is_ending() {
-                    world.exit(id, Exit::Signal(15))?;
-                }
-            }
-        }
+        world.bring_to_end()?;
         prop_assert!(world.done);
         for (id, unit) in world.machine.units.iter().enumerate() {
             // What hangs in the kernel is given up; everything else is gone.

@@ -33,7 +33,7 @@ pub struct Units {
 pub struct Summary {
     /// Those that somebody may wait for.
     pub unsettled: usize,
-    /// Those with something to stop.
+    /// Those with something to stop that a shutdown waits for.
     pub alive: usize,
 }
 
@@ -50,7 +50,7 @@ impl Known {
         Self {
             deadline: deadline(unit, service),
             unsettled: !unit.settled,
-            alive: unit.is_alive(),
+            alive: unit.is_to_end(),
         }
     }
 }
