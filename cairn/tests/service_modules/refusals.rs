@@ -26,6 +26,10 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         r#"systemd.services.a = { script = "x"; unitConfig.After = "x"; };"#,
         r#"systemd.services.a = { script = "x"; unitConfig.FailureAction = "reboot-immediate"; };"#,
         r#"systemd.user.services.a = { script = "x"; unitConfig.SuccessAction = "poweroff"; };"#,
+        r#"systemd.services.a = { script = "x"; serviceConfig.SurviveFinalKillSignal = true; };"#,
+        r#"systemd.services.a = { script = "x"; unitConfig.SurviveFinalKillSignal = true; requires = [ "b.service" ]; }; systemd.services.b.script = "x";"#,
+        r#"systemd.services."a@" = { script = "x"; unitConfig.SurviveFinalKillSignal = true; }; systemd.sockets.a = { listenStreams = [ "1" ]; socketConfig.Accept = true; };"#,
+        r#"system.userServices.a = { process.argv = [ "/x" ]; outlivesUserSpace = true; };"#,
         r#"systemd.services.a = { script = "x"; serviceConfig.SuccessExitStatus = "SIGFOO"; };"#,
         r#"systemd.services.a = { description = "nothing"; };"#,
         r#"systemd.services.a = { script = "x"; requires = [ "a.socket" ]; };"#,
@@ -118,6 +122,22 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         systemd.user.services.a = { script = "x"; unitConfig.SuccessAction = "poweroff"; };
         the configuration contradicts itself:
         - systemd.user.services.a: a user's service does nothing to the machine; take its failureAction, successAction and startLimitAction away.
+
+        systemd.services.a = { script = "x"; serviceConfig.SurviveFinalKillSignal = true; };
+        the configuration contradicts itself:
+        - systemd.services.a.serviceConfig.SurviveFinalKillSignal is not supported: it belongs into unitConfig
+
+        systemd.services.a = { script = "x"; unitConfig.SurviveFinalKillSignal = true; requires = [ "b.service" ]; }; systemd.services.b.script = "x";
+        the configuration contradicts itself:
+        - systemd.services.a: it is to outlive user space, but needs 'b', which is stopped when that starts again; let 'b' outlive it, too (outlivesUserSpace, or unitConfig.SurviveFinalKillSignal), or name it in wants and after.
+
+        systemd.services."a@" = { script = "x"; unitConfig.SurviveFinalKillSignal = true; }; systemd.sockets.a = { listenStreams = [ "1" ]; socketConfig.Accept = true; };
+        the configuration contradicts itself:
+        - systemd.services.a@: what serves a single connection does not outlive user space; take its outlivesUserSpace (unitConfig.SurviveFinalKillSignal) away.
+
+        system.userServices.a = { process.argv = [ "/x" ]; outlivesUserSpace = true; };
+        the configuration contradicts itself:
+        - systemd.user.services.a: a user's service does not outlive user space; take its outlivesUserSpace away.
 
         systemd.services.a = { script = "x"; serviceConfig.SuccessExitStatus = "SIGFOO"; };
         systemd.services.a.serviceConfig.SuccessExitStatus: 'SIGFOO' is neither a status nor a signal; examples are 75, TEMPFAIL and SIGKILL

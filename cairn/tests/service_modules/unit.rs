@@ -344,3 +344,36 @@ fn a_services_description_is_one_that_the_supervisor_takes() {
         assert!(description.services.len() > 8, "{example}");
     }
 }
+
+#[test]
+fn what_survives_the_final_kill_outlives_user_space() {
+    let text = r#"
+      systemd.services.db = {
+        script = "run";
+        bindsTo = [ "dev-sdb.device" ];
+        requires = [ "prepare.service" "key.service" ];
+        wants = [ "network-online.target" ];
+        unitConfig = { SurviveFinalKillSignal = true; IgnoreOnIsolate = true; DefaultDependencies = false; };
+      };
+      systemd.services.prepare.serviceConfig = { Type = "oneshot"; ExecStart = "/bin/true"; };
+      systemd.services.key = {
+        serviceConfig = { Type = "oneshot"; ExecStart = "/bin/true"; RemainAfterExit = true; };
+        unitConfig.SurviveFinalKillSignal = "yes";
+      };
+      systemd.sockets.db.listenStreams = [ "/run/db" ];
+      systemd.services.web = { script = "run"; unitConfig.SurviveFinalKillSignal = false; };
+      systemd.sockets.web = { listenStreams = [ "80" ]; unitConfig.SurviveFinalKillSignal = true; };
+      systemd.user.services.mine = { script = "run"; unitConfig.SurviveFinalKillSignal = true; };
+      system.services.native = { process.argv = [ "/x" ]; outlivesUserSpace = true; };
+    "#;
+    let names = machine(text).value(
+        "map (service: service.name) (builtins.filter (service: service.outlivesUserSpace or false) \
+           (config.system.description.services ++ config.system.description.userServices.services))",
+    );
+    expect![[r#"["db","key","native","web.socket"]"#]].assert_eq(&names.to_string());
+    // What it needs may.
+    assert_eq!(
+        machine(text).value("builtins.filter (one: !one.assertion) config.assertions"),
+        serde_json::json!([])
+    );
+}

@@ -165,6 +165,7 @@ let
   defaults = {
     storedDescriptors = 0;
     pinnedDescriptors = false;
+    outlivesUserSpace = false;
     delegated = false;
     staysUp = true;
     restart = "never";
@@ -250,7 +251,13 @@ in
       { inherit (service.restart.limit) burst intervalMs; };
 }
 // filterAttrs (key: value: value != defaults.${key}) {
-  inherit (service) staysUp storedDescriptors pinnedDescriptors delegated;
+  inherit (service)
+    staysUp
+    storedDescriptors
+    pinnedDescriptors
+    outlivesUserSpace
+    delegated
+    ;
   restart = service.restart.policy;
   restartDelayMs = service.restart.delayMs;
   restartDelayMaxMs = service.restart.maxDelayMs;

@@ -224,7 +224,12 @@ in
         gets them back when it is started again, and they are closed when it is stopped.
       '';
     };
-    pinnedDescriptors = flag false "Whether those stay when it is stopped, too.";
+    pinnedDescriptors = flag false "Whether those stay when it is stopped, too, and when user space starts again.";
+    outlivesUserSpace = flag false ''
+      Whether its processes go on while user space starts again (`cairn reboot --soft`), with the sockets and paths
+      that start it. It ends with the machine as any other. What it requires, is bound to or is part of must
+      outlive user space, too; a device does.
+    '';
     notificationProtocol = mkOption {
       type = types.listOf (
         types.enum [

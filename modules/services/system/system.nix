@@ -195,6 +195,36 @@ let
     else
       "system.services.${name}";
 
+  # Services of the machine, as the supervisor reads them, by name.
+  described = lib.listToAttrs (
+    map (service: lib.nameValuePair service.name service) config.system.description.services
+  );
+
+  # What a service needs that is stopped when user space starts again.
+  stoppedBefore =
+    name:
+    let
+      service = described.${name} or { };
+      takes = other: (other.socket or { }).accept or false;
+      starts = other: (other.socket or other.watch or { }).service or null == name && !(takes other);
+      goesOn =
+        other:
+        other.outlivesUserSpace or false
+        || other.kind == "device"
+        # Its work is done: there is nothing to stop.
+        || other.kind == "oneshot" && !(other.staysUp or true)
+        || starts other;
+      isStopped = other: described ? ${other} && !(goesOn described.${other});
+    in
+    lib.filter isStopped (lib.unique (service.requires or [ ] ++ service.partOf or [ ]));
+
+  # Sockets that start one of it for each connection.
+  takers =
+    name:
+    lib.filter (other: (other.socket or { }).accept or false && other.socket.service == name) (
+      lib.attrValues described
+    );
+
   problems =
     scope: names: entry:
     let
@@ -238,6 +268,18 @@ let
         assertion = false;
         message = "${option}: a user's service does nothing to the machine; take its failureAction, successAction and startLimitAction away.";
       }
+    ++ lib.optional (scope == "user" && service.outlivesUserSpace) {
+      assertion = false;
+      message = "${option}: a user's service does not outlive user space; take its outlivesUserSpace away.";
+    }
+    ++ lib.optional (scope == "system" && service.outlivesUserSpace && takers name != [ ]) {
+      assertion = false;
+      message = "${option}: what serves a single connection does not outlive user space; take its outlivesUserSpace (unitConfig.SurviveFinalKillSignal) away.";
+    }
+    ++ map (other: {
+      assertion = false;
+      message = "${option}: it is to outlive user space, but needs '${other}', which is stopped when that starts again; let '${other}' outlive it, too (outlivesUserSpace, or unitConfig.SurviveFinalKillSignal), or name it in wants and after.";
+    }) (lib.optionals (scope == "system" && service.outlivesUserSpace) (stoppedBefore name))
     ++ map (other: {
       assertion = false;
       message = "${option}: it needs the service '${other}', which is not defined${suggest names other}";

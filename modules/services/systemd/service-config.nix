@@ -655,7 +655,6 @@ let
       ExitType = "a service ends with its main process";
       CoredumpFilter = "the kernel's default is kept";
       CoredumpReceive = "the kernel's default is kept";
-      SurviveFinalKillSignal = "nothing survives a shutdown";
       BusName = "the service is up when its process is";
     };
 
@@ -710,6 +709,7 @@ let
     ImportCredential = "the machine itself is given no credentials; use LoadCredential";
     NetworkNamespacePath = "network namespaces are not there yet";
     JoinsNamespaceOf = "it belongs into unitConfig";
+    SurviveFinalKillSignal = "it belongs into unitConfig";
     StandardInputText = "input is /dev/null";
     StandardInputData = "input is /dev/null";
     PermissionsStartOnly = "write + before the commands that root is to run";

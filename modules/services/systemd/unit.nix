@@ -40,6 +40,9 @@ let
     StartLimitAction = "startLimitAction";
   };
 
+  # Keys of `unitConfig` that hold for units of any kind.
+  ofAll = [ "SurviveFinalKillSignal" ];
+
   # Keys of `unitConfig` that have options of their own, and what those are called.
   moved = {
     After = "after";
@@ -70,7 +73,6 @@ let
     "IgnoreOnIsolate"
     "JobTimeoutSec"
     "SourcePath"
-    "SurviveFinalKillSignal"
     "X-StopOnRemoval"
     "X-StopOnReconfiguration"
     "X-OnlyManualStart"
@@ -150,7 +152,7 @@ rec {
         key:
         if
           conditions ? ${key}
-          || lib.elem key unitIgnored
+          || lib.elem key (unitIgnored ++ ofAll)
           || lib.elem key startLimits
           || key == "JoinsNamespaceOf" && scope == "system"
         then
@@ -166,7 +168,7 @@ rec {
         else
           [
             (fail "${option}.unitConfig.${key} is no key that is supported${
-              suggest key (lib.attrNames (conditions // actions) ++ unitIgnored ++ startLimits)
+              suggest key (lib.attrNames (conditions // actions) ++ unitIgnored ++ ofAll ++ startLimits)
             }")
           ];
       startLimits = [

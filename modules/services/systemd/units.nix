@@ -16,6 +16,7 @@ let
   socket = import ./socket.nix { inherit lib scope; };
   path = import ./path.nix { inherit lib scope; };
   templates = import ./templates.nix { inherit lib scope; };
+  values = import ./values.nix { inherit lib scope; };
 
   enabled = lib.filterAttrs (_: unit: unit.enable);
   services = templates.instantiate {
@@ -47,6 +48,14 @@ let
     || targets.isManager other && !hasManager
     || devices.isUnit other && !(isDevice ? ${templates.named name other});
 
+  outlives =
+    name: unit:
+    let
+      value = unit.unitConfig.SurviveFinalKillSignal or null;
+    in
+    value != null
+    && values.boolean "the unit ${name}: unitConfig.SurviveFinalKillSignal" (values.last value);
+
   # Dependencies of services and targets alike.
   dependencies =
     whole: name: unit:
@@ -77,6 +86,8 @@ let
       conflicts = links (lib.filter (name: !(targets.isDown name)) unit.conflicts);
       onFailure = links unit.onFailure;
       onSuccess = links unit.onSuccess;
+      # A user's services end with the user's sessions.
+      outlivesUserSpace = lib.mkIf (scope == "system" && outlives name unit) true;
       wantedAtBoot = lib.mkIf (whole || boot != [ ]) (lib.mkDefault (boot != [ ]));
       wantedBy = others (unit.wantedBy ++ lib.filter devices.isUnit unit.requiredBy);
       upheldBy = others unit.upheldBy;
