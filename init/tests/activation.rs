@@ -3,6 +3,8 @@
 //!
 //! The behaviours are those that systemd's TEST-07, TEST-63 and TEST-80 check.
 
+#![expect(clippy::unwrap_used, reason = "functions of a test fail the test")]
+
 #[expect(dead_code, reason = "other tests need more of it")]
 mod namespace;
 
@@ -801,7 +803,8 @@ fn what_a_service_leaves_for_good_outlives_user_space() {
         keeper.socket:d:stored = socket,third,second
         keeper.socket:d:stored = socket,third,second
         keeper.socket = socket
-    "#]].assert_eq(&lives(&machine));
+    "#]]
+    .assert_eq(&lives(&machine));
 }
 
 #[test]

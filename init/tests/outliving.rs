@@ -1,7 +1,5 @@
 //! What goes on while user space starts again, in this generation or another.
 
-#![expect(clippy::unwrap_used, reason = "functions of a test fail the test")]
-
 #[expect(dead_code, reason = "other tests need more of it")]
 mod namespace;
 
@@ -17,6 +15,9 @@ const OUTLIVES: &str = r#""outlivesUserSpace":true"#;
 /// Counts, each number by a process of its own, and tells of every signal.
 const COUNTS: &str = "trap 'echo signal' TERM HUP INT CONT; i=0; \
     while :; do i=$((i+1)); /bin/echo $i; sleep 0.001; done";
+
+/// What else is said of it.
+const COUNTS_MORE: &str = r#""outlivesUserSpace":true,"stopTimeoutMs":100"#;
 
 /// Takes its time to end.
 const SLOW: &str = "trap 'sleep 0.7; exit' TERM; while :; do sleep 0.01; done";
@@ -46,13 +47,13 @@ fn services_go_on_and_all_others_begin_anew() {
     };
     let socket = r#"{"name":"counts.socket","kind":"socket","wantedAtBoot":true,
         "socket":{"service":"counts","listen":[{"stream":"/run/counts"}]}}"#;
-    let counts = |more: &str| {
-        let more = format!(r#"{OUTLIVES},"stopTimeoutMs":100{more}"#);
+    let counts = || {
+        let more = format!(r#"{COUNTS_MORE},"requires":["counts.socket"]"#);
         script("counts", COUNTS, &more)
     };
     let slower = |service: String| service.replace("sleep 0.001", "sleep 0.002");
-    let one = [
-        counts(r#","requires":["counts.socket"]"#),
+    let services = [
+        counts(),
         socket.to_owned(),
         once(OUTLIVES),
         script("gone", SLEEP, OUTLIVES),
@@ -66,7 +67,7 @@ fn services_go_on_and_all_others_begin_anew() {
         script("wants", SLEEP, &format!(r#"{OUTLIVES},"wants":["wanted"]"#)),
         script("stopped", SLEEP, OUTLIVES),
     ];
-    let machine = Machine::boot(&one.join(","));
+    let machine = Machine::boot(&services.join(","));
     for service in ["counts", "once", "needs", "wanted", "stopped"] {
         machine.wait_for(service, ServiceState::Up);
     }
@@ -81,7 +82,7 @@ fn services_go_on_and_all_others_begin_anew() {
 
     // Another program, too.
     let two = [
-        slower(counts(r#","requires":["counts.socket"]"#)),
+        slower(counts()),
         socket.to_owned(),
         once(OUTLIVES),
         script(
@@ -132,21 +133,22 @@ fn services_go_on_and_all_others_begin_anew() {
     assert_eq!(read.kind(), std::io::ErrorKind::WouldBlock);
     UnixStream::connect(machine.inside("/run/counts")).unwrap();
     assert!(!machine.inside("/run/cairn/outliving").exists());
+}
 
-    // From now on it is a service as any other: a supervisor's death, a switch, a stop, a second restart.
+/// From then on it is a service as any other: a supervisor's death, another restart, a switch, the machine's end.
+#[test]
+fn what_has_gone_on_is_a_service_as_any_other() {
+    let services = |pause: &str| script("counts", &COUNTS.replace("0.001", pause), COUNTS_MORE);
+    let machine = Machine::boot(&services("0.001"));
+    let pid = machine.wait_for("counts", ServiceState::Up).pid;
+    let two = machine.generation("two", &services("0.001"));
+    assert_eq!(machine.start_again(&two), [""; 0]);
     machine.replace_supervisor(9);
-    let three = [
-        counts(r#","requires":["counts.socket"]"#),
-        socket.to_owned(),
-    ]
-    .join(",");
-    let three = machine.generation("three", &three);
-    let pid = machine.service("counts").pid;
-    assert_eq!(machine.start_again(&three), [""; 0]);
+    assert_eq!(machine.start_again(&two), [""; 0]);
     assert_eq!(machine.service("counts").pid, pid);
     all_numbers(&machine.log("counts"));
-    let four = machine.generation("four", &counts(""));
-    assert_eq!(machine.switch(&four), [""; 0]);
+    let three = machine.generation("three", &services("0.002"));
+    assert_eq!(machine.switch(&three), [""; 0]);
     let status = machine.wait_for("counts", ServiceState::Up);
     assert!(status.pid.is_some() && status.pid != pid, "{status:?}");
     let counts = machine.on_host(status.pid.unwrap());
@@ -168,7 +170,7 @@ fn what_fails_meanwhile_is_restarted_by_the_supervisor_that_comes() {
         machine.wait_for(service, ServiceState::Up);
     }
     let two = machine.generation("two", &services.join(","));
-    machine.let_user_space_start(&two);
+    Machine::let_user_space_start(&two);
     machine.do_it(&restart(&two));
     machine.wait_for("slow", ServiceState::Stopping);
     for service in ["again", "fails"] {
@@ -204,8 +206,8 @@ fn a_supervisor_that_is_killed_meanwhile_changes_nothing() {
     let (counts, slow) = (machine.service("counts"), machine.service("slow"));
     let two = machine.generation("two", &services.join(","));
     let own = machine.toplevel();
-    machine.let_user_space_start(&two);
-    machine.let_user_space_start(&own);
+    Machine::let_user_space_start(&two);
+    Machine::let_user_space_start(&own);
     machine.do_it(&restart(&two));
     machine.wait_for("slow", ServiceState::Stopping);
     let supervisor = machine.supervisor().unwrap();
@@ -228,7 +230,7 @@ fn nothing_goes_on_where_nobody_would_know_of_it() {
     let machine = Machine::boot(&services);
     let a = machine.wait_for("a", ServiceState::Up);
     let two = machine.generation("two", &services);
-    machine.let_user_space_start(&two);
+    Machine::let_user_space_start(&two);
     // An older program does not know the question.
     let init = std::path::Path::new(&two).join("init");
     let script = fs::read_to_string(&init)
@@ -256,7 +258,7 @@ fn it_goes_on_when_the_end_of_another_one_restarts_user_space() {
     let counts = machine.wait_for("counts", ServiceState::Up);
     let other = machine.wait_for("other", ServiceState::Up);
     let own = machine.toplevel();
-    machine.let_user_space_start(&own);
+    Machine::let_user_space_start(&own);
     let supervisor = machine.supervisor().unwrap();
     machine.try_request(&Request::Start { name: name("ends") });
     machine.wait_until("there is another supervisor", |machine| {

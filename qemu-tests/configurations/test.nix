@@ -81,6 +81,12 @@ in
       stop.timeoutMs = 2000;
       wantedAtBoot = false;
     };
+    # Counts, whatever happens around it.
+    lasting = {
+      process.argv = script "i=0; while :; do i=$((i+1)); echo $i; ${sleep} 0.01; done";
+      outlivesUserSpace = true;
+      wantedAtBoot = false;
+    };
     # Exits at once, for ever.
     crashing = {
       process.argv = script "echo about to fail; exit 3";

@@ -15,6 +15,8 @@ use crate::blueprint::DirectKernel;
 
 /// A service that ignores SIGTERM; it is not started at boot.
 pub const STUBBORN: &str = "stubborn";
+/// A service that counts, and goes on while user space starts again; it is not started at boot.
+pub const LASTING: &str = "lasting";
 /// A service that exits at once, for ever; it is not started at boot.
 pub const CRASHING: &str = "crashing";
 /// A service that sleeps, and is restarted whatever happens.

@@ -83,9 +83,10 @@ pub enum Beginning {
 
 /// Whether stage 2 and core of this program go on with a handover of that version.
 pub fn goes_on(version: u32) -> ExitCode {
-    match version <= handover::VERSION {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
+    if version <= handover::VERSION {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }
 

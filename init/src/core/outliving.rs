@@ -77,9 +77,10 @@ impl Outliving {
 
     fn spared(&self) -> Vec<u32> {
         let processes = |path: &PathBuf| {
-            let all = match path.exists() {
-                true => Cgroup::create(path).and_then(|group| group.all_processes()),
-                false => Ok(Vec::new()),
+            let all = if path.exists() {
+                Cgroup::create(path).and_then(|group| group.all_processes())
+            } else {
+                Ok(Vec::new())
             };
             all.unwrap_or_else(|error| {
                 let path = path.display();

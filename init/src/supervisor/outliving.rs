@@ -89,13 +89,9 @@ impl Supervisor {
     pub(super) fn note_outliving(&mut self, outliving: &[Id]) {
         let names = outliving.iter().map(|id| format!("{}\n", self.name(*id)));
         let names: String = names.collect();
-        let header = Header {
-            restarts: true,
-            ..self.header()
-        };
         let noted = self
             .state
-            .write_header(&header)
+            .write_header(&self.header())
             .and_then(|()| write(&path(NAMES), &names));
         match noted {
             Ok(()) if names.is_empty() => {}

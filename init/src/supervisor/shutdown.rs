@@ -198,6 +198,7 @@ impl Supervisor {
         let ending = self.prepared(ending);
         if self.outliving.is_some() {
             self.record();
+            self.answer_waiting();
         }
         self.tell_core(Message::Finish(ending));
         if self.outliving.is_some() {

@@ -140,7 +140,7 @@ impl Machine {
 
     /// Lets user space of a generation start once: what stage 2 would be does nothing but become core, with what
     /// another one has left.
-    pub fn let_user_space_start(&self, toplevel: &str) {
+    pub fn let_user_space_start(toplevel: &str) {
         let init = Path::new(toplevel).join("init");
         let program = init.with_file_name("cairn-core");
         let (init_path, program_path) = (init.display(), program.display());
@@ -160,7 +160,7 @@ impl Machine {
 
     /// Starts user space of a generation again, and waits until everything has settled: what is in trouble then.
     pub fn start_again(&self, toplevel: &str) -> Vec<String> {
-        self.let_user_space_start(toplevel);
+        Self::let_user_space_start(toplevel);
         let toplevel = toplevel.to_owned();
         self.do_it(&Request::RestartUserSpace {
             toplevel: toplevel.clone(),

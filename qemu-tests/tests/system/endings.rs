@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use cairn_qemu_tests::agent::End;
-use cairn_qemu_tests::images::STUBBORN;
+use cairn_qemu_tests::images::{LASTING, STUBBORN};
 use cairn_qemu_tests::{Boot, Machine};
 use cairn_system::boot_mark;
 
@@ -66,13 +66,22 @@ fn reboot_and_state_that_survives_it() -> anyhow::Result<()> {
 /// Where file systems are, each with how many lie there on top of each other.
 const MOUNTS: &str = "cut -d' ' -f2 /proc/mounts | sort | uniq -c";
 
-/// The same generation, in the same kernel, with other processes.
+/// The process of the service that goes on, and when it was started.
+fn lasting(machine: &Machine) -> anyhow::Result<String> {
+    machine.agent().succeed(&format!(
+        "cairn status --json {LASTING} | grep -oE '\"(pid|startedMs)\":[0-9]+'"
+    ))
+}
+
+/// The same generation, in the same kernel, with other processes, but for one service's.
 fn restart_user_space(machine: &Machine) -> anyhow::Result<()> {
     let agent = machine.agent();
     let before = agent.succeed(MOUNTS)?;
     let started = agent.succeed("cairn blame --json")?;
     ensure!(started.contains(r#""name":"stage-1""#), "{started}");
     agent.succeed("touch /run/marker && cairn stop boot-assessment")?;
+    agent.succeed(&format!("cairn start {LASTING}"))?;
+    let goes_on = lasting(machine)?;
     let generations = agent.succeed(GENERATIONS)?;
     machine.console().expect(boot_mark::BOOT_DONE)?;
     agent.start("cairn reboot --soft")?;
@@ -81,6 +90,12 @@ fn restart_user_space(machine: &Machine) -> anyhow::Result<()> {
     let after = agent.succeed(MOUNTS)?;
     ensure!(after == before, "before:\n{before}\nafter:\n{after}");
     agent.succeed("test -e /run/marker && cairn status")?;
+    let now = lasting(machine)?;
+    ensure!(now == goes_on, "before:\n{goes_on}\nafter:\n{now}");
+    agent.succeed(&format!(
+        "cairn stop {LASTING} && awk '!/^--/ && $NF != ++n {{ print; exit 1 }} END {{ exit n < 10 }}' \
+         /var/log/cairn/{LASTING}.log"
+    ))?;
     let times = agent.succeed("cairn blame")?;
     ensure!(
         times.contains("stage-2") && !times.contains("stage-1"),
