@@ -1,5 +1,5 @@
-//! What a core that executes another generation's program leaves for it: a file in memory, which the
-//! program finds as its standard input. The descriptors that it names stay open across the
+//! What a core that executes another generation's program leaves for it, or for its stage 2: a file in memory,
+//! which the program finds as its standard input. The descriptors that it names stay open across the
 //! execution under their numbers.
 //!
 //! ```text

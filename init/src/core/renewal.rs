@@ -16,7 +16,13 @@ use crate::role::core_name;
 /// What the predecessor has left on standard input, or if that cannot be read, nothing.
 pub fn inherit() -> Estate {
     let file = seqpacket::inherited(0).map(File::from);
-    match file.and_then(|file| handover::read(&file)) {
+    let estate = file.and_then(|file| handover::read(&file));
+    // Standard input is nothing from now on: the lowest free number is 0, and this process has one thread.
+    match File::open("/dev/null") {
+        Ok(nothing) => std::mem::forget(nothing),
+        Err(error) => log::error!("cannot open /dev/null: {error}"),
+    }
+    match estate {
         Ok(estate) => {
             kmsg::write(
                 Priority::Notice,

@@ -37,16 +37,14 @@ impl Supervisor {
     /// What goes on while user space of the generation at `toplevel` takes the place of ours; none if nothing
     /// is kept at all. The console is told what cannot go on.
     pub(super) fn outliving(&self, toplevel: &str) -> Option<Vec<Id>> {
-        let described = self.services.outliving(|_| true);
         let is_meant = |id: &Id| {
             let service = self.services.descriptions().get(*id);
+            let unit = self.services.units().get(*id);
             service.is_some_and(|service| service.outlives_user_space)
+                && unit.is_some_and(|unit| unit.phase.is_up())
         };
-        let leaves = |(held, service): (&super::Held, &Service)| {
-            service.pinned_descriptors && held.own.iter().any(|own| own.number >= STORED)
-        };
-        let mut all = self.held.iter().zip(self.services.descriptions());
-        if described.is_empty() && !all.any(leaves) {
+        let meant: Vec<Id> = (0..self.held.len()).filter(is_meant).collect();
+        if meant.is_empty() && !self.has_pinned() {
             return None;
         }
         let names = match self.names_of_next(toplevel) {
@@ -57,16 +55,23 @@ impl Supervisor {
             }
         };
         let goes_on = self.services.outliving(|name| names.contains(name));
-        for id in described
-            .iter()
-            .filter(|id| is_meant(id) && !goes_on.contains(id))
-        {
+        for id in meant.iter().filter(|id| !goes_on.contains(id)) {
             let name = self.name(*id);
-            console(&format!(
-                "'{name}' stops: it, or what it needs, is not in {toplevel}"
-            ));
+            if names.contains(name) {
+                console(&format!("'{name}' stops: it needs something that stops"));
+            } else {
+                console(&format!("'{name}' stops: it is not in {toplevel}"));
+            }
         }
         Some(goes_on)
+    }
+
+    /// Whether a service has left something for good.
+    fn has_pinned(&self) -> bool {
+        let mut all = self.held.iter().zip(self.services.descriptions());
+        all.any(|(held, service)| {
+            service.pinned_descriptors && held.own.iter().any(|own| own.number >= STORED)
+        })
     }
 
     /// The services of a generation that can take over what goes on.
