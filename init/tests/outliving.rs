@@ -271,3 +271,39 @@ fn it_goes_on_when_the_end_of_another_one_restarts_user_space() {
     assert!(matches!(status, Response::Status { .. }), "{status:?}");
     all_numbers(&machine.log("counts"));
 }
+
+#[test]
+fn a_socket_goes_on_although_its_service_does_not() {
+    let socket = |more: &str| {
+        format!(
+            r#"{{"name":"a.socket","kind":"socket","wantedAtBoot":true{more},
+            "socket":{{"service":"a","listen":[{{"stream":"/run/a"}}]}}}}"#
+        )
+    };
+    let answers = "exec perl -e 'open(my $l, \"+<&=\", 3) or die; accept(my $c, $l); print $c $$; close $c; sleep 1000'";
+    let down = |more: &str| script("a", answers, &format!(r#""wantedAtBoot":false{more}"#));
+    // It says so itself, or its service does, which has not been started.
+    for services in [
+        [socket(&format!(",{OUTLIVES}")), down("")].join(","),
+        [socket(""), down(&format!(",{OUTLIVES}"))].join(","),
+    ] {
+        let machine = Machine::boot(&services);
+        machine.wait_for("a.socket", ServiceState::Up);
+        let inode = || machine.inside_run("cat /proc/net/unix");
+        let ours = |table: &str| {
+            let mut lines = table.lines().filter(|line| line.ends_with("/run/a"));
+            lines.next().map(str::to_owned)
+        };
+        let before = ours(&inode());
+        assert!(before.is_some());
+        let two = machine.generation("two", &services);
+        assert_eq!(machine.start_again(&two), [""; 0]);
+        assert_eq!(ours(&inode()), before);
+        let mut client = UnixStream::connect(machine.inside("/run/a")).unwrap();
+        client.set_read_timeout(Some(namespace::PATIENCE)).unwrap();
+        let mut answer = String::new();
+        std::io::Read::read_to_string(&mut client, &mut answer).unwrap();
+        let pid = machine.wait_for("a", ServiceState::Up).pid.unwrap();
+        assert_eq!(answer, pid.to_string());
+    }
+}

@@ -44,7 +44,9 @@ impl Supervisor {
                 && unit.is_some_and(|unit| unit.phase.is_up())
         };
         let meant: Vec<Id> = (0..self.held.len()).filter(is_meant).collect();
-        if meant.is_empty() && !self.has_pinned() {
+        // The socket of a service that is down goes on as well.
+        let is_nothing = meant.is_empty() && self.services.outliving(|_| true).is_empty();
+        if is_nothing && !self.has_pinned() {
             return None;
         }
         let names = match self.names_of_next(toplevel) {
