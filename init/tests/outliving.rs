@@ -307,3 +307,71 @@ fn a_socket_goes_on_although_its_service_does_not() {
         assert_eq!(answer, pid.to_string());
     }
 }
+
+/// Killed at any moment, before and after: each service runs once, and what goes on has lost nothing.
+#[test]
+fn supervisors_are_killed_at_any_moment() {
+    let counts = COUNTS.replace("trap 'echo signal' TERM HUP INT CONT; ", "");
+    let services = [
+        script("counts", &counts, COUNTS_MORE),
+        script("other", SLEEP, ""),
+        script("more", SLEEP, r#""requires":["other"]"#),
+    ];
+    let services = services.join(",");
+    for delay in 0..14_u64 {
+        let machine = Machine::boot(&services);
+        for service in ["counts", "more"] {
+            machine.wait_for(service, ServiceState::Up);
+        }
+        let pid = machine.service("counts").pid;
+        let two = machine.generation("two", &services);
+        Machine::let_user_space_start(&two);
+        Machine::let_user_space_start(&machine.toplevel());
+        let supervisor = machine.supervisor().unwrap();
+        machine.do_it(&restart(&two));
+        if delay < 6 {
+            // The one that leaves, which may have left already.
+            std::thread::sleep(Duration::from_micros(delay * 400));
+            machine.kill(supervisor, 9);
+        }
+        for kill in 0..3 {
+            machine.wait_until("there is another supervisor", |machine| {
+                machine.supervisor().is_some_and(|pid| pid != supervisor)
+            });
+            if delay >= 6 {
+                std::thread::sleep(Duration::from_micros((delay - 6) * 400 + kill * 150));
+                if let Some(next) = machine.supervisor() {
+                    machine.kill(next, 9);
+                }
+                // Its last child is not to be taken for the next one.
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+        for service in ["counts", "more"] {
+            machine.wait_for(service, ServiceState::Up);
+        }
+        let settled = machine.settle();
+        assert_eq!(settled, [""; 0], "after {delay}: {:?}", machine.status());
+        let now = machine.service("counts").pid;
+        let pid_now = now.unwrap();
+        let groups = format!(
+            "cd /sys/fs/cgroup/cairn; cat other/cgroup.procs more/cgroup.procs | wc -l; \
+             grep -x {pid_now} counts/cgroup.procs"
+        );
+        let expected = format!("2\n{pid_now}\n");
+        assert_eq!(machine.inside_run(&groups), expected, "after {delay}");
+        // Only one that was killed before it had named anybody has taken it along. What a supervisor has just read
+        // goes with it; nothing is there twice.
+        assert!(now == pid || delay < 6, "after {delay}");
+        if now == pid {
+            let log = machine.log("counts");
+            let numbers: Vec<usize> = (log.lines())
+                .map(|line| line.split(' ').next_back().unwrap().parse().unwrap())
+                .collect();
+            assert!(
+                numbers.is_sorted_by(|one, other| one < other),
+                "{numbers:?}"
+            );
+        }
+    }
+}
