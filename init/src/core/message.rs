@@ -24,6 +24,9 @@ pub const VERSION: u32 = 5;
 /// The oldest version that lets something go on while user space starts again.
 pub const SPARES: u32 = 5;
 
+/// The oldest version that keeps descriptors of services.
+pub const DESCRIPTORS: u32 = 3;
+
 /// The oldest version that ends in those two ways.
 pub const RESTARTS: u32 = 4;
 

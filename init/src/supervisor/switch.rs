@@ -306,7 +306,7 @@ impl Supervisor {
             self.core_says(message);
         }
         self.core = inheritance.core;
-        if inheritance.core < message::VERSION {
+        if inheritance.core < message::DESCRIPTORS {
             log::warn!("PID 1 is too old to keep sockets: they close if the supervisor ends");
         }
         Ok(())
