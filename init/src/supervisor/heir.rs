@@ -167,7 +167,8 @@ impl Heir<'_> {
             .state
             .tail(held.slot)
             .context("cannot read the state")?;
-        held.adopted(tail);
+        let has_group = realm().groups.join(service.name.as_str()).exists();
+        held.adopted(tail, has_group);
         for (number, descriptor) in estate.descriptors.remove(&held.slot).unwrap_or_default() {
             let name = match number.checked_sub(STORED) {
                 Some(stored) => self.state.name(held.slot, stored)?,
@@ -266,6 +267,12 @@ fn forget(record: &Record) {
             log::error!("cannot kill '{}': {error}", record.name);
         }
     }
+    remove_group(&record.name);
+}
+
+/// Removes the control group of a service that is down, with its bounds: the next one is another.
+pub fn remove_group(name: &str) {
+    let path = realm().groups.join(name);
     if !path.exists() {
         return;
     }

@@ -216,11 +216,11 @@ impl Held {
         }
     }
 
-    /// It is a predecessor's, of which nobody knows whether it was killed; of its log, this line has
-    /// begun.
-    pub fn adopted(&mut self, line: Vec<u8>) {
-        self.killed = true;
-        self.fenced = true;
+    /// It is a predecessor's. If its group is there, nobody knows whether that was killed; of its log, this line
+    /// has begun.
+    pub fn adopted(&mut self, line: Vec<u8>, has_group: bool) {
+        self.killed = has_group;
+        self.fenced = has_group;
         self.tail = line.len();
         self.journal.resume(line);
     }

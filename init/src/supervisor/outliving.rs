@@ -22,7 +22,7 @@ use cairn_system::{OnChange, Service, ServiceAction};
 
 use super::given::STORED;
 use super::graph::Id;
-use super::heir::Estate;
+use super::heir::{self, Estate};
 use super::link::Link;
 use super::record::Record;
 use super::state::{Header, State};
@@ -175,6 +175,7 @@ pub fn begin_again(
             continue;
         }
         forget(link, estate, slot, services, &record.name)?;
+        heir::remove_group(&record.name);
         if record.restored.instance {
             state.clear(slot)?;
         } else {
