@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
 use crate::record::named;
@@ -89,20 +89,26 @@ impl Links {
     /// Makes what is at `name` as it is claimed.
     fn make(&mut self, name: &str) -> io::Result<()> {
         let path = self.path(name)?;
-        let is = fs::symlink_metadata(&path);
-        match is {
-            Ok(metadata) if !metadata.is_symlink() => {
-                let text = format!("{}: is no link, and is left as it is", path.display());
-                return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
-            }
-            _ => {}
-        }
+        let is = fs::symlink_metadata(&path).ok();
+        let other = is.filter(|is| !is.is_symlink());
         let target = fs::read_link(&path).ok();
         let claims = self.claims.get(name).filter(|claims| !claims.is_empty());
         let Some(claims) = claims else {
             self.claims.remove(name);
-            return self.unlink(&path);
+            return if other.is_some() {
+                Ok(())
+            } else {
+                self.unlink(&path)
+            };
         };
+        if let Some(other) = other {
+            // Another program has made a node of its own for it, as libdevmapper does.
+            if self.is_node_of_holder(name, &other) {
+                return Ok(());
+            }
+            let text = format!("{}: is no link, and is left as it is", path.display());
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+        }
         // Of equals, the one that has it keeps it.
         let best = claims.values().max_by_key(|claim| {
             let has_it = target.as_deref() == Some(&relative(name, &claim.node));
@@ -124,6 +130,15 @@ impl Links {
         }
         symlink(&wanted, &new).map_err(|error| named(&new, &error))?;
         fs::rename(&new, &path).map_err(|error| named(&path, &error))
+    }
+
+    /// Whether what is at `name` is a device, and one that has the name anyway.
+    fn is_node_of_holder(&self, name: &str, is: &fs::Metadata) -> bool {
+        let kind = is.file_type();
+        let claims = self.claims.get(name).into_iter().flat_map(BTreeMap::values);
+        let mut nodes = claims.filter_map(|claim| fs::metadata(self.dev.join(&claim.node)).ok());
+        (kind.is_block_device() || kind.is_char_device())
+            && nodes.any(|node| node.rdev() == is.rdev() && node.file_type() == kind)
     }
 
     /// Removes a link and the folders that are empty then.
@@ -178,6 +193,7 @@ fn relative(name: &str, node: &str) -> PathBuf {
 mod tests {
     use super::*;
     use expect_test::expect;
+    use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 
     fn names(names: &[&str]) -> BTreeSet<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
@@ -261,6 +277,36 @@ mod tests {
         .assert_eq(&links(folder.path()));
         state.remove("b8:16");
         expect!["sda\n"].assert_eq(&links(folder.path()));
+    }
+
+    /// Needs to be root, as the device manager does.
+    #[test]
+    fn a_node_that_is_the_device_counts_as_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let make = |name: &str, minor| {
+            let mode = Mode::S_IRUSR;
+            mknod(
+                &folder.path().join(name),
+                SFlag::S_IFCHR,
+                mode,
+                makedev(1, minor),
+            )
+            .unwrap();
+        };
+        fs::create_dir(folder.path().join("mapper")).unwrap();
+        make("dm-0", 3);
+        make("mapper/root", 3);
+        make("mapper/other", 5);
+        let mut state = Links::new(folder.path());
+        let errors = state.set(
+            "b253:0",
+            "dm-0",
+            0,
+            &names(&["mapper/root", "mapper/other"]),
+        );
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(state.remove("b253:0").is_empty());
+        assert!(folder.path().join("mapper/root").exists());
     }
 
     #[test]

@@ -47,6 +47,7 @@ in
     KERNEL=="loop1", ACTION=="change", RUN+="touch /run/ran-%k"
     ACTION=="add", SUBSYSTEM=="net", ATTR{address}=="02:00:00:00:07:07", NAME="lan7"
   '';
+  environment.systemPackages = [ pkgs.dmsetup ];
   environment.etc."debians-udevadm".text = "${pkgs.udev}/bin/udevadm";
 
   system.services = {

@@ -27,6 +27,7 @@ pub mod program;
 pub mod random;
 pub mod reboot;
 pub mod secret;
+pub mod semaphore;
 pub mod seqpacket;
 pub mod signal;
 pub mod stack;

@@ -8,18 +8,22 @@
 //! | `usb_id`         | what a USB device says that it is                          | sysfs |
 //! | `input_id`       | keyboard, mouse, touchpad and the like                     | sysfs |
 //! | `net_id`         | names of a network interface that stay                     | sysfs |
+//! | `btrfs ready`    | whether all of a file system is there, of which the kernel is told | the kernel |
+//! | `dm_cookie`      | what libdevmapper says, and answers it                     | the event |
 //! | `disk_id`        | model and serial number of a disk; udev has `ata_id`, `scsi_id` and `cdrom_id` for it | sysfs |
 //!
 //! Known, and without effect here, so that rules that others have written run: `kmod` (the supervisor loads drivers),
 //! `hwdb` and `keyboard` (there is no database of hardware), `net_setup_link` (interfaces keep the kernel's names),
-//! `uaccess` (there are no seats with rights of their own: groups give access), `btrfs` (stage 1 and `mount` scan for
-//! members), `factory_reset` (Cairn has its own), `dissect_image` (partitions are named by their tables alone),
+//! `uaccess` (there are no seats with rights of their own: groups give access), `factory_reset` (Cairn has its own), `dissect_image` (partitions are named by their tables alone),
 //! `net_driver` (rules have `$driver` for it).
 //!
-//! Invariant: everything read here is untrusted, and no device is opened except by `blkid`, which never waits for one.
+//! Invariant: everything read here is untrusted, and no device is opened except by `blkid`, which never waits for one, and by
+//! the kernel for `btrfs`.
 
 mod blkid;
+mod btrfs;
 mod disk_id;
+mod dm_cookie;
 mod input_id;
 mod net_id;
 mod path_id;
@@ -35,8 +39,7 @@ use crate::device::Properties;
 use crate::event::Event;
 
 /// Names of those that do nothing.
-const WITHOUT_EFFECT: [&str; 9] = [
-    "btrfs",
+const WITHOUT_EFFECT: [&str; 8] = [
     "dissect_image",
     "factory_reset",
     "hwdb",
@@ -48,8 +51,15 @@ const WITHOUT_EFFECT: [&str; 9] = [
 ];
 
 /// Names of those that find something out.
-const WITH_EFFECT: [&str; 6] = [
-    "blkid", "disk_id", "input_id", "net_id", "path_id", "usb_id",
+const WITH_EFFECT: [&str; 8] = [
+    "blkid",
+    "btrfs",
+    "disk_id",
+    "dm_cookie",
+    "input_id",
+    "net_id",
+    "path_id",
+    "usb_id",
 ];
 
 /// Whether there is such a builtin, with effect or without.
@@ -74,6 +84,8 @@ pub fn run(argv: &[String], event: &Event, dev: &Path) -> io::Result<Option<Prop
     };
     let found = match name.as_str() {
         "blkid" => return blkid::run(arguments, event, dev),
+        "btrfs" => return btrfs::run(arguments, event, dev),
+        "dm_cookie" => return dm_cookie::run(arguments, event),
         "disk_id" => Some(disk_id::find(&event.device)),
         "input_id" => input_id::find(&event.device),
         "net_id" => net_id::find(&event.device),
@@ -122,7 +134,7 @@ mod tests {
     #[test]
     fn an_unknown_builtin_is_an_error_that_names_the_known_ones() {
         let text = |argv: &[&str]| named(argv).unwrap_err().to_string();
-        expect!["there is no builtin 'firmware'; known are blkid, disk_id, input_id, net_id, path_id, usb_id, and without effect btrfs, dissect_image, factory_reset, hwdb, keyboard, kmod, net_driver, net_setup_link, uaccess"].assert_eq(&text(&["firmware"]));
+        expect!["there is no builtin 'firmware'; known are blkid, btrfs, disk_id, dm_cookie, input_id, net_id, path_id, usb_id, and without effect dissect_image, factory_reset, hwdb, keyboard, kmod, net_driver, net_setup_link, uaccess"].assert_eq(&text(&["firmware"]));
         expect!["no builtin is named"].assert_eq(&text(&[]));
     }
 
@@ -130,7 +142,13 @@ mod tests {
     fn nothing_is_known_of_a_device_that_a_builtin_is_not_for() {
         for name in names() {
             assert!(is_known(name));
-            assert_eq!(named(&[name]).unwrap(), None, "{name}");
+            let word = match name {
+                "btrfs" => Some("ready"),
+                "dm_cookie" => Some("flags"),
+                _ => None,
+            };
+            let argv: Vec<&str> = std::iter::once(name).chain(word).collect();
+            assert_eq!(named(&argv).unwrap(), None, "{name}");
         }
         assert!(!is_known("firmware"));
     }

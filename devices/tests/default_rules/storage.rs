@@ -126,19 +126,20 @@ fn a_device_of_the_mapper_while_it_is_suspended() {
         "change",
         &device,
         &expect![[r#"
-        watched true
-        priority 50
-        link disk/by-diskseq/12
-        link disk/by-id/dm-name-vg-root
-        link disk/by-id/dm-uuid-LVM-abc
-        link disk/by-uuid/1234
-        property DM_NAME=vg-root
-        property DM_SUSPENDED=1
-        property DM_UUID=LVM-abc
-        property ID_FS_TYPE=ext4
-        property ID_FS_USAGE=filesystem
-        property ID_FS_UUID_ENC=1234
-    "#]],
+            watched true
+            priority 50
+            link disk/by-diskseq/12
+            link disk/by-id/dm-name-vg-root
+            link disk/by-id/dm-uuid-LVM-abc
+            link disk/by-uuid/1234
+            link mapper/vg-root
+            property DM_NAME=vg-root
+            property DM_SUSPENDED=1
+            property DM_UUID=LVM-abc
+            property ID_FS_TYPE=ext4
+            property ID_FS_USAGE=filesystem
+            property ID_FS_UUID_ENC=1234
+        "#]],
     );
 }
 

@@ -69,3 +69,21 @@ fn programs_for_udev_read_what_is_known() -> anyhow::Result<()> {
         Ok(())
     })
 }
+
+/// libdevmapper waits for whoever handles its devices, and expects their names of him.
+#[test]
+fn devices_of_the_mapper_are_made_and_removed() -> anyhow::Result<()> {
+    look("libdevmapper", |machine| {
+        let script = "set -e; truncate -s 4M /run/below; losetup /dev/loop2 /run/below
+            timeout 60 dmsetup create linear --table '0 2048 linear /dev/loop2 0'; readlink /dev/mapper/linear
+            mkfs.ext4 -q -L mapped /dev/mapper/linear; udevadm settle; readlink /dev/disk/by-label/mapped
+            udevadm info -q property -n mapper/linear | grep -E '^DM_(NAME|UDEV_PRIMARY_SOURCE_FLAG)='
+            timeout 60 dmsetup rename linear other; readlink /dev/mapper/other; test ! -e /dev/mapper/linear
+            timeout 60 dmsetup remove other; test ! -e /dev/mapper/other; dmsetup udevcookies | grep -c 0x || true
+            losetup -d /dev/loop2; udevadm settle; modprobe -r loop; cairn log udev";
+        let told = machine.agent().succeed(script)?;
+        let expected = "";
+        ensure!(told.trim() == expected, "{told}");
+        Ok(())
+    })
+}

@@ -79,7 +79,7 @@ fn each_bad_line() {
             50-x.rules:15: this rule is left out: OWNER needs a value that is not empty
             50-x.rules:16: this rule is left out: RUN needs a value that is not empty
             50-x.rules:17: this rule is left out: RUN knows no {shell}; there are {program} and {builtin}
-            50-x.rules:18: this rule is left out: there is no builtin 'uacess'; there are blkid, disk_id, input_id, net_id, path_id, usb_id, btrfs, dissect_image, factory_reset, hwdb, keyboard, kmod, net_driver, net_setup_link, uaccess
+            50-x.rules:18: this rule is left out: there is no builtin 'uacess'; there are blkid, btrfs, disk_id, dm_cookie, input_id, net_id, path_id, usb_id, dissect_image, factory_reset, hwdb, keyboard, kmod, net_driver, net_setup_link, uaccess
             50-x.rules:19: this rule is left out: IMPORT needs a name in braces, as in IMPORT{name}
             50-x.rules:20: this rule is left out: IMPORT knows no {nothing}; there are {program}, {builtin}, {file}, {db}, {cmdline} and {parent}
             50-x.rules:21: this rule is left out: IMPORT cannot be used with '-='; it takes == != = += :=
