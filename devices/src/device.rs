@@ -7,6 +7,8 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
+mod uevent;
+
 /// Names and values, of a device or of an event.
 pub type Properties = BTreeMap<String, String>;
 
@@ -32,11 +34,8 @@ impl Device {
         let text = read_bounded(&path.join("uevent")).map_err(|error| {
             io::Error::new(error.kind(), format!("{}: {error}", path.display()))
         })?;
-        let uevent = String::from_utf8_lossy(&text);
-        let uevent = uevent.lines().filter_map(|line| line.split_once('='));
-        let uevent = uevent
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
+        let said = |name: &str| read_bounded(&path.join(name)).ok();
+        let uevent = uevent::trusted(uevent::parse(&String::from_utf8_lossy(&text)), said);
         let subsystem = link_name(&path.join("subsystem")).or_else(|| implied_subsystem(devpath));
         Ok(Self {
             sys: sys.to_owned(),
@@ -58,6 +57,29 @@ impl Device {
             subsystem: fields.get("SUBSYSTEM").cloned(),
             uevent: fields.clone(),
         })
+    }
+
+    /// It, once it has another name.
+    #[must_use]
+    pub fn renamed(&self, name: &str) -> Self {
+        let (above, _) = self.devpath.rsplit_once('/').unwrap_or_default();
+        Self {
+            devpath: format!("{above}/{name}"),
+            ..self.clone()
+        }
+    }
+
+    /// It, of which the kernel says this as well.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.uevent.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Whether the kernel still has it.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.path().exists()
     }
 
     /// Its path below `/sys`, with a slash first.

@@ -42,7 +42,7 @@ fn within(
     })?;
     let told = properties
         .iter()
-        .filter(|(name, value)| !name.starts_with('.') && !value.contains('\0'));
+        .filter(|(name, value)| is_told(name) && !value.contains('\0'));
     let mut child = Command::new(&program)
         .args(arguments)
         .env_clear()
@@ -67,6 +67,11 @@ fn within(
         written.map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
     let is_good = child.wait()?.success();
     Ok(is_good.then(|| String::from_utf8_lossy(&written).into_owned()))
+}
+
+/// Whether a property is for programs: none that would have the loader take others' libraries.
+fn is_told(name: &str) -> bool {
+    !name.starts_with('.') && !name.starts_with("LD_") && !name.contains(['=', '\0'])
 }
 
 /// What the program writes until it ends. What it has started may go on, and write on.
@@ -134,8 +139,12 @@ mod tests {
 
     fn run(script: &str) -> io::Result<Option<String>> {
         let argv = ["sh", "-c", script].map(str::to_owned);
-        let properties = [("ID", "7"), (".PRIVATE", "x")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let properties = [
+            ("ID", "7"),
+            (".PRIVATE", "x"),
+            ("LD_PRELOAD", "/nowhere.so"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
         within(
             &argv,
             &Properties::from(properties),
@@ -146,7 +155,10 @@ mod tests {
 
     #[test]
     fn programs_end_or_are_ended() {
-        assert_eq!(run("echo $ID; pwd").unwrap().as_deref(), Some("7\n/\n"));
+        assert_eq!(
+            run("echo $ID$LD_PRELOAD; pwd").unwrap().as_deref(),
+            Some("7\n/\n")
+        );
         assert_eq!(run("echo x; exit 1").unwrap(), None);
         assert_eq!(run("sleep 60 & echo on").unwrap().as_deref(), Some("on\n"));
         assert_eq!(

@@ -26,6 +26,13 @@ impl Tree {
         let folder = self.folder(devpath);
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("uevent"), uevent).unwrap();
+        let said = |name: &str| uevent.lines().find_map(|line| line.strip_prefix(name));
+        if let (Some(major), Some(minor)) = (said("MAJOR="), said("MINOR=")) {
+            fs::write(folder.join("dev"), format!("{major}:{minor}\n")).unwrap();
+        }
+        if let Some(number) = said("IFINDEX=") {
+            fs::write(folder.join("ifindex"), format!("{number}\n")).unwrap();
+        }
         if let Some(subsystem) = subsystem {
             self.link(devpath, "subsystem", &format!("/bus/{subsystem}"));
         }

@@ -67,6 +67,13 @@ impl Machine {
             let folder = self.path(&devpath);
             fs::create_dir_all(&folder).unwrap();
             fs::write(folder.join("uevent"), uevent).unwrap();
+            let said = |name: &str| uevent.lines().find_map(|line| line.strip_prefix(name));
+            if let (Some(major), Some(minor)) = (said("MAJOR="), said("MINOR=")) {
+                fs::write(folder.join("dev"), format!("{major}:{minor}\n")).unwrap();
+            }
+            if let Some(number) = said("IFINDEX=") {
+                fs::write(folder.join("ifindex"), format!("{number}\n")).unwrap();
+            }
             let link = folder.join("subsystem");
             if !subsystem.is_empty() && !link.is_symlink() {
                 symlink(format!("/sys/class/{subsystem}"), link).unwrap();

@@ -120,6 +120,13 @@ fn device(sys: &Path, devpath: &str, subsystem: &str, uevent: &str, attributes: 
     let folder = sys.join(devpath.trim_start_matches('/'));
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("uevent"), uevent).unwrap();
+    let said = |name: &str| uevent.lines().find_map(|line| line.strip_prefix(name));
+    if let (Some(major), Some(minor)) = (said("MAJOR="), said("MINOR=")) {
+        fs::write(folder.join("dev"), format!("{major}:{minor}\n")).unwrap();
+    }
+    if let Some(number) = said("IFINDEX=") {
+        fs::write(folder.join("ifindex"), format!("{number}\n")).unwrap();
+    }
     symlink(format!("/sys/class/{subsystem}"), folder.join("subsystem")).unwrap();
     if let Some(driver) = uevent.lines().find_map(|line| line.strip_prefix("DRIVER=")) {
         symlink(format!("/sys/drivers/{driver}"), folder.join("driver")).unwrap();
