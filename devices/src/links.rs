@@ -11,6 +11,12 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::record::named;
 
+/// A link before it has its name.
+const NEW: &str = ".new-link";
+
+/// How often a link is tried again whose folder has gone meanwhile.
+const ATTEMPTS: usize = 3;
+
 /// Who wants a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Claim {
@@ -92,6 +98,11 @@ impl Links {
         let is = fs::symlink_metadata(&path).ok();
         let other = is.filter(|is| !is.is_symlink());
         let target = fs::read_link(&path).ok();
+        if let Some(target) = target.as_deref().filter(|target| leads_out(name, target)) {
+            let (path, target) = (path.display(), target.display());
+            let text = format!("{path}: leads to {target} and not to a node, and is left as it is");
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+        }
         let claims = self.claims.get(name).filter(|claims| !claims.is_empty());
         let Some(claims) = claims else {
             self.claims.remove(name);
@@ -119,17 +130,18 @@ impl Links {
         if target.as_deref() == Some(&*wanted) {
             return Ok(());
         }
-        let folder = path.parent().unwrap_or(&self.dev);
-        fs::create_dir_all(folder).map_err(|error| named(folder, &error))?;
-        let new = path.with_file_name(format!(".{}.new", file_name(name)));
-        match fs::remove_file(&new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(named(&new, &error));
+        // The kernel removes folders that are empty, as when the last of its nodes there goes: then it is tried again.
+        let mut result = replace(&path, &wanted);
+        for _ in 0..ATTEMPTS {
+            match result {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    log::debug!("{error}");
+                    result = replace(&path, &wanted);
+                }
+                result => return result,
             }
-            _ => {}
         }
-        symlink(&wanted, &new).map_err(|error| named(&new, &error))?;
-        fs::rename(&new, &path).map_err(|error| named(&path, &error))
+        result
     }
 
     /// Whether what is at `name` is a device, and one that has the name anyway.
@@ -170,8 +182,40 @@ impl Links {
     }
 }
 
-fn file_name(name: &str) -> &str {
-    name.rsplit('/').next().unwrap_or(name)
+/// Makes the link, in place of the one that is there.
+fn replace(path: &Path, target: &Path) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(|error| named(folder, &error))?;
+    }
+    // Its name is short, whatever the link's is.
+    let new = path.with_file_name(NEW);
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(named(&new, &error)),
+        _ => {}
+    }
+    symlink(target, &new).map_err(|error| named(&new, &error))?;
+    fs::rename(&new, path).map_err(|error| named(path, &error))
+}
+
+/// Whether a link of this name that leads to `target` leads out of `/dev`: such as `fd`, `log`, `core`.
+fn leads_out(name: &str, target: &Path) -> bool {
+    let mut depth = name.matches('/').count();
+    let target = match target.strip_prefix("/dev") {
+        Ok(below) => {
+            depth = 0;
+            below
+        }
+        Err(_) => target,
+    };
+    for part in target.components() {
+        match part {
+            Component::Normal(_) => depth += 1,
+            Component::ParentDir if depth > 0 => depth -= 1,
+            Component::CurDir => {}
+            _ => return true,
+        }
+    }
+    false
 }
 
 /// The node, as seen from the folder of the link.
@@ -307,6 +351,31 @@ mod tests {
         assert_eq!(errors.len(), 1, "{errors:?}");
         assert!(state.remove("b253:0").is_empty());
         assert!(folder.path().join("mapper/root").exists());
+    }
+
+    #[test]
+    fn links_of_others_stay_and_long_names_are_names() {
+        let folder = tempfile::tempdir().unwrap();
+        symlink("/proc/self/fd", folder.path().join("fd")).unwrap();
+        symlink("../run/log", folder.path().join("log")).unwrap();
+        symlink("/dev/sda", folder.path().join("usual")).unwrap();
+        let long = "x".repeat(255);
+        let mut state = Links::new(folder.path());
+        let errors = state.set("b8:16", "sdb", 0, &names(&["fd", "log", "usual", &long]));
+        assert_eq!(errors.len(), 2, "{errors:?}");
+        assert!(
+            errors[0]
+                .to_string()
+                .ends_with("/fd: leads to /proc/self/fd and not to a node, and is left as it is")
+        );
+        let expected =
+            format!("fd -> /proc/self/fd\nlog -> ../run/log\nusual -> sdb\n{long} -> sdb\n");
+        assert_eq!(links(folder.path()), expected);
+        state.remove("b8:16");
+        assert_eq!(
+            links(folder.path()),
+            "fd -> /proc/self/fd\nlog -> ../run/log\n"
+        );
     }
 
     #[test]

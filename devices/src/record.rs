@@ -58,7 +58,10 @@ impl Record {
         Self {
             links: event.links.clone(),
             link_priority: event.link_priority,
-            first_seen: before.map_or(now, |before| before.first_seen),
+            first_seen: before
+                .map(|before| before.first_seen)
+                .filter(|seen| *seen > 0)
+                .unwrap_or(now),
             properties: properties.collect(),
             old_tags: had
                 .filter(|tag| !event.tags.contains(*tag))
@@ -177,6 +180,22 @@ impl Records {
         Ok(names.filter(|name| !name.starts_with('.')).collect())
     }
 
+    /// Removes what a program has left that was killed while it wrote a record.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn sweep(&self) -> io::Result<()> {
+        let folder = self.folder.join("data");
+        for entry in fs::read_dir(&folder).map_err(|error| named(&folder, &error))? {
+            let path = entry.map_err(|error| named(&folder, &error))?.path();
+            let name = path.file_name().unwrap_or_default();
+            if name.to_string_lossy().starts_with('.') {
+                gone(&path, fs::remove_file(&path))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes the record in place of `before`.
     ///
     /// # Errors
@@ -186,8 +205,12 @@ impl Records {
         let text = record.text();
         if before.is_none_or(|before| before.text() != text) {
             let new = path.with_file_name(format!(".{id}"));
-            fs::write(&new, &text).map_err(|error| named(&new, &error))?;
-            fs::rename(&new, &path).map_err(|error| named(&path, &error))?;
+            let written = fs::write(&new, &text).and_then(|()| fs::rename(&new, &path));
+            if let Err(error) = written {
+                // What is half written would take the room that is missing; the earlier record stays.
+                gone(&new, fs::remove_file(&new))?;
+                return Err(named(&path, &error));
+            }
         }
         let old = before.map(all_tags).unwrap_or_default();
         let new = all_tags(record);
@@ -325,6 +348,12 @@ mod tests {
         assert_eq!(records.get("b8:0"), None);
         assert!(!folder.path().join("tags/new/b8:0").exists());
         records.remove("b8:0", &other).unwrap();
+        fs::write(folder.path().join("data/.b8:0"), "half").unwrap();
+        records.sweep().unwrap();
+        assert_eq!(fs::read_dir(folder.path().join("data")).unwrap().count(), 0);
+        fs::create_dir(folder.path().join("data/b8:0")).unwrap();
+        assert!(records.put("b8:0", &other, None).is_err());
+        assert!(!folder.path().join("data/.b8:0").exists());
         assert!(records.put("../x", &other, None).is_err());
     }
 

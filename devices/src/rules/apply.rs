@@ -85,6 +85,15 @@ impl Decision<'_> {
         log::warn!("{}: {device}: {text}", self.place);
     }
 
+    /// Logs what has gone wrong with the device, unless it has gone meanwhile: that is no fault.
+    pub(super) fn warn_of_device(&self, text: &str) {
+        if self.event.device.is_there() {
+            self.warn(text);
+        } else {
+            log::debug!("{}: {text}", self.place);
+        }
+    }
+
     /// The device and all above it.
     pub(super) fn lineage(&mut self) -> &[Device] {
         let device = &self.event.device;

@@ -192,14 +192,14 @@ impl Decision<'_> {
         let name = self.expand(name)?;
         let value = self.expand(value)?;
         let Some((device, name)) = self.written(&name) else {
-            self.warn(&format!(
+            self.warn_of_device(&format!(
                 "there is no attribute {name} to write '{value}' to"
             ));
             return Some(());
         };
         if let Err(error) = self.around.set_attribute(&device, &name, &value) {
             let devpath = device.devpath();
-            self.warn(&format!(
+            self.warn_of_device(&format!(
                 "cannot write '{value}' to {devpath}/{name}: {error}"
             ));
         }

@@ -94,7 +94,7 @@ impl Decision<'_> {
                 true
             }
             Err(error) => {
-                self.warn(&format!(
+                self.warn_of_device(&format!(
                     "the builtin {} failed: {error}",
                     command.join(" ")
                 ));

@@ -43,6 +43,12 @@ impl std::error::Error for Problem {}
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
+    /// The file cannot be read.
+    #[error("the file cannot be read, and is left out: {reason}")]
+    Unreadable {
+        /// Why not.
+        reason: String,
+    },
     /// The file ends with a backslash.
     #[error("the file ends where a backslash says that the rule goes on; remove the backslash")]
     NoContinuation,
