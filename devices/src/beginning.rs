@@ -1,7 +1,8 @@
 //! What is done before the first event: nodes of drivers that are not loaded, and what an earlier program has left.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::device::Device;
 use crate::enumerate;
 use crate::event::Surroundings;
 use crate::handling::{Handler, warn};
@@ -10,15 +11,20 @@ use crate::static_nodes;
 
 impl Handler {
     /// Makes the nodes of drivers that are not loaded, as the rules say, and takes over the names of an earlier
-    /// program: those of devices that are gone are removed, with their records.
-    pub fn begin(&self) {
+    /// program: those of devices that are gone are removed, with their records. `devices` are those that there are.
+    pub fn begin(&self, devices: &[Device]) {
         self.make_nodes();
+        warn(self.records().sweep());
+        let there: BTreeMap<String, &Device> = devices
+            .iter()
+            .filter_map(|device| Some((device.id()?, device)))
+            .collect();
         let ids = self.records().ids().unwrap_or_else(|error| {
             log::warn!("{error}; all devices count as new");
             BTreeSet::new()
         });
         for id in ids {
-            self.take_over(&id);
+            self.take_over(&id, there.get(&id).copied());
         }
     }
 
@@ -37,12 +43,17 @@ impl Handler {
         }
     }
 
-    fn take_over(&self, id: &str) {
+    fn take_over(&self, id: &str, device: Option<&Device>) {
         let Some(record) = self.records().get(id) else {
             return;
         };
-        let device = enumerate::by_id(&self.places.sys, id);
-        let node = device.as_ref().and_then(|device| device.node());
+        // One may have come after the devices were looked for.
+        let newer = match device {
+            None => enumerate::by_id(&self.places.sys, id),
+            Some(_) => None,
+        };
+        let device = device.or(newer.as_ref());
+        let node = device.and_then(Device::node);
         let mut links = self.links();
         links.adopt(
             id,

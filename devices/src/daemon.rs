@@ -9,17 +9,15 @@
 //! /run/udev/control      a socket (control.rs)
 //! ```
 
-use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cairn_sys::inotify;
 use cairn_sys::uevent::{Received, Uevent, UeventSocket};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -32,9 +30,12 @@ use crate::queue::{Queue, Ticket};
 use crate::record::named;
 use crate::rules::Problem;
 use crate::ruleset;
+use crate::running::Running;
+use crate::seen::Seen;
+use crate::watch::Watches;
 
-/// A device that takes longer is named.
-const LONG: Duration = Duration::from_secs(30);
+/// So much of the kernel's news is heard at once, before something is done about it.
+const NEWS: usize = 10_000;
 
 /// When it is tried again to start a thread.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -49,7 +50,8 @@ pub struct Setup {
     pub path: String,
     /// Who starts the services that rules want.
     pub wanted: Wanted,
-    /// Is called once all devices were handled that were there at the start.
+    /// Is called once all devices were handled that were there at the start, or after ten seconds without those that
+    /// have not answered.
     pub ready: Box<dyn Fn()>,
 }
 
@@ -61,23 +63,14 @@ struct Daemon {
     handler: Arc<Handler>,
     kernel: UeventSocket,
     control: Control,
-    changes: OwnedFd,
-    watched: BTreeMap<i32, Device>,
+    watches: Watches,
     queue: Queue<News>,
     /// Events for which there was no thread.
     postponed: Vec<(Ticket, News)>,
-    running: BTreeMap<Ticket, Running>,
+    running: Running,
     done: (Sender<Done>, Receiver<Done>),
     bell: (PipeReader, PipeWriter),
-    most: usize,
-    is_ready: bool,
-}
-
-/// An event that is being handled.
-struct Running {
-    devpath: String,
-    since: Instant,
-    is_named: bool,
+    seen: Seen,
 }
 
 /// Runs the device manager.
@@ -86,11 +79,11 @@ struct Running {
 /// It cannot begin, or cannot hear the kernel any more.
 pub fn run(setup: Setup) -> io::Result<std::convert::Infallible> {
     let mut daemon = Daemon::new(setup)?;
-    daemon.handler.begin();
     daemon.look_at_everything();
+    daemon.look_at_modules();
     loop {
         daemon.start_what_can();
-        daemon.say_what_is_left()?;
+        daemon.say_what_is_left();
         daemon.wait()?;
     }
 }
@@ -104,6 +97,7 @@ impl Daemon {
         let wanted = Box::new(|name: &str| log::debug!("{name} is wanted"));
         let mut setup = setup;
         let wanted = std::mem::replace(&mut setup.wanted, wanted);
+        let ready = std::mem::replace(&mut setup.ready, Box::new(|| {}));
         let handler = Handler::new(setup.places.clone(), setup.path.clone(), rules, wanted)?;
         let control = Control::listen(&setup.places.state.join("control"))?;
         let cores = thread::available_parallelism().map_or(1, usize::from);
@@ -111,47 +105,62 @@ impl Daemon {
             handler: Arc::new(handler),
             kernel,
             control,
-            changes: inotify::open()?,
-            watched: BTreeMap::new(),
+            watches: Watches::open()?,
             queue: Queue::default(),
             postponed: Vec::new(),
-            running: BTreeMap::new(),
+            running: Running::new(4 * cores),
             done: mpsc::channel(),
             bell: io::pipe()?,
-            most: (4 * cores).clamp(8, 64),
-            is_ready: false,
+            seen: Seen::new(setup.places.state.join("queue"), ready),
             setup,
         })
     }
 
-    /// Each device that is there has an event, as if it had come or changed just now, and each that is gone.
+    /// Each device that is there has an event, as if it had come or changed just now; names and records of those that are
+    /// gone are removed.
     fn look_at_everything(&mut self) {
-        let records = self.handler.records();
         let devices = enumerate::devices(&self.setup.places.sys);
+        self.handler.begin(&devices);
         for device in devices {
+            if self.will_be_looked_at(&device) {
+                continue;
+            }
+            let records = self.handler.records();
             let is_known = device.id().is_some_and(|id| records.get(&id).is_some());
             let action = if is_known { "change" } else { "add" };
-            let news = News {
-                action: action.to_owned(),
-                device,
-            };
+            let news = News::made(action, device);
             self.queue.push(news.paths(), news);
         }
     }
 
+    fn look_at_modules(&mut self) {
+        for module in enumerate::modules(&self.setup.places.sys) {
+            let news = News::made("add", module);
+            self.queue.push(news.paths(), news);
+        }
+    }
+
+    /// Whether an event waits that looks at the device as it is then.
+    fn will_be_looked_at(&self, device: &Device) -> bool {
+        let waiting = self.queue.waiting(device.devpath());
+        waiting.is_some_and(|news| {
+            news.device.devpath() == device.devpath() && news.action != "remove"
+        })
+    }
+
     /// What the kernel has said goes to the queue.
     fn hear(&mut self) -> io::Result<()> {
-        loop {
+        for _ in 0..NEWS {
             match self.kernel.receive()? {
-                Received::Empty => return Ok(()),
+                Received::Empty => break,
                 Received::Overrun => {
                     log::warn!("the kernel's news of devices were lost: all devices are looked at");
-                    self.handler.begin();
                     self.look_at_everything();
                 }
                 Received::Event(event) => self.push(&event),
             }
         }
+        Ok(())
     }
 
     fn push(&mut self, event: &Uevent) {
@@ -161,31 +170,27 @@ impl Daemon {
                     action: event.action.clone(),
                     device,
                 };
-                self.queue.push(news.paths(), news);
+                let waiting = self.queue.waiting(news.device.devpath());
+                if !waiting.is_some_and(|waiting| waiting.says_the_same(&news)) {
+                    self.queue.push(news.paths(), news);
+                }
             }
             Err(error) => log::warn!("an event is left out: {error}"),
         }
     }
 
     fn start_what_can(&mut self) {
-        while self.running.len() < self.most {
+        while self.running.has_room() {
             let Some((ticket, news)) = self.postponed.pop().or_else(|| self.queue.take()) else {
                 return;
             };
-            let started = Running {
-                devpath: news.device.devpath().to_owned(),
-                since: Instant::now(),
-                is_named: false,
-            };
+            let devpath = news.device.devpath().to_owned();
             if let Err(error) = self.start(ticket, news.clone()) {
-                log::warn!(
-                    "{} waits until there is a thread for it: {error}",
-                    started.devpath
-                );
+                log::warn!("{devpath} waits until there is a thread for it: {error}");
                 self.postponed.push((ticket, news));
                 return;
             }
-            self.running.insert(ticket, started);
+            self.running.begin(ticket, devpath);
         }
     }
 
@@ -208,42 +213,40 @@ impl Daemon {
             .map(drop)
     }
 
-    /// What listeners to the whole see: whether there is something to do.
-    fn say_what_is_left(&mut self) -> io::Result<()> {
-        let path = self.setup.places.state.join("queue");
-        if self.queue.is_empty() {
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(named(&path, &error));
-                }
-                _ => {}
-            }
-            if !self.is_ready {
-                self.is_ready = true;
-                (self.setup.ready)();
-            }
-        } else if !path.exists() {
-            fs::write(&path, "").map_err(|error| named(&path, &error))?;
-        }
-        Ok(())
+    fn say_what_is_left(&mut self) {
+        let is_quiet = self.queue.is_empty() && self.watches.is_quiet();
+        self.seen.say(is_quiet);
+        self.seen.say_ready(is_quiet, self.running.names());
+    }
+
+    /// When something is to be done though nothing is heard.
+    fn next(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let again = (!self.postponed.is_empty()).then(|| now + AGAIN);
+        let running = self.running.next(self.queue.is_ready());
+        let watches = [self.watches.next(), self.watches.rest()];
+        let times = [running, again, self.seen.ready_by()];
+        times.into_iter().chain(watches).flatten().min()
     }
 
     fn wait(&mut self) -> io::Result<()> {
-        let long = self.running.values().filter(|running| !running.is_named);
-        let long = long.map(|running| running.since + LONG).min();
-        let again = (!self.postponed.is_empty()).then(|| Instant::now() + AGAIN);
-        let next = long.into_iter().chain(again).min();
-        let left = next.map(|next| next.saturating_duration_since(Instant::now()));
+        let left = self
+            .next()
+            .map(|next| next.saturating_duration_since(Instant::now()));
         let timeout = left.map_or(PollTimeout::NONE, |left| {
             PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
         });
         let sources = [
             self.kernel.as_fd(),
             self.bell.0.as_fd(),
-            self.changes.as_fd(),
+            self.watches.as_fd(),
             self.control.as_fd(),
         ];
         let mut sources = sources.map(|source| PollFd::new(source, PollFlags::POLLIN));
+        let [_, _, changes, _] = &mut sources;
+        if self.watches.rest().is_some() {
+            changes.set_events(PollFlags::empty());
+        }
         match poll(&mut sources, timeout) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
@@ -257,12 +260,13 @@ impl Daemon {
             self.note_what_is_done()?;
         }
         if changes {
-            self.note_changes()?;
+            self.watches.note()?;
         }
+        self.ask_for_changes();
         if control {
             self.serve()?;
         }
-        self.name_what_takes_long();
+        self.running.name_what_takes_long();
         Ok(())
     }
 
@@ -271,80 +275,44 @@ impl Daemon {
         self.bell.0.read(&mut rings).map(drop)?;
         while let Ok((ticket, handled)) = self.done.1.try_recv() {
             self.queue.done(ticket);
-            if let Some(running) = self.running.remove(&ticket)
-                && running.is_named
-            {
-                log::warn!(
-                    "{} has answered after {} s",
-                    running.devpath,
-                    running.since.elapsed().as_secs()
-                );
+            self.running.done(ticket);
+            if let Some(node) = handled.device.node() {
+                let node = self.setup.places.dev.join(node);
+                self.watches.set(handled.device, &node, handled.is_watched);
             }
-            self.watch(handled);
         }
         Ok(())
     }
 
-    /// Has the device looked at anew when somebody has written to it, or not any more.
-    fn watch(&mut self, handled: Handled) {
-        let Some(node) = handled.device.node() else {
-            return;
-        };
-        let devpath = handled.device.devpath();
-        let watch = self
-            .watched
-            .iter()
-            .find(|(_, device)| device.devpath() == devpath)
-            .map(|(watch, _)| *watch);
-        match (handled.is_watched, watch) {
-            (true, None) => match inotify::add(
-                self.changes.as_fd(),
-                &self.setup.places.dev.join(node),
-                inotify::CLOSE_WRITE,
-            ) {
-                Ok(watch) => drop(self.watched.insert(watch, handled.device)),
-                Err(error) => log::debug!("{devpath} is not watched: {error}"), // it may be gone
-            },
-            (false, Some(watch)) => {
-                self.watched.remove(&watch);
-                // The kernel has done so if the node is gone.
-                if let Err(error) = inotify::remove(self.changes.as_fd(), watch) {
-                    log::debug!("{devpath} was not watched any more: {error}");
-                }
-            }
-            _ => {}
-        }
-    }
-
     /// Somebody has written to devices: the kernel is asked for an event of each, so that everybody hears it.
-    fn note_changes(&mut self) -> io::Result<()> {
-        let mut changed = BTreeMap::new();
-        for event in inotify::read(self.changes.as_fd())? {
-            if event.mask & inotify::IGNORED != 0 {
-                self.watched.remove(&event.watch);
-            } else if let Some(device) = self.watched.get(&event.watch) {
-                changed.insert(device.devpath().to_owned(), device.clone());
+    fn ask_for_changes(&mut self) {
+        for device in self.watches.due(Instant::now()) {
+            if self.will_be_looked_at(&device) {
+                continue;
             }
-        }
-        for device in changed.values() {
-            for path in std::iter::once(device.path()).chain(partitions(&device.path())) {
+            for path in std::iter::once(device.path()).chain(enumerate::partitions(&device.path()))
+            {
                 if let Err(error) = trigger(&path, "change") {
                     log::debug!("{error}"); // it has gone meanwhile
                 }
             }
         }
-        Ok(())
     }
 
     fn serve(&mut self) -> io::Result<()> {
         while let Some(client) = self.control.accept()? {
             let answer = match client.request() {
-                Ok(Request::Sync) => self.hear().map(|()| "ok".to_owned())?,
+                Ok(Request::Sync) => {
+                    self.watches.note()?;
+                    self.ask_for_changes();
+                    self.hear()?;
+                    "ok".to_owned()
+                }
                 Ok(Request::Reload) => self.reload(),
                 Err(error) => error.to_string(),
             };
             // Whoever asks looks at the queue next.
-            self.say_what_is_left()?;
+            self.say_what_is_left();
             client.answer(&answer);
         }
         Ok(())
@@ -358,19 +326,6 @@ impl Daemon {
                 "ok".to_owned()
             }
             Err(error) => error.to_string(),
-        }
-    }
-
-    fn name_what_takes_long(&mut self) {
-        for running in self.running.values_mut() {
-            if !running.is_named && running.since.elapsed() >= LONG {
-                running.is_named = true;
-                log::warn!(
-                    "{} has not answered for {} s",
-                    running.devpath,
-                    LONG.as_secs()
-                );
-            }
         }
     }
 }
@@ -390,13 +345,4 @@ pub fn trigger(device: &Path, action: &str) -> io::Result<()> {
     let file = OpenOptions::new().write(true).open(&path);
     file.and_then(|mut file| file.write_all(action.as_bytes()))
         .map_err(|error| named(&path, &error))
-}
-
-/// The folders of a disk's partitions.
-fn partitions(disk: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(disk).into_iter().flatten();
-    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    paths
-        .filter(|path| path.join("partition").is_file())
-        .collect()
 }

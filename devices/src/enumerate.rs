@@ -22,6 +22,28 @@ pub fn devices(sys: &Path) -> Vec<Device> {
         .collect()
 }
 
+/// The kernel's modules, which rules may set parameters of. They are no devices, and those that are built in have no
+/// event of their own.
+#[must_use]
+pub fn modules(sys: &Path) -> Vec<Device> {
+    let mut paths = BTreeSet::new();
+    add(sys, &sys.join("module"), &mut paths);
+    let paths = paths.iter();
+    paths
+        .filter_map(|devpath| Device::open(sys, devpath).ok())
+        .collect()
+}
+
+/// The folders of a disk's partitions.
+#[must_use]
+pub fn partitions(disk: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(disk).into_iter().flatten();
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    paths
+        .filter(|path| path.join("partition").is_file())
+        .collect()
+}
+
 /// The device of a node's numbers.
 #[must_use]
 pub fn by_id(sys: &Path, id: &str) -> Option<Device> {
@@ -93,6 +115,21 @@ mod tests {
                 assert!(parent < index, "{}", device.devpath());
             }
         }
+    }
+
+    #[test]
+    fn modules_are_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let module = folder.path().join("module/block");
+        fs::create_dir_all(&module).unwrap();
+        fs::create_dir_all(folder.path().join("module/without-events")).unwrap();
+        fs::write(module.join("uevent"), "").unwrap();
+        let modules = modules(folder.path());
+        let found: Vec<_> = modules
+            .iter()
+            .map(|module| (module.devpath(), module.subsystem()))
+            .collect();
+        assert_eq!(found, [("/module/block", Some("module"))]);
     }
 
     #[test]

@@ -30,6 +30,29 @@ pub struct News {
 }
 
 impl News {
+    /// An event that is not the kernel's own, as its last one: listeners leave out what has no number.
+    #[must_use]
+    pub fn made(action: &str, device: Device) -> Self {
+        let number = device.sys().join("kernel/uevent_seqnum");
+        let number = std::fs::read_to_string(number).unwrap_or_default();
+        let number = match number.trim_end() {
+            "" | "0" => "1", // the kernel has said nothing yet
+            number => number,
+        };
+        Self {
+            action: action.to_owned(),
+            device: device.with("SEQNUM", number),
+        }
+    }
+
+    /// Whether both are changes of which the kernel says the same: who handles one looks at the device as it is then.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        self.action == "change"
+            && other.action == "change"
+            && self.device.clone().with("SEQNUM", "") == other.device.clone().with("SEQNUM", "")
+    }
+
     /// What a later event must not overtake.
     #[must_use]
     pub fn paths(&self) -> Vec<String> {
@@ -113,11 +136,12 @@ impl Handler {
         if event.action == "add" {
             rename(&mut event);
         }
-        warn(node::set(
-            &event.device,
-            &self.places.dev,
-            Rights::of(&event),
-        ));
+        let rights = Rights::of(&event);
+        match node::set(&event.device, &self.places.dev, rights) {
+            // Its next event says that it has gone.
+            Err(error) if !event.device.is_there() => log::debug!("{error}"),
+            result => warn(result),
+        }
         let record = Record::of(&event, before.as_ref(), now());
         if let Some(id) = event.device.id() {
             self.name(&id, &event, &record, before.as_ref());
@@ -125,11 +149,8 @@ impl Handler {
         tell(&mut event, &record);
         self.run(&event);
         self.broadcast(&event, &record);
-        if event.tags.contains("systemd") {
-            let wanted = event.property("SYSTEMD_WANTS").unwrap_or_default();
-            wanted
-                .split_ascii_whitespace()
-                .for_each(|name| (self.wanted)(name));
+        for name in newly_wanted(&record, before.as_ref()) {
+            (self.wanted)(name);
         }
         Handled {
             is_watched: event.is_watched == Some(true),
@@ -233,6 +254,28 @@ impl Handler {
     }
 }
 
+/// The services that a device wants and did not want before. A service that has ended or was stopped is not started again
+/// at each change of a device: only when the device comes, or is ready for the first time.
+fn newly_wanted<'r>(record: &'r Record, before: Option<&Record>) -> Vec<&'r str> {
+    let had = before.map(wanted).unwrap_or_default();
+    let names = wanted(record).into_iter();
+    names.filter(|name| !had.contains(name)).collect()
+}
+
+/// The services that a device wants: none if it is not for services, or not ready yet.
+fn wanted(record: &Record) -> Vec<&str> {
+    let property = |name| record.properties.get(name).map(String::as_str);
+    let is_ready = !matches!(
+        property("SYSTEMD_READY"),
+        Some("0" | "no" | "false" | "off")
+    );
+    if !record.tags.contains("systemd") || !is_ready {
+        return Vec::new();
+    }
+    let names = property("SYSTEMD_WANTS").unwrap_or_default();
+    names.split_ascii_whitespace().collect()
+}
+
 /// What programs and listeners are told beside what rules have found out.
 fn tell(event: &mut Event, record: &Record) {
     let mut add = |name: &str, value: String| {
@@ -275,6 +318,9 @@ fn rename(event: &mut Event) {
         Ok(()) => {
             log::info!("the network interface {name} is {wanted} now");
             event.properties.insert("INTERFACE_OLD".to_owned(), name);
+            event.device = event.device.renamed(&wanted);
+            let devpath = event.device.devpath().to_owned();
+            event.properties.insert("DEVPATH".to_owned(), devpath);
             event.properties.insert("INTERFACE".to_owned(), wanted);
         }
         Err(error) => log::warn!("{name} cannot be renamed to '{wanted}': {error}"),
@@ -295,5 +341,47 @@ fn now() -> u64 {
 pub(crate) fn warn(result: io::Result<()>) {
     if let Err(error) = result {
         log::warn!("{error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_of_which_the_same_is_said_are_one() {
+        let news = |action: &str, field: &str, number: &str| {
+            let fields = [("SEQNUM", number), ("FIELD", field)];
+            let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let fields = crate::device::Properties::from(fields);
+            let sys = std::path::Path::new("/sys");
+            News {
+                action: action.to_owned(),
+                device: Device::of_event(sys, "/devices/x", &fields).unwrap(),
+            }
+        };
+        let change = news("change", "x", "7");
+        assert!(change.says_the_same(&news("change", "x", "8")));
+        assert!(!change.says_the_same(&news("change", "y", "8")));
+        assert!(!change.says_the_same(&news("add", "x", "8")));
+        assert!(!news("add", "x", "7").says_the_same(&news("add", "x", "8")));
+    }
+
+    #[test]
+    fn a_service_is_wanted_once() {
+        let record = |text: &str| Record::parse(text);
+        let plugged = record("E:SYSTEMD_WANTS=a b.service\nG:systemd\nQ:systemd\n");
+        let other = record("E:SYSTEMD_WANTS=b.service c\nG:systemd\nQ:systemd\n");
+        let not_ready =
+            record("E:SYSTEMD_READY=0\nE:SYSTEMD_WANTS=a b.service\nG:systemd\nQ:systemd\n");
+        let untagged = record("E:SYSTEMD_WANTS=a b.service\nG:systemd\n");
+        let nothing: [&str; 0] = [];
+        for before in [None, Some(&not_ready), Some(&untagged)] {
+            assert_eq!(newly_wanted(&plugged, before), ["a", "b.service"]);
+        }
+        assert_eq!(newly_wanted(&plugged, Some(&plugged)), nothing);
+        assert_eq!(newly_wanted(&other, Some(&plugged)), ["c"]);
+        assert_eq!(newly_wanted(&not_ready, None), nothing);
+        assert_eq!(newly_wanted(&untagged, None), nothing);
     }
 }

@@ -28,6 +28,9 @@ mod queue;
 pub mod record;
 pub mod rules;
 pub mod ruleset;
+mod running;
+mod seen;
 mod static_nodes;
+mod watch;
 
 pub use handling::Wanted;

@@ -1,7 +1,8 @@
 //! Which events may be handled at once: those of devices that have nothing to do with each other.
 //!
 //! Invariant: the events of a device are handled in the order in which they came, and none before those of devices
-//! above or below it that came earlier. What an event costs grows with the number of those, not of all.
+//! above or below it that came earlier. What an event costs grows with the number of paths above and below, however many
+//! events of one path there are: those stand in line, so that the last of them stands for all.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -110,7 +111,21 @@ impl<T> Queue<T> {
         self.items.is_empty()
     }
 
-    /// Those about these paths, what is above them and what is below.
+    /// Whether an event waits for its turn, so that whatever it is about will be looked at: that of the last event about
+    /// this path.
+    #[must_use]
+    pub fn waiting(&self, path: &str) -> Option<&T> {
+        let last = self.by_path.get(path)?.last()?;
+        self.items.get(last)?.what.as_ref()
+    }
+
+    /// Whether something could be handled now.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Those about these paths, what is above them and what is below, without those that others of these wait for.
     fn related(&self, paths: &[String]) -> BTreeSet<Ticket> {
         let mut related = BTreeSet::new();
         for path in paths {
@@ -120,9 +135,12 @@ impl<T> Queue<T> {
                 .filter(|at| *at > 0);
             let above = ends.filter_map(|end| self.by_path.get(path.get(..end)?));
             let below = self.by_path.range(format!("{path}/")..format!("{path}0"));
-            let same = self.by_path.get(path).into_iter();
-            let all = above.chain(below.map(|(_, tickets)| tickets)).chain(same);
-            related.extend(all.flatten().copied());
+            let same = self.by_path.get(path).and_then(BTreeSet::last).copied();
+            let others = above.chain(below.map(|(_, tickets)| tickets));
+            let last = others.filter_map(BTreeSet::last).copied();
+            // The last event of the same path waits for all that came before it.
+            related.extend(last.filter(|ticket| same.is_none_or(|same| *ticket > same)));
+            related.extend(same);
         }
         related
     }
@@ -163,26 +181,54 @@ mod tests {
         assert!(queue.is_empty());
     }
 
+    #[test]
+    fn a_storm_of_one_device_is_a_line() {
+        let mut queue = Queue::default();
+        for _ in 0..3000 {
+            push(&mut queue, "part", "/devices/a/sda/sda1");
+        }
+        for _ in 0..100_000 {
+            push(&mut queue, "change", "/devices/a/sda");
+        }
+        let waits: usize = queue.items.values().map(|item| item.waits_for).sum();
+        assert_eq!(waits, queue.items.len() - 1);
+        assert_eq!(queue.waiting("/devices/a/sda"), Some(&"change"));
+        assert_eq!(queue.waiting("/devices/a/sdb"), None);
+        for expected in 0..103_000 {
+            let (ticket, _) = queue.take().unwrap();
+            assert_eq!(ticket, expected);
+            assert!(!queue.is_ready());
+            queue.done(ticket);
+        }
+        assert!(queue.is_empty());
+    }
+
     fn is_related(a: &str, b: &str) -> bool {
         a == b || a.starts_with(&format!("{b}/")) || b.starts_with(&format!("{a}/"))
+    }
+
+    fn is_one_related(a: &(String, String), b: &(String, String)) -> bool {
+        [&a.0, &a.1]
+            .iter()
+            .any(|a| is_related(a, &b.0) || is_related(a, &b.1))
     }
 
     proptest! {
         #[test]
         fn nothing_overtakes_and_everything_ends(
-            paths in proptest::collection::vec("(/[ab]){1,3}", 1..12),
+            paths in proptest::collection::vec(("(/[ab]){1,3}", "(/[ab]){1,3}"), 1..12),
             picks in proptest::collection::vec(0usize..8, 64),
         ) {
             let mut queue = Queue::default();
-            for (index, path) in paths.iter().enumerate() {
-                queue.push(vec![path.clone()], index);
+            for (index, (one, other)) in paths.iter().enumerate() {
+                queue.push(vec![one.clone(), other.clone()], index);
             }
             let (mut running, mut over) = (Vec::new(), BTreeSet::new());
             for pick in picks {
                 running.extend(std::iter::from_fn(|| queue.take()));
                 for (_, index) in &running {
                     for earlier in 0..*index {
-                        prop_assert!(over.contains(&earlier) || !is_related(&paths[earlier], &paths[*index]));
+                        prop_assert!(over.contains(&earlier) || !is_one_related(&paths[earlier], &paths[*index]));
                     }
                 }
                 if running.is_empty() { break }
