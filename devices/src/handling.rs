@@ -13,6 +13,7 @@ use crate::device::Device;
 use crate::event::{Command, Event};
 use crate::interface;
 use crate::links::Links;
+use crate::lock::Lock;
 use crate::machine::Machine;
 use crate::node::{self, Rights};
 use crate::places::Places;
@@ -132,7 +133,9 @@ impl Handler {
                 is_watched: false,
             };
         }
+        let lock = Lock::wait(&event.device, &self.places.dev);
         self.rules().apply(&mut event, &mut self.machine());
+        drop(lock);
         if event.action == "add" {
             rename(&mut event);
         }

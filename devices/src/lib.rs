@@ -20,6 +20,7 @@ pub mod event;
 mod handling;
 mod interface;
 mod links;
+mod lock;
 mod machine;
 mod node;
 pub mod places;
