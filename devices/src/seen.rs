@@ -11,6 +11,9 @@ use crate::record::named;
 /// Whoever waits for devices waits so long for all that were there at the start.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// So many devices are named that have not answered.
+const NAMED: usize = 8;
+
 pub(crate) struct Seen {
     queue: PathBuf,
     ready: Box<dyn Fn()>,
@@ -57,7 +60,7 @@ impl Seen {
         }
         self.ready_by = None;
         if !is_quiet {
-            let names = open.collect::<Vec<_>>().join(", ");
+            let names = open.take(NAMED).collect::<Vec<_>>().join(", ");
             log::warn!("devices count as ready, though these have not answered: {names}");
         }
         (self.ready)();
