@@ -142,4 +142,14 @@ pub trait Surroundings {
 
     /// The value of `CONST{key}`: `arch` (`x86-64`), `virt` (`none`, `kvm`, `qemu` and the like).
     fn constant(&mut self, key: &str) -> Option<String>;
+
+    /// Whether [`Surroundings::decided`] wants to be told.
+    fn wants_to_know(&self) -> bool {
+        false
+    }
+
+    /// The rule at `place`, a file and line, has made `after` of `before`.
+    fn decided(&mut self, place: &str, before: &Event, after: &Event) {
+        log::trace!("{place}: {before:?} {after:?}");
+    }
 }

@@ -15,6 +15,7 @@ pub mod builtins;
 mod control;
 pub mod daemon;
 pub mod device;
+pub mod dry_run;
 pub mod enumerate;
 pub mod event;
 mod handling;

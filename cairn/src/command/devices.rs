@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use cairn::devices::info::{self, Form, Query};
 use cairn::devices::trigger::{self, Selection};
-use cairn::devices::{monitor, named, serve, settle, verify};
+use cairn::devices::{monitor, named, serve, settle, test, verify};
 use cairn_devices::enumerate;
 use cairn_devices::places::Places;
 use cairn_devices::record::Records;
@@ -16,11 +16,24 @@ use clap::{Args, Subcommand};
 
 /// `cairn devices`.
 #[derive(Debug, Args)]
+#[command(arg_required_else_help = true, disable_version_flag = true)]
 pub struct Devices {
+    /// Print the number of the version of udev whose forms these are
+    #[arg(short = 'V', long)]
+    version: bool,
     /// What to do.
     #[command(subcommand)]
-    pub verb: DevicesVerb,
+    pub verb: Option<DevicesVerb>,
 }
+
+/// What scripts compare: the forms of records, messages and options are those of this version.
+const VERSION: u32 = 252;
+
+/// How long the device manager may take for an answer.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// Where rules are, those first that count before others of the same name.
+const RULES: [&str; 2] = ["/run/udev/rules.d", "/etc/udev/rules.d"];
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -43,8 +56,36 @@ pub enum DevicesVerb {
     /// Read the rules anew
     Control {
         /// Devices that come from now on are handled by the new rules; `trigger` has the others handled by them too
-        #[arg(short = 'R', long, alias = "reload-rules", required = true)]
+        #[arg(
+            short = 'R',
+            long,
+            alias = "reload-rules",
+            required_unless_present = "ping"
+        )]
         reload: bool,
+        /// Only see whether the device manager answers
+        #[arg(short, long)]
+        ping: bool,
+    },
+    /// Show what rules would decide about a device, and which of them; nothing is changed
+    ///
+    /// Programs that rules ask something are run; what rules would run or write is only shown.
+    Test {
+        /// The device: its node, or its folder below /sys
+        device: String,
+        /// What is to have happened
+        #[arg(short, long, default_value = "add")]
+        action: String,
+        /// Folders of rules; the first one that has a name counts
+        #[arg(long, default_values_os_t = RULES.map(PathBuf::from))]
+        rules: Vec<PathBuf>,
+    },
+    /// Show what a builtin of rules finds out about a device
+    TestBuiltin {
+        /// Its name and arguments
+        command: String,
+        /// The device: its node, or its folder below /sys
+        device: String,
     },
     /// Say what is wrong with rules, without a device
     Verify {
@@ -159,7 +200,7 @@ pub struct Trigger {
     #[arg(short = 'w', long)]
     settle: bool,
     /// Kinds of what there is; only devices are
-    #[arg(short, long, default_value = "devices", value_parser = ["devices"], hide = true)]
+    #[arg(short, long, default_value = "devices", value_parser = ["devices", "subsystems", "all"], hide = true)]
     r#type: String,
 }
 
@@ -187,7 +228,14 @@ impl Devices {
     /// Why not.
     pub fn run(self) -> Result<ExitCode> {
         let places = Places::of(Path::new("/"));
-        match self.verb {
+        if self.version {
+            super::super::print(&format!("{VERSION}\n"))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let Some(verb) = self.verb else {
+            bail!("what is to be done? `cairn devices --help` shows what can be");
+        };
+        match verb {
             DevicesVerb::Info(info) => super::super::print(&info.text(&places)?)?,
             DevicesVerb::Trigger(trigger) => super::super::print(&trigger.run(&places)?)?,
             DevicesVerb::Settle {
@@ -210,7 +258,22 @@ impl Devices {
                 };
                 monitor::monitor(&shown, &mut io::stdout())?;
             }
-            DevicesVerb::Control { reload: _ } => settle::ask(&places, "reload")?,
+            DevicesVerb::Control { reload, ping: _ } => {
+                let request = if reload { "reload" } else { "sync" };
+                settle::ask(&places, request, ANSWER)?;
+            }
+            DevicesVerb::Test {
+                device,
+                action,
+                rules,
+            } => {
+                let device = named::find(&places, &device)?;
+                super::super::print(&test::test(&places, &rules, &action, device)?)?;
+            }
+            DevicesVerb::TestBuiltin { command, device } => {
+                let device = named::find(&places, &device)?;
+                super::super::print(&test::builtin(&places, &command, device)?)?;
+            }
             DevicesVerb::Verify { paths } => {
                 let problems = verify::verify(&paths)?;
                 for problem in &problems {
@@ -290,7 +353,10 @@ impl Trigger {
             tags: self.tag_match,
             devices: self.devices.into_iter().chain(self.name_match).collect(),
         };
-        let devices = selection.devices(places)?;
+        let devices = match self.r#type.as_str() {
+            "subsystems" => Vec::new(),
+            _ => selection.devices(places)?,
+        };
         if !self.dry_run {
             let patience = self.settle.then_some(Duration::from_mins(2));
             trigger::trigger(places, &devices, &self.action, patience)?;

@@ -7,5 +7,6 @@ pub mod monitor;
 pub mod named;
 pub mod serve;
 pub mod settle;
+pub mod test;
 pub mod trigger;
 pub mod verify;

@@ -23,7 +23,10 @@ pub fn find(places: &Places, name: &str) -> Result<Device> {
     } else if path.starts_with(&places.dev) {
         return of_node(places, path);
     } else if name.starts_with('/') {
-        Device::open(&places.sys, name).ok()
+        // A link as that of a class leads to the device.
+        let link = places.sys.join(name.trim_start_matches('/'));
+        enumerate::devpath(&places.sys, &link)
+            .and_then(|devpath| Device::open(&places.sys, &devpath).ok())
     } else {
         enumerate::by_id(&places.sys, name)
     };
@@ -65,6 +68,7 @@ mod tests {
             "/dev/null",
             "null",
             "/sys/class/mem/null",
+            "/class/mem/null",
             "/devices/virtual/mem/null",
             "c1:3",
         ] {

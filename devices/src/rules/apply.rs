@@ -57,10 +57,16 @@ impl Rules {
         let mut number = 0;
         while let Some(rule) = self.rules.get(number) {
             number += 1;
+            let told = decision.around.wants_to_know();
+            let before = told.then(|| decision.event.clone());
             if decision.applies(rule) {
                 decision.assign_all(rule);
                 // Labels are below.
                 number = rule.goto.map_or(number, |label| label.max(number));
+            }
+            if let Some(before) = before {
+                let after = &*decision.event;
+                decision.around.decided(&rule.place, &before, after);
             }
         }
     }
