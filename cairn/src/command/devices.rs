@@ -30,7 +30,7 @@ pub struct Devices {
 const VERSION: u32 = 252;
 
 /// How long the device manager may take for an answer.
-const ANSWER: Duration = Duration::from_secs(60);
+const ANSWER: Duration = Duration::from_mins(1);
 
 /// Where rules are, those first that count before others of the same name.
 const RULES: [&str; 2] = ["/run/udev/rules.d", "/etc/udev/rules.d"];
