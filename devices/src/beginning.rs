@@ -1,12 +1,17 @@
 //! What is done before the first event: nodes of drivers that are not loaded, and what an earlier program has left.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::SystemTime;
 
 use crate::device::Device;
 use crate::enumerate;
 use crate::event::Surroundings;
 use crate::handling::{Handler, warn};
 use crate::node::{self, Rights};
+use crate::record::named;
 use crate::static_nodes;
 
 impl Handler {
@@ -26,6 +31,20 @@ impl Handler {
         for id in ids {
             self.take_over(&id, there.get(&id).copied());
         }
+    }
+
+    /// Whether user space was restarted since this was asked last: `/run` outlives that, and the services that devices
+    /// want do not.
+    pub fn is_anew(&self) -> bool {
+        let begun = self.places.state.join("begun");
+        let restarted = modified(&self.places.run.join("cairn/restarted"));
+        let is_anew = match (restarted, modified(&begun)) {
+            (Ok(restarted), Ok(begun)) => begun < restarted,
+            (Ok(_), Err(_)) => true,
+            (Err(_), _) => false, // the kernel was started anew, and there are no records
+        };
+        warn(fs::write(&begun, "begun\n").map_err(|error| named(&begun, &error)));
+        is_anew
     }
 
     fn make_nodes(&self) {
@@ -66,6 +85,37 @@ impl Handler {
                 log::warn!("{error}");
             }
             warn(self.records().remove(id, &record));
+        }
+    }
+}
+
+fn modified(path: &Path) -> io::Result<SystemTime> {
+    path.metadata()?.modified()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::places::Places;
+    use crate::rules::Rules;
+
+    #[test]
+    fn a_restart_of_user_space_is_noticed_once() {
+        let root = tempfile::tempdir().unwrap();
+        let places = Places::of(root.path());
+        let handler = || {
+            let wanted = Box::new(|_: &str| {});
+            Handler::new(places.clone(), String::new(), Rules::default(), wanted).unwrap()
+        };
+        assert!(!handler().is_anew());
+        let restarted = places.run.join("cairn/restarted");
+        fs::create_dir_all(restarted.parent().unwrap()).unwrap();
+        for _ in 0..2 {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            fs::write(&restarted, "").unwrap();
+            assert!(handler().is_anew());
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            assert!(!handler().is_anew());
         }
     }
 }

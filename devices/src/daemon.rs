@@ -121,6 +121,7 @@ impl Daemon {
     fn look_at_everything(&mut self) {
         let devices = enumerate::devices(&self.setup.places.sys);
         self.handler.begin(&devices);
+        let is_anew = self.handler.is_anew();
         for device in devices {
             if self.will_be_looked_at(&device) {
                 continue;
@@ -128,7 +129,10 @@ impl Daemon {
             let records = self.handler.records();
             let is_known = device.id().is_some_and(|id| records.get(&id).is_some());
             let action = if is_known { "change" } else { "add" };
-            let news = News::made(action, device);
+            let news = News {
+                is_anew,
+                ..News::made(action, device)
+            };
             self.queue.push(news.paths(), news);
         }
     }
@@ -169,6 +173,7 @@ impl Daemon {
                 let news = News {
                     action: event.action.clone(),
                     device,
+                    is_anew: false,
                 };
                 let waiting = self.queue.waiting(news.device.devpath());
                 if !waiting.is_some_and(|waiting| waiting.says_the_same(&news)) {

@@ -28,6 +28,8 @@ pub struct News {
     pub action: String,
     /// To which device.
     pub device: Device,
+    /// Whether services that it wants are wanted though they were before: none of them runs.
+    pub is_anew: bool,
 }
 
 impl News {
@@ -43,6 +45,7 @@ impl News {
         Self {
             action: action.to_owned(),
             device: device.with("SEQNUM", number),
+            is_anew: false,
         }
     }
 
@@ -152,7 +155,8 @@ impl Handler {
         tell(&mut event, &record);
         self.run(&event);
         self.broadcast(&event, &record);
-        for name in newly_wanted(&record, before.as_ref()) {
+        let wanted_before = before.as_ref().filter(|_| !news.is_anew);
+        for name in newly_wanted(&record, wanted_before) {
             (self.wanted)(name);
         }
         Handled {
@@ -361,6 +365,7 @@ mod tests {
             News {
                 action: action.to_owned(),
                 device: Device::of_event(sys, "/devices/x", &fields).unwrap(),
+                is_anew: false,
             }
         };
         let change = news("change", "x", "7");
