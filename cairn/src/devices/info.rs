@@ -184,7 +184,8 @@ pub fn walk(device: &Device) -> String {
         } else {
             "device above it"
         };
-        line(&mut text, &format!("\n  {of} '{}':", device.devpath()));
+        line(&mut text, "");
+        line(&mut text, &format!("  {of} '{}':", device.devpath()));
         line(
             &mut text,
             &format!("    KERNEL{plural}==\"{}\"", device.name()),
@@ -239,7 +240,7 @@ fn attributes(device: &Device) -> Vec<(String, String)> {
 }
 
 fn line(text: &mut String, line: &str) {
-    if writeln!(text, "{line}").is_err() {
+    if writeln!(text, "{}", super::shown(line)).is_err() {
         log::error!("a line cannot be written"); // a String can
     }
 }

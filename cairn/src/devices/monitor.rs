@@ -84,7 +84,7 @@ fn line(source: &str, action: &str, devpath: &str, fields: &Properties, shown: &
     if shown.properties {
         let lines = fields
             .iter()
-            .map(|(name, value)| format!("{name}={value}\n"));
+            .map(|(name, value)| super::shown(&format!("{name}={value}")) + "\n");
         text.extend(lines);
         text.push('\n');
     }

@@ -11,6 +11,8 @@ use cairn_devices::event::Event;
 use cairn_devices::places::Places;
 use cairn_devices::ruleset;
 
+use super::shown;
+
 /// What the rules in these folders decide if `action` happens to `device`: what each of them does, by file and line, and
 /// what comes of it. Nothing is changed; programs that rules ask something are run.
 ///
@@ -25,7 +27,7 @@ pub fn test(places: &Places, rules: &[PathBuf], action: &str, device: Device) ->
     let (event, decided) = dry_run::decide(&rules, places, &path, action, device);
     let mut text = String::new();
     for decided in decided {
-        writeln!(text, "{}: {}", decided.place, decided.what)?;
+        writeln!(text, "{}: {}", decided.place, shown(&decided.what))?;
     }
     writeln!(text, "\nP: {}", event.device.devpath())?;
     if let Some(node) = event.device.node() {
@@ -38,7 +40,7 @@ pub fn test(places: &Places, rules: &[PathBuf], action: &str, device: Device) ->
         writeln!(text, "Q: {tag}")?;
     }
     for (name, value) in &event.properties {
-        writeln!(text, "E: {name}={value}")?;
+        writeln!(text, "E: {}", shown(&format!("{name}={value}")))?;
     }
     Ok(text)
 }
@@ -53,7 +55,7 @@ pub fn builtin(places: &Places, command: &str, device: Device) -> Result<String>
     let found = found.unwrap_or_default();
     let lines = found
         .iter()
-        .map(|(name, value)| format!("{name}={value}\n"));
+        .map(|(name, value)| shown(&format!("{name}={value}")) + "\n");
     Ok(lines.collect())
 }
 
