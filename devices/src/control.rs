@@ -40,15 +40,18 @@ impl Control {
     /// # Errors
     /// The file system's.
     pub fn listen(path: &Path) -> io::Result<Self> {
-        match fs::remove_file(path) {
+        // Nobody finds none meanwhile, nor one that is everybody's.
+        let new = path.with_extension("new");
+        match fs::remove_file(&new) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(named(path, &error));
+                return Err(named(&new, &error));
             }
             _ => {}
         }
-        let listener = UnixListener::bind(path).map_err(|error| named(path, &error))?;
-        fs::set_permissions(path, Permissions::from_mode(0o600))
-            .map_err(|error| named(path, &error))?;
+        let listener = UnixListener::bind(&new).map_err(|error| named(&new, &error))?;
+        fs::set_permissions(&new, Permissions::from_mode(0o600))
+            .map_err(|error| named(&new, &error))?;
+        fs::rename(&new, path).map_err(|error| named(path, &error))?;
         listener.set_nonblocking(true)?;
         Ok(Self { listener })
     }
