@@ -50,10 +50,12 @@ impl News {
     }
 
     /// Whether both are changes of which the kernel says the same: who handles one looks at the device as it is then.
+    /// For each event with a cookie somebody waits who has counted them.
     #[must_use]
     pub fn says_the_same(&self, other: &Self) -> bool {
         self.action == "change"
             && other.action == "change"
+            && self.device.property("DM_COOKIE").is_none()
             && self.device.clone().with("SEQNUM", "") == other.device.clone().with("SEQNUM", "")
     }
 
@@ -358,7 +360,7 @@ mod tests {
     #[test]
     fn changes_of_which_the_same_is_said_are_one() {
         let news = |action: &str, field: &str, number: &str| {
-            let fields = [("SEQNUM", number), ("FIELD", field)];
+            let fields = [("SEQNUM", number), (field, "x")];
             let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
             let fields = crate::device::Properties::from(fields);
             let sys = std::path::Path::new("/sys");
@@ -372,6 +374,8 @@ mod tests {
         assert!(change.says_the_same(&news("change", "x", "8")));
         assert!(!change.says_the_same(&news("change", "y", "8")));
         assert!(!change.says_the_same(&news("add", "x", "8")));
+        let counted = news("change", "DM_COOKIE", "7");
+        assert!(!counted.says_the_same(&news("change", "DM_COOKIE", "8")));
         assert!(!news("add", "x", "7").says_the_same(&news("add", "x", "8")));
     }
 
