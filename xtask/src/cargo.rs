@@ -25,11 +25,16 @@ pub fn cargo(arguments: &[&str]) -> Command {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
     command.args(arguments).current_dir(workspace());
+    draw_the_same(&mut command);
+    command
+}
+
+/// Has the property tests of a program draw the same each time.
+pub fn draw_the_same(command: &mut Command) {
     let (name, seed) = SEED;
     if env::var_os(name).is_none() {
         command.env(name, seed);
     }
-    command
 }
 
 /// Runs it; its output goes to the terminal.

@@ -30,6 +30,7 @@ impl TestProgram {
             .env("CARGO_MANIFEST_DIR", &self.folder)
             // Errors of the guests say what happened where; traces would only hide that.
             .env("RUST_LIB_BACKTRACE", "0");
+        cargo::draw_the_same(&mut command);
         command
     }
 }
