@@ -73,10 +73,15 @@ impl<'e> Evaluator<'e> {
             return self.equal(left, right);
         }
         let (left_all, right_all) = (left.flat(self.arena), right.flat(self.arena));
-        if left_all.shape().names() != right_all.shape().names() {
+        if left_all.shape().names().len() != right_all.shape().names().len() {
             return Ok(false);
         }
-        for ((name, one), (_, other)) in left_all.iter().zip(right_all.iter()) {
+        // One after the other, in the order of symbols, as Nix does: an error of a value before the first name that
+        // differs counts.
+        for ((name, one), (other_name, other)) in left_all.iter().zip(right_all.iter()) {
+            if name != other_name {
+                return Ok(false);
+            }
             match self.equal_within(one, other) {
                 Ok(true) => {}
                 Ok(false) => return Ok(false),
