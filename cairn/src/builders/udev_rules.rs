@@ -34,7 +34,12 @@ pub(super) fn build(job: &Job<'_>) -> BuildResult {
     let own: BTreeMap<String, String> = serde_json::from_str(job.env("files")?)?;
     let mut files = BTreeMap::new();
     for package in Source::listed(job, "packages")? {
-        for (name, text) in brought(job, &package)? {
+        let brought = brought(job, &package)?;
+        if brought.is_empty() {
+            let package = package.logical().display();
+            log::warn!("services.udev.packages: {package} brings no rules along");
+        }
+        for (name, text) in brought {
             files.entry(name).or_insert(text);
         }
     }

@@ -59,7 +59,7 @@ in
     packages = mkOption {
       type = types.listOf types.package;
       default = [ ];
-      example = literalExpression "[ pkgs.libu2f-udev ]";
+      example = literalExpression "[ pkgs.libmtp-common ]";
       description = ''
         Packages that bring rules along, in {file}`lib/udev/rules.d` or {file}`etc/udev/rules.d`.
         Programs that these name without {file}`/lib/udev` are looked for in
