@@ -11,7 +11,7 @@ use crate::enumerate;
 use crate::event::Surroundings;
 use crate::handling::{Handler, warn};
 use crate::node::{self, Rights};
-use crate::record::named;
+use crate::path::named;
 use crate::static_nodes;
 
 impl Handler {

@@ -11,7 +11,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::record::named;
+use crate::path::{self, named};
 
 /// So long a client may take to say what it wants: everything else waits.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -42,12 +42,7 @@ impl Control {
     pub fn listen(path: &Path) -> io::Result<Self> {
         // Nobody finds none meanwhile, nor one that is everybody's.
         let new = path.with_extension("new");
-        match fs::remove_file(&new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(named(&new, &error));
-            }
-            _ => {}
-        }
+        path::remove(&new)?;
         let listener = UnixListener::bind(&new).map_err(|error| named(&new, &error))?;
         fs::set_permissions(&new, Permissions::from_mode(0o600))
             .map_err(|error| named(&new, &error))?;

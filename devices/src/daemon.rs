@@ -25,9 +25,9 @@ use crate::control::{Control, Request};
 use crate::device::Device;
 use crate::enumerate;
 use crate::handling::{Handled, Handler, News, Wanted};
+use crate::path::named;
 use crate::places::Places;
 use crate::queue::{Queue, Ticket};
-use crate::record::named;
 use crate::rules::Problem;
 use crate::ruleset;
 use crate::running::Running;
@@ -59,7 +59,9 @@ pub struct Setup {
 type Done = (Ticket, Handled);
 
 struct Daemon {
-    setup: Setup,
+    places: Places,
+    /// Of rules.
+    folders: Vec<PathBuf>,
     handler: Arc<Handler>,
     kernel: UeventSocket,
     control: Control,
@@ -90,16 +92,19 @@ pub fn run(setup: Setup) -> io::Result<std::convert::Infallible> {
 
 impl Daemon {
     fn new(setup: Setup) -> io::Result<Self> {
-        let (rules, problems) = ruleset::read(&setup.rules)?;
+        let Setup {
+            places,
+            rules: folders,
+            path,
+            wanted,
+            ready,
+        } = setup;
+        let (rules, problems) = ruleset::read(&folders)?;
         say(&problems);
         // Heard before anything is looked at, so that nothing is missed between.
         let kernel = UeventSocket::open()?;
-        let wanted = Box::new(|name: &str| log::debug!("{name} is wanted"));
-        let mut setup = setup;
-        let wanted = std::mem::replace(&mut setup.wanted, wanted);
-        let ready = std::mem::replace(&mut setup.ready, Box::new(|| {}));
-        let handler = Handler::new(setup.places.clone(), setup.path.clone(), rules, wanted)?;
-        let control = Control::listen(&setup.places.state.join("control"))?;
+        let handler = Handler::new(places.clone(), path, rules, wanted)?;
+        let control = Control::listen(&places.state.join("control"))?;
         let cores = thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             handler: Arc::new(handler),
@@ -111,15 +116,16 @@ impl Daemon {
             running: Running::new(4 * cores),
             done: mpsc::channel(),
             bell: io::pipe()?,
-            seen: Seen::new(setup.places.state.join("queue"), ready),
-            setup,
+            seen: Seen::new(places.state.join("queue"), ready),
+            places,
+            folders,
         })
     }
 
     /// Each device that is there has an event, as if it had come or changed just now; names and records of those that are
     /// gone are removed.
     fn look_at_everything(&mut self) {
-        let devices = enumerate::devices(&self.setup.places.sys);
+        let devices = enumerate::devices(&self.places.sys);
         self.handler.begin(&devices);
         let is_anew = self.handler.is_anew();
         for device in devices {
@@ -127,7 +133,7 @@ impl Daemon {
                 continue;
             }
             let records = self.handler.records();
-            let is_known = device.id().is_some_and(|id| records.get(&id).is_some());
+            let is_known = device.id().is_some_and(|id| records.has(&id));
             let action = if is_known { "change" } else { "add" };
             let news = News {
                 is_anew,
@@ -138,7 +144,7 @@ impl Daemon {
     }
 
     fn look_at_modules(&mut self) {
-        for module in enumerate::modules(&self.setup.places.sys) {
+        for module in enumerate::modules(&self.places.sys) {
             let news = News::made("add", module);
             self.queue.push(news.paths(), news);
         }
@@ -168,7 +174,7 @@ impl Daemon {
     }
 
     fn push(&mut self, event: &Uevent) {
-        match Device::of_event(&self.setup.places.sys, &event.devpath, &event.fields) {
+        match Device::of_event(&self.places.sys, &event.devpath, &event.fields) {
             Ok(device) => {
                 let news = News {
                     action: event.action.clone(),
@@ -282,7 +288,7 @@ impl Daemon {
             self.queue.done(ticket);
             self.running.done(ticket);
             if let Some(node) = handled.device.node() {
-                let node = self.setup.places.dev.join(node);
+                let node = self.places.dev.join(node);
                 self.watches.set(handled.device, &node, handled.is_watched);
             }
         }
@@ -324,7 +330,7 @@ impl Daemon {
     }
 
     fn reload(&mut self) -> String {
-        match ruleset::read(&self.setup.rules) {
+        match ruleset::read(&self.folders) {
             Ok((rules, problems)) => {
                 say(&problems);
                 self.handler.set_rules(rules);

@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
+
+use crate::path::is_below;
 
 mod uevent;
 
@@ -135,10 +137,7 @@ impl Device {
     pub fn node(&self) -> Option<&str> {
         let name = self.property("DEVNAME")?;
         let name = name.strip_prefix("/dev/").unwrap_or(name);
-        let is_plain = Path::new(name)
-            .components()
-            .all(|part| matches!(part, Component::Normal(_)));
-        (is_plain && !name.is_empty()).then_some(name)
+        is_below(name).then_some(name)
     }
 
     /// Major and minor number of its node.
@@ -158,6 +157,24 @@ impl Device {
     #[must_use]
     pub fn uevent(&self) -> &Properties {
         &self.uevent
+    }
+
+    /// What is known of it without rules: what the kernel says, and where it is.
+    #[must_use]
+    pub fn properties(&self) -> Properties {
+        let node = self.node().map(|node| format!("/dev/{node}"));
+        let more = [
+            ("DEVPATH", Some(self.devpath.clone())),
+            ("SUBSYSTEM", self.subsystem.clone()),
+            ("DEVNAME", node),
+        ];
+        let mut properties = self.uevent.clone();
+        for (name, value) in more {
+            if let Some(value) = value {
+                properties.insert(name.to_owned(), value);
+            }
+        }
+        properties
     }
 
     /// One of these.
@@ -266,11 +283,7 @@ fn link_name(link: &Path) -> Option<String> {
 /// `name`, which may begin with a slash, below `folder`.
 fn below(folder: &Path, name: &str) -> io::Result<PathBuf> {
     let name = name.trim_start_matches('/');
-    let mut parts = Path::new(name).components();
-    if name.is_empty()
-        || name.contains('\0')
-        || !parts.all(|part| matches!(part, Component::Normal(_)))
-    {
+    if !is_below(name) {
         let text = format!("'{name}' is no path below {}", folder.display());
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }

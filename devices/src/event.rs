@@ -52,15 +52,8 @@ impl Event {
     /// `device` as the kernel shows it, and nothing decided.
     #[must_use]
     pub fn new(action: &str, device: Device) -> Self {
-        let mut properties = device.uevent().clone();
+        let mut properties = device.properties();
         properties.insert("ACTION".to_owned(), action.to_owned());
-        properties.insert("DEVPATH".to_owned(), device.devpath().to_owned());
-        if let Some(subsystem) = device.subsystem() {
-            properties.insert("SUBSYSTEM".to_owned(), subsystem.to_owned());
-        }
-        if let Some(node) = device.node() {
-            properties.insert("DEVNAME".to_owned(), format!("/dev/{node}"));
-        }
         Self {
             action: action.to_owned(),
             device,

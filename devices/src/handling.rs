@@ -154,7 +154,7 @@ impl Handler {
         if let Some(id) = event.device.id() {
             self.name(&id, &event, &record, before.as_ref());
         }
-        tell(&mut event, &record);
+        event.properties.extend(record.told());
         self.run(&event);
         self.broadcast(&event, &record);
         let wanted_before = before.as_ref().filter(|_| !news.is_anew);
@@ -187,7 +187,7 @@ impl Handler {
     }
 
     fn removed(&self, event: &mut Event, before: Option<Record>) {
-        let record = before.unwrap_or_default();
+        let mut record = before.unwrap_or_default();
         for (name, value) in &record.properties {
             event
                 .properties
@@ -205,7 +205,9 @@ impl Handler {
             warn(self.records.remove(&id, &record));
         }
         warn(node::remove(&event.device, &self.places.dev));
-        tell(event, &record);
+        // The rules may have named it once more.
+        record.links.clone_from(&event.links);
+        event.properties.extend(record.told());
         self.run(event);
         self.broadcast(event, &record);
     }
@@ -283,35 +285,6 @@ fn wanted(record: &Record) -> Vec<&str> {
     }
     let names = property("SYSTEMD_WANTS").unwrap_or_default();
     names.split_ascii_whitespace().collect()
-}
-
-/// What programs and listeners are told beside what rules have found out.
-fn tell(event: &mut Event, record: &Record) {
-    let mut add = |name: &str, value: String| {
-        if !value.is_empty() {
-            event.properties.insert(name.to_owned(), value);
-        }
-    };
-    let links: Vec<String> = event
-        .links
-        .iter()
-        .map(|link| format!("/dev/{link}"))
-        .collect();
-    add("DEVLINKS", links.join(" "));
-    let words = |tags: &mut dyn Iterator<Item = &String>| {
-        tags.fold(String::new(), |words, tag| {
-            if words.is_empty() {
-                format!(":{tag}:")
-            } else {
-                words + tag + ":"
-            }
-        })
-    };
-    add("TAGS", words(&mut record.tags.union(&record.old_tags)));
-    add("CURRENT_TAGS", words(&mut record.tags.iter()));
-    if record.first_seen > 0 {
-        add("USEC_INITIALIZED", record.first_seen.to_string());
-    }
 }
 
 /// Gives a network interface the name that the rules want.

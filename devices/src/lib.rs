@@ -24,6 +24,7 @@ mod links;
 mod lock;
 mod machine;
 mod node;
+mod path;
 pub mod places;
 mod program;
 mod queue;

@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
-use crate::record::named;
+use crate::path::{self, is_below, named};
 
 /// A link before it has its name.
 const NEW: &str = ".new-link";
@@ -155,12 +155,7 @@ impl Links {
 
     /// Removes a link and the folders that are empty then.
     fn unlink(&self, path: &Path) -> io::Result<()> {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(named(path, &error));
-            }
-            _ => {}
-        }
+        path::remove(path)?;
         let folders = path.ancestors().skip(1);
         for folder in folders.take_while(|folder| *folder != self.dev) {
             if fs::remove_dir(folder).is_err() {
@@ -171,10 +166,7 @@ impl Links {
     }
 
     fn path(&self, name: &str) -> io::Result<PathBuf> {
-        let is_below = Path::new(name)
-            .components()
-            .all(|part| matches!(part, Component::Normal(_)));
-        if name.is_empty() || !is_below || name.ends_with('/') || name.contains('\0') {
+        if !is_below(name) || name.ends_with('/') {
             let text = format!("'{name}' is no name below {}", self.dev.display());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
@@ -189,10 +181,7 @@ fn replace(path: &Path, target: &Path) -> io::Result<()> {
     }
     // Its name is short, whatever the link's is.
     let new = path.with_file_name(NEW);
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(named(&new, &error)),
-        _ => {}
-    }
+    path::remove(&new)?;
     symlink(target, &new).map_err(|error| named(&new, &error))?;
     fs::rename(&new, path).map_err(|error| named(path, &error))
 }

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use crate::builtins;
 use crate::device::{Device, Properties};
 use crate::event::{Event, Surroundings};
+use crate::path::{is_below, named};
 use crate::places::Places;
 use crate::program;
-use crate::record::{Record, Records, named};
+use crate::record::{Record, Records};
 
 /// So much of a file is read, in bytes.
 const FILE_BYTES: u64 = 64 << 10;
@@ -46,10 +47,7 @@ impl<'m> Machine<'m> {
         } else {
             key.replace('.', "/")
         };
-        let is_below = Path::new(&key)
-            .components()
-            .all(|part| matches!(part, Component::Normal(_)));
-        (is_below && !key.is_empty()).then(|| self.places.proc.join("sys").join(key))
+        is_below(&key).then(|| self.places.proc.join("sys").join(key))
     }
 
     /// The number of a name in `passwd` or `group`, whose form they have in common at the beginning.

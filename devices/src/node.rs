@@ -13,7 +13,7 @@ use nix::sys::stat::makedev;
 
 use crate::device::Device;
 use crate::event::Event;
-use crate::record::named;
+use crate::path::{self, named};
 
 /// What a node is to be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -74,7 +74,7 @@ pub fn set(device: &Device, dev: &Path, rights: Rights) -> io::Result<()> {
     if let Some(folder) = by_numbers.parent() {
         fs::create_dir_all(folder).map_err(|error| named(folder, &error))?;
     }
-    forget(&by_numbers)?;
+    path::remove(&by_numbers)?;
     symlink(up, &by_numbers).map_err(|error| named(&by_numbers, &error))
 }
 
@@ -86,7 +86,7 @@ pub fn remove(device: &Device, dev: &Path) -> io::Result<()> {
     let Some((major, minor)) = device.numbers() else {
         return Ok(());
     };
-    forget(&by_numbers(
+    path::remove(&by_numbers(
         dev,
         device.subsystem() == Some("block"),
         major,
@@ -140,13 +140,6 @@ fn change(node: &File, is: &fs::Metadata, rights: Rights) -> io::Result<()> {
 fn by_numbers(dev: &Path, is_block: bool, major: u32, minor: u32) -> PathBuf {
     let folder = if is_block { "block" } else { "char" };
     dev.join(folder).join(format!("{major}:{minor}"))
-}
-
-fn forget(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(named(path, &error)),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use crate::device::{Device, Properties};
 use crate::event::Event;
+use crate::path::{self, named};
 
 /// What is known of a device.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,6 +70,37 @@ impl Record {
                 .collect(),
             tags: event.tags.clone(),
         }
+    }
+
+    /// What it tells beside the properties that rules have found out.
+    #[must_use]
+    pub fn told(&self) -> Properties {
+        let links: Vec<String> = self
+            .links
+            .iter()
+            .map(|link| format!("/dev/{link}"))
+            .collect();
+        let words = |tags: &mut dyn Iterator<Item = &String>| {
+            tags.fold(String::new(), |words, tag| {
+                if words.is_empty() {
+                    format!(":{tag}:")
+                } else {
+                    words + tag + ":"
+                }
+            })
+        };
+        let first_seen = Some(self.first_seen).filter(|first_seen| *first_seen > 0);
+        let told = [
+            ("DEVLINKS", links.join(" ")),
+            ("TAGS", words(&mut self.tags.union(&self.old_tags))),
+            ("CURRENT_TAGS", words(&mut self.tags.iter())),
+            (
+                "USEC_INITIALIZED",
+                first_seen.map_or_else(String::new, |first_seen| first_seen.to_string()),
+            ),
+        ];
+        let told = told.into_iter().filter(|(_, value)| !value.is_empty());
+        told.map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     /// Reads a record. Lines of other versions are left out.
@@ -169,6 +201,12 @@ impl Records {
         }
     }
 
+    /// Whether the rules have handled the device with this id.
+    #[must_use]
+    pub fn has(&self, id: &str) -> bool {
+        self.path(id).is_some_and(|path| path.exists())
+    }
+
     /// The ids of all devices that have one.
     ///
     /// # Errors
@@ -190,7 +228,7 @@ impl Records {
             let path = entry.map_err(|error| named(&folder, &error))?.path();
             let name = path.file_name().unwrap_or_default();
             if name.to_string_lossy().starts_with('.') {
-                gone(&path, fs::remove_file(&path))?;
+                path::remove(&path)?;
             }
         }
         Ok(())
@@ -208,7 +246,7 @@ impl Records {
             let written = fs::write(&new, &text).and_then(|()| fs::rename(&new, &path));
             if let Err(error) = written {
                 // What is half written would take the room that is missing; the earlier record stays.
-                gone(&new, fs::remove_file(&new))?;
+                path::remove(&new)?;
                 return Err(named(&path, &error));
             }
         }
@@ -229,14 +267,14 @@ impl Records {
     /// The file system's.
     pub fn remove(&self, id: &str, before: &Record) -> io::Result<()> {
         let path = self.path(id).ok_or_else(|| no_name(id))?;
-        gone(&path, fs::remove_file(&path))?;
+        path::remove(&path)?;
         self.untag(id, all_tags(before).iter())
     }
 
     fn untag<'t>(&self, id: &str, tags: impl Iterator<Item = &'t String>) -> io::Result<()> {
         for tag in tags {
             let path = self.folder.join("tags").join(tag).join(id);
-            gone(&path, fs::remove_file(&path))?;
+            path::remove(&path)?;
         }
         Ok(())
     }
@@ -264,22 +302,11 @@ fn all_tags(record: &Record) -> BTreeSet<String> {
     tags.filter(is_name).cloned().collect()
 }
 
-fn gone(path: &Path, result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(named(path, &error)),
-        _ => Ok(()),
-    }
-}
-
 fn no_name(id: &str) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidInput,
         format!("'{id}' is no name of a record"),
     )
-}
-
-pub(crate) fn named(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 #[cfg(test)]

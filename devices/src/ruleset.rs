@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::record::named;
+use crate::path::named;
 use crate::rules::{Fault, Problem, Rules, Severity};
 
 /// Reads all files of these folders whose names end with `.rules`, in the order of their names. Of two with the same

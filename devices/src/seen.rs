@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::record::named;
+use crate::path::named;
 
 /// Whoever waits for devices waits so long for all that were there at the start.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -8,12 +8,12 @@
 
 use std::fs;
 use std::io;
-use std::path::{Component, Path};
+use std::path::Path;
 
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 
+use crate::path::{is_below, named};
 use crate::places::Places;
-use crate::record::named;
 
 /// Where the modules of the kernel that runs are, below `/run` and the kernel's release.
 const MODULES: &str = "booted-system/kernel-modules/lib/modules";
@@ -63,10 +63,7 @@ fn node(line: &str) -> Option<Node> {
         _ => return None,
     };
     let (major, minor) = place.get(1..)?.split_once(':')?;
-    let is_below = Path::new(name)
-        .components()
-        .all(|part| matches!(part, Component::Normal(_)));
-    is_below.then_some(Node {
+    is_below(name).then_some(Node {
         name: name.to_owned(),
         kind,
         numbers: (major.parse().ok()?, minor.parse().ok()?),

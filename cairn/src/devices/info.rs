@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::fs;
 
 use anyhow::Result;
-use cairn_devices::device::Device;
+use cairn_devices::device::{Device, Properties};
 use cairn_devices::record::Record;
 use serde::Serialize;
 
@@ -47,52 +47,15 @@ struct Known {
     node: Option<String>,
     links: Vec<String>,
     tags: Vec<String>,
-    properties: std::collections::BTreeMap<String, String>,
+    properties: Properties,
 }
 
 /// The properties of a device: the kernel's and those that rules have found out.
-fn properties(device: &Device, record: &Record) -> Vec<(String, String)> {
-    let mut all = device.uevent().clone();
-    all.insert("DEVPATH".to_owned(), device.devpath().to_owned());
-    if let Some(subsystem) = device.subsystem() {
-        all.insert("SUBSYSTEM".to_owned(), subsystem.to_owned());
-    }
-    if let Some(node) = device.node() {
-        all.insert("DEVNAME".to_owned(), format!("/dev/{node}"));
-    }
-    if !record.links.is_empty() {
-        let links: Vec<String> = record
-            .links
-            .iter()
-            .map(|link| format!("/dev/{link}"))
-            .collect();
-        all.insert("DEVLINKS".to_owned(), links.join(" "));
-    }
-    if record.first_seen > 0 {
-        all.insert("USEC_INITIALIZED".to_owned(), record.first_seen.to_string());
-    }
-    for (name, tags) in [
-        (
-            "TAGS",
-            record
-                .tags
-                .union(&record.old_tags)
-                .cloned()
-                .collect::<Vec<_>>(),
-        ),
-        ("CURRENT_TAGS", record.tags.iter().cloned().collect()),
-    ] {
-        if !tags.is_empty() {
-            all.insert(name.to_owned(), format!(":{}:", tags.join(":")));
-        }
-    }
-    all.extend(
-        record
-            .properties
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone())),
-    );
-    all.into_iter().collect()
+fn properties(device: &Device, record: &Record) -> Properties {
+    let mut all = device.properties();
+    all.extend(record.told());
+    all.extend(record.properties.clone());
+    all
 }
 
 /// The answer to a question about a device.
@@ -166,7 +129,7 @@ pub fn json(device: &Device, record: &Record) -> Result<String> {
             .map(|link| format!("/dev/{link}"))
             .collect(),
         tags: record.tags.iter().cloned().collect(),
-        properties: properties(device, record).into_iter().collect(),
+        properties: properties(device, record),
     };
     Ok(serde_json::to_string(&known)? + "\n")
 }
@@ -250,7 +213,6 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use cairn_devices::device::Properties;
     use expect_test::expect;
 
     fn disk() -> (Device, Record) {

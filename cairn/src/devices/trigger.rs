@@ -8,6 +8,7 @@ use cairn_devices::device::Device;
 use cairn_devices::enumerate;
 use cairn_devices::places::Places;
 use cairn_devices::record::Records;
+use cairn_devices::rules::matches;
 
 use super::{named, settle};
 
@@ -101,9 +102,4 @@ pub fn trigger(
         settle::settle(places, patience, None)?;
     }
     Ok(count)
-}
-
-/// Whether a text is of a pattern.
-fn matches(pattern: &str, text: &str) -> bool {
-    cairn_devices::rules::matches(pattern, text)
 }
