@@ -169,15 +169,15 @@ fn timers_follow_the_clock(machine: &Machine) -> anyhow::Result<()> {
         )
     };
     let agent = machine.agent();
-    agent.succeed("touch /run/nightly")?;
+    agent.succeed(": > /run/nightly")?;
     for (set, times) in [
-        // Just before it, and far behind it.
-        ("tomorrow 02:59:58", 1),
+        // Just before the next of them, which is today's if it is not yet three o'clock; and far behind one.
+        ("$(date -d '21 hours' +%F) 02:59:58", 1),
         ("tomorrow 12:00", 2),
         // It is due again on the day that comes again.
         ("2 days ago 02:59:58", 3),
     ] {
-        agent.succeed(&format!("date -s '{set}' && {}", fired(times)))?;
+        agent.succeed(&format!("date -s \"{set}\" && {}", fired(times)))?;
     }
     let times = agent.succeed("cat /run/nightly")?;
     let expected = ["03:00:0", "12:00:0", "03:00:0"];
