@@ -24,6 +24,7 @@ use crate::cpio::{CpioError, write_cpio};
 use crate::kernel_modules::{Closure, Module, ModuleError, ModuleTree, Wanted};
 use crate::manifest::{Content, Manifest, ManifestError, Node};
 use crate::microcode::{self, Microcode, MicrocodeError};
+use crate::object_tree::ObjectTree;
 
 /// What an initrd is made of.
 #[derive(Debug)]
@@ -291,6 +292,7 @@ fn insert_link(link: &Link, manifest: &mut Manifest) -> Result<(), InitrdError> 
     if !is_held {
         return Err(refused(&link.target, "is in no object of its closure"));
     }
+    let mut objects = Vec::new();
     for object in &link.closure {
         let place = object
             .path
@@ -299,8 +301,13 @@ fn insert_link(link: &Link, manifest: &mut Manifest) -> Result<(), InitrdError> 
             .filter(|place| place.starts_with("nix/store"))
             .ok_or_else(|| refused(&object.path, "is not in /nix/store"))?;
         insert_parents(place, manifest)?;
-        manifest.insert_store_object(place, &object.source)?;
+        objects.push(ObjectTree {
+            path: place.to_owned(),
+            source: object.source.clone(),
+            content: None,
+        });
     }
+    manifest.insert_objects(objects)?;
     insert_parents(&link.path, manifest)?;
     manifest.insert(&link.path, Node::symlink(&link.target))?;
     Ok(())

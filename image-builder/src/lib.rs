@@ -22,6 +22,7 @@ mod manifest;
 mod media;
 mod microcode;
 mod netboot;
+mod object_tree;
 mod output;
 mod pages;
 mod partition_table;
@@ -52,6 +53,7 @@ pub use layout::{
 pub use manifest::{Content, ContentHash, Manifest, ManifestError, Node};
 pub use microcode::{Microcode, MicrocodeError, Vendor};
 pub use netboot::{LiveInitrd, LiveInitrdError};
+pub use object_tree::ObjectTree;
 pub use output::OutputError;
 pub use region::Region;
 pub use tarball::{TarCompression, TarballError, write_tarball};

@@ -7,9 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// A whole tree, by path relative to its root; the root itself is the empty path.
@@ -206,12 +204,7 @@ impl Manifest {
                 return Err(ManifestError::Link { path, target });
             }
         }
-        self.place(path, node)
-    }
-
-    /// Places `node` at a path whose parent is known to be a directory.
-    fn place(&mut self, path: PathBuf, node: Node) -> Result<(), ManifestError> {
-        // One search: with tens of thousands of paths these are most of the time.
+        // One search: with many paths these are most of the time.
         match self.entries.entry(path) {
             Entry::Occupied(present) if *present.get() != node => {
                 let path = present.key().clone();
@@ -240,66 +233,14 @@ impl Manifest {
             .try_for_each(|part| self.insert(part, Node::directory(0o755)))
     }
 
-    /// Places the canonical tree at `source` (a store object) at `path`: modes 0444, 0555 for
-    /// executables and directories, owner root, time 1. Contents are read later.
-    ///
-    /// # Errors
-    /// See [`ManifestError`].
-    pub fn insert_store_object(&mut self, path: &Path, source: &Path) -> Result<(), ManifestError> {
-        self.insert_canonical(path, source)?;
-        self.objects.entry(path.to_owned()).or_default();
-        Ok(())
+    /// Notes that a store object is at `path`.
+    pub(crate) fn note_object(&mut self, path: PathBuf, content: Option<ContentHash>) {
+        self.objects.insert(path, content);
     }
 
-    /// As [`Manifest::insert_store_object`], for an object whose content has the hash `content`:
-    /// what is made of the object may then be remembered under it.
-    ///
-    /// # Errors
-    /// See [`ManifestError`].
-    pub fn insert_known_store_object(
-        &mut self,
-        path: &Path,
-        source: &Path,
-        content: ContentHash,
-    ) -> Result<(), ManifestError> {
-        self.insert_canonical(path, source)?;
-        self.objects.insert(path.to_owned(), Some(content));
-        Ok(())
-    }
-
-    fn insert_canonical(&mut self, path: &Path, source: &Path) -> Result<(), ManifestError> {
-        let node = canonical(source)?;
-        let is_directory = node.content == Content::Directory;
-        self.insert(path, node)?;
-        if is_directory {
-            self.place_below(path, source)?;
-        }
-        Ok(())
-    }
-
-    /// Places what is in the folder `source` in the directory at `path`.
-    fn place_below(&mut self, path: &Path, source: &Path) -> Result<(), ManifestError> {
-        let read = |error| ManifestError::Read {
-            path: source.to_owned(),
-            source: error,
-        };
-        let mut names: Vec<_> = fs::read_dir(source)
-            .map_err(read)?
-            .map(|entry| entry.map(|entry| entry.file_name()))
-            .collect::<Result<_, _>>()
-            .map_err(read)?;
-        names.sort();
-        for name in names {
-            let (path, source) = (path.join(&name), source.join(&name));
-            let node = canonical(&source)?;
-            if node.content == Content::Directory {
-                self.place(path.clone(), node)?;
-                self.place_below(&path, &source)?;
-            } else {
-                self.place(path, node)?;
-            }
-        }
-        Ok(())
+    /// Adds what is in store objects that are new here.
+    pub(crate) fn add_below_objects(&mut self, mut entries: BTreeMap<PathBuf, Node>) {
+        self.entries.append(&mut entries);
     }
 
     /// Takes what is in the directory at `path` out of the tree, with paths from there; the directory stays.
@@ -380,39 +321,9 @@ impl Manifest {
     }
 }
 
-/// The file at `source` as a store object has it.
-fn canonical(source: &Path) -> Result<Node, ManifestError> {
-    let read = |error| ManifestError::Read {
-        path: source.to_owned(),
-        source: error,
-    };
-    let metadata = fs::symlink_metadata(source).map_err(read)?;
-    if metadata.is_dir() {
-        Ok(Node::directory(0o555))
-    } else if metadata.is_symlink() {
-        Ok(Node::symlink(fs::read_link(source).map_err(read)?))
-    } else if metadata.is_file() {
-        let mode = if metadata.mode() & 0o111 == 0 {
-            0o444
-        } else {
-            0o555
-        };
-        let content = Content::File {
-            path: source.to_owned(),
-            size: metadata.len(),
-        };
-        Ok(Node::new(mode, content))
-    } else {
-        Err(ManifestError::Kind {
-            path: source.to_owned(),
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::{PermissionsExt, symlink};
 
     fn file(text: &str) -> Node {
         Node::new(0o644, Content::Bytes(text.into()))
@@ -471,46 +382,5 @@ mod tests {
         }
         tree.insert("file", file("")).unwrap();
         assert!(tree.insert_directories(Path::new("file/below")).is_err());
-    }
-
-    #[test]
-    fn store_objects_lose_what_is_not_canonical() {
-        let scratch = tempfile::tempdir().unwrap();
-        let source = scratch.path().join("object");
-        fs::create_dir_all(source.join("bin")).unwrap();
-        fs::write(source.join("bin/su"), "program").unwrap();
-        fs::set_permissions(source.join("bin/su"), PermissionsExt::from_mode(0o4711)).unwrap();
-        fs::write(source.join("text"), "text").unwrap();
-        symlink("/nowhere", source.join("link")).unwrap();
-        let mut tree = Manifest::new();
-        tree.insert_directories(Path::new("nix/store")).unwrap();
-        tree.insert_store_object(Path::new("nix/store/x"), &source)
-            .unwrap();
-        let found: Vec<_> = tree
-            .entries()
-            .skip(3)
-            .map(|(path, node)| (path.to_str().unwrap(), node.mode, node.mtime, node.uid))
-            .collect();
-        assert_eq!(
-            found,
-            [
-                ("nix/store/x", 0o555, 1, 0),
-                ("nix/store/x/bin", 0o555, 1, 0),
-                ("nix/store/x/bin/su", 0o555, 1, 0),
-                ("nix/store/x/link", 0o777, 1, 0),
-                ("nix/store/x/text", 0o444, 1, 0),
-            ]
-        );
-        assert_eq!(
-            tree.get(Path::new("nix/store/x/link")).unwrap().content,
-            Content::Symlink("/nowhere".into())
-        );
-        let message = Manifest::new()
-            .insert_store_object(Path::new("dev"), Path::new("/dev/null"))
-            .unwrap_err();
-        assert_eq!(
-            message.to_string(),
-            "cannot take '/dev/null' into the image: neither file, directory nor link"
-        );
     }
 }

@@ -1,71 +1,144 @@
-//! What a live medium is checked by: its pieces, each with its hash.
+//! What a live medium is checked by: its parts, each with its hash.
+//!
+//! The hash of a block of the system is known since it was compressed: nearly all of a medium is not read
+//! again to make its manifest.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use cairn_system::live::{Extent, MediaManifest, Piece};
 
-/// Bytes that are hashed as one: a damaged place is named as exactly as that.
-pub(crate) const PIECE: u64 = 4 << 20;
+use crate::squashfs::Written;
 
-/// The pieces of named places, without their hashes, in the order of the places.
-pub(crate) fn pieces(places: impl Iterator<Item = (String, Extent)>) -> Vec<Piece> {
-    let mut pieces = Vec::new();
-    for (path, extent) in places {
-        let mut done = 0;
-        while done < extent.length {
-            let length = (extent.length - done).min(PIECE);
-            pieces.push(Piece {
-                hash: "0".repeat(64),
-                extent: Extent {
-                    offset: extent.offset + done,
-                    length,
-                },
-                path: path.clone(),
-            });
-            done += length;
-        }
-    }
-    pieces.sort_by_key(|piece| piece.extent.offset);
-    pieces
+/// The most bytes of what is hashed for the manifest alone: a damaged place is named as exactly as that.
+pub(crate) const PART: u64 = 4 << 20;
+/// Bytes that are read at once.
+const READ: u64 = 256 << 10;
+
+/// A part of a medium, by place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Part {
+    path: String,
+    extent: Extent,
+    /// BLAKE3 of its bytes, if it is known.
+    hash: Option<[u8; 32]>,
 }
 
-/// The manifest of what is in `image` now.
-pub(crate) fn manifest(image: &File, mut pieces: Vec<Piece>) -> io::Result<MediaManifest> {
-    let next = AtomicUsize::new(0);
-    let work = || -> io::Result<Vec<(usize, String)>> {
-        let mut done = Vec::new();
-        let mut bytes = Vec::new();
-        loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(piece) = pieces.get(number) else {
-                return Ok(done);
-            };
-            let length = usize::try_from(piece.extent.length).map_err(io::Error::other)?;
-            bytes.resize(length, 0);
-            image.read_exact_at(&mut bytes, piece.extent.offset)?;
-            done.push((number, blake3::hash(&bytes).to_hex().to_string()));
-        }
-    };
-    let threads = thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(8);
-    let hashes: Vec<_> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        let joined = workers.into_iter().map(|worker| {
-            worker
-                .join()
-                .unwrap_or_else(|_| Err(io::Error::other("a thread that hashes has panicked")))
+/// The parts of the file `path`, which lies at `extent`.
+pub(crate) fn parts(path: &str, extent: Extent) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let mut done = 0;
+    while done < extent.length {
+        let length = (extent.length - done).min(PART);
+        parts.push(Part {
+            path: path.to_owned(),
+            extent: Extent {
+                offset: extent.offset + done,
+                length,
+            },
+            hash: None,
         });
-        joined.collect::<io::Result<_>>()
-    })?;
-    for (number, hash) in hashes.into_iter().flatten() {
-        if let Some(piece) = pieces.get_mut(number) {
-            piece.hash = hash;
-        }
+        done += length;
     }
-    Ok(MediaManifest { pieces })
+    parts
+}
+
+/// The parts of the file `path`, which is the file system `written` from `offset` on.
+pub(crate) fn parts_of_system(path: &str, offset: u64, written: &Written) -> Vec<Part> {
+    let mut all = Vec::with_capacity(written.blocks.len() + 4);
+    let mut done = 0;
+    let between = |from: u64, to: u64| Extent {
+        offset: offset + from,
+        length: to.saturating_sub(from),
+    };
+    for block in &written.blocks {
+        all.extend(parts(path, between(done, block.offset)));
+        done = block.offset + block.length;
+        all.push(Part {
+            path: path.to_owned(),
+            extent: between(block.offset, done),
+            hash: Some(block.digest),
+        });
+    }
+    all.extend(parts(path, between(done, written.size)));
+    all
+}
+
+/// The manifest of `parts`, those that have no hash yet as they are in `image` now.
+pub(crate) fn manifest(image: &File, parts: Vec<Part>) -> io::Result<MediaManifest> {
+    let mut buffer = vec![0; usize::try_from(READ).map_err(io::Error::other)?];
+    let mut piece = |Part { path, extent, hash }: Part| {
+        let hash = match hash {
+            Some(hash) => blake3::Hash::from_bytes(hash),
+            None => hash_of(image, extent, &mut buffer)?,
+        };
+        Ok(Piece {
+            hash: hash.to_hex().to_string(),
+            extent,
+            path,
+        })
+    };
+    let pieces = parts.into_iter().map(&mut piece);
+    Ok(MediaManifest {
+        pieces: pieces.collect::<io::Result<_>>()?,
+    })
+}
+
+/// Bytes of the manifest of `parts`.
+pub(crate) fn length(parts: &[Part]) -> u64 {
+    let piece = |Part { path, extent, .. }: &Part| Piece {
+        hash: "0".repeat(64),
+        extent: *extent,
+        path: path.clone(),
+    };
+    let text = MediaManifest {
+        pieces: parts.iter().map(piece).collect(),
+    };
+    text.to_string().len() as u64
+}
+
+fn hash_of(image: &File, extent: Extent, buffer: &mut [u8]) -> io::Result<blake3::Hash> {
+    let mut hasher = blake3::Hasher::new();
+    let mut done = 0;
+    while done < extent.length {
+        let left = usize::try_from(extent.length - done).unwrap_or(usize::MAX);
+        let length = left.min(buffer.len());
+        let bytes = buffer.get_mut(..length).unwrap_or_default();
+        image.read_exact_at(bytes, extent.offset + done)?;
+        hasher.update(bytes);
+        done += length as u64;
+    }
+    Ok(hasher.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::squashfs::StoredBlock;
+
+    #[test]
+    fn parts_of_a_system_cover_it_once() {
+        let block = |offset, length, digest| StoredBlock {
+            offset,
+            length,
+            digest: [digest; 32],
+        };
+        let written = Written {
+            size: PART + 1000,
+            blocks: vec![block(96, 4, 1), block(100, 50, 2)],
+        };
+        let found: Vec<_> = parts_of_system("s", 5000, &written)
+            .into_iter()
+            .map(|part| (part.extent.offset, part.extent.length, part.hash))
+            .collect();
+        let wanted = [
+            (5000, 96, None),
+            (5096, 4, Some([1; 32])),
+            (5100, 50, Some([2; 32])),
+            (5150, PART, None),
+            (5150 + PART, 850, None),
+        ];
+        assert_eq!(found, wanted);
+    }
 }

@@ -102,7 +102,7 @@ impl LiveInitrd<'_> {
                 FileSystemError::Write { source, .. } => io(source),
                 error => error.into(),
             })?;
-        let medium = self.describe(system.as_file(), written.size).map_err(io)?;
+        let medium = self.describe(system.as_file(), &written).map_err(io)?;
         let archive = archive(&medium, system.path())?;
         copy_initrd(self.initrd, output.file())?.map_err(io)?;
         append(&archive, output.file()).map_err(|error| match error {
@@ -113,11 +113,12 @@ impl LiveInitrd<'_> {
         Ok(())
     }
 
-    /// What stage 1 has to know of the squashfs of `length` bytes in `file`, which gets its manifest.
-    fn describe(&self, file: &File, length: u64) -> io::Result<LiveMedium> {
+    /// What stage 1 has to know of the squashfs in `file`, which gets its manifest.
+    fn describe(&self, file: &File, written: &squashfs::Written) -> io::Result<LiveMedium> {
+        let length = written.size;
         let system = Extent { offset: 0, length };
-        let pieces = media::pieces(std::iter::once((INITRD_SYSTEM.to_owned(), system)));
-        let text = media::manifest(file, pieces)?.to_string();
+        let parts = media::parts_of_system(INITRD_SYSTEM, 0, written);
+        let text = media::manifest(file, parts)?.to_string();
         file.set_len(length + text.len() as u64)?;
         file.write_all_at(text.as_bytes(), length)?;
         Ok(LiveMedium {

@@ -18,7 +18,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use cairn_image_builder::squashfs::{self, BlockSize, Cache, Options};
-use cairn_image_builder::{Content, Manifest, Node, Region};
+use cairn_image_builder::{Content, Manifest, Node, ObjectTree, Region};
 use oracle::run;
 use proptest::prelude::*;
 use tree::{
@@ -227,11 +227,11 @@ fn objects(scratch: &Path) -> Manifest {
             fs::write(folder.join(format!("{number}")), text(number * 211)).unwrap();
         }
         fs::write(folder.join("name"), object).unwrap();
-        tree.insert_known_store_object(
-            &Path::new("nix/store").join(object),
-            &folder,
-            *blake3::hash(object.as_bytes()).as_bytes(),
-        )
+        tree.insert_objects(vec![ObjectTree {
+            path: Path::new("nix/store").join(object),
+            source: folder,
+            content: Some(*blake3::hash(object.as_bytes()).as_bytes()),
+        }])
         .unwrap();
     }
     tree
@@ -400,8 +400,12 @@ fn it_is_no_larger_than_that_of_mksquashfs() {
         }
     }
     let mut tree = Manifest::new();
-    tree.insert_store_object(Path::new("tree"), &folder)
-        .unwrap();
+    tree.insert_objects(vec![ObjectTree {
+        path: "tree".into(),
+        source: folder.clone(),
+        content: None,
+    }])
+    .unwrap();
     let ours = build(&tree, &scratch.path().join("ours"));
     let theirs = scratch.path().join("theirs");
     let mut args: Vec<&OsStr> = vec![folder.as_os_str(), theirs.as_os_str()];

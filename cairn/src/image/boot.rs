@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Seek;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -71,17 +72,21 @@ impl BootFolder<'_> {
 
     fn add_boot_file(&mut self, logical: &str, kind: BootFileKind) -> Result<String> {
         let path = self.store.real_path_of(logical)?;
-        let bytes = fs::read(&path).with_context(|| format!("cannot read '{}'", path.display()))?;
-        let name = boot_file_name(&blake3::hash(&bytes), kind);
+        let reading = || format!("cannot read '{}'", path.display());
+        let mut file = fs::File::open(&path).with_context(reading)?;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(&mut file).with_context(reading)?;
+        let name = boot_file_name(&hasher.finalize(), kind);
         let content = Content::File {
-            size: bytes.len() as u64,
-            path,
+            size: hasher.count(),
+            path: path.clone(),
         };
         let place = self.path.join(&name);
         // Specialisations share most of them.
         if self.root.get(&place).is_none() {
             self.root.insert(&place, Node::new(0o444, content))?;
-            let (sum_name, sum) = checksum_file(&name, &mut bytes.as_slice())?;
+            file.rewind().with_context(reading)?;
+            let (sum_name, sum) = checksum_file(&name, &mut file).with_context(reading)?;
             let sum = Node::new(0o444, Content::Bytes(sum.into_bytes()));
             self.root.insert(self.path.join(sum_name), sum)?;
         }

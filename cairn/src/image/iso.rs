@@ -19,7 +19,7 @@ use crate::configuration::LOCK_FILE;
 use crate::grub::{BootSector, Grub, GrubFacts, UefiName};
 
 /// Raised with each change that gives other bytes for the same toplevel.
-const FORMAT_VERSION: u32 = 2;
+const FORMAT_VERSION: u32 = 3;
 
 /// What a configuration says of its live medium: `config.system.build.images.iso.facts`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

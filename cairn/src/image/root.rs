@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use cairn_image_builder::{Content, Manifest, Node};
+use cairn_image_builder::{Content, Manifest, Node, ObjectTree};
 use cairn_store::{PathInfo, Store, write_database};
 use cairn_store_path::StorePath;
 
@@ -106,11 +106,7 @@ pub fn add_store_with(
     let all: Vec<_> = std::iter::once(toplevel).chain(others).cloned().collect();
     let infos = store.closure_infos(&all)?;
     root.insert("nix/store", Node::directory(0o1775).owned(0, 30_000))?;
-    for info in &infos {
-        let target = Path::new("nix/store").join(info.path.base_name());
-        let content = *info.nar_hash.as_bytes();
-        root.insert_known_store_object(&target, &store.real_path(&info.path), content)?;
-    }
+    root.insert_objects(object_trees(store, &infos, Path::new("nix/store")))?;
     add_database(root, &infos)?;
     let profiles = Path::new("nix/var/nix/profiles");
     root.insert(
@@ -123,6 +119,16 @@ pub fn add_store_with(
         Node::symlink("/nix/var/nix/profiles"),
     )?;
     Ok(())
+}
+
+/// Where these objects go if `folder` is the store.
+pub(super) fn object_trees(store: &Store, infos: &[PathInfo], folder: &Path) -> Vec<ObjectTree> {
+    let tree = |info: &PathInfo| ObjectTree {
+        path: folder.join(info.path.base_name()),
+        source: store.real_path(&info.path),
+        content: Some(*info.nar_hash.as_bytes()),
+    };
+    infos.iter().map(tree).collect()
 }
 
 fn add_database(root: &mut Manifest, infos: &[PathInfo]) -> Result<()> {

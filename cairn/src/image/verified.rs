@@ -28,7 +28,7 @@ use uuid::Uuid;
 use super::boot::{bootspec, esp};
 use super::partition::Named;
 use super::placement::Placement;
-use super::root::root_of_state;
+use super::root::{object_trees, root_of_state};
 use crate::grub::{UEFI_PROGRAM, UefiFile};
 
 /// Raised with each change that gives other bytes for the same toplevel.
@@ -155,14 +155,10 @@ impl VerifiedImage<'_> {
     /// The store as a squashfs; the number of its blocks.
     fn write_store(&self, file: &Path) -> Result<u64> {
         let mut tree = Manifest::new();
-        for info in self
+        let infos = self
             .store
-            .closure_infos(std::slice::from_ref(self.toplevel))?
-        {
-            let content = *info.nar_hash.as_bytes();
-            let source = self.store.real_path(&info.path);
-            tree.insert_known_store_object(Path::new(info.path.base_name()), &source, content)?;
-        }
+            .closure_infos(std::slice::from_ref(self.toplevel))?;
+        tree.insert_objects(object_trees(self.store, &infos, Path::new("")))?;
         let compression = squashfs::Options {
             level: self.level,
             ..squashfs::Options::new(self.epoch)

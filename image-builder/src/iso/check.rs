@@ -3,14 +3,12 @@
 //! The MBR and the GPT are no part of it: whoever adds a partition to a stick changes them. The
 //! primary volume descriptor is none either, since it has the manifest's own hash.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use cairn_system::live::Extent;
 
-use cairn_system::live::{Extent, MediaManifest, Piece};
+use crate::media::{self, Part};
+use crate::squashfs::Written;
 
-use crate::media;
-
-use super::layout::{BLOCK, BOOT_RECORD, Layout};
+use super::layout::{BLOCK, BOOT_RECORD, Layout, SYSTEM};
 use super::tree::Tree;
 
 /// What the manifest calls the descriptors, path tables and directories.
@@ -18,32 +16,32 @@ const DIRECTORIES: &str = "(directories)";
 /// Letters of a line beside the path: a hash, and numbers up to 16 digits.
 const LINE: u64 = 64 + 16 + 16 + 4;
 
-/// The pieces of a medium, without their hashes, by place.
-pub(super) fn pieces(layout: &Layout, places: &BTreeMap<PathBuf, Extent>) -> Vec<Piece> {
+/// The parts of a medium, by place.
+pub(super) fn parts(layout: &Layout, system: &Written) -> Vec<Part> {
     let first = BOOT_RECORD * BLOCK;
     let directories = Extent {
         offset: first,
         length: (layout.catalog + 1) * BLOCK - first,
     };
-    let files = places
-        .iter()
-        .map(|(path, extent)| (path.display().to_string(), *extent));
-    media::pieces(std::iter::once((DIRECTORIES.to_owned(), directories)).chain(files))
+    // The system is behind all others.
+    let mut files: Vec<_> = layout.files.iter().collect();
+    files.sort_by_key(|(_, extent)| extent.offset);
+    let mut all = media::parts(DIRECTORIES, directories);
+    for (path, extent) in files {
+        all.extend(media::parts(&path.display().to_string(), *extent));
+    }
+    all.extend(media::parts_of_system(SYSTEM, layout.system, system));
+    all
 }
 
-/// Bytes of the manifest of `pieces`.
-pub(super) fn length(pieces: &[Piece]) -> u64 {
-    let text = MediaManifest {
-        pieces: pieces.to_vec(),
-    };
-    text.to_string().len() as u64
-}
-
-/// More bytes than the manifest has, whatever size up to `limit` the system gets.
-pub(super) fn room(tree: &Tree, limit: u64) -> u64 {
+/// More bytes than the manifest has, whatever size the system gets, which has at most `blocks` blocks and
+/// `limit` bytes.
+pub(super) fn room(tree: &Tree, blocks: u64, limit: u64) -> u64 {
     let of_file = |(path, size): (&std::path::Path, u64)| {
-        (1 + size.min(limit) / media::PIECE) * (LINE + path.as_os_str().len() as u64)
+        (1 + size.min(limit) / media::PART) * (LINE + path.as_os_str().len() as u64)
     };
     let files: u64 = tree.files().map(of_file).sum();
-    (files + LINE + 64).next_multiple_of(BLOCK)
+    // What is before the first block, and behind the last one.
+    let of_blocks = (blocks + 2) * (LINE + SYSTEM.len() as u64);
+    (files + of_blocks + LINE + 64).next_multiple_of(BLOCK)
 }

@@ -148,7 +148,8 @@ impl Iso<'_> {
         let (manifest, sizes) = self.files(limit)?;
         let tree = Tree::new(&manifest, &sizes)?;
         let layout = Layout::new(&tree, limit);
-        let room = size_with_table(layout.system + limit) + check::room(&tree, limit);
+        let room = size_with_table(layout.system + limit)
+            + check::room(&tree, system.block_limit(), limit);
         let output = Output::create(output, room, layout.system)?;
         let needed = manifest.content_size() + system.content_size();
         let failed = |error| match error {
@@ -162,25 +163,25 @@ impl Iso<'_> {
         let whole = Region::new(output.file(), 0, room);
         let region = Region::new(output.file(), layout.system, limit);
         let written = squashfs::write(&system, &region, &mut |_| {}).map_err(failed)?;
+        self.write_files(&layout, &whole).map_err(failed)?;
+        self.write_boot(&layout, &whole)?.map_err(io)?;
+
+        let parts = check::parts(&layout, &written);
         let system = Extent {
             offset: layout.system,
             length: written.size,
         };
-        self.write_files(&layout, &whole).map_err(failed)?;
-        self.write_boot(&layout, &whole)?.map_err(io)?;
-
-        let mut places = layout.files.clone();
-        places.insert(SYSTEM.into(), system);
         // The manifest has the hash of the directories, which have its place: its length must be
         // known before its hashes are.
-        let pieces = check::pieces(&layout, &places);
         let manifest_place = Extent {
             offset: system.offset + system.length.next_multiple_of(BLOCK),
-            length: check::length(&pieces),
+            length: media::length(&parts),
         };
+        let mut places = layout.files.clone();
+        places.insert(SYSTEM.into(), system);
         places.insert(MANIFEST.into(), manifest_place);
         write_directories(&tree, &layout, &places, self.epoch, &whole).map_err(io)?;
-        let text = media::manifest(output.file(), pieces)
+        let text = media::manifest(output.file(), parts)
             .map_err(io)?
             .to_string();
         whole

@@ -8,8 +8,9 @@ use std::ops::Range;
 use crate::file_system::FileSystemError;
 use crate::region::Region;
 
+use super::StoredBlock;
 use super::inode::{FileData, NO_FRAGMENT};
-use super::packer::{Block, Digest, Packed, failed};
+use super::packer::{Block, Digest, Packed, UNCOMPRESSED, failed};
 use super::pieces::{Piece, Pieces};
 
 /// Bytes that the kernel is told to write at once: while it does, the next ones are compressed.
@@ -52,6 +53,8 @@ pub(super) struct Contents<'a> {
     locations: Vec<Location>,
     sizes: Vec<u32>,
     fragments: Vec<Fragment>,
+    /// What was written, by place.
+    stored: Vec<StoredBlock>,
     /// A file with each content.
     known: HashMap<Digest, usize>,
     open: Option<OpenFile>,
@@ -61,6 +64,7 @@ pub(super) struct Contents<'a> {
 struct OpenFile {
     start: u64,
     first_size: usize,
+    first_stored: usize,
     holes: u64,
     hasher: blake3::Hasher,
 }
@@ -76,6 +80,7 @@ impl<'a> Contents<'a> {
             locations: vec![Location::Empty; entries],
             sizes: Vec::new(),
             fragments: Vec::new(),
+            stored: Vec::new(),
             known: HashMap::new(),
             open: None,
         }
@@ -111,6 +116,11 @@ impl<'a> Contents<'a> {
             at += part.len() as u64;
         }
         Ok(self.position)
+    }
+
+    /// What is in the file system, by place.
+    pub fn into_stored(self) -> Vec<StoredBlock> {
+        self.stored
     }
 
     /// How many fragments there are.
@@ -166,6 +176,7 @@ impl<'a> Contents<'a> {
             _ => OpenFile {
                 start: self.position,
                 first_size: self.sizes.len(),
+                first_stored: self.stored.len(),
                 holes: 0,
                 hasher: blake3::Hasher::new(),
             },
@@ -175,7 +186,7 @@ impl<'a> Contents<'a> {
             open.holes += u64::from(*stored == 0);
             self.sizes.push(*stored);
         }
-        self.write(&packed.bytes)?;
+        self.write(packed)?;
         if let Some(size) = whole {
             // Holes have no lengths of their own.
             open.hasher.update(&size.to_le_bytes());
@@ -192,6 +203,7 @@ impl<'a> Contents<'a> {
             Slot::Occupied(same) => {
                 self.position = open.start;
                 self.sizes.truncate(open.first_size);
+                self.stored.truncate(open.first_stored);
                 self.locations.get(*same.get()).cloned().unwrap_or_default()
             }
             Slot::Vacant(slot) => {
@@ -216,7 +228,7 @@ impl<'a> Contents<'a> {
         let stored = packed.blocks.first().map_or(0, |block| block.stored);
         let start = self.position;
         if !all_known {
-            self.write(&packed.bytes)?;
+            self.write(packed)?;
             self.fragments.push(Fragment { start, stored });
         }
         for (entry, member) in entries.iter().zip(&packed.members) {
@@ -237,11 +249,19 @@ impl<'a> Contents<'a> {
         Ok(())
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<(), FileSystemError> {
+    fn write(&mut self, packed: &Packed) -> Result<(), FileSystemError> {
         self.region
-            .overwrite_at(bytes, self.position)
+            .overwrite_at(&packed.bytes, self.position)
             .map_err(failed)?;
-        self.position += bytes.len() as u64;
+        for Block { stored, digest } in packed.blocks.iter().filter(|block| block.stored != 0) {
+            let length = u64::from(stored & !UNCOMPRESSED);
+            self.stored.push(StoredBlock {
+                offset: self.position,
+                length,
+                digest: *digest,
+            });
+            self.position += length;
+        }
         self.furthest = self.furthest.max(self.position);
         if self.position >= self.begun + WRITE_BACK {
             self.region.begin_write_back(self.begun..self.position);

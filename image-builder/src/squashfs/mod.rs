@@ -46,15 +46,17 @@ use crate::region::Region;
 pub use cache::Cache;
 use contents::Contents;
 use packer::{Buffers, Packer, failed};
-use pieces::Pieces;
+use pieces::{Piece, Pieces};
 use source::{Recording, Source};
 use tree::Tree;
 
 const KIND: &str = "squashfs";
 /// Devices have blocks of this size at most; the end of the last one must be there.
 const PADDING: u64 = 4096;
-/// Bytes of pieces that are done and not yet written.
+/// Most bytes of pieces that are done and not yet written.
 const AHEAD: u64 = 24 << 20;
+/// Pieces that are begun and not yet written, for each thread: more are memory that is touched for nothing.
+const AHEAD_OF_EACH: usize = 6;
 /// More threads need more than the 64 MiB that writing may take.
 const MAX_THREADS: usize = 16;
 
@@ -145,11 +147,24 @@ pub struct Plan<'a> {
 }
 
 /// What was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
     /// Bytes from the region's start to the end of the file system, a multiple of 4096. All of
     /// them are the file system's; what was written to the region beyond is zero again.
     pub size: u64,
+    /// Blocks of contents, by place: nearly all of the file system.
+    pub blocks: Vec<StoredBlock>,
+}
+
+/// A block of contents as it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredBlock {
+    /// Where it lies, in bytes from the region's start.
+    pub offset: u64,
+    /// Its stored bytes.
+    pub length: u64,
+    /// Their BLAKE3 hash.
+    pub digest: [u8; 32],
 }
 
 /// Plans `tree` as a file system; nothing is read or written.
@@ -201,6 +216,16 @@ impl<'a> Plan<'a> {
         whole.next_multiple_of(PADDING)
     }
 
+    /// The file system has no more blocks of contents than that.
+    #[must_use]
+    pub fn block_limit(&self) -> u64 {
+        let blocks = |piece: &Piece| match piece {
+            Piece::Blocks { count, .. } => *count as u64,
+            Piece::Fragment { .. } => 1,
+        };
+        self.pieces.list.iter().map(blocks).sum()
+    }
+
     /// Bytes of all contents.
     #[must_use]
     pub fn content_size(&self) -> u64 {
@@ -234,10 +259,11 @@ pub fn write(
     let buffers = Buffers::default();
     let mut recording = Recording::default();
     let mut contents = Contents::new(region, superblock::LENGTH, tree.entries.len());
+    let most = usize::try_from(AHEAD / pieces::SPAN.max(u64::from(block_size))).unwrap_or(1);
     let schedule = Schedule {
         pieces: pieces.list.len(),
         threads,
-        ahead: usize::try_from(AHEAD / pieces::SPAN.max(u64::from(block_size))).unwrap_or(1),
+        ahead: most.min(threads * AHEAD_OF_EACH),
     };
     in_order(
         schedule,
@@ -267,5 +293,8 @@ pub fn write(
     region
         .overwrite_at(&superblock.to_bytes(), 0)
         .map_err(failed)?;
-    Ok(Written { size })
+    Ok(Written {
+        size,
+        blocks: contents.into_stored(),
+    })
 }

@@ -9,7 +9,8 @@ use super::copy::{Progress, for_each_part};
 use super::medium::Medium;
 use super::say;
 
-/// So much of a manifest is read at most: some 100 bytes for each 4 MiB of the medium.
+/// So much of a manifest is read at most: some 100 bytes for each block of the system, which has 128 KiB
+/// before compression.
 const LARGEST_MANIFEST: u64 = 64 << 20;
 /// So many damaged places are named.
 const NAMED: usize = 8;

@@ -67,10 +67,11 @@ pub(super) fn for_each_part(
     extent: Extent,
     mut each: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut buffer = vec![0; PART];
+    let part = |left: u64| usize::try_from(left).map_or(PART, |left| left.min(PART));
+    let mut buffer = vec![0; part(extent.length)];
     let mut done = 0;
     while done < extent.length {
-        let length = usize::try_from(extent.length - done).map_or(PART, |left| left.min(PART));
+        let length = part(extent.length - done);
         let Some(part) = buffer.get_mut(..length) else {
             return Ok(());
         };

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use cairn_image_builder::squashfs::{self, Cache, Options};
-use cairn_image_builder::{ContentHash, Conversion, DiskFormat, Manifest, Region, convert};
+use cairn_image_builder::{Conversion, DiskFormat, Manifest, ObjectTree, Region, convert};
 use cairn_qemu_tests::images::{BuildOptions, Built};
 use rusqlite::{Connection, OpenFlags};
 
@@ -232,14 +232,19 @@ pub fn write(arguments: &[String]) -> anyhow::Result<()> {
         _ => bail!("usage: bench {WRITER} LIST OUTPUT [CACHE]"),
     };
     let mut tree = Manifest::new();
+    let mut objects = Vec::new();
     let text = fs::read_to_string(list).with_context(|| format!("cannot read {list}"))?;
     for line in text.lines() {
         let (path, hash) = line.split_once(' ').context("a line without a hash")?;
         let path = Path::new(path);
         let name = path.file_name().context("an object without a name")?;
-        let content: ContentHash = *blake3::hash(hash.as_bytes()).as_bytes();
-        tree.insert_known_store_object(Path::new(name), path, content)?;
+        objects.push(ObjectTree {
+            path: name.into(),
+            source: path.to_owned(),
+            content: Some(*blake3::hash(hash.as_bytes()).as_bytes()),
+        });
     }
+    tree.insert_objects(objects)?;
     let cache = match cache {
         Some(folder) => Some(Cache::open(folder, 64 << 30)?),
         None => None,
