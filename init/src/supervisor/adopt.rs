@@ -1,7 +1,8 @@
 //! What a supervisor starts from: nothing, or what its predecessor left with core.
 //!
 //! A service goes on if core has its process. One that was about to be started when the predecessor
-//! was killed is killed and started anew: nobody knows how far it had got. A command that ran beside
+//! was killed is killed and started anew: nobody knows how far it had got. What was on its way into its
+//! control group has ended with the predecessor, before core was told of it: it is no failure. A command that ran beside
 //! a service's process (after its start, before its stop) goes on too where the predecessor has
 //! executed this program in its own place; if it was killed, the command is killed and run again. A
 //! service that this generation does not have is killed, if it is not down yet.

@@ -26,11 +26,20 @@ impl Held {
                 cgroup.processes()
             }
         });
+        // One that is on its way into the group is not among them.
+        let main = self.main.as_ref().map(|main| main.pid);
         for number in signals {
             let result = match &processes {
-                Some(Ok(processes)) if service.kill_mode == KillMode::All => processes
-                    .iter()
-                    .try_for_each(|process| signal::send(*process, *number)),
+                Some(Ok(processes)) if service.kill_mode == KillMode::All => {
+                    let is_there = main.is_none_or(|main| processes.contains(&main));
+                    let others =
+                        (processes.iter()).try_for_each(|process| signal::send(*process, *number));
+                    others.and(if is_there {
+                        Ok(())
+                    } else {
+                        self.send_main(*number)
+                    })
+                }
                 _ => self.send_main(*number),
             };
             if let Err(error) = result {

@@ -58,11 +58,16 @@ pub enum StartError {
 }
 
 impl Held {
-    /// Executes `job`; the pipe is there.
+    /// Executes `job`; the pipe is there. Whether its process is in the service's control group already.
     ///
     /// # Errors
     /// Nothing was started; what fails in the child comes as its report.
-    pub fn start(&mut self, service: &Service, job: Job, given: &Given) -> Result<(), StartError> {
+    pub fn start(
+        &mut self,
+        service: &Service,
+        job: Job,
+        given: &Given,
+    ) -> Result<bool, StartError> {
         let described = &service.process;
         let (argv, expand, as_root) = match job.command(service) {
             Some(command) => (&command.argv, command.expand, command.as_root),
@@ -136,7 +141,12 @@ impl Held {
             }
             Some(group) => Placement::Born(group.as_fd()),
         };
-        let Started { pid, pidfd, report } = prepared.start(placement, streams)?;
+        let Started {
+            pid,
+            pidfd,
+            report,
+            placed,
+        } = prepared.start(placement, streams)?;
         let program = argv.into_iter().next().unwrap_or_default();
         if job.is_helper() {
             self.helpers.push(Helper {
@@ -155,7 +165,7 @@ impl Held {
                 program,
             });
         }
-        Ok(())
+        Ok(placed)
     }
 
     /// Keeps a process from what its service is kept from, but for what a group is.

@@ -14,6 +14,7 @@ use super::given::{Given, Own};
 use super::graph::Id;
 use super::held::{self, Held, Main};
 use super::job::Job;
+use super::link::Link;
 use super::notify::{self, Notifications};
 use super::process;
 use super::services::Event;
@@ -87,7 +88,7 @@ impl Supervisor {
         else {
             return Ok(());
         };
-        held.start(service, job, &given)?;
+        let is_placed = held.start(service, job, &given)?;
         if job.is_helper() {
             if let Some(helper) = held.helpers.last() {
                 let pidfd = helper.pidfd.as_fd();
@@ -95,14 +96,13 @@ impl Supervisor {
             }
         } else if let Some(main) = &held.main {
             let pidfd = main.pidfd.as_fd();
-            let place = Place::Process {
-                slot: held.slot,
-                pid: main.pid,
-            };
             if job == Job::Main {
                 held.trigger = None; // the next start may have another reason
             }
-            self.link.send(Message::Keep(place), Some(pidfd))?;
+            // While it is not in its control group it ends with us: a successor is to know nothing of it.
+            if is_placed {
+                keep(&self.link, held.slot, main)?;
+            }
             watch(&self.epoll, pidfd, Source::Main(id), EpollFlags::EPOLLIN)?;
             if let Some(report) = &main.report {
                 watch(
@@ -114,6 +114,18 @@ impl Supervisor {
             }
         }
         Ok(())
+    }
+
+    /// Core is told of what is still on its way into its control group: who executes another program in this
+    /// place stays its parent, and has no other way to know of it.
+    pub(super) fn keep_unreported(&self) {
+        for held in &self.held {
+            if let Some(main) = held.main.as_ref().filter(|main| main.report.is_some())
+                && let Err(error) = keep(&self.link, held.slot, main)
+            {
+                log::error!("cannot tell core of the process {}: {error}", main.pid);
+            }
+        }
     }
 
     /// What a command is told of what has come of its service, or of the one to whose end it is owed.
@@ -154,8 +166,16 @@ impl Supervisor {
         let Some(held) = self.held.get_mut(id) else {
             return;
         };
-        let report = held.report();
-        if matches!(report, Ok(Report::Pending)) {
+        let mut report = held.report();
+        if matches!(report, Ok(Report::Placed)) {
+            if let Some(main) = &held.main
+                && let Err(error) = keep(&self.link, held.slot, main)
+            {
+                log::error!("cannot tell core of the process {}: {error}", main.pid);
+            }
+            report = held.report();
+        }
+        if matches!(report, Ok(Report::Pending | Report::Placed)) {
             return;
         }
         if let Some(report) = held.main.as_mut().and_then(|main| main.report.take()) {
@@ -171,7 +191,7 @@ impl Supervisor {
                 let program = held.main.as_ref().map_or("", |main| main.program.as_str());
                 held.failure = Some(format!("cannot {}: {error} ({program})", failure.step));
             }
-            Ok(Report::Pending) => {}
+            Ok(Report::Pending | Report::Placed) => {}
             Err(error) => held.failure = Some(format!("cannot read its report: {error}")),
         }
     }
@@ -259,15 +279,8 @@ impl Supervisor {
             }
         }
         let main = held.main.as_ref()?;
-        let place = Place::Process {
-            slot: held.slot,
-            pid: main.pid,
-        };
         // It is not our child: core, which it has fallen to, tells of its end.
-        if let Err(error) = self
-            .link
-            .send(Message::Keep(place), Some(main.pidfd.as_fd()))
-        {
+        if let Err(error) = keep(&self.link, held.slot, main) {
             log::error!(
                 "cannot tell core of the process of '{}': {error}",
                 service.name
@@ -396,15 +409,8 @@ impl Supervisor {
             }
         }
         let Some(main) = &held.main else { return };
-        let place = Place::Process {
-            slot: held.slot,
-            pid: main.pid,
-        };
         // As that of a forking service, it falls to core, which tells of its end.
-        let told = self
-            .link
-            .send(Message::Keep(place), Some(main.pidfd.as_fd()));
-        if let Err(error) = told {
+        if let Err(error) = keep(&self.link, held.slot, main) {
             log::error!(
                 "cannot tell core of the process of '{}': {error}",
                 service.name
@@ -487,4 +493,13 @@ impl Supervisor {
             }
         }
     }
+}
+
+/// Has core keep a service's main process.
+fn keep(link: &Link, slot: u32, main: &Main) -> io::Result<()> {
+    let place = Place::Process {
+        slot,
+        pid: main.pid,
+    };
+    link.send(Message::Keep(place), Some(main.pidfd.as_fd()))
 }

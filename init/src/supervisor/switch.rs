@@ -253,6 +253,7 @@ impl Supervisor {
             return self.stay(&format!("cannot set {}: {error}", link.display()));
         }
         self.answer_all(Wait::Switch, &Response::Done);
+        self.keep_unreported();
         let error = execute(&self.link, toplevel);
         if let Err(error) = generation::set(link, Path::new(&self.toplevel)) {
             log::error!("cannot set {} back: {error}", link.display());

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 use super::Prepared;
-use super::report::write_report;
+use super::report::{write_placed, write_report};
 
 /// What the child has come to: the step that failed.
 pub(super) type Done<'a> = Result<(), &'a CStr>;
@@ -26,17 +26,48 @@ pub(super) struct Child<'a> {
     pub passed: &'a [RawFd],
     pub numbered: Option<(RawFd, RawFd)>,
     pub report: RawFd,
-    pub cgroup_procs: Option<RawFd>,
+    pub own_move: Option<Move>,
+}
+
+/// How it moves itself into its cgroup.
+#[derive(Clone, Copy)]
+pub(super) struct Move {
+    /// That cgroup's `cgroup.procs`.
+    procs: RawFd,
+    /// The process without which it is not to go on.
+    parent: libc::pid_t,
+}
+
+impl Move {
+    /// Moves it. Its parent may end at any moment: whoever then starts the same again finds in the cgroup
+    /// what there is of it, and what is not there yet never goes on. Async-signal-safe.
+    unsafe fn make(self) -> Done<'static> {
+        // SAFETY: only system calls on numbers and constants.
+        unsafe {
+            let bound = libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            check(bound, c"be bound to the supervisor")?;
+            if libc::getppid() != self.parent {
+                libc::_exit(127); // it has ended before
+            }
+            let moved = libc::write(self.procs, c"0".as_ptr().cast(), 1) == 1;
+            check(i32::from(moved) - 1, c"enter the cgroup")?;
+            check(
+                libc::prctl(libc::PR_SET_PDEATHSIG, 0),
+                c"outlive the supervisor",
+            )
+        }
+    }
 }
 
 impl<'a> Child<'a> {
     pub fn clone_and_move(self, cgroup: BorrowedFd<'_>) -> io::Result<(u32, OwnedFd)> {
         let procs = open_at(cgroup, c"cgroup.procs")?;
-        let child = Self {
-            cgroup_procs: Some(procs.as_raw_fd()),
-            ..self
-        };
-        child.clone3(None)
+        let own_move = Some(Move {
+            procs: procs.as_raw_fd(),
+            // SAFETY: this call cannot fail.
+            parent: unsafe { libc::getpid() },
+        });
+        Self { own_move, ..self }.clone3(None)
     }
 
     pub fn clone3(&self, cgroup: Option<BorrowedFd<'_>>) -> io::Result<(u32, OwnedFd)> {
@@ -89,9 +120,9 @@ impl<'a> Child<'a> {
         // SAFETY: only system calls on memory prepared by the parent.
         unsafe {
             reset_signals();
-            if let Some(procs) = self.cgroup_procs {
-                let moved = libc::write(procs, c"0".as_ptr().cast(), 1) == 1;
-                check(i32::from(moved) - 1, c"enter the cgroup")?;
+            if let Some(own_move) = self.own_move {
+                own_move.make()?;
+                write_placed(self.report);
             }
             libc::setsid();
             self.open_streams()?;

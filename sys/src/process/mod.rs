@@ -74,7 +74,8 @@ pub enum Placement<'a> {
     Parents,
     /// It is born there. Where the kernel or a sandbox refuses that, it moves itself.
     Born(BorrowedFd<'a>),
-    /// It moves itself before anything else. Needed after `cgroup.kill`: Linux 6.14 to at least
+    /// It moves itself before anything else, and until then dies with its parent: nobody else knows whose it
+    /// is. Needed after `cgroup.kill`: Linux 6.14 to at least
     /// 6.18 kill every process that is born into a cgroup which was killed more often than its
     /// parent's (`kill_seq` in `kernel/cgroup/cgroup.c` is taken from the wrong one).
     Moves(BorrowedFd<'a>),
@@ -117,6 +118,8 @@ pub struct Started {
     pub pidfd: OwnedFd,
     /// Readable when it was executed (end of file) or could not be: see [`read_report`].
     pub report: OwnedFd,
+    /// It is in its cgroup; otherwise its report says so once it is.
+    pub placed: bool,
 }
 
 impl Prepared {
@@ -244,19 +247,24 @@ impl Prepared {
             passed: &numbers,
             numbered: (numbered.as_ref()).map(|(number, one)| (*number, one.as_raw_fd())),
             report: report_writer.as_raw_fd(),
-            cgroup_procs: None,
+            own_move: None,
         };
-        let started = match placement {
-            Placement::Parents => child.clone3(None),
-            Placement::Moves(cgroup) => child.clone_and_move(cgroup),
+        let (started, placed) = match placement {
+            Placement::Parents => (child.clone3(None), true),
+            Placement::Moves(cgroup) => (child.clone_and_move(cgroup), false),
             Placement::Born(cgroup) => match child.clone3(Some(cgroup)) {
-                Err(error) if refused(&error) => child.clone_and_move(cgroup),
-                started => started,
+                Err(error) if refused(&error) => (child.clone_and_move(cgroup), false),
+                started => (started, true),
             },
         };
         drop(report_writer);
         let (pid, pidfd) = started?;
-        Ok(Started { pid, pidfd, report })
+        Ok(Started {
+            pid,
+            pidfd,
+            report,
+            placed,
+        })
     }
 
     /// Executes it in this process's own place: program, arguments and environment count, the rest

@@ -1,12 +1,16 @@
-//! What a child says between clone and exec: the step that failed, through a pipe that exec closes.
+//! What a child says between clone and exec, through a pipe that exec closes: that it is in its cgroup, if it
+//! has moved there itself, and the step that failed.
 //!
 //! ```text
-//! i32 errno, then the step as text, in one write of at most PIPE_BUF bytes
+//! 1                                  it is in its cgroup
+//! 2, i32 errno, the step as text     it has failed
 //! ```
+//! Each is one write of at most `PIPE_BUF` bytes.
 
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr;
 
 /// The step that failed between clone and exec.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +26,8 @@ pub struct Failure {
 pub enum Report {
     /// Nothing yet.
     Pending,
+    /// It is in its cgroup; more is to come.
+    Placed,
     /// The program was executed.
     Executed,
     /// It was not.
@@ -30,6 +36,9 @@ pub enum Report {
 
 /// The longest report: less than what a pipe takes in one piece.
 const LONGEST: usize = 1024;
+
+const PLACED: u8 = 1;
+const FAILED: u8 = 2;
 
 /// Reads the report of [`Started::report`](super::Started::report), without waiting.
 ///
@@ -46,20 +55,34 @@ pub fn read_report(report: BorrowedFd<'_>) -> io::Result<Report> {
             _ => Err(error),
         };
     };
-    let text = bytes.get(..read).unwrap_or_default();
-    let Some((errno, step)) = text.split_first_chunk() else {
-        return Ok(match read {
-            0 => Report::Executed,
-            _ => Report::Failed(Failure {
+    Ok(parse(bytes.get(..read).unwrap_or_default()))
+}
+
+/// What has been read at once, which is at least one whole write.
+fn parse(bytes: &[u8]) -> Report {
+    match bytes {
+        [] => Report::Executed,
+        [PLACED] => Report::Placed,
+        [PLACED, rest @ ..] => parse(rest),
+        [_, rest @ ..] => Report::Failed(match rest.split_first_chunk() {
+            Some((errno, step)) => Failure {
+                step: String::from_utf8_lossy(step).into_owned(),
+                errno: i32::from_ne_bytes(*errno),
+            },
+            None => Failure {
                 step: "start".to_owned(),
                 errno: 0,
-            }),
-        });
-    };
-    Ok(Report::Failed(Failure {
-        step: String::from_utf8_lossy(step).into_owned(),
-        errno: i32::from_ne_bytes(*errno),
-    }))
+            },
+        }),
+    }
+}
+
+/// Says that it is in its cgroup. Async-signal-safe.
+pub(super) fn write_placed(report: RawFd) {
+    // SAFETY: the byte is valid. That it cannot be written costs nothing but a record with core.
+    unsafe {
+        libc::write(report, ptr::from_ref(&PLACED).cast(), 1);
+    }
 }
 
 /// Says which step failed, and why. Async-signal-safe.
@@ -68,18 +91,22 @@ pub(super) fn write_report(report: RawFd, step: &CStr, errno: i32) {
     let step = step.to_bytes();
     let parts = [
         libc::iovec {
+            iov_base: ptr::from_ref(&FAILED).cast_mut().cast(),
+            iov_len: 1,
+        },
+        libc::iovec {
             iov_base: errno.as_ptr().cast_mut().cast(),
             iov_len: errno.len(),
         },
         libc::iovec {
             iov_base: step.as_ptr().cast_mut().cast(),
-            iov_len: step.len().min(LONGEST - errno.len()),
+            iov_len: step.len().min(LONGEST - 1 - errno.len()),
         },
     ];
-    // SAFETY: both parts are valid for their lengths. That it cannot be written leaves the status 127
+    // SAFETY: all parts are valid for their lengths. That it cannot be written leaves the status 127
     // as the only report.
     unsafe {
-        libc::writev(report, parts.as_ptr(), 2);
+        libc::writev(report, parts.as_ptr(), 3);
     }
 }
 
