@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::confinement::{Confined, Confinement};
+use crate::few::Few;
 use crate::name::UserName;
 
 /// One process to execute.
@@ -22,7 +23,7 @@ pub struct Process {
     pub environment: BTreeMap<String, String>,
     /// Read at each start, in this order; what they say wins.
     #[serde(default)]
-    pub environment_files: Vec<EnvironmentFile>,
+    pub environment_files: Few<EnvironmentFile>,
     /// User to run as; root if absent.
     #[serde(default)]
     pub user: Option<UserName>,
@@ -31,7 +32,7 @@ pub struct Process {
     pub group: Option<UserName>,
     /// Groups beside those that the user is a member of.
     #[serde(default)]
-    pub supplementary_groups: Vec<UserName>,
+    pub supplementary_groups: Few<UserName>,
     /// Working directory; `/` if absent.
     #[serde(default)]
     pub working_directory: Option<WorkingDirectory>,
@@ -41,10 +42,10 @@ pub struct Process {
     pub tty: Option<String>,
     /// Which of its standard descriptors are the connection, or the only socket, that it is given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub connected: Vec<StandardStream>,
+    pub connected: Few<StandardStream>,
     /// What is opened for it, and given to it behind its sockets and what it has left.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub open_files: Vec<OpenFile>,
+    pub open_files: Few<OpenFile>,
     /// Its sockets and open files do not block, instead of being as the last one who had them may not have left
     /// them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -72,7 +73,7 @@ pub struct Process {
     pub oom_score_adjust: Option<i16>,
     /// Capabilities that it has although its user is not root, such as `cap_net_bind_service`.
     #[serde(default)]
-    pub ambient_capabilities: Vec<String>,
+    pub ambient_capabilities: Few<String>,
     /// The only capabilities that it can ever have; all if absent.
     #[serde(default)]
     pub bounding_capabilities: Option<Vec<String>>,

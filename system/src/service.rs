@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::credential::Credential;
 use crate::end_status::EndStatus;
+use crate::few::Few;
 use crate::machine_action::MachineActions;
 use crate::name::{DevicePath, ServiceName};
 use crate::process::{Command, Process};
@@ -61,13 +62,13 @@ pub struct Service {
     pub pre_start: Vec<Command>,
     /// Run one after the other when its process is up, before the service counts as up.
     #[serde(default)]
-    pub post_start: Vec<Command>,
+    pub post_start: Few<Command>,
     /// Run one after the other before its process is asked to end.
     #[serde(default)]
-    pub pre_stop: Vec<Command>,
+    pub pre_stop: Few<Command>,
     /// Run one after the other when its process has ended, however that came about.
     #[serde(default)]
-    pub post_stop: Vec<Command>,
+    pub post_stop: Few<Command>,
     /// What makes it read its configuration again; absent: it cannot.
     #[serde(default)]
     pub reload: Option<Reload>,
@@ -77,28 +78,28 @@ pub struct Service {
     pub requires: Vec<ServiceName>,
     /// When one of those is down, however that has come about, this is stopped.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub binds_to: Vec<ServiceName>,
+    pub binds_to: Few<ServiceName>,
     /// Started along with this, but their failure is no obstacle; along with a device, each time that it has come.
     #[serde(default)]
     pub wants: Vec<ServiceName>,
     /// Those are started whenever they are down while this is up.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub upholds: Vec<ServiceName>,
+    pub upholds: Few<ServiceName>,
     /// Order only: if both are to start, this waits until those are up or have failed.
     #[serde(default)]
     pub after: Vec<ServiceName>,
     /// When one of those is stopped or restarted, so is this.
     #[serde(default)]
-    pub part_of: Vec<ServiceName>,
+    pub part_of: Few<ServiceName>,
     /// Those are stopped before this is started, and the other way round.
     #[serde(default)]
-    pub conflicts: Vec<ServiceName>,
+    pub conflicts: Few<ServiceName>,
     /// Started when this has failed.
     #[serde(default)]
-    pub on_failure: Vec<ServiceName>,
+    pub on_failure: Few<ServiceName>,
     /// Started when its process has ended as it should, and it is not started again by itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub on_success: Vec<ServiceName>,
+    pub on_success: Few<ServiceName>,
     /// What its end does to the machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine_actions: Option<Box<MachineActions>>,
@@ -106,13 +107,13 @@ pub struct Service {
     pub wanted_at_boot: bool,
     /// Where one does not hold, a start does nothing, and those that require this go on.
     #[serde(default)]
-    pub conditions: Vec<Condition>,
+    pub conditions: Few<Condition>,
     /// Made before the first command, owned by the process's user and group.
     #[serde(default)]
-    pub directories: Vec<ServiceDirectory>,
+    pub directories: Few<ServiceDirectory>,
     /// Secrets that it is given as files, for its user alone, while it runs.
     #[serde(default)]
-    pub credentials: Vec<Credential>,
+    pub credentials: Few<Credential>,
     /// Its user may make groups below its cgroup; its own processes are in one of them, `main`.
     #[serde(default)]
     pub delegated: bool,
@@ -131,13 +132,13 @@ pub struct Service {
     pub restart: Restart,
     /// Ends that are as good as status 0.
     #[serde(default)]
-    pub success_statuses: Vec<EndStatus>,
+    pub success_statuses: Few<EndStatus>,
     /// Ends after which it is not restarted, whatever `restart` says.
     #[serde(default)]
-    pub final_statuses: Vec<EndStatus>,
+    pub final_statuses: Few<EndStatus>,
     /// Ends after which it is restarted, whatever `restart` says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub restart_statuses: Vec<EndStatus>,
+    pub restart_statuses: Few<EndStatus>,
     /// Milliseconds before the first restart; doubled at each failure that follows within ten
     /// seconds of a start, up to `restart_delay_max_ms`.
     #[serde(default = "Service::default_restart_delay_ms")]
@@ -199,32 +200,32 @@ impl Service {
             pinned_descriptors: false,
             outlives_user_space: false,
             pre_start: Vec::new(),
-            post_start: Vec::new(),
-            pre_stop: Vec::new(),
-            post_stop: Vec::new(),
+            post_start: Few::new(),
+            pre_stop: Few::new(),
+            post_stop: Few::new(),
             reload: None,
             requires: Vec::new(),
-            binds_to: Vec::new(),
+            binds_to: Few::new(),
             wants: Vec::new(),
-            upholds: Vec::new(),
+            upholds: Few::new(),
             after: Vec::new(),
-            part_of: Vec::new(),
-            conflicts: Vec::new(),
-            on_failure: Vec::new(),
-            on_success: Vec::new(),
+            part_of: Few::new(),
+            conflicts: Few::new(),
+            on_failure: Few::new(),
+            on_success: Few::new(),
             machine_actions: None,
             wanted_at_boot: true,
-            conditions: Vec::new(),
-            directories: Vec::new(),
-            credentials: Vec::new(),
+            conditions: Few::new(),
+            directories: Few::new(),
+            credentials: Few::new(),
             delegated: false,
             cgroup: BTreeMap::new(),
             pid_file: None,
             stays_up: true,
             restart: Restart::Never,
-            success_statuses: Vec::new(),
-            final_statuses: Vec::new(),
-            restart_statuses: Vec::new(),
+            success_statuses: Few::new(),
+            final_statuses: Few::new(),
+            restart_statuses: Few::new(),
             restart_delay_ms: Self::default_restart_delay_ms(),
             restart_delay_max_ms: Self::default_restart_delay_max_ms(),
             restart_random_delay_ms: 0,

@@ -13,6 +13,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::few::Few;
 use crate::name::ServiceName;
 use crate::service::{OnChange, Restart, Service, ServiceKind};
 use crate::signal::Signal;
@@ -403,20 +404,20 @@ fn substance(service: &Service) -> Service {
         outlives_user_space: false,
         reload: None,
         wants: Vec::new(),
-        upholds: Vec::new(),
-        binds_to: Vec::new(),
+        upholds: Few::new(),
+        binds_to: Few::new(),
         after: Vec::new(),
-        part_of: Vec::new(),
-        conflicts: Vec::new(),
-        on_failure: Vec::new(),
-        on_success: Vec::new(),
+        part_of: Few::new(),
+        conflicts: Few::new(),
+        on_failure: Few::new(),
+        on_success: Few::new(),
         machine_actions: None,
         wanted_at_boot: false,
-        conditions: Vec::new(),
+        conditions: Few::new(),
         restart: Restart::default(),
-        success_statuses: Vec::new(),
-        final_statuses: Vec::new(),
-        restart_statuses: Vec::new(),
+        success_statuses: Few::new(),
+        final_statuses: Few::new(),
+        restart_statuses: Few::new(),
         restart_delay_ms: 0,
         restart_delay_max_ms: 0,
         restart_random_delay_ms: 0,

@@ -200,7 +200,7 @@ impl Supervisor {
         let unit = self.name(id).to_owned();
         let target = self.services.started_by(id);
         if let Some(held) = target.and_then(|target| self.held.get_mut(target)) {
-            held.trigger = Some(Trigger::Unit(unit, path));
+            held.trigger = Some(Box::new(Trigger::Unit(unit, path)));
         }
         self.step(Event::Triggered(id));
     }
@@ -284,7 +284,7 @@ impl Supervisor {
         }
         let note = peer.note();
         if let Some(held) = self.held.get_mut(instance) {
-            held.trigger = Some(Trigger::Connection(peer));
+            held.trigger = Some(Box::new(Trigger::Connection(peer)));
         }
         self.step(Event::Connected(id, instance, note));
     }
@@ -404,7 +404,7 @@ impl Supervisor {
         let unit = self.name(id).to_owned();
         let target = self.services.started_by(id)?;
         if let Some(held) = self.held.get_mut(target) {
-            held.trigger = Some(Trigger::Unit(unit, Some(path)));
+            held.trigger = Some(Box::new(Trigger::Unit(unit, Some(path))));
         }
         Some(Event::Triggered(id))
     }

@@ -125,7 +125,7 @@ impl Given {
             readiness: None,
             variables: own
                 .trigger
-                .as_ref()
+                .as_deref()
                 .map_or_else(Vec::new, Trigger::variables),
         })
     }

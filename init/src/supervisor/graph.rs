@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cairn_system::{Service, ServiceName};
+use cairn_system::{Few, Service, ServiceName};
 
 /// A service's number: its place in the description.
 pub type Id = usize;
@@ -21,17 +21,17 @@ pub struct Node {
     /// Those that require it, or are part of it: stopped and restarted with it.
     pub required_by: Vec<Id>,
     /// Those that are bound to it: stopped when it has gone down by itself, too.
-    pub bound: Vec<Id>,
+    pub bound: Few<Id>,
     /// Not to run at the same time, whichever of the two says so.
-    pub conflicts: Vec<Id>,
+    pub conflicts: Few<Id>,
     /// Started when it has failed.
-    pub on_failure: Vec<Id>,
+    pub on_failure: Few<Id>,
     /// Started when its work is done.
-    pub on_success: Vec<Id>,
+    pub on_success: Few<Id>,
     /// Started whenever they are down while it is up.
-    pub upholds: Vec<Id>,
+    pub upholds: Few<Id>,
     /// Those that do so with it.
-    pub upheld_by: Vec<Id>,
+    pub upheld_by: Few<Id>,
     /// Another one reads what it writes.
     pub has_reader: bool,
     /// Started when something comes in at it.
@@ -43,14 +43,14 @@ pub struct Node {
 impl Node {
     /// What `service` itself says, in the numbers that `id_of` gives.
     fn new(service: &Service, id_of: impl Fn(&ServiceName) -> Option<Id>) -> Self {
-        let ids = |names: &[ServiceName]| names.iter().filter_map(&id_of).collect();
+        let ids = |names: &[ServiceName]| -> Vec<Id> { names.iter().filter_map(&id_of).collect() };
         Self {
             requires: ids(&service.requires),
             wants: ids(&service.wants),
-            upholds: ids(&service.upholds),
+            upholds: ids(&service.upholds).into(),
             after: ids(&service.after),
-            on_failure: ids(&service.on_failure),
-            on_success: ids(&service.on_success),
+            on_failure: ids(&service.on_failure).into(),
+            on_success: ids(&service.on_success).into(),
             starts: service.starts().and_then(&id_of),
             ..Self::default()
         }
@@ -58,7 +58,7 @@ impl Node {
 
     /// Those whose turn may come when this one changes; some of them twice.
     pub fn neighbours(&self) -> impl Iterator<Item = Id> {
-        let all = [&self.before, &self.conflicts, &self.requires, &self.after];
+        let all: [&[Id]; 4] = [&self.before, &self.conflicts, &self.requires, &self.after];
         all.into_iter().flatten().copied()
     }
 }

@@ -320,8 +320,7 @@ fn take_over(
             held.main = Some(Main {
                 pid,
                 pidfd,
-                report: None,
-                program: String::new(),
+                attempt: None,
             });
             if restored.phase == Phase::Starting && service.kind == ServiceKind::Simple {
                 // Its report is lost. Had it not been executed, its end will say so.

@@ -38,7 +38,7 @@ pub struct Held {
     /// What it says of its state (`STATUS=`).
     pub says: Option<String>,
     /// What its last start is owed to, other than somebody who asked.
-    pub trigger: Option<Trigger>,
+    pub trigger: Option<Box<Trigger>>,
     /// Its control group, once it is needed.
     pub cgroup: Option<Cgroup>,
     /// Programs of the kernel's may decide for it: see [`super::fence`].
@@ -63,9 +63,16 @@ pub struct Main {
     pub pid: u32,
     /// Its descriptor.
     pub pidfd: OwnedFd,
-    /// Says whether the program was executed; none once that is known.
-    pub report: Option<OwnedFd>,
-    /// What was to be executed, for messages.
+    /// None once it is known whether the program was executed.
+    pub attempt: Option<Box<Attempt>>,
+}
+
+/// A program that may have been executed, or not.
+#[derive(Debug)]
+pub struct Attempt {
+    /// Says whether it was.
+    pub report: OwnedFd,
+    /// Which one, for messages.
     pub program: String,
 }
 
@@ -165,8 +172,7 @@ impl Held {
         self.main = Some(Main {
             pid,
             pidfd: pidfd::open(pid)?,
-            report: None,
-            program: String::new(),
+            attempt: None,
         });
         Ok(Find::Found)
     }
@@ -190,8 +196,7 @@ impl Held {
         let new = Main {
             pid,
             pidfd,
-            report: None,
-            program: String::new(),
+            attempt: None,
         };
         Ok(self.main.replace(new))
     }
@@ -227,8 +232,8 @@ impl Held {
 
     /// What the child has reported by now.
     pub fn report(&self) -> io::Result<Report> {
-        match self.main.as_ref().and_then(|main| main.report.as_ref()) {
-            Some(report) => process::read_report(report.as_fd()),
+        match self.main.as_ref().and_then(|main| main.attempt.as_ref()) {
+            Some(attempt) => process::read_report(attempt.report.as_fd()),
             None => Ok(Report::Pending),
         }
     }

@@ -43,7 +43,8 @@ pub struct Journal {
     size: u64,
     retry_at: Ms,
     unfinished: Vec<u8>,
-    fallback: Fallback,
+    /// Once the disk has taken nothing.
+    fallback: Option<Box<Fallback>>,
 }
 
 #[derive(Debug, Default)]
@@ -62,7 +63,7 @@ impl Journal {
             size: 0,
             retry_at: 0,
             unfinished: Vec::new(),
-            fallback: Fallback::default(),
+            fallback: None,
         }
     }
 
@@ -132,7 +133,7 @@ impl Journal {
             }
         }
         let name = self.path.file_stem().unwrap_or_default();
-        self.fallback.write(&name.to_string_lossy(), lines, now);
+        (self.fallback.get_or_insert_default()).write(&name.to_string_lossy(), lines, now);
     }
 
     fn try_append(&mut self, lines: &[u8]) -> io::Result<()> {
@@ -313,6 +314,7 @@ mod tests {
         for _ in 0..50 {
             journal.write(b"two\n", 0, 1500);
         }
-        assert_eq!((journal.fallback.lines, journal.fallback.lost), (10, 41));
+        let fallback = journal.fallback.unwrap();
+        assert_eq!((fallback.lines, fallback.lost), (10, 41));
     }
 }

@@ -20,7 +20,7 @@ use super::confinement::{self, Here};
 use super::environment::{self, Environment};
 use super::filters::ProgramError;
 use super::given::{Given, IPC, NETWORK};
-use super::held::{Held, Helper, Main};
+use super::held::{Attempt, Held, Helper, Main};
 use super::job::Job;
 use super::{credentials, directories, fence};
 use crate::realm::{LINGER, MAIN_GROUP, Owner, realm};
@@ -161,8 +161,7 @@ impl Held {
             self.main = Some(Main {
                 pid,
                 pidfd,
-                report: Some(report),
-                program,
+                attempt: Some(Box::new(Attempt { report, program })),
             });
         }
         Ok(placed)

@@ -104,10 +104,10 @@ impl Supervisor {
                 keep(&self.link, held.slot, main)?;
             }
             watch(&self.epoll, pidfd, Source::Main(id), EpollFlags::EPOLLIN)?;
-            if let Some(report) = &main.report {
+            if let Some(attempt) = &main.attempt {
                 watch(
                     &self.epoll,
-                    report.as_fd(),
+                    attempt.report.as_fd(),
                     Source::Report(id),
                     EpollFlags::EPOLLIN,
                 )?;
@@ -120,7 +120,7 @@ impl Supervisor {
     /// place stays its parent, and has no other way to know of it.
     pub(super) fn keep_unreported(&self) {
         for held in &self.held {
-            if let Some(main) = held.main.as_ref().filter(|main| main.report.is_some())
+            if let Some(main) = held.main.as_ref().filter(|main| main.attempt.is_some())
                 && let Err(error) = keep(&self.link, held.slot, main)
             {
                 log::error!("cannot tell core of the process {}: {error}", main.pid);
@@ -178,8 +178,9 @@ impl Supervisor {
         if matches!(report, Ok(Report::Pending | Report::Placed)) {
             return;
         }
-        if let Some(report) = held.main.as_mut().and_then(|main| main.report.take()) {
-            unwatch(&self.epoll, report.as_fd());
+        let attempt = held.main.as_mut().and_then(|main| main.attempt.take());
+        if let Some(attempt) = &attempt {
+            unwatch(&self.epoll, attempt.report.as_fd());
         }
         match report {
             Ok(Report::Executed) => {
@@ -188,7 +189,9 @@ impl Supervisor {
             }
             Ok(Report::Failed(failure)) => {
                 let error = io::Error::from_raw_os_error(failure.errno);
-                let program = held.main.as_ref().map_or("", |main| main.program.as_str());
+                let program = attempt
+                    .as_ref()
+                    .map_or("", |attempt| attempt.program.as_str());
                 held.failure = Some(format!("cannot {}: {error} ({program})", failure.step));
             }
             Ok(Report::Pending | Report::Placed) => {}

@@ -203,7 +203,7 @@ impl Supervisor {
             return;
         }
         let is_reported =
-            |held: &Held| (held.main.as_ref()).is_none_or(|main| main.report.is_none());
+            |held: &Held| (held.main.as_ref()).is_none_or(|main| main.attempt.is_none());
         if !self.held.iter().all(is_reported) {
             let time = now();
             let patience = self

@@ -55,7 +55,8 @@ fn check(confinement: &str, expected: &Expect) {
         mode: 0o755,
         root: false,
         removed_at_stop: false,
-    }];
+    }]
+    .into();
     let steps = view::steps(&service, &Told).unwrap();
     let lines: Vec<String> = steps.iter().map(line).collect();
     expected.assert_eq(&lines.join("\n"));

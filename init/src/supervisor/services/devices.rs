@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn what_is_wanted_comes_with_it_and_what_is_bound_goes_with_it() {
         let mut bound = on_device("bound");
-        bound.binds_to = bound.requires.clone();
+        bound.binds_to = bound.requires.clone().into();
         check(
             vec![device(), on_device("wanted"), bound],
             &[
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn one_that_comes_and_goes_does_not_start_a_service_without_end() {
         let mut wanted = on_device("wanted");
-        wanted.binds_to = wanted.requires.clone();
+        wanted.binds_to = wanted.requires.clone().into();
         wanted.start_limit = Some(StartLimit {
             burst: 3,
             interval_ms: 10_000,
@@ -214,7 +214,7 @@ mod tests {
         other.name = names(&["dev-y.device"]).remove(0);
         let mut wanted = on_device("wanted");
         wanted.requires = names(&["dev-x.device", "dev-y.device"]);
-        wanted.binds_to = wanted.requires.clone();
+        wanted.binds_to = wanted.requires.clone().into();
         let comes = |id| [Event::Present(id), Event::Present(id)];
         let goes = |id, left| [Event::Absent(id), Event::Exited(2, left)];
         let left = Exit::Signal(15);
@@ -250,7 +250,7 @@ mod tests {
             let base = service("base", ServiceKind::Simple, restart);
             let mut top = service("top", ServiceKind::Simple, Restart::Always);
             top.requires = names(&["base"]);
-            top.binds_to = names(&["base"]);
+            top.binds_to = names(&["base"]).into();
             let mut machine = Services::new(vec![base, top]);
             machine.step(Event::Boot, 0);
             machine.step(Event::Executed(0), 1);

@@ -10,7 +10,7 @@
 use std::collections::BTreeSet;
 
 use cairn_sys::process::Exit;
-use cairn_system::{MachineAction, Service};
+use cairn_system::{Few, MachineAction, Service};
 
 mod activation;
 mod devices;
@@ -398,7 +398,7 @@ impl Services {
             self.take_down_bound(id);
         }
         let node = |id: &Id| self.nodes.get(*id);
-        let next: Vec<(Id, Vec<Id>)> = fallen
+        let next: Vec<(Id, Few<Id>)> = fallen
             .filter_map(|id| Some((id, node(&id)?.on_failure.clone())))
             .chain(finished.filter_map(|id| Some((id, node(&id)?.on_success.clone()))))
             .collect();

@@ -128,7 +128,7 @@ mod tests {
         let mut needs = outliving("needs", Restart::Never);
         needs.requires = names(&["other"]);
         let mut part = outliving("part", Restart::Never);
-        part.part_of = names(&["needs"]);
+        part.part_of = names(&["needs"]).into();
         let stays = outliving("stays", Restart::Never);
         let other = service("other", ServiceKind::Simple, Restart::Never);
         let down = outliving("down", Restart::Never);

@@ -122,7 +122,7 @@ fn a_boot_is_done_although_something_never_comes_up() {
 fn what_conflicts_makes_way_and_what_is_disabled_stays_down() {
     let one = service("one", ServiceKind::Simple, Restart::Always);
     let mut other = service("other", ServiceKind::Simple, Restart::Never);
-    other.conflicts = names(&["one"]);
+    other.conflicts = names(&["one"]).into();
     let mut top = service("top", ServiceKind::Simple, Restart::Never);
     top.requires = names(&["one"]);
     check(
@@ -519,9 +519,9 @@ fn any_service(id: usize) -> impl Strategy<Value = Service> {
                         .collect(),
                 );
                 if stays_up {
-                    service.binds_to = service.requires.clone();
+                    service.binds_to = service.requires.clone().into();
                 }
-                service.upholds = list(wants.iter().copied().filter(|_| stays_up).collect());
+                service.upholds = list(wants.iter().copied().filter(|_| stays_up).collect()).into();
                 service.wants = list(wants);
                 service.after = list(after.into_iter().filter(|to| *to < id).collect());
                 starts(&mut service, (id + 1) % COUNT, stays_up);
@@ -542,9 +542,9 @@ fn any_service(id: usize) -> impl Strategy<Value = Service> {
                         failures.into_iter().map(command).collect::<Vec<_>>()
                     });
                 service.pre_start = pre_start;
-                service.post_start = post_start;
-                service.pre_stop = pre_stop;
-                service.post_stop = post_stop;
+                service.post_start = post_start.into();
+                service.pre_stop = pre_stop.into();
+                service.post_stop = post_stop.into();
                 service.readiness = readiness;
                 service.reload = match reload.as_slice() {
                     [] => None,

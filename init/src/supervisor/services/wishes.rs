@@ -1,6 +1,6 @@
 //! What somebody wants of services: up, down, again, or as another generation describes them.
 
-use cairn_system::Reload;
+use cairn_system::{Few, Reload};
 
 use super::endings::refreshed_by;
 use super::graph::Id;
@@ -66,7 +66,7 @@ impl Services {
     /// Wants those down that conflict with it, but for those that are wanted along with it.
     fn make_way(&mut self, id: Id, wanted: &[bool]) {
         let node = self.nodes.get(id);
-        let conflicts = node.map_or_else(Vec::new, |node| node.conflicts.clone());
+        let conflicts = node.map_or_else(Few::new, |node| node.conflicts.clone());
         for other in conflicts {
             if wanted.get(other) != Some(&true) {
                 self.unwant(other, Goal::Down);
