@@ -153,6 +153,24 @@ fn groups_below_a_service_end_with_it() {
 
 /// TEST-52: whoever asks for an ending first gets it.
 #[test]
+fn an_ending_comes_although_its_supervisor_does_not_live_to_see_it() {
+    let stubborn = "trap '' TERM; while :; do sleep 1000; done";
+    let services = [
+        script("stubborn", stubborn, r#""stopTimeoutMs":60000"#),
+        script("quick", "exec sleep 1000000", r#""restart":"always""#),
+    ];
+    let machine = Machine::boot(&services.join(","));
+    machine.wait_for("stubborn", ServiceState::Up);
+    machine.wait_for("quick", ServiceState::Up);
+    let supervisor = machine.supervisor().unwrap();
+    assert_eq!(machine.request(&Request::Reboot), Response::Done);
+    machine.wait_for("quick", ServiceState::Stopped);
+    // There is nobody who would read what has come of the others, or start one of them again.
+    machine.kill(supervisor, 9);
+    assert_eq!(machine.ended(), Some(1));
+}
+
+#[test]
 fn the_first_ending_counts() {
     let slow = "trap 'sleep 0.5; exit 0' TERM; echo up; while :; do sleep 0.01; done";
     let machine = Machine::boot(&script("a", slow, ""));

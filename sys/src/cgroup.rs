@@ -46,7 +46,16 @@ impl Cgroup {
     /// # Errors
     /// It cannot be read.
     pub fn processes(&self) -> io::Result<Vec<u32>> {
-        let text = fs::read_to_string(self.path.join("cgroup.procs"))?;
+        // This is asked at every stop of a service: nobody is asked for a size that the kernel does not know.
+        let mut file = File::open(self.path.join("cgroup.procs"))?;
+        let (mut text, mut buffer) = (Vec::new(), [0; 512]);
+        loop {
+            match file.read(&mut buffer)? {
+                0 => break,
+                length => text.extend_from_slice(buffer.get(..length).unwrap_or_default()),
+            }
+        }
+        let text = String::from_utf8_lossy(&text);
         Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
     }
 

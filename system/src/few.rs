@@ -6,6 +6,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Like a [`Vec`], which it is read and changed as.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::box_collection,
+    reason = "one word instead of three, for thousands of empty ones"
+)]
 pub struct Few<T>(Option<Box<Vec<T>>>);
 
 impl<T> Few<T> {

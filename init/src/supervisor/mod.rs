@@ -362,8 +362,11 @@ impl Supervisor {
         }
     }
 
-    /// Writes the records that may have changed.
+    /// Writes the records that may have changed, if anybody may read them.
     fn record(&mut self) {
+        if !self.has_successor() {
+            return;
+        }
         let mut failed = Vec::new();
         while let Some(id) = self.services.take_unrecorded() {
             let (Some(unit), Some(held), Some(service)) = (

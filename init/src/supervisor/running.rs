@@ -439,7 +439,9 @@ impl Supervisor {
         let failure = held.failure.take();
         // Before anything is noted or started: with neither, a successor takes it for lost, while with
         // its old process it would take that one's end for the end of the next.
-        self.tell_core(Message::Drop(place));
+        if self.has_successor() {
+            self.tell_core(Message::Drop(place));
+        }
         self.step(match failure {
             Some(reason) => {
                 log::error!("cannot start '{}': {reason}", self.name(id));

@@ -91,6 +91,12 @@ impl Supervisor {
         true
     }
 
+    /// Whether another supervisor may come to where this one leaves: core, told of an ending, starts none, but
+    /// for what goes on through a restart of user space.
+    pub(super) fn has_successor(&self) -> bool {
+        self.ending.is_none() || self.outliving.is_some()
+    }
+
     /// What stops everything that is not to go on.
     fn stop(&self) -> Event {
         match &self.outliving {
