@@ -102,7 +102,7 @@ let
             passphrase is asked for if there is no TPM or no key, or if the machine was not started as when
             the key was made. With Secure Boot and a verified system nobody else starts the machine like
             that; without, this helps against somebody who has the disk, and not against one who has the
-            machine.
+            machine, unless the key was made with {command}`--pin`: then the TPM asks for a PIN, too.
           '';
         };
         tpm2.timeout = mkOption {

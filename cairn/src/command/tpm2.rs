@@ -32,6 +32,9 @@ pub enum Tpm2Verb {
             value_parser = clap::value_parser!(u8).range(..i64::from(REGISTERS)),
         )]
         pcrs: Vec<u8>,
+        /// Have the TPM ask for a PIN, too: a new one is asked for, or is the next line of standard input
+        #[arg(long)]
+        pin: bool,
     },
     /// Remove the keys of a disk that TPMs keep
     Remove {
@@ -47,9 +50,13 @@ impl Tpm2 {
     /// Why not.
     pub fn run(&self) -> anyhow::Result<String> {
         match &self.verb {
-            Tpm2Verb::Enrol { device, pcrs } => {
-                cairn::tpm2::enrol(device, &pcrs.iter().copied().collect())
-            }
+            Tpm2Verb::Enrol { device, pcrs, pin } => cairn::tpm2::enrol(
+                device,
+                &cairn::tpm2::Wanted {
+                    registers: pcrs.iter().copied().collect(),
+                    pin: *pin,
+                },
+            ),
             Tpm2Verb::Remove { device } => cairn::tpm2::remove(device),
         }
     }

@@ -1,8 +1,9 @@
 //! `cairn tpm2`: a key of an encrypted device that this machine's TPM keeps. Stage 1 opens the device with it.
 //!
 //! Invariants: the new key is in memory, and in the TPM, and nowhere else; nothing is written to the device
-//! before the TPM has given the key back; an old key goes when the new one has opened the device; the last way
-//! to open a device stays.
+//! before the TPM has given the key back (or taken it back, if it would ask for a PIN: the program takes one in its
+//! arguments alone, which everybody on the machine can read); an old key goes when the new one has opened the
+//! device; the last way to open a device stays.
 
 mod luks;
 mod tpm;
@@ -21,31 +22,46 @@ use crate::program;
 use luks::Luks;
 use tpm::Tpm;
 
-/// Makes a key for `device`, which its TPM gives out while `registers` are what they are now; asks for a
-/// passphrase that opens the device. Says what is left to be known.
+/// When a TPM gives a key out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// While these registers are what they are now.
+    pub registers: BTreeSet<u8>,
+    /// Only to whoever knows a PIN.
+    pub pin: bool,
+}
+
+/// Makes a key for `device`, which its TPM gives out under a condition; asks for a passphrase that opens the
+/// device, and for a PIN where one is wanted. Says what is left to be known.
 ///
 /// # Errors
 /// The device is not LUKS2, the passphrase is wrong, or the TPM does not keep the key. The device is as it was
 /// then, unless the message says otherwise.
-pub fn enrol(device: &Path, registers: &BTreeSet<u8>) -> Result<String> {
-    let made = make_key(&Luks::new(device), registers);
+pub fn enrol(device: &Path, wanted: &Wanted) -> Result<String> {
+    let made = make_key(&Luks::new(device), wanted);
     made.with_context(|| format!("cannot make a key for {}", device.display()))
 }
 
-fn make_key(device: &Luks, registers: &BTreeSet<u8>) -> Result<String> {
+fn make_key(device: &Luks, wanted: &Wanted) -> Result<String> {
+    let registers = &wanted.registers;
     let before = device.header()?;
     let tpm = Tpm::open()?;
     let passphrase = passphrase(device)?;
+    let pin = wanted.pin.then(new_pin).transpose()?;
     let secret = Key::random()?;
-    let sealed = tpm.seal(secret.bytes(), registers)?;
-    let given = tpm.unseal(&sealed)?;
-    ensure!(
-        given.bytes() == secret.bytes(),
-        "the TPM gives another one back"
-    );
+    let sealed = tpm.seal(secret.bytes(), registers, pin.as_ref())?;
+    if sealed.needs_pin() {
+        tpm.load(&sealed)?;
+    } else {
+        let given = tpm.unseal(&sealed)?;
+        ensure!(
+            given.bytes() == secret.bytes(),
+            "the TPM gives another one back"
+        );
+    }
     let caution = caution(&tpm, &sealed, registers)?;
-    let slot = device.add_key(&passphrase, &given.passphrase())?;
-    if let Err(error) = attach(device, &sealed, slot, &given) {
+    let slot = device.add_key(&passphrase, &secret.passphrase())?;
+    if let Err(error) = attach(device, &sealed, slot, &secret) {
         return Err(match undo(device, &before, slot) {
             Ok(()) => error,
             Err(left) => error.context(format!("slot {slot} stays, without use: {left:#}")),
@@ -56,8 +72,9 @@ fn make_key(device: &Luks, registers: &BTreeSet<u8>) -> Result<String> {
         .remove(&slots, &tokens)
         .with_context(|| format!("it is in slot {slot}, but the old one stays"))?;
     Ok(format!(
-        "this machine's TPM opens {}\n{caution}",
-        device.path()
+        "this machine's TPM opens {}{}\n{caution}",
+        device.path(),
+        if wanted.pin { " for the PIN" } else { "" }
     ))
 }
 
@@ -89,8 +106,13 @@ fn caution(tpm: &Tpm, sealed: &SealedKey, registers: &BTreeSet<u8>) -> Result<St
         return Ok(String::new());
     }
     let measured = sealed.measured();
+    let gets = if sealed.needs_pin() {
+        "gets the key with the PIN"
+    } else {
+        "gets the key"
+    };
     Ok(format!(
-        "the firmware measures nothing into {measured}: whatever is started on this machine gets the key\n"
+        "the firmware measures nothing into {measured}: whatever is started on this machine {gets}\n"
     ))
 }
 
@@ -132,14 +154,34 @@ fn undo(device: &Luks, before: &Header, slot: u32) -> Result<()> {
 }
 
 fn passphrase(device: &Luks) -> Result<Key> {
-    let is_asked = std::io::IsTerminal::is_terminal(&std::io::stdin());
-    let text = format!("passphrase of {}: ", device.path());
+    let line = ask(&format!("passphrase of {}: ", device.path()))?;
+    line.context("there is no passphrase")
+}
+
+/// A PIN that somebody chooses: typed twice, or a line of standard input.
+fn new_pin() -> Result<Key> {
+    let pin = ask("new PIN: ")?.filter(|pin| !pin.bytes().is_empty());
+    let pin = pin.context("there is no PIN")?;
+    if is_terminal() {
+        let again = ask("the PIN again: ")?;
+        let same = again.is_some_and(|again| again.bytes() == pin.bytes());
+        ensure!(same, "the two PINs differ");
+    }
+    Ok(pin)
+}
+
+fn is_terminal() -> bool {
+    std::io::IsTerminal::is_terminal(&std::io::stdin())
+}
+
+fn ask(question: &str) -> Result<Option<Key>> {
+    let text = if is_terminal() { question } else { "" };
     let prompt = Prompt {
-        text: if is_asked { text } else { String::new() },
+        text: text.to_owned(),
         echo: Echo::Hidden,
     };
     let line = Terminal.ask(&prompt)?;
-    Ok(Key(line.context("there is no passphrase")?.into_bytes()))
+    Ok(line.map(|line| Key(line.into_bytes())))
 }
 
 /// Runs one of the programs that make such keys.
@@ -196,7 +238,7 @@ mod tests {
     fn a_slot_that_something_else_opens_stays() {
         let token = |slots: &[u32], of_tpm: bool| Token {
             key_slots: slots.iter().copied().collect(),
-            key: of_tpm.then_some(Err(TokenError::Unsupported("a PIN"))),
+            key: of_tpm.then_some(Err(TokenError::Unsupported("several keys"))),
         };
         let header = Header {
             key_slots: (0..5).collect(),

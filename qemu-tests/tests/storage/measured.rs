@@ -8,21 +8,90 @@ use cairn_qemu_tests::{Blueprint, Boot, Bus, Disk, Machine, Writes, images};
 use tempfile::TempDir;
 
 use super::passphrase::PASSPHRASE;
-use super::{format, mounted, power_off, prepare, up, variant};
+use super::{Disks, format, mounted, power_off, prepare, up, variant};
 
 const QUESTION: &str = "passphrase of LABEL=measured (measured): ";
+const PIN_QUESTION: &str = "PIN or passphrase of LABEL=measured (measured): ";
+
+/// A PIN of people's, and one that is not it.
+const PIN: &str = "2718 \u{e9}";
+const WRONG_PIN: &str = "2719";
+
+#[test]
+#[ignore = "long: cargo xtask torture storage"]
+fn a_root_that_the_tpm_opens_for_a_pin() -> anyhow::Result<()> {
+    let disks = encrypted("storage-pin")?;
+    let [disk] = disks.images.as_slice() else {
+        anyhow::bail!("there is one disk");
+    };
+    let tpm = TempDir::new()?;
+    let machine = boots("pin-enrol", disk, Some(tpm.path()), |machine| {
+        asked(machine, "it has no key; make one: cairn tpm2 enrol")?;
+        let agent = machine.agent();
+        let output = agent.run(&format!(
+            "echo '{PASSPHRASE}' | cairn tpm2 enrol --pin /dev/vdb"
+        ))?;
+        ensure!(
+            !output.success() && format!("{output:?}").contains("there is no PIN"),
+            "{output:?}"
+        );
+        enrol(machine)?;
+        let said = agent.succeed(&format!(
+            "printf '%s\\n' '{PASSPHRASE}' '{PIN}' | cairn tpm2 enrol --pin /dev/vdb"
+        ))?;
+        ensure!(
+            said.trim_end() == "this machine's TPM opens /dev/vdb for the PIN",
+            "{said}"
+        );
+        is_enrolled(machine)
+    })?;
+    let machine = boots("pin", written(&machine)?, Some(tpm.path()), |machine| {
+        let console = machine.console();
+        console.expect(PIN_QUESTION)?;
+        console.send_line(WRONG_PIN)?;
+        console.expect("wrong PIN or passphrase")?;
+        console.expect(PIN_QUESTION)?;
+        console.send_line(PIN)?;
+        up(machine)?;
+        nothing_is_left(machine)
+    })?;
+    let machine = boots(
+        "pin-passphrase",
+        written(&machine)?,
+        Some(tpm.path()),
+        |machine| {
+            let console = machine.console();
+            console.expect(PIN_QUESTION)?;
+            console.send_line(PASSPHRASE)?;
+            up(machine)?;
+            let more = format!("tpm2 pcrextend 7:sha256={}", "01".repeat(32));
+            machine.agent().succeed(&more)?;
+            let enrol =
+                format!("printf '%s\\n' '{PASSPHRASE}' '{PIN}' | cairn tpm2 enrol --pin /dev/vdb");
+            machine.agent().succeed(&enrol).map(drop)
+        },
+    )?;
+    boots(
+        "pin-changed",
+        written(&machine)?,
+        Some(tpm.path()),
+        |machine| {
+            let console = machine.console();
+            console.expect(PIN_QUESTION)?;
+            console.send_line(PIN)?;
+            console.expect("the TPM: the machine was not started as when the key was made")?;
+            console.expect(PIN_QUESTION)?;
+            console.send_line(PASSPHRASE)?;
+            up(machine)
+        },
+    )
+    .map(drop)
+}
 
 #[test]
 #[ignore = "long: cargo xtask torture storage"]
 fn a_root_that_the_tpm_opens_while_the_machine_is_what_it_was() -> anyhow::Result<()> {
-    let script = format!(
-        "set -eux
-        {}
-        mkfs.ext4 -q /dev/mapper/measured
-        cryptsetup close measured",
-        format("measured", "/dev/vdb")
-    );
-    let disks = prepare("storage-measured", 1, &script)?;
+    let disks = encrypted("storage-measured")?;
     let [disk] = disks.images.as_slice() else {
         anyhow::bail!("there is one disk");
     };
@@ -69,6 +138,18 @@ fn a_root_that_the_tpm_opens_while_the_machine_is_what_it_was() -> anyhow::Resul
         Ok(())
     })
     .map(drop)
+}
+
+/// A disk that a passphrase alone opens.
+fn encrypted(name: &str) -> anyhow::Result<Disks> {
+    let script = format!(
+        "set -eux
+        {}
+        mkfs.ext4 -q /dev/mapper/measured
+        cryptsetup close measured",
+        format("measured", "/dev/vdb")
+    );
+    prepare(name, 1, &script)
 }
 
 /// Boots a machine with its root on this disk, and a TPM with this state.
@@ -125,6 +206,11 @@ fn unasked(machine: &Machine) -> anyhow::Result<()> {
     up(machine)?;
     let said = machine.console().tail(10_000);
     ensure!(!said.contains("passphrase"), "{said}");
+    nothing_is_left(machine)
+}
+
+/// Nothing is left in the TPM, and nothing of the key in files.
+fn nothing_is_left(machine: &Machine) -> anyhow::Result<()> {
     machine.agent().succeed(
         "set -eux
         dmesg | grep 'measured is open'
@@ -136,7 +222,7 @@ fn unasked(machine: &Machine) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// There is one key of the TPM however often one was made, and nothing of it in memory's files.
+/// Makes a key that takes nobody; there is one however often one was made.
 fn enrol(machine: &Machine) -> anyhow::Result<()> {
     let agent = machine.agent();
     let script = format!("echo '{PASSPHRASE}' | cairn tpm2 enrol /dev/vdb");
@@ -145,6 +231,12 @@ fn enrol(machine: &Machine) -> anyhow::Result<()> {
         said.trim_end() == "this machine's TPM opens /dev/vdb",
         "{said}"
     );
+    is_enrolled(machine)
+}
+
+/// There is one key of the TPM, and nothing of it in memory's files.
+fn is_enrolled(machine: &Machine) -> anyhow::Result<()> {
+    let agent = machine.agent();
     let tokens = agent.succeed("cryptsetup luksDump /dev/vdb | grep -c systemd-tpm2")?;
     ensure!(tokens.trim() == "1", "{tokens} tokens");
     let slots = key_slots(machine)?;

@@ -2,11 +2,28 @@
 
 use std::collections::BTreeSet;
 
-use super::header::{Bank, Primary, SealedKey};
-use super::{POLICY, PRIVATE, PUBLIC, VALUES};
+use sha2::{Digest, Sha256};
+
+use super::header::{Bank, Primary, SealedKey, hexadecimal};
+use super::{PASSWORD, POLICY, PRIVATE, PUBLIC, VALUES};
 
 /// A command for the TPM, by its arguments.
 pub type Call = Vec<String>;
+
+/// What must hold for the TPM to give a key out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// Registers that are what they were.
+    pub registers: BTreeSet<u8>,
+    /// Somebody knows the PIN. The TPM refuses more after some that were wrong.
+    pub pin: bool,
+}
+
+/// The password that a PIN stands for, in words of `tpm2`.
+#[must_use]
+pub fn password_of(pin: &[u8]) -> String {
+    format!("hex:{}", hexadecimal(&Sha256::digest(pin)))
+}
 
 fn call(verb: &str, arguments: &[&str]) -> Call {
     let words = [verb].into_iter().chain(arguments.iter().copied());
@@ -67,13 +84,10 @@ impl Primary {
     }
 }
 
-/// What has the TPM open a key, before [`unseal`]. The files lie in `folder`.
-///
-/// The session is salted with the TPM's own key, and encrypts what is unsealed: on many boards it comes over
-/// wires that somebody can listen to.
+/// What has the TPM take a key that it has sealed. The files lie in `folder`.
 #[must_use]
-pub fn opening(key: &SealedKey, folder: &str) -> Vec<Call> {
-    let mut calls = vec![
+pub fn loading(key: &SealedKey, folder: &str) -> Vec<Call> {
+    vec![
         key.primary.create(folder),
         flush(),
         call(
@@ -87,39 +101,61 @@ pub fn opening(key: &SealedKey, folder: &str) -> Vec<Call> {
             ],
         ),
         flush(),
-        session("--policy-session", folder),
-        flush(),
-    ];
-    if !key.registers.is_empty() {
+    ]
+}
+
+/// What has the TPM open a key, before [`unseal`].
+///
+/// The session is salted with the TPM's own key, and encrypts what is unsealed: on many boards it comes over
+/// wires that somebody can listen to.
+#[must_use]
+pub fn opening(key: &SealedKey, folder: &str) -> Vec<Call> {
+    let mut calls = loading(key, folder);
+    calls.extend([session("--policy-session", folder), flush()]);
+    if !key.condition.registers.is_empty() {
         calls.push(call(
             "policypcr",
             &[
                 "--quiet",
                 &format!("--session={folder}/session"),
-                &format!("--pcr-list={}", selection(key.bank, &key.registers)),
+                &format!(
+                    "--pcr-list={}",
+                    selection(key.bank, &key.condition.registers)
+                ),
             ],
+        ));
+    }
+    if key.condition.pin {
+        calls.push(call(
+            "policyauthvalue",
+            &["--quiet", &format!("--session={folder}/session")],
         ));
     }
     calls
 }
 
-/// What writes the secret to its standard output.
+/// What writes the secret to its standard output. A password is for where nobody else is: the program takes it in
+/// its arguments alone.
 #[must_use]
-pub fn unseal(folder: &str) -> Call {
+pub fn unseal(folder: &str, password: Option<&str>) -> Call {
+    let password = password.map(|password| format!("+{password}"));
     call(
         "unseal",
         &[
             &format!("--object-context={folder}/key"),
-            &format!("--auth=session:{folder}/session"),
+            &format!(
+                "--auth=session:{folder}/session{}",
+                password.unwrap_or_default()
+            ),
         ],
     )
 }
 
 /// What comes before [`seal`]: the condition goes to the file [`POLICY`].
 #[must_use]
-pub fn before_sealing(registers: &BTreeSet<u8>, folder: &str) -> Vec<Call> {
+pub fn before_sealing(condition: &Condition, folder: &str) -> Vec<Call> {
     let session_file = format!("--session={folder}/session");
-    vec![
+    let mut calls = vec![
         call(
             "startauthsession",
             &["--hash-algorithm=sha256", &session_file],
@@ -129,22 +165,39 @@ pub fn before_sealing(registers: &BTreeSet<u8>, folder: &str) -> Vec<Call> {
             &[
                 "--quiet",
                 &session_file,
-                &format!("--pcr-list={}", selection(Bank::default(), registers)),
+                &format!(
+                    "--pcr-list={}",
+                    selection(Bank::default(), &condition.registers)
+                ),
                 &format!("--policy={folder}/{POLICY}"),
             ],
         ),
+    ];
+    if condition.pin {
+        calls.push(call(
+            "policyauthvalue",
+            &[
+                "--quiet",
+                &session_file,
+                &format!("--policy={folder}/{POLICY}"),
+            ],
+        ));
+    }
+    calls.extend([
         call("flushcontext", &[&format!("{folder}/session")]),
         Primary::default().create(folder),
         flush(),
         session("--hmac-session", folder),
         flush(),
-    ]
+    ]);
+    calls
 }
 
-/// What seals its standard input; the result goes to [`PRIVATE`] and [`PUBLIC`].
+/// What seals its standard input; the result goes to [`PRIVATE`] and [`PUBLIC`]. If a PIN is to be known, the file
+/// [`PASSWORD`] has its password.
 #[must_use]
-pub fn seal(folder: &str) -> Call {
-    call(
+pub fn seal(condition: &Condition, folder: &str) -> Call {
+    let mut seal = call(
         "create",
         &[
             "--quiet",
@@ -157,7 +210,11 @@ pub fn seal(folder: &str) -> Call {
             &format!("--public={folder}/{PUBLIC}"),
             &format!("--private={folder}/{PRIVATE}"),
         ],
-    )
+    );
+    if condition.pin {
+        seal.push(format!("--key-auth=file:{folder}/{PASSWORD}"));
+    }
+    seal
 }
 
 /// What writes the values of registers to [`VALUES`], one after the other.
@@ -182,6 +239,9 @@ pub fn closing(folder: &str) -> Vec<Call> {
     ]
 }
 
+/// How [`explain`] says that the PIN is another one.
+pub const WRONG_PIN: &str = "the PIN is wrong";
+
 /// Of a code of format 1: in the bits beside these stands of which parameter or session it is.
 const KIND: u32 = 0xbf;
 
@@ -194,7 +254,11 @@ pub fn explain(said: &str, measured: &str) -> String {
         u32::from_str_radix(digits, 16).ok()
     });
     match code {
-        Some(0x921) => "it is locked, after too many wrong passwords of others".to_owned(),
+        Some(0x921) => "it is locked for some time, after too many wrong PINs".to_owned(),
+        // Of a session, and not of the hierarchy that the first commands use.
+        Some(code) if said.contains("Unseal") && code < 0x1000 && code & KIND == 0x8e => {
+            WRONG_PIN.to_owned()
+        }
         Some(code) if code < 0x1000 && code & KIND == 0x9d => {
             format!("the machine was not started as when the key was made: {measured} differs")
         }
@@ -217,6 +281,13 @@ mod tests {
     use super::*;
     use expect_test::expect;
 
+    fn condition<const N: usize>(registers: [u8; N], pin: bool) -> Condition {
+        Condition {
+            registers: BTreeSet::from(registers),
+            pin,
+        }
+    }
+
     fn lines(calls: &[Call]) -> String {
         calls.iter().map(|call| call.join(" ") + "\n").collect()
     }
@@ -224,9 +295,9 @@ mod tests {
     #[test]
     fn a_key_is_opened_under_its_condition() {
         let part = [0, 1, 7];
-        let key = SealedKey::new(&part, &part, &[0; 32], &BTreeSet::from([4, 7])).unwrap();
-        let mut calls = opening(&key, "/run");
-        calls.push(unseal("/run"));
+        let key = |condition| SealedKey::new(&part, &part, &[0; 32], condition).unwrap();
+        let mut calls = opening(&key(condition([4, 7], false)), "/run");
+        calls.push(unseal("/run", None));
         calls.extend(closing("/run"));
         expect![[r#"
             createprimary --quiet --hierarchy=o --hash-algorithm=sha256 --key-algorithm=ecc256:aes128cfb --attributes=restricted|decrypt|fixedtpm|fixedparent|sensitivedataorigin|userwithauth --key-context=/run/primary
@@ -240,14 +311,23 @@ mod tests {
             flushcontext /run/session
             flushcontext --transient-object
         "#]].assert_eq(&lines(&calls));
-        let any = SealedKey::new(&part, &part, &[0; 32], &BTreeSet::new()).unwrap();
+        let any = key(condition([], false));
         assert!(!lines(&opening(&any, "/run")).contains("policypcr"));
+        let mut calls = opening(&key(condition([7], true)), "/run").split_off(5);
+        calls.push(unseal("/run", Some(&password_of(b"1234"))));
+        expect![[r#"
+            flushcontext --transient-object
+            policypcr --quiet --session=/run/session --pcr-list=sha256:7
+            policyauthvalue --quiet --session=/run/session
+            unseal --object-context=/run/key --auth=session:/run/session+hex:03ac674216f3e15c761ee1a5e255f067953623c8b388b4459e13f978d7c846f4
+        "#]]
+        .assert_eq(&lines(&calls));
     }
 
     #[test]
     fn a_secret_is_sealed_under_a_condition() {
-        let mut calls = before_sealing(&BTreeSet::from([7]), "/run");
-        calls.push(seal("/run"));
+        let mut calls = before_sealing(&condition([7], false), "/run");
+        calls.push(seal(&condition([7], false), "/run"));
         expect![[r#"
             startauthsession --hash-algorithm=sha256 --session=/run/session
             policypcr --quiet --session=/run/session --pcr-list=sha256:7 --policy=/run/policy
@@ -258,6 +338,25 @@ mod tests {
             flushcontext --transient-object
             create --quiet --parent-context=/run/primary --parent-auth=session:/run/session --hash-algorithm=sha256 --attributes=fixedtpm|fixedparent --policy=/run/policy --sealing-input=- --public=/run/public --private=/run/private
         "#]].assert_eq(&lines(&calls));
+    }
+
+    #[test]
+    fn a_secret_is_sealed_with_a_pin() {
+        let condition = condition([7], true);
+        let mut calls = before_sealing(&condition, "/run");
+        calls.push(seal(&condition, "/run"));
+        expect![[r#"
+            startauthsession --hash-algorithm=sha256 --session=/run/session
+            policypcr --quiet --session=/run/session --pcr-list=sha256:7 --policy=/run/policy
+            policyauthvalue --quiet --session=/run/session --policy=/run/policy
+            flushcontext /run/session
+            createprimary --quiet --hierarchy=o --hash-algorithm=sha256 --key-algorithm=ecc256:aes128cfb --attributes=restricted|decrypt|fixedtpm|fixedparent|sensitivedataorigin|userwithauth --key-context=/run/primary
+            flushcontext --transient-object
+            startauthsession --hmac-session --hash-algorithm=sha256 --key-context=/run/primary --session=/run/session
+            flushcontext --transient-object
+            create --quiet --parent-context=/run/primary --parent-auth=session:/run/session --hash-algorithm=sha256 --attributes=fixedtpm|fixedparent --policy=/run/policy --sealing-input=- --public=/run/public --private=/run/private --key-auth=file:/run/password
+        "#]]
+        .assert_eq(&lines(&calls));
     }
 
     #[test]
@@ -278,7 +377,11 @@ mod tests {
             ),
             (
                 "ERROR: Esys_Unseal(0x921) - tpm:warn(2.0): authorizations are not allowed",
-                "it is locked, after too many wrong passwords of others",
+                "it is locked for some time, after too many wrong PINs",
+            ),
+            (
+                "ERROR: Esys_Unseal(0x98E) - tpm:session(1):the authorization HMAC check failed and DA counter incremented",
+                "the PIN is wrong",
             ),
             (
                 "ERROR: Eys_Load(0x9000B) - mu:A parameter has a bad value",

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::REGISTERS;
 use super::base64::{base64, from_base64};
+use super::call::Condition;
 
 const TYPE: &str = "systemd-tpm2";
 /// The digest of a condition: SHA-256.
@@ -60,7 +61,7 @@ pub enum TokenError {
 pub struct SealedKey {
     private: Vec<u8>,
     public: Vec<u8>,
-    pub(super) registers: BTreeSet<u8>,
+    pub(super) condition: Condition,
     pub(super) bank: Bank,
     pub(super) primary: Primary,
     policy: String,
@@ -114,6 +115,8 @@ struct RawKey {
     tpm2_policy_hash: Value,
     #[serde(default)]
     tpm2_pin: bool,
+    #[serde(default, rename = "tpm2_salt", skip_serializing)]
+    salt: Option<Value>,
     #[serde(default, rename = "tpm2_pubkey_pcrs", skip_serializing)]
     signed: Vec<u8>,
     #[serde(default, rename = "tpm2_srk", skip_serializing)]
@@ -157,7 +160,7 @@ impl Header {
 }
 
 impl SealedKey {
-    /// What the TPM has sealed under the condition `policy`, that these registers stay as they are.
+    /// What the TPM has sealed under a condition, which is `policy` in its own terms.
     ///
     /// # Errors
     /// It is not what a TPM writes.
@@ -165,14 +168,12 @@ impl SealedKey {
         private: &[u8],
         public: &[u8],
         policy: &[u8],
-        registers: &BTreeSet<u8>,
+        condition: Condition,
     ) -> Result<Self, TokenError> {
         let mut blob = private.to_vec();
         blob.extend_from_slice(public);
         Self {
-            registers: registers.clone(),
-            bank: Bank::default(),
-            primary: Primary::default(),
+            condition,
             policy: hexadecimal(policy),
             ..Self::of_blob(&blob)?
         }
@@ -183,7 +184,7 @@ impl SealedKey {
         let damaged = |problem: &dyn ToString| TokenError::Field(problem.to_string());
         let raw: RawKey = serde_json::from_value(token).map_err(|error| damaged(&error))?;
         for (is_so, what) in [
-            (raw.tpm2_pin, "a PIN"),
+            (raw.salt.is_some(), "a PIN with a salt"),
             (!raw.signed.is_empty(), "a signed policy"),
             (
                 raw.stored_primary.is_some(),
@@ -202,7 +203,10 @@ impl SealedKey {
         };
         let blob = from_base64(&text(&raw.tpm2_blob, "tpm2-blob")?);
         Self {
-            registers: raw.tpm2_pcrs.into_iter().collect(),
+            condition: Condition {
+                registers: raw.tpm2_pcrs.into_iter().collect(),
+                pin: raw.tpm2_pin,
+            },
             bank: raw.tpm2_pcr_bank,
             primary: raw.tpm2_primary_alg,
             policy: text(&raw.tpm2_policy_hash, "tpm2-policy-hash")?,
@@ -221,7 +225,10 @@ impl SealedKey {
         Ok(Self {
             private: private.to_vec(),
             public: public.to_vec(),
-            registers: BTreeSet::new(),
+            condition: Condition {
+                registers: BTreeSet::new(),
+                pin: false,
+            },
             bank: Bank::default(),
             primary: Primary::default(),
             policy: String::new(),
@@ -229,7 +236,12 @@ impl SealedKey {
     }
 
     fn checked(self) -> Result<Self, TokenError> {
-        let problem = if self.registers.iter().any(|index| *index >= REGISTERS) {
+        let problem = if self
+            .condition
+            .registers
+            .iter()
+            .any(|index| *index >= REGISTERS)
+        {
             "a TPM has no such register"
         } else if self.policy.len() != 2 * DIGEST
             || !self.policy.bytes().all(|digit| digit.is_ascii_hexdigit())
@@ -261,11 +273,12 @@ impl SealedKey {
             keyslots: [key_slot.to_string()],
             key: RawKey {
                 tpm2_blob: Value::String(blob.map(char::from).collect()),
-                tpm2_pcrs: self.registers.iter().copied().collect(),
+                tpm2_pcrs: self.condition.registers.iter().copied().collect(),
                 tpm2_pcr_bank: self.bank,
                 tpm2_primary_alg: self.primary,
                 tpm2_policy_hash: Value::String(self.policy.clone()),
-                tpm2_pin: false,
+                tpm2_pin: self.condition.pin,
+                salt: None,
                 signed: Vec::new(),
                 stored_primary: None,
                 stored_policy: false,
@@ -285,10 +298,16 @@ impl SealedKey {
         &self.public
     }
 
+    /// Whether the TPM gives it out for a PIN alone.
+    #[must_use]
+    pub fn needs_pin(&self) -> bool {
+        self.condition.pin
+    }
+
     /// For people: "PCR 7", "PCR 4, 7".
     #[must_use]
     pub fn measured(&self) -> String {
-        let all: Vec<_> = self.registers.iter().map(u8::to_string).collect();
+        let all: Vec<_> = self.condition.registers.iter().map(u8::to_string).collect();
         format!("PCR {}", all.join(", "))
     }
 }
@@ -300,7 +319,7 @@ fn sized(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     bytes.split_at_checked(usize::from(size) + 2)
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a text cannot fail.
         write!(text, "{byte:02x}").unwrap_or_default();
@@ -365,7 +384,7 @@ mod tests {
     #[test]
     fn what_is_not_known_is_refused_by_its_name() {
         for (field, value, problem) in [
-            ("tpm2-pin", json!(true), "has a PIN"),
+            ("tpm2_salt", json!("AA=="), "has a PIN with a salt"),
             ("tpm2_pubkey_pcrs", json!([11]), "has a signed policy"),
             (
                 "tpm2_srk",
@@ -416,6 +435,7 @@ mod tests {
         }
         assert!(with("tpm2_pubkey_pcrs", json!([])).is_ok());
         assert!(with("tpm2_srk", Value::Null).is_ok());
+        assert!(with("tpm2-pin", json!(true)).unwrap().needs_pin());
     }
 
     #[test]
@@ -445,13 +465,14 @@ mod tests {
             policy: [u8; DIGEST],
             registers in proptest::collection::btree_set(0..REGISTERS, 0..5),
             slot in 0..32_u32,
+            pin: bool,
         ) {
             let sized = |bytes: &[u8]| {
                 let mut all = u16::try_from(bytes.len()).unwrap().to_be_bytes().to_vec();
                 all.extend_from_slice(bytes);
                 all
             };
-            let key = SealedKey::new(&sized(&private), &sized(&public), &policy, &registers).unwrap();
+            let key = SealedKey::new(&sized(&private), &sized(&public), &policy, Condition { registers, pin }).unwrap();
             let token: Value = serde_json::from_str(&key.to_token(slot).unwrap()).unwrap();
             let header = header(&json!({ "0": token }));
             prop_assert_eq!(&header.tokens[&0].key_slots, &BTreeSet::from([slot]));

@@ -12,7 +12,7 @@
 //! "tpm2-pcr-bank": "sha256"
 //! "tpm2-primary-alg": "ecc"       the key that the TPM makes of its seed, and that the blob is encrypted with
 //! "tpm2-policy-hash": "<hex>"
-//! "tpm2-pin": false
+//! "tpm2-pin": false               whether it is given out for a PIN alone: the SHA-256 of that is the password
 //! ```
 //!
 //! The slot's passphrase is the base64 of what is sealed. Later versions of systemd add fields for ways that this
@@ -26,7 +26,10 @@ mod call;
 mod header;
 
 pub use base64::base64;
-pub use call::{Call, before_sealing, closing, explain, opening, read_registers, seal, unseal};
+pub use call::{
+    Call, Condition, WRONG_PIN, before_sealing, closing, explain, loading, opening, password_of,
+    read_registers, seal, unseal,
+};
 pub use header::{Header, HeaderError, SealedKey, Token, TokenError};
 
 /// The program that speaks to the TPM.
@@ -48,5 +51,7 @@ pub const PRIVATE: &str = "private";
 pub const PUBLIC: &str = "public";
 /// In the working folder: the condition, as the TPM computes it.
 pub const POLICY: &str = "policy";
+/// In the working folder: the password, as [`password_of`] a PIN has it.
+pub const PASSWORD: &str = "password";
 /// In the working folder: the values of registers.
 pub const VALUES: &str = "values";

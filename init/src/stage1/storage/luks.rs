@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use cairn_sys::secret::Secret;
 use cairn_system::EncryptedDevice;
-use cairn_system::tpm2::Header;
+use cairn_system::tpm2::{Header, SealedKey, WRONG_PIN};
 
 use super::super::block::Blocks;
 use super::super::hardware::Hardware;
@@ -29,9 +29,18 @@ const DOES_NOT_FIT: i32 = 2;
 #[derive(Debug)]
 pub enum Asked {
     /// It is open, by a passphrase that somebody had to type, if one is here.
-    Opened(Option<Secret>),
+    Opened(Option<Typed>),
     /// The device went away, or its key came.
     Interrupted,
+}
+
+/// What somebody has typed that opens a device.
+#[derive(Debug)]
+pub struct Typed {
+    /// The PIN or the passphrase.
+    pub secret: Secret,
+    /// Whether it is a PIN.
+    pub is_pin: bool,
 }
 
 /// Whether a secret fits.
@@ -64,30 +73,71 @@ pub fn open_with_key(device: &EncryptedDevice, blocks: &Blocks) -> anyhow::Resul
     }
 }
 
-/// Opens a device with a key that the TPM keeps.
+/// How it went with a key of the TPM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unattended {
+    /// The device is open.
+    Opened,
+    /// It is given out for a PIN.
+    NeedsPin,
+}
+
+/// Opens a device with a key that the TPM keeps, if that takes nobody.
 ///
 /// # Errors
 /// Why not; it names the device.
-pub fn open_with_tpm(device: &EncryptedDevice, blocks: &Blocks) -> anyhow::Result<()> {
+pub fn open_with_tpm(device: &EncryptedDevice, blocks: &Blocks) -> anyhow::Result<Unattended> {
     let what = || format!("cannot open {} with the TPM", device.name);
-    let node = place(blocks, device.header.as_ref().unwrap_or(&device.device))
-        .with_context(|| format!("{}: {} went away", what(), device.device))?;
-    let header = read_header(&node).with_context(what)?;
+    let header = header_of(device, blocks).with_context(what)?;
     let mut problems = Vec::new();
+    let mut needs_pin = false;
     for key in header.sealed_keys() {
-        let opened = key
-            .map_err(|error| error.clone().into())
-            .and_then(tpm::open);
+        let opened = match key {
+            Ok(key) if key.needs_pin() => {
+                needs_pin = true;
+                continue;
+            }
+            Ok(key) => tpm::open(key, None),
+            Err(error) => Err(error.clone().into()),
+        };
         match opened {
-            Ok(secret) if open_with(device, blocks, &secret)? == Fit::Fits => return Ok(()),
+            Ok(secret) if open_with(device, blocks, &secret)? == Fit::Fits => {
+                return Ok(Unattended::Opened);
+            }
             Ok(_) => problems.push("the key that it keeps does not fit".to_owned()),
             Err(error) => problems.push(format!("{error:#}")),
         }
+    }
+    if needs_pin && problems.is_empty() {
+        return Ok(Unattended::NeedsPin);
     }
     if problems.is_empty() {
         problems.push("it has no key; make one: cairn tpm2 enrol".to_owned());
     }
     bail!("{}: {}", what(), problems.join("; "))
+}
+
+fn header_of(device: &EncryptedDevice, blocks: &Blocks) -> anyhow::Result<Header> {
+    let node = place(blocks, device.header.as_ref().unwrap_or(&device.device))
+        .with_context(|| format!("{} went away", device.device))?;
+    read_header(&node)
+}
+
+/// The keys that the TPM gives out for a PIN. Where they cannot be read, there are none.
+fn keys_with_pin(device: &EncryptedDevice, blocks: &Blocks) -> Vec<SealedKey> {
+    if device.tpm2.is_none() || !tpm::is_there() {
+        return Vec::new();
+    }
+    match header_of(device, blocks) {
+        Ok(header) => {
+            let keys = header.sealed_keys().flatten();
+            keys.filter(|key| key.needs_pin()).cloned().collect()
+        }
+        Err(error) => {
+            log::info!("{}: {error:#}", device.name);
+            Vec::new()
+        }
+    }
 }
 
 /// The most that the JSON of a header may be, in bytes.
@@ -120,19 +170,34 @@ fn read_header(node: &Path) -> anyhow::Result<Header> {
 /// It cannot be opened, whatever somebody types; it names the device.
 pub fn open_with_people(
     device: &EncryptedDevice,
-    known: &[Secret],
+    known: &[Typed],
     hardware: &mut Hardware,
 ) -> anyhow::Result<Asked> {
+    let keys = hardware.with_blocks(|blocks| keys_with_pin(device, blocks));
     let empty = Secret::new();
     let tried_first = Some(&empty).filter(|_| device.try_empty_passphrase);
-    for secret in tried_first.into_iter().chain(known) {
+    let passphrases = known.iter().filter(|known| !known.is_pin);
+    let passphrases = passphrases.map(|known| &known.secret);
+    for secret in tried_first.into_iter().chain(passphrases) {
         if hardware.with_blocks(|blocks| open_with(device, blocks, secret))? == Fit::Fits {
+            return Ok(Asked::Opened(None));
+        }
+    }
+    for pin in known.iter().filter(|known| known.is_pin) {
+        let fit =
+            hardware.with_blocks(|blocks| open_with_pin(device, &keys, blocks, &pin.secret))?;
+        if fit == Ok(Fit::Fits) {
             return Ok(Asked::Opened(None));
         }
     }
     let nobody = || format!("cannot open {}: there is no passphrase", device.name);
     let mut consoles = Consoles::open().with_context(nobody)?;
-    let question = format!("passphrase of {} ({}): ", device.device, device.name);
+    let wanted = if keys.is_empty() {
+        "passphrase"
+    } else {
+        "PIN or passphrase"
+    };
+    let question = format!("{wanted} of {} ({}): ", device.device, device.name);
     let key_was_there = hardware.with_blocks(|blocks| has_key(device, blocks));
     loop {
         let interrupted = |blocks: &Blocks| is_not_needed(device, key_was_there, blocks);
@@ -141,10 +206,16 @@ pub fn open_with_people(
             return Ok(Asked::Interrupted);
         };
         consoles.say("opening ...\r\n");
-        match hardware.with_blocks(|blocks| open_with(device, blocks, &secret))? {
-            Fit::Fits => return Ok(Asked::Opened(Some(secret))),
-            Fit::DoesNot => consoles.say("wrong passphrase\r\n"),
+        let fit = hardware.with_blocks(|blocks| open_with_pin(device, &keys, blocks, &secret))?;
+        let is_pin = fit == Ok(Fit::Fits);
+        if is_pin || hardware.with_blocks(|blocks| open_with(device, blocks, &secret))? == Fit::Fits
+        {
+            return Ok(Asked::Opened(Some(Typed { secret, is_pin })));
         }
+        if let Err(refusal) = fit {
+            consoles.say(&format!("the TPM: {refusal}\r\n"));
+        }
+        consoles.say(&format!("wrong {wanted}\r\n"));
     }
 }
 
@@ -165,6 +236,35 @@ fn open_with(device: &EncryptedDevice, blocks: &Blocks, secret: &Secret) -> anyh
     let (argument, input) = given(secret.as_bytes());
     let arguments = argument.into_iter().map(str::to_owned).collect();
     open(device, blocks, arguments, input)
+}
+
+/// Tries a PIN. The inner error is why the TPM does not even say whether it fits.
+///
+/// # Errors
+/// As for a passphrase.
+fn open_with_pin(
+    device: &EncryptedDevice,
+    keys: &[SealedKey],
+    blocks: &Blocks,
+    pin: &Secret,
+) -> anyhow::Result<Result<Fit, String>> {
+    // It would count as a wrong one, and no PIN is empty.
+    let keys = if pin.as_bytes().is_empty() { &[] } else { keys };
+    for key in keys {
+        match tpm::open(key, Some(pin)) {
+            Ok(secret) if open_with(device, blocks, &secret)? == Fit::Fits => {
+                return Ok(Ok(Fit::Fits));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let why = format!("{error:#}");
+                if why != WRONG_PIN {
+                    return Ok(Err(why));
+                }
+            }
+        }
+    }
+    Ok(Ok(Fit::DoesNot))
 }
 
 /// How a passphrase is given: as it is, byte by byte. An empty one would be no key to try, but an error, so

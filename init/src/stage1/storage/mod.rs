@@ -18,7 +18,6 @@ mod tpm;
 
 use std::time::{Duration, Instant};
 
-use cairn_sys::secret::Secret;
 use cairn_system::{Device, EncryptedDevice, Storage};
 
 use super::block::{Block, Blocks};
@@ -26,7 +25,7 @@ use super::failure::Stage1Error;
 use super::hardware::{Hardware, Waiting};
 use cairn_probe::{LVM_MEMBER, RAID_MEMBER};
 
-use luks::Asked;
+use luks::{Asked, Typed, Unattended};
 use plan::{Key, Lock, Progress, Sight, Step};
 
 pub use resume::resume;
@@ -43,7 +42,7 @@ pub struct Opener {
     /// How long devices of keys are waited for.
     patience: Duration,
     /// Passphrases that have opened a device.
-    passphrases: Vec<Secret>,
+    known: Vec<Typed>,
     /// Whether arrays and groups were started without some of their members.
     incomplete_started: bool,
 }
@@ -78,7 +77,7 @@ impl Opener {
             progress: Progress::default(),
             start: Instant::now(),
             patience,
-            passphrases: Vec::new(),
+            known: Vec::new(),
             incomplete_started: false,
         }
     }
@@ -171,16 +170,17 @@ impl Opener {
         };
         let opened = hardware.with_blocks(|blocks| {
             if device.key_file.is_some() {
-                luks::open_with_key(device, blocks)
+                luks::open_with_key(device, blocks).map(|()| Unattended::Opened)
             } else {
                 luks::open_with_tpm(device, blocks)
             }
         });
         match opened {
-            Ok(()) => {
+            Ok(Unattended::Opened) => {
                 log::info!("{} is open", device.name);
                 self.progress.settle(index);
             }
+            Ok(Unattended::NeedsPin) => self.progress.key_failed(index),
             Err(error) => {
                 log::warn!("{error:#}");
                 self.progress.key_failed(index);
@@ -199,12 +199,12 @@ impl Opener {
                 tpm.timeout_seconds
             );
         }
-        match luks::open_with_people(device, &self.passphrases, hardware) {
+        match luks::open_with_people(device, &self.known, hardware) {
             Ok(Asked::Opened(typed)) => {
                 log::info!("{} is open", device.name);
                 self.progress.settle(index);
                 let reused = typed.filter(|_| self.wishes.reuse_passphrases);
-                self.passphrases.extend(reused);
+                self.known.extend(reused);
             }
             Ok(Asked::Interrupted) => {}
             Err(error) => {

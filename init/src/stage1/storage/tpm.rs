@@ -23,14 +23,14 @@ pub fn is_there() -> bool {
     Path::new(tpm2::DEVICE).exists()
 }
 
-/// Has the TPM open a key: the passphrase of its slot.
+/// Has the TPM open a key, for a PIN if it needs one: the passphrase of its slot.
 ///
 /// # Errors
 /// Why it does not.
-pub fn open(key: &SealedKey) -> anyhow::Result<Secret> {
+pub fn open(key: &SealedKey, pin: Option<&Secret>) -> anyhow::Result<Secret> {
     let made = DirBuilder::new().mode(0o700).create(FOLDER);
     made.with_context(|| format!("cannot make {FOLDER}"))?;
-    let opened = open_in(key);
+    let opened = open_in(key, pin);
     for call in tpm2::closing(FOLDER) {
         if let Err(error) = run(&call, &mut drop_output) {
             log::info!("the TPM keeps what it was given: {error:#}");
@@ -42,7 +42,7 @@ pub fn open(key: &SealedKey) -> anyhow::Result<Secret> {
     opened
 }
 
-fn open_in(key: &SealedKey) -> anyhow::Result<Secret> {
+fn open_in(key: &SealedKey, pin: Option<&Secret>) -> anyhow::Result<Secret> {
     for (name, content) in [(tpm2::PRIVATE, key.private()), (tpm2::PUBLIC, key.public())] {
         let path = Path::new(FOLDER).join(name);
         let written = fs::write(&path, content);
@@ -53,7 +53,9 @@ fn open_in(key: &SealedKey) -> anyhow::Result<Secret> {
     }
     let mut sealed = Secret::new();
     let mut fits = true;
-    succeed(key, &tpm2::unseal(FOLDER), &mut |bytes| {
+    let password = pin.map(|pin| tpm2::password_of(pin.as_bytes()));
+    let unseal = tpm2::unseal(FOLDER, password.as_deref());
+    succeed(key, &unseal, &mut |bytes| {
         fits &= bytes.iter().all(|byte| sealed.push(*byte));
     })?;
     let mut passphrase = Secret::new();
