@@ -25,7 +25,7 @@ use crate::generation;
 use crate::modprobe::BOOTED;
 use crate::realm::realm;
 
-/// Descriptors that the supervisor may have: four a service, and some.
+/// Descriptors that the supervisor may have: three a service, and some.
 const OPEN_FILES: u64 = 65_536;
 
 impl Supervisor {
@@ -152,7 +152,7 @@ impl Supervisor {
         for (id, held) in self.held.iter().enumerate() {
             let is_ours = !self.services.has_reader(id);
             if let Some(pipe) = held.pipe.as_ref().filter(|_| is_ours) {
-                watch(pipe.reader.as_fd(), Source::Pipe(id))?;
+                watch(pipe.as_fd(), Source::Pipe(id))?;
             }
             if let Some(main) = &held.main
                 && cairn_sys::process::is_child(main.pidfd.as_fd())

@@ -1,14 +1,14 @@
 //! What a supervisor takes over of each service from what core has kept.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use anyhow::Context;
 use cairn_sys::cgroup::Cgroup;
 use cairn_sys::pidfd;
-use cairn_sys::process::{self, pipe};
+use cairn_sys::process;
 use cairn_system::{Process, Readiness, Service, ServiceKind, ServiceName, Socket};
 
 use super::given::{IPC, NETWORK, Own, READY, STORED};
@@ -180,7 +180,7 @@ impl Heir<'_> {
                 descriptor,
             });
         }
-        let restored = take_over(held, estate, service, record)?;
+        let restored = take_over(held, estate, service, record);
         let is_lost = |own: &Own| match own.number {
             STORED.. => service.stored_descriptors == 0,
             // It is waited for until it is up.
@@ -292,28 +292,21 @@ pub fn remove_group(name: &str) {
     }
 }
 
-fn take_over(
-    held: &mut Held,
-    estate: &mut Estate,
-    service: &Service,
-    record: &Record,
-) -> anyhow::Result<Restored> {
+fn take_over(held: &mut Held, estate: &mut Estate, service: &Service, record: &Record) -> Restored {
     let mut restored = record.restored.clone();
     if let Some(reader) = estate.logs.remove(&held.slot) {
-        let writer = reopen_for_writing(&reader).or_else(|error| {
-            // Its present process keeps the old pipe; the next one gets a pipe that works.
-            log::error!("cannot reopen the pipe of '{}': {error}", service.name);
-            pipe().map(|(_, writer)| writer)
-        })?;
-        held.pipe = Some(Pipe { reader, writer });
+        held.pipe = Some(Pipe::of(&reader).unwrap_or_else(|error| {
+            log::error!("cannot hold the pipe of '{}' open: {error}", service.name);
+            Pipe::ending(reader)
+        }));
     }
     restored.helper = adopt_helper(held, service, record.helper);
     let process = estate.processes.remove(&held.slot);
     if process.is_none() && service.device.is_some() {
-        return Ok(restored); // whether it is there is looked at
+        return restored; // whether it is there is looked at
     }
     if process.is_none() && is_open(held, service) {
-        return Ok(still_open(restored));
+        return still_open(restored);
     }
     match process.filter(|_| restored.running) {
         Some((pid, pidfd)) => {
@@ -350,7 +343,7 @@ fn take_over(
         }
         None => {}
     }
-    Ok(restored)
+    restored
 }
 
 /// Whether all is there that a socket or path had opened.
@@ -387,11 +380,4 @@ fn adopt_helper(held: &mut Held, service: &Service, helper: u32) -> bool {
             false
         }
     }
-}
-
-/// The end to write to of a pipe of which only the other end was kept.
-fn reopen_for_writing(reader: &OwnedFd) -> io::Result<OwnedFd> {
-    use std::os::fd::AsRawFd;
-    let path = format!("/proc/self/fd/{}", reader.as_raw_fd());
-    Ok(fs::OpenOptions::new().write(true).open(path)?.into())
 }

@@ -1,14 +1,16 @@
 //! What the supervisor holds of one service: its process, its commands, its pipe and its control group.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use cairn_sys::cgroup::Cgroup;
 use cairn_sys::pidfd;
 use cairn_sys::process::{self, Exit, Report};
 use cairn_system::Service;
+use nix::libc::O_NONBLOCK;
 
 use super::given::{Own, Trigger};
 use super::journal::Journal;
@@ -47,13 +49,66 @@ pub struct Held {
     pub killed: bool,
 }
 
-/// Both ends are held, so that output written between two processes is not lost.
+/// A pipe, open to read and to write at once: so that output written between two processes is not lost, there is
+/// no end of it between them, and a process that is born has one descriptor of each service less to close.
 #[derive(Debug)]
-pub struct Pipe {
-    /// Read by us.
-    pub reader: OwnedFd,
-    /// Handed to each process.
-    pub writer: OwnedFd,
+pub struct Pipe(OwnedFd);
+
+impl Pipe {
+    /// A new one.
+    ///
+    /// # Errors
+    /// No descriptor is left, or `/proc` is not there.
+    pub fn new() -> io::Result<Self> {
+        let (reader, _writer) = process::pipe()?;
+        Self::of(&reader)
+    }
+
+    /// The one that this is an end of.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn of(end: &OwnedFd) -> io::Result<Self> {
+        let mut both = OpenOptions::new();
+        both.read(true).write(true).custom_flags(O_NONBLOCK);
+        open_again(end.as_fd(), &both).map(Self)
+    }
+
+    /// The same where there is nothing left to open it with: it ends with the processes that write to it.
+    pub fn ending(reader: OwnedFd) -> Self {
+        Self(reader)
+    }
+
+    /// Where a process writes to.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn writer(&self) -> io::Result<OwnedFd> {
+        open_again(self.as_fd(), OpenOptions::new().write(true))
+    }
+
+    /// Where a process reads from.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn reader(&self) -> io::Result<OwnedFd> {
+        open_again(self.as_fd(), OpenOptions::new().read(true))
+    }
+}
+
+impl AsFd for Pipe {
+    /// Read by us, without waiting.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn open_again(end: BorrowedFd<'_>, options: &OpenOptions) -> io::Result<OwnedFd> {
+    let path = format!("/proc/self/fd/{}", end.as_raw_fd());
+    let opened = options.open(&path);
+    opened
+        .map(OwnedFd::from)
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot open {path}: {error}")))
 }
 
 /// A main process.
@@ -143,8 +198,7 @@ impl Held {
         if self.pipe.is_some() {
             return Ok(false);
         }
-        let (reader, writer) = process::pipe()?;
-        self.pipe = Some(Pipe { reader, writer });
+        self.pipe = Some(Pipe::new()?);
         Ok(true)
     }
 
@@ -259,5 +313,35 @@ fn write_bounds(path: &Path, service: &Service) {
         if let Err(error) = fs::write(&file, value) {
             log::error!("cannot write {value} to {}: {error}", file.display());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+
+    #[test]
+    fn a_pipe_has_no_end_between_two_processes() {
+        let pipe = Pipe::new().unwrap();
+        let mut ours = fs::File::from(pipe.0.try_clone().unwrap());
+        let mut buffer = [0; 16];
+        for word in ["one", "two"] {
+            // A process waits where we do not, and may not read its own words.
+            let mut writer = fs::File::from(pipe.writer().unwrap());
+            writer.write_all(word.as_bytes()).unwrap();
+            assert!(writer.read(&mut buffer).is_err());
+            drop(writer);
+            let length = ours.read(&mut buffer).unwrap();
+            assert_eq!(&buffer[..length], word.as_bytes());
+            let error = ours.read(&mut buffer).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "and no end");
+        }
+        // A successor has it from core, and so does whoever reads it.
+        let kept = Pipe::of(&pipe.reader().unwrap()).unwrap();
+        drop((pipe, ours));
+        let writer = kept.writer().unwrap();
+        fs::File::from(writer).write_all(b"three").unwrap();
+        assert_eq!(nix::unistd::read(&kept, &mut buffer), Ok(5));
     }
 }

@@ -5,9 +5,7 @@
 //!
 //! Invariant: a pipe that another service reads is not read by us, who would get some of its lines.
 
-use std::fs::File;
-use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use nix::sys::epoll::EpollFlags;
 
@@ -15,6 +13,7 @@ use crate::core::message::{Message, Place};
 
 use super::Supervisor;
 use super::graph::Id;
+use super::held::Pipe;
 use super::source::{Source, watch};
 
 impl Supervisor {
@@ -27,7 +26,7 @@ impl Supervisor {
             return Ok(());
         }
         if let Some(pipe) = &held.pipe {
-            let reader = pipe.reader.as_fd();
+            let reader = pipe.as_fd();
             if !self.services.has_reader(id) {
                 watch(&self.epoll, reader, Source::Pipe(id), EpollFlags::EPOLLIN)?;
             }
@@ -46,13 +45,6 @@ impl Supervisor {
         };
         self.ensure_pipe(other)?;
         let pipe = self.held.get(other).and_then(|held| held.pipe.as_ref());
-        let opened = pipe.map(|pipe| {
-            let path = format!("/proc/self/fd/{}", pipe.reader.as_raw_fd());
-            let opened = File::open(&path);
-            opened.map_err(|error| {
-                io::Error::new(error.kind(), format!("cannot open {path}: {error}"))
-            })
-        });
-        Ok(opened.transpose()?.map(OwnedFd::from))
+        Ok(pipe.map(Pipe::reader).transpose()?)
     }
 }

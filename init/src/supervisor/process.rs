@@ -120,12 +120,13 @@ impl Held {
         }
         let pipe = self.pipe.as_ref();
         let pipe = pipe.ok_or_else(|| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        let writer = pipe.writer()?;
         let passed: Vec<BorrowedFd<'_>> = given.passed.iter().map(|(_, one)| one.as_fd()).collect();
         let stream = |which| given.stream(service, which).map(AsFd::as_fd);
         let streams = Streams {
             input: stream(StandardStream::Input).or(given.input.as_ref().map(AsFd::as_fd)),
-            output: stream(StandardStream::Output).unwrap_or(pipe.writer.as_fd()),
-            error: Some(stream(StandardStream::Error).unwrap_or(pipe.writer.as_fd())),
+            output: stream(StandardStream::Output).unwrap_or(writer.as_fd()),
+            error: Some(stream(StandardStream::Error).unwrap_or(writer.as_fd())),
             passed: &passed,
             numbered: (given.readiness.as_ref())
                 .map(|(number, one)| (i32::from(*number), one.as_fd())),

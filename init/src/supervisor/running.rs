@@ -483,8 +483,14 @@ impl Supervisor {
         let mut buffer = [0; 16_384];
         let mut total = 0;
         while total < PIPE_BYTES {
-            match nix::unistd::read(&pipe.reader, &mut buffer) {
-                Ok(0) | Err(nix::errno::Errno::EAGAIN) => return,
+            match nix::unistd::read(pipe, &mut buffer) {
+                Err(nix::errno::Errno::EAGAIN) => return,
+                Ok(0) => {
+                    // Nobody writes to it any more, and nobody can: the next start makes another one.
+                    unwatch(&self.epoll, pipe.as_fd());
+                    held.pipe = None;
+                    return;
+                }
                 Ok(length) => {
                     total += length;
                     let bytes = buffer.get(..length).unwrap_or_default();
@@ -493,7 +499,7 @@ impl Supervisor {
                 Err(nix::errno::Errno::EINTR) => {}
                 Err(error) => {
                     log::error!("cannot read the output of service {id}: {error}");
-                    return unwatch(&self.epoll, pipe.reader.as_fd());
+                    return unwatch(&self.epoll, pipe.as_fd());
                 }
             }
         }
