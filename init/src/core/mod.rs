@@ -111,10 +111,6 @@ pub fn run(toplevel: &Path, beginning: Beginning) -> ! {
         match Core::new(toplevel) {
             Ok(mut core) => {
                 core.estate = estate;
-                // From here on it needs little of the program.
-                if let Err(error) = program::release_pages() {
-                    log::info!("pages of the program that are not needed stay: {error}");
-                }
                 core.live()
             }
             // Nobody else would start the system: tell it, and try again for ever.
@@ -429,6 +425,10 @@ impl Core {
         match (message, descriptor) {
             (Some(Message::Hello { .. }), _) => {
                 self.estate.answering = Some(self.estate.kept.start());
+                // What began this, or started the supervisor, is not needed while that lives.
+                if let Err(error) = program::release_pages() {
+                    log::info!("pages of the program that are not needed stay: {error}");
+                }
             }
             (Some(Message::Keep(place)), Some(descriptor)) => {
                 if !self.estate.kept.keep(place, descriptor) {
