@@ -12,6 +12,8 @@ pub mod input;
 pub mod kernel_log;
 pub mod kexec;
 pub mod kmsg;
+#[cfg(small)]
+mod left_out;
 pub mod local_time;
 pub mod loop_device;
 pub mod mapper;
