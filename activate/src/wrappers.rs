@@ -12,6 +12,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use cairn_system::ordered;
 use cairn_system::{SystemDescription, Wrapper};
 
 use crate::accounts::Accounts;
@@ -117,11 +118,9 @@ fn plan_set(root: &Root, programs: Vec<WrapperProgram>) -> Result<Vec<Step>, Fai
 
 /// Whether `folder` holds exactly these programs.
 fn is_installed(root: &Root, folder: &Path, programs: &[WrapperProgram]) -> Result<bool, Failure> {
-    let present: BTreeSet<_> = root.names(folder)?.into_iter().collect();
-    let wanted: BTreeSet<_> = programs
-        .iter()
-        .map(|program| program.name.clone().into())
-        .collect();
+    let present: BTreeSet<_> = ordered::set(root.names(folder)?);
+    let wanted: BTreeSet<_> =
+        ordered::set(programs.iter().map(|program| program.name.clone().into()));
     if present != wanted {
         return Ok(false);
     }
@@ -156,7 +155,7 @@ fn has_capabilities(root: &Root, path: &Path, wanted: Capabilities) -> Result<bo
 
 /// The first `wrappers.N` that is not there.
 fn free_folder(root: &Root) -> Result<PathBuf, Failure> {
-    let taken: BTreeSet<_> = root.names(Path::new(FOLDER))?.into_iter().collect();
+    let taken: BTreeSet<_> = ordered::set(root.names(Path::new(FOLDER))?);
     // One more than are taken always has a free one.
     (0..=taken.len())
         .map(|number| format!("wrappers.{number}"))

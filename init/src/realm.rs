@@ -25,6 +25,7 @@ use std::sync::OnceLock;
 use cairn_sys::cgroup;
 use cairn_sys::process::Credentials;
 use cairn_system::control::{LOG_DIRECTORY, RUNTIME_DIRECTORY};
+use cairn_system::ordered;
 
 /// The variable that says that a user's services outlive sessions.
 pub const LINGER: &str = "CAIRN_LINGER";
@@ -152,10 +153,11 @@ impl Owner {
             ("XDG_RUNTIME_DIR", text(&self.runtime)),
         ];
         let lingers = self.lingers.then(|| (LINGER, "1".to_owned()));
-        all.into_iter()
-            .chain(lingers)
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect()
+        ordered::map(
+            all.into_iter()
+                .chain(lingers)
+                .map(|(name, value)| (name.to_owned(), value)),
+        )
     }
 
     /// Undoes that, for who is running this. None if something is missing.

@@ -45,13 +45,12 @@ impl Uevent {
         if action.is_empty() || !devpath.starts_with('/') {
             return None;
         }
-        let fields = parts
-            .map(String::from_utf8_lossy)
-            .filter_map(|field| {
-                let (key, value) = field.split_once('=')?;
-                Some((key.to_owned(), value.to_owned()))
-            })
-            .collect();
+        let mut fields = BTreeMap::new();
+        for field in parts.map(String::from_utf8_lossy) {
+            if let Some((key, value)) = field.split_once('=') {
+                fields.insert(key.to_owned(), value.to_owned());
+            }
+        }
         Some(Self {
             action: action.to_owned(),
             devpath: devpath.to_owned(),

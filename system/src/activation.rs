@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::name::{ServiceName, UserName};
+use crate::ordered;
 use crate::service::{Service, ServiceKind};
 use crate::socket::{Address, Listen, Socket};
 use crate::watch::Watch;
@@ -16,7 +17,7 @@ pub(crate) fn contradiction(
     users: &BTreeSet<&UserName>,
     groups: &BTreeSet<&UserName>,
 ) -> Option<String> {
-    let names: BTreeSet<&ServiceName> = services.iter().map(|service| &service.name).collect();
+    let names: BTreeSet<&ServiceName> = ordered::set(services.iter().map(|service| &service.name));
     services.iter().find_map(|service| {
         let has = (&service.socket, &service.watch, &service.device);
         let problem = match (service.kind, has) {

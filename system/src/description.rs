@@ -10,6 +10,7 @@ use crate::file_system::FileSystem;
 use crate::health::{self, HealthCheck};
 use crate::name::{HostName, UserName};
 use crate::order;
+use crate::ordered;
 use crate::output;
 use crate::parse::{ParseError, V1, parse};
 use crate::path_rule::PathRule;
@@ -215,9 +216,9 @@ impl SystemDescription {
     }
 
     fn contradiction(&self) -> Option<String> {
-        let users: BTreeSet<_> = self.users.iter().map(|user| &user.name).collect();
-        let groups: BTreeSet<_> = self.groups.iter().map(|group| &group.name).collect();
-        let services: BTreeSet<_> = self.services.iter().map(|service| &service.name).collect();
+        let users: BTreeSet<_> = ordered::set(self.users.iter().map(|user| &user.name));
+        let groups: BTreeSet<_> = ordered::set(self.groups.iter().map(|group| &group.name));
+        let services: BTreeSet<_> = ordered::set(self.services.iter().map(|service| &service.name));
         twice("user", self.users.iter().map(|user| user.name.as_str()))
             .or_else(|| twice("group", self.groups.iter().map(|group| group.name.as_str())))
             .or_else(|| {
@@ -319,10 +320,11 @@ impl SystemDescription {
 
 /// Two services of which one would stop the other at each boot.
 fn conflict_at_boot(services: &[Service]) -> Option<String> {
-    let at_boot: BTreeMap<&str, bool> = services
-        .iter()
-        .map(|service| (service.name.as_str(), service.wanted_at_boot))
-        .collect();
+    let at_boot: BTreeMap<&str, bool> = ordered::map(
+        services
+            .iter()
+            .map(|service| (service.name.as_str(), service.wanted_at_boot)),
+    );
     services.iter().find_map(|service| {
         let needs = service.requires.iter();
         let needed = needs.filter(|other| service.conflicts.contains(other));

@@ -29,6 +29,7 @@ mod machine_action;
 mod name;
 mod octal;
 mod order;
+pub mod ordered;
 mod output;
 mod parse;
 mod path_rule;

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use crate::ordered;
 use crate::service::Service;
 
 /// A circle in what services require and come after, both ends included; none if there is none.
 /// Names that `services` does not have are no part of it.
 pub(crate) fn circle(services: &[Service]) -> Option<Vec<&str>> {
-    let by_name: BTreeMap<&str, &Service> = services
-        .iter()
-        .map(|service| (service.name.as_str(), service))
-        .collect();
+    let by_name: BTreeMap<&str, &Service> = ordered::map(
+        services
+            .iter()
+            .map(|service| (service.name.as_str(), service)),
+    );
     let mut seen = BTreeMap::new();
     services
         .iter()

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::few::Few;
 use crate::name::ServiceName;
+use crate::ordered;
 use crate::service::{OnChange, Restart, Service, ServiceKind};
 use crate::signal::Signal;
 
@@ -99,7 +100,18 @@ impl ServiceChanges {
         after: &[Service],
         standing: impl Fn(&ServiceName) -> Standing,
     ) -> Self {
-        let mut plan = Plan::new(before, after, standing);
+        let standing = before
+            .iter()
+            .map(|service| (&service.name, standing(&service.name)));
+        Self::of(Plan {
+            before: by_name(before),
+            after: by_name(after),
+            standing: ordered::map(standing),
+            decided: BTreeMap::new(),
+        })
+    }
+
+    fn of(mut plan: Plan<'_>) -> Self {
         plan.own_changes();
         plan.follow_stops();
         plan.follow_restarts();
@@ -193,22 +205,6 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn new(
-        before: &'a [Service],
-        after: &'a [Service],
-        standing: impl Fn(&ServiceName) -> Standing,
-    ) -> Self {
-        Self {
-            before: by_name(before),
-            after: by_name(after),
-            standing: before
-                .iter()
-                .map(|service| (&service.name, standing(&service.name)))
-                .collect(),
-            decided: BTreeMap::new(),
-        }
-    }
-
     fn standing(&self, name: &ServiceName) -> Standing {
         self.standing.get(name).copied().unwrap_or_default()
     }
@@ -333,10 +329,7 @@ impl<'a> Plan<'a> {
 }
 
 fn by_name(services: &[Service]) -> BTreeMap<&ServiceName, &Service> {
-    services
-        .iter()
-        .map(|service| (&service.name, service))
-        .collect()
+    ordered::map(services.iter().map(|service| (&service.name, service)))
 }
 
 /// Those that require each service, or are part of it.

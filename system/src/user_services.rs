@@ -18,6 +18,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::ordered;
 use crate::output;
 use crate::service::Service;
 use crate::timer::Timer;
@@ -89,7 +90,7 @@ impl UserServices {
             Ok(services) => services,
             Err(error) => return Some(format!("a service of users is none: {error}")),
         };
-        let names: BTreeSet<_> = services.iter().map(|service| &service.name).collect();
+        let names: BTreeSet<_> = ordered::set(services.iter().map(|service| &service.name));
         if names.len() < services.len() {
             return Some("a service of users is defined twice".to_owned());
         }
@@ -127,10 +128,12 @@ fn filled(value: Value, user: &Facts<'_>) -> Value {
     match value {
         Value::String(text) => Value::String(fill(&text, user)),
         Value::Array(all) => all.into_iter().map(|one| filled(one, user)).collect(),
-        Value::Object(all) => all
-            .into_iter()
-            .map(|(key, one)| (key, filled(one, user)))
-            .collect(),
+        Value::Object(mut all) => {
+            for one in all.values_mut() {
+                *one = filled(one.take(), user);
+            }
+            Value::Object(all)
+        }
         other => other,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cairn_system::ordered;
 use cairn_system::{Group as Declared, SystemDescription};
 
 use super::choose::{Taken, Wanted, choose_id};
@@ -11,13 +12,10 @@ use super::update::{State, Updated, survives};
 
 pub(super) fn update_groups(old: &State, description: &SystemDescription, new: &mut Updated) {
     let declared = &description.groups;
-    new.state.declared_groups = declared
-        .iter()
-        .map(|group| group.name.to_string())
-        .collect();
+    new.state.declared_groups = ordered::set(declared.iter().map(|group| group.name.to_string()));
     let mut owners = keep(old, description, new);
     let fixed = declared.iter().filter_map(|group| group.gid);
-    let mut reserved: BTreeSet<u32> = fixed.chain(owners.keys().copied()).collect();
+    let mut reserved: BTreeSet<u32> = ordered::set(fixed.chain(owners.keys().copied()));
     for group in declared {
         let wanted = Wanted {
             what: "group",
@@ -131,6 +129,6 @@ fn members(group: &Declared, old: &State, description: &SystemDescription) -> Ve
         is_declared || stays
     };
     let declared = declared.filter(exists);
-    let all: BTreeSet<&str> = declared.chain(by_user).chain(by_hand).collect();
+    let all: BTreeSet<&str> = ordered::set(declared.chain(by_user).chain(by_hand));
     all.into_iter().map(str::to_owned).collect()
 }

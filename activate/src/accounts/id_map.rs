@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
+use cairn_system::ordered;
+
 pub(super) type IdMap = BTreeMap<String, u32>;
 
 /// Which ids a user or group without a fixed one gets.
@@ -36,7 +38,7 @@ pub(super) fn allocate(name: &str, kind: Kind, used: &BTreeSet<u32>, known: &IdM
     if let Some(before) = known.get(name).filter(|id| !used.contains(id)) {
         return Some(*before);
     }
-    let taken: BTreeSet<u32> = known.values().chain(used).copied().collect();
+    let taken: BTreeSet<u32> = ordered::set(known.values().chain(used).copied());
     let free = |id: &u32| !taken.contains(id);
     match kind {
         Kind::System => SYSTEM.rev().find(free),

@@ -31,6 +31,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use cairn_system::SystemDescription;
+use cairn_system::ordered;
 
 use crate::base::{directory_with_parents, is_described};
 use crate::plan::{Failure, Gathered};
@@ -203,8 +204,8 @@ fn plan_all(
     plan_homes(root, description, new, gathered);
     let (users, groups) = (&new.passwd.records, &new.group.records);
     Ok(Accounts {
-        uids: users.iter().map(|u| (u.name.clone(), u.uid)).collect(),
-        gids: groups.iter().map(|g| (g.name.clone(), g.gid)).collect(),
+        uids: ordered::map(users.iter().map(|u| (u.name.clone(), u.uid))),
+        gids: ordered::map(groups.iter().map(|g| (g.name.clone(), g.gid))),
     })
 }
 
@@ -240,10 +241,11 @@ fn read<R: Record>(base: &BTreeMap<PathBuf, Option<Vec<u8>>>, path: &str) -> Dat
 }
 
 fn read_names(base: &BTreeMap<PathBuf, Option<Vec<u8>>>, path: &str) -> BTreeSet<String> {
-    text::decode(content(base, path))
-        .split_whitespace()
-        .map(str::to_owned)
-        .collect()
+    ordered::set(
+        text::decode(content(base, path))
+            .split_whitespace()
+            .map(str::to_owned),
+    )
 }
 
 fn read_map(

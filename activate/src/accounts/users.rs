@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cairn_system::ordered;
 use cairn_system::{SystemDescription, User};
 
 use super::choose::{Taken, Wanted, choose_id};
@@ -11,10 +12,10 @@ use super::update::{State, Updated, survives};
 
 pub(super) fn update_users(old: &State, description: &SystemDescription, new: &mut Updated) {
     let declared = &description.users;
-    new.state.declared_users = declared.iter().map(|user| user.name.to_string()).collect();
+    new.state.declared_users = ordered::set(declared.iter().map(|user| user.name.to_string()));
     let mut owners = keep(old, description, new);
     let fixed = declared.iter().filter_map(|user| user.uid);
-    let mut reserved: BTreeSet<u32> = fixed.chain(owners.keys().copied()).collect();
+    let mut reserved: BTreeSet<u32> = ordered::set(fixed.chain(owners.keys().copied()));
     for user in declared {
         let present = old.passwd.get(user.name.as_str());
         let taken = Taken {

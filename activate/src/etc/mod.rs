@@ -40,6 +40,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use cairn_system::ordered;
 use cairn_system::{EtcEntry, SystemDescription};
 
 use crate::accounts::Accounts;
@@ -451,7 +452,7 @@ impl Planning<'_> {
     }
 
     fn into_steps(self, old_record: &Record, gathered: &mut Gathered) {
-        let all: Record = self.record.union(old_record).cloned().collect();
+        let all: Record = ordered::set(self.record.union(old_record).cloned());
         let steps = &mut gathered.steps;
         steps.extend(record::write(old_record, &all));
         let stale_links = self.stale_links();

@@ -6,6 +6,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use cairn_system::ordered;
+
 use crate::plan::Failure;
 use crate::root::{Rights, Root};
 use crate::step::Step;
@@ -25,10 +27,11 @@ pub(super) fn read(root: &Root) -> Result<Record, Failure> {
 
 /// Names that no entry may have are left out: what is there is nobody's to remove.
 fn parse(text: &str) -> Record {
-    text.lines()
-        .filter(|line| check_target(line).is_ok())
-        .map(str::to_owned)
-        .collect()
+    ordered::set(
+        text.lines()
+            .filter(|line| check_target(line).is_ok())
+            .map(str::to_owned),
+    )
 }
 
 /// The step that turns one record into another.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use cairn_sys::mount_options::{Bind, MountOptions};
+use cairn_system::ordered;
 use cairn_system::{FileSystem, SystemDescription};
 
 use super::options::{self, Remount};
@@ -60,7 +61,7 @@ pub(super) fn plan(
 
 fn by_point(description: &SystemDescription) -> ByPoint<'_> {
     let all = description.file_systems.iter();
-    all.map(|fs| (fs.mount_point.as_str(), fs)).collect()
+    ordered::map(all.map(|fs| (fs.mount_point.as_str(), fs)))
 }
 
 /// A file system that is mounted as `old` says becomes what `new` says.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use cairn_system::SystemDescription;
+use cairn_system::ordered;
 
 use crate::kernel::Kernel;
 use crate::plan::{Failure, plan};
@@ -96,13 +97,12 @@ pub fn run_live(
 /// The generations that the machine may have something of. One that cannot be read is none: then
 /// nothing of it is taken away.
 fn before(root: &Path) -> Vec<SystemDescription> {
-    let paths: BTreeSet<PathBuf> = [CURRENT, UNFINISHED]
-        .iter()
-        .filter_map(|link| match Root::new(root).kind(Path::new(link)) {
+    let paths: BTreeSet<PathBuf> = ordered::set([CURRENT, UNFINISHED].iter().filter_map(|link| {
+        match Root::new(root).kind(Path::new(link)) {
             Ok(Kind::Link(toplevel)) => Some(toplevel),
             _ => None,
-        })
-        .collect();
+        }
+    }));
     paths
         .iter()
         .filter_map(|toplevel| {

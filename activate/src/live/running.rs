@@ -7,6 +7,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use cairn_system::ordered;
+
 use crate::root::FileError;
 
 use super::sysctls::{self, Defaults};
@@ -37,7 +39,7 @@ impl Running {
             Some((key.clone(), fs::read_to_string(file).ok()?))
         });
         Ok(Self {
-            sysctls: sysctls.collect(),
+            sysctls: ordered::map(sysctls),
             defaults: sysctls::defaults(root)?,
             ..Self::parse(
                 &read(proc.join("self/mountinfo"))?,
@@ -131,11 +133,12 @@ fn read_if_there(path: PathBuf) -> Result<String, FileError> {
 
 /// One field of each line after the first `skipped`, with its octal escapes undone.
 fn fields(text: &str, field: usize, skipped: usize) -> BTreeSet<String> {
-    text.lines()
-        .skip(skipped)
-        .filter_map(|line| line.split_ascii_whitespace().nth(field))
-        .map(unescape)
-        .collect()
+    ordered::set(
+        text.lines()
+            .skip(skipped)
+            .filter_map(|line| line.split_ascii_whitespace().nth(field))
+            .map(unescape),
+    )
 }
 
 /// `\040` is a space: the kernel writes blanks, newlines and backslashes so.

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use cairn_sys::uevent::UeventSocket;
 use cairn_system::Service;
+use cairn_system::ordered;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollFlags};
 
 use super::adopt::{self, Adoption};
@@ -206,13 +207,14 @@ fn activators(services: &[Service]) -> Vec<Id> {
 
 /// Lets services' cgroups have bounds, if any service asks for one.
 fn enable_controllers(services: &[Service]) {
-    let wanted: BTreeSet<&str> = services
-        .iter()
-        .flat_map(|service| service.cgroup.keys())
-        .filter_map(|file| file.split_once('.'))
-        .map(|(controller, _)| controller)
-        .filter(|controller| *controller != "cgroup")
-        .collect();
+    let wanted: BTreeSet<&str> = ordered::set(
+        services
+            .iter()
+            .flat_map(|service| service.cgroup.keys())
+            .filter_map(|file| file.split_once('.'))
+            .map(|(controller, _)| controller)
+            .filter(|controller| *controller != "cgroup"),
+    );
     for controller in wanted {
         let groups = realm().groups.as_path();
         for directory in [groups.parent().unwrap_or(groups), groups] {

@@ -39,9 +39,10 @@ pub fn read(toplevel: &Path) -> anyhow::Result<Description> {
         },
     };
     // Of all that can be started at the same time, sockets come first: whoever connects finds them.
-    description
-        .services
-        .sort_by_key(|service| service.kind != ServiceKind::Socket);
+    let all = description.services.into_iter();
+    let (sockets, others) = all.partition(|service| service.kind == ServiceKind::Socket);
+    description.services = sockets;
+    description.services.extend::<Vec<_>>(others);
     Ok(description)
 }
 

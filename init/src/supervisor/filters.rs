@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use cairn_sys::process::Instruction;
+use cairn_system::ordered;
 use cairn_system::{
     AddressFamilies, Confinement, FilterError, Forbidden, Namespace, SystemCallFilter, Verdict,
 };
@@ -93,7 +94,7 @@ fn add_calls(
     if verdicts.others != Verdict::Allow {
         // What is refused in a way of its own is let through here: the strictest program decides.
         let known = verdicts.calls.keys();
-        let known = known.map(|call| (i64::from(*call), Vec::new())).collect();
+        let known = ordered::map(known.map(|call| (i64::from(*call), Vec::new())));
         programs.push(program(known, action(verdicts.others), Action::Allow)?);
     }
     Ok(())

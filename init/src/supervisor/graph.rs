@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cairn_system::ordered;
 use cairn_system::{Few, Service, ServiceName};
 
 /// A service's number: its place in the description.
@@ -66,11 +67,12 @@ impl Node {
 /// Numbers the dependencies. Names that `services` does not have are left out: `after` and `wants`
 /// may name what this generation lacks, and the description's check has refused such a `requires`.
 pub fn nodes(services: &[Service]) -> Vec<Node> {
-    let numbers: BTreeMap<&ServiceName, Id> = services
-        .iter()
-        .enumerate()
-        .map(|(id, service)| (&service.name, id))
-        .collect();
+    let numbers: BTreeMap<&ServiceName, Id> = ordered::map(
+        services
+            .iter()
+            .enumerate()
+            .map(|(id, service)| (&service.name, id)),
+    );
     let id_of = |name: &ServiceName| numbers.get(name).copied();
     let mut nodes: Vec<Node> = services
         .iter()

@@ -9,6 +9,7 @@ use anyhow::Context;
 use cairn_sys::cgroup::Cgroup;
 use cairn_sys::pidfd;
 use cairn_sys::process;
+use cairn_system::ordered;
 use cairn_system::{Process, Readiness, Service, ServiceKind, ServiceName, Socket};
 
 use super::given::{IPC, NETWORK, Own, READY, STORED};
@@ -80,11 +81,12 @@ pub fn hold(slot: u32, service: &Service) -> Held {
 
 /// The slot of each service: its old one, or one that is free.
 fn slots(services: &[Service], records: &[Option<Record>]) -> Vec<u32> {
-    let old: BTreeMap<&str, u32> = (0..)
-        .zip(records)
-        .filter_map(|(slot, record)| Some((record.as_ref()?.name.as_str(), slot)))
-        .collect();
-    let used: BTreeSet<u32> = old.values().copied().collect();
+    let old: BTreeMap<&str, u32> = ordered::map(
+        (0..)
+            .zip(records)
+            .filter_map(|(slot, record)| Some((record.as_ref()?.name.as_str(), slot))),
+    );
+    let used: BTreeSet<u32> = ordered::set(old.values().copied());
     let mut free = (0..).filter(|slot| !used.contains(slot));
     services
         .iter()
@@ -219,9 +221,8 @@ impl Heir<'_> {
 
     /// Kills what no service of this generation accounts for, and lets core forget it.
     fn drop_leftovers(&self, estate: &Estate, records: &[Option<Record>]) -> anyhow::Result<()> {
-        let names: BTreeSet<&str> = (self.services.iter())
-            .map(|service| service.name.as_str())
-            .collect();
+        let names: BTreeSet<&str> =
+            ordered::set((self.services.iter()).map(|service| service.name.as_str()));
         for (slot, record) in (0..).zip(records) {
             let Some(record) = record else { continue };
             if !names.contains(record.name.as_str()) && !is_connected(record) {

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::Context;
+use cairn_system::ordered;
 use cairn_system::{OnChange, Service, ServiceAction};
 
 use super::given::STORED;
@@ -89,7 +90,7 @@ impl Supervisor {
             ));
         }
         let names = description::names(toplevel).map_err(|error| format!("{error:#}"))?;
-        Ok(names.into_iter().collect())
+        Ok(ordered::set(names))
     }
 
     /// Notes what goes on, once core knows what is to come: if that fails, everything ends.
@@ -168,7 +169,7 @@ pub fn begin_again(
         log::error!("cannot read {}: {error}", names.display());
         String::new()
     });
-    let names: BTreeSet<&str> = text.lines().collect();
+    let names: BTreeSet<&str> = ordered::set(text.lines());
     for (slot, record) in (0..).zip(state.records()?) {
         let Some(record) = record else { continue };
         if names.contains(record.name.as_str()) {

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use cairn_system::ordered;
 use cairn_system::{Service, ServiceAction, ServiceChanges, ServiceName};
 
 use super::record::Record;
@@ -64,29 +65,27 @@ pub fn withdraw(state: &State, header: &Header, services: &[Service]) -> io::Res
 }
 
 fn between(records: &[Option<Record>], before: &[Service], after: &[Service]) -> ServiceChanges {
-    let standings: BTreeMap<&str, _> = records
-        .iter()
-        .flatten()
-        .map(|record| (record.name.as_str(), record.restored.standing()))
-        .collect();
+    let standings: BTreeMap<&str, _> = ordered::map(
+        records
+            .iter()
+            .flatten()
+            .map(|record| (record.name.as_str(), record.restored.standing())),
+    );
     let standing = |name: &ServiceName| standings.get(name.as_str()).copied().unwrap_or_default();
     ServiceChanges::between(before, after, standing)
 }
 
 /// The records with what is due; services that had none get a free one.
 fn with_due(mut records: Vec<Option<Record>>, changes: &ServiceChanges) -> Vec<Option<Record>> {
-    let mut due: BTreeMap<&str, Due> = changes
-        .iter()
-        .filter_map(|change| {
-            let due = match change.action {
-                ServiceAction::Stop | ServiceAction::Keep => return None,
-                ServiceAction::StopAndStart | ServiceAction::Restart => Due::Restart,
-                ServiceAction::Reload => Due::Reload,
-                ServiceAction::Start => Due::Start,
-            };
-            Some((change.name.as_str(), due))
-        })
-        .collect();
+    let mut due: BTreeMap<&str, Due> = ordered::map(changes.iter().filter_map(|change| {
+        let due = match change.action {
+            ServiceAction::Stop | ServiceAction::Keep => return None,
+            ServiceAction::StopAndStart | ServiceAction::Restart => Due::Restart,
+            ServiceAction::Reload => Due::Reload,
+            ServiceAction::Start => Due::Start,
+        };
+        Some((change.name.as_str(), due))
+    }));
     for record in records.iter_mut().flatten() {
         record.restored.due = due.remove(record.name.as_str());
     }

@@ -14,6 +14,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use cairn_sys::cgroup::Cgroup;
 use cairn_sys::process;
 use cairn_system::Readiness;
+use cairn_system::ordered;
 use nix::errno::Errno;
 use nix::sys::epoll::EpollFlags;
 
@@ -105,11 +106,12 @@ impl Supervisor {
         let held = self.held.get_mut(id)?;
         let main = held.main.as_ref()?.pid;
         // Those of its own network, if it has one.
-        let sockets: BTreeSet<u64> = ["tcp", "tcp6"]
-            .into_iter()
-            .filter_map(|table| fs::read_to_string(format!("/proc/{main}/net/{table}")).ok())
-            .flat_map(|text| listening_on(&text, *port))
-            .collect();
+        let sockets: BTreeSet<u64> = ordered::set(
+            ["tcp", "tcp6"]
+                .into_iter()
+                .filter_map(|table| fs::read_to_string(format!("/proc/{main}/net/{table}")).ok())
+                .flat_map(|text| listening_on(&text, *port)),
+        );
         if sockets.is_empty() {
             return None;
         }

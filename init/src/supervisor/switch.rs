@@ -21,6 +21,7 @@ use std::path::Path;
 use anyhow::Context;
 use cairn_sys::process::{Credentials, OpenFiles, Prepared};
 use cairn_system::control::Response;
+use cairn_system::ordered;
 use cairn_system::{Service, ServiceAction, ServiceChanges, ServiceName, Standing};
 
 use super::control::{Server, Wait};
@@ -136,9 +137,10 @@ impl Supervisor {
                 return Ok((None, gone.collect()));
             }
         };
-        let ids: BTreeMap<&str, Id> = (self.services.descriptions().iter().zip(0..))
-            .map(|(service, id)| (service.name.as_str(), id))
-            .collect();
+        let ids: BTreeMap<&str, Id> = ordered::map(
+            (self.services.descriptions().iter().zip(0..))
+                .map(|(service, id)| (service.name.as_str(), id)),
+        );
         let standing = |name: &ServiceName| {
             ids.get(name.as_str())
                 .and_then(|id| self.services.units().get(*id))

@@ -16,6 +16,7 @@ use std::path::{Component, Path, PathBuf};
 
 use cairn_activate::matching;
 use cairn_sys::inotify::{self, Event, Mask};
+use cairn_system::ordered;
 use cairn_system::{Watch, WatchedPath};
 
 use super::listening::make_directory;
@@ -56,7 +57,7 @@ impl Watching {
         queue: BorrowedFd<'_>,
         watch: &'a Watch,
     ) -> io::Result<Option<&'a str>> {
-        let mut all: BTreeSet<i32> = self.marks.keys().copied().collect();
+        let mut all: BTreeSet<i32> = ordered::set(self.marks.keys().copied());
         let mut marks = BTreeMap::new();
         until_known(
             || all_places(watch),

@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::ordered;
+
 use super::REGISTERS;
 use super::base64::{base64, from_base64};
 use super::call::Condition;
@@ -142,9 +144,12 @@ impl Header {
             header.key_slots.insert(number(slot)?);
         }
         for (id, token) in raw.tokens {
-            let slots = token.keyslots.iter().map(|slot| number(slot));
+            let mut key_slots = BTreeSet::new();
+            for slot in &token.keyslots {
+                key_slots.insert(number(slot)?);
+            }
             let token = Token {
-                key_slots: slots.collect::<Result<_, _>>()?,
+                key_slots,
                 key: (token.kind == TYPE).then(|| SealedKey::read(token.rest)),
             };
             header.tokens.insert(number(&id)?, token);
@@ -204,7 +209,7 @@ impl SealedKey {
         let blob = from_base64(&text(&raw.tpm2_blob, "tpm2-blob")?);
         Self {
             condition: Condition {
-                registers: raw.tpm2_pcrs.into_iter().collect(),
+                registers: ordered::set(raw.tpm2_pcrs),
                 pin: raw.tpm2_pin,
             },
             bank: raw.tpm2_pcr_bank,
