@@ -300,6 +300,17 @@ impl Response {
     pub fn parse(line: &str) -> Result<Self, ParseError> {
         parse("response", line)
     }
+
+    /// Why something could not be done, if that is the answer; of another one nothing is known then.
+    ///
+    /// # Errors
+    /// It is no JSON.
+    pub fn refusal(line: &str) -> Result<Option<String>, ParseError> {
+        let answer: serde_json::Value = parse("response", line)?;
+        let text = |key: &str| answer.get(key).and_then(serde_json::Value::as_str);
+        let reason = (text("response") == Some("failed")).then(|| text("reason"));
+        Ok(reason.flatten().map(str::to_owned))
+    }
 }
 
 #[cfg(test)]

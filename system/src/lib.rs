@@ -13,6 +13,7 @@ mod activation;
 mod address_range;
 pub mod boot_mark;
 mod bootspec;
+mod by_name;
 mod calendar;
 mod confinement;
 pub mod control;
@@ -70,7 +71,7 @@ pub use machine_action::{MachineAction, MachineActions};
 pub use name::{
     CredentialName, DevicePath, HostName, MapperName, NameError, ServiceName, UserName,
 };
-pub use parse::{ParseError, V1};
+pub use parse::{ParseError, V1, from_bytes};
 pub use path_rule::{PathKind, PathRule};
 pub use process::{
     Command, EnvironmentFile, IoClass, IoScheduling, Limit, OpenFile, OpenMode, Process, Resource,

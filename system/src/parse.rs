@@ -3,6 +3,8 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::by_name::ByName;
+
 /// The version field of a document: the number 1, and nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "u32", into = "u32")]
@@ -56,11 +58,27 @@ pub(crate) fn parse<T: DeserializeOwned>(
     document: &'static str,
     text: &str,
 ) -> Result<T, ParseError> {
-    serde_json::from_str(text).map_err(|source| ParseError::Field {
+    read(text).map_err(|source| ParseError::Field {
         document,
         field: field(read_until(text, &source)),
         source,
     })
+}
+
+/// Reads `bytes` as a `T`. As text, since serde would have another reader for bytes.
+///
+/// # Errors
+/// They are no JSON, or none of a `T`.
+pub fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
+    read(std::str::from_utf8(bytes).map_err(serde::de::Error::custom)?)
+}
+
+/// Reads `text`, all of it, as a `T`.
+pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let value = T::deserialize(ByName(&mut deserializer))?;
+    deserializer.end()?;
+    Ok(value)
 }
 
 /// A place in the values around a byte: in an object, or in an array.

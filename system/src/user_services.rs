@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use crate::ordered;
 use crate::output;
+use crate::parse;
 use crate::service::Service;
 use crate::timer::Timer;
 
@@ -75,7 +76,7 @@ impl UserServices {
         services
             // Read as text, as everything else is: a second way to read services would be a tenth of a
             // megabyte of PID 1's program.
-            .map(|service| serde_json::from_str(&filled(service.clone(), user).to_string()))
+            .map(|service| parse::read(&filled(service.clone(), user).to_string()))
             .collect()
     }
 

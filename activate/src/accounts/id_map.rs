@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-use cairn_system::ordered;
+use cairn_system::{from_bytes, ordered};
 
 pub(super) type IdMap = BTreeMap<String, u32>;
 
@@ -21,7 +21,7 @@ const SYSTEM: RangeInclusive<u32> = 400..=999;
 const NORMAL: RangeInclusive<u32> = 1000..=29_999;
 
 pub(super) fn parse(bytes: &[u8]) -> Result<IdMap, serde_json::Error> {
-    serde_json::from_slice(bytes)
+    from_bytes(bytes)
 }
 
 pub(super) fn to_text(map: &IdMap) -> String {

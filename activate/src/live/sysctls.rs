@@ -9,7 +9,7 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use cairn_system::SystemDescription;
+use cairn_system::{SystemDescription, from_bytes};
 
 use crate::plan::Failure;
 use crate::root::{FileError, Kind, Rights, Root, Touched, bytes};
@@ -71,7 +71,7 @@ pub(super) type Defaults = BTreeMap<String, String>;
 /// What is known of the kernel's own values in the tree at `root`; nothing if the file is damaged.
 pub(super) fn defaults(root: &Path) -> Result<Defaults, FileError> {
     let bytes = Root::new(root).read_if_there(Path::new(DEFAULTS))?;
-    Ok(serde_json::from_slice(&bytes.unwrap_or_default()).unwrap_or_default())
+    Ok(from_bytes(&bytes.unwrap_or_default()).unwrap_or_default())
 }
 
 /// Notes the present values of `keys` in the tree at `root`, unless they are known. To be called

@@ -144,7 +144,7 @@ fn start(name: &str) -> anyhow::Result<()> {
     stream.write_all(&line)?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    if let Response::Failed { reason } = Response::parse(&answer)? {
+    if let Some(reason) = Response::refusal(&answer)? {
         // Such as a user that the configuration does not have.
         log::debug!("{reason}");
     }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::ordered;
+use crate::{ordered, parse};
 
 use super::REGISTERS;
 use super::base64::{base64, from_base64};
@@ -138,7 +138,7 @@ impl Header {
     /// # Errors
     /// It is not the JSON of a LUKS2 header. A token that is not understood is none.
     pub fn parse(json: &[u8]) -> Result<Self, HeaderError> {
-        let raw: RawHeader = serde_json::from_slice(json)?;
+        let raw: RawHeader = parse::from_bytes(json)?;
         let mut header = Self::default();
         for slot in raw.keyslots.keys() {
             header.key_slots.insert(number(slot)?);
