@@ -19,6 +19,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use cairn_system::Stage1;
+use zstd::stream::raw::CParameter;
 
 use crate::cpio::{CpioError, write_cpio};
 use crate::kernel_modules::{Closure, Module, ModuleError, ModuleTree, Wanted};
@@ -234,6 +235,10 @@ impl Initrd<'_> {
 /// have much in common. The kernel's decoder takes up to 27.
 const WINDOW_LOG: u32 = 24;
 
+/// How many bytes that were there before are worth a reference. Instructions are short; only the levels from
+/// 16 on look for so few.
+const MIN_MATCH: CParameter = CParameter::MinMatch(3);
+
 /// One frame by one thread, without checks of its own: the kernel's decoder wants no more, and
 /// the bytes depend on nothing but content and level.
 fn compress(
@@ -248,6 +253,7 @@ fn compress(
     };
     let mut encoder = zstd::Encoder::new(BufWriter::new(out), level).map_err(failed)?;
     encoder.window_log(WINDOW_LOG).map_err(failed)?;
+    encoder.set_parameter(MIN_MATCH).map_err(failed)?;
     write_cpio(manifest, &mut encoder)?;
     encoder
         .finish()
