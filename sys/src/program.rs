@@ -54,10 +54,13 @@ mod tests {
 
     #[test]
     fn the_program_goes_on_with_less() {
-        let before = resident();
-        release_pages().unwrap();
-        let after = resident();
-        assert!(after < before, "{before} kB, {after} kB");
+        // Other tests run in this program, and bring pages back at any moment.
+        let became_less = (0..100).any(|_| {
+            let before = resident();
+            release_pages().unwrap();
+            resident() < before
+        });
+        assert!(became_less);
         // Constants and code are what they were.
         assert_eq!(format!("{:?}", [1, 2].map(f64::from)), "[1.0, 2.0]");
     }
