@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cairn_system::tpm2::REGISTERS;
+use cairn_system::tpm2::{Condition, REGISTERS};
 use clap::{Args, Subcommand};
 
 /// `cairn tpm2`.
@@ -52,7 +52,7 @@ impl Tpm2 {
         match &self.verb {
             Tpm2Verb::Enrol { device, pcrs, pin } => cairn::tpm2::enrol(
                 device,
-                &cairn::tpm2::Wanted {
+                &Condition {
                     registers: pcrs.iter().copied().collect(),
                     pin: *pin,
                 },

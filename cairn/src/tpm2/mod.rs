@@ -14,7 +14,7 @@ use std::process::{Command, Output};
 
 use anyhow::{Context, Result, bail, ensure};
 use cairn_sys::secret::wipe;
-use cairn_system::tpm2::{self, Header, SealedKey};
+use cairn_system::tpm2::{self, Condition, Header, SealedKey};
 
 use crate::install::dialogue::{Console as _, Echo, Prompt, Terminal};
 use crate::program;
@@ -22,35 +22,25 @@ use crate::program;
 use luks::Luks;
 use tpm::Tpm;
 
-/// When a TPM gives a key out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
-    /// While these registers are what they are now.
-    pub registers: BTreeSet<u8>,
-    /// Only to whoever knows a PIN.
-    pub pin: bool,
-}
-
 /// Makes a key for `device`, which its TPM gives out under a condition; asks for a passphrase that opens the
 /// device, and for a PIN where one is wanted. Says what is left to be known.
 ///
 /// # Errors
 /// The device is not LUKS2, the passphrase is wrong, or the TPM does not keep the key. The device is as it was
 /// then, unless the message says otherwise.
-pub fn enrol(device: &Path, wanted: &Wanted) -> Result<String> {
-    let made = make_key(&Luks::new(device), wanted);
+pub fn enrol(device: &Path, condition: &Condition) -> Result<String> {
+    let made = make_key(&Luks::new(device), condition);
     made.with_context(|| format!("cannot make a key for {}", device.display()))
 }
 
-fn make_key(device: &Luks, wanted: &Wanted) -> Result<String> {
-    let registers = &wanted.registers;
+fn make_key(device: &Luks, condition: &Condition) -> Result<String> {
     let before = device.header()?;
     let tpm = Tpm::open()?;
     let passphrase = passphrase(device)?;
-    let pin = wanted.pin.then(new_pin).transpose()?;
+    let pin = condition.pin.then(new_pin).transpose()?;
     let secret = Key::random()?;
-    let sealed = tpm.seal(secret.bytes(), registers, pin.as_ref())?;
-    if sealed.needs_pin() {
+    let sealed = tpm.seal(secret.bytes(), condition, pin.as_ref())?;
+    if condition.pin {
         tpm.load(&sealed)?;
     } else {
         let given = tpm.unseal(&sealed)?;
@@ -59,7 +49,7 @@ fn make_key(device: &Luks, wanted: &Wanted) -> Result<String> {
             "the TPM gives another one back"
         );
     }
-    let caution = caution(&tpm, &sealed, registers)?;
+    let caution = caution(&tpm, &sealed, condition)?;
     let slot = device.add_key(&passphrase, &secret.passphrase())?;
     if let Err(error) = attach(device, &sealed, slot, &secret) {
         return Err(match undo(device, &before, slot) {
@@ -74,7 +64,7 @@ fn make_key(device: &Luks, wanted: &Wanted) -> Result<String> {
     Ok(format!(
         "this machine's TPM opens {}{}\n{caution}",
         device.path(),
-        if wanted.pin { " for the PIN" } else { "" }
+        if condition.pin { " for the PIN" } else { "" }
     ))
 }
 
@@ -101,12 +91,12 @@ fn remove_keys(device: &Luks) -> Result<String> {
 }
 
 /// What is to be said of a condition that always holds.
-fn caution(tpm: &Tpm, sealed: &SealedKey, registers: &BTreeSet<u8>) -> Result<String> {
-    if tpm.measures(registers)? {
+fn caution(tpm: &Tpm, sealed: &SealedKey, condition: &Condition) -> Result<String> {
+    if tpm.measures(&condition.registers)? {
         return Ok(String::new());
     }
     let measured = sealed.measured();
-    let gets = if sealed.needs_pin() {
+    let gets = if condition.pin {
         "gets the key with the PIN"
     } else {
         "gets the key"

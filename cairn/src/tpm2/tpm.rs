@@ -35,23 +35,18 @@ impl Tpm {
         })
     }
 
-    /// Has it seal a secret, to be given out while `registers` are what they are now, and to whoever knows the PIN
-    /// if there is one.
+    /// Has it seal a secret, to be given out under a condition that holds now; the PIN is there if that wants one.
     pub fn seal(
         &self,
         secret: &[u8],
-        registers: &BTreeSet<u8>,
+        condition: &Condition,
         pin: Option<&Key>,
     ) -> Result<SealedKey> {
-        let condition = Condition {
-            registers: registers.clone(),
-            pin: pin.is_some(),
-        };
         let password = pin.map(|pin| self.password(pin)).transpose()?;
-        let sealed = tpm2::before_sealing(&condition, &self.path())
+        let sealed = tpm2::before_sealing(condition, &self.path())
             .iter()
             .try_for_each(|call| tell(call, b"").map(drop))
-            .and_then(|()| tell(&tpm2::seal(&condition, &self.path()), secret));
+            .and_then(|()| tell(&tpm2::seal(condition, &self.path()), secret));
         drop(password);
         self.close();
         sealed?;
@@ -59,7 +54,12 @@ impl Tpm {
             let file = self.folder.path().join(name);
             fs::read(&file).with_context(|| format!("cannot read {}", file.display()))
         });
-        Ok(SealedKey::new(&private?, &public?, &policy?, condition)?)
+        Ok(SealedKey::new(
+            &private?,
+            &public?,
+            &policy?,
+            condition.clone(),
+        )?)
     }
 
     /// The file with the password of a PIN, while the program reads it.

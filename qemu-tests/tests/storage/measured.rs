@@ -36,14 +36,7 @@ fn a_root_that_the_tpm_opens_for_a_pin() -> anyhow::Result<()> {
             "{output:?}"
         );
         enrol(machine)?;
-        let said = agent.succeed(&format!(
-            "printf '%s\\n' '{PASSPHRASE}' '{PIN}' | cairn tpm2 enrol --pin /dev/vdb"
-        ))?;
-        ensure!(
-            said.trim_end() == "this machine's TPM opens /dev/vdb for the PIN",
-            "{said}"
-        );
-        is_enrolled(machine)
+        enrol_with_pin(machine)
     })?;
     let machine = boots("pin", written(&machine)?, Some(tpm.path()), |machine| {
         let console = machine.console();
@@ -66,9 +59,7 @@ fn a_root_that_the_tpm_opens_for_a_pin() -> anyhow::Result<()> {
             up(machine)?;
             let more = format!("tpm2 pcrextend 7:sha256={}", "01".repeat(32));
             machine.agent().succeed(&more)?;
-            let enrol =
-                format!("printf '%s\\n' '{PASSPHRASE}' '{PIN}' | cairn tpm2 enrol --pin /dev/vdb");
-            machine.agent().succeed(&enrol).map(drop)
+            enrol_with_pin(machine)
         },
     )?;
     boots(
@@ -229,6 +220,17 @@ fn enrol(machine: &Machine) -> anyhow::Result<()> {
     let said = agent.succeed(&script)?;
     ensure!(
         said.trim_end() == "this machine's TPM opens /dev/vdb",
+        "{said}"
+    );
+    is_enrolled(machine)
+}
+
+/// Makes a key that takes the PIN, in place of the one before.
+fn enrol_with_pin(machine: &Machine) -> anyhow::Result<()> {
+    let script = format!("printf '%s\\n' '{PASSPHRASE}' '{PIN}' | cairn tpm2 enrol --pin /dev/vdb");
+    let said = machine.agent().succeed(&script)?;
+    ensure!(
+        said.trim_end() == "this machine's TPM opens /dev/vdb for the PIN",
         "{said}"
     );
     is_enrolled(machine)

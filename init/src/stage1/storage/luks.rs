@@ -28,7 +28,7 @@ const DOES_NOT_FIT: i32 = 2;
 /// How it went with a device that people open.
 #[derive(Debug)]
 pub enum Asked {
-    /// It is open, by a passphrase that somebody had to type, if one is here.
+    /// It is open, by what somebody had to type, if that is here.
     Opened(Option<Typed>),
     /// The device went away, or its key came.
     Interrupted,

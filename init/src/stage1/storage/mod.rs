@@ -41,7 +41,7 @@ pub struct Opener {
     start: Instant,
     /// How long devices of keys are waited for.
     patience: Duration,
-    /// Passphrases that have opened a device.
+    /// PINs and passphrases that have opened a device.
     known: Vec<Typed>,
     /// Whether arrays and groups were started without some of their members.
     incomplete_started: bool,
