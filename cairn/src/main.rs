@@ -148,7 +148,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Reload(named) => service_control::command(&Request::Reload { name: named.name })?,
         Verb::Restart(named) => service_control::command(&Request::Restart { name: named.name })?,
         Verb::Poweroff => service_control::command(&Request::PowerOff)?,
-        Verb::Reboot(arguments) => reboot(arguments)?,
+        Verb::Reboot(arguments) => reboot(&arguments)?,
         Verb::Halt => service_control::command(&Request::Halt)?,
         Verb::FactoryReset(arguments) => return arguments.run(),
         Verb::Devices(arguments) => return arguments.run(),
@@ -193,14 +193,14 @@ fn run(verb: Verb) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn reboot(arguments: Reboot) -> Result<()> {
+fn reboot(arguments: &Reboot) -> Result<()> {
     if arguments.soft {
         return service_control::restart::user_space(arguments.to.as_ref());
     }
     if arguments.kexec {
         return service_control::restart::kernel(arguments.to.as_ref());
     }
-    if let Some(entry) = arguments.to {
+    if let Some(entry) = &arguments.to {
         switch::boot_once(entry)?;
     }
     Ok(service_control::command(&Request::Reboot)?)

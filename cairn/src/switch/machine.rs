@@ -285,6 +285,16 @@ impl Machine {
         self.menus_of(&bootspec, &state, &numbers, None)
     }
 
+    /// As [`Machine::menus`] by the wishes of the profile's current generation, with what `state` names.
+    ///
+    /// # Errors
+    /// The profile or `/boot` cannot be read.
+    pub fn menus_for(&self, state: &BootState) -> Result<Vec<MenuPlan>> {
+        let bootspec = self.current_bootspec()?;
+        let numbers = self.shown(state, None, configuration_limit(&bootspec))?;
+        self.menus_of(&bootspec, state, &numbers, None)
+    }
+
     fn menus_of(
         &self,
         bootspec: &Bootspec,

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use cairn_bootloader::{
     BootFileKind, BootFiles, Generation, KernelFolders, Menu, Options, Slot, SlotFiles, Slots,
     entries, next_slot, write_slot,
@@ -34,6 +34,8 @@ pub struct MenuPlan {
     folders: KernelFolders,
     slots: Slots,
     generations: Vec<Generation>,
+    /// Why others have no entry.
+    left_out: BTreeMap<u64, String>,
     options: Options,
     kernels: Kernels,
     names: Names,
@@ -45,8 +47,8 @@ impl MenuPlan {
     /// compared with their names, so that it does not rely on what was damaged.
     ///
     /// # Errors
-    /// The profile, a kernel or `/boot` cannot be read. A generation whose `boot.json` is damaged is
-    /// left out with a warning.
+    /// The profile, a kernel or `/boot` cannot be read, or `newcomer` can have no entry. Another generation
+    /// whose `boot.json` is damaged is left out with a warning.
     pub fn new(
         store: &Store,
         folder: &BootFolder,
@@ -59,6 +61,7 @@ impl MenuPlan {
         let places = Places::of(&folder.boot, folders, &slots)?;
         let mut gathering = Gathering::new(store, folders, &places);
         let mut generations = Vec::new();
+        let mut left_out = BTreeMap::new();
         let mut suspects = BTreeSet::new();
         let listed = store.generations(PROFILE)?;
         // The newcomer comes first: what is its own is known then.
@@ -74,10 +77,15 @@ impl MenuPlan {
                         suspects = gathering.files.keys().cloned().collect();
                     }
                 }
-                Err(error) => log::warn!(
-                    "generation {} is left out of the boot menu: {error:#}",
-                    generation.number
-                ),
+                // It is about to become what boots.
+                Err(error) if Some(generation.number) == newcomer => {
+                    return Err(error.context(cannot_boot(generation.number)));
+                }
+                Err(error) => {
+                    let number = generation.number;
+                    log::warn!("generation {number} is left out of the boot menu: {error:#}");
+                    left_out.insert(number, format!("{error:#}"));
+                }
             }
         }
         let options = Options {
@@ -95,6 +103,7 @@ impl MenuPlan {
             folders,
             slots,
             generations,
+            left_out,
             options,
             kernels: Kernels::plan(places, files, &suspects)?,
             names,
@@ -128,6 +137,17 @@ impl MenuPlan {
     /// The folder is not there.
     pub fn lacks_room(&self) -> Result<bool> {
         Ok(self.size() > 0 && self.size().saturating_add(RESERVE) > self.room()?)
+    }
+
+    /// Fails if it was to have generation `number`, and cannot.
+    ///
+    /// # Errors
+    /// It cannot: the reason.
+    pub fn ensure_has(&self, number: u64) -> Result<()> {
+        match self.left_out.get(&number) {
+            Some(reason) => bail!("{}: {reason}", cannot_boot(number)),
+            None => Ok(()),
+        }
     }
 
     /// The folder that it is for.
@@ -299,6 +319,10 @@ pub fn missing_files(
     let suspects = gathering.files.keys().cloned().collect();
     let kernels = Kernels::plan(places, gathering.files, &suspects)?;
     Ok(kernels.missing().collect())
+}
+
+fn cannot_boot(number: u64) -> String {
+    format!("cannot boot generation {number}")
 }
 
 /// Puts what was written where the boot loader reads it.

@@ -11,6 +11,7 @@
 //! | [`menu`] | the boot entries |
 //! | [`live`] | services and activation |
 //! | [`commit`] | what boots next |
+//! | [`once`] | what boots once |
 //! | [`preview`] | what a change would do |
 //! | [`rebuild`] | the words of `nixos-rebuild` |
 
@@ -25,6 +26,7 @@ pub mod live;
 pub mod lock;
 pub mod machine;
 pub mod menu;
+pub mod once;
 mod preview;
 pub mod rebuild;
 mod tale;

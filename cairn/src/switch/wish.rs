@@ -9,10 +9,10 @@ use cairn_store::Store;
 use cairn_store_path::StorePath;
 
 use super::action::Action;
-use super::commit::write_state;
 use super::detached;
 use super::lock::SwitchLock;
 use super::machine::Machine;
+use super::once;
 use super::preview::Preview;
 use super::target::{Existing, Target};
 use crate::boot_loader::{self, BootLoaderFacts};
@@ -95,22 +95,13 @@ impl Wish {
     }
 }
 
-/// Makes `entry` what the next boot boots, and no other.
+/// Makes `entry` what the next boot of this machine boots, and no other.
 ///
 /// # Errors
-/// There is no such entry, or the boot folder cannot be written.
-pub fn boot_once(entry: EntryId) -> Result<()> {
+/// See [`once::boot_once`].
+pub fn boot_once(entry: &EntryId) -> Result<()> {
     ensure_system()?;
-    let _lock = SwitchLock::take(Path::new(ROOT), "cairn reboot --to")?;
-    let machine = Machine::at(Path::new(ROOT));
-    let found = machine.generation(entry.number())?;
-    let target = Target::existing(machine.store()?, Existing::Number(found.number))?;
-    if let Some(variant) = entry.specialisation() {
-        target.specialised(machine.store()?, variant)?;
-    }
-    let mut state = machine.boot_state_to_change()?;
-    state.once = Some(entry);
-    write_state(&machine.boot_folders(), &state)
+    once::boot_once(Path::new(ROOT), entry)
 }
 
 /// What the running system does not share with the new one is as it was registered: the next boot is

@@ -43,6 +43,17 @@ impl Machine {
 
     /// A generation with this kernel.
     pub fn add_with(&self, number: u64, content: &[u8]) {
+        self.add_system(number, content, &json!(null), &["quiet"]);
+    }
+
+    /// A generation with this kernel, these wishes for the menu, and these parameters before its number.
+    pub fn add_system(
+        &self,
+        number: u64,
+        content: &[u8],
+        menu: &serde_json::Value,
+        params: &[&str],
+    ) {
         let store = self.store();
         let tree = tempfile::tempdir().unwrap();
         let kernel = format!("vmlinuz-6.12.{number}-cairn");
@@ -56,9 +67,11 @@ impl Machine {
             number => format!("Cairn {number}"),
         };
         let system = tempfile::tempdir().unwrap();
-        let bootspec = json!({"org.nixos.bootspec.v1": {
+        let own = format!("n={number}");
+        let params: Vec<&str> = params.iter().copied().chain([own.as_str()]).collect();
+        let bootspec = json!({"org.cairn.menu.v1": menu, "org.nixos.bootspec.v1": {
             "init": "/nix/store/x/init", "kernel": format!("{files}/{kernel}"),
-            "kernelParams": ["quiet", format!("n={number}")], "label": label,
+            "kernelParams": params, "label": label,
             "system": "x86_64-linux", "toplevel": "/nix/store/x",
         }});
         fs::write(system.path().join("boot.json"), bootspec.to_string()).unwrap();

@@ -9,6 +9,7 @@
 
 mod full_boot;
 mod machine;
+mod menu;
 
 use std::fs;
 
