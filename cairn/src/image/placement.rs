@@ -5,6 +5,8 @@
 //! them become theirs, so that the same configuration finds them again; one that cannot be theirs is
 //! refused here, rather than not found at boot.
 
+use std::collections::BTreeSet;
+
 use cairn_image_builder::{BOOT_PARTITION, Identifiers, ROOT_PARTITION, SWAP_PARTITION};
 use cairn_system::Device;
 use uuid::Uuid;
@@ -16,6 +18,9 @@ use super::partition::{Named, Part, partition_number};
 const ROOT_LABEL: &str = "cairn-root";
 const BOOT_LABEL: &str = "cairn-boot";
 const SWAP_LABEL: &str = "cairn-swap";
+
+/// What the EFI system partition, its file system and the partition of GRUB's core image are called.
+const OWN_NAMES: [&str; 3] = ["esp", "ESP", "bios-boot"];
 
 /// Mount points of the EFI system partition.
 const ESP_MOUNT_POINTS: [&str; 2] = ["/boot/efi", "/efi"];
@@ -68,6 +73,17 @@ pub enum PlacementError {
         /// Why it cannot be, and what could.
         problem: &'static str,
     },
+    /// Two parts would be called the same.
+    #[error(
+        "cannot make a disk: two of its parts would have the {what} {name}, and a machine mounts neither; \
+         give each a name of its own in fileSystems and swapDevices"
+    )]
+    SameName {
+        /// What kind of name.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
     /// A file system is on a device that the disk does not have.
     #[error("cannot make a disk: fileSystems.\"{mount_point}\".device is {device}, but {problem}")]
     Device {
@@ -102,7 +118,30 @@ impl Placement {
                 _ => check_other(mount_point, file_system)?,
             }
         }
+        placement.check_names()?;
         Ok(placement)
+    }
+
+    /// A machine mounts neither of two devices with one name.
+    fn check_names(&self) -> Result<(), PlacementError> {
+        let parts = || [Some(&self.root), self.boot.as_ref(), self.swap.as_ref()];
+        let parts = || parts().into_iter().flatten();
+        let labels = parts().map(|part| part.label.clone());
+        let own = OWN_NAMES.map(str::to_owned);
+        let uuids = parts().filter_map(|part| part.uuid);
+        let partitions = parts().filter_map(|part| part.partition);
+        let all: [(_, Vec<String>); 3] = [
+            ("label", labels.chain(own).collect()),
+            ("UUID", uuids.map(|uuid| uuid.to_string()).collect()),
+            ("UUID", partitions.map(|uuid| uuid.to_string()).collect()),
+        ];
+        for (what, names) in all {
+            let mut seen = BTreeSet::new();
+            if let Some(name) = names.into_iter().find(|name| !seen.insert(name.clone())) {
+                return Err(PlacementError::SameName { what, name });
+            }
+        }
+        Ok(())
     }
 
     /// The root of a machine whose store is a file system of its own, if it is on the disk, and not in memory.
@@ -119,10 +158,15 @@ impl Placement {
                 check_other(mount_point, file_system)?;
             }
         }
-        match (&root.device, root.fs_type.as_str()) {
-            (Device::None(_), "tmpfs") => Ok(None),
-            _ => of_file_system("/", root, ROOT_PARTITION).map(Some),
+        if let (Device::None(_), "tmpfs") = (&root.device, root.fs_type.as_str()) {
+            return Ok(None);
         }
+        let placement = Self {
+            root: of_file_system("/", root, ROOT_PARTITION)?,
+            ..Self::default()
+        };
+        placement.check_names()?;
+        Ok(Some(placement.root))
     }
 
     /// `identifiers` with those that the configuration names.

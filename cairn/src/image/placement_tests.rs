@@ -249,3 +249,50 @@ fn others() {
         ]],
     );
 }
+
+/// A machine mounts neither of two devices with one name.
+#[test]
+fn no_two_parts_have_one_name() {
+    let both = |root: &str, boot: &str| {
+        json!({
+            "/": {"device": root, "fsType": "ext4", "options": []},
+            "/boot": {"device": boot, "fsType": "ext4", "options": []},
+        })
+    };
+    let refused = |root: &str, boot: &str| {
+        Placement::of(&facts(&both(root, boot)))
+            .unwrap_err()
+            .to_string()
+    };
+    let uuid = "01234567-89ab-8cde-8f01-23456789abcd";
+    for (root, boot, told) in [
+        ("LABEL=box", "LABEL=box", "the label box"),
+        ("LABEL=cairn-boot", "/dev/sda4", "the label cairn-boot"),
+        ("PARTLABEL=esp", "/dev/sda4", "the label esp"),
+        (
+            &format!("UUID={uuid}"),
+            &format!("UUID={uuid}"),
+            &format!("the UUID {uuid}"),
+        ),
+        (
+            &format!("PARTUUID={uuid}"),
+            &format!("PARTUUID={uuid}"),
+            &format!("the UUID {uuid}"),
+        ),
+    ] {
+        assert_eq!(
+            refused(root, boot),
+            format!(
+                "cannot make a disk: two of its parts would have {told}, and a machine mounts neither; \
+                 give each a name of its own in fileSystems and swapDevices"
+            )
+        );
+    }
+    let mut swapping = facts(&root("LABEL=swap"));
+    swapping.swap_size = Some(64);
+    let error = Placement::of(&swapping).unwrap_err().to_string();
+    assert!(error.contains("the label swap"), "{error}");
+    let one = format!("UUID={uuid}");
+    let other = format!("PARTUUID={uuid}");
+    assert!(Placement::of(&facts(&both(&one, &other))).is_ok());
+}
