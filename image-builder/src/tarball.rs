@@ -20,6 +20,8 @@ use crate::output::{Output, OutputError};
 
 const KIND: &str = "tar";
 const XATTR: &str = "SCHILY.xattr.";
+/// What a file is called that has a link's target.
+const LONG_LINK: &str = "././@LongLink";
 /// Threads beyond these gain nothing.
 const MAX_THREADS: usize = 16;
 
@@ -212,7 +214,8 @@ fn append<W: Write>(builder: &mut Builder<W>, path: &Path, node: &Node) -> Resul
     .map_err(Problem::Write)
 }
 
-/// A target is what it is, letter by letter, where the library would tidy it.
+/// A target is what it is, letter by letter, where the library would tidy it: one that is too long for the
+/// header comes before it, as a file of its own.
 fn append_link<W: Write>(
     builder: &mut Builder<W>,
     header: &mut Header,
@@ -220,11 +223,20 @@ fn append_link<W: Write>(
     target: &Path,
 ) -> io::Result<()> {
     let bytes = target.as_os_str().as_bytes();
-    if bytes.len() <= header.as_old().linkname.len() {
-        header.set_link_name_literal(bytes)?;
-        return builder.append_data(header, name, io::empty());
+    let room = header.as_old().linkname.len();
+    if bytes.len() > room {
+        let mut long = Header::new_gnu();
+        long.set_entry_type(EntryType::GNULongLink);
+        long.set_mode(0o644);
+        long.set_uid(0);
+        long.set_gid(0);
+        long.set_mtime(0);
+        let content = [bytes, b"\0"].concat();
+        long.set_size(content.len() as u64);
+        builder.append_data(&mut long, LONG_LINK, content.as_slice())?;
     }
-    builder.append_link(header, name, target)
+    header.set_link_name_literal(bytes.get(..room).unwrap_or(bytes))?;
+    builder.append_data(header, name, io::empty())
 }
 
 /// A file that must have exactly the bytes that its header has promised.

@@ -54,6 +54,11 @@ fn rich(scratch: &Path) -> Manifest {
         .unwrap();
     tree.insert("untidy", Node::symlink("./a//b/./../c/"))
         .unwrap();
+    // Longer than a header's place, and tidied it would fit.
+    let long = format!("x/{}/y", "./".repeat(60));
+    tree.insert("long-and-untidy", Node::symlink(long)).unwrap();
+    tree.insert("longest", Node::symlink("t".repeat(4095)))
+        .unwrap();
     tree
 }
 
