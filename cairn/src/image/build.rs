@@ -31,7 +31,7 @@ use crate::steps::Steps;
 /// Raised with each change that gives other bytes for the same disk.
 const CONVERSION_VERSION: u32 = 1;
 /// Raised with each change that gives another archive of the same system.
-const TARBALL_VERSION: u32 = 1;
+const TARBALL_VERSION: u32 = 2;
 
 /// Bytes of compressed store objects that are kept: those of some live media.
 const COMPRESSED_LIMIT: u64 = 4 << 30;
@@ -85,6 +85,14 @@ fn check_output(format: Format, output: &Path) -> Result<()> {
     let is_folder = matches!(format, Format::Netboot | Format::Directory);
     if !is_folder && output.is_dir() {
         bail!("{}: it is a folder; name a file in it", writing());
+    }
+    // Its place would be taken by the image, in the memory that `/dev` is.
+    if fs::metadata(output).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        bail!(
+            "{}: it is no file; make the image, and copy it there: dd if=IMAGE of={} bs=4M conv=fsync",
+            writing(),
+            output.display()
+        );
     }
     let folder = output
         .parent()
@@ -487,6 +495,7 @@ mod tests {
         let place = |name: &str| scratch.path().join(name);
         fs::write(place("file"), "").unwrap();
         fs::create_dir(place("folder")).unwrap();
+        std::os::unix::fs::symlink("/dev/null", place("device")).unwrap();
         let told = |format, name: &str| match check_output(format, &place(name)) {
             Ok(()) => "good".to_owned(),
             Err(error) => format!("{error:#}").replace(scratch.path().to_str().unwrap(), "PLACE"),
@@ -498,6 +507,7 @@ mod tests {
             told(Format::Disk, "folder"),
             told(Format::Iso, "missing/image"),
             told(Format::Directory, "file/folder"),
+            told(Format::Iso, "device"),
         ];
         expect![[r#"
             good
@@ -505,8 +515,9 @@ mod tests {
             good
             cannot write 'PLACE/folder': it is a folder; name a file in it
             cannot write 'PLACE/missing/image': No such file or directory (os error 2)
-            cannot write 'PLACE/file/folder': Not a directory (os error 20)"#]]
+            cannot write 'PLACE/file/folder': Not a directory (os error 20)
+            cannot write 'PLACE/device': it is no file; make the image, and copy it there: dd if=IMAGE of=PLACE/device bs=4M conv=fsync"#]]
         .assert_eq(&all.join("\n"));
-        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 2);
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 3);
     }
 }
