@@ -43,6 +43,7 @@ pub mod hardware;
 pub mod image;
 pub mod install;
 pub mod lock_file;
+mod message;
 mod nix_text;
 pub mod options;
 pub mod packages;
@@ -59,4 +60,5 @@ pub mod tpm2;
 pub mod vm;
 
 pub use grub::Grub;
+pub use message::message;
 pub use place::{Place, is_system};

@@ -85,7 +85,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // An error of the language has a form of its own, and was shown.
             if !error.is::<evaluate::AlreadyTold>() && !error.is::<EvaluationFailed>() {
-                eprintln!("cairn: {}", message(&error));
+                eprintln!("cairn: {}", cairn::message(&error));
             }
             ExitCode::FAILURE
         }
@@ -120,17 +120,6 @@ fn arguments() -> Result<Vec<OsString>, RebuildError> {
         arguments.insert(1, verb);
     }
     Ok(arguments)
-}
-
-/// The error and its causes, each once: some errors say their cause themselves.
-fn message(error: &anyhow::Error) -> String {
-    let mut message = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !message.contains(&cause) {
-            message = format!("{message}: {cause}");
-        }
-    }
-    message
 }
 
 fn run(verb: Verb) -> Result<ExitCode> {

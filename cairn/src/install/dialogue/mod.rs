@@ -25,6 +25,7 @@ use anyhow::Result;
 use super::answers::Answers;
 use super::words::PasswordHash;
 use crate::builders::password_hash::of_typed;
+use crate::message;
 
 pub use offers::Offers;
 pub use question::Prompt;
@@ -117,7 +118,8 @@ pub fn ask(
             Turn::Keyboard(name) => {
                 if let Err(error) = console.set_keyboard(&name) {
                     console.show(&format!(
-                        "! The keyboard stays as it is for now: {error:#}.\n"
+                        "! The keyboard stays as it is for now: {}.\n",
+                        message(&error)
                     ))?;
                 }
             }
@@ -126,7 +128,7 @@ pub fn ask(
                 match (rest.plan)(&answers) {
                     Ok(plan) => dialogue.show_plan(plan),
                     Err(error) => {
-                        console.show(&format!("! {error:#}.\n"))?;
+                        console.show(&format!("! {}.\n", message(&error)))?;
                         dialogue.restart();
                     }
                 }
