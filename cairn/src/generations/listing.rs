@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::assessment::{Outcome, Verdict};
 use crate::switch::BootFolder;
-use crate::switch::menu::{PROFILE, kernel_release};
+use crate::switch::menu::{PROFILE, is_container, kernel_release};
 
 /// The kernel parameter that names the entry that booted.
 const PARAMETER: &str = "cairn.generation=";
@@ -215,11 +215,15 @@ impl Listing {
 impl Listed {
     fn read(root: &Path, generation: &Generation) -> Result<Self> {
         let path = generation.path.to_path_buf();
-        let bootspec = read_bootspec(&root.join(path.strip_prefix("/").unwrap_or(&path)));
-        let bootspec = bootspec.inspect_err(|error| {
-            log::warn!("generation {} is damaged: {error:#}", generation.number);
-        });
-        let bootspec = bootspec.ok();
+        let toplevel = root.join(path.strip_prefix("/").unwrap_or(&path));
+        let bootspec = if is_container(&toplevel) {
+            None
+        } else {
+            let read = read_bootspec(&toplevel).inspect_err(|error| {
+                log::warn!("generation {} is damaged: {error:#}", generation.number);
+            });
+            read.ok()
+        };
         let entry = Entry::new(None, path, bootspec.as_ref());
         let variants = bootspec
             .iter()

@@ -25,12 +25,13 @@ use super::action::Action;
 use super::commit::next_state;
 use super::live::{LiveError, go_live};
 use super::machine::{Machine, Showing};
-use super::menu::{MenuPlan, PROFILE, read_bootspec};
+use super::menu::{MenuPlan, PROFILE, bootspec_of, read_bootspec};
 use super::preview;
 use super::tale::Tale;
 use super::target::Target;
 use crate::boot_loader;
 use crate::factory_reset;
+use crate::message;
 
 /// Where the log of the last change is: `cairn log switch` shows it.
 const LOG: &str = "var/log/cairn/switch.log";
@@ -54,7 +55,7 @@ pub fn apply(root: &Path, action: Action, target: &Target) -> Result<ExitCode> {
     }
     .run();
     if let Err(error) = &changed {
-        tale.note(&format!("cairn: {error:#}"));
+        tale.note(&format!("cairn: {}", message(error)));
     }
     changed
 }
@@ -80,7 +81,7 @@ impl Change<'_> {
                 if prepared.is_some()
                     && let Err(other) = self.leave_trial()
                 {
-                    self.tale.say(&format!("cairn: {other:#}"));
+                    self.tale.say(&format!("cairn: {}", message(&other)));
                 }
                 self.tale.say(&match prepared {
                     Some((number, _)) => format!(
@@ -108,7 +109,9 @@ impl Change<'_> {
             None => machine.store()?.add_generation(PROFILE, toplevel)?.number,
         };
         let entry = self.target.boot_entry(self.action, number)?;
-        let bootspec = read_bootspec(machine.store()?, toplevel)?;
+        let Some(bootspec) = bootspec_of(machine.store()?, toplevel)? else {
+            return Ok((number, entry));
+        };
         for mut menu in self.menus_with_room(&bootspec, number)? {
             for (path, size) in menu.missing() {
                 let path = path.display();
@@ -224,7 +227,6 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// Makes the entry what boots.
     /// The change is made: what is not known now is no reason to take it back.
     fn say_what_is_forgone(&mut self) {
         match factory_reset::forgone(self.machine.root()) {
@@ -234,11 +236,17 @@ impl Change<'_> {
         }
     }
 
+    /// Makes the entry what boots; a container has none, and its host starts what the profile points to.
     fn commit(&mut self, number: u64, entry: &EntryId) -> Result<()> {
         let machine = self.machine;
+        let Some(bootspec) = bootspec_of(machine.store()?, &self.target.toplevel)? else {
+            machine.set_profile(number)?;
+            self.tale
+                .say(&format!("generation {number} is what starts next"));
+            return Ok(());
+        };
         let before = machine.boot_state_to_change()?;
         let standing = machine.standing(entry)?;
-        let bootspec = read_bootspec(machine.store()?, &self.target.toplevel)?;
         let tries = bootspec
             .menu
             .as_ref()

@@ -8,13 +8,14 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result};
 use cairn_bootloader::{BootState, EntryId, Options};
 use cairn_store::{Generation, Store, profile};
+use cairn_store_path::StorePath;
 use cairn_system::Bootspec;
 
 use crate::assessment::{Outcome, Verdict};
 
 use super::boot_folder::BootFolder;
 use super::commit::{Standing, write_state};
-use super::menu::{MenuPlan, PROFILE, read_bootspec};
+use super::menu::{MenuPlan, PROFILE, bootspec_of, read_bootspec};
 
 /// The link to the running generation, below the root.
 const CURRENT: &str = "run/current-system";
@@ -75,20 +76,28 @@ impl Machine {
     /// Every folder that it boots from, the first one to be read.
     #[must_use]
     pub fn boot_folders(&self) -> Vec<BootFolder> {
-        let bootspec = self.current_bootspec();
-        if let Err(error) = &bootspec {
+        let bootspec = self.current_toplevel().and_then(|toplevel| {
+            let store = self.store()?;
+            bootspec_of(store, &toplevel)
+        });
+        let bootspec = bootspec.unwrap_or_else(|error| {
             // `/boot` is there on any machine.
             log::warn!("mirrors of /boot are not known: {error:#}");
-        }
-        self.folders_of(bootspec.as_ref().ok())
+            None
+        });
+        self.folders_of(bootspec.as_ref())
     }
 
     /// What the profile's current generation says of the boot menu.
     fn current_bootspec(&self) -> Result<Bootspec> {
-        let generations = self.generations()?;
-        let current = generations.iter().find(|one| one.current);
+        read_bootspec(self.store()?, &self.current_toplevel()?)
+    }
+
+    fn current_toplevel(&self) -> Result<StorePath> {
+        let mut generations = self.generations()?.into_iter();
+        let current = generations.find(|one| one.current);
         let current = current.context("the profile has no current generation")?;
-        read_bootspec(self.store()?, &current.path)
+        Ok(current.path)
     }
 
     /// As [`Machine::boot_folders`], as `bootspec` wants them. A mirror whose disk is not there is

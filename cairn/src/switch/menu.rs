@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use cairn_bootloader::{
     BootFileKind, BootFiles, Generation, KernelFolders, Menu, Options, Slot, SlotFiles, Slots,
     entries, next_slot, write_slot,
@@ -20,6 +20,7 @@ use cairn_system::{Bootspec, Memtest};
 use super::boot_files::{Names, Wanted};
 use super::boot_folder::BootFolder;
 use super::kernels::{Kernels, Places, kernel_folders};
+use crate::message;
 
 /// The profile whose generations boot.
 pub const PROFILE: &str = "system";
@@ -56,6 +57,11 @@ impl MenuPlan {
         newcomer: Option<u64>,
         options: &Options,
     ) -> Result<Self> {
+        let (boot, grub) = (folder.boot.display(), folder.grub.display());
+        ensure!(
+            folder.grub.is_dir(),
+            "cannot write a boot menu: there is no '{grub}'; mount '{boot}', if it is a file system of its own"
+        );
         let folders = kernel_folders(&folder.boot)?;
         let slots = Slots::read(&folder.grub)?;
         let places = Places::of(&folder.boot, folders, &slots)?;
@@ -82,9 +88,9 @@ impl MenuPlan {
                     return Err(error.context(cannot_boot(generation.number)));
                 }
                 Err(error) => {
-                    let number = generation.number;
-                    log::warn!("generation {number} is left out of the boot menu: {error:#}");
-                    left_out.insert(number, format!("{error:#}"));
+                    let (number, reason) = (generation.number, message(&error));
+                    log::warn!("generation {number} is left out of the boot menu: {reason}");
+                    left_out.insert(number, reason);
                 }
             }
         }
@@ -349,4 +355,21 @@ pub fn read_bootspec(store: &Store, toplevel: &StorePath) -> Result<Bootspec> {
     let text =
         fs::read_to_string(&path).with_context(|| format!("cannot read '{}'", path.display()))?;
     Ok(Bootspec::parse(&text)?)
+}
+
+/// The `boot.json` of a toplevel; none of a container's, which has no kernel.
+///
+/// # Errors
+/// It is damaged, or missing beside a kernel.
+pub fn bootspec_of(store: &Store, toplevel: &StorePath) -> Result<Option<Bootspec>> {
+    if is_container(&store.real_path(toplevel)) {
+        return Ok(None);
+    }
+    read_bootspec(store, toplevel).map(Some)
+}
+
+/// Whether the toplevel in this folder is a container's.
+pub(crate) fn is_container(toplevel: &Path) -> bool {
+    let is_there = |name| toplevel.join(name).symlink_metadata().is_ok();
+    is_there("system") && !is_there("kernel") && !is_there("boot.json")
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::action::Action;
 use super::machine::Machine;
-use super::menu::read_bootspec;
+use super::menu::bootspec_of;
 use super::target::Target;
 use crate::boot_loader;
 use crate::service_control::{ControlError, ask};
@@ -83,7 +83,9 @@ impl fmt::Display for Preview {
 
 /// The menu of a generation that does not exist yet is not known; its files are.
 fn boot_files(machine: &Machine, target: &Target) -> Result<Vec<String>> {
-    let bootspec = read_bootspec(machine.store()?, &target.toplevel)?;
+    let Some(bootspec) = bootspec_of(machine.store()?, &target.toplevel)? else {
+        return Ok(Vec::new());
+    };
     let mut lines = Vec::new();
     for folder in machine.boot_folders() {
         let missing = super::menu::missing_files(machine.store()?, &folder, &bootspec)?;

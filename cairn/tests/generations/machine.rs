@@ -84,6 +84,18 @@ impl Machine {
         self.date(number, FIRST + (number - 1) * 86_400);
     }
 
+    /// A generation of a container, which has neither kernel nor boot entry.
+    pub fn add_container(&self, number: u64) {
+        let system = tempfile::tempdir().unwrap();
+        fs::write(system.path().join("system"), number.to_string()).unwrap();
+        let store = self.store();
+        let path = store
+            .add_tree(&format!("system-{number}"), system.path())
+            .unwrap();
+        let generation = store.add_generation("system", &path).unwrap();
+        assert_eq!(generation.number, number);
+    }
+
     fn date(&self, number: u64, seconds: u64) {
         let link = profile::generation_link(self.folder.path(), "system", number).unwrap();
         let touched = Command::new("touch")
@@ -139,12 +151,17 @@ impl Machine {
     }
 
     pub fn run(&self, words: &[&str]) -> Output {
+        self.run_telling("error", words)
+    }
+
+    /// The same, which tells what is of this importance.
+    pub fn run_telling(&self, level: &str, words: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_cairn"))
             .args(words)
             .arg("--root")
             .arg(self.folder.path())
             .env("TZ", "UTC")
-            .env("CAIRN_LOG", "error")
+            .env("CAIRN_LOG", level)
             .output()
             .unwrap()
     }

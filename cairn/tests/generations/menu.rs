@@ -97,3 +97,42 @@ fn a_generation_that_can_have_no_entry_does_not_become_what_boots() {
         assert_eq!(link.to_str(), Some("system-4-link"));
     }
 }
+
+/// Whoever mounts it again finds no menu of the new generation there.
+#[test]
+fn a_boot_folder_that_is_not_mounted_gets_nothing() {
+    let machine = machine();
+    let boot_folder = machine.path("boot");
+    fs::rename(&boot_folder, machine.path("away")).unwrap();
+    fs::create_dir(&boot_folder).unwrap();
+    machine.add(5);
+    let error = boot(&machine, 5).unwrap_err();
+    assert_eq!(
+        error,
+        format!(
+            "cannot write a boot menu: there is no '{0}/grub'; mount '{0}', if it is a file system of its own",
+            boot_folder.display()
+        )
+    );
+    assert_eq!(fs::read_dir(&boot_folder).unwrap().count(), 0);
+    let link = fs::read_link(machine.path("nix/var/nix/profiles/system")).unwrap();
+    assert_eq!(link.to_str(), Some("system-4-link"));
+}
+
+#[test]
+fn a_container_has_generations_and_no_boot_menu() {
+    let machine = Machine::new();
+    fs::remove_dir_all(machine.path("boot")).unwrap();
+    for number in 1..=2 {
+        machine.add_container(number);
+        boot(&machine, number).unwrap();
+        let link = fs::read_link(machine.path("nix/var/nix/profiles/system")).unwrap();
+        assert_eq!(link.to_str(), Some(&*format!("system-{number}-link")));
+    }
+    assert!(!machine.path("boot").exists());
+    let listed = machine.run_telling("warn", &["generations"]);
+    assert_eq!(String::from_utf8_lossy(&listed.stderr), "");
+    let said = machine.says(&["delete-generations", "old"]);
+    assert_eq!(said, "generation 1 is removed\n");
+    assert_eq!(machine.numbers(), [2]);
+}
