@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
+use cairn_sys::handed::Handed;
 use cairn_sys::inotify;
 use cairn_sys::process::Exit;
 use cairn_system::ServiceName;
@@ -17,7 +18,7 @@ use crate::clock::{Ms, now};
 use crate::core::message::{Message, Place};
 
 use super::Supervisor;
-use super::given::{IPC, Own, Trigger};
+use super::given::{IPC, Own, STORED, Trigger};
 use super::graph::Id;
 use super::held::Held;
 use super::journal::Journal;
@@ -127,15 +128,17 @@ impl Supervisor {
         let slot = held.slot;
         for own in gone {
             let number = own.number;
-            self.tell_core(Message::Drop(Place::Descriptor { slot, number }));
             let service = self.services.descriptions().get(id);
             match service.and_then(|service| service.socket.as_ref()) {
                 Some(socket) => {
                     listening::close(socket, own.descriptor.as_fd());
                     self.closed_by = now().saturating_add(CLOSING_MS);
                 }
+                // Before core's, which is the last and is not to wait.
+                None if number >= STORED => drop(Handed::from(vec![own.descriptor])),
                 None => drop(own.descriptor),
             }
+            self.tell_core(Message::Drop(Place::Descriptor { slot, number }));
         }
     }
 

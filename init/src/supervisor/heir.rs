@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use anyhow::Context;
 use cairn_sys::cgroup::Cgroup;
+use cairn_sys::handed;
 use cairn_sys::pidfd;
 use cairn_sys::process;
 use cairn_system::ordered;
@@ -212,6 +213,9 @@ impl Heir<'_> {
         socket: Option<&Socket>,
     ) -> anyhow::Result<()> {
         let place = Place::Descriptor { slot, number };
+        if number >= STORED {
+            handed::hurry(descriptor);
+        }
         self.link.send(Message::Drop(place), None)?;
         if let Some(socket) = socket {
             listening::close(socket, descriptor);

@@ -13,6 +13,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
 use crate::realm::realm;
+use cairn_sys::handed::Handed;
 use cairn_sys::seqpacket::inherited;
 use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, UnixAddr, UnixCredentials, recvmsg, setsockopt, sockopt,
@@ -38,7 +39,7 @@ pub struct Notification {
     /// Lines of `NAME=value`.
     pub text: String,
     /// What came along.
-    pub descriptors: Vec<OwnedFd>,
+    pub descriptors: Handed,
 }
 
 impl Notifications {
@@ -105,7 +106,10 @@ impl Notifications {
         Ok(Some(Notification {
             pid,
             text: String::from_utf8_lossy(text).into_owned(),
-            descriptors: descriptors.into_iter().collect::<io::Result<_>>()?,
+            descriptors: descriptors
+                .into_iter()
+                .collect::<io::Result<Vec<_>>>()?
+                .into(),
         }))
     }
 }

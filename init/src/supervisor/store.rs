@@ -6,7 +6,7 @@
 //! Source: `sd_notify(3)`, `FDSTORE=1`, `FDSTOREREMOVE=1`, `FDNAME=`; `systemd.service(5)`,
 //! `FileDescriptorStoreMax=`.
 
-use std::os::fd::OwnedFd;
+use cairn_sys::handed::Handed;
 
 use super::Supervisor;
 use super::given::{Own, STORED};
@@ -18,7 +18,7 @@ const NO_NAME: &str = "stored";
 
 impl Supervisor {
     /// Keeps what the service `id` leaves.
-    pub(super) fn store(&mut self, id: Id, name: Option<&str>, descriptors: Vec<OwnedFd>) {
+    pub(super) fn store(&mut self, id: Id, name: Option<&str>, mut descriptors: Handed) {
         let service = self.services.descriptions().get(id);
         let most = service.map_or(0, |service| u32::from(service.stored_descriptors));
         let name = name.unwrap_or(NO_NAME);
@@ -28,7 +28,8 @@ impl Supervisor {
                 self.name(id)
             );
         }
-        for descriptor in descriptors {
+        // What is not kept is left where it is: there it is closed aside.
+        while !descriptors.is_empty() {
             let Some((held, free)) = self.held.get(id).and_then(|held| {
                 let free = free_number(&held.own, most.min(state::STORED))?;
                 Some((held, free))
@@ -37,6 +38,9 @@ impl Supervisor {
                     "'{}' leaves more descriptors than the {most} that it may: the rest is closed",
                     self.name(id)
                 );
+            };
+            let Some(descriptor) = descriptors.next() else {
+                return;
             };
             // The name is there before the descriptor is.
             let kept = self

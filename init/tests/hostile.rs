@@ -1,0 +1,132 @@
+//! What services and others without rights try with the supervisor: it goes on, and nobody waits for them.
+
+#[expect(dead_code, reason = "other tests need more of it")]
+mod namespace;
+
+use std::fs;
+
+use cairn_system::control::{Request, Response, ServiceState};
+use namespace::{Machine, SLEEP, name, script};
+
+fn python(body: &str) -> String {
+    format!(
+        "exec python3 -c 'import fcntl, os, signal, socket, struct, time\n\
+         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n\
+         notify.connect(\"/run/cairn/notify\")\n\
+         {body}'"
+    )
+}
+
+#[test]
+fn files_that_never_end_keep_nobody_waiting() {
+    let forks = "mkfifo /run/pid; (exec sleep 1000001) & exit 0";
+    let services = [
+        script("a", SLEEP, ""),
+        script(
+            "forks",
+            forks,
+            r#""kind":"forking","pidFile":"/run/pid","startTimeoutMs":200"#,
+        ),
+    ];
+    let with_file = |name: &str, file: &str| {
+        script(name, SLEEP, r#""wantedAtBoot":false"#).replace(
+            r#""environment":"#,
+            &format!(r#""environmentFiles":[{{"path":"{file}"}}],"environment":"#),
+        )
+    };
+    let services = [
+        services.join(","),
+        with_file("pipe", "/run/pid"),
+        with_file("endless", "/dev/zero"),
+    ];
+    let machine = Machine::boot(&services.join(","));
+    machine.wait_for("forks", ServiceState::Failed);
+    for service in ["pipe", "endless"] {
+        let started = machine.request(&Request::Start {
+            name: name(service),
+        });
+        assert!(matches!(started, Response::Failed { .. }), "{started:?}");
+    }
+    machine.wait_for("a", ServiceState::Up);
+}
+
+#[test]
+fn what_is_handed_in_is_closed_without_waiting() {
+    // A connection that nobody reads from, and that whoever closes it last waits for.
+    let server = "lo = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n\
+        fcntl.ioctl(lo, 0x8914, struct.pack(\"16sh14x\", b\"lo\", 0x41))\n\
+        server = socket.create_server((\"127.0.0.1\", 7777))\n\
+        notify.send(b\"READY=1\")\n\
+        time.sleep(1000000)";
+    let body = "client = socket.create_connection((\"127.0.0.1\", 7777))\n\
+        client.setblocking(False)\n\
+        try:\n  while True: client.send(bytes(65536))\n\
+        except BlockingIOError: pass\n\
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(\"ii\", 1, 600))\n\
+        notify.sendmsg([b\"FDSTORE=1\"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(\"i\", client.fileno()))])\n\
+        client.detach()\n\
+        os.closerange(4, 20)\n\
+        print(\"sent\", flush=True)\n\
+        time.sleep(1000000)";
+    let services = [
+        script("a", SLEEP, ""),
+        script("server", &python(server), r#""kind":"notify""#),
+        script("hands", &python(body), r#""wantedAtBoot":false"#),
+        script(
+            "leaves",
+            &python(body),
+            r#""wantedAtBoot":false,"storedDescriptors":1"#,
+        ),
+    ];
+    let machine = Machine::boot(&services.join(","));
+    machine.wait_for("server", ServiceState::Up);
+    for service in ["hands", "leaves"] {
+        machine.do_it(&Request::Start {
+            name: name(service),
+        });
+        machine.wait_until("it has been handed in", |machine| {
+            machine.log(service).contains("sent")
+        });
+        machine.do_it(&Request::Stop {
+            name: name(service),
+        });
+    }
+    // Neither the supervisor waits nor PID 1.
+    machine.replace_supervisor(9);
+    machine.do_it(&Request::Stop { name: name("a") });
+}
+
+#[test]
+fn a_main_process_that_changes_often_is_held_once() {
+    let body = "child = os.fork()\n\
+        if child == 0:\n  time.sleep(1000000)\n\
+        for i in range(300):\n  \
+          notify.send(b\"MAINPID=%d\" % child)\n  \
+          notify.send(b\"MAINPID=%d\" % os.getpid())\n\
+        notify.send(b\"READY=1\")\n\
+        signal.pause()";
+    let machine = Machine::boot(&script("a", &python(body), r#""kind":"notify""#));
+    machine.wait_for("a", ServiceState::Up);
+    let supervisor = machine.supervisor().unwrap_or_default();
+    let open = fs::read_dir(format!("/proc/{supervisor}/fd")).map_or(0, Iterator::count);
+    assert!((1..60).contains(&open), "{open} descriptors are open");
+    // Its end is heard of, whichever of the two it is.
+    let main = machine.service("a").pid.unwrap_or_default();
+    machine.kill(machine.on_host(main), 9);
+    machine.wait_for("a", ServiceState::Failed);
+}
+
+#[test]
+fn the_end_of_a_main_process_is_told_by_its_parent() {
+    let body = "child = os.fork()\n\
+        if child == 0:\n  time.sleep(1000000)\n\
+        notify.send(b\"MAINPID=%d\\nREADY=1\" % child)\n\
+        _, status = os.waitpid(child, 0)\n\
+        os._exit(os.waitstatus_to_exitcode(status) + 12)";
+    let machine = Machine::boot(&script("a", &python(body), r#""kind":"notify""#));
+    machine.wait_for("a", ServiceState::Up);
+    let main = machine.service("a").pid.unwrap_or_default();
+    machine.kill(machine.on_host(main), 9);
+    let ended = machine.wait_for("a", ServiceState::Failed);
+    assert_eq!(ended.last_exit.as_deref(), Some("status 3"));
+}
