@@ -182,8 +182,14 @@ fn a_process_left_behind_is_found_and_watched() {
             r#""kind":"forking","pidFile":"/run/a.pid","restart":"always","restartDelayMs":1"#,
         ),
         script("b", "exit 0", r#""kind":"forking""#),
+        script(
+            "c",
+            "(exec sleep 1000001) & exit 0",
+            r#""kind":"forking","delegated":true"#,
+        ),
     ];
     let machine = Machine::boot(&services.join(","));
+    machine.wait_for("c", ServiceState::Up);
     let before = machine.wait_for("a", ServiceState::Up).pid.unwrap();
     machine.wait_for("b", ServiceState::Failed);
     machine.kill(machine.on_host(before), 9);

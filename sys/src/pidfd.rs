@@ -25,6 +25,19 @@ pub fn open(pid: u32) -> io::Result<OwnedFd> {
 /// # Errors
 /// The signal is not allowed.
 pub fn send(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    match send_to_any(pidfd, signal) {
+        Err(error) if is_gone(&error) => Ok(()),
+        sent => sent,
+    }
+}
+
+/// Whether the process lives, or nobody has taken its end yet.
+#[must_use]
+pub fn is_there(pidfd: BorrowedFd<'_>) -> bool {
+    !send_to_any(pidfd, 0).is_err_and(|error| is_gone(&error))
+}
+
+fn send_to_any(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
     // SAFETY: a system call on numbers and a null pointer, which means "as kill(2) would".
     let result = unsafe {
         libc::syscall(
@@ -38,9 +51,9 @@ pub fn send(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
     if result == 0 {
         return Ok(());
     }
-    let error = io::Error::last_os_error();
-    if error.raw_os_error() == Some(libc::ESRCH) {
-        return Ok(());
-    }
-    Err(error)
+    Err(io::Error::last_os_error())
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ESRCH)
 }

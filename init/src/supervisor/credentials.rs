@@ -9,13 +9,15 @@
 //!
 //! Source: `LoadCredential=` and `SetCredential=` in systemd.exec(5).
 
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Read as _, Write as _};
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, chown, fchown};
 use std::path::{Path, PathBuf};
 
 use cairn_sys::process::Credentials;
 use cairn_system::{Credential, CredentialSource, Service};
+
+use super::foreign;
 
 /// Where they lie, of all services.
 const ROOT: &str = "/run/credentials";
@@ -114,19 +116,7 @@ fn write_one(
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let failed = |error| at("read", path, &error);
-    // A pipe that nobody writes to would keep all services waiting.
-    let mut options = OpenOptions::new();
-    options.read(true).custom_flags(nix::libc::O_NONBLOCK);
-    let file: File = options.open(path).map_err(failed)?;
-    if !file.metadata().map_err(failed)?.is_file() {
-        return Err(failed(io::Error::other("it is no regular file")));
-    }
-    let mut bytes = Vec::new();
-    file.take(MOST + 1)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
-    Ok(bytes)
+    foreign::read(path, MOST).map_err(|error| at("read", path, &error))
 }
 
 fn write(
@@ -171,6 +161,7 @@ fn named(credential: &Credential, error: &io::Error) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
     use std::os::unix::fs::MetadataExt as _;
 
     fn credential(text: &str) -> Credential {
@@ -243,7 +234,7 @@ mod tests {
         );
         check(
             r#"{"name":"a","source":{"file":"/dev/zero"}}"#,
-            "its credential 'a': cannot read /dev/zero: it is no regular file",
+            "its credential 'a': cannot read /dev/zero: it has more than 1048576 bytes",
         );
         let large = folder.path().join("large");
         File::create(&large).unwrap().set_len(MOST + 5).unwrap();
@@ -252,7 +243,10 @@ mod tests {
                 r#"{{"name":"a","source":{{"file":"{}"}}}}"#,
                 large.display()
             ),
-            "its credential 'a': all credentials of a service are at most 1048576 bytes",
+            &format!(
+                "its credential 'a': cannot read {}: it has more than 1048576 bytes",
+                large.display()
+            ),
         );
     }
 }

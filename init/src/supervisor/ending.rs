@@ -3,7 +3,6 @@
 use std::io;
 use std::os::fd::AsFd;
 
-use cairn_sys::cgroup::Cgroup;
 use cairn_sys::{pidfd, signal};
 use cairn_system::{KillMode, Service};
 use nix::libc::{SIGCONT, SIGHUP, SIGKILL};
@@ -19,13 +18,7 @@ impl Held {
             Some(_) => &[stop, SIGHUP, SIGCONT],
             None => &[stop, SIGCONT],
         };
-        let processes = self.cgroup.as_ref().map(|cgroup| {
-            if service.delegated {
-                cgroup.all_processes()
-            } else {
-                cgroup.processes()
-            }
-        });
+        let processes = self.processes(service);
         // One that is on its way into the group is not among them.
         let main = self.main.as_ref().map(|main| main.pid);
         for number in signals {
@@ -105,7 +98,7 @@ impl Held {
     /// Kills the command that a predecessor has left beside the main process, if it is still there.
     pub fn kill_lost_helper(&mut self, service: &Service, helper: u32) {
         self.ensure_cgroup(service);
-        let lost = match self.cgroup.as_ref().map(Cgroup::processes) {
+        let lost = match self.processes(service) {
             Some(Ok(processes)) => processes.contains(&helper),
             _ => false,
         };

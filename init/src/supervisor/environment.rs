@@ -4,11 +4,17 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::Path;
 
 use cairn_system::EnvironmentFile;
 
+use super::foreign;
+
 /// Variables and their values.
 pub type Environment = BTreeMap<String, String>;
+
+/// The most bytes of a file: more than any process can be given.
+const MOST: u64 = 4 << 20;
 
 /// Adds what the files say; a later one wins.
 ///
@@ -16,7 +22,7 @@ pub type Environment = BTreeMap<String, String>;
 /// One cannot be read, and has to be: the message names it.
 pub fn add_files(environment: &mut Environment, files: &[EnvironmentFile]) -> io::Result<()> {
     for file in files {
-        match std::fs::read_to_string(&file.path) {
+        match foreign::read_text(Path::new(&file.path), MOST) {
             Ok(text) => environment.extend(parse(&text)),
             Err(error) if file.optional && error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {

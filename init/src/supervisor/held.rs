@@ -12,9 +12,13 @@ use cairn_sys::process::{self, Exit, Report};
 use cairn_system::Service;
 use nix::libc::O_NONBLOCK;
 
+use super::foreign;
 use super::given::{Own, Trigger};
 use super::journal::Journal;
 use crate::realm::realm;
+
+/// The most bytes of a file that names a process.
+const PID_FILE_BYTES: u64 = 64;
 
 /// What the supervisor holds of one service.
 #[derive(Debug)]
@@ -206,16 +210,13 @@ impl Held {
     /// or the only one there is. It counts only if it is in the service's cgroup.
     pub fn find_main(&mut self, service: &Service) -> io::Result<Find> {
         self.ensure_cgroup(service);
-        let processes = match &self.cgroup {
-            Some(cgroup) => cgroup.processes()?,
-            None => Vec::new(),
-        };
+        let processes = self.processes(service).transpose()?.unwrap_or_default();
         let pid = match (&service.pid_file, processes.as_slice()) {
             (_, []) => return Ok(Find::Nothing),
             (None, [only]) => Some(*only),
             // The first to come is the one that the others come from.
             (None, several) => several.iter().min().copied(),
-            (Some(file), _) => fs::read_to_string(file)
+            (Some(file), _) => foreign::read_text(Path::new(file), PID_FILE_BYTES)
                 .ok()
                 .and_then(|text| text.trim().parse().ok())
                 .filter(|pid| processes.contains(pid)),
@@ -229,6 +230,16 @@ impl Held {
             attempt: None,
         });
         Ok(Find::Found)
+    }
+
+    /// The processes in its control group, and of one that may make groups of its own, below; none without one.
+    pub fn processes(&self, service: &Service) -> Option<io::Result<Vec<u32>>> {
+        let all = if service.delegated {
+            Cgroup::all_processes
+        } else {
+            Cgroup::processes
+        };
+        self.cgroup.as_ref().map(all)
     }
 
     /// Takes the process `pid` for its main one, if it is another one of the service's and none of its

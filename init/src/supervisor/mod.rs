@@ -25,6 +25,7 @@ mod ending;
 mod environment;
 mod fence;
 mod filters;
+mod foreign;
 mod given;
 mod graph;
 mod heir;
@@ -218,11 +219,7 @@ impl Supervisor {
 
     fn handle(&mut self, source: Source) -> anyhow::Result<()> {
         match source {
-            Source::Core => {
-                while let Some((message, _)) = self.link.receive()? {
-                    self.core_says(message);
-                }
-            }
+            Source::Core => self.hear_core()?,
             Source::Listener => self.accept(),
             Source::Connection(place) => self.connection(place),
             Source::Main(id) => self.main_ended(id),
@@ -238,7 +235,7 @@ impl Supervisor {
             Source::Names => self.names_changed(),
             Source::Sessions => self.session_news(),
             Source::Session(pid) => self.session_ended(pid),
-            Source::Stray(number) => self.strays.ended(number, &self.epoll),
+            Source::Stray(number) => self.stray_ended(number)?,
             Source::Readiness(id) => self.readiness_news(id),
             Source::Incoming(place) => {
                 let (id, number) = Source::of_incoming(place);
@@ -341,6 +338,13 @@ impl Supervisor {
             .map_or("", |service| service.name.as_str())
     }
 
+    fn hear_core(&mut self) -> anyhow::Result<()> {
+        while let Some((message, _)) = self.link.receive()? {
+            self.core_says(message);
+        }
+        Ok(())
+    }
+
     fn core_says(&mut self, message: Message) {
         match message {
             Message::Exited { slot, pid, exit } => {
@@ -377,7 +381,8 @@ impl Supervisor {
                 continue;
             };
             let pid = held.main.as_ref().map_or(0, |main| main.pid);
-            let helper = held.helpers.last().map_or(0, |helper| helper.pid);
+            let helper = held.helpers.last().filter(|_| unit.helper);
+            let helper = helper.map_or(0, |helper| helper.pid);
             let mut record = record::Record::new(service.name.as_str(), pid, helper, unit);
             if let Some(owed) = &mut record.restored.owed {
                 owed.to = self.held.get(owed.to).map_or(usize::MAX, Held::place);

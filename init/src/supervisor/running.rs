@@ -404,7 +404,7 @@ impl Supervisor {
             Ok(None) => return,
             Ok(Some(old)) => {
                 unwatch(&self.epoll, old.pidfd.as_fd());
-                self.strays.add(&self.epoll, old.pidfd);
+                self.strays.add(&self.epoll, old);
             }
             Err(error) => {
                 let name = &service.name;
@@ -412,7 +412,18 @@ impl Supervisor {
             }
         }
         let Some(main) = &held.main else { return };
-        // As that of a forking service, it falls to core, which tells of its end.
+        let descriptor = main.pidfd.as_fd();
+        if self.strays.take_back(&self.epoll, main.pid)
+            && let Err(error) = watch(
+                &self.epoll,
+                descriptor,
+                Source::Main(id),
+                EpollFlags::EPOLLIN,
+            )
+        {
+            log::error!("cannot watch the process {}: {error}", main.pid);
+        }
+        // If it is not our child, it falls to core as that of a forking service, and core tells of its end.
         if let Err(error) = keep(&self.link, held.slot, main) {
             log::error!(
                 "cannot tell core of the process of '{}': {error}",
