@@ -139,7 +139,11 @@ impl Journal {
     fn try_append(&mut self, lines: &[u8]) -> io::Result<()> {
         if self.size >= ROTATE_BYTES {
             self.file = None;
-            fs::rename(&self.path, older(&self.path))?;
+            match fs::rename(&self.path, older(&self.path)) {
+                // Somebody has removed it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                renamed => renamed?,
+            }
             self.size = 0;
         }
         let file = if let Some(file) = &mut self.file {
@@ -284,6 +288,21 @@ mod tests {
             "{sizes:?}"
         );
         assert!(journal.unfinished.len() < LINE_BYTES);
+    }
+
+    #[test]
+    fn a_file_that_somebody_has_removed_is_made_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut journal = Journal::new(directory.path(), "x");
+        journal.write(b"one\n", 0, 0);
+        fs::remove_file(directory.path().join("x.log")).unwrap();
+        let line = [&[b'y'; 1023][..], b"\n"].concat();
+        for second in 0..2000 {
+            journal.write(&line, 0, second * 1000);
+        }
+        journal.write(b"last\n", 0, 3_000_000);
+        assert!(journal.fallback.is_none());
+        assert!(read(directory.path(), "x.log").ends_with(" last\n"));
     }
 
     #[test]
