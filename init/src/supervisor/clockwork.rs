@@ -133,8 +133,8 @@ impl Clockwork {
 
     /// When a timer of the monotonic clock is due.
     pub fn next_deadline(&self, services: &Services) -> Option<Ms> {
-        self.entries
-            .iter()
+        let all = self.entries.iter();
+        all.filter(|_| !services.is_shutting_down())
             .filter_map(|entry| entry.monotonic_at(services.units().get(entry.service)?))
             .min()
     }
@@ -184,9 +184,7 @@ impl Clockwork {
         let wall = since_epoch();
         for entry in &mut self.entries {
             // A clock that was put back must not keep it from firing until then.
-            if entry.wall_at.is_some_and(|at| at > wall) {
-                entry.aim(wall, &Local, u8::from_ne_bytes(chance()));
-            }
+            entry.aim_again(wall, &Local);
         }
         self.arm();
     }
@@ -249,8 +247,11 @@ impl Supervisor {
         }
     }
 
-    /// Starts what is due.
+    /// Starts what is due; when nothing can be started any more, nothing has fired.
     pub(super) fn run_timers(&mut self) {
+        if self.services.is_shutting_down() {
+            return;
+        }
         for id in self.clockwork.due(&self.services) {
             self.step(Event::Start(id));
         }

@@ -6,7 +6,8 @@
 //! describes as before neither misses a time nor fires twice:
 //! ```text
 //! 0..8 digest of its description   8..16 wall clock (ms), 0 if none   16..24 fired (ms), 0 if never
-//! 24..32 digest of the time zone, 0 if none   32..128 zero
+//! 24..32 digest of the time zone, 0 if none   32..40 wall clock since when, 0 if unknown (ms)
+//! 40 share of the random delay   41..128 zero
 //! ```
 
 use cairn_system::{Calendar, Civil, Timer};
@@ -24,6 +25,10 @@ pub struct Entry {
     pub service: Id,
     /// Its next time of the wall clock.
     pub wall_at: Option<Ms>,
+    /// Since when that was looked for, by the wall clock.
+    base: Option<Ms>,
+    /// What share of the random delay it has.
+    chance: u8,
     /// When it has last fired, by the monotonic clock.
     fired_at: Option<Ms>,
     /// The digest of the time zone that it knows; 0 if none.
@@ -61,6 +66,8 @@ impl Entry {
             timer,
             service,
             wall_at: None,
+            base: None,
+            chance: 0,
             fired_at: None,
             zone: 0,
             has_come: false,
@@ -86,7 +93,9 @@ impl Entry {
             .into_iter()
             .chain(self.wall_at.unwrap_or(0).to_ne_bytes())
             .chain(self.fired_at.unwrap_or(0).to_ne_bytes())
-            .chain(self.zone.to_ne_bytes());
+            .chain(self.zone.to_ne_bytes())
+            .chain(self.base.unwrap_or(0).to_ne_bytes())
+            .chain([self.chance]);
         for (byte, field) in mark.iter_mut().zip(fields) {
             *byte = field;
         }
@@ -106,6 +115,8 @@ impl Entry {
         self.wall_at = Some(number(mark, 8)).filter(|at| *at != 0);
         self.fired_at = Some(number(mark, 16)).filter(|at| *at != 0);
         self.zone = number(mark, 24);
+        self.base = Some(number(mark, 32)).filter(|base| *base != 0);
+        self.chance = mark.get(40).copied().unwrap_or(0);
         true
     }
 
@@ -117,7 +128,17 @@ impl Entry {
             next(calendar, base / 1000, zone)
         });
         let delay = (self.timer.random_delay_ms / 256).saturating_mul(u64::from(chance));
+        (self.base, self.chance) = (Some(base), chance);
         self.wall_at = next.min().map(|at| (at * 1000).saturating_add(delay));
+    }
+
+    /// The clock or the zone is another one: finds the next time anew, from where it was looked for last, lest one
+    /// be left out whose delay is not over; from now if that is still to come.
+    pub fn aim_again(&mut self, wall: Ms, zone: &dyn Zone) {
+        if self.wall_at.is_some_and(|at| at > wall) {
+            let base = self.base.filter(|base| *base <= wall).unwrap_or(wall);
+            self.aim(base, zone, self.chance);
+        }
     }
 
     /// Its next time of the monotonic clock.
@@ -200,6 +221,27 @@ mod tests {
         let unit = Unit::default();
         assert!(!entry.fires(&unit, 11 * day + 999, 5));
         assert!(entry.fires(&unit, 11 * day + 1000, 5));
+    }
+
+    #[test]
+    fn what_is_delayed_by_chance_still_comes() {
+        let mut entry = entry(r#""calendar":["daily"],"randomDelayMs":25600"#);
+        let day = 86_400_000;
+        entry.aim(9 * day + 7, &Utc, 128);
+        assert_eq!(entry.wall_at, Some(10 * day + 12_800));
+        // Its day has begun when the clock is set, or another generation brings its own `/etc`.
+        let mut successor = Entry::new(entry.timer.clone(), 0);
+        assert!(successor.recall(&[entry.mark()]));
+        for entry in [&mut entry, &mut successor] {
+            entry.aim_again(10 * day + 1000, &Utc);
+            assert_eq!(entry.wall_at, Some(10 * day + 12_800));
+            // Back before it was aimed at, it is aimed at from there.
+            entry.aim_again(3 * day + 1, &Utc);
+            assert_eq!(entry.wall_at, Some(4 * day + 12_800));
+            // What is due is due.
+            entry.aim_again(20 * day, &Utc);
+            assert_eq!(entry.wall_at, Some(4 * day + 12_800));
+        }
     }
 
     #[test]
