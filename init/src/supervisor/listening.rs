@@ -239,10 +239,7 @@ fn pipe(socket: &Socket, path: &Path, owner: (Uid, Gid)) -> io::Result<OwnedFd> 
         .write(true)
         .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits())
         .open(path)?;
-    if !file.metadata()?.file_type().is_fifo() {
-        return Err(io::Error::other("something else is in its place"));
-    }
-    give(socket, path, owner)?;
+    give_open(socket, &file, owner)?;
     Ok(file.into())
 }
 
@@ -293,8 +290,22 @@ pub fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(mode).create(path)
 }
 
-fn give(socket: &Socket, path: &Path, (user, group): (Uid, Gid)) -> io::Result<()> {
-    nix::unistd::chown(path, Some(user), Some(group))?;
+fn give(socket: &Socket, path: &Path, owner: (Uid, Gid)) -> io::Result<()> {
+    // Whoever the folder belongs to may have put something else there since.
+    let mut options = OpenOptions::new();
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW;
+    let file = options.read(true).custom_flags(flags.bits()).open(path)?;
+    give_open(socket, &file, owner)
+}
+
+/// Gives away the file behind a descriptor.
+fn give_open(socket: &Socket, file: &File, (user, group): (Uid, Gid)) -> io::Result<()> {
+    let kind = file.metadata()?.file_type();
+    if !kind.is_socket() && !kind.is_fifo() {
+        return Err(io::Error::other("something else is in its place"));
+    }
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    nix::unistd::chown(path.as_str(), Some(user), Some(group))?;
     fs::set_permissions(path, Permissions::from_mode(socket.mode))
 }
 
@@ -368,6 +379,25 @@ mod tests {
             "{error}"
         );
         assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+    }
+
+    #[test]
+    fn what_is_put_in_a_sockets_place_is_given_to_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("secret"), "x").unwrap();
+        fs::set_permissions(path("secret"), Permissions::from_mode(0o400)).unwrap();
+        symlink("secret", path("socket")).unwrap();
+        fs::hard_link(path("secret"), path("file")).unwrap();
+        let owner = (nix::unistd::geteuid(), nix::unistd::getegid());
+        let mut socket = socket("");
+        socket.mode = 0o666;
+        for name in ["socket", "file"] {
+            let error = give(&socket, &path(name), owner).unwrap_err();
+            assert_eq!(error.to_string(), "something else is in its place");
+        }
+        let mode = fs::metadata(path("secret")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o400);
     }
 
     #[test]
