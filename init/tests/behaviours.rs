@@ -6,6 +6,7 @@ mod namespace;
 
 use std::fs;
 use std::thread;
+use std::time::Duration;
 
 use cairn_system::control::{Request, Response, ServiceState};
 use namespace::{Machine, children, name, reason, script};
@@ -235,6 +236,70 @@ fn what_a_timer_has_missed_is_made_up_for() {
         mark.trim().parse::<u64>().unwrap() > 1_700_000_000,
         "{mark}"
     );
+}
+
+/// What a persistent timer could not start while the machine goes down is made up for at the next boot.
+#[test]
+fn a_timer_has_not_fired_when_the_machine_goes_down() {
+    let runs = script(
+        "runs",
+        "echo run",
+        &format!(r#""kind":"oneshot","staysUp":false,{LATER}"#),
+    );
+    let stubborn = script(
+        "stubborn",
+        "trap '' TERM; while :; do sleep 1000; done",
+        r#""stopTimeoutMs":3000"#,
+    );
+    let timers =
+        r#","timers":[{"name":"runs","service":"runs","calendar":["*:*:*"],"persistent":true}]"#;
+    let marks = r#"mkdir -p /var/lib/cairn/timers "$1/marks" && mount --bind "$1/marks" /var/lib/cairn/timers"#;
+    let machine = Machine::boot_on(&[runs, stubborn].join(","), timers, marks);
+    machine.wait_for("stubborn", ServiceState::Up);
+    machine.wait_until("it has run", |machine| machine.log("runs").contains("run"));
+    let mark = machine.folder().join("marks/runs");
+    let second = || {
+        std::fs::read_to_string(&mark)
+            .unwrap()
+            .trim()
+            .parse::<u64>()
+            .unwrap()
+    };
+    machine.do_it(&Request::PowerOff);
+    machine.wait_for("stubborn", ServiceState::Stopping);
+    let before = second();
+    thread::sleep(Duration::from_secs(2));
+    assert_eq!(second(), before);
+}
+
+/// Nobody who waits for a start is told that all is well where another one, or the machine's end, has called it off.
+#[test]
+fn a_start_that_makes_way_has_failed() {
+    let waits = format!(r#""requires":["slow"],{LATER}"#);
+    let services = [
+        script("slow", SLEEP, &format!(r#""kind":"oneshot",{LATER}"#)),
+        script("one", SLEEP, &waits),
+        script("other", SLEEP, &format!(r#""conflicts":["one"],{waits}"#)),
+    ];
+    let machine = Machine::boot(&services.join(","));
+    thread::scope(|scope| {
+        let ask = |name: &'static str| {
+            let asked = scope.spawn({
+                let machine = &machine;
+                move || machine.request(&start(name))
+            });
+            machine.wait_for(name, ServiceState::Waiting);
+            asked
+        };
+        let one = ask("one");
+        let other = ask("other");
+        assert_eq!(
+            reason(one.join().unwrap()),
+            "'one' was stopped meanwhile: it makes way for 'other'"
+        );
+        machine.do_it(&Request::PowerOff);
+        assert_eq!(reason(other.join().unwrap()), "the system is shutting down");
+    });
 }
 
 /// Finit's `restart-self`: a service may ask for its own restart.

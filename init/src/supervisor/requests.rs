@@ -228,9 +228,10 @@ impl Supervisor {
             .unwrap_or_default();
         for (place, wait) in waiting {
             let response = match wait {
-                Wait::Up(id) if self.is_called_off(id) => Response::Failed {
-                    reason: format!("'{}' was stopped meanwhile", self.name(id)),
+                Wait::Up(_) if self.services.is_shutting_down() => Response::Failed {
+                    reason: "the system is shutting down".to_owned(),
                 },
+                Wait::Up(id) if self.is_called_off(id) => self.called_off(id),
                 Wait::Up(id) | Wait::Down(id) if self.services.is_settled(id) => self.outcome(id),
                 Wait::Everything => match self.settled(time) {
                     Some(response) => response,
@@ -265,12 +266,24 @@ impl Supervisor {
         })
     }
 
-    /// Whether somebody has stopped what somebody else waits for.
+    /// Whether somebody has stopped what somebody else waits for, or it was for another reason.
     fn is_called_off(&self, id: Id) -> bool {
         let unit = self.services.units().get(id);
         unit.is_some_and(|unit| {
-            unit.phase == Phase::Stopped && unit.stopped_by == Some(StoppedBy::Hand)
+            let has_reason = unit.stopped_by == Some(StoppedBy::Hand) || unit.note.is_some();
+            unit.phase == Phase::Stopped && has_reason
         })
+    }
+
+    fn called_off(&self, id: Id) -> Response {
+        let note = self
+            .services
+            .units()
+            .get(id)
+            .and_then(|unit| unit.note.as_ref());
+        let note = note.map_or_else(String::new, |note| format!(": {note}"));
+        let reason = format!("'{}' was stopped meanwhile{note}", self.name(id));
+        Response::Failed { reason }
     }
 
     /// What a request about a settled service is answered with.

@@ -66,6 +66,8 @@ pub struct Unit {
     pub extended_to: Option<Ms>,
     /// Its processes stand still.
     pub frozen: bool,
+    /// When it has read its configuration it is to do so again; a fresh supervisor knows nothing of that.
+    pub reload_again: bool,
     /// What has come of its last run.
     pub outcome: Outcome,
     /// To the end of which service its last start is owed, if to one.
@@ -99,6 +101,7 @@ impl Default for Unit {
             alive_at: 0,
             extended_to: None,
             frozen: false,
+            reload_again: false,
             outcome: Outcome::Success,
             owed: None,
         }

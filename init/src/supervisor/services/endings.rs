@@ -183,7 +183,9 @@ impl Services {
         let Some((service, unit)) = self.pair(id) else {
             return;
         };
-        unit.helper = false;
+        if !std::mem::take(&mut unit.helper) {
+            return; // it was of a life before
+        }
         let good = |job| exit == Some(Exit::Status(0)) || ignores_failure(job, service);
         let reason = |job: Job| match exit {
             Some(exit) => exit_reason(job, exit),
@@ -355,7 +357,8 @@ impl Services {
         let Some((service, unit)) = self.pair(id) else {
             return;
         };
-        if unit.helper {
+        // It is not waited for: what comes of it is not heard any more.
+        if std::mem::take(&mut unit.helper) {
             actions.push(Action::KillHelper(id));
         }
         actions.push(Action::Kill(id));

@@ -48,6 +48,7 @@ impl Services {
             Phase::Starting if !unit.running => return Next::Run(Job::Main),
             Phase::Finishing(number) if !unit.helper => return Next::Run(Job::PostStart(number)),
             Phase::Reloading(number) if !unit.helper => return Next::Run(Job::Reload(number)),
+            Phase::Up if unit.reload_again && !unit.helper => return Next::Reload,
             // It has been up for as long as it may.
             Phase::Leaving(number, _) if !unit.helper => return Next::Run(Job::PreStop(number)),
             Phase::Cleaning(number, _) if !unit.running => return self.clean(id, number),
@@ -176,6 +177,7 @@ impl Services {
                     }
                     unit.started_at = Some(now);
                     unit.up_at = None;
+                    unit.reload_again = false;
                     unit.outcome = Outcome::Success;
                     unit.extended_to = None;
                     unit.phase = match service.kind {
@@ -199,6 +201,7 @@ impl Services {
                 }
                 actions.push(Action::Spawn(id, job));
             }
+            Next::Reload => self.reload(id, now, actions),
             Next::Settle => unit.settled = true,
             Next::Fail(reason) => {
                 unit.outcome = Outcome::Dependency;
@@ -240,6 +243,7 @@ pub(super) enum Next {
     Stay,
     Spawn,
     Run(Job),
+    Reload,
     Settle,
     Fail(String),
     KillHelper,

@@ -281,6 +281,90 @@ fn a_process_says_how_it_is_going() {
 }
 
 #[test]
+fn a_command_of_a_life_before_is_not_heard() {
+    let command = || serde_json::from_str::<Command>(r#"{"argv":["/x"]}"#).unwrap();
+    let mut service = service("a", ServiceKind::Simple, Restart::Always);
+    service.restart_delay_ms = 0;
+    service.post_start = vec![command()].into();
+    service.reload = Some(Reload::Commands(vec![command()]));
+    check(
+        vec![service],
+        &[
+            (0, Event::Boot),
+            (1, Event::Executed(0)),
+            (2, Event::HelperExited(0, Some(Exit::Status(0)))),
+            (3, Event::Reload(0)),
+            // Its process ends while the command is at work, which is killed, but has not ended yet.
+            (4, Event::Exited(0, Exit::Signal(11))),
+            (5, Event::HelperExited(0, Some(Exit::Signal(9)))),
+            (6, Event::Executed(0)),
+            (7, Event::HelperExited(0, Some(Exit::Status(0)))),
+            (8, Event::Reload(0)),
+            (9, Event::Exited(0, Exit::Signal(11))),
+            // What comes after is at work already: it is the latest command, and alone is told of.
+            (10, Event::Executed(0)),
+            (11, Event::HelperExited(0, Some(Exit::Status(0)))),
+        ],
+        &expect![[r#"
+            0 Boot: [Spawn(0, Main)]
+            1 Executed(0): [Spawn(0, PostStart(0))]
+            2 HelperExited(0, Some(Status(0))): [BootDone(0)]
+            3 Reload(0): [Spawn(0, Reload(0))]
+            4 Exited(0, Signal(11)): [KillHelper(0), Kill(0), Spawn(0, Main)]
+            5 HelperExited(0, Some(Signal(9))): []
+            6 Executed(0): [Spawn(0, PostStart(0))]
+            7 HelperExited(0, Some(Status(0))): []
+            8 Reload(0): [Spawn(0, Reload(0))]
+            9 Exited(0, Signal(11)): [KillHelper(0), Kill(0), Spawn(0, Main)]
+            10 Executed(0): [Spawn(0, PostStart(0))]
+            11 HelperExited(0, Some(Status(0))): []"#]],
+    );
+}
+
+#[test]
+fn a_reload_during_a_reload_is_made_after_it() {
+    let command = serde_json::from_str::<Command>(r#"{"argv":["/x"]}"#).unwrap();
+    let mut commands = service("commands", ServiceKind::Simple, Restart::Never);
+    commands.reload = Some(Reload::Commands(vec![command]));
+    let mut announced = service("announced", ServiceKind::Notify, Restart::Never);
+    announced.reload = Some(Reload::Announced(cairn_system::Signal::TERM));
+    check(
+        vec![commands, announced],
+        &[
+            (0, Event::Boot),
+            (1, Event::Executed(0)),
+            (1, Event::Ready(1)),
+            (2, Event::Reload(0)),
+            (3, Event::Reload(0)),
+            (3, Event::Reload(0)),
+            (4, Event::HelperExited(0, Some(Exit::Status(1)))),
+            (5, Event::HelperExited(0, Some(Exit::Status(0)))),
+            (6, Event::Reload(1)),
+            (7, Event::Refreshing(1)),
+            (8, Event::Reload(1)),
+            (9, Event::Ready(1)),
+            (10, Event::Refreshing(1)),
+            (11, Event::Ready(1)),
+        ],
+        &expect![[r#"
+            0 Boot: [Spawn(0, Main), Spawn(1, Main)]
+            1 Executed(0): []
+            1 Ready(1): [BootDone(0)]
+            2 Reload(0): [Spawn(0, Reload(0))]
+            3 Reload(0): []
+            3 Reload(0): []
+            4 HelperExited(0, Some(Status(1))): [Spawn(0, Reload(0))]
+            5 HelperExited(0, Some(Status(0))): []
+            6 Reload(1): [Signal(1, 15)]
+            7 Refreshing(1): []
+            8 Reload(1): []
+            9 Ready(1): [Signal(1, 15)]
+            10 Refreshing(1): []
+            11 Ready(1): []"#]],
+    );
+}
+
+#[test]
 fn a_restart_takes_those_along_that_require_it() {
     let base = service("base", ServiceKind::Simple, Restart::Never);
     let mut top = service("top", ServiceKind::Simple, Restart::Never);
@@ -822,7 +906,7 @@ impl World {
             new.add_instance(instance.clone());
         }
         for (id, unit) in old.units.iter().enumerate() {
-            let helper = u32::from(self.helpers[id] != Helper::None);
+            let helper = u32::from(unit.helper);
             let record = Record::new("s", 1, helper, unit);
             let mut restored = Record::decode(&record.encode()).unwrap().restored;
             let due = due.iter().find(|(other, _)| *other == id);

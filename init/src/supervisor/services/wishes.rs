@@ -69,6 +69,14 @@ impl Services {
         let conflicts = node.map_or_else(Few::new, |node| node.conflicts.clone());
         for other in conflicts {
             if wanted.get(other) != Some(&true) {
+                let name = self.descriptions.get(id).map(|service| &service.name);
+                let why = name.map(|name| format!("it makes way for '{name}'"));
+                for follower in self.followers(other) {
+                    let is_wanted = |unit: &&mut Unit| unit.goal != Goal::Down;
+                    if let Some(unit) = self.units.get_mut(follower).filter(is_wanted) {
+                        unit.note.clone_from(&why);
+                    }
+                }
                 self.unwant(other, Goal::Down);
             }
         }
@@ -149,7 +157,7 @@ impl Services {
             let Some(unit) = self.units.get_mut(id) else {
                 continue;
             };
-            if due == Due::Reload && unit.phase == Phase::Up && unit.goal == Goal::Up {
+            if due == Due::Reload && unit.phase.is_up() && unit.goal == Goal::Up {
                 self.reload(id, now, actions);
                 continue;
             }
@@ -194,7 +202,12 @@ impl Services {
         let Some((service, unit)) = self.pair(id) else {
             return;
         };
-        if unit.phase != Phase::Up || unit.goal != Goal::Up {
+        if unit.goal != Goal::Up || !unit.phase.is_up() {
+            return;
+        }
+        // What it has read by now may be what there was before.
+        unit.reload_again = unit.phase != Phase::Up || unit.helper;
+        if unit.reload_again {
             return;
         }
         unit.note = None;
