@@ -32,6 +32,7 @@ let
     (import ./fetchers.nix)
     (import ./stdenv)
     (import ./trivial.nix)
+    (import ./wrapped.nix)
     (import ./reduced.nix)
     (import ./formats.nix { inherit lib; })
     (import ./fhs.nix)

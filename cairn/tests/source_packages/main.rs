@@ -16,6 +16,7 @@ use std::process::Command;
 
 use cairn_store::{Sandbox, Store};
 use cairn_store_path::StorePath;
+use expect_test::expect;
 use serde_json::Value;
 
 const CAIRN: &str = env!("CARGO_BIN_EXE_cairn");
@@ -107,6 +108,27 @@ fn programs_from_source_run_and_refer_to_no_compiler() {
         fixture.build(&["--locked", "pkgs.hello-from-source"]),
         built[..1]
     );
+}
+
+#[test]
+fn programs_find_files_that_they_look_for_below_usr() {
+    let fixture = Fixture {
+        folder: tempfile::tempdir().unwrap(),
+    };
+    let built = fixture.build(&["pkgs.fixed-names"]);
+    let store = Store::open(&fixture.root()).unwrap();
+    let said = fs::read_to_string(store.real_path(&path(&built[0], "out"))).unwrap();
+    expect![[r#"
+        application/x-pie-executable
+        .git
+        1
+        subject=CN = x
+        42
+        200
+        [1]
+        1
+    "#]]
+    .assert_eq(&said);
 }
 
 #[test]
