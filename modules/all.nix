@@ -43,6 +43,7 @@
   ./programs/packages.nix
   ./programs/ssh.nix
   ./programs/vim.nix
+  ./programs/zsh.nix
   ./security/pam.nix
   ./security/pki.nix
   ./security/sudo.nix

@@ -24,7 +24,6 @@ let
 
   shells = {
     fish = "fish";
-    zsh = "zsh";
   };
 
   programs = plain // shells;
@@ -61,13 +60,6 @@ in
     environment.shells = map (name: "/run/current-system/sw/bin/${name}") (
       lib.attrNames (enabled shells)
     );
-
-    # zsh reads it before anything else, for every shell.
-    environment.etc.zshenv = lib.mkIf config.programs.zsh.enable {
-      text = ''
-        if [ -z "''${__CAIRN_ENVIRONMENT_SET-}" ]; then . /etc/set-environment; fi
-      '';
-    };
 
     # These need rights of the superuser's to look at or send packets.
     security.wrappers = lib.mkIf config.programs.mtr.enable {
