@@ -127,6 +127,10 @@ in
       LANG = cfg.defaultLocale;
     }
     // cfg.extraLocaleSettings;
+    systemd.globalEnvironment = {
+      LANG = cfg.defaultLocale;
+      LOCPATH = mkIf (wanted != [ ]) "/run/current-system/sw/lib/locale";
+    };
     environment.systemPackages = mkIf (wanted != [ ]) [ cfg.glibcLocales ];
     environment.etc."locale.conf".text =
       "LANG=${cfg.defaultLocale}\n"

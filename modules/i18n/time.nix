@@ -37,5 +37,6 @@ in
       timezone.text = "${cfg.timeZone}\n";
     };
     environment.sessionVariables = mkIf (cfg.timeZone != null) { TZDIR = "/etc/zoneinfo"; };
+    systemd.globalEnvironment = mkIf (cfg.timeZone != null) { TZDIR = "/etc/zoneinfo"; };
   };
 }

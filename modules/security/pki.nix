@@ -59,6 +59,8 @@ in
   };
 
   config = lib.mkIf cfg.installCACerts {
+    # What OpenSSL would look for below /usr.
+    systemd.globalEnvironment.SSL_CERT_FILE = "/etc/ssl/certs/ca-certificates.crt";
     environment.etc = {
       "ssl/certs/ca-certificates.crt".source = "${bundle}/ca-certificates.crt";
       # Where other distributions have it, and programs look.

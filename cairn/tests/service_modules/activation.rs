@@ -120,25 +120,28 @@ fn sockets_and_paths_start_services() {
         (
             "web",
             expect![[r#"
-            {
-              "kind": "notify",
-              "name": "web",
-              "pinnedDescriptors": true,
-              "process": {
-                "argv": [
-                  "/bin/web"
-                ],
-                "environment": {}
-              },
-              "requires": [
-                "web.socket",
-                "more.socket"
-              ],
-              "startTimeoutMs": 90000,
-              "stopTimeoutMs": 90000,
-              "storedDescriptors": 8,
-              "wantedAtBoot": false
-            }"#]],
+                {
+                  "kind": "notify",
+                  "name": "web",
+                  "pinnedDescriptors": true,
+                  "process": {
+                    "argv": [
+                      "/bin/web"
+                    ],
+                    "environment": {
+                      "LANG": "C.UTF-8",
+                      "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"
+                    }
+                  },
+                  "requires": [
+                    "web.socket",
+                    "more.socket"
+                  ],
+                  "startTimeoutMs": 90000,
+                  "stopTimeoutMs": 90000,
+                  "storedDescriptors": 8,
+                  "wantedAtBoot": false
+                }"#]],
         ),
         (
             "echo.socket",
@@ -162,23 +165,26 @@ fn sockets_and_paths_start_services() {
         (
             "echo@",
             expect![[r#"
-            {
-              "kind": "simple",
-              "name": "echo@",
-              "process": {
-                "argv": [
-                  "/bin/cat"
-                ],
-                "connected": [
-                  "input",
-                  "output"
-                ],
-                "environment": {}
-              },
-              "startTimeoutMs": 90000,
-              "stopTimeoutMs": 90000,
-              "wantedAtBoot": false
-            }"#]],
+                {
+                  "kind": "simple",
+                  "name": "echo@",
+                  "process": {
+                    "argv": [
+                      "/bin/cat"
+                    ],
+                    "connected": [
+                      "input",
+                      "output"
+                    ],
+                    "environment": {
+                      "LANG": "C.UTF-8",
+                      "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"
+                    }
+                  },
+                  "startTimeoutMs": 90000,
+                  "stopTimeoutMs": 90000,
+                  "wantedAtBoot": false
+                }"#]],
         ),
         (
             "import.path",
@@ -212,19 +218,22 @@ fn sockets_and_paths_start_services() {
         (
             "import",
             expect![[r#"
-            {
-              "kind": "simple",
-              "name": "import",
-              "process": {
-                "argv": [
-                  "/bin/import"
-                ],
-                "environment": {}
-              },
-              "startTimeoutMs": 90000,
-              "stopTimeoutMs": 90000,
-              "wantedAtBoot": false
-            }"#]],
+                {
+                  "kind": "simple",
+                  "name": "import",
+                  "process": {
+                    "argv": [
+                      "/bin/import"
+                    ],
+                    "environment": {
+                      "LANG": "C.UTF-8",
+                      "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"
+                    }
+                  },
+                  "startTimeoutMs": 90000,
+                  "stopTimeoutMs": 90000,
+                  "wantedAtBoot": false
+                }"#]],
         ),
     ] {
         check(name, units, &expected);

@@ -219,6 +219,7 @@ fn a_unit_is_confined() {
                   ]
                 },
                 "environment": {
+                  "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
                   "STATE_DIRECTORY": "/var/lib/a"
                 },
                 "ioScheduling": {
@@ -312,7 +313,10 @@ fn a_unit_is_confined() {
                     }
                   ]
                 },
-                "environment": {}
+                "environment": {
+                  "LANG": "C.UTF-8",
+                  "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"
+                }
               },
               "startTimeoutMs": 90000,
               "stopTimeoutMs": 90000,
@@ -383,7 +387,10 @@ fn a_unit_has_a_root_of_its_own() {
                     "visible": "own"
                   }
                 },
-                "environment": {}
+                "environment": {
+                  "LANG": "C.UTF-8",
+                  "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"
+                }
               },
               "startTimeoutMs": 90000,
               "stopTimeoutMs": 90000,
@@ -420,7 +427,10 @@ fn a_unit_has_a_root_of_its_own() {
                     }
                   ]
                 },
-                "environment": {}
+                "environment": {
+                  "LANG": "C.UTF-8",
+                  "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"
+                }
               },
               "startTimeoutMs": 90000,
               "stopTimeoutMs": 90000,
@@ -552,7 +562,10 @@ fn a_unit_sees_of_the_store_what_it_needs() {
                     }
                   ]
                 },
-                "environment": {}
+                "environment": {
+                  "LANG": "C.UTF-8",
+                  "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"
+                }
               },
               "startTimeoutMs": 90000,
               "stopTimeoutMs": 90000,
@@ -585,7 +598,10 @@ fn a_unit_sees_of_the_store_what_it_needs() {
                     }
                   ]
                 },
-                "environment": {}
+                "environment": {
+                  "LANG": "C.UTF-8",
+                  "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"
+                }
               },
               "startTimeoutMs": 90000,
               "stopTimeoutMs": 90000,

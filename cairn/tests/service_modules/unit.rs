@@ -129,7 +129,9 @@ fn a_unit_becomes_a_service() {
                 "environment": {
                   "A": "b",
                   "C": "d e",
+                  "LANG": "C.UTF-8",
                   "RUNTIME_DIRECTORY": "/run/backup/a:/run/b",
+                  "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
                   "STATE_DIRECTORY": "/var/lib/backup",
                   "TARGET": "a b"
                 },
@@ -219,7 +221,10 @@ fn a_oneshot_runs_its_commands_one_after_the_other() {
                 "argv": [
                   "/bin/four"
                 ],
-                "environment": {}
+                "environment": {
+                  "LANG": "C.UTF-8",
+                  "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"
+                }
               },
               "staysUp": false,
               "stopTimeoutMs": 90000,

@@ -41,7 +41,10 @@ fn users_have_services_of_their_own() {
                 "argv": [
                   "/bin/agent"
                 ],
-                "environment": {}
+                "environment": {
+                  "LANG": "C.UTF-8",
+                  "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"
+                }
               },
               "requires": [
                 "agent.socket"
@@ -75,7 +78,10 @@ fn users_have_services_of_their_own() {
                 "argv": [
                   "/bin/sort-out"
                 ],
-                "environment": {}
+                "environment": {
+                  "LANG": "C.UTF-8",
+                  "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"
+                }
               },
               "startTimeoutMs": 90000,
               "stopTimeoutMs": 90000,
@@ -141,7 +147,9 @@ fn users_have_services_of_their_own() {
                   ]
                 },
                 "environment": {
+                  "LANG": "C.UTF-8",
                   "RUNTIME_DIRECTORY": "%t/notes",
+                  "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
                   "STATE_DIRECTORY": "%S/notes"
                 }
               },

@@ -22,6 +22,7 @@ let
         cfg
         hasManager
         ;
+      inherit (config.systemd) globalEnvironment;
     };
   machine = units "system" cfg config.services.udev.enable;
   ofUsers = units "user" cfg.user false;
@@ -399,6 +400,14 @@ in
       default = null;
       description = "Not supported: there is no systemd.";
     };
+    globalEnvironment = mkOption {
+      type = types.attrsOf (types.nullOr types.str);
+      default = { };
+      example = {
+        TZ = "CET";
+      };
+      description = "Variables of all units that say nothing else of them.";
+    };
     extraConfig = mkOption {
       type = types.lines;
       default = "";
@@ -431,6 +440,10 @@ in
       description = lib.mkDefault "Service ${user}";
     });
     users.groups = lib.genAttrs dynamicUsers (_: { });
+
+    warnings = optional (
+      cfg.extraConfig != ""
+    ) "systemd.extraConfig has no effect: set it for each service, in systemd.services.<name>.serviceConfig.";
 
     assertions =
       machine.assertions

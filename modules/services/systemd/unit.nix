@@ -3,6 +3,8 @@
   lib,
   pkgs,
   scope ? "system",
+  # Variables of all units.
+  globalEnvironment ? { },
 }:
 let
   inherit (lib) optional optionalAttrs;
@@ -316,7 +318,11 @@ rec {
         stop.timeoutMs = lib.mkDefault 90000;
         process = {
           inherit (process) argv expand;
-          environment.PATH = lib.mkDefault (lib.makeBinPath unit.path);
+          environment =
+            lib.mapAttrs (_: lib.mkDefault) globalEnvironment
+            // {
+              PATH = lib.mkDefault (lib.makeBinPath unit.path);
+            };
         };
       })
       {

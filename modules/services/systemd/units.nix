@@ -5,13 +5,22 @@
   scope,
   # The units, by kind.
   cfg,
+  # Variables of all of them.
+  globalEnvironment,
   # Whether there is a device manager.
   hasManager,
 }:
 let
   targets = import ./targets.nix { inherit lib; };
   devices = import ./devices.nix { inherit lib scope; };
-  unit = import ./unit.nix { inherit lib pkgs scope; };
+  unit = import ./unit.nix {
+    inherit
+      lib
+      pkgs
+      scope
+      globalEnvironment
+      ;
+  };
   timer = import ./timer.nix { inherit lib scope; };
   socket = import ./socket.nix { inherit lib scope; };
   path = import ./path.nix { inherit lib scope; };
