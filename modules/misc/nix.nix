@@ -4,6 +4,7 @@
 {
   config,
   lib,
+  pkgs,
   ...
 }:
 let
@@ -87,19 +88,35 @@ in
     gc.automatic = mkOption {
       type = types.bool;
       default = false;
-      description = "Removing old generations by time. It is not supported yet.";
+      example = true;
+      description = "Whether what nobody needs is removed from the store by time, as by `cairn gc`.";
     };
 
     gc.dates = mkOption {
       type = types.either types.str (types.listOf types.str);
       default = "03:15";
-      description = "When old generations are removed. It is not supported yet.";
+      example = "weekly";
+      description = "When that is.";
     };
 
     gc.options = mkOption {
       type = types.str;
       default = "";
-      description = "Arguments for the removal of old generations. It is not supported yet.";
+      example = "--delete-older-than 30d";
+      description = "Arguments for `cairn gc`; those that remove old generations remove no generation that is needed.";
+    };
+
+    gc.persistent = mkOption {
+      type = types.bool;
+      default = true;
+      description = "Whether it is made up for when the machine was off at that time.";
+    };
+
+    gc.randomizedDelaySec = mkOption {
+      type = types.str;
+      default = "0";
+      example = "45min";
+      description = "By how much it is put off at most, by chance.";
     };
 
     optimise.automatic = mkOption {
@@ -110,7 +127,6 @@ in
   };
 
   config = {
-    warnings = lib.optional cfg.gc.automatic "nix.gc.automatic is not supported yet; nothing is removed by itself.";
     assertions = [
       {
         assertion = !cfg.channel.enable;
@@ -121,6 +137,19 @@ in
         message = "nix.registry is not supported; there are no flakes.";
       }
     ];
+    systemd.services.nix-gc = lib.mkIf cfg.gc.automatic {
+      description = "Removal of what nobody needs from the store";
+      serviceConfig.Type = "oneshot";
+      script = "exec ${pkgs.cairn}/bin/cairn gc ${cfg.gc.options}";
+    };
+    systemd.timers.nix-gc = lib.mkIf cfg.gc.automatic {
+      wantedBy = [ "timers.target" ];
+      timerConfig = {
+        OnCalendar = cfg.gc.dates;
+        Persistent = cfg.gc.persistent;
+        RandomizedDelaySec = cfg.gc.randomizedDelaySec;
+      };
+    };
     environment.systemPackages = lib.optional (cfg.package != null) cfg.package;
     environment.variables = lib.mkIf (cfg.nixPath != [ ]) { NIX_PATH = cfg.nixPath; };
     environment.etc."nix/nix.conf" = lib.mkIf cfg.enable {
