@@ -38,7 +38,7 @@ pub use capability::{Capabilities, UnknownCapability};
 pub use etc::{Content, EtcSwitch, Placed, open_etc, protect_etc};
 pub use kernel::{Kernel, NoKernel, RunningKernel, Setting};
 pub use plan::{Failure, Plan, plan};
-pub use root::{FileError, Rights};
+pub use root::{FileError, Rights, place_to_change};
 pub use step::Step;
 pub use wrappers::WrapperProgram;
 

@@ -268,3 +268,37 @@ fn what_cannot_be_followed_is_left_out() {
     "#]].assert_eq(&machine.follow(&rules));
     assert!(machine.exists("/srv/good"));
 }
+
+/// Where somebody else's folder leads out of what is theirs, root does nothing for them.
+#[test]
+fn nobody_leads_root_elsewhere() {
+    let machine = Machine::new();
+    machine.follow(&json!([]));
+    machine.write("/secret/keys/key", "x");
+    fs::create_dir_all(machine.path("/var/lib/app/own/sub")).unwrap();
+    symlink("../../../secret", machine.path("/var/lib/app/data")).unwrap();
+    symlink("own", machine.path("/var/lib/app/link")).unwrap();
+    let is_root = nix::unistd::geteuid().is_root();
+    // What has been made for them on the way is root's.
+    fs::create_dir(machine.path("/var/lib/app/made")).unwrap();
+    for path in ["", "/own", "/own/sub", "/data", "/link"] {
+        let place = machine.path(&format!("/var/lib/app{path}"));
+        std::os::unix::fs::lchown(place, is_root.then_some(1000), None).unwrap();
+    }
+    let rules = json!([
+        { "kind": "directory", "path": "/var/lib/app/link/sub", "mode": "0700" },
+        { "kind": "directory", "path": "/var/lib/app/made/sub", "mode": "0700" },
+        { "kind": "directory", "path": "/var/lib/app/data/keys", "mode": "0777" },
+        { "kind": "remove-tree", "path": "/var/lib/app/data/*" },
+    ]);
+    let planned = machine.follow(&rules);
+    let refused = planned
+        .matches("a link leads there that belongs to somebody else")
+        .count();
+    // Who is not root has nothing to give away.
+    assert_eq!(refused, if is_root { 2 } else { 0 }, "{planned}");
+    assert_eq!(machine.exists("/secret/keys/key"), is_root);
+    for path in ["own", "made"] {
+        assert_eq!(machine.mode(&format!("/var/lib/app/{path}/sub")), 0o700);
+    }
+}

@@ -86,7 +86,7 @@ impl Root {
         content: &[u8],
         touched: &mut Touched,
     ) -> Result<(), FileError> {
-        let place = self.resolve(path)?;
+        let place = self.resolve_to_change(path)?;
         touched.begin(&place)?;
         OpenOptions::new()
             .write(true)

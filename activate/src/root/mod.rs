@@ -18,6 +18,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use cairn_sys::mount::writable_view;
@@ -101,22 +102,46 @@ impl Root {
         self.owners
     }
 
-    /// Where `path` (logical) lies for this process; its folder is followed through links, its
-    /// last component is not.
+    /// Where `path` (logical) lies for this process; its folder is followed through links, as far as
+    /// [`Root::resolve_to_change`] does, its last component is not.
     pub(crate) fn place(&self, path: &Path) -> Result<PathBuf, FileError> {
         match (path.parent(), path.file_name()) {
-            (Some(parent), Some(name)) => Ok(self.resolve(parent)?.join(name)),
+            (Some(parent), Some(name)) => Ok(self.resolve_to_change(parent)?.join(name)),
             _ => Ok(self.path.clone()),
         }
     }
 
     /// Where `path` (logical) lies with every link followed; what does not exist stays as written.
     pub(crate) fn resolve(&self, path: &Path) -> Result<PathBuf, FileError> {
+        self.follow(path, Links::Any)
+    }
+
+    /// The same where root is to change something: a link that belongs to somebody leads nowhere but to what is
+    /// theirs, too.
+    pub(crate) fn resolve_to_change(&self, path: &Path) -> Result<PathBuf, FileError> {
+        match self.owners {
+            Owners::Set => self.follow(path, Links::OfTheirOwners),
+            Owners::Ignored => self.follow(path, Links::Any),
+        }
+    }
+
+    fn follow(&self, path: &Path, followed: Links) -> Result<PathBuf, FileError> {
         let mut pending: Vec<OsString> = components_reversed(path);
+        // Whose link is being followed, and how much of the path comes after it.
+        let mut link: Option<(u32, usize)> = None;
         let mut place = self.path.clone();
         let mut depth = 0_usize;
         let mut links = 0;
-        while let Some(component) = pending.pop() {
+        loop {
+            if let Some((owner, _)) = link.take_if(|(_, behind)| pending.len() <= *behind)
+                && !fs::symlink_metadata(&place).is_ok_and(|found| found.uid() == owner)
+            {
+                let text = "a link leads there that belongs to somebody else";
+                return Err(failed("follow", &place)(io::Error::other(text)));
+            }
+            let Some(component) = pending.pop() else {
+                return Ok(place);
+            };
             if component == ".." {
                 match depth {
                     0 => {}
@@ -138,10 +163,17 @@ impl Root {
                 continue;
             }
             place.push(&component);
-            let Ok(target) = fs::read_link(&place) else {
+            let Some(found) = fs::symlink_metadata(&place)
+                .ok()
+                .filter(fs::Metadata::is_symlink)
+            else {
                 depth += 1;
                 continue;
             };
+            if followed == Links::OfTheirOwners && found.uid() != 0 {
+                link.get_or_insert((found.uid(), pending.len()));
+            }
+            let target = fs::read_link(&place).map_err(failed("read link", &place))?;
             links += 1;
             if links > MAX_LINKS {
                 let source = io::Error::other("too many symbolic links");
@@ -154,8 +186,25 @@ impl Root {
             }
             pending.extend(components_reversed(&target));
         }
-        Ok(place)
     }
+}
+
+/// Which links are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Links {
+    /// All.
+    Any,
+    /// Root's, and those that lead to what is their owner's.
+    OfTheirOwners,
+}
+
+/// Where `path` lies on this machine, its folder followed as far as root can where it is to change something: a link
+/// that belongs to somebody leads nowhere but to what is theirs, too.
+///
+/// # Errors
+/// A link leads elsewhere, or in a circle.
+pub fn place_to_change(path: &Path) -> Result<PathBuf, FileError> {
+    Root::new(Path::new("/")).place(path)
 }
 
 fn components_reversed(path: &Path) -> Vec<OsString> {
