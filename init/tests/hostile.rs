@@ -130,3 +130,33 @@ fn the_end_of_a_main_process_is_told_by_its_parent() {
     let ended = machine.wait_for("a", ServiceState::Failed);
     assert_eq!(ended.last_exit.as_deref(), Some("status 3"));
 }
+
+#[test]
+fn a_folder_leads_nobody_elsewhere() {
+    let app = script(
+        "app",
+        SLEEP,
+        r#""wantedAtBoot":false,"directories":[
+        {"path":"/var/lib/app","mode":"0755"},
+        {"path":"/var/lib/app/own/sub","mode":"0755"},
+        {"path":"/var/lib/app/data/keys","mode":"0755"}]"#,
+    )
+    .replace(r#""argv":"#, r#""user":"nobody","argv":"#);
+    let machine = Machine::boot(&app);
+    let start = || machine.request(&Request::Start { name: name("app") });
+    let stop = || machine.do_it(&Request::Stop { name: name("app") });
+    let owner = |path: &str| machine.inside_run(&format!("stat -c %U {path}"));
+    machine.inside_run(
+        "mkdir -p /run/secret/keys /var/lib/app/elsewhere/sub && cd /var/lib/app \
+         && ln -s elsewhere own && chown -Rh nobody .",
+    );
+    assert_eq!(start(), Response::Done);
+    assert_eq!(owner("/var/lib/app/elsewhere/sub"), "nobody\n");
+    stop();
+    machine.inside_run(
+        "cd /var/lib/app && rm -r data && ln -s /run/secret data && chown -h nobody data",
+    );
+    let started = start();
+    assert_eq!(owner("/run/secret/keys"), "root\n");
+    assert!(matches!(started, Response::Failed { .. }), "{started:?}");
+}

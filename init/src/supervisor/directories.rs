@@ -3,10 +3,11 @@
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cairn_sys::process::Credentials;
 use cairn_system::ServiceDirectory;
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
 
 /// Makes them, with owner and mode; what is there already is put right, but not what is in it.
 ///
@@ -24,7 +25,7 @@ pub fn make(directories: &[ServiceDirectory], owner: &Credentials) -> io::Result
 }
 
 fn make_one(directory: &ServiceDirectory, owner: &Credentials) -> io::Result<()> {
-    let path = Path::new(&directory.path);
+    let path = &followed(directory)?;
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }
@@ -32,11 +33,11 @@ fn make_one(directory: &ServiceDirectory, owner: &Credentials) -> io::Result<()>
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    // Through a descriptor: what is there may be a link that the service's user has put there.
-    let file: File = OpenOptions::new()
-        .read(true)
-        .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_DIRECTORY)
-        .open(path)?;
+    // Through a descriptor: what is there, or on the way, may be a link that the service's user has put there.
+    let how = OpenHow::new()
+        .flags(OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
+    let file = File::from(openat2(AT_FDCWD, path, how)?);
     let (uid, gid) = if directory.root {
         (0, 0)
     } else {
@@ -50,6 +51,12 @@ fn make_one(directory: &ServiceDirectory, owner: &Credentials) -> io::Result<()>
         file.set_permissions(Permissions::from_mode(directory.mode))?;
     }
     Ok(())
+}
+
+/// Where it lies: what leads there can be somebody's whose it is not.
+fn followed(directory: &ServiceDirectory) -> io::Result<PathBuf> {
+    let path = Path::new(&directory.path);
+    cairn_activate::place_to_change(path).map_err(io::Error::other)
 }
 
 /// Makes an empty file of root's with this mode, if nothing is there.
@@ -74,8 +81,8 @@ pub fn make_file(path: &Path, mode: u32) -> io::Result<()> {
 pub fn remove(directories: &[ServiceDirectory]) -> io::Result<()> {
     let mut result = Ok(());
     for directory in directories.iter().filter(|d| d.removed_at_stop) {
-        // Follows no link, neither at the end nor within.
-        match fs::remove_dir_all(&directory.path) {
+        // Follows no link at the end or within.
+        match followed(directory).and_then(fs::remove_dir_all) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 let message = format!("cannot remove {}: {error}", directory.path);
                 result = result.and(Err(io::Error::new(error.kind(), message)));
