@@ -57,7 +57,7 @@ pub use generation::{BootFiles, Entry, EntryError, Generation};
 pub use live::{LiveMenu, LiveSource};
 pub use menu::{Menu, entries};
 pub use options::{DefaultEntry, ExtraPlace, Options, Serial, Timeout};
-pub use slot::{Sequence, Slot, Slots, SlotsExhausted, next_slot};
+pub use slot::{Addition, Sequence, Slot, Slots, SlotsExhausted, next_slot};
 pub use slot_file::{SlotFiles, WriteSlotError, write_slot};
 pub use stub::{
     GRUB_DIRECTORY, GRUBENV, PartitionTable, Root, SIGNED_CONFIG, STUB, early_config, signed_config,

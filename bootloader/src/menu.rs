@@ -25,6 +25,7 @@ use crate::generation::{Entry, Generation};
 use crate::listing::{MORE, pages, reading};
 use crate::options::{DefaultEntry, ExtraPlace, Options, user_commands};
 use crate::quote::{quote, quote_title};
+use crate::slot::Addition;
 use crate::trial::trial_entry;
 
 /// The text of a boot menu.
@@ -34,6 +35,8 @@ pub struct Menu {
     pub text: String,
     /// The list of all generations, in pages of which the first leads to the others.
     pub generations: Vec<String>,
+    /// What the configuration adds, each in a file that the menu reads.
+    pub additions: Vec<(Addition, String)>,
 }
 
 /// The menu for `generations`, in whatever order they come.
@@ -46,7 +49,22 @@ pub fn entries(generations: &[Generation], options: &Options) -> Menu {
         Some(cast) => choice(cast) + &cast.top() + &cast.rest(),
         None => "echo 'There is no generation to boot.'\n".to_owned(),
     };
-    let extra = whole_lines(&options.extra_entries);
+    let additions: Vec<_> = [
+        (Addition::Config, &options.extra_config),
+        (Addition::Entries, &options.extra_entries),
+    ]
+    .into_iter()
+    .filter(|(_, text)| !text.is_empty())
+    .map(|(addition, text)| (addition, whole_lines(text)))
+    .collect();
+    let reading = |wanted| {
+        if additions.iter().any(|(addition, _)| *addition == wanted) {
+            reading_addition(wanted)
+        } else {
+            String::new()
+        }
+    };
+    let extra = reading(Addition::Entries);
     let (first, last) = match options.extra_place {
         ExtraPlace::First => (extra, String::new()),
         ExtraPlace::Last => (String::new(), extra),
@@ -58,7 +76,7 @@ pub fn entries(generations: &[Generation], options: &Options) -> Menu {
             .unwrap_or_default(),
         user_commands(&options.users),
         options.timeout.commands(),
-        whole_lines(&options.extra_config),
+        reading(Addition::Config),
     ]
     .concat();
     let listed: Vec<_> = match &cast {
@@ -69,7 +87,13 @@ pub fn entries(generations: &[Generation], options: &Options) -> Menu {
     Menu {
         text: format!("{head}{first}{body}{last}{reset}"),
         generations: pages(&listed, options),
+        additions,
     }
+}
+
+/// GRUB's command that reads what the configuration adds. A mistake in there is told, and ends there.
+fn reading_addition(addition: Addition) -> String {
+    format!("source \"$prefix/{}$cairn_slot.cfg\"\n", addition.stem())
 }
 
 /// `text` with a newline at its end, unless it is empty.

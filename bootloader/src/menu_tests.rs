@@ -72,7 +72,10 @@ fn check(generations: &[Generation], options: &Options, wanted: &ExpectFile) {
     let menu = entries(generations, options);
     let pages = menu.generations.iter().enumerate();
     let pages = pages.map(|(page, text)| format!("== page {page}\n{text}"));
-    wanted.assert_eq(&(menu.text + &pages.collect::<Vec<_>>().concat()));
+    let additions = menu.additions.iter();
+    let additions = additions.map(|(addition, text)| format!("== {addition:?}\n{text}"));
+    let further: Vec<_> = pages.chain(additions).collect();
+    wanted.assert_eq(&(menu.text.clone() + &further.concat()));
 }
 
 #[test]

@@ -3,6 +3,28 @@
 //! A new menu is written to the slot that does not boot. Until it is whole on the disk the other
 //! one boots, whatever the write left behind: FAT has no atomic rename.
 
+/// What a configuration adds to a menu in GRUB's own language: a file of its own, as what is wrong with it would
+/// otherwise be wrong with the menu, which GRUB then does not read at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Addition {
+    /// `extra-config-a.cfg`: commands before all entries.
+    Config,
+    /// `extra-entries-a.cfg`: further entries.
+    Entries,
+}
+
+impl Addition {
+    const ALL: [Self; 2] = [Self::Config, Self::Entries];
+
+    /// What its file's name begins with; the slot's letter follows.
+    pub(crate) fn stem(self) -> &'static str {
+        match self {
+            Self::Config => "extra-config-",
+            Self::Entries => "extra-entries-",
+        }
+    }
+}
+
 /// One of the two places for a menu.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Slot {
@@ -52,9 +74,23 @@ impl Slot {
         }
     }
 
-    /// Whether a file of GRUB's directory is a page of this slot's list, or a page's checksum.
+    /// The name in GRUB's directory of what a configuration adds.
     #[must_use]
-    pub fn is_page(self, name: &str) -> bool {
+    pub fn addition_name(self, addition: Addition) -> String {
+        format!("{}{}.cfg", addition.stem(), self.letter())
+    }
+
+    /// Whether a file of GRUB's directory is one that this slot's menu reads: a page of its list, a page's
+    /// checksum, or an addition.
+    #[must_use]
+    pub fn is_further(self, name: &str) -> bool {
+        self.is_page(name)
+            || Addition::ALL
+                .map(|one| self.addition_name(one))
+                .contains(&name.to_owned())
+    }
+
+    fn is_page(self, name: &str) -> bool {
         let stem = name
             .strip_suffix(".cfg")
             .or_else(|| name.strip_suffix(".sum"));

@@ -4,6 +4,7 @@
 //! generations-a.cfg   the newest generations, and the way to more: read when somebody asks for them
 //! generations-a.sum   <SHA-256 of generations-a.cfg>  generations-a.cfg
 //! generations-a-1.cfg, generations-a-1.sum, …   further pages
+//! extra-config-a.cfg, extra-entries-a.cfg       what the configuration adds, if it does
 //! entries-a.cfg   set cairn_seq=12           head
 //!                 function cairn_menu_a {    the menu; nothing of it runs while the file is read
 //!                   ...
@@ -14,8 +15,8 @@
 //!
 //! A file cut short lacks its end; one that is torn in the middle (pages lost, or left from an
 //! older menu) does not have the checksum. GRUB's `hashsum` reads `entries-a.sum`; a GRUB without
-//! that module (Debian's signed one) has the end alone to go by. The pages are on the disk before the
-//! menu that leads to them; pages of an earlier menu go when the new one is there.
+//! that module (Debian's signed one) has the end alone to go by. What the menu reads further is on the disk
+//! before the menu that leads to it; that of an earlier menu goes when the new one is there.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -33,7 +34,8 @@ use crate::slot::{Sequence, Slot, Slots};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SlotFiles {
     slot: Slot,
-    pages: Vec<(String, String)>,
+    /// What the menu reads: pages, and additions.
+    further: Vec<(String, String)>,
     entries: [(String, String); 2],
 }
 
@@ -58,9 +60,12 @@ impl SlotFiles {
                 let (name, sum) = (slot.page_name(page), slot.page_checksum_name(page));
                 with_checksum(name, sum, text.clone())
             });
+        let additions = menu.additions.iter();
+        let additions =
+            additions.map(|(addition, text)| (slot.addition_name(*addition), text.clone()));
         Self {
             slot,
-            pages: pages.collect(),
+            further: pages.chain(additions).collect(),
             entries: with_checksum(slot.entries_name(), slot.checksum_name(), entries),
         }
     }
@@ -68,7 +73,7 @@ impl SlotFiles {
     /// Name and content of each file in GRUB's directory, in the order of writing; the last two are
     /// the menu and its checksum.
     pub fn files(&self) -> impl Iterator<Item = (&str, &str)> {
-        let files = self.pages.iter().chain(&self.entries);
+        let files = self.further.iter().chain(&self.entries);
         files.map(|(name, content)| (name.as_str(), content.as_str()))
     }
 }
@@ -140,8 +145,8 @@ pub struct WriteSlotError {
 /// Writes `files` into GRUB's directory `directory`; they are durable when this returns. While it
 /// runs the slot is not whole, or is an older one than the other, which boots.
 ///
-/// GRUB replays no journal: of what was synced it may see any part, in any order. So the pages are
-/// where it sees them before the menu that leads to them is written; all of them are synced at once.
+/// GRUB replays no journal: of what was synced it may see any part, in any order. So what a menu reads is
+/// where GRUB sees it before the menu that leads to it is written; all of it is synced at once.
 ///
 /// # Errors
 /// A file cannot be written; the slot is then not whole.
@@ -155,7 +160,7 @@ pub fn write_slot(directory: &Path, files: &SlotFiles) -> Result<(), WriteSlotEr
     };
     let (write, remove) = (failed("write"), failed("remove"));
     for (set, durability) in [
-        (files.pages.as_slice(), Durability::Later),
+        (files.further.as_slice(), Durability::Later),
         (&files.entries, Durability::Now),
     ] {
         for (name, content) in set {
@@ -164,15 +169,19 @@ pub fn write_slot(directory: &Path, files: &SlotFiles) -> Result<(), WriteSlotEr
         }
         checkpoint(directory).map_err(|error| write(directory, error))?;
     }
-    for path in stale_pages(directory, files)? {
+    for path in stale(directory, files)? {
         fs::remove_file(&path).map_err(|error| remove(&path, error))?;
     }
     Ok(())
 }
 
-/// Pages of the slot that no menu leads to any more.
-fn stale_pages(directory: &Path, files: &SlotFiles) -> Result<Vec<PathBuf>, WriteSlotError> {
-    let kept: BTreeSet<_> = files.pages.iter().map(|(name, _)| name.as_str()).collect();
+/// Files of the slot that no menu leads to any more.
+fn stale(directory: &Path, files: &SlotFiles) -> Result<Vec<PathBuf>, WriteSlotError> {
+    let kept: BTreeSet<_> = files
+        .further
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect();
     let failed = |source| WriteSlotError {
         verb: "list",
         path: directory.to_owned(),
@@ -181,7 +190,7 @@ fn stale_pages(directory: &Path, files: &SlotFiles) -> Result<Vec<PathBuf>, Writ
     let mut stale = Vec::new();
     for entry in fs::read_dir(directory).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name();
-        let is_stale = |name: &str| files.slot.is_page(name) && !kept.contains(name);
+        let is_stale = |name: &str| files.slot.is_further(name) && !kept.contains(name);
         if name.to_str().is_some_and(is_stale) {
             stale.push(directory.join(name));
         }
@@ -212,12 +221,14 @@ fn replace(path: &Path, content: &[u8], durability: Durability) -> io::Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::slot::Addition;
     use expect_test::expect;
 
     fn menu(text: &str) -> Menu {
         Menu {
             text: text.to_owned(),
             generations: vec!["true\n".to_owned()],
+            additions: Vec::new(),
         }
     }
 
@@ -298,20 +309,28 @@ mod tests {
         let names = || {
             let entries = fs::read_dir(directory.path()).unwrap();
             let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-            let mut names: Vec<_> = names.filter(|name| name.starts_with("gen")).collect();
+            let mut names: Vec<_> = names
+                .filter(|name| name.starts_with("gen") || name.starts_with("extra"))
+                .collect();
             names.sort();
             names.join(" ")
         };
         let write = |slot: Slot, number: u32, pages: usize| {
+            let additions = match pages {
+                3 => vec![(Addition::Entries, "true\n".to_owned())],
+                _ => Vec::new(),
+            };
             let menu = Menu {
                 text: String::new(),
                 generations: vec!["true\n".to_owned(); pages],
+                additions,
             };
             let files = SlotFiles::new(slot, Sequence::new(number).unwrap(), &menu);
             write_slot(directory.path(), &files).unwrap();
         };
         fs::write(directory.path().join("generations-a-x.cfg"), "").unwrap();
         write(Slot::A, 1, 3);
+        assert!(names().starts_with("extra-entries-a.cfg "));
         write(Slot::B, 2, 2);
         write(Slot::A, 3, 1);
         expect!["generations-a-x.cfg generations-a.cfg generations-a.sum generations-b-1.cfg generations-b-1.sum generations-b.cfg generations-b.sum"].assert_eq(&names());

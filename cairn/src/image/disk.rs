@@ -20,7 +20,7 @@ use super::root::{add_store, empty_root};
 use crate::grub::{BootSector, Grub, UefiName};
 
 /// Raised with each change that gives other bytes for the same toplevel.
-const FORMAT_VERSION: u32 = 11;
+const FORMAT_VERSION: u32 = 12;
 
 /// The slot of an image's only menu.
 const SLOT: Slot = Slot::A;

@@ -10,6 +10,7 @@
     reason = "a test's helpers fail by panicking, as the test does"
 )]
 
+mod extra;
 mod factory_reset;
 mod guest;
 mod kernel;

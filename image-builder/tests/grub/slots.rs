@@ -22,6 +22,7 @@ fn slot(slot: Slot, number: u32) -> [(String, Vec<u8>); 2] {
     let menu = Menu {
         text: probe(number),
         generations: Vec::new(),
+        additions: Vec::new(),
     };
     let files = SlotFiles::new(slot, Sequence::new(number).unwrap(), &menu);
     let mut files = files

@@ -131,7 +131,7 @@ pub fn finished(text: &str) -> usize {
 }
 
 /// Boots until as many kernels have run as are `wanted`, which must be those.
-fn check(image: &Image, platform: Platform, access: Access, wanted: &[&str]) -> String {
+pub fn check(image: &Image, platform: Platform, access: Access, wanted: &[&str]) -> String {
     let mut guest = Guest::start(image, platform, access);
     let text = guest.text_when("kernel's line", |text| finished(text) >= wanted.len());
     assert_eq!(
@@ -147,7 +147,7 @@ fn saved(image: &Image) -> BootState {
 }
 
 const TRIED: &str = "13 generation=13 trial=13";
-const GOOD: &str = "12 generation=12";
+pub const GOOD: &str = "12 generation=12";
 
 #[test]
 fn tries_are_counted_down_to_the_good_entry() {
