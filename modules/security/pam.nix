@@ -418,6 +418,9 @@ in
         unixAuth = mkDefault false;
         setEnvironment = mkDefault false;
       };
+      # What `su -` and `runuser -` call themselves.
+      su-l.text = mkDefault cfg.services.su.text;
+      runuser-l.text = mkDefault cfg.services.runuser.text;
       other.text = refusal;
     };
 
