@@ -6,7 +6,8 @@
 //! their versions. What nobody asks for any more leaves when all is taken anew.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -141,7 +142,12 @@ impl LockFile {
     /// The file cannot be written; it is as before then.
     pub fn write(&mut self, lock: Lock) -> Result<()> {
         if !self.exists || lock != self.lock {
-            write_atomically(&self.path, lock.to_text().as_bytes())?;
+            // As any file that a program makes: others build from it, too. One that is there keeps its mode.
+            let permissions = fs::metadata(&self.path).map_or_else(
+                |_| Permissions::from_mode(0o666),
+                |metadata| metadata.permissions(),
+            );
+            write_with(&self.path, lock.to_text().as_bytes(), permissions)?;
         }
         self.lock = lock;
         self.exists = true;
@@ -170,17 +176,25 @@ impl Changes {
     }
 }
 
-/// Writes a file so that at any moment the old or the new content is there, and is durable.
+/// Writes a file so that at any moment the old or the new content is there, and is durable. Nobody else
+/// may read it.
 ///
 /// # Errors
 /// It cannot be written.
 pub fn write_atomically(file: &Path, content: &[u8]) -> Result<()> {
+    write_with(file, content, Permissions::from_mode(0o600))
+}
+
+/// The same with other permissions, from which the process's mask is taken away.
+fn write_with(file: &Path, content: &[u8], permissions: Permissions) -> Result<()> {
     let folder = file
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or_else(|| Path::new("."));
     let written = fs::create_dir_all(folder).and_then(|()| {
-        let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
+        let mut temporary = tempfile::Builder::new()
+            .permissions(permissions)
+            .tempfile_in(folder)?;
         std::io::Write::write_all(&mut temporary, content)?;
         temporary.as_file().sync_all()?;
         temporary.persist(file)?;
@@ -205,4 +219,33 @@ pub fn epoch(lock: &Lock) -> Result<u32> {
         .into_iter()
         .max()
         .context("the lock file names no release; resolve again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(file: &Path) -> u32 {
+        fs::metadata(file).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn others_read_it_as_any_file_that_somebody_makes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cairn.lock");
+        let write = || {
+            let mut file = LockFile::read(&path).unwrap();
+            let lock = file.lock().clone();
+            file.exists = false;
+            file.write(lock).unwrap();
+        };
+        write();
+        let other = folder.path().join("other");
+        fs::write(&other, "").unwrap();
+        assert_eq!(mode(&path), mode(&other));
+
+        fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        write();
+        assert_eq!(mode(&path), 0o640);
+    }
 }

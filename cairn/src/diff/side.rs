@@ -77,7 +77,10 @@ impl Side {
                 let generation = generations.iter().find(|one| one.number == *number);
                 let generation = generation.with_context(|| {
                     let known = generations.iter().map(|one| one.number.to_string());
-                    let known = known.collect::<Vec<_>>().join(", ");
+                    let mut known = known.collect::<Vec<_>>().join(", ");
+                    if known.is_empty() {
+                        "none".clone_into(&mut known);
+                    }
                     format!(
                         "there is no generation {number} in '{}'; there are: {known}",
                         store.root().display()
