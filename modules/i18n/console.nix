@@ -9,28 +9,37 @@ let
   inherit (lib) mkIf mkOption types;
   cfg = config.console;
 
+  # A link to the file below `folder`; one that is not there is an error of the build.
+  found =
+    option: folder: pattern: package:
+    pkgs.runCommand "console-${option}" { } ''
+      file=$(find -L ${folder} -name ${lib.escapeShellArg pattern} | sort | head -n 1)
+      if [ -z "$file" ]; then
+        echo ${lib.escapeShellArg "console.${option}: there is no ${cfg.${option}} in Debian's package ${package}"} >&2
+        exit 1
+      fi
+      ln -s "$file" $out
+    '';
+  # By its own name, which tells loadkeys and setfont how it is compressed.
+  file = link: ''"$(readlink ${link})"'';
+
   script = pkgs.writeShellScript "console-setup" ''
     set -eu
     ${lib.optionalString (cfg.keyMap != "us") ''
-      map=$(find -L ${pkgs.console-data}/share/keymaps -name ${lib.escapeShellArg "${cfg.keyMap}.kmap.gz"} | head -n 1)
-      if [ -z "$map" ]; then
-        echo "console.keyMap: there is no ${cfg.keyMap} in Debian's package console-data" >&2
-        exit 1
-      fi
-      loadkeys -q -C /dev/tty1 "$map"
+      loadkeys -q -C /dev/tty1 ${
+        file (found "keyMap" "${pkgs.console-data}/share/keymaps" "${cfg.keyMap}.kmap.gz" "console-data")
+      }
     ''}
     ${lib.optionalString (cfg.font != null) ''
-      font=${
+      setfont -C /dev/tty1 ${
         if lib.hasPrefix "/" cfg.font then
           lib.escapeShellArg cfg.font
         else
-          "$(find -L ${pkgs.console-setup-linux}/share/consolefonts -name ${lib.escapeShellArg "${cfg.font}.psf*"} | head -n 1)"
+          file (
+            found "font" "${pkgs.console-setup-linux}/share/consolefonts" "${cfg.font}.psf*"
+              "console-setup-linux"
+          )
       }
-      if [ -z "$font" ]; then
-        echo "console.font: there is no ${cfg.font} in Debian's package console-setup-linux" >&2
-        exit 1
-      fi
-      setfont -C /dev/tty1 "$font"
     ''}
   '';
 in
@@ -82,7 +91,6 @@ in
       process.argv = [ script ];
       process.path = [
         pkgs.coreutils
-        pkgs.findutils
         pkgs.gzip
         pkgs.kbd
       ];
