@@ -48,6 +48,7 @@ let
     libc-bin
     ncurses-base
     ncurses-bin
+    which
   ];
 in
 {

@@ -7,6 +7,7 @@
   bind = "bind9";
   busybox = "busybox-static";
   cacert = "ca-certificates";
+  conntrack-tools = "conntrack";
   coreutils-full = "coreutils";
   cryptsetup = "cryptsetup-bin";
   dhcpcd = "dhcpcd-base";
@@ -23,27 +24,40 @@
   gnupatch = "patch";
   gnused = "sed";
   gnutar = "tar";
+  gnutls = "gnutls-bin";
   go = "golang-go";
   gptfdisk = "gdisk";
+  host = "bind9-host";
+  html-tidy = "tidy";
   inetutils = [
     "hostname"
     "inetutils-telnet"
     "inetutils-traceroute"
   ];
+  iproute = "iproute2";
   iputils = [
     "iputils-ping"
     "iputils-tracepath"
   ];
-  iproute = "iproute2";
+  jdk = "default-jdk-headless";
+  jre = "default-jre-headless";
+  killall = "psmisc";
+  knot-dns = "knot";
+  libcap = "libcap2-bin";
+  libfido2 = "fido2-tools";
+  libxslt = "xsltproc";
   linux-firmware = "firmware-linux-free";
   linux-pam = [
     "libpam-modules"
     "libpam-modules-bin"
   ];
+  lm_sensors = "lm-sensors";
+  lua = "lua5.4";
   man = "man-db";
-  mkpasswd = "whois";
   man-pages = "manpages";
   mariadb = "mariadb-server";
+  memtest86plus = "memtest86+";
+  mkpasswd = "whois";
   ncurses = [
     "ncurses-bin"
     "ncurses-base"
@@ -51,20 +65,25 @@
   netcat = "netcat-openbsd";
   netcat-gnu = "netcat-traditional";
   nettools = "net-tools";
+  nfs-utils = "nfs-common";
   ninja = "ninja-build";
-  ntfs3g = "ntfs-3g";
   nssTools = "libnss3-tools";
+  ntfs3g = "ntfs-3g";
+  oathToolkit = "oathtool";
   openldap = "slapd";
   openssh = [
     "openssh-client"
     "openssh-server"
     "openssh-sftp-server"
   ];
+  OVMF = "ovmf";
   p7zip = "p7zip-full";
   pam = [
     "libpam-modules"
     "libpam-modules-bin"
   ];
+  pdns = "pdns-server";
+  perf = "linux-perf";
   perl = [
     "perl"
     "perl-base"
@@ -81,11 +100,17 @@
     "uidmap"
   ];
   sqlite = "sqlite3";
+  stunnel = "stunnel4";
   su = "login";
   terminfo = "ncurses-base";
   vimHugeX = "vim";
   vixie-cron = "cron";
+  watch = "procps";
   wirelessRegdb = "wireless-regdb";
+  wirelesstools = "wireless-tools";
+  wireshark-cli = "tshark";
   wpa_supplicant = "wpasupplicant";
+  xkeyboard_config = "xkb-data";
   xz = "xz-utils";
+  zbar = "zbar-tools";
 }

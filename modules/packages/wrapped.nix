@@ -127,7 +127,9 @@ let
     choose:
     let
       chosen = choose pythonPackages;
-      items = map (key: { inherit key; });
+      items = map (key: {
+        inherit key;
+      });
       # What they depend on is in the lock because they are.
       closure = map (item: item.key) (genericClosure {
         startSet = items (map (package: package.pname) chosen);
@@ -164,6 +166,11 @@ listToAttrs (
 )
 // {
   python3Packages = pythonPackages;
+
+  # Debian's is part of what only Debian's own scripts need.
+  which = final.writeShellScriptBin "which" ''
+    if [ "''${1-}" = -a ]; then shift; type -aP -- "$@"; else type -P -- "$@"; fi
+  '';
 }
 // (
   if below ? python3 then
