@@ -18,6 +18,7 @@
   ./file-systems/file-systems.nix
   ./file-systems/grow.nix
   ./file-systems/swap.nix
+  ./file-systems/zram.nix
   ./hardware/hardware.nix
   ./i18n/console.nix
   ./i18n/locale.nix
@@ -36,6 +37,9 @@
   ./networking/firewall.nix
   ./networking/host-name.nix
   ./networking/interfaces.nix
+  ./networking/nat.nix
+  ./networking/virtual.nix
+  ./networking/wireless.nix
   ./programs/bash.nix
   ./programs/git.nix
   ./programs/less.nix
@@ -55,6 +59,7 @@
   ./services/getty.nix
   ./services/nginx.nix
   ./services/openssh.nix
+  ./services/qemu-guest.nix
   ./services/syslog.nix
   ./services/system/system.nix
   ./services/systemd/systemd.nix

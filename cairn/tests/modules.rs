@@ -122,6 +122,27 @@ fn a_configuration_for_nixos_is_taken() {
           environment.systemPackages = with pkgs; [ vim wget ];
           services.openssh.enable = true;
           networking.firewall.allowedTCPPorts = [ 80 443 ];
+          networking.bridges.br0.interfaces = [ "eth1" ];
+          networking.vlans.office = { id = 10; interface = "br0"; };
+          networking.bonds.bond0 = { interfaces = [ "eth2" "eth3" ]; driverOptions.mode = "active-backup"; };
+          networking.interfaces.office.ipv4.addresses =
+            [ { address = "192.168.10.1"; prefixLength = 24; } ];
+          networking.nat = {
+            enable = true;
+            externalInterface = "eth0";
+            internalInterfaces = [ "office" ];
+            forwardPorts = [ { sourcePort = 8080; destination = "192.168.10.20:80"; } ];
+          };
+          networking.wireless = {
+            enable = true;
+            networks.home.psk = "correct horse";
+            networks."cafe free" = { };
+          };
+          zramSwap.enable = true;
+          nix.gc = { automatic = true; dates = "weekly"; options = "--delete-older-than 30d"; };
+          programs.ssh.startAgent = true;
+          services.qemuGuest.enable = true;
+          services.printing.enable = false;
           system.activationScripts.hello = { text = "echo hello"; deps = [ "users" ]; };
           specialisation.other = { inheritParentConfig = false; configuration = {
             fileSystems."/".device = "/dev/sda1";
@@ -140,6 +161,73 @@ fn a_configuration_for_nixos_is_taken() {
         services.to_string().contains("activation-hello"),
         "{services}"
     );
+}
+
+/// Interfaces that are made, and what needs them.
+#[test]
+fn interfaces_are_made_before_they_have_addresses() {
+    let evaluation = Evaluation::of_text(
+        r#"{
+          fileSystems."/".device = "LABEL=root";
+          networking.bridges.br0.interfaces = [ "eth1" "bond0" ];
+          networking.vlans.office = { id = 10; interface = "br0"; };
+          networking.bonds.bond0 = {
+            interfaces = [ "eth2" "eth3" ];
+            driverOptions.mode = "active-backup";
+          };
+          networking.interfaces.office.ipv4.addresses =
+            [ { address = "192.168.10.1"; prefixLength = 24; } ];
+          networking.nat = {
+            enable = true;
+            externalInterface = "eth0";
+            internalInterfaces = [ "office" ];
+            internalIPs = [ "192.0.2.0/24" ];
+            forwardPorts = [
+              { sourcePort = 8080; destination = "192.168.10.20:80"; }
+              { sourcePort = "3000:3010"; destination = "192.168.10.20:3000-3010"; proto = "udp"; }
+            ];
+          };
+        }"#,
+    );
+    let needs = evaluation.value(
+        "builtins.listToAttrs (map (s: { inherit (s) name; value = s.requires or [ ]; }) \
+           (builtins.filter (s: builtins.match \"net(dev|work)-.*\" s.name != null) \
+             config.system.build.description.services))",
+    );
+    expect![[r#"
+        {
+          "netdev-bond0": [],
+          "netdev-br0": [
+            "netdev-bond0"
+          ],
+          "netdev-office": [
+            "netdev-br0"
+          ],
+          "network-loopback": [],
+          "network-office": [
+            "netdev-office"
+          ],
+          "network-online.target": [],
+          "network-pre.target": []
+        }"#]]
+    .assert_eq(&serde_json::to_string_pretty(&needs).unwrap());
+    let value = evaluation.value("config.networking.nftables.tables.cairn-nat.content");
+    expect![[r#"
+        chain destination {
+          type nat hook prerouting priority dstnat; policy accept;
+          iifname "eth0" tcp dport 8080 dnat to 192.168.10.20:80
+          iifname "eth0" udp dport 3000-3010 dnat to 192.168.10.20:3000-3010
+        }
+
+        chain source {
+          type nat hook postrouting priority srcnat; policy accept;
+          iifname { "office" } oifname "eth0" masquerade
+          ip saddr 192.0.2.0/24 oifname "eth0" masquerade
+        }
+    "#]]
+    .assert_eq(value.as_str().unwrap());
+    let value = evaluation.value("config.networking.dhcpcd.denyInterfaces");
+    assert_eq!(value, json!(["eth1", "bond0", "eth2", "eth3"]));
 }
 
 /// All options, those of submodules too, as `{ name, option }`.
@@ -275,6 +363,13 @@ fn what_contradicts_itself_is_refused_with_the_way_out() {
         "security.wrappers.x = { source = \"/x\"; owner = \"root\"; group = \"root\"; \
          capabilities = \"net_raw\"; };",
         "nixpkgs.hostPlatform = \"aarch64-linux\";",
+        "systemd.timers.report = { wantedBy = [ \"timers.target\" ]; \
+         timerConfig.OnCalendar = \"daily\"; };",
+        "networking.networkmanager.enable = true; services.postgresql.enable = true;",
+        "networking.nat.enable = true;",
+        "networking.wireless = { enable = true; networks.x = { psk = \"12345678\"; pskRaw = \"0\"; }; };",
+        "networking.interfaces.eth0.ipv4.addresses = [ { address = \"192.0.2.1/24\"; prefixLength = 24; } ];",
+        "imports = [ ({ config, lib }: { }) ];",
         "nix.channel.enable = true;",
         "system.userActivationScripts.x = \"\";",
         "specialisation.\"a/b\".configuration = { };",
@@ -398,6 +493,31 @@ fn what_contradicts_itself_is_refused_with_the_way_out() {
         nixpkgs.hostPlatform = "aarch64-linux";
         the configuration contradicts itself:
         - nixpkgs.hostPlatform: 'aarch64-linux' is not supported; x86_64-linux is.
+
+        systemd.timers.report = { wantedBy = [ "timers.target" ]; timerConfig.OnCalendar = "daily"; };
+        the configuration contradicts itself:
+        - system.services.report: a timer starts it, and there is nothing to execute; describe the service, as systemd.services.report or with process.argv.
+
+        networking.networkmanager.enable = true; services.postgresql.enable = true;
+        the configuration contradicts itself:
+        - networking.networkmanager is not supported, as there is no D-Bus: use networking.wireless, networking.interfaces and networking.useDHCP.
+        - services.postgresql.enable is not supported: install its package, and run it as one of systemd.services.
+
+        networking.nat.enable = true;
+        the configuration contradicts itself:
+        - networking.nat: set internalInterfaces or internalIPs.
+
+        networking.wireless = { enable = true; networks.x = { psk = "12345678"; pskRaw = "0"; }; };
+        the configuration contradicts itself:
+        - networking.wireless.networks."x": set either psk or pskRaw.
+
+        networking.interfaces.eth0.ipv4.addresses = [ { address = "192.0.2.1/24"; prefixLength = 24; } ];
+        The option `networking.interfaces.eth0.ipv4.addresses.[definition 1-entry 1].address' has a value that is not of type `string matching the pattern [0-9]+([.][0-9]+){3}', but a string:
+          - <folder>/configuration.nix:1:104: "192.0.2.1/24"
+        example: networking.interfaces.eth0.ipv4.addresses.[definition 1-entry 1].address = "192.0.2.10";
+
+        imports = [ ({ config, lib }: { }) ];
+        anonymous function at <folder>/configuration.nix:1:69 called with unexpected argument 'noUserModules'
 
         nix.channel.enable = true;
         the configuration contradicts itself:

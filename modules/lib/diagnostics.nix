@@ -91,6 +91,10 @@ let
     else
       short;
 
+  # Whether a function takes a set with more attributes than it names. Only its XML tells.
+  takesMore =
+    f: lib.functionArgs f == { } || length (split " ellipsis=\"1\"" (builtins.toXML f)) > 1;
+
   # -- nearest names
   nearest =
     name: names:
@@ -192,7 +196,12 @@ let
     if unknown == [ ] && length found > 3 then [ ] else sort (a: b: strange a < strange b) found;
 in
 rec {
-  inherit kindOf showValue nearest;
+  inherit
+    kindOf
+    showValue
+    nearest
+    takesMore
+    ;
 
   # FILE:LINE:COLUMN of a definition, as far as that is known.
   place =
@@ -355,8 +364,8 @@ rec {
         }', an option that does not exist:" text;
       count = length definitions;
     in
-    concatMapStringsSep "\n" one (take 8 definitions)
-    + (if count > 8 then "\nand ${toString (count - 8)} more" else "")
+    concatMapStringsSep "\n" one (take 20 definitions)
+    + (if count > 20 then "\nand ${toString (count - 20)} more" else "")
     + (
       if attrNames (removeAttrs options [ "_module" ]) == [ ] then
         "\nhint: no options are declared ${

@@ -100,9 +100,12 @@ rec {
       in
       unifyModuleSyntax class name name (
         if isFunction value then
-          addErrorContext
-            "while evaluating the module `${name}' (which options it defines cannot depend on `config': use lib.mkIf):"
-            (applyModuleArgs name value args)
+          addErrorContext (
+            if diagnostics.takesMore value then
+              "while evaluating the module `${name}' (which options it defines cannot depend on `config': use lib.mkIf):"
+            else
+              "while calling the module `${name}', whose arguments have to end with `...', as in { config, pkgs, ... }:"
+          ) (applyModuleArgs name value args)
         else
           value
       )

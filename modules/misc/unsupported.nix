@@ -5,7 +5,10 @@
 let
   inherit (lib) mkOption types;
 
+  unit = "install its package, and run it as one of systemd.services";
+
   switches = {
+    boot.enableContainers = "run containers as services of your own";
     boot.initrd.network.enable = "the initrd has no network";
     boot.initrd.systemd.enable = "the initrd has an init of its own, which needs no systemd";
     boot.loader.grub.enableCryptodisk = "GRUB reads no encrypted disk yet";
@@ -19,9 +22,10 @@ let
     hardware.opengl.enable = "there is no graphical desktop";
     hardware.pulseaudio.enable = null;
     programs.dconf.enable = "there is no graphical desktop";
-    programs.gnupg.agent.enable = "there are no services of users; start gpg-agent from the shell";
+    programs.gnupg.agent.enable = "gpg starts its agent by itself; put gnupg into environment.systemPackages";
+    programs.firefox.enable = "there is no graphical desktop";
+    programs.light.enable = "install the package brightnessctl";
     programs.nix-ld.enable = "use pkgs.fhs for programs that look for libraries in /lib";
-    programs.ssh.startAgent = "there are no services of users; start ssh-agent from the shell";
     security.apparmor.enable = null;
     security.auditd.enable = null;
     security.doas.enable = "use security.sudo";
@@ -29,15 +33,39 @@ let
     security.rtkit.enable = "there is no D-Bus";
     security.sudo-rs.enable = "use security.sudo";
     security.tpm2.enable = null;
+    services.acpid.enable = "the power button switches the machine off without it";
+    services.avahi.enable = "there is no D-Bus";
+    services.blueman.enable = "there is no D-Bus";
+    services.dbus.enable = "there is no D-Bus";
+    services.earlyoom.enable = unit;
+    services.fail2ban.enable = unit;
+    services.flatpak.enable = "there is no graphical desktop";
+    services.fwupd.enable = "there is no D-Bus";
+    services.gnome.gnome-keyring.enable = "there is no D-Bus";
+    services.gvfs.enable = "there is no D-Bus";
+    services.logrotate.enable = "logs of services are kept small without it";
+    services.nscd.enable = "names are looked up by the C library alone";
+    services.pipewire.enable = "there is no graphical desktop";
+    services.postgresql.enable = unit;
+    services.power-profiles-daemon.enable = "there is no D-Bus";
+    services.printing.enable = unit;
+    services.resolved.enable = "resolv.conf is made of networking.nameservers and of what DHCP says";
+    services.smartd.enable = unit;
+    services.tailscale.enable = unit;
+    services.thermald.enable = unit;
+    services.tlp.enable = unit;
+    services.udisks2.enable = "there is no D-Bus";
+    services.upower.enable = "there is no D-Bus";
+    services.xserver.enable = "there is no graphical desktop";
     sound.enable = null;
     system.autoUpgrade.enable = "build the next generation with cairn";
     system.copySystemConfiguration = null;
     systemd.coredump.enable = "there is no systemd";
+    systemd.oomd.enable = "set MemoryMax of services";
     virtualisation.docker.enable = null;
     virtualisation.libvirtd.enable = null;
     virtualisation.podman.enable = null;
     xdg.portal.enable = "there is no graphical desktop";
-    zramSwap.enable = null;
   };
 
   isReason = value: value == null || builtins.isString value;
@@ -65,6 +93,18 @@ let
 in
 {
   options = lib.foldl' lib.recursiveUpdate {
+    boot.readOnlyNixStore = mkOption {
+      type = types.bool;
+      default = true;
+      visible = false;
+      description = "Without effect: nobody but `cairn` writes to the store.";
+    };
+    networking.hostId = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      visible = false;
+      description = "Without effect: it is for ZFS.";
+    };
     boot.initrd.secrets = mkOption {
       type = types.attrsOf types.raw;
       default = { };

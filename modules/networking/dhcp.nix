@@ -183,11 +183,6 @@ in
       default = false;
       description = "Not supported yet.";
     };
-    wireless.enable = mkOption {
-      type = types.bool;
-      default = false;
-      description = "Not supported yet.";
-    };
     dhcpcd = {
       enable = mkOption {
         type = types.bool;
@@ -257,11 +252,7 @@ in
       }
       {
         assertion = !cfg.networkmanager.enable;
-        message = "networking.networkmanager is not supported yet: use networking.interfaces and networking.useDHCP.";
-      }
-      {
-        assertion = !cfg.wireless.enable;
-        message = "networking.wireless is not supported yet.";
+        message = "networking.networkmanager is not supported, as there is no D-Bus: use networking.wireless, networking.interfaces and networking.useDHCP.";
       }
     ];
 

@@ -325,7 +325,7 @@ in
         }
         {
           assertion = cfg.enable -> nft.enable;
-          message = "networking.firewall.enable needs networking.nftables.enable.";
+          message = "networking.firewall.enable needs networking.nftables.enable, which is on unless it is switched off: leave it out.";
         }
       ];
     }

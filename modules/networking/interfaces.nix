@@ -22,7 +22,8 @@ let
     types.submodule {
       options = {
         address = mkOption {
-          type = types.str;
+          type = types.strMatching (if family == "4" then "[0-9]+([.][0-9]+){3}" else "[0-9a-fA-F:.]+");
+          example = if family == "4" then "192.0.2.10" else "2001:db8::10";
           description = "Address of version ${family}.";
         };
         prefixLength = mkOption {
@@ -293,6 +294,13 @@ in
       type = types.lines;
       default = "";
       description = "Further lines of {file}`/etc/hosts`.";
+    };
+    configuredInterfaces = mkOption {
+      type = types.listOf types.str;
+      default = map (interface: interface.name) configured;
+      readOnly = true;
+      internal = true;
+      description = "Interfaces that a service sets up.";
     };
     hostFiles = mkOption {
       type = types.listOf types.path;

@@ -78,6 +78,18 @@ in
       '';
       description = "Hosts whose keys are known, by name: {file}`/etc/ssh/ssh_known_hosts`.";
     };
+    startAgent = mkOption {
+      type = types.bool;
+      default = false;
+      example = true;
+      description = "Whether each user who logs in has an agent that keeps keys.";
+    };
+    agentTimeout = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      example = "1h";
+      description = "How long it keeps a key; until the last session ends if `null`.";
+    };
     forwardX11 = mkOption {
       type = types.nullOr types.bool;
       default = false;
@@ -92,6 +104,20 @@ in
     }) cfg.knownHosts;
 
     environment.systemPackages = [ cfg.package ];
+    systemd.user.services.ssh-agent = lib.mkIf cfg.startAgent {
+      description = "Keys of SSH";
+      wantedBy = [ "default.target" ];
+      serviceConfig.ExecStart =
+        "${cfg.package}/bin/ssh-agent -D -a %t/ssh-agent"
+        + lib.optionalString (cfg.agentTimeout != null) " -t ${cfg.agentTimeout}";
+    };
+    environment.extraInit = lib.mkIf cfg.startAgent (
+      lib.mkAfter ''
+        if [ -z "''${SSH_AUTH_SOCK-}" ] && [ -n "''${XDG_RUNTIME_DIR-}" ]; then
+          export SSH_AUTH_SOCK="$XDG_RUNTIME_DIR/ssh-agent"
+        fi
+      ''
+    );
     environment.etc."ssh/ssh_config".text = ''
       ${cfg.extraConfig}
       Host *

@@ -197,7 +197,7 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         systemd.timers.a = { timerConfig.OnCalender = "daily"; };
         the configuration contradicts itself:
         - systemd.timers.a.timerConfig.OnCalender is no key that is supported; known are AccuracySec, FixedRandomDelay, RandomizedOffsetSec, RemainAfterElapse, DeferReactivation, Unit, OnActiveSec, OnBootSec, OnStartupSec, OnUnitActiveSec, OnUnitInactiveSec, OnCalendar, OnClockChange, OnTimezoneChange, Persistent, RandomizedDelaySec
-        - system.services.a: there is nothing to execute; set process.argv.
+        - system.services.a: a timer starts it, and there is nothing to execute; describe the service, as systemd.services.a or with process.argv.
 
         systemd.package = pkgs.bash;
         the configuration contradicts itself:

@@ -241,9 +241,13 @@ let
     lib.optional (service.process.argv == [ ] && !(hasNoProcess service) && service.services == { })
       {
         assertion = false;
-        message = "${option}: there is nothing to execute; set ${
-          if lib.hasPrefix "systemd." option then "script or serviceConfig.ExecStart" else "process.argv"
-        }.";
+        message =
+          if lib.hasPrefix "systemd." option then
+            "${option}: there is nothing to execute; set script or serviceConfig.ExecStart."
+          else if service.timers != { } then
+            "${option}: a timer starts it, and there is nothing to execute; describe the service, as systemd.services.${name} or with process.argv."
+          else
+            "${option}: there is nothing to execute; set process.argv.";
       }
     ++ lib.optional ((service.kind == "socket") != (service.socket != null)) {
       assertion = false;
