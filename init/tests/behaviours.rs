@@ -320,7 +320,7 @@ fn a_service_asks_for_its_own_restart() {
 #[test]
 fn a_service_has_nothing_that_it_was_not_given() {
     let shows = "tr '\\0' '\\n' < /proc/$$/environ | cut -d= -f1 | sort | tr '\\n' ' '; \
-        ls /proc/$$/fd | tr '\\n' ' '; grep -E '^SigBlk' /proc/$$/status | cut -f2 | tr '\\n' ' '; \
+        (ls /proc/$$/fd > /run/fds); tr '\\n' ' ' < /run/fds; grep -E '^SigBlk' /proc/$$/status | cut -f2 | tr '\\n' ' '; \
         ps -o pid=,sid= $$ | awk '{ print $1 == $2 }'";
     let machine = Machine::boot(&script("a", shows, r#""kind":"oneshot""#));
     machine.wait_for("a", ServiceState::Up);
