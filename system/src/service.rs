@@ -76,6 +76,9 @@ pub struct Service {
     /// stopped, this is stopped first.
     #[serde(default)]
     pub requires: Vec<ServiceName>,
+    /// Those of `requires` that are not started along with this: it fails where one is neither up nor on its way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requisite: Few<ServiceName>,
     /// When one of those is down, however that has come about, this is stopped.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub binds_to: Few<ServiceName>,
@@ -205,6 +208,7 @@ impl Service {
             post_stop: Few::new(),
             reload: None,
             requires: Vec::new(),
+            requisite: Few::new(),
             binds_to: Few::new(),
             wants: Vec::new(),
             upholds: Few::new(),

@@ -295,7 +295,9 @@ impl<'a> Plan<'a> {
                     known.requires.contains(other) || known.wants.contains(other)
                 })
             };
-            let required = service.requires.iter().map(|other| (other, true));
+            let required = service.requires.iter();
+            let required = required.filter(|other| !service.requisite.contains(other));
+            let required = required.map(|other| (other, true));
             // A device starts those when it comes.
             let comes = service.kind != ServiceKind::Device || self.standing(name) == Standing::Up;
             let wanted = service.wants.iter().filter(|_| comes);
@@ -398,6 +400,7 @@ fn substance(service: &Service) -> Service {
         reload: None,
         wants: Vec::new(),
         upholds: Few::new(),
+        requisite: Few::new(),
         binds_to: Few::new(),
         after: Vec::new(),
         part_of: Few::new(),

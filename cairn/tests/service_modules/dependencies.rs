@@ -121,3 +121,21 @@ fn devices_are_services() {
         {"device":"/dev/100%%","kind":"device","name":"dev-100_.device","startTimeoutMs":90000,"wantedAtBoot":false}
         {"bindsTo":["dev-100_.device"],"kind":"simple","name":"notes","requires":["dev-100_.device"],"startTimeoutMs":90000,"stopTimeoutMs":90000,"wantedAtBoot":false}"#]].assert_eq(&of("userServices.services"));
 }
+
+/// `Requisite=`: what is to be up already is not started along, unless it is required as well.
+#[test]
+fn what_is_to_be_up_already() {
+    let text = r#"
+        systemd.services.base.script = "x";
+        systemd.services.top = { script = "x"; requisite = [ "base.service" ]; };
+        systemd.services.both = { script = "x"; requisite = [ "base.service" ]; requires = [ "base.service" ]; };
+    "#;
+    let shown = "map (s: builtins.toJSON [ s.name s.requires (s.requisite or [ ]) ]) (builtins.filter \
+        (s: builtins.match \"top|both\" s.name != null) config.system.description.services)";
+    let lines = machine(text).value(shown);
+    let lines = lines.as_array().unwrap().iter().filter_map(Value::as_str);
+    expect![[r#"
+        ["both",["base"],[]]
+        ["top",["base"],["base"]]"#]]
+    .assert_eq(&lines.collect::<Vec<_>>().join("\n"));
+}

@@ -13,6 +13,8 @@ pub type Id = usize;
 pub struct Node {
     /// Must be up before it starts.
     pub requires: Vec<Id>,
+    /// Those of them that are not started along with it.
+    pub requisite: Few<Id>,
     /// Started along with it.
     pub wants: Vec<Id>,
     /// Waited for if they are to start.
@@ -47,6 +49,7 @@ impl Node {
         let ids = |names: &[ServiceName]| -> Vec<Id> { names.iter().filter_map(&id_of).collect() };
         Self {
             requires: ids(&service.requires),
+            requisite: ids(&service.requisite).into(),
             wants: ids(&service.wants),
             upholds: ids(&service.upholds).into(),
             after: ids(&service.after),

@@ -195,6 +195,7 @@ let
   files = lib.mapAttrsToList (_: file: file.source) (
     filterAttrs (_: file: file.enable) service.configData
   );
+  needed = service.requires ++ service.bindsTo;
 in
 {
   inherit name;
@@ -224,7 +225,8 @@ in
   watch = activation.watch service.watch;
   restartTrigger = digest (service.restartTriggers ++ lib.optionals (reload == null) files);
   reloadTrigger = digest (service.reloadTriggers ++ lib.optionals (reload != null) files);
-  requires = lib.unique (service.requires ++ service.bindsTo);
+  requires = lib.unique (needed ++ service.requisite);
+  requisite = lib.subtractLists needed (lib.unique service.requisite);
   wants = lib.unique service.wants;
   upholds = lib.unique service.upholds;
   after = lib.unique service.after;

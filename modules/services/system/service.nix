@@ -382,7 +382,8 @@ in
     };
 
     requires = list name "Must be up before it starts; it is stopped before those are.";
-    bindsTo = list name "The same; and it is stopped when one of them has gone down by itself.";
+    requisite = list name "As {option}`requires`, but they are not started along with it: it fails where one is neither up nor on its way.";
+    bindsTo = list name "As {option}`requires`; and it is stopped when one of them has gone down by itself.";
     wants = list name "Started along with it; their failure is no obstacle. Of a device: each time that it has come.";
     upholds = list name "Started whenever they are down while it is up: when it has come up, and after whatever end.";
     upheldBy = list name "Those uphold it in the same way.";

@@ -233,6 +233,7 @@ let
       missing = lib.filter (other: !(lib.elem other names)) (
         service.requires
         ++ service.bindsTo
+        ++ service.requisite
         ++ service.partOf
         ++ service.process.confinement.joins
         ++ lib.optional (service.readsOutputOf != null) service.readsOutputOf

@@ -74,7 +74,7 @@ let
     requires = names "Units that must be up before it; it is stopped before they are.";
     wants = names "Units that are started along with it.";
     bindsTo = names "As {option}`requires`; and it is stopped when one of them has gone down by itself, as a device that is pulled out (`dev-ttyUSB0.device`).";
-    requisite = names "As {option}`requires`.";
+    requisite = names "As {option}`requires`, but they are not started along with it: it fails where one is neither up nor on its way.";
     partOf = names "It is stopped and restarted with these units.";
     upholds = names "Units that are started whenever they are down while it is up.";
     conflicts = names "Units that are stopped before it is started, and the other way round.";

@@ -50,6 +50,7 @@ let
     After = "after";
     Before = "before";
     Requires = "requires";
+    Requisite = "requisite";
     Wants = "wants";
     BindsTo = "bindsTo";
     PartOf = "partOf";

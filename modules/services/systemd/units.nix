@@ -82,7 +82,8 @@ let
       );
     in
     {
-      requires = links (unit.requires ++ unit.requisite);
+      requires = links unit.requires;
+      requisite = links unit.requisite;
       bindsTo = links unit.bindsTo;
       wants = links unit.wants;
       upholds = links unit.upholds;

@@ -65,7 +65,8 @@ impl Services {
         for (required, other) in self.others(&node.requires) {
             match other.phase {
                 _ if other.phase.is_up() && other.goal == Goal::Up => {}
-                Phase::Done => {}
+                Phase::Done if !node.requisite.contains(&required) => {}
+                Phase::Done => return self.fail_for(required, "is not up"),
                 Phase::Failed(_) => return self.fail_for(required, "has failed"),
                 Phase::Stopped if other.disabled => return self.fail_for(required, "is disabled"),
                 Phase::Stopped if other.goal != Goal::Again => {

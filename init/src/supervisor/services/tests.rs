@@ -365,6 +365,34 @@ fn a_reload_during_a_reload_is_made_after_it() {
 }
 
 #[test]
+fn what_is_only_to_be_up_already_is_not_started_along() {
+    let base = service("base", ServiceKind::Simple, Restart::Never);
+    let mut top = service("top", ServiceKind::Simple, Restart::Never);
+    top.requires = names(&["base"]);
+    top.requisite = names(&["base"]).into();
+    check(
+        vec![base, top],
+        &[
+            (0, Event::Start(1)),
+            (1, Event::Start(0)),
+            (2, Event::Start(1)),
+            (3, Event::Executed(0)),
+            (4, Event::Executed(1)),
+            (5, Event::Stop(0)),
+            (6, Event::Exited(1, Exit::Signal(15))),
+        ],
+        &expect![[r#"
+            0 Start(1): []
+            1 Start(0): [Spawn(0, Main)]
+            2 Start(1): []
+            3 Executed(0): [Spawn(1, Main)]
+            4 Executed(1): []
+            5 Stop(0): [Terminate(1)]
+            6 Exited(1, Signal(15)): [Kill(1), Terminate(0)]"#]],
+    );
+}
+
+#[test]
 fn a_restart_takes_those_along_that_require_it() {
     let base = service("base", ServiceKind::Simple, Restart::Never);
     let mut top = service("top", ServiceKind::Simple, Restart::Never);

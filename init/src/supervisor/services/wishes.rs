@@ -39,7 +39,9 @@ impl Services {
                     .wants
                     .iter()
                     .filter(|id| !is_device && units.get(**id).is_some_and(&comes));
-                queue.extend(node.requires.iter().chain(along));
+                let required = node.requires.iter();
+                let required = required.filter(|id| !node.requisite.contains(id));
+                queue.extend(required.chain(along));
             }
         }
     }
