@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use cairn_bootloader::STUB;
+use nix::unistd::{AccessFlags, access};
 
 use crate::lock_file::write_atomically;
 
@@ -45,6 +46,8 @@ impl BootFolder {
             grub: boot.join("grub"),
         };
         fs::create_dir_all(&folder.grub)?;
+        // The kernel makes a file system read-only whose disk fails.
+        access(&folder.grub, AccessFlags::W_OK)?;
         let stub = folder.grub.join("grub.cfg");
         if !stub.exists() {
             write_atomically(&stub, STUB.as_bytes()).map_err(io::Error::other)?;

@@ -100,8 +100,8 @@ impl Machine {
         Ok(current.path)
     }
 
-    /// As [`Machine::boot_folders`], as `bootspec` wants them. A mirror whose disk is not there is
-    /// left out with a warning: the machine boots without it.
+    /// As [`Machine::boot_folders`], as `bootspec` wants them. A mirror whose disk is not there, or
+    /// can only be read, is left out with a warning: the machine boots without it.
     fn folders_of(&self, bootspec: Option<&Bootspec>) -> Vec<BootFolder> {
         let menu = bootspec.and_then(|bootspec| bootspec.menu.as_ref());
         let mirrors = menu.map(|menu| menu.mirrors.as_slice()).unwrap_or_default();

@@ -1,10 +1,14 @@
 //! A boot folder without room: in a file system of its own, which is small.
 
 use std::env;
+use std::fs;
 use std::process::Command;
 
 use cairn::switch::apply::apply;
 use cairn::switch::{Action, Existing, Machine as Changed, Target};
+
+use cairn_bootloader::{BootState, Slots};
+use serde_json::json;
 
 use super::machine::Machine;
 
@@ -42,7 +46,7 @@ fn machine(boot_mib: usize) -> Machine {
         &machine,
         &["-t", "tmpfs", "-o", &format!("size={boot_mib}m"), "none"],
     );
-    std::fs::create_dir(machine.path("boot/grub")).unwrap();
+    fs::create_dir(machine.path("boot/grub")).unwrap();
     machine.boot_state("cairn_good=1\n");
     add(&machine, 1);
     machine.want(1);
@@ -54,8 +58,12 @@ fn machine(boot_mib: usize) -> Machine {
 }
 
 fn mount(machine: &Machine, words: &[&str]) {
+    mount_at(machine, "boot", words);
+}
+
+fn mount_at(machine: &Machine, place: &str, words: &[&str]) {
     let mut mount = Command::new("mount");
-    let status = mount.args(words).arg(machine.path("boot")).status();
+    let status = mount.args(words).arg(machine.path(place)).status();
     assert!(status.unwrap().success());
 }
 
@@ -118,4 +126,33 @@ fn what_boots_is_whole_when_there_is_no_room() {
     mount(&machine, &["-o", "remount,size=9m"]);
     boot(&machine, 2).unwrap();
     assert_eq!(machine.bootable(), [1, 2]);
+}
+
+/// The kernel makes a file system read-only whose disk fails.
+#[test]
+fn a_mirror_that_cannot_be_written_keeps_nothing_from_booting() {
+    if !is_inside("full_boot::a_mirror_that_cannot_be_written_keeps_nothing_from_booting") {
+        return;
+    }
+    let machine = Machine::new();
+    fs::create_dir(machine.path("second")).unwrap();
+    mount_at(&machine, "second", &["-t", "tmpfs", "none"]);
+    let menu = json!({
+        "name": "Cairn", "kernelRelease": "6.12", "default": "0", "configurationLimit": 9,
+        "mirrors": ["/second/boot"], "trial": {"tries": 2, "timeout": 300},
+    });
+    let menu_of_mirror = || Slots::read(&machine.path("second/boot/grub")).unwrap();
+    machine.boot_state("cairn_good=1\n");
+    for number in 1..=3 {
+        machine.add_system(number, &[7], &menu, &[]);
+        if number == 3 {
+            mount_at(&machine, "second", &["-o", "remount,ro"]);
+        }
+        let before = menu_of_mirror();
+        boot(&machine, number).unwrap();
+        assert_eq!(menu_of_mirror() == before, number == 3);
+    }
+    assert_eq!(machine.bootable(), [1, 2, 3]);
+    let state = BootState::read(&machine.path("boot/grub")).unwrap();
+    assert_eq!(state.trial.unwrap().entry, "3".parse().unwrap());
 }
