@@ -54,7 +54,7 @@ pub use boot_state::{BootState, BootStateError, Damage, Trial, Unfit};
 pub use core_image::{CoreImage, Platform};
 pub use entry_id::{EntryId, EntryIdError};
 pub use generation::{BootFiles, Entry, EntryError, Generation};
-pub use live::{LiveMenu, LiveSource};
+pub use live::LiveMenu;
 pub use menu::{Menu, entries};
 pub use options::{DefaultEntry, ExtraPlace, Options, Serial, Timeout};
 pub use slot::{Addition, Sequence, Slot, Slots, SlotsExhausted, next_slot};

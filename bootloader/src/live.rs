@@ -10,8 +10,10 @@ use cairn_system::live::{
 };
 
 use crate::generation::{Entry, Generation};
-use crate::menu::{indented, loading, memtest, menu_entry, whole_lines};
+use crate::menu::{indented, loading, memtest, menu_entry};
 use crate::options::{Options, user_commands};
+use crate::slot::Addition;
+use crate::stub::GRUB_DIRECTORY;
 
 /// The menu of a live medium.
 #[derive(Debug, Clone)]
@@ -30,7 +32,7 @@ pub struct LiveMenu<'a> {
 
 /// How GRUB has come to the medium.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LiveSource {
+enum LiveSource {
     /// It is a disc or a stick.
     Medium,
     /// It is the file `iso_path` on another file system.
@@ -56,9 +58,33 @@ const WAYS: [(&str, &str, &[&str]); 5] = [
 ];
 
 impl LiveMenu<'_> {
-    /// Its text.
+    /// Name and content of each file of it in GRUB's directory.
     #[must_use]
-    pub fn text(&self, source: LiveSource) -> String {
+    pub fn files(&self) -> Vec<(String, String)> {
+        let menus = [
+            ("grub.cfg".to_owned(), self.text(LiveSource::Medium)),
+            ("loopback.cfg".to_owned(), self.text(LiveSource::File)),
+        ];
+        let additions = self.options.additions();
+        let additions = additions.map(|(addition, text)| (name_of(addition), text));
+        menus.into_iter().chain(additions).collect()
+    }
+
+    /// GRUB's command that reads an addition, where there is one: a mistake in it ends with it.
+    fn reading(&self, wanted: Addition) -> String {
+        if self
+            .options
+            .additions()
+            .any(|(addition, _)| addition == wanted)
+        {
+            format!("source {GRUB_DIRECTORY}/{}\n", name_of(wanted))
+        } else {
+            String::new()
+        }
+    }
+
+    /// Its text.
+    fn text(&self, source: LiveSource) -> String {
         let options = self.options;
         let title = self.title;
         let entry = |title: &str, id: &str, entry: &Entry, further: &[&str]| {
@@ -83,14 +109,14 @@ impl LiveMenu<'_> {
                 .unwrap_or_default(),
             user_commands(&options.users),
             options.timeout.commands(),
-            whole_lines(&options.extra_config),
+            self.reading(Addition::Config),
             "set default=0\n".to_owned(),
             entry(title, "live", main, &[]),
             specialisations,
             ways,
             self.installed(),
             memtest(options),
-            whole_lines(&options.extra_entries),
+            self.reading(Addition::Entries),
         ]
         .concat()
     }
@@ -153,6 +179,11 @@ impl LiveMenu<'_> {
             &indented(&body),
         )
     }
+}
+
+/// The name of the file that has it.
+fn name_of(addition: Addition) -> String {
+    format!("{}live.cfg", addition.stem())
 }
 
 #[cfg(test)]

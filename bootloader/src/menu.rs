@@ -49,14 +49,7 @@ pub fn entries(generations: &[Generation], options: &Options) -> Menu {
         Some(cast) => choice(cast) + &cast.top() + &cast.rest(),
         None => "echo 'There is no generation to boot.'\n".to_owned(),
     };
-    let additions: Vec<_> = [
-        (Addition::Config, &options.extra_config),
-        (Addition::Entries, &options.extra_entries),
-    ]
-    .into_iter()
-    .filter(|(_, text)| !text.is_empty())
-    .map(|(addition, text)| (addition, whole_lines(text)))
-    .collect();
+    let additions: Vec<_> = options.additions().collect();
     let reading = |wanted| {
         if additions.iter().any(|(addition, _)| *addition == wanted) {
             reading_addition(wanted)
@@ -94,15 +87,6 @@ pub fn entries(generations: &[Generation], options: &Options) -> Menu {
 /// GRUB's command that reads what the configuration adds. A mistake in there is told, and ends there.
 fn reading_addition(addition: Addition) -> String {
     format!("source \"$prefix/{}$cairn_slot.cfg\"\n", addition.stem())
-}
-
-/// `text` with a newline at its end, unless it is empty.
-pub(crate) fn whole_lines(text: &str) -> String {
-    let mut text = text.to_owned();
-    if !text.is_empty() && !text.ends_with('\n') {
-        text.push('\n');
-    }
-    text
 }
 
 /// Who plays which part.

@@ -5,6 +5,7 @@ use cairn_system::{Memtest, MenuUser, MenuV1};
 use crate::entry_id::EntryId;
 use crate::menu::indented;
 use crate::quote::quote;
+use crate::slot::Addition;
 
 /// What the menu does beside its entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +96,28 @@ impl Options {
             ..Self::default()
         }
     }
+}
+
+impl Options {
+    /// What the configuration adds in GRUB's own language, in whole lines.
+    pub(crate) fn additions(&self) -> impl Iterator<Item = (Addition, String)> {
+        let all = [
+            (Addition::Config, &self.extra_config),
+            (Addition::Entries, &self.extra_entries),
+        ];
+        all.into_iter()
+            .filter(|(_, text)| !text.is_empty())
+            .map(|(addition, text)| (addition, whole_lines(text)))
+    }
+}
+
+/// `text` with a newline at its end, unless it is empty.
+fn whole_lines(text: &str) -> String {
+    let mut text = text.to_owned();
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text
 }
 
 /// How long the menu waits for a key.

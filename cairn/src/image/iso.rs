@@ -4,7 +4,7 @@ use std::path::Path;
 use std::thread::{self, ScopedJoinHandle};
 
 use anyhow::{Context, Result};
-use cairn_bootloader::{GRUB_DIRECTORY, LiveMenu, LiveSource, Options, Platform, Root};
+use cairn_bootloader::{GRUB_DIRECTORY, LiveMenu, Options, Platform, Root};
 use cairn_image_builder::iso::{DiscBoot, Iso, IsoIdentifiers};
 use cairn_image_builder::squashfs::{self, Cache, Level};
 use cairn_image_builder::{Content, Manifest, Node};
@@ -19,7 +19,7 @@ use crate::configuration::LOCK_FILE;
 use crate::grub::{BootSector, Grub, GrubFacts, UefiName};
 
 /// Raised with each change that gives other bytes for the same toplevel.
-const FORMAT_VERSION: u32 = 3;
+const FORMAT_VERSION: u32 = 4;
 
 /// What a configuration says of its live medium: `config.system.build.images.iso.facts`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -166,11 +166,8 @@ impl IsoImage<'_> {
             esp: &format!("{:04X}-{:04X}", esp_serial >> 16, esp_serial & 0xffff),
         };
         let grub = Path::new(GRUB_DIRECTORY.trim_start_matches('/'));
-        for (name, source) in [
-            ("grub.cfg", LiveSource::Medium),
-            ("loopback.cfg", LiveSource::File),
-        ] {
-            let text = menu.text(source).into_bytes();
+        for (name, text) in menu.files() {
+            let text = text.into_bytes();
             files.insert(grub.join(name), Node::new(0o444, Content::Bytes(text)))?;
         }
         Ok(files)
