@@ -1,6 +1,8 @@
 //! The kernel's own file systems and the system's volatile ones, as a running system has them.
 
 use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use cairn_sys::mount::mount;
@@ -40,7 +42,15 @@ const FIRMWARE: Mount = (
     "nosuid,nodev,noexec",
 );
 
-/// Mounts what is not mounted yet; what fails is logged.
+/// Names of a process's own files, which the kernel does not make: shells and scripts count on them.
+const LINKS: [(&str, &str); 4] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+];
+
+/// Mounts what is not mounted yet, and makes the links in `/dev`; what fails is logged.
 pub fn apply() {
     for (fs_type, place, options) in MOUNTS {
         let place = Path::new(place);
@@ -51,6 +61,20 @@ pub fn apply() {
             log::error!("cannot make the folder {}: {error}", place.display());
         }
         ensure(fs_type, place, options);
+    }
+    link(Path::new("/dev"));
+}
+
+/// Makes the links in the folder of devices. One that is there, as in a container, stays.
+fn link(devices: &Path) {
+    for (name, target) in LINKS {
+        let at = devices.join(name);
+        match symlink(target, &at) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                log::error!("cannot make the link {}: {error}", at.display());
+            }
+            _ => {}
+        }
     }
 }
 
@@ -80,5 +104,25 @@ fn is_mount_point(place: &Path) -> bool {
     match (device(place), place.parent().map(device)) {
         (Ok(own), Some(Ok(parent))) => own != parent,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_finds_its_own_files() {
+        let devices = tempfile::tempdir().unwrap();
+        fs::write(devices.path().join("stderr"), "a container's").unwrap();
+        link(devices.path());
+        link(devices.path());
+        let leads = |name: &str| fs::read_link(devices.path().join(name)).ok();
+        assert_eq!(leads("fd").as_deref(), Some(Path::new("/proc/self/fd")));
+        assert_eq!(
+            leads("stdout").as_deref(),
+            Some(Path::new("/proc/self/fd/1"))
+        );
+        assert_eq!(leads("stderr"), None);
     }
 }

@@ -280,7 +280,10 @@ impl Supervisor {
                     Action::BootDone(failed) => {
                         let mark = format!("{}{failed}", boot_mark::BOOT_DONE);
                         kmsg::write(Priority::Notice, &mark);
-                        stage_times::note("services", stage_times::last_end().unwrap_or(0));
+                        // A user's supervisor starts in no boot's part.
+                        if realm().owner.is_none() {
+                            stage_times::note("services", stage_times::last_end().unwrap_or(0));
+                        }
                         self.note_boot();
                         release_pages();
                     }

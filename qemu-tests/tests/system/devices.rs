@@ -31,7 +31,7 @@ fn devices_have_names_and_rights() -> anyhow::Result<()> {
     look("names of devices", |machine| {
         let script = "set -e; udevadm settle
             root=$(findmnt -no SOURCE /); readlink -f /dev/disk/by-label/* /dev/disk/by-path/*-part* | grep -c ^$root$
-            stat -c '%n %G %a' /dev/vda /dev/null /dev/tty1 /dev/fuse /dev/net/tun
+            stat -c '%n %G %a' /dev/vda /dev/null /dev/tty1 /dev/fuse /dev/net/tun; readlink /dev/fd /dev/stdout
             truncate -s 8M /run/disk; losetup /dev/loop1 /run/disk; mkfs.ext4 -q -L data /dev/loop1
             udevadm settle; readlink /dev/backup /dev/disk/by-label/data; stat -c '%n %G %a' /dev/loop1; ls /run/ran-loop1
             udevadm info -q property -n loop1 | grep -E 'ID_FS_(TYPE|LABEL)=|CURRENT_TAGS'
@@ -43,7 +43,8 @@ fn devices_have_names_and_rights() -> anyhow::Result<()> {
             ip -br link show lan7 | cut -c 1-4; ip link del lan7; cairn stop for-data; rm /run/disk";
         let told = machine.agent().succeed(script)?;
         let expected = "2\n/dev/vda disk 660\n/dev/null root 666\n/dev/tty1 tty 620\n\
-            /dev/fuse root 666\n/dev/net/tun root 666\nloop1\n../../loop1\n/dev/loop1 audio 640\n/run/ran-loop1\n\
+            /dev/fuse root 666\n/dev/net/tun root 666\n/proc/self/fd\n/proc/self/fd/1\n\
+            loop1\n../../loop1\n/dev/loop1 audio 640\n/run/ran-loop1\n\
             CURRENT_TAGS=:systemd:\nID_FS_LABEL=data\nID_FS_TYPE=ext4\n● for-data\nloop1\nlan7";
         ensure!(told.trim() == expected, "{told}");
         Ok(())
