@@ -39,6 +39,7 @@
   ./networking/interfaces.nix
   ./networking/nat.nix
   ./networking/virtual.nix
+  ./networking/wireguard.nix
   ./networking/wireless.nix
   ./programs/bash.nix
   ./programs/git.nix

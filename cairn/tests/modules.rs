@@ -143,6 +143,28 @@ fn a_configuration_for_nixos_is_taken() {
           programs.ssh.startAgent = true;
           services.qemuGuest.enable = true;
           services.printing.enable = false;
+          services.xserver.xkb = { layout = "de"; variant = ""; };
+          networking.wireguard.interfaces.wg0 = {
+            ips = [ "10.100.0.1/24" ];
+            listenPort = 51820;
+            privateKeyFile = "/etc/wireguard/private.key";
+            generatePrivateKeyFile = true;
+            peers = [ {
+              publicKey = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=";
+              allowedIPs = [ "10.100.0.2/32" ];
+            } ];
+          };
+          networking.wg-quick.interfaces.wg1 = {
+            address = [ "10.101.0.2/24" ];
+            privateKeyFile = "/etc/wireguard/other.key";
+            peers = [ {
+              publicKey = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=";
+              presharedKeyFile = "/etc/wireguard/other.psk";
+              allowedIPs = [ "10.101.0.0/24" ];
+              endpoint = "vpn.example.org:51820";
+              persistentKeepalive = 25;
+            } ];
+          };
           system.activationScripts.hello = { text = "echo hello"; deps = [ "users" ]; };
           specialisation.other = { inheritParentConfig = false; configuration = {
             fileSystems."/".device = "/dev/sda1";
@@ -367,6 +389,7 @@ fn what_contradicts_itself_is_refused_with_the_way_out() {
          timerConfig.OnCalendar = \"daily\"; };",
         "networking.networkmanager.enable = true; services.postgresql.enable = true;",
         "networking.nat.enable = true;",
+        "services.logind.lidSwitch = \"suspend\"; security.acme.acceptTerms = true;",
         "networking.wireless = { enable = true; networks.x = { psk = \"12345678\"; pskRaw = \"0\"; }; };",
         "networking.interfaces.eth0.ipv4.addresses = [ { address = \"192.0.2.1/24\"; prefixLength = 24; } ];",
         "imports = [ ({ config, lib }: { }) ];",

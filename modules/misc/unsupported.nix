@@ -22,6 +22,7 @@ let
     hardware.opengl.enable = "there is no graphical desktop";
     hardware.pulseaudio.enable = null;
     programs.dconf.enable = "there is no graphical desktop";
+    programs.gnupg.agent.enableSSHSupport = "use programs.ssh.startAgent";
     programs.gnupg.agent.enable = "gpg starts its agent by itself; put gnupg into environment.systemPackages";
     programs.firefox.enable = "there is no graphical desktop";
     programs.light.enable = "install the package brightnessctl";
@@ -35,6 +36,7 @@ let
     security.tpm2.enable = null;
     services.acpid.enable = "the power button switches the machine off without it";
     services.avahi.enable = "there is no D-Bus";
+    services.avahi.nssmdns4 = "there is no D-Bus";
     services.blueman.enable = "there is no D-Bus";
     services.dbus.enable = "there is no D-Bus";
     services.earlyoom.enable = unit;
@@ -68,6 +70,17 @@ let
     xdg.portal.enable = "there is no graphical desktop";
   };
 
+  # Options with options below them, whatever these are.
+  groups = {
+    security.acme = "get certificates in a service of your own, with a timer, by the package certbot or lego";
+    services.desktopManager = "there is no graphical desktop";
+    services.displayManager = "there is no graphical desktop";
+    services.logind = "there are no seats; the power button switches the machine off";
+    systemd.sleep = "there is no systemd";
+    systemd.watchdog = "a watchdog guards boots on trial; see boot.loader.trial";
+    virtualisation.oci-containers = "there is no container engine";
+  };
+
   isReason = value: value == null || builtins.isString value;
 
   # `{ path, reason }` of each.
@@ -83,10 +96,17 @@ let
     else
       lib.concatLists (lib.mapAttrsToList (name: collect (path ++ [ name ])) value);
   all = collect [ ] switches;
+  allGroups = collect [ ] groups;
 
   option = mkOption {
     type = types.bool;
     default = false;
+    visible = false;
+    description = "Not supported.";
+  };
+  group = mkOption {
+    type = types.attrsOf types.raw;
+    default = { };
     visible = false;
     description = "Not supported.";
   };
@@ -111,7 +131,20 @@ in
       visible = false;
       description = "Secrets in the initrd. They are not supported yet.";
     };
-  } (map ({ path, ... }: lib.setAttrByPath path option) all);
+    # Installers write it for systems without X, too.
+    services.xserver.xkb = lib.genAttrs [ "layout" "variant" "options" "model" ] (
+      _:
+      mkOption {
+        type = types.str;
+        default = "";
+        visible = false;
+        description = "Without effect: there is no X.";
+      }
+    );
+  } (
+    map ({ path, ... }: lib.setAttrByPath path option) all
+    ++ map ({ path, ... }: lib.setAttrByPath path group) allGroups
+  );
 
   config.assertions =
     map (
@@ -124,6 +157,13 @@ in
           + ".";
       }
     ) all
+    ++ map (
+      { path, reason }:
+      {
+        assertion = lib.getAttrFromPath path config == { };
+        message = "${lib.concatStringsSep "." path} is not supported: ${reason}.";
+      }
+    ) allGroups
     ++ [
       {
         assertion = config.boot.initrd.secrets == { };
