@@ -530,6 +530,11 @@ fn what_contradicts_itself_is_refused_with_the_way_out() {
         the configuration contradicts itself:
         - networking.nat: set internalInterfaces or internalIPs.
 
+        services.logind.lidSwitch = "suspend"; security.acme.acceptTerms = true;
+        the configuration contradicts itself:
+        - security.acme is not supported: get certificates in a service of your own, with a timer, by the package certbot or lego.
+        - services.logind is not supported: there are no seats; the power button switches the machine off.
+
         networking.wireless = { enable = true; networks.x = { psk = "12345678"; pskRaw = "0"; }; };
         the configuration contradicts itself:
         - networking.wireless.networks."x": set either psk or pskRaw.
