@@ -58,29 +58,46 @@ fn what_is_handed_in_is_closed_without_waiting() {
         server = socket.create_server((\"127.0.0.1\", 7777))\n\
         notify.send(b\"READY=1\")\n\
         time.sleep(1000000)";
-    let body = "client = socket.create_connection((\"127.0.0.1\", 7777))\n\
+    let lingers = "client = socket.create_connection((\"127.0.0.1\", 7777))\n\
         client.setblocking(False)\n\
         try:\n  while True: client.send(bytes(65536))\n\
         except BlockingIOError: pass\n\
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(\"ii\", 1, 600))\n\
-        notify.sendmsg([b\"FDSTORE=1\"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(\"i\", client.fileno()))])\n\
-        client.detach()\n\
+        client = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(\"i\", client.detach()))]\n\
+        control = socket.socket(socket.AF_UNIX)\n\
+        control.connect(\"/run/cairn/control\")\n\
+        SENDS\n\
         os.closerange(4, 20)\n\
         print(\"sent\", flush=True)\n\
         time.sleep(1000000)";
+    let body = |sends: &str| python(&lingers.replace("SENDS", sends));
+    let notifies = body("notify.sendmsg([b\"FDSTORE=1\"], client)");
+    let request = r#"{\"request\":\"status\"}\n"#;
+    let asks = body(&format!(
+        "control.sendmsg([b\"\"\"{request}\"\"\"], client)"
+    ));
+    // More than a request may have: what comes behind it is left unread.
+    let adds = body(
+        "os.kill(os.getppid(), signal.SIGSTOP)\n\
+         control.sendall(bytes(100000))\n\
+         control.sendmsg([b\"x\"], client)\n\
+         os.kill(os.getppid(), signal.SIGCONT)",
+    );
     let services = [
         script("a", SLEEP, ""),
         script("server", &python(server), r#""kind":"notify""#),
-        script("hands", &python(body), r#""wantedAtBoot":false"#),
+        script("hands", &notifies, r#""wantedAtBoot":false"#),
+        script("asks", &asks, r#""wantedAtBoot":false"#),
+        script("adds", &adds, r#""wantedAtBoot":false"#),
         script(
             "leaves",
-            &python(body),
+            &notifies,
             r#""wantedAtBoot":false,"storedDescriptors":1"#,
         ),
     ];
     let machine = Machine::boot(&services.join(","));
     machine.wait_for("server", ServiceState::Up);
-    for service in ["hands", "leaves"] {
+    for service in ["hands", "asks", "adds", "leaves"] {
         machine.do_it(&Request::Start {
             name: name(service),
         });

@@ -16,6 +16,9 @@ const MOST: usize = 64;
 /// Bytes of the stack of a thread that closes.
 const STACK: usize = 32 << 10;
 
+/// Most descriptors that the kernel lets through with one message.
+pub const AT_ONCE: usize = 253;
+
 static CLOSING: AtomicUsize = AtomicUsize::new(0);
 
 /// Those that are not taken are closed with it, aside if that may take its time.

@@ -4,14 +4,18 @@
 //! that are not root may hold only some of the places, so that nobody can lock root out.
 
 use std::fs;
-use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{self, IoSliceMut, Write};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
+use cairn_sys::handed::{AT_ONCE, Handed};
 use cairn_sys::peer::{self, Peer};
+use cairn_sys::seqpacket::inherited;
 use cairn_system::control::{REQUEST_BYTES, Request, Response};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 
 use super::graph::Id;
 use crate::clock::Ms;
@@ -130,24 +134,21 @@ impl Server {
             .flatten()
             .filter(|c| !realm().obeys(c.peer.uid))
             .count();
+        let connection = Connection {
+            stream,
+            peer,
+            input: Vec::new(),
+            output: Vec::new(),
+            written: 0,
+            waits_for: None,
+            deadline: Some(now.saturating_add(PATIENCE_MS)),
+        };
         let free = self.connections.iter().position(Option::is_none);
-        match free.filter(|_| root || others < OTHERS) {
-            Some(place) => {
-                if let Some(connection) = self.connections.get_mut(place) {
-                    *connection = Some(Connection {
-                        stream,
-                        peer,
-                        input: Vec::new(),
-                        output: Vec::new(),
-                        written: 0,
-                        waits_for: None,
-                        deadline: Some(now.saturating_add(PATIENCE_MS)),
-                    });
-                }
-                Ok(Some(place))
-            }
-            None => Ok(None),
+        let free = free.filter(|_| root || others < OTHERS);
+        if let Some(place) = free.and_then(|free| self.connections.get_mut(free)) {
+            *place = Some(connection);
         }
+        Ok(free)
     }
 
     /// The stream at `place`.
@@ -292,11 +293,26 @@ impl Server {
 }
 
 impl Connection {
+    /// Reads some of what has come. Descriptors that came along are for nobody.
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut parts = [IoSliceMut::new(buffer)];
+        let mut space = nix::cmsg_space!([RawFd; AT_ONCE]);
+        let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+        let message = recvmsg::<()>(self.stream.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
+        for control in message.cmsgs().into_iter().flatten() {
+            if let ControlMessageOwned::ScmRights(numbers) = control {
+                let all: io::Result<Vec<OwnedFd>> = numbers.into_iter().map(inherited).collect();
+                drop(Handed::from(all?));
+            }
+        }
+        Ok(message.bytes)
+    }
+
     /// The request's line, once it is whole.
     fn read_line(&mut self) -> io::Result<Option<String>> {
         let mut buffer = [0; 1024];
         loop {
-            match self.stream.read(&mut buffer) {
+            match self.receive(&mut buffer) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(length) => {
                     self.input
@@ -320,7 +336,7 @@ impl Connection {
     fn is_gone(&mut self) -> bool {
         use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
         let mut buffer = [0; 1024];
-        match self.stream.read(&mut buffer) {
+        match self.receive(&mut buffer) {
             Ok(0) => {
                 // Half closed is allowed: it may still read.
                 let mut fds = [PollFd::new(self.stream.as_fd(), PollFlags::empty())];
@@ -335,5 +351,16 @@ impl Connection {
             Ok(_) => false,
             Err(error) => error.kind() != io::ErrorKind::WouldBlock,
         }
+    }
+}
+
+impl Drop for Connection {
+    /// Nothing is left in it, such as descriptors, that would have to be closed with it.
+    fn drop(&mut self) {
+        if let Err(error) = self.stream.shutdown(Shutdown::Read) {
+            log::debug!("cannot shut a control connection down: {error}");
+        }
+        let mut buffer = [0; 1024];
+        while self.receive(&mut buffer).is_ok_and(|length| length > 0) {}
     }
 }

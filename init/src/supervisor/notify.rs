@@ -13,7 +13,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
 use crate::realm::realm;
-use cairn_sys::handed::Handed;
+use cairn_sys::handed::{AT_ONCE, Handed};
 use cairn_sys::seqpacket::inherited;
 use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, UnixAddr, UnixCredentials, recvmsg, setsockopt, sockopt,
@@ -21,9 +21,6 @@ use nix::sys::socket::{
 
 /// Longest message in bytes.
 const BYTES: usize = 4096;
-
-/// Most descriptors that the kernel lets through with one message.
-const DESCRIPTORS: usize = 253;
 
 /// The socket.
 #[derive(Debug)]
@@ -73,7 +70,7 @@ impl Notifications {
     pub fn receive(&self) -> io::Result<Option<Notification>> {
         let mut buffer = [0; BYTES];
         let mut parts = [IoSliceMut::new(&mut buffer)];
-        let mut space = nix::cmsg_space!(UnixCredentials, [RawFd; DESCRIPTORS]);
+        let mut space = nix::cmsg_space!(UnixCredentials, [RawFd; AT_ONCE]);
         let flags = MsgFlags::MSG_CMSG_CLOEXEC;
         let received =
             recvmsg::<UnixAddr>(self.socket.as_raw_fd(), &mut parts, Some(&mut space), flags);
