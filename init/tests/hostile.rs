@@ -83,12 +83,26 @@ fn what_is_handed_in_is_closed_without_waiting() {
          control.sendmsg([b\"x\"], client)\n\
          os.kill(os.getppid(), signal.SIGCONT)",
     );
+    // Who connects is refused, and what has come already is not read.
+    let joins = body(
+        "os.kill(os.getppid(), signal.SIGSTOP)\n\
+         one, two = [socket.socket(socket.AF_UNIX) for _ in range(2)]\n\
+         one.connect(\"/run/full\")\n\
+         two.connect(\"/run/full\")\n\
+         two.sendmsg([b\"x\"], client)\n\
+         os.kill(os.getppid(), signal.SIGCONT)",
+    );
+    let full = r#"{"name":"full.socket","kind":"socket","process":{"argv":[]},"wantedAtBoot":true,
+        "socket":{"service":"full@","listen":[{"stream":"/run/full"}],"mode":"0666","accept":true,"maxConnections":1}}"#;
     let services = [
+        full.to_owned(),
+        script("full@", SLEEP, r#""wantedAtBoot":false"#),
         script("a", SLEEP, ""),
         script("server", &python(server), r#""kind":"notify""#),
         script("hands", &notifies, r#""wantedAtBoot":false"#),
         script("asks", &asks, r#""wantedAtBoot":false"#),
         script("adds", &adds, r#""wantedAtBoot":false"#),
+        script("joins", &joins, r#""wantedAtBoot":false"#),
         script(
             "leaves",
             &notifies,
@@ -97,7 +111,7 @@ fn what_is_handed_in_is_closed_without_waiting() {
     ];
     let machine = Machine::boot(&services.join(","));
     machine.wait_for("server", ServiceState::Up);
-    for service in ["hands", "asks", "adds", "leaves"] {
+    for service in ["hands", "asks", "adds", "joins", "leaves"] {
         machine.do_it(&Request::Start {
             name: name(service),
         });

@@ -272,6 +272,10 @@ impl Supervisor {
                 self.name(id),
                 peer.note()
             );
+            // Of a user of this machine, it may have come with descriptors.
+            if peer.variables.is_empty() {
+                drop(Handed::from(vec![connection]));
+            }
             return true;
         }
         match self.instance_for(id) {
