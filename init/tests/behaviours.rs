@@ -155,13 +155,15 @@ fn groups_below_a_service_end_with_it() {
 /// TEST-52: whoever asks for an ending first gets it.
 #[test]
 fn an_ending_comes_although_its_supervisor_does_not_live_to_see_it() {
-    let stubborn = "trap '' TERM; while :; do sleep 1000; done";
+    let stubborn = "trap '' TERM; echo deaf; while :; do sleep 1000; done";
     let services = [
         script("stubborn", stubborn, r#""stopTimeoutMs":60000"#),
         script("quick", "exec sleep 1000000", r#""restart":"always""#),
     ];
     let machine = Machine::boot(&services.join(","));
-    machine.wait_for("stubborn", ServiceState::Up);
+    machine.wait_until("it hears nothing", |machine| {
+        machine.log("stubborn").contains("deaf")
+    });
     machine.wait_for("quick", ServiceState::Up);
     let supervisor = machine.supervisor().unwrap();
     assert_eq!(machine.request(&Request::Reboot), Response::Done);
