@@ -70,7 +70,7 @@
             python3 -c 'import requests, ssl; print(requests.codes.ok)'
             ruby -e 'require "json"; puts JSON.generate([1])'
             vim -es -c 'redir! > said' -c 'silent echo filereadable($VIMRUNTIME . "/syntax/c.vim")' -c q
-            tail -n 1 said
+            echo "$(tail -n 1 said)"
           '';
 
       view = final.fhs {
