@@ -1,6 +1,7 @@
 //! How the program is linked. Its relocations are packed: each is done once, at the start, and what they
 //! are read from would else be a tenth of PID 1's memory. In `[profile.init]`, functions of the same
-//! code are one, and there are no tables for unwinding the stack: a panic aborts there.
+//! code are one, there are no tables for unwinding the stack, as a panic aborts there, and what
+//! `sys/src/left_out.rs` has is not taken from the C library.
 //!
 //! Source: the generic ABI's `DT_RELR`, which glibc applies to static programs since 2.36; the linker
 //! is LLVM's, which rustc brings along.
@@ -17,6 +18,8 @@ fn main() {
     if env::var("OPT_LEVEL").is_ok_and(|level| level == "z") {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("small.ld");
         link("--icf=all");
+        // Of a function that `cairn_sys` has in place of the C library's, its own counts.
+        link("--allow-multiple-definition");
         link(&format!("-T,{}", script.display()));
     }
 }

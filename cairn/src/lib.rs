@@ -56,6 +56,7 @@ pub mod sources;
 mod steps;
 pub mod supply;
 pub mod switch;
+pub mod time_zone;
 pub mod tpm2;
 pub mod vm;
 

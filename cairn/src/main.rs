@@ -25,6 +25,7 @@ use cairn::options::{self, Answer, Reference};
 use cairn::service_control::{self, Format};
 use cairn::switch::rebuild::{self, RebuildError};
 use cairn::switch::{self, Action, Wish};
+use cairn::time_zone;
 use cairn::vm;
 use cairn_store::Store;
 use cairn_system::control::Request;
@@ -200,10 +201,10 @@ fn generations(arguments: &Generations) -> Result<()> {
     if arguments.json {
         return print(&(serde_json::to_string_pretty(&listing)? + "\n"));
     }
-    cairn_sys::local_time::read_zone();
+    let zone = time_zone::machines();
     print(&generations::table(
         &listing,
-        generations::local_date,
+        |seconds| generations::local_date(&zone, seconds),
         arguments.verbose,
     ))
 }
@@ -481,9 +482,8 @@ fn options(arguments: &Options) -> Result<ExitCode> {
 }
 
 fn log(arguments: Log) -> Result<()> {
-    cairn_sys::local_time::read_zone();
     let follow = arguments.follow;
-    let query = arguments.query()?;
+    let query = arguments.query(&time_zone::machines())?;
     if follow {
         let out = &mut io::stdout().lock();
         return Ok(service_control::log::follow(&query, out)?);

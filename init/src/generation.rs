@@ -14,6 +14,12 @@ use std::path::{Path, PathBuf};
 
 use crate::realm::realm;
 
+/// The program in a toplevel that comes first: stage 2.
+pub const INIT: &str = "init";
+
+/// The program in a toplevel that stays: core and supervisor.
+pub const CORE: &str = "core";
+
 /// The toplevel that `argument` stands for: the link's target, or itself.
 ///
 /// # Errors

@@ -27,6 +27,8 @@ use cairn_sys::process::Credentials;
 use cairn_system::control::{LOG_DIRECTORY, RUNTIME_DIRECTORY};
 use cairn_system::ordered;
 
+use crate::generation::CORE;
+
 /// The variable that says that a user's services outlive sessions.
 pub const LINGER: &str = "CAIRN_LINGER";
 
@@ -119,7 +121,7 @@ impl Realm {
 
     fn at(runtime: &Path, group_prefix: String) -> Self {
         let generation = runtime.join("generation");
-        let program = generation.join("init");
+        let program = generation.join(CORE);
         Self {
             owner: None,
             control: runtime.join("control"),
@@ -220,7 +222,7 @@ mod tests {
                 /var/log/cairn
                 /var/lib/cairn/timers
                 /sys/fs/cgroup/cairn
-                /run/cairn/generation/init
+                /run/cairn/generation/core
                 /cairn/"]],
         );
         let owner = Owner {
@@ -246,7 +248,7 @@ mod tests {
                 /home/alice/.local/state/cairn/log
                 /home/alice/.local/state/cairn/timers
                 /sys/fs/cgroup/cairn/user@alice/services
-                /run/user/1000/cairn/generation/init
+                /run/user/1000/cairn/generation/core
                 /cairn/user@alice/services/"]],
         );
         assert_eq!(

@@ -308,7 +308,7 @@ fn without_supervisors(before: &str) -> Machine {
         format!("mkfifo \"$1/console\" && mount --bind \"$1/console\" /dev/console && {before}");
     let machine = Machine::boot_on(&script("a", SLEEP, ""), "", &before);
     machine.wait_for("a", ServiceState::Up);
-    let program = namespace::program();
+    let program = namespace::core_program();
     machine.inside_run(&format!("mount --bind /bin/false {}", program.display()));
     machine.kill(machine.supervisor().unwrap(), 9);
     machine
@@ -320,7 +320,7 @@ fn without_a_supervisor_there_is_a_shell() {
         "echo root=x boot.shell_on_fail > \"$1/line\" && mount --bind \"$1/line\" /proc/cmdline",
     );
     // Whoever sits at the console mends it, and the services have not noticed.
-    let program = namespace::program();
+    let program = namespace::core_program();
     let words = format!(
         "umount {} && echo $PPID > /var/log/mended\nexit\n",
         program.display()

@@ -232,10 +232,11 @@ fn nothing_goes_on_where_nobody_would_know_of_it() {
     let two = machine.generation("two", &services);
     Machine::let_user_space_start(&two);
     // An older program does not know the question.
-    let init = std::path::Path::new(&two).join("init");
-    let script = fs::read_to_string(&init)
-        .unwrap()
-        .replace("&& exit 0", "&& exit 64");
+    let [init, core, kept] = ["init", "core", "core.kept"].map(|name| format!("{two}/{name}"));
+    fs::rename(&core, &kept).unwrap();
+    fs::copy("/bin/false", &core).unwrap();
+    let script = fs::read_to_string(&init).unwrap();
+    let script = script.replace("set -e\n", &format!("set -e\nmv -f {kept} {core}\n"));
     fs::write(&init, script).unwrap();
     let pid = machine.on_host(a.pid.unwrap());
     machine.do_it(&restart(&two));

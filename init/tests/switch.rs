@@ -179,9 +179,9 @@ fn processes_live_through_new_programs_of_supervisor_and_core() {
     for number in 0..6 {
         let toplevel = machine.generation_with_program(&format!("g{number}"), &services);
         assert_eq!(machine.switch(&toplevel), [""; 0]);
-        let init = Path::new(&toplevel).join("init");
-        machine.wait_until("PID 1 is the new program", |_| program(core) == init);
-        assert_eq!(program(machine.supervisor().unwrap()), init);
+        let new = Path::new(&toplevel).join("core");
+        machine.wait_until("PID 1 is the new program", |_| program(core) == new);
+        assert_eq!(program(machine.supervisor().unwrap()), new);
         assert_eq!(
             machine.supervisor(),
             Some(supervisor),
@@ -323,15 +323,15 @@ fn what_cannot_be_switched_to_changes_nothing() {
     .assert_eq(&reason);
     // Its program cannot be executed.
     let broken = machine.generation("broken", &script("a", "exec sleep 5", ""));
-    let init = Path::new(&broken).join("init");
-    fs::remove_file(&init).unwrap();
-    fs::write(&init, "no program").unwrap();
-    fs::set_permissions(&init, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let core = Path::new(&broken).join("core");
+    fs::remove_file(&core).unwrap();
+    fs::write(&core, "no program").unwrap();
+    fs::set_permissions(&core, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let switch = Request::Switch { toplevel: broken };
     assert_eq!(machine.request(&switch), Response::Done);
     let reason = refused(&machine, &Request::Settle);
     expect_test::expect![
-        "cannot switch to <folder>/broken: cannot execute <folder>/broken/init: Exec format error (os error 8); going on with <folder>"
+        "cannot switch to <folder>/broken: cannot execute <folder>/broken/core: Exec format error (os error 8); going on with <folder>"
     ]
     .assert_eq(&reason);
     assert_eq!(machine.service("a").standing, Standing::Held);
@@ -415,7 +415,7 @@ fn everything_settles_although_something_never_comes_up() {
     assert_eq!(broken.last_exit.as_deref(), Some("status 1"));
 }
 
-/// To measure: `CAIRN_INIT=<release build> cargo test -p cairn-init --test switch thousand -- --nocapture`.
+/// To measure: `CAIRN_CORE=<release build> cargo test -p cairn-init --test switch thousand -- --nocapture`.
 #[test]
 fn a_thousand_services_are_taken_over() {
     let sleep = |name: &str| {

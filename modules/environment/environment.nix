@@ -134,6 +134,7 @@ in
       (lib.mkOrder 100 [
         pkgs.cairn
         pkgs.cairn-init
+        pkgs.cairn-core
       ])
       (lib.mkOrder 1400 required)
       (lib.mkOrder 1450 cfg.defaultPackages)

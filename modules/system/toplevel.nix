@@ -36,6 +36,7 @@ let
     {
       name = config.system.name;
       init = "${pkgs.cairn-init}/bin/cairn-init";
+      core = "${pkgs.cairn-core}/bin/cairn-core";
       etc = "${config.system.build.etc}";
       sw = "${config.system.path}";
       description = builtins.toJSON config.system.build.description;

@@ -81,6 +81,7 @@ in
     damaged-initrd = variant { boot.initrd.kernelModules = [ "loop" ]; };
     damaged-kernel = variant anotherKernel;
     damaged-init = variant { environment.etc.a.text = "a"; };
+    damaged-core = variant { environment.etc.d.text = "d"; };
     damaged-description = variant { environment.etc.b.text = "b"; };
     hangs-in-stage-2 = variant {
       environment.etc.c.text = "c";

@@ -68,7 +68,7 @@ impl Step {
     }
 }
 
-/// The folder with `cairn`, `cairn-init` and `cairn-test-agent`: that of release builds, unless
+/// The folder with `cairn`, `cairn-init`, `cairn-core` and `cairn-test-agent`: that of release builds, unless
 /// `CAIRN_PROGRAMS` names another.
 #[must_use]
 pub fn programs() -> PathBuf {

@@ -1,9 +1,11 @@
-//! What a program that is built for size has in place of larger parts of its libraries, which would do
-//! nothing in it: unwinding the stack, as it has no tables for that and its panics abort, with the
-//! debug information that the standard library would read for a trace; translations, as it never sets a
-//! locale; and libraries that are opened at run time. `init/small.ld` has the rest of the C library that is never reached.
+//! What a program that is built for size has in place of larger parts of its libraries. A linker keeps all
+//! that might be called; what is named here is never called, or does as well with less.
 //!
-//! Source: the Itanium C++ ABI's level I of exception handling; glibc's `intl/dcgettext.c`.
+//! A name that another C library does not have does no harm, and of two definitions the linker takes this
+//! one (`init/build.rs`).
+//!
+//! Source: the Itanium C++ ABI's level I of exception handling; glibc's `intl/dcgettext.c`,
+//! `elf/dl-support.c`, `nptl/pthread_setname.c`, `nptl/pthread_getattr_np.c`, `string/xpg-strerror.c`.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::process::abort;
@@ -36,6 +38,54 @@ extern "C" fn dlsym(_library: *mut c_void, _name: *const c_char) -> *mut c_void 
     null_mut()
 }
 
+/// It has no folders of libraries either, which are put together at each start.
+#[unsafe(no_mangle)]
+extern "C" fn _dl_init_paths() {}
+
+/// The standard library asks where the stack ends, to say so when it overflows: a fault does without these
+/// words, and the answer takes a reader of `/proc/self/maps`.
+#[unsafe(no_mangle)]
+extern "C" fn pthread_getattr_np(_thread: libc::pthread_t, _stack: *mut c_void) -> c_int {
+    libc::ENOSYS
+}
+
+/// The standard library names the thread that it is in, and no other.
+#[unsafe(no_mangle)]
+extern "C" fn pthread_setname_np(_thread: libc::pthread_t, name: *const c_char) -> c_int {
+    // SAFETY: the caller's promise: a string that ends.
+    unsafe { libc::prctl(libc::PR_SET_NAME, name) }
+}
+
+/// An error in words, as many as `buffer` takes.
+///
+/// # Safety
+/// `buffer` has `length` bytes.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __xpg_strerror_r(error: c_int, buffer: *mut c_char, length: usize) -> c_int {
+    unsafe extern "C" {
+        fn strerrordesc_np(error: c_int) -> *const c_char;
+    }
+    // SAFETY: it takes any number; what it returns is nothing, or a string of the library's own.
+    let known = unsafe { strerrordesc_np(error) };
+    let words = if known.is_null() {
+        c"unknown error".as_ptr()
+    } else {
+        known
+    };
+    for place in 0..length {
+        // SAFETY: `place` is inside of the buffer, and not behind the end of `words`.
+        unsafe {
+            let last = place + 1 == length;
+            let byte = if last { 0 } else { *words.add(place) };
+            *buffer.add(place) = byte;
+            if byte == 0 {
+                break;
+            }
+        }
+    }
+    0
+}
+
 macro_rules! never_called {
     ($($name:ident)*) => {$(
         #[unsafe(no_mangle)]
@@ -45,7 +95,7 @@ macro_rules! never_called {
     )*};
 }
 
-// Each is named by code that only unwinding would run.
+// Only unwinding the stack would run what names these: a panic aborts.
 never_called! {
     _Unwind_FindEnclosingFunction
     _Unwind_ForcedUnwind
@@ -60,4 +110,64 @@ never_called! {
     _Unwind_SetGR
     _Unwind_SetIP
     __gcc_personality_v0
+}
+
+// No locale is set, nothing is read or written by wide characters, and nothing is formatted by the C library:
+// `fprintf` is malloc's, for its statistics.
+never_called! {
+    __gconv_btwoc_ascii
+    __gconv_release_step
+    __gconv_transform_ascii_internal
+    __gconv_transform_internal_ascii
+    __libc_dynarray_at_failure
+    __printf_fp
+    __printf_fphex
+    __snprintf
+    __vasprintf_internal
+    __vfwprintf_internal
+    __wcsmbs_clone_conv
+    __wcsmbs_load_conv
+    __wcsmbs_named_conv
+    fprintf
+}
+
+// No library is opened at run time, no stack is made executable, and no name of a host is resolved.
+never_called! {
+    __libc_dlclose
+    __libc_dlopen_mode
+    __libc_dlsym
+    __nptl_change_stack_perm
+    __res_vinit
+    __resolv_conf_detach
+    __resolv_conf_load
+    __resolv_context_freeres
+    _dl_lookup_symbol_x
+    _dl_make_stack_executable
+    _dl_mcount_wrapper_check
+    _dl_open
+    _dl_relocate_object
+    _dl_runtime_profile_avx
+    _dl_runtime_profile_avx512
+    _dl_runtime_profile_sse
+    _dl_runtime_resolve_fxsave
+    _dl_runtime_resolve_xsave
+    _dl_runtime_resolve_xsavec
+}
+
+// The kernel takes memory back when the program ends, not a checker's `__libc_freeres`.
+never_called! {
+    _nl_archive_subfreeres
+    _nl_finddomain_subfreeres
+    _nl_locale_subfreeres
+}
+
+// These end the program anyway, with more words.
+never_called! {
+    _IO_vtable_check
+    __assert_fail
+    __fxprintf
+    __readonly_area
+    _dl_fatal_printf
+    _dl_reloc_bad_type
+    _dl_signal_error
 }

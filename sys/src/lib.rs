@@ -15,7 +15,6 @@ pub mod kexec;
 pub mod kmsg;
 #[cfg(small)]
 mod left_out;
-pub mod local_time;
 pub mod loop_device;
 pub mod mapper;
 pub mod memory_file;

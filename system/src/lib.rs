@@ -26,6 +26,7 @@ mod few;
 mod file_system;
 mod health;
 pub mod live;
+mod local_zone;
 mod machine_action;
 mod name;
 mod octal;
@@ -67,6 +68,7 @@ pub use end_status::EndStatus;
 pub use few::Few;
 pub use file_system::{Device, FileSystem, MountPoint};
 pub use health::{HealthCheck, Need};
+pub use local_zone::{LocalZone, NoZone};
 pub use machine_action::{MachineAction, MachineActions};
 pub use name::{
     CredentialName, DevicePath, HostName, MapperName, NameError, ServiceName, UserName,

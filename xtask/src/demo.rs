@@ -23,9 +23,10 @@ const PROGRAMS: &[&str] = &[
     "--package=cairn-qemu-tests",
 ];
 
-/// PID 1 is built for size, by a profile of its own.
+/// PID 1 is built for size, by a profile of its own: what comes and goes, and what stays.
 const INIT_PROFILE: &str = "init";
 const INIT: &str = "cairn-init";
+const INIT_PROGRAMS: [&str; 2] = [INIT, "cairn-core"];
 
 /// Builds the image and boots it.
 pub fn demo(arguments: &[String]) -> anyhow::Result<()> {
@@ -101,10 +102,12 @@ fn build_init() -> anyhow::Result<()> {
         format!("--package={INIT}"),
     );
     cargo::run(cargo::cargo(&["build", &profile, &package]))?;
-    place(
-        &cargo::output_folder(INIT_PROFILE).join(INIT),
-        &cargo::output_folder("release").join(INIT),
-    )
+    INIT_PROGRAMS.iter().try_for_each(|program| {
+        place(
+            &cargo::output_folder(INIT_PROFILE).join(program),
+            &cargo::output_folder("release").join(program),
+        )
+    })
 }
 
 /// Puts a built file at a second name. It is the same file there: what is made of it is known by its

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use cairn::service_control::log::Query;
 use cairn::service_control::since::{self, NoTime};
 use cairn_bootloader::EntryId;
-use cairn_system::ServiceName;
+use cairn_system::{LocalZone, ServiceName};
 use clap::Args;
 
 /// Lines of a log that are shown if nothing else bounds them.
@@ -72,11 +72,11 @@ impl Log {
     ///
     /// # Errors
     /// The time is none.
-    pub fn query(self) -> Result<Query, NoTime> {
+    pub fn query(self, zone: &LocalZone) -> Result<Query, NoTime> {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         // A clock before 1970 is wrong, and any time is after that.
         let now = now.unwrap_or_default().as_secs();
-        let since = self.since.map(|since| since::parse(&since, now));
+        let since = self.since.map(|since| since::parse(&since, now, zone));
         let is_bounded = since.is_some() || self.boot.is_some();
         Ok(Query {
             services: self.names,

@@ -40,7 +40,7 @@ pub const DEFAULT_FILE: &str = "configuration.nix";
 pub const LOCK_FILE: &str = "cairn.lock";
 
 /// Programs that a configuration may take in, from the folder of this one.
-const PROGRAMS: [&str; 2] = ["cairn", "cairn-init"];
+const PROGRAMS: [&str; 3] = ["cairn", "cairn-init", "cairn-core"];
 
 /// Where the programs of a running Cairn system are.
 const SYSTEM_PROGRAMS: &str = "/run/current-system/sw/bin";
@@ -79,7 +79,7 @@ pub struct Configuration {
     /// Entries of the search path; `cairn=DIR` names the modules to be used instead of those in
     /// this program.
     pub search_path: Vec<std::ffi::OsString>,
-    /// Folders of `cairn` and `cairn-init` for the machine; the first that has one counts.
+    /// Folders of `cairn`, `cairn-init` and `cairn-core` for the machine; the first that has one counts.
     pub programs: Vec<PathBuf>,
     /// Limits of the evaluation, and what it shows.
     pub evaluation: Limited,

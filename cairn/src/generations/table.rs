@@ -2,24 +2,31 @@
 
 use std::fmt::Write as _;
 
-use cairn_sys::local_time::fields;
+use cairn_system::{Civil, LocalZone};
 
 use super::listing::{Entry, Listing, Mark};
 
 /// Titles of the columns.
 const TITLES: [&str; 5] = ["GENERATION", "DATE", "KERNEL", "LABEL", "STATE"];
 
-/// `seconds` since 1970 on the machine's own clock: `2026-11-28 17:00`. The time zone is the one that
-/// was read last.
+/// `seconds` since 1970 on the clocks of `zone`: `2026-11-28 17:00`.
 #[must_use]
-pub fn local_date(seconds: i64) -> String {
-    let fields = u64::try_from(seconds).ok().and_then(fields);
-    fields.map_or_else(
-        || "?".to_owned(),
-        |[year, month, day, hour, minute, _]| {
-            format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02}")
-        },
-    )
+pub fn local_date(zone: &LocalZone, seconds: i64) -> String {
+    let shown = u64::try_from(seconds).ok();
+    let date = |civil: Civil| {
+        let Civil {
+            year,
+            month,
+            day,
+            hour,
+            minute,
+            ..
+        } = civil;
+        format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02}")
+    };
+    shown
+        .and_then(|seconds| zone.civil(seconds))
+        .map_or_else(|| "?".to_owned(), date)
 }
 
 /// The listing as text. `date` makes one of seconds since 1970; `parameters` shows those of kernels,

@@ -1,7 +1,6 @@
 //! A time as people say it: `2026-11-29`, `2026-11-29 08:20`, `today`, `10m`.
 
-use cairn_sys::local_time::{fields, seconds};
-use cairn_system::timestamp;
+use cairn_system::{Civil, LocalZone, timestamp};
 
 /// Why a time is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -11,16 +10,16 @@ use cairn_system::timestamp;
 pub struct NoTime(String);
 
 /// What `text` means at `now` (seconds since 1970): in the form that the logs have, which sorts. Dates and
-/// times of day are those of the machine's clock.
+/// times of day are those of `zone`'s clocks.
 ///
 /// # Errors
 /// It is no time.
-pub fn parse(text: &str, now: u64) -> Result<String, NoTime> {
+pub fn parse(text: &str, now: u64, zone: &LocalZone) -> Result<String, NoTime> {
     let refused = || NoTime(text.to_owned());
     let seconds = ago(text)
         .map(|ago| now.saturating_sub(ago))
-        .or_else(|| day(text, now))
-        .or_else(|| date(text))
+        .or_else(|| day(text, now, zone))
+        .or_else(|| date(text, zone))
         .ok_or_else(refused)?;
     stamp(seconds).ok_or_else(refused)
 }
@@ -39,22 +38,17 @@ fn ago(text: &str) -> Option<u64> {
     number.checked_mul(unit)
 }
 
-fn day(text: &str, now: u64) -> Option<u64> {
-    let [year, month, day, ..] = fields(now)?;
-    let midnight = |[year, month, day]: [u32; 3]| seconds([year, month, day, 0, 0, 0]);
+fn day(text: &str, now: u64, zone: &LocalZone) -> Option<u64> {
+    let midnight = |time: u64| zone.seconds(Civil::from_days(zone.civil(time)?.days()));
     match text {
-        "today" => midnight([year, month, day]),
-        "yesterday" => {
-            // The evening before: a day may have 23 hours.
-            let evening = midnight([year, month, day])?.checked_sub(3 * 3600)?;
-            let [year, month, day, ..] = fields(evening)?;
-            midnight([year, month, day])
-        }
+        "today" => midnight(now),
+        // The evening before: a day may have 23 hours.
+        "yesterday" => midnight(midnight(now)?.checked_sub(3 * 3600)?),
         _ => None,
     }
 }
 
-fn date(text: &str) -> Option<u64> {
+fn date(text: &str, zone: &LocalZone) -> Option<u64> {
     let (date, time) = text.split_once([' ', 'T']).unwrap_or((text, "0:0"));
     let numbers = |text: &str, by: char| -> Option<Vec<u32>> {
         text.split(by).map(|part| part.parse().ok()).collect()
@@ -70,7 +64,14 @@ fn date(text: &str) -> Option<u64> {
     };
     let is_time = hour < 24 && minute < 60 && second < 60;
     is_time.then_some(())?;
-    seconds([year, month, day, hour, minute, second])
+    zone.seconds(Civil {
+        year,
+        month,
+        day,
+        hour,
+        minute,
+        second,
+    })
 }
 
 /// In the logs' form; none after the year 9999, where it would not sort.
@@ -82,7 +83,6 @@ fn stamp(seconds: u64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cairn_sys::local_time::Fields;
 
     const NOW: u64 = 1_764_391_212; // 2025-11-29 04:40:12 UTC
 
@@ -95,7 +95,7 @@ mod tests {
             ("99999999999d", ""),
             ("3d", "2025-11-26T04:40:12.000Z"),
         ] {
-            let parsed = parse(text, NOW).unwrap_or_default();
+            let parsed = parse(text, NOW, &LocalZone::default()).unwrap_or_default();
             let expected = if expected.is_empty() {
                 "1970-01-01T00:00:00.000Z"
             } else {
@@ -107,22 +107,17 @@ mod tests {
 
     #[test]
     fn dates_are_those_of_the_clock() {
-        // Whatever the zone is in which this runs.
-        let local = |fields: Fields| stamp(seconds(fields).unwrap()).unwrap();
-        assert_eq!(
-            parse("2024-02-29 08:20", NOW).unwrap(),
-            local([2024, 2, 29, 8, 20, 0])
-        );
-        assert_eq!(
-            parse("2024-02-29T08:20:59", NOW).unwrap(),
-            local([2024, 2, 29, 8, 20, 59])
-        );
-        let [year, month, day, ..] = fields(NOW).unwrap();
-        assert_eq!(
-            parse("today", NOW).unwrap(),
-            local([year, month, day, 0, 0, 0])
-        );
-        assert!(parse("yesterday", NOW).unwrap() < parse("today", NOW).unwrap());
+        // In Auckland it is the evening of the 29th.
+        let zone = LocalZone::of_rule("NZST-12NZDT,M9.5.0,M4.1.0/3").unwrap();
+        for (text, expected) in [
+            ("2024-02-29 08:20", "2024-02-28T19:20:00.000Z"),
+            ("2024-02-29T08:20:59", "2024-02-28T19:20:59.000Z"),
+            ("2024-07-01", "2024-06-30T12:00:00.000Z"),
+            ("today", "2025-11-28T11:00:00.000Z"),
+            ("yesterday", "2025-11-27T11:00:00.000Z"),
+        ] {
+            assert_eq!(parse(text, NOW, &zone).unwrap(), expected, "{text}");
+        }
     }
 
     #[test]
@@ -137,7 +132,7 @@ mod tests {
             "1:2",
             "é",
         ] {
-            assert!(parse(text, NOW).is_err(), "{text}");
+            assert!(parse(text, NOW, &LocalZone::default()).is_err(), "{text}");
         }
     }
 }

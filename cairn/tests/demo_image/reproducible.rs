@@ -49,7 +49,7 @@ fn place(folder: &Path) -> Site {
     fs::copy(&demo.site.lock, &site.lock).unwrap();
     fs::copy(&demo.site.configuration, &site.configuration).unwrap();
     fs::create_dir_all(folder.join("bin")).unwrap();
-    for name in ["cairn", "cairn-init"] {
+    for name in ["cairn", "cairn-init", "cairn-core"] {
         fs::copy(programs().join(name), folder.join("bin").join(name)).unwrap();
     }
     for name in ["home", "temporary"] {

@@ -12,11 +12,11 @@ use cairn_debian::Lock;
 
 use super::scratch;
 
-/// The folder with `cairn` and `cairn-init`: that of release builds, unless `CAIRN_PROGRAMS` names
+/// The folder with `cairn`, `cairn-init` and `cairn-core`: that of release builds, unless `CAIRN_PROGRAMS` names
 /// another.
 pub fn programs() -> PathBuf {
     let folder = std::env::var_os("CAIRN_PROGRAMS").map_or_else(release_folder, PathBuf::from);
-    for name in ["cairn", "cairn-init"] {
+    for name in ["cairn", "cairn-init", "cairn-core"] {
         assert!(
             folder.join(name).exists(),
             "no {name} in {}; cargo xtask build",

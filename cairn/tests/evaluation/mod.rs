@@ -78,7 +78,7 @@ impl Evaluation {
                  machine = import {modules} {{
                    configuration = {configuration};
                    packages = {packages};
-                   programs = {{ cairn = program "cairn"; cairn-init = program "cairn-init"; }};
+                   programs = {{ cairn = program "cairn"; cairn-init = program "cairn-init"; cairn-core = program "cairn-core"; }};
                  }};
                  inherit (machine) config options pkgs lib;
                in {expression}"#,

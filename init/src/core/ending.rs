@@ -25,6 +25,7 @@ use super::outliving::{self, Outliving};
 use super::supervisor::Life;
 use super::{HANDOVER, stacked};
 use crate::clock::{Ms, now};
+use crate::generation::INIT;
 use crate::mount_table::{self, MOUNT_TABLE, Mounted};
 use crate::realm::realm;
 use crate::stage2::random_seed;
@@ -112,7 +113,7 @@ fn restart_user_space(estate: &mut Estate) -> anyhow::Error {
         );
         signal::unblock_all().context("cannot unblock signals")?;
         // Not by the C library, which would have a shell run what no kernel can execute.
-        let init = toplevel.join("init");
+        let init = toplevel.join(INIT);
         let unused = OpenFiles { soft: 0, hard: 0 };
         let handover = outliving.as_ref().map(|_| OsStr::new(HANDOVER));
         let argv = [Some(init.as_os_str()), handover].into_iter().flatten();

@@ -11,6 +11,7 @@ use cairn_sys::seqpacket;
 
 use super::handover::{self, Estate};
 use super::{Core, HANDOVER};
+use crate::generation::CORE;
 use crate::role::core_name;
 
 /// What the predecessor has left on standard input, or if that cannot be read, nothing.
@@ -40,8 +41,8 @@ pub fn inherit() -> Estate {
     }
 }
 
-/// Executes this program as core of the generation at `toplevel` with what has been inherited; returns only
-/// with the reason why it could not be done.
+/// Executes core of the generation at `toplevel` with what has been inherited; returns only with the reason why
+/// it could not be done.
 pub fn pass_on(estate: &Estate, toplevel: &Path) -> io::Error {
     let execute = || -> io::Result<std::convert::Infallible> {
         let file = handover::write(estate)?;
@@ -54,7 +55,7 @@ pub fn pass_on(estate: &Estate, toplevel: &Path) -> io::Error {
         ];
         let unused = OpenFiles { soft: 0, hard: 0 };
         let program = Prepared::new(argv, [], Credentials::default(), unused)?;
-        Err(program.program(OsStr::new("/proc/self/exe"))?.execute())
+        Err(program.program(toplevel.join(CORE).as_os_str())?.execute())
     };
     match execute() {
         Err(error) => error,

@@ -36,8 +36,9 @@ use crate::autoload::{Autoload, directory_of_running_kernel};
 use crate::clock::now;
 use crate::core::{Beginning, Estate, renewal};
 use crate::emergency::{self, Policy, Shells};
+use crate::generation::CORE;
 use crate::modprobe;
-use crate::role::ActivationMode;
+use crate::role::{ActivationMode, core_name};
 use crate::stage_times;
 use crate::stage1::command_line::Orders;
 use crate::stage1::hardware::Hardware;
@@ -307,21 +308,23 @@ fn note_booted_system(toplevel: &Path) {
     }
 }
 
-/// A fresh program: core's memory is not to hold what stage 2 needed. It goes on with what an earlier core has
-/// left.
+/// Core goes on with what an earlier one has left.
 fn execute_core(toplevel: &Path, orders: &Orders, estate: Option<&Estate>) -> ! {
     loop {
         let error = match estate {
             Some(estate) => renewal::pass_on(estate, toplevel),
-            None => Command::new("/proc/self/exe")
-                .arg0("cairn-core")
+            None => Command::new(toplevel.join(CORE))
+                .arg0(core_name(None))
                 .arg(toplevel)
                 .env_clear()
                 .exec(),
         };
         kmsg::write(
             Priority::Critical,
-            &format!("cairn: cannot execute core: {error}; trying again in 10 s"),
+            &format!(
+                "cairn: cannot execute {}/{CORE}: {error}; trying again in 10 s, or boot another generation",
+                toplevel.display()
+            ),
         );
         if orders.trial.is_some() {
             emergency::leave(policy(orders));

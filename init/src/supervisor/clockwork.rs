@@ -7,8 +7,8 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use cairn_sys::{inotify, local_time, random};
-use cairn_system::{Civil, Timer};
+use cairn_sys::{inotify, random};
+use cairn_system::{LocalZone, Timer};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollFlags};
 use nix::sys::time::TimeSpec;
@@ -21,7 +21,7 @@ use super::Supervisor;
 use super::services::{Event, Services};
 use super::source::{Source, watch};
 use super::state::MARK_BYTES;
-use super::timers::{Entry, Zone, hash};
+use super::timers::{Entry, hash};
 
 /// A time that no clock shows, in milliseconds since 1970: the year 9999.
 const FAR: Ms = 253_370_764_800_000;
@@ -30,6 +30,8 @@ const FAR: Ms = 253_370_764_800_000;
 #[derive(Debug, Default)]
 pub struct Clockwork {
     entries: Vec<Entry>,
+    /// The machine's own time zone.
+    zone: LocalZone,
     /// Of the wall clock; it is readable too when that is set.
     alarm: Option<TimerFd>,
     /// What happens to names in `/etc`.
@@ -41,34 +43,6 @@ const ZONE: &str = "/etc/localtime";
 
 /// Names in `/etc` through which the zone becomes another one: its own, and that behind which a generation's files are.
 const NAMES: [&str; 2] = ["localtime", "static"];
-
-/// The machine's own time zone.
-struct Local;
-
-impl Zone for Local {
-    fn civil(&self, seconds: u64) -> Option<Civil> {
-        let [year, month, day, hour, minute, second] = local_time::fields(seconds)?;
-        Some(Civil {
-            year,
-            month,
-            day,
-            hour,
-            minute,
-            second,
-        })
-    }
-
-    fn seconds(&self, civil: Civil) -> Option<u64> {
-        local_time::seconds([
-            civil.year,
-            civil.month,
-            civil.day,
-            civil.hour,
-            civil.minute,
-            civil.second,
-        ])
-    }
-}
 
 impl Clockwork {
     /// Aims all timers but those that a predecessor had, whose `marks` are given; a persistent one
@@ -95,11 +69,10 @@ impl Clockwork {
         let names = watch_names(epoll).map_err(|error| {
             log::error!("cannot hear of another time zone: {error}");
         });
-        local_time::read_zone();
-        let (wall, zone) = (since_epoch(), zone());
+        let (wall, (zone, digest)) = (since_epoch(), zone());
         for entry in &mut entries {
             let is_known = entry.recall(marks);
-            entry.zone_is(zone);
+            entry.zone_is(digest);
             if is_known {
                 continue;
             }
@@ -112,13 +85,14 @@ impl Clockwork {
             } else {
                 wall
             };
-            entry.aim(base.min(wall), &Local, u8::from_ne_bytes(chance()));
+            entry.aim(base.min(wall), &zone, u8::from_ne_bytes(chance()));
         }
         let alarm = make_alarm(epoll).map_err(|error| {
             log::error!("cannot be woken for timers by the wall clock: {error}");
         });
         let mut clockwork = Self {
             entries,
+            zone,
             alarm: alarm.ok(),
             names: names.ok(),
         };
@@ -170,9 +144,9 @@ impl Clockwork {
         if !events.iter().any(concerns) {
             return false;
         }
-        let zone = zone();
+        let (_, digest) = zone();
         for entry in &mut self.entries {
-            entry.zone_is(zone);
+            entry.zone_is(digest);
         }
         self.aim_again();
         true
@@ -180,11 +154,11 @@ impl Clockwork {
 
     /// The next times, by the clock and the zone as they are now.
     fn aim_again(&mut self) {
-        local_time::read_zone();
+        (self.zone, _) = zone();
         let wall = since_epoch();
         for entry in &mut self.entries {
             // A clock that was put back must not keep it from firing until then.
-            entry.aim_again(wall, &Local);
+entry.aim_again(wall, &self.zone);
         }
         self.arm();
     }
@@ -201,7 +175,7 @@ impl Clockwork {
             if entry.fires(unit, wall, time) {
                 due.push(entry.service);
                 if by_wall {
-                    entry.aim(wall, &Local, u8::from_ne_bytes(chance()));
+                    entry.aim(wall, &self.zone, u8::from_ne_bytes(chance()));
                 }
                 if entry.timer.persistent {
                     write_mark(&entry.timer, wall);
@@ -285,9 +259,18 @@ fn watch_names(epoll: &Epoll) -> io::Result<OwnedFd> {
     Ok(names)
 }
 
-/// The digest of the time zone's rules; of none, they are UTC's.
-fn zone() -> u64 {
-    hash(&fs::read(ZONE).unwrap_or_default())
+/// The time zone's rules, and their digest; of none, they are UTC's.
+fn zone() -> (LocalZone, u64) {
+    let rules = fs::read(ZONE).unwrap_or_default();
+    let zone = match LocalZone::parse(&rules) {
+        Ok(zone) => zone,
+        Err(_) if rules.is_empty() => LocalZone::default(),
+        Err(error) => {
+            log::error!("cannot use {ZONE}: {error}; timers go by UTC");
+            LocalZone::default()
+        }
+    };
+    (zone, hash(&rules))
 }
 
 /// Bytes by chance. Without randomness delays are the same at each boot: they work all the same.

@@ -31,6 +31,7 @@ use super::{Supervisor, console, description, plan};
 use crate::core::handover;
 use crate::core::message::{Message, Place, SPARES};
 use crate::core::outliving::{LAST_NAMES, NAMES};
+use crate::generation::CORE;
 use crate::realm::realm;
 use crate::role::{GOES_ON, core_name};
 
@@ -83,7 +84,7 @@ impl Supervisor {
             return Err("PID 1 is of an older generation".to_owned());
         }
         let toplevel = Path::new(toplevel);
-        if !goes_on(&toplevel.join("init")) {
+        if !goes_on(&toplevel.join(CORE)) {
             return Err(format!(
                 "the program of {} is too old for that",
                 toplevel.display()
@@ -131,8 +132,8 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// Whether a generation's program takes over what this one leaves. An older one does not know the question.
-fn goes_on(init: &Path) -> bool {
-    let status = Command::new(init)
+fn goes_on(core: &Path) -> bool {
+    let status = Command::new(core)
         .arg0(core_name(None))
         .args([
             OsStr::new(GOES_ON),
@@ -146,7 +147,7 @@ fn goes_on(init: &Path) -> bool {
     match status {
         Ok(status) => status.success(),
         Err(error) => {
-            log::error!("cannot execute {}: {error}", init.display());
+            log::error!("cannot execute {}: {error}", core.display());
             false
         }
     }

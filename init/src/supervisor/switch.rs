@@ -35,7 +35,7 @@ use super::{Supervisor, console, description, plan};
 use crate::clock::{Ms, now};
 use crate::core::handover;
 use crate::core::message::{self, Message};
-use crate::generation;
+use crate::generation::{self, CORE, INIT};
 use crate::realm::{Owner, realm};
 use crate::role::supervisor_name;
 
@@ -325,7 +325,7 @@ pub fn execute(link: &Link, toplevel: &str) -> std::io::Error {
     let variables = variables
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()));
-    let program = Path::new(toplevel).join("init");
+    let program = Path::new(toplevel).join(CORE);
     let unused = OpenFiles { soft: 0, hard: 0 };
     let prepared = Prepared::new(argv, variables, Credentials::default(), unused)
         .and_then(|prepared| prepared.program(program.as_os_str()));
@@ -341,19 +341,23 @@ pub fn execute(link: &Link, toplevel: &str) -> std::io::Error {
 
 /// Whether there is something that can be switched to.
 pub fn check(toplevel: &Path) -> Result<(), String> {
-    let init = toplevel.join("init");
-    let problem = match fs::metadata(&init) {
-        _ if !toplevel.is_absolute() => "it is no absolute path".to_owned(),
-        Err(error) => format!("{}: {error}", init.display()),
-        Ok(metadata) if !metadata.is_file() || metadata.permissions().mode() & 0o111 == 0 => {
-            format!("{} is no program", init.display())
+    let problem = |name: &&str| {
+        let program = toplevel.join(name);
+        match fs::metadata(&program) {
+            Err(error) => Some(format!("{}: {error}", program.display())),
+            Ok(metadata) if !metadata.is_file() || metadata.permissions().mode() & 0o111 == 0 => {
+                Some(format!("{} is no program", program.display()))
+            }
+            Ok(_) => None,
         }
-        Ok(_) => return Ok(()),
     };
-    Err(format!(
-        "cannot switch to {}: {problem}",
-        toplevel.display()
-    ))
+    let problem = if toplevel.is_absolute() {
+        [INIT, CORE].iter().find_map(problem)
+    } else {
+        Some("it is no absolute path".to_owned())
+    };
+    let refused = |problem| format!("cannot switch to {}: {problem}", toplevel.display());
+    problem.map_or(Ok(()), |problem| Err(refused(problem)))
 }
 
 fn in_one_line(changes: &ServiceChanges) -> String {

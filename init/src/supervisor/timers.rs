@@ -10,7 +10,7 @@
 //! 40 share of the random delay   41..128 zero
 //! ```
 
-use cairn_system::{Calendar, Civil, Timer};
+use cairn_system::{Calendar, Civil, LocalZone, Timer};
 
 use super::graph::Id;
 use super::state::MARK_BYTES;
@@ -43,6 +43,16 @@ pub trait Zone {
     fn civil(&self, seconds: u64) -> Option<Civil>;
     /// When they show that.
     fn seconds(&self, civil: Civil) -> Option<u64>;
+}
+
+impl Zone for LocalZone {
+    fn civil(&self, seconds: u64) -> Option<Civil> {
+        self.civil(seconds)
+    }
+
+    fn seconds(&self, civil: Civil) -> Option<u64> {
+        self.seconds(civil)
+    }
 }
 
 /// UTC.

@@ -34,7 +34,9 @@ use cairn_sys::process::Credentials;
 use nix::mount::{MntFlags, MsFlags};
 use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
 
+use crate::generation::CORE;
 use crate::realm::{MAIN_GROUP, Owner};
+use crate::role::core_name;
 
 /// The parent of all directories of users' services.
 const RUNTIME: &str = "/run/user";
@@ -90,7 +92,10 @@ pub fn run(toplevel: &Path, task: &Task) -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => crate::failed(&error),
+        Err(error) => {
+            eprintln!("cairn-init: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 
@@ -116,8 +121,8 @@ fn serve(toplevel: &Path, name: &str, lingers: bool) -> anyhow::Result<()> {
         eprintln!("cairn: {error:#}; the user's services run without control groups of their own");
     }
     become_user(&owner.credentials).with_context(|| format!("cannot become '{name}'"))?;
-    let mut core = Command::new("/proc/self/exe");
-    core.arg0("cairn-user-core")
+    let mut core = Command::new(toplevel.join(CORE));
+    core.arg0(core_name(Some(&owner)))
         .arg(&toplevel)
         .env_clear()
         .envs(owner.variables());

@@ -68,7 +68,7 @@ impl Machine {
         let directory = tempfile::tempdir().unwrap();
         // Other users' services, if any, must get through to what they execute.
         set_mode(directory.path(), 0o755);
-        std::os::unix::fs::symlink(program(), directory.path().join("cairn-core")).unwrap();
+        std::os::unix::fs::symlink(core_program(), directory.path().join("cairn-core")).unwrap();
         write_generation(directory.path(), services, more);
         let cgroup = make_cgroup();
         let mut outer = Command::new("sh")
@@ -130,10 +130,10 @@ impl Machine {
     /// One with a program of its own, which is the same under another name.
     pub fn generation_with_program(&self, name: &str, services: &str) -> String {
         let toplevel = self.generation(name, services);
-        let init = Path::new(&toplevel).join("init");
-        fs::remove_file(&init).unwrap();
-        if fs::hard_link(program(), &init).is_err() {
-            fs::copy(program(), &init).unwrap();
+        let core = Path::new(&toplevel).join("core");
+        fs::remove_file(&core).unwrap();
+        if fs::hard_link(core_program(), &core).is_err() {
+            fs::copy(core_program(), &core).unwrap();
         }
         toplevel
     }
@@ -142,18 +142,22 @@ impl Machine {
     /// another one has left.
     pub fn let_user_space_start(toplevel: &str) {
         let init = Path::new(toplevel).join("init");
-        let program = init.with_file_name("cairn-core");
-        let (init_path, program_path) = (init.display(), program.display());
-        let stage_2 = format!(
-            "#!/bin/sh\nset -e\n[ \"$1\" = --goes-on ] && exit 0\n[ $$ = 1 ]\ntest -e /run/cairn/restarted\n\
-             ls /proc | grep '^[0-9]' > {toplevel}/processes\n\
-             ln -sfn {program_path} {init_path}\nexec {program_path} {toplevel} \"$@\"\n"
-        );
-        if program.exists() {
+        let kept = init.with_file_name("init.kept");
+        if !kept.exists() {
+            fs::rename(&init, &kept).unwrap();
+            // A shell cannot give a program another name than its file's; the first generation's folder has it.
+            let named = init.with_file_name("cairn-core");
+            if !named.exists() {
+                std::os::unix::fs::symlink("core", named).unwrap();
+            }
+        } else if init.exists() {
             fs::remove_file(&init).unwrap();
-        } else {
-            fs::rename(&init, &program).unwrap();
         }
+        let stage_2 = format!(
+            "#!/bin/sh\nset -e\n[ $$ = 1 ]\ntest -e /run/cairn/restarted\n\
+             ls /proc | grep '^[0-9]' > {toplevel}/processes\n\
+             ln -sfn init.kept {toplevel}/init\nexec {toplevel}/cairn-core {toplevel} \"$@\"\n"
+        );
         fs::write(&init, stage_2).unwrap();
         set_mode(&init, 0o755);
     }
@@ -410,11 +414,11 @@ pub fn reason(response: Response) -> String {
     }
 }
 
-/// The program under test: this build's, or the one that `CAIRN_INIT` names (a release build, to
+/// The program under test: this build's, or the one that `CAIRN_CORE` names (a release build, to
 /// measure).
-pub fn program() -> PathBuf {
-    std::env::var_os("CAIRN_INIT")
-        .map_or_else(|| env!("CARGO_BIN_EXE_cairn-init").into(), PathBuf::from)
+pub fn core_program() -> PathBuf {
+    std::env::var_os("CAIRN_CORE")
+        .map_or_else(|| env!("CARGO_BIN_EXE_cairn-core").into(), PathBuf::from)
 }
 
 fn remove_tree(cgroup: &Path) -> std::io::Result<()> {
@@ -559,8 +563,13 @@ pub fn script(name: &str, script: &str, more: &str) -> String {
 }
 
 fn write_generation(toplevel: &Path, services: &str, more: &str) {
-    for name in ["init", "user-services"] {
-        std::os::unix::fs::symlink(program(), toplevel.join(name)).unwrap();
+    let init = Path::new(env!("CARGO_BIN_EXE_cairn-init"));
+    for (name, program) in [
+        ("init", init),
+        ("user-services", init),
+        ("core", &core_program()),
+    ] {
+        std::os::unix::fs::symlink(program, toplevel.join(name)).unwrap();
     }
     fs::write(toplevel.join("system.json"), description(services, more)).unwrap();
 }

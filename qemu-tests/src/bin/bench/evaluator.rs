@@ -118,7 +118,7 @@ fn demo(repository: &Path, folder: &Path) -> anyhow::Result<String> {
            in (import {repository}/modules {{
              configuration = {repository}/examples/demo/configuration.nix;
              packages = {packages};
-             programs = {{ cairn = program "cairn"; cairn-init = program "cairn-init"; }};
+             programs = {{ cairn = program "cairn"; cairn-init = program "cairn-init"; cairn-core = program "cairn-core"; }};
            }}).system.drvPath"#,
         repository = repository.display(),
         packages = packages_file.display(),

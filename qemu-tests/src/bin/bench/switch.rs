@@ -148,7 +148,7 @@ fn build(root: &Path, options: &BuildOptions) -> anyhow::Result<String> {
     let lock = options.locks.join("bench-switch.lock");
     fs::copy(&lock, root.join("etc/nixos/cairn.lock"))
         .with_context(|| format!("cannot copy {}", lock.display()))?;
-    let core = images::programs().join("cairn-init");
+    let core = images::programs().join("cairn-core");
     fs::copy(&core, root.join("cairn-core"))
         .with_context(|| format!("cannot copy {}", core.display()))?;
     Ok(String::from_utf8(built.stdout)?.trim().to_owned())

@@ -121,10 +121,10 @@ pub const NEXT_GENERATION: &str = "/next-generation";
 fn cairn(root: &Path, count: usize, work: Work) -> anyhow::Result<()> {
     let folder = root.join("generation");
     fs::create_dir_all(&folder)?;
-    let program = images::programs().join("cairn-init");
-    fs::copy(&program, folder.join("init"))
+    let program = images::programs().join("cairn-core");
+    fs::copy(&program, folder.join("core"))
         .with_context(|| format!("cannot copy {}", program.display()))?;
-    symlink("init", folder.join("cairn-core"))?;
+    symlink("core", folder.join("cairn-core"))?;
     let argv = match work {
         Work::Wait => serde_json::json!(["/service"]),
         Work::Crash => serde_json::json!(["/service", "crash"]),

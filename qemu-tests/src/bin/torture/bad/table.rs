@@ -171,6 +171,13 @@ pub const ROWS: [Row; 32] = [
         "cairn: stage 1 started",
     ),
     damaged(
+        "damaged-core",
+        "its core is gone from the store",
+        "rm $system/core",
+        "stage 2: cannot execute core",
+        "cairn: stage 1 done",
+    ),
+    damaged(
         "damaged-description",
         "its description in the store is cut short",
         "truncate -s 100 $system/system.json",

@@ -1,0 +1,194 @@
+//! Roles of the program that comes and goes.
+
+use std::ffi::{CStr, OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use crate::core::{Beginning, HANDOVER};
+use crate::user::Task;
+
+use super::{ActivationMode, BOOT_OPTION, GUARD, UsageError, parent, unknown};
+
+/// Where toplevels live; anything else named `init` is not stage 2.
+const STORE: &str = "/nix/store";
+
+/// What container managers start, and the generation that it means there.
+const CONTAINER_INIT: &str = "/sbin/init";
+const PROFILE: &str = "/nix/var/nix/profiles/system";
+
+const NAMES: &str =
+    "/init, <toplevel>/init, <toplevel>/activate, <toplevel>/user-services and modprobe";
+
+/// One of the programs in `cairn-init`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InitRole {
+    /// The initrd's `/init`.
+    Stage1,
+    /// The toplevel's `init`, or `/sbin/init`, which is the profile's.
+    Stage2 {
+        /// The generation that boots, or a link to it.
+        toplevel: PathBuf,
+        /// What there is already: user space may have started again.
+        beginning: Beginning,
+    },
+    /// What is done as root for users' services.
+    UserServices {
+        /// The generation that they are of.
+        toplevel: PathBuf,
+        /// What is to be done.
+        task: Task,
+    },
+    /// What restarts a machine whose boot is on trial and hangs.
+    Guard,
+    /// What loads modules.
+    Modprobe {
+        /// Options, names and aliases.
+        arguments: Vec<OsString>,
+    },
+    /// Activation.
+    Activate {
+        /// The generation to activate.
+        toplevel: PathBuf,
+        /// Whether to do it.
+        mode: ActivationMode,
+    },
+}
+
+impl InitRole {
+    /// What lists of processes show (`/proc/<pid>/comm`): at most 15 bytes.
+    #[must_use]
+    pub fn process_name(&self) -> &'static CStr {
+        match self {
+            Self::Stage1 | Self::Stage2 { .. } => c"init",
+            Self::UserServices { .. } => c"user-services",
+            Self::Guard => c"@guard",
+            Self::Modprobe { .. } => c"modprobe",
+            Self::Activate { .. } => c"activate",
+        }
+    }
+
+    /// Tells the role from the arguments; touches no file.
+    ///
+    /// # Errors
+    /// The name or the arguments are not in the table of the crate's documentation.
+    pub fn of(arguments: &[OsString]) -> Result<Self, UsageError> {
+        let (name, rest) = arguments.split_first().ok_or(UsageError::NoName)?;
+        let path = Path::new(name);
+        let toplevel = || parent(path).ok_or_else(|| unknown(name, NAMES));
+        match path.file_name().and_then(OsStr::to_str) {
+            _ if path == Path::new("/init") => Ok(Self::Stage1),
+            _ if path == Path::new(CONTAINER_INIT) => Ok(Self::Stage2 {
+                toplevel: PROFILE.into(),
+                beginning: Beginning::Boot,
+            }),
+            Some("init") if path.starts_with(STORE) => Ok(Self::Stage2 {
+                toplevel: toplevel()?,
+                beginning: match rest {
+                    [word] if word == HANDOVER => Beginning::Handover,
+                    _ => Beginning::Boot,
+                },
+            }),
+            Some(GUARD) => Ok(Self::Guard),
+            Some("modprobe") => Ok(Self::Modprobe {
+                arguments: rest.to_vec(),
+            }),
+            Some("user-services") => Ok(Self::UserServices {
+                toplevel: toplevel()?,
+                task: Task::of(rest).ok_or(UsageError::UserServices)?,
+            }),
+            Some("activate") => Ok(Self::Activate {
+                toplevel: toplevel()?,
+                mode: match rest {
+                    [] => ActivationMode::Apply,
+                    [option] if option == "--dry-run" => ActivationMode::DryRun,
+                    [option] if option == BOOT_OPTION => ActivationMode::Boot,
+                    _ => return Err(UsageError::Activate),
+                },
+            }),
+            _ => Err(unknown(name, NAMES)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    fn of(arguments: &[&str]) -> Result<InitRole, UsageError> {
+        let arguments: Vec<_> = arguments.iter().map(OsString::from).collect();
+        InitRole::of(&arguments)
+    }
+
+    fn check(arguments: &[&str], expected: &expect_test::Expect) {
+        let text = match of(arguments) {
+            Ok(role) => format!("{role:?}"),
+            Err(error) => error.to_string(),
+        };
+        expected.assert_eq(&text);
+    }
+
+    #[test]
+    fn processes_have_names_that_fit() {
+        for (arguments, name) in [
+            (&["/init"][..], c"init"),
+            (&["/nix/store/abc-x/init"], c"init"),
+            (&["@cairn-guard"], c"@guard"),
+            (&["/sbin/modprobe", "-q"], c"modprobe"),
+            (&["/x/activate"], c"activate"),
+            (&["/x/user-services", "a"], c"user-services"),
+        ] {
+            assert_eq!(of(arguments).unwrap().process_name(), name);
+            assert!(name.count_bytes() < 16, "{name:?} would be cut");
+        }
+    }
+
+    #[test]
+    fn names_and_roles() {
+        check(&["/init"], &expect!["Stage1"]);
+        check(&["/init", "splash"], &expect!["Stage1"]);
+        check(
+            &["/nix/store/abc-x/init", "single"],
+            &expect![[r#"Stage2 { toplevel: "/nix/store/abc-x", beginning: Boot }"#]],
+        );
+        check(
+            &["/nix/store/abc-x/init", "handover"],
+            &expect![[r#"Stage2 { toplevel: "/nix/store/abc-x", beginning: Handover }"#]],
+        );
+        check(
+            &["/run/current-system/user-services", "alice"],
+            &expect![[
+                r#"UserServices { toplevel: "/run/current-system", task: Serve { name: "alice", lingers: false } }"#
+            ]],
+        );
+        check(
+            &["/run/current-system/user-services"],
+            &expect!["usage: <toplevel>/user-services [--linger] NAME | --clean NAME | --session"],
+        );
+        check(
+            &["/nix/store/abc-x/activate", "--dry-run"],
+            &expect![[r#"Activate { toplevel: "/nix/store/abc-x", mode: DryRun }"#]],
+        );
+        check(
+            &["/nix/store/abc-x/activate", "--boot"],
+            &expect![[r#"Activate { toplevel: "/nix/store/abc-x", mode: Boot }"#]],
+        );
+        check(
+            &["/nix/store/abc-x/activate", "--force"],
+            &expect!["usage: <toplevel>/activate [--dry-run]"],
+        );
+        check(
+            &["activate"],
+            &expect![
+                "cannot run as 'activate': the names are /init, <toplevel>/init, <toplevel>/activate, <toplevel>/user-services and modprobe"
+            ],
+        );
+        check(
+            &["/sbin/init"],
+            &expect![[r#"Stage2 { toplevel: "/nix/var/nix/profiles/system", beginning: Boot }"#]],
+        );
+        check(
+            &[],
+            &expect!["cannot tell which program to be: there is no argv[0]"],
+        );
+    }
+}
