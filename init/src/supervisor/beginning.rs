@@ -22,7 +22,7 @@ use super::source::{Source, watch};
 use super::strays::Strays;
 use super::{Supervisor, console, power, switch};
 use crate::core::message::{Message, Place};
-use crate::generation;
+use crate::generation::{self, CORE};
 use crate::modprobe::BOOTED;
 use crate::realm::realm;
 
@@ -239,7 +239,7 @@ fn go_back(link: &Link, toplevel: &str, last: &str, reason: &str) -> anyhow::Err
         log::error!("cannot set {} back: {error}", realm().generation.display());
     }
     let error = switch::execute(link, last);
-    anyhow::anyhow!("cannot execute {last}/init: {error}")
+    anyhow::anyhow!("cannot execute {last}/{CORE}: {error}")
 }
 
 fn adopt_server(listener: OwnedFd) -> Option<Server> {

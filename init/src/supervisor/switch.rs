@@ -260,7 +260,7 @@ impl Supervisor {
         if let Err(error) = generation::set(link, Path::new(&self.toplevel)) {
             log::error!("cannot set {} back: {error}", link.display());
         }
-        self.stay(&format!("cannot execute {toplevel}/init: {error}"))
+        self.stay(&format!("cannot execute {toplevel}/{CORE}: {error}"))
     }
 
     /// Takes the plan back.
