@@ -158,7 +158,7 @@ impl Clockwork {
         let wall = since_epoch();
         for entry in &mut self.entries {
             // A clock that was put back must not keep it from firing until then.
-entry.aim_again(wall, &self.zone);
+            entry.aim_again(wall, &self.zone);
         }
         self.arm();
     }

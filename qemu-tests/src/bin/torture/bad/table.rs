@@ -127,7 +127,7 @@ macro_rules! truncate_in_boot {
     };
 }
 
-pub const ROWS: [Row; 32] = [
+pub const ROWS: [Row; 33] = [
     row(
         "no-room",
         "/boot is full when it is to be made",
