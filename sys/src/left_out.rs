@@ -42,6 +42,10 @@ extern "C" fn dlsym(_library: *mut c_void, _name: *const c_char) -> *mut c_void 
 #[unsafe(no_mangle)]
 extern "C" fn _dl_init_paths() {}
 
+/// No thread has looked for names of hosts, and at its end there is nothing of that to give back.
+#[unsafe(no_mangle)]
+extern "C" fn __res_thread_freeres() {}
+
 /// The standard library asks where the stack ends, to say so when it overflows: a fault does without these
 /// words, and the answer takes a reader of `/proc/self/maps`.
 #[unsafe(no_mangle)]
@@ -141,7 +145,6 @@ never_called! {
     __resolv_conf_detach
     __resolv_conf_load
     __resolv_context_freeres
-    _dl_lookup_symbol_x
     _dl_make_stack_executable
     _dl_mcount_wrapper_check
     _dl_open

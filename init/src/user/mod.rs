@@ -2,7 +2,7 @@
 //!
 //! `user-services NAME` is the process of the service `user@NAME`. It makes `XDG_RUNTIME_DIR` and the
 //! control groups, gives them to the user, becomes the user, and is from then on the user's core: see
-//! [`crate::core`]. `--session` is called by PAM when somebody logs in, `--clean NAME` when the service
+//! `core`. `--session` is called by PAM when somebody logs in, `--clean NAME` when the service
 //! has ended.
 //!
 //! ```text
