@@ -545,7 +545,7 @@ fn what_contradicts_itself_is_refused_with_the_way_out() {
         example: networking.interfaces.eth0.ipv4.addresses.[definition 1-entry 1].address = "192.0.2.10";
 
         imports = [ ({ config, lib }: { }) ];
-        anonymous function at <folder>/configuration.nix:1:69 called with unexpected argument 'noUserModules'
+        anonymous function at <folder>/configuration.nix:1:69 called with an unexpected argument
 
         nix.channel.enable = true;
         the configuration contradicts itself:

@@ -116,7 +116,14 @@ impl Evaluation {
         let lines = message
             .lines()
             .filter(|line| !line.starts_with("(use '--show-trace'"))
-            .map(|line| line.trim_start_matches("       "));
+            .map(|line| line.trim_start_matches("       "))
+            // Which one it names depends on what it has read before.
+            .map(
+                |line| match line.split_once(" called with unexpected argument") {
+                    Some((function, _)) => format!("{function} called with an unexpected argument"),
+                    None => line.to_owned(),
+                },
+            );
         lines
             .collect::<Vec<_>>()
             .join("\n")
