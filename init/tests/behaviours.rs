@@ -334,6 +334,36 @@ fn a_service_has_nothing_that_it_was_not_given() {
     .assert_eq(given);
 }
 
+/// TEST-23: the commands of a stop are run where a service that was up has ended by itself, and well, too.
+#[test]
+fn what_ends_well_by_itself_is_stopped_all_the_same() {
+    let leaves = |what: &str| {
+        format!(
+            r#""restart":"never","preStop":[{{"argv":["/bin/sh","-c","echo {what} $MAINPID >> /var/log/story"]}}]"#
+        )
+    };
+    let services = [
+        script("good", "sleep 0.1", &leaves("good")),
+        script("bad", "sleep 0.1; exit 1", &leaves("bad")),
+        script(
+            "once",
+            "true",
+            &format!(r#"{},"kind":"oneshot","staysUp":false"#, leaves("once")),
+        ),
+    ];
+    let machine = Machine::boot(&services.join(","));
+    machine.wait_for("bad", ServiceState::Failed);
+    let story = || fs::read_to_string(machine.folder().join("log/story")).unwrap_or_default();
+    machine.wait_until("two have told", |_| story().lines().count() == 2);
+    for name in ["good", "once"] {
+        machine.wait_for(name, ServiceState::Stopped);
+    }
+    let story = story();
+    let mut lines: Vec<_> = story.lines().map(str::trim_end).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["good", "once"]);
+}
+
 /// TEST-23: what is to be done at a service's end is done however it ends, and each start begins with its
 /// folders as they are described.
 #[test]

@@ -234,7 +234,7 @@ mod tests {
         );
         check(
             r#"{"name":"a","source":{"file":"/dev/zero"}}"#,
-            "its credential 'a': cannot read /dev/zero: it has more than 1048576 bytes",
+            "its credential 'a': cannot read /dev/zero: it is no regular file",
         );
         let large = folder.path().join("large");
         File::create(&large).unwrap().set_len(MOST + 5).unwrap();

@@ -116,7 +116,7 @@ impl Services {
             return;
         }
         unit.running = false;
-        let wanted = unit.goal == Goal::Up;
+        let (wanted, was_up) = (unit.goal == Goal::Up, unit.phase.is_up());
         let end = End::of(service, exit);
         match unit.phase {
             Phase::Cleaning(number, at) => {
@@ -145,7 +145,7 @@ impl Services {
                 unit.streak = 0;
                 up(service, unit);
                 if unit.phase == Phase::Up && !service.stays_up {
-                    self.end(id, Verdict::Finished, now, actions);
+                    self.finish(id, Verdict::Finished, now, actions);
                 }
             }
             (Phase::Starting, ServiceKind::Forking) if end == End::Good && wanted => {
@@ -168,7 +168,11 @@ impl Services {
                     let reason = exit_reason(Job::Main, exit);
                     Verdict::Bad { reason, restart }
                 };
-                self.end(id, verdict, now, actions);
+                if end == End::Good && was_up {
+                    self.finish(id, verdict, now, actions);
+                } else {
+                    self.end(id, verdict, now, actions);
+                }
             }
         }
     }
@@ -209,7 +213,7 @@ impl Services {
                 unit.phase = Phase::Up;
                 unit.settled = true;
                 if service.kind == ServiceKind::Oneshot && !service.stays_up {
-                    self.end(id, Verdict::Finished, now, actions);
+                    self.finish(id, Verdict::Finished, now, actions);
                 }
             }
             Phase::Finishing(number) => {
@@ -241,6 +245,22 @@ impl Services {
             }
             _ => {}
         }
+    }
+
+    /// It was up, and its process has ended well by itself: what comes before an end comes all the same.
+    fn finish(&mut self, id: Id, verdict: Verdict, now: Ms, actions: &mut Vec<Action>) {
+        let Some((service, unit)) = self.pair(id) else {
+            return;
+        };
+        if !Job::PreStop(0).exists(service) {
+            return self.end(id, verdict, now, actions);
+        }
+        if std::mem::take(&mut unit.helper) {
+            actions.push(Action::KillHelper(id));
+        }
+        actions.extend(unit.melt().then_some(Action::Thaw(id)));
+        unit.verdict = Some(verdict);
+        unit.phase = Phase::Leaving(0, now.saturating_add(Ms::from(service.stop_timeout_ms)));
     }
 
     /// Asks its process to end; without one, it has ended.

@@ -74,6 +74,39 @@ fn the_delay_doubles_and_begins_anew() {
 }
 
 #[test]
+fn what_ends_well_by_itself_is_ended_as_by_a_stop() {
+    for (kind, exit, commands) in [
+        (ServiceKind::Simple, Exit::Status(0), true),
+        (ServiceKind::Simple, Exit::Status(1), false),
+        (ServiceKind::Simple, Exit::Signal(9), false),
+        (ServiceKind::Oneshot, Exit::Status(0), true),
+        (ServiceKind::Oneshot, Exit::Status(1), false),
+    ] {
+        let mut one = service("a", kind, Restart::Never);
+        let command = Command {
+            argv: vec!["/bin/y".to_owned()],
+            expand: false,
+            as_root: false,
+            ignore_failure: false,
+        };
+        one.pre_stop = [command].into_iter().collect();
+        one.stays_up = false;
+        let mut machine = Services::new(vec![one]);
+        machine.step(Event::Boot, 0);
+        machine.step(Event::Executed(0), 0);
+        let actions = machine.step(Event::Exited(0, exit), 5);
+        let has_begun = actions.contains(&Action::Spawn(0, Job::PreStop(0)));
+        assert_eq!(has_begun, commands, "{kind:?} {exit:?}: {actions:?}");
+        if has_begun {
+            let leaving = machine.units()[0].phase.clone();
+            assert!(matches!(leaving, Phase::Leaving(0, _)), "{leaving:?}");
+            machine.step(Event::HelperExited(0, Some(Exit::Status(0))), 6);
+        }
+        assert!(machine.units()[0].phase.is_down());
+    }
+}
+
+#[test]
 fn a_restart_is_put_off_by_chance() {
     let delay = |seed| {
         let mut base = service("base", ServiceKind::Simple, Restart::Always);
@@ -1101,7 +1134,10 @@ proptest! {
                     world.exit(id, Exit::Status(0))?;
                 }
                 world.go(Move::Find(id, true))?;
-                while matches!(world.machine.units[id].phase, Phase::Finishing(_)) {
+                while matches!(
+                    world.machine.units[id].phase,
+                    Phase::Finishing(_) | Phase::Leaving(..)
+                ) {
                     world.helper_exit(id, Exit::Status(0))?;
                 }
                 if matches!(world.machine.units[id].phase, Phase::Cleaning(..)) {
