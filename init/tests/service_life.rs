@@ -356,6 +356,11 @@ fn timers_start_their_services_again_and_again() {
         count(machine, "monotonic") > monotonic + 1 && count(machine, "calendar") > calendar
     });
     assert_eq!(machine.service("never").age_ms, None);
+    let next = |name| machine.service(name).next_run_ms;
+    assert!(next("calendar").unwrap() <= 1000);
+    let years = next("never").unwrap() / 1000 / 86_400 / 365;
+    assert!((100..200).contains(&years), "{years}");
+    assert!(next("monotonic").is_none_or(|wait| wait <= 150));
 }
 
 /// A zone is its rules, by whatever link they come; a change that no supervisor sees is found by the next one.

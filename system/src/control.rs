@@ -210,6 +210,9 @@ pub struct ServiceStatus {
     /// When it was first up after that, on the same clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub up_ms: Option<u64>,
+    /// Milliseconds until a timer starts it next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_run_ms: Option<u64>,
     /// Nothing starts it until it is enabled again, or the machine is restarted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub disabled: bool,
@@ -378,6 +381,7 @@ mod tests {
                 activity: None,
                 started_ms: Some(5),
                 up_ms: None,
+                next_run_ms: None,
                 disabled: false,
                 frozen: false,
             }],

@@ -58,6 +58,7 @@ impl Supervisor for Fake {
                     activity: None,
                     started_ms: None,
                     up_ms: None,
+                    next_run_ms: None,
                     disabled: false,
                     frozen: false,
                 }

@@ -19,7 +19,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cairn_system::ServiceName;
 use cairn_system::control::{
@@ -27,6 +27,8 @@ use cairn_system::control::{
 };
 
 use crate::assessment::NOTE;
+use crate::generations::local_date;
+use crate::time_zone;
 use graph::Graph;
 pub use status::{Format, Shown};
 use timing::Timing;
@@ -188,7 +190,16 @@ pub fn status(name: Option<&ServiceName>, format: Format) -> Result<(String, boo
         (Format::Text, Some(name)) => {
             // A log that cannot be read is no obstacle: only root may.
             let log = log::last_lines(name, 10).unwrap_or_default();
-            let one = |service| status::one(&shown(service), &log);
+            let zone = time_zone::machines();
+            let date = |wait: u64| {
+                let time = SystemTime::now() + Duration::from_millis(wait);
+                let seconds = time
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap_or_default()
+                    .as_secs();
+                local_date(&zone, i64::try_from(seconds).unwrap_or(i64::MAX))
+            };
+            let one = |service| status::one(&shown(service), &log, date);
             chosen().map(one).collect()
         }
         (Format::Text, None) => boot_note() + &status::all(&toplevel, &services, &graph, usage),
@@ -261,6 +272,7 @@ mod tests {
             activity: None,
             started_ms: None,
             up_ms: None,
+            next_run_ms: None,
             disabled: false,
             frozen: false,
         }

@@ -131,9 +131,9 @@ fn strain(used: Option<&Usage>) -> String {
     }
 }
 
-/// One service in detail, with the end of its log.
+/// One service in detail, with the end of its log. `date` says when it is so many milliseconds later.
 #[must_use]
-pub fn one(shown: &Shown<'_>, log: &str) -> String {
+pub fn one(shown: &Shown<'_>, log: &str, date: impl Fn(u64) -> String) -> String {
     let service = shown.status;
     let mut lines = vec![format!("{} {}", mark(service.state), service.name)];
     if !service.description.is_empty() {
@@ -182,6 +182,12 @@ pub fn one(shown: &Shown<'_>, log: &str) -> String {
         (service.restarts > 0).then(|| service.restarts.to_string()),
     );
     field("last exit", service.last_exit.clone());
+    field(
+        "next run",
+        service
+            .next_run_ms
+            .map(|wait| format!("in {}, {}", duration(wait), date(wait))),
+    );
     field("reason", service.reason.clone());
     let mut text = lines.join("\n");
     text.push('\n');
@@ -215,6 +221,9 @@ pub fn state_name(state: ServiceState) -> &'static str {
 }
 
 fn about(service: &ServiceStatus) -> String {
+    let next = service
+        .next_run_ms
+        .map(|wait| format!("next in {}", duration(wait)));
     match (service.state, &service.reason, &service.last_exit) {
         (ServiceState::Failed | ServiceState::Starting, Some(reason), _) => reason.clone(),
         (ServiceState::Backoff, _, Some(exit)) => {
@@ -224,10 +233,13 @@ fn about(service: &ServiceStatus) -> String {
         (ServiceState::Up, ..) if service.activity.is_some() => {
             service.activity.clone().unwrap_or_default()
         }
-        (ServiceState::Up, ..) if service.pid.is_none() => "done".to_owned(),
+        (ServiceState::Up, ..) if service.pid.is_none() => match next {
+            Some(next) => format!("done, {next}"),
+            None => "done".to_owned(),
+        },
         (ServiceState::Up, ..) => service.age_ms.map_or_else(String::new, duration),
         _ if service.disabled => "disabled".to_owned(),
-        _ => String::new(),
+        _ => next.unwrap_or_default(),
     }
 }
 
@@ -279,23 +291,26 @@ mod tests {
         still.frozen = true;
         let mut off = service("off", ServiceState::Stopped);
         off.disabled = true;
+        let mut backup = service("backup", ServiceState::Stopped);
+        backup.next_run_ms = Some(90_000_000);
         let graph = graph(&[
             ("sshd", &["network-setup"], &[], &[]),
             ("broken", &["web"], &[], &[]),
         ]);
         expect![[r#"
             generation /nix/store/x-system
-            6 services, 2 in trouble
+            7 services, 2 in trouble
             ● sshd             up            812    3.3M     42ms     2  1h 2m, waits for memory 12%
             ● └─network-setup  up                                        done
             ✗ broken           failed                                    it requires 'web', which has failed
             ✗ └─web            backoff                                   ended with status 1, restarted 4 times
             ● still            up                                        frozen
             ○ off              stopped                                   disabled
+            ○ backup           stopped                                   next in 1d 1h
         "#]]
         .assert_eq(&all(
             "/nix/store/x-system",
-            &[sshd, setup, web, broken, still, off],
+            &[sshd, setup, web, broken, still, off, backup],
             &graph,
             usage,
         ));
@@ -309,6 +324,7 @@ mod tests {
         sshd.age_ms = Some(61_000);
         sshd.restarts = 1;
         sshd.last_exit = Some("signal 9".to_owned());
+        sshd.next_run_ms = Some(3_600_000);
         let graph = graph(&[("sshd", &["network"], &[], &["clock", "keys"])]);
         let shown = Shown::new(&sshd, &graph, usage);
         expect![[r#"
@@ -322,13 +338,14 @@ mod tests {
               after:     clock, keys
               restarts:  1
               last exit: signal 9
+              next run:  in 1h 0m, 3600000 later
 
             one
             two
         "#]]
-        .assert_eq(&one(&shown, "one\ntwo\n"));
+        .assert_eq(&one(&shown, "one\ntwo\n", |wait| format!("{wait} later")));
         expect![[r#"
-            {"name":"sshd","description":"Secure shell","state":"up","pid":812,"ageMs":61000,"restarts":1,"lastExit":"signal 9","standing":"idle","requires":["network"],"wants":[],"after":["clock","keys"],"usage":{"memory":3500000,"cpuUs":42000,"tasks":2,"pressure":{"cpu":0.5,"memory":12.0,"io":0.0}}}
+            {"name":"sshd","description":"Secure shell","state":"up","pid":812,"ageMs":61000,"restarts":1,"lastExit":"signal 9","standing":"idle","nextRunMs":3600000,"requires":["network"],"wants":[],"after":["clock","keys"],"usage":{"memory":3500000,"cpuUs":42000,"tasks":2,"pressure":{"cpu":0.5,"memory":12.0,"io":0.0}}}
         "#]]
         .assert_eq(&json(std::iter::once(shown)).unwrap());
     }

@@ -2,6 +2,7 @@
 //!
 //! A persistent timer's mark is `/var/lib/cairn/timers/<name>`: the second at which it last fired.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -111,6 +112,23 @@ impl Clockwork {
         all.filter(|_| !services.is_shutting_down())
             .filter_map(|entry| entry.monotonic_at(services.units().get(entry.service)?))
             .min()
+    }
+
+    /// How long it is until a timer starts each service that has one.
+    pub fn next_runs(&self, services: &Services) -> BTreeMap<usize, Ms> {
+        let (wall, time) = (since_epoch(), now());
+        let mut next = BTreeMap::new();
+        for entry in &self.entries {
+            let by_wall = entry.wall_at.map(|at| at.saturating_sub(wall));
+            let unit = services.units().get(entry.service);
+            let monotonic = unit.and_then(|unit| entry.monotonic_at(unit));
+            let monotonic = monotonic.map(|at| at.saturating_sub(time));
+            for wait in by_wall.into_iter().chain(monotonic) {
+                let least = next.entry(entry.service).or_insert(wait);
+                *least = wait.min(*least);
+            }
+        }
+        next
     }
 
     /// The wall clock has reached a time, or has been set: that is an error of reading.

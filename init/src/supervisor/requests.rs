@@ -321,6 +321,7 @@ impl Supervisor {
     }
 
     fn statuses(&self, time: Ms) -> impl Iterator<Item = ServiceStatus> {
+        let next = self.clockwork.next_runs(&self.services);
         self.services
             .descriptions()
             .iter()
@@ -348,6 +349,7 @@ impl Supervisor {
                     .filter(|_| unit.phase.is_up()),
                 started_ms: unit.started_at,
                 up_ms: unit.up_at,
+                next_run_ms: next.get(&id).copied(),
                 disabled: unit.disabled,
                 frozen: unit.frozen,
             })
