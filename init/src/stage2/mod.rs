@@ -23,7 +23,6 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use cairn_activate::ActivateError;
 use cairn_activate::live::{remember_sysctls, write_sysctl};
 use cairn_sys::console::{self, CONSOLE};
 use cairn_sys::kmsg::{self, Priority};
@@ -131,14 +130,19 @@ fn description_or_emergency(toplevel: &Path, orders: &Orders) -> SystemDescripti
             Ok(description) => return description,
             Err(error) => error,
         };
-        emergency::tell(&report(toplevel, &error));
-        if let Some(trial) = &orders.trial {
-            let reason = format!("stage 2: {error}");
-            trial_report::say(&reason);
-            trial_report::keep(Path::new("/"), &trial.entry, &reason);
-        }
-        emergency::after_failure(policy, &shells(toplevel), &mut hasty);
+        cannot_start(toplevel, orders, &error.to_string(), &mut hasty);
     }
+}
+
+/// Tells why, and returns when it is to be tried again.
+fn cannot_start(toplevel: &Path, orders: &Orders, problem: &str, hasty: &mut u32) {
+    emergency::tell(&report(toplevel, problem));
+    if let Some(trial) = &orders.trial {
+        let reason = format!("stage 2: {problem}");
+        trial_report::say(&reason);
+        trial_report::keep(Path::new("/"), &trial.entry, &reason);
+    }
+    emergency::after_failure(policy(orders), &shells(toplevel), hasty);
 }
 
 fn policy(orders: &Orders) -> Policy {
@@ -153,10 +157,10 @@ fn policy(orders: &Orders) -> Policy {
     }
 }
 
-fn report(toplevel: &Path, error: &ActivateError) -> Vec<String> {
+fn report(toplevel: &Path, problem: &str) -> Vec<String> {
     vec![
         "the system cannot be started.".to_owned(),
-        format!("  what:  {error}"),
+        format!("  what:  {problem}"),
         format!(
             "  check: {}: it is damaged, or was built by another version; \
              choose another generation in the boot menu",
@@ -310,26 +314,19 @@ fn note_booted_system(toplevel: &Path) {
 
 /// Core goes on with what an earlier one has left.
 fn execute_core(toplevel: &Path, orders: &Orders, estate: Option<&Estate>) -> ! {
+    let core = toplevel.join(CORE);
+    let mut hasty = 0;
     loop {
         let error = match estate {
             Some(estate) => renewal::pass_on(estate, toplevel),
-            None => Command::new(toplevel.join(CORE))
+            None => Command::new(&core)
                 .arg0(core_name(None))
                 .arg(toplevel)
                 .env_clear()
                 .exec(),
         };
-        kmsg::write(
-            Priority::Critical,
-            &format!(
-                "cairn: cannot execute {}/{CORE}: {error}; trying again in 10 s, or boot another generation",
-                toplevel.display()
-            ),
-        );
-        if orders.trial.is_some() {
-            emergency::leave(policy(orders));
-        }
-        std::thread::sleep(Duration::from_secs(10));
+        let problem = format!("cannot execute '{}': {error}", core.display());
+        cannot_start(toplevel, orders, &problem, &mut hasty);
     }
 }
 
@@ -343,7 +340,7 @@ mod tests {
         let check = |expected: &expect_test::Expect| {
             let error =
                 cairn_activate::read_description(Path::new("/"), toplevel.path()).unwrap_err();
-            let text = report(toplevel.path(), &error).join("\n");
+            let text = report(toplevel.path(), &error.to_string()).join("\n");
             let folder = toplevel.path().display().to_string();
             expected.assert_eq(&text.replace(&folder, "<toplevel>"));
         };

@@ -174,7 +174,7 @@ pub const ROWS: [Row; 33] = [
         "damaged-core",
         "its core is gone from the store",
         "rm $system/core",
-        "stage 2: cannot execute core",
+        "stage 2: cannot execute",
         "cairn: stage 1 done",
     ),
     damaged(
