@@ -100,6 +100,8 @@ pub fn delete(root: &Path, selection: &Selection, dry_run: bool) -> Result<Delet
 }
 
 fn delete_as(holder: &str, root: &Path, selection: &Selection) -> Result<Deletion> {
+    // Where there is no machine, not even a lock is made.
+    Listing::read(root)?;
     let _lock = SwitchLock::take(root, holder)?;
     let deletion = Deletion::plan(&Listing::read(root)?, selection, now())?;
     deletion.apply(&Machine::at(root))?;

@@ -192,6 +192,18 @@ fn one_change_at_a_time() {
 }
 
 #[test]
+fn nothing_is_made_where_there_is_no_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_cairn"))
+        .args(["delete-generations", "old", "--root"])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    assert!(!output.status.success(), "{output:?}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn garbage_goes_with_old_generations_or_without() {
     let machine = machine();
     machine.garbage("rubbish");
