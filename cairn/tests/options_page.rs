@@ -61,7 +61,7 @@ fn shown(tree: &str) -> Vec<String> {
     tree.split("<details ")
         .skip(1)
         .filter_map(|entry| entry.split_once('>'))
-        .filter(|(attributes, _)| !attributes.contains("hidden"))
+        .filter(|(attributes, _)| !attributes.contains(" hidden"))
         .filter_map(|(attributes, _)| attributes.strip_prefix("id=\"opt-")?.split_once('"'))
         .map(|(name, _)| name.replace("&lt;", "<").replace("&gt;", ">"))
         .collect()

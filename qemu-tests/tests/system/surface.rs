@@ -173,6 +173,9 @@ fn same(mut found: Vec<String>, mut expected: Vec<String>) -> anyhow::Result<()>
 #[test]
 fn pid_1_is_small() -> anyhow::Result<()> {
     look("memory of PID 1", |machine| {
+        let size = machine.agent().succeed("stat -Lc %s /proc/1/exe")?;
+        let size: u64 = size.trim().parse()?;
+        ensure!(size <= 1_500_000, "its program has {size} bytes");
         let status = machine.agent().succeed("cat /proc/1/status")?;
         for (field, most) in [("RssAnon:", 256), ("VmRSS:", 2304)] {
             let line = status.lines().find_map(|line| line.strip_prefix(field));
