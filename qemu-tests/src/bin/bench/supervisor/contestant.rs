@@ -121,9 +121,11 @@ pub const NEXT_GENERATION: &str = "/next-generation";
 fn cairn(root: &Path, count: usize, work: Work) -> anyhow::Result<()> {
     let folder = root.join("generation");
     fs::create_dir_all(&folder)?;
-    let program = images::programs().join("cairn-core");
-    fs::copy(&program, folder.join("core"))
-        .with_context(|| format!("cannot copy {}", program.display()))?;
+    for (program, name) in [("cairn-init", "init"), ("cairn-core", "core")] {
+        let program = images::programs().join(program);
+        fs::copy(&program, folder.join(name))
+            .with_context(|| format!("cannot copy {}", program.display()))?;
+    }
     symlink("core", folder.join("cairn-core"))?;
     let argv = match work {
         Work::Wait => serde_json::json!(["/service"]),
