@@ -1,7 +1,8 @@
-//! The time zone in which times are shown and read.
+//! The time, and the zone in which times are shown and read.
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cairn_system::LocalZone;
 
@@ -10,6 +11,13 @@ const MACHINES: &str = "/etc/localtime";
 
 /// Where zones are by name, after what `TZDIR` says.
 const ZONES: [&str; 2] = ["/etc/zoneinfo", "/usr/share/zoneinfo"];
+
+/// Since 1970. A clock before that is wrong, and any time is after it.
+#[must_use]
+pub fn since_epoch() -> Duration {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default()
+}
 
 /// The zone that the environment names (`TZ`), or else the machine's. Of one that cannot be read, it is UTC.
 #[must_use]

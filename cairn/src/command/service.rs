@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use cairn::service_control::log::Query;
 use cairn::service_control::since::{self, NoTime};
+use cairn::time_zone;
 use cairn_bootloader::EntryId;
 use cairn_system::{LocalZone, ServiceName};
 use clap::Args;
@@ -73,9 +74,7 @@ impl Log {
     /// # Errors
     /// The time is none.
     pub fn query(self, zone: &LocalZone) -> Result<Query, NoTime> {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        // A clock before 1970 is wrong, and any time is after that.
-        let now = now.unwrap_or_default().as_secs();
+        let now = time_zone::since_epoch().as_secs();
         let since = self.since.map(|since| since::parse(&since, now, zone));
         let is_bounded = since.is_some() || self.boot.is_some();
         Ok(Query {

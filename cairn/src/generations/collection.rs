@@ -1,7 +1,7 @@
 //! `cairn gc`: old generations, if asked for, then everything in the store that nobody needs.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::Result;
 use cairn_store::{Garbage, Removal, Store, free_reserve};
@@ -13,6 +13,7 @@ use super::listing::Listing;
 use super::selection::Selection;
 use crate::switch::Machine;
 use crate::switch::lock::SwitchLock;
+use crate::time_zone;
 
 /// What is collected.
 #[derive(Debug, Clone)]
@@ -109,10 +110,7 @@ fn delete_as(holder: &str, root: &Path, selection: &Selection) -> Result<Deletio
 }
 
 fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-    })
+    i64::try_from(time_zone::since_epoch().as_secs()).unwrap_or(i64::MAX)
 }
 
 impl Collected {

@@ -59,15 +59,16 @@ impl Cached<'_> {
 
 /// The time of last change of an image that nobody has written to since it was made: whoever starts a machine
 /// from it changes it.
-const UNCHANGED: Duration = Duration::from_secs(1);
+fn unchanged() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1)
+}
 
 /// Whether the image at `output` is there, as it was made.
 fn is_unchanged(output: &Path) -> bool {
-    let time = SystemTime::UNIX_EPOCH + UNCHANGED;
     let is_old = |file: &Path| {
         fs::metadata(file)
             .and_then(|file| file.modified())
-            .is_ok_and(|changed| changed == time)
+            .is_ok_and(|changed| changed == unchanged())
     };
     match files_of(output) {
         Ok(files) => !files.is_empty() && files.iter().all(|file| is_old(file)),
@@ -77,9 +78,8 @@ fn is_unchanged(output: &Path) -> bool {
 
 /// Gives the image that time.
 fn seal(output: &Path) -> std::io::Result<()> {
-    let time = SystemTime::UNIX_EPOCH + UNCHANGED;
     for file in files_of(output)? {
-        fs::File::open(file)?.set_modified(time)?;
+        fs::File::open(file)?.set_modified(unchanged())?;
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use cairn_system::ServiceName;
 use cairn_system::control::{
@@ -192,12 +192,8 @@ pub fn status(name: Option<&ServiceName>, format: Format) -> Result<(String, boo
             let log = log::last_lines(name, 10).unwrap_or_default();
             let zone = time_zone::machines();
             let date = |wait: u64| {
-                let time = SystemTime::now() + Duration::from_millis(wait);
-                let seconds = time
-                    .duration_since(UNIX_EPOCH)
-                    .unwrap_or_default()
-                    .as_secs();
-                local_date(&zone, i64::try_from(seconds).unwrap_or(i64::MAX))
+                let time = time_zone::since_epoch() + Duration::from_millis(wait);
+                local_date(&zone, i64::try_from(time.as_secs()).unwrap_or(i64::MAX))
             };
             let one = |service| status::one(&shown(service), &log, date);
             chosen().map(one).collect()

@@ -115,30 +115,26 @@ fn toplevel_argument(program: &'static str, rest: &[OsString]) -> Result<PathBuf
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::arguments;
     use super::*;
     use expect_test::expect;
 
-    fn of(arguments: &[&str]) -> Result<CoreRole, UsageError> {
-        let arguments: Vec<_> = arguments.iter().map(OsString::from).collect();
-        CoreRole::of(&arguments)
+    fn of(words: &[&str]) -> Result<CoreRole, UsageError> {
+        CoreRole::of(&arguments(words))
     }
 
-    fn check(arguments: &[&str], expected: &expect_test::Expect) {
-        let text = match of(arguments) {
-            Ok(role) => format!("{role:?}"),
-            Err(error) => error.to_string(),
-        };
-        expected.assert_eq(&text);
+    fn check(words: &[&str], expected: &expect_test::Expect) {
+        super::super::tests::check(of(words), expected);
     }
 
     #[test]
     fn processes_have_names_that_fit() {
-        for (arguments, name) in [
+        for (words, name) in [
             (&["cairn-core", "/x"][..], c"init"),
             (&["cairn-supervisor", "/x"], c"supervisor"),
             (&["cairn-user-core", "/x"], c"user-services"),
         ] {
-            assert_eq!(of(arguments).unwrap().process_name(), name);
+            assert_eq!(of(words).unwrap().process_name(), name);
             assert!(name.count_bytes() < 16, "{name:?} would be cut");
         }
     }

@@ -111,25 +111,21 @@ impl InitRole {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::arguments;
     use super::*;
     use expect_test::expect;
 
-    fn of(arguments: &[&str]) -> Result<InitRole, UsageError> {
-        let arguments: Vec<_> = arguments.iter().map(OsString::from).collect();
-        InitRole::of(&arguments)
+    fn of(words: &[&str]) -> Result<InitRole, UsageError> {
+        InitRole::of(&arguments(words))
     }
 
-    fn check(arguments: &[&str], expected: &expect_test::Expect) {
-        let text = match of(arguments) {
-            Ok(role) => format!("{role:?}"),
-            Err(error) => error.to_string(),
-        };
-        expected.assert_eq(&text);
+    fn check(words: &[&str], expected: &expect_test::Expect) {
+        super::super::tests::check(of(words), expected);
     }
 
     #[test]
     fn processes_have_names_that_fit() {
-        for (arguments, name) in [
+        for (words, name) in [
             (&["/init"][..], c"init"),
             (&["/nix/store/abc-x/init"], c"init"),
             (&["@cairn-guard"], c"@guard"),
@@ -137,7 +133,7 @@ mod tests {
             (&["/x/activate"], c"activate"),
             (&["/x/user-services", "a"], c"user-services"),
         ] {
-            assert_eq!(of(arguments).unwrap().process_name(), name);
+            assert_eq!(of(words).unwrap().process_name(), name);
             assert!(name.count_bytes() < 16, "{name:?} would be cut");
         }
     }

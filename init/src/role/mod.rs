@@ -85,3 +85,24 @@ fn unknown(name: &OsStr, names: &'static str) -> UsageError {
         names,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsString;
+
+    /// What the programs are given.
+    pub(super) fn arguments(words: &[&str]) -> Vec<OsString> {
+        words.iter().map(OsString::from).collect()
+    }
+
+    pub(super) fn check<R: std::fmt::Debug>(
+        role: Result<R, UsageError>,
+        expected: &expect_test::Expect,
+    ) {
+        expected.assert_eq(&match role {
+            Ok(role) => format!("{role:?}"),
+            Err(error) => error.to_string(),
+        });
+    }
+}

@@ -144,6 +144,7 @@ impl Clockwork {
             }
             _ => {}
         }
+        (self.zone, _) = zone();
         self.aim_again();
     }
 
@@ -162,7 +163,8 @@ impl Clockwork {
         if !events.iter().any(concerns) {
             return false;
         }
-        let (_, digest) = zone();
+        let digest;
+        (self.zone, digest) = zone();
         for entry in &mut self.entries {
             entry.zone_is(digest);
         }
@@ -172,7 +174,6 @@ impl Clockwork {
 
     /// The next times, by the clock and the zone as they are now.
     fn aim_again(&mut self) {
-        (self.zone, _) = zone();
         let wall = since_epoch();
         for entry in &mut self.entries {
             // A clock that was put back must not keep it from firing until then.

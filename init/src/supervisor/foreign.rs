@@ -4,7 +4,7 @@
 use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use nix::libc::{O_NONBLOCK, O_PATH};
@@ -22,7 +22,8 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     // Some devices do something when they are opened: a watchdog begins to count.
     let place = open(path, O_PATH)?;
     let metadata = place.metadata()?;
-    if !metadata.is_file() && metadata.rdev() != makedev(1, 3) {
+    let is_null = metadata.file_type().is_char_device() && metadata.rdev() == makedev(1, 3);
+    if !metadata.is_file() && !is_null {
         return Err(io::Error::other("it is no regular file"));
     }
     let place = format!("/proc/self/fd/{}", place.as_raw_fd());

@@ -154,6 +154,11 @@ impl Unit {
         std::mem::take(&mut self.frozen)
     }
 
+    /// Its command is not waited for any more: what comes of it is not heard. Whether there was one.
+    pub fn forsake_helper(&mut self) -> bool {
+        std::mem::take(&mut self.helper)
+    }
+
     /// Somebody wants it up.
     pub fn want(&mut self) {
         self.stopped_by = None;

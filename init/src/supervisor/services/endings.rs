@@ -255,12 +255,10 @@ impl Services {
         if !Job::PreStop(0).exists(service) {
             return self.end(id, verdict, now, actions);
         }
-        if std::mem::take(&mut unit.helper) {
-            actions.push(Action::KillHelper(id));
-        }
+        actions.extend(unit.forsake_helper().then_some(Action::KillHelper(id)));
         actions.extend(unit.melt().then_some(Action::Thaw(id)));
         unit.verdict = Some(verdict);
-        unit.phase = Phase::Leaving(0, now.saturating_add(Ms::from(service.stop_timeout_ms)));
+        unit.phase = leaving(service, now);
     }
 
     /// Asks its process to end; without one, it has ended.
@@ -329,11 +327,8 @@ impl Services {
         let reason = format!("it was up for longer than the {longest} ms that it may be");
         if Job::PreStop(0).exists(service) {
             unit.blame(Outcome::Timeout, reason, service);
-            if unit.helper {
-                actions.push(Action::KillHelper(id));
-                unit.helper = false;
-            }
-            unit.phase = Phase::Leaving(0, now.saturating_add(Ms::from(service.stop_timeout_ms)));
+            actions.extend(unit.forsake_helper().then_some(Action::KillHelper(id)));
+            unit.phase = leaving(service, now);
         } else {
             self.give_up(id, reason, Outcome::Timeout, now, actions);
         }
@@ -377,10 +372,7 @@ impl Services {
         let Some((service, unit)) = self.pair(id) else {
             return;
         };
-        // It is not waited for: what comes of it is not heard any more.
-        if std::mem::take(&mut unit.helper) {
-            actions.push(Action::KillHelper(id));
-        }
+        actions.extend(unit.forsake_helper().then_some(Action::KillHelper(id)));
         actions.push(Action::Kill(id));
         // The next one that is born there is to move.
         actions.extend(unit.melt().then_some(Action::Thaw(id)));
@@ -526,6 +518,11 @@ fn late(service: &Service) -> String {
 /// By when a process that reads its configuration again must have said that it is done.
 pub(super) fn refreshed_by(service: &Service, now: Ms) -> Ms {
     now.saturating_add(service.start_timeout_ms.map_or(REFRESH_MS, Ms::from))
+}
+
+/// What comes before its end begins now.
+pub(super) fn leaving(service: &Service, now: Ms) -> Phase {
+    Phase::Leaving(0, now.saturating_add(Ms::from(service.stop_timeout_ms)))
 }
 
 /// Its process is up: what comes after the start follows, or it is done.

@@ -2,6 +2,7 @@
 
 use cairn_system::ServiceKind;
 
+use super::endings::leaving;
 use super::graph::{Id, Node};
 use super::{Action, Boot, Goal, Job, Ms, Outcome, Phase, Services, Shutdown, Unit, devices};
 
@@ -214,8 +215,7 @@ impl Services {
                 actions.push(Action::KillHelper(id));
             }
             Next::Leave => {
-                let timeout = Ms::from(service.stop_timeout_ms);
-                unit.phase = Phase::Leaving(0, now.saturating_add(timeout));
+                unit.phase = leaving(service, now);
             }
             Next::Terminate => self.terminate(id, now, actions),
             Next::Conclude => self.conclude(id, now, actions),
