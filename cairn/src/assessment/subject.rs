@@ -11,10 +11,9 @@ use cairn_sys::kmsg::Priority;
 use cairn_system::{SystemDescription, trial};
 
 use crate::lock_file::write_atomically;
-use crate::switch::commit;
 use crate::switch::lock::{LockError, SwitchLock};
 use crate::switch::machine::{Machine, Showing};
-use crate::switch::menu::read_bootspec;
+use crate::switch::menu::{MenuPlan, read_bootspec};
 
 use super::boot::Running;
 
@@ -70,7 +69,8 @@ impl Subject<'_> {
         // Read again: services take their time, and an operator may have been at work.
         let mut state = self.machine.boot_state();
         change(&mut state);
-        commit::write_state(&self.machine.boot_folders(), &state)
+        self.machine
+            .write_state(&self.machine.boot_folders(), &state)
     }
 
     /// The lock of everything that changes generations. What has to be written is a few bytes, and
@@ -98,10 +98,8 @@ impl Subject<'_> {
         let _lock = self.lock();
         let generation = self.machine.generation(entry.number())?;
         let bootspec = read_bootspec(self.machine.store()?, &generation.path)?;
-        for mut menu in self.machine.menus(&bootspec, None, Showing::Newest)? {
-            menu.write()?;
-        }
-        Ok(())
+        let menus = self.machine.menus(&bootspec, None, Showing::Newest)?;
+        self.machine.write_menus(menus, MenuPlan::write)
     }
 
     /// Whether what runs is what `entry` is.

@@ -25,7 +25,7 @@ pub struct Switch {
     /// Which configuration.
     #[command(flatten)]
     pub configuration: ConfigurationArguments,
-    /// Take the generation before the current one, and build nothing
+    /// Take the generation before the current one that has not failed, and build nothing
     #[arg(long, conflicts_with_all = ["to", "configuration", "update"])]
     pub rollback: bool,
     /// Take this generation, and build nothing

@@ -160,6 +160,8 @@ pub enum Verb {
     /// Show what `cairn switch` would do, and do nothing of it
     DryRun(Switch),
     /// Go back to the generation before the current one: `cairn switch --rollback`
+    ///
+    /// One that failed when it was booted is passed over.
     Rollback,
     /// Show the generations of this machine: what they are, and what they are to it
     ///

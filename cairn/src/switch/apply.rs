@@ -112,13 +112,12 @@ impl Change<'_> {
         let Some(bootspec) = bootspec_of(machine.store()?, toplevel)? else {
             return Ok((number, entry));
         };
-        for mut menu in self.menus_with_room(&bootspec, number)? {
-            for (path, size) in menu.missing() {
-                let path = path.display();
-                self.tale.say(&format!("{path}: {}", HumanBytes(size)));
-            }
-            menu.write()?;
+        let menus = self.menus_with_room(&bootspec, number)?;
+        for (path, size) in menus.iter().flat_map(MenuPlan::missing) {
+            let path = path.display();
+            self.tale.say(&format!("{path}: {}", HumanBytes(size)));
         }
+        machine.write_menus(menus, MenuPlan::write)?;
         Ok((number, entry))
     }
 
@@ -134,8 +133,11 @@ impl Change<'_> {
         }
         let without = BTreeSet::from([newcomer]);
         let has_current = machine.generations()?.iter().any(|one| one.current);
-        if has_current && lacking(&machine.menus_without(&without)?)?.is_none() {
-            machine.write_menus_without(&without)?;
+        if has_current {
+            let others = machine.menus_without(&without)?;
+            if lacking(&others)?.is_none() {
+                machine.write_menus(others, MenuPlan::replace)?;
+            }
         }
         let newest = machine.menus(bootspec, Some(newcomer), Showing::Newest)?;
         if lacking(&newest)?.is_none() {
@@ -144,9 +146,8 @@ impl Change<'_> {
         self.tale
             .say("/boot is full: old generations leave the boot menu");
         self.showing = Showing::Needed;
-        for mut menu in machine.menus(bootspec, None, Showing::Needed)? {
-            menu.replace()?;
-        }
+        let few = machine.menus(bootspec, None, Showing::Needed)?;
+        machine.write_menus(few, MenuPlan::replace)?;
         let needed = machine.menus(bootspec, Some(newcomer), Showing::Needed)?;
         if let Some(menu) = lacking(&needed)? {
             bail!(
@@ -167,10 +168,8 @@ impl Change<'_> {
             return Ok(());
         }
         let bootspec = read_bootspec(machine.store()?, &self.target.toplevel)?;
-        for mut menu in machine.menus(&bootspec, None, self.showing)? {
-            menu.write()?;
-        }
-        Ok(())
+        let menus = machine.menus(&bootspec, None, self.showing)?;
+        machine.write_menus(menus, MenuPlan::write)
     }
 
     /// Makes `new` the running system, or the old one again.
@@ -260,10 +259,8 @@ impl Change<'_> {
             ),
             _ => format!("generation {entry} boots"),
         });
-        for mut menu in machine.menus(&bootspec, None, self.showing)? {
-            menu.replace()?;
-        }
-        Ok(())
+        let menus = machine.menus(&bootspec, None, self.showing)?;
+        machine.write_menus(menus, MenuPlan::replace)
     }
 }
 

@@ -4,8 +4,6 @@
 //! what people and tools see as the system that is wanted. The boot state is one sector, and the moment
 //! of the change.
 
-use std::path::Path;
-
 use anyhow::{Context, Result};
 use cairn_bootloader::{BootState, EntryId, Trial};
 
@@ -42,26 +40,18 @@ pub fn next_state(before: &BootState, entry: &EntryId, standing: Standing, tries
     after
 }
 
-/// Writes the boot state of each boot folder where it differs.
+/// Writes the boot state of a boot folder, if it differs.
 ///
 /// # Errors
-/// One cannot be written.
-pub fn write_state(folders: &[BootFolder], state: &BootState) -> Result<()> {
-    for folder in folders {
-        let present = BootState::read(&folder.grub);
-        if present.is_ok_and(|present| present == *state) {
-            continue;
-        }
-        state
-            .write(&folder.grub)
-            .with_context(|| writing(&folder.grub))?;
-        cairn_sys::checkpoint::checkpoint(&folder.grub).with_context(|| writing(&folder.grub))?;
+/// It cannot be written.
+pub(super) fn write_state(folder: &BootFolder, state: &BootState) -> Result<()> {
+    let present = BootState::read(&folder.grub);
+    if present.is_ok_and(|present| present == *state) {
+        return Ok(());
     }
-    Ok(())
-}
-
-fn writing(grub: &Path) -> String {
-    format!("cannot write what boots to '{}'", grub.display())
+    let writing = || format!("cannot write what boots to '{}'", folder.grub.display());
+    state.write(&folder.grub).with_context(writing)?;
+    cairn_sys::checkpoint::checkpoint(&folder.grub).with_context(writing)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The machine whose generation changes: its store, its boot folders, and what it says of itself.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use cairn_store_path::StorePath;
 use cairn_system::Bootspec;
 
 use crate::assessment::{Outcome, Verdict};
+use crate::message;
 
 use super::boot_folder::BootFolder;
 use super::commit::{Standing, write_state};
@@ -37,6 +39,8 @@ pub enum Showing {
 pub struct Machine {
     root: PathBuf,
     store: OnceLock<Store>,
+    /// Mirrors of `/boot` that could not be written: nothing more is written to them.
+    lost: RefCell<BTreeSet<PathBuf>>,
 }
 
 impl Machine {
@@ -46,6 +50,7 @@ impl Machine {
         Self {
             root: root.to_owned(),
             store: OnceLock::new(),
+            lost: RefCell::default(),
         }
     }
 
@@ -100,7 +105,7 @@ impl Machine {
         Ok(current.path)
     }
 
-    /// As [`Machine::boot_folders`], as `bootspec` wants them. A mirror whose disk is not there, or
+    /// As [`Machine::boot_folders`], as `bootspec` wants them. A mirror whose disk is not there, fails, or
     /// can only be read, is left out with a warning: the machine boots without it.
     fn folders_of(&self, bootspec: Option<&Bootspec>) -> Vec<BootFolder> {
         let menu = bootspec.and_then(|bootspec| bootspec.menu.as_ref());
@@ -112,9 +117,55 @@ impl Machine {
             }
             folder.ok()
         });
+        let lost = self.lost.borrow();
         std::iter::once(BootFolder::of(&self.root))
-            .chain(mirrors)
+            .chain(mirrors.filter(|mirror| !lost.contains(&mirror.boot)))
             .collect()
+    }
+
+    /// What writing `folder` has given. That a mirror cannot be written is told, and no more is written to
+    /// it: what it has stays, and boots as before. Whether the machine boots is decided by `/boot` alone.
+    fn tolerate<T>(&self, folder: &BootFolder, written: Result<T>) -> Result<Option<T>> {
+        match written {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if *folder == BootFolder::of(&self.root) => Err(error),
+            Err(error) => {
+                log::warn!(
+                    "the mirror '{}' is left as it is: {}",
+                    folder.boot.display(),
+                    message(&error)
+                );
+                self.lost.borrow_mut().insert(folder.boot.clone());
+                Ok(None)
+            }
+        }
+    }
+
+    /// Does `step` with each menu.
+    ///
+    /// # Errors
+    /// It fails for `/boot`; a mirror for which it fails is told, and left out from then on.
+    pub fn write_menus(
+        &self,
+        menus: Vec<MenuPlan>,
+        step: impl Fn(&mut MenuPlan) -> Result<()>,
+    ) -> Result<()> {
+        for mut menu in menus {
+            let written = step(&mut menu);
+            self.tolerate(menu.folder(), written)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the boot state of each boot folder where it differs.
+    ///
+    /// # Errors
+    /// That of `/boot` cannot be written; a mirror's is told, and left out from then on.
+    pub fn write_state(&self, folders: &[BootFolder], state: &BootState) -> Result<()> {
+        for folder in folders {
+            self.tolerate(folder, write_state(folder, state))?;
+        }
+        Ok(())
     }
 
     /// Makes generation `number`, whose wishes are in `bootspec`, the profile's, and `state` the boot
@@ -124,7 +175,7 @@ impl Machine {
     /// A folder cannot be written.
     pub fn commit(&self, bootspec: &Bootspec, number: u64, state: &BootState) -> Result<()> {
         self.set_profile(number)?;
-        write_state(&self.folders_of(Some(bootspec)), state)
+        self.write_state(&self.folders_of(Some(bootspec)), state)
     }
 
     /// Makes generation `number` the profile's.
@@ -272,7 +323,7 @@ impl Machine {
     /// files that they alone need are removed. Generations that must not go are shown all the same.
     ///
     /// # Errors
-    /// The profile cannot be read, or `/boot` cannot be written.
+    /// The profile cannot be read, or `/boot` or a mirror cannot be written: what a menu may name shall not go.
     pub fn write_menus_without(&self, gone: &BTreeSet<u64>) -> Result<()> {
         for mut menu in self.menus_without(gone)? {
             menu.replace()?;
@@ -314,10 +365,12 @@ impl Machine {
         let options = menu_options(bootspec, state, newcomer);
         let folders = self.folders_of(Some(bootspec));
         let store = self.store()?;
-        let plans = folders
-            .iter()
-            .map(|folder| MenuPlan::new(store, folder, numbers, newcomer, &options));
-        plans.collect()
+        let mut plans = Vec::new();
+        for folder in &folders {
+            let plan = MenuPlan::new(store, folder, numbers, newcomer, &options);
+            plans.extend(self.tolerate(folder, plan)?);
+        }
+        Ok(plans)
     }
 
     /// The generations that a menu shows: so many of the newest, and those that must not go.

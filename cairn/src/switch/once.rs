@@ -9,7 +9,6 @@ use anyhow::{Result, ensure};
 use cairn_bootloader::EntryId;
 use indicatif::HumanBytes;
 
-use super::commit::write_state;
 use super::lock::SwitchLock;
 use super::machine::Machine;
 use super::target::{Existing, Target};
@@ -22,13 +21,13 @@ pub fn boot_once(root: &Path, entry: &EntryId) -> Result<()> {
     let _lock = SwitchLock::take(root, "cairn reboot --to")?;
     let machine = Machine::at(root);
     let found = machine.generation(entry.number())?;
-    let target = Target::existing(machine.store()?, Existing::Number(found.number))?;
+    let target = Target::existing(&machine, Existing::Number(found.number))?;
     if let Some(variant) = entry.specialisation() {
         target.specialised(machine.store()?, variant)?;
     }
     let mut state = machine.boot_state_to_change()?;
     state.once = Some(entry.clone());
-    for mut menu in machine.menus_for(&state)? {
+    machine.write_menus(machine.menus_for(&state)?, |menu| {
         menu.ensure_has(entry.number())?;
         ensure!(
             !menu.lacks_room()?,
@@ -38,7 +37,7 @@ pub fn boot_once(root: &Path, entry: &EntryId) -> Result<()> {
             menu.folder().boot.display(),
             HumanBytes(menu.room()?)
         );
-        menu.write()?;
-    }
-    write_state(&machine.boot_folders(), &state)
+        menu.write()
+    })?;
+    machine.write_state(&machine.boot_folders(), &state)
 }

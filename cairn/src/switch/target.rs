@@ -4,17 +4,18 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use cairn_bootloader::EntryId;
-use cairn_store::Store;
+use cairn_store::{Generation, Store};
 use cairn_store_path::StorePath;
 
 use super::action::Action;
-use super::menu::PROFILE;
+use super::machine::Machine;
+use crate::assessment::{Outcome, Verdict};
 use crate::boot_loader::BootLoaderFacts;
 
 /// Which generation that is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Existing {
-    /// The one before the profile's current one.
+    /// The newest before the profile's current one that is not known to fail.
     Previous,
     /// The one with this number.
     Number(u64),
@@ -34,30 +35,17 @@ pub struct Target {
 }
 
 impl Target {
-    /// A generation of the profile.
+    /// A generation of the machine's profile.
     ///
     /// # Errors
     /// There is no such generation.
-    pub fn existing(store: &Store, which: Existing) -> Result<Self> {
-        let generations = store.generations(PROFILE)?;
+    pub fn existing(machine: &Machine, which: Existing) -> Result<Self> {
         let found = match which {
-            Existing::Number(number) => {
-                let found = generations.iter().find(|one| one.number == number);
-                found.with_context(|| {
-                    format!("there is no generation {number}; see cairn generations")
-                })?
-            }
-            Existing::Previous => {
-                let current = generations.iter().position(|one| one.current);
-                let current = current.context("the profile has no current generation")?;
-                let before = current.checked_sub(1).and_then(|at| generations.get(at));
-                before.context(
-                    "there is no generation before the current one; see cairn generations",
-                )?
-            }
+            Existing::Number(number) => machine.generation(number)?,
+            Existing::Previous => previous(machine)?,
         };
         Ok(Self {
-            toplevel: found.path.clone(),
+            toplevel: found.path,
             number: Some(found.number),
             specialisation: None,
             boot_loader: None,
@@ -134,5 +122,45 @@ impl Target {
             words.push(format!("--boot-loader={}", serde_json::to_string(facts)?));
         }
         Ok(words)
+    }
+}
+
+/// The newest generation before the current one that has not failed when it was last booted. Those that are
+/// passed over are told.
+fn previous(machine: &Machine) -> Result<Generation> {
+    let generations = machine.generations()?;
+    let current = generations.iter().position(|one| one.current);
+    let current = current.context("the profile has no current generation")?;
+    let before = generations.into_iter().take(current).rev();
+    let mut passed_over = Vec::new();
+    for generation in before {
+        let Some(reason) = failure(machine, &generation) else {
+            return Ok(generation);
+        };
+        let number = generation.number;
+        log::warn!("generation {number} is passed over, it failed when it was booted: {reason}");
+        passed_over.push(number);
+    }
+    match passed_over.first() {
+        None => bail!("there is no generation before the current one; see cairn generations"),
+        Some(newest) => bail!(
+            "every generation before the current one failed when it was booted; see cairn generations, \
+             and name one all the same: cairn switch --to {newest}"
+        ),
+    }
+}
+
+/// Why a generation is known to fail; what cannot be read says nothing against it.
+fn failure(machine: &Machine, generation: &Generation) -> Option<String> {
+    let number = generation.number;
+    let toplevel = generation.path.to_path_buf();
+    match Verdict::of(machine.root(), &number.to_string(), &toplevel) {
+        Ok(verdict) => verdict
+            .filter(|verdict| verdict.outcome == Outcome::Failed)
+            .map(|verdict| verdict.reason),
+        Err(error) => {
+            log::warn!("{error}");
+            None
+        }
     }
 }

@@ -43,7 +43,7 @@ pub struct Wish {
 }
 
 impl Wish {
-    /// The generation before the current one.
+    /// The newest generation before the current one that has not failed.
     #[must_use]
     pub fn rollback() -> Self {
         Self {
@@ -61,8 +61,8 @@ impl Wish {
         ensure_system()?;
         let lock = SwitchLock::take(Path::new(ROOT), &format!("cairn {}", action.word()))?;
         // Open until the child has ended: the system is no generation yet, and must not be collected.
-        let store = Store::open(Path::new(ROOT))?;
-        let target = self.target(&store)?;
+        let machine = Machine::at(Path::new(ROOT));
+        let target = self.target(&machine)?;
         let status = detached::run(&lock, &target.words(action)?)?;
         Ok(match status.code() {
             Some(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
@@ -77,15 +77,16 @@ impl Wish {
     pub fn preview(&self, action: Action) -> Result<Preview> {
         ensure_system()?;
         let machine = Machine::at(Path::new(ROOT));
-        let target = self.target(machine.store()?)?;
+        let target = self.target(&machine)?;
         Preview::new(&machine, action, &target)
     }
 
     /// The system, built and whole.
-    fn target(&self, store: &Store) -> Result<Target> {
+    fn target(&self, machine: &Machine) -> Result<Target> {
+        let store = machine.store()?;
         let target = match &self.source {
             Source::Configuration(configuration) => build(configuration, store, self.boot_loader)?,
-            Source::Existing(which) => Target::existing(store, *which)?,
+            Source::Existing(which) => Target::existing(machine, *which)?,
         };
         verify(store, &target)?;
         match &self.specialisation {

@@ -74,7 +74,7 @@ fn add(machine: &Machine, number: u8) {
 fn boot(machine: &Machine, number: u64) -> Result<(), String> {
     let root = machine.path("");
     let changed = Changed::at(&root);
-    let target = Target::existing(changed.store().unwrap(), Existing::Number(number)).unwrap();
+    let target = Target::existing(&changed, Existing::Number(number)).unwrap();
     drop(changed);
     match apply(&root, Action::Boot, &target) {
         Ok(_) => Ok(()),
@@ -155,4 +155,52 @@ fn a_mirror_that_cannot_be_written_keeps_nothing_from_booting() {
     assert_eq!(machine.bootable(), [1, 2, 3]);
     let state = BootState::read(&machine.path("boot/grub")).unwrap();
     assert_eq!(state.trial.unwrap().entry, "3".parse().unwrap());
+}
+
+/// What cannot be written without being read-only: there, a folder is where a file is to be.
+#[test]
+fn a_mirror_that_fails_while_it_is_written_is_left_and_boots_as_before() {
+    if !is_inside("full_boot::a_mirror_that_fails_while_it_is_written_is_left_and_boots_as_before") {
+        return;
+    }
+    let machine = Machine::new();
+    fs::create_dir(machine.path("second")).unwrap();
+    mount_at(&machine, "second", &["-t", "tmpfs", "none"]);
+    let menu = json!({
+        "name": "Cairn", "kernelRelease": "6.12", "default": "0", "configurationLimit": 9,
+        "mirrors": ["/second/boot"], "trial": {"tries": 2, "timeout": 300},
+    });
+    machine.boot_state("cairn_good=1\n");
+    let mirror = |name: &str| machine.path("second/boot").join(name);
+    let menu_of_mirror = || Slots::read(&mirror("grub")).unwrap();
+    machine.add_system(1, &[7], &menu, &[]);
+    boot(&machine, 1).unwrap();
+    // Kernels cannot be placed; then the menu is written, and what boots cannot be.
+    for (number, obstacle) in [(2, "kernels"), (3, "grub/grubenv")] {
+        let away = machine.path("second/away");
+        fs::rename(mirror(obstacle), &away).unwrap();
+        if number == 2 {
+            fs::write(mirror(obstacle), "").unwrap();
+        } else {
+            fs::create_dir(mirror(obstacle)).unwrap();
+        }
+        let before = menu_of_mirror();
+        machine.add_system(number, &[7, 7], &menu, &[]);
+        boot(&machine, number).unwrap();
+        let state = BootState::read(&machine.path("boot/grub")).unwrap();
+        assert_eq!(state.trial.unwrap().entry.number(), number, "{obstacle}");
+        assert!(machine.bootable().contains(&number), "{obstacle}");
+        assert_eq!(menu_of_mirror() == before, number == 2, "{obstacle}");
+        fs::remove_file(mirror(obstacle))
+            .or_else(|_| fs::remove_dir(mirror(obstacle)))
+            .unwrap();
+        fs::rename(&away, mirror(obstacle)).unwrap();
+    }
+    // It is well again, and gets what it has missed.
+    let before = menu_of_mirror();
+    machine.add_system(4, &[7], &menu, &[]);
+    boot(&machine, 4).unwrap();
+    assert!(menu_of_mirror() != before);
+    let read = |folder: &str| BootState::read(&machine.path(folder)).unwrap();
+    assert_eq!(read("second/boot/grub"), read("boot/grub"));
 }

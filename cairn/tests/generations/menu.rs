@@ -14,7 +14,7 @@ use super::machine::Machine;
 fn boot(machine: &Machine, number: u64) -> Result<(), String> {
     let root = machine.path("");
     let changed = Changed::at(&root);
-    let target = Target::existing(changed.store().unwrap(), Existing::Number(number)).unwrap();
+    let target = Target::existing(&changed, Existing::Number(number)).unwrap();
     drop(changed);
     match apply(&root, Action::Boot, &target) {
         Ok(_) => Ok(()),
@@ -96,6 +96,41 @@ fn a_generation_that_can_have_no_entry_does_not_become_what_boots() {
         let link = fs::read_link(machine.path("nix/var/nix/profiles/system")).unwrap();
         assert_eq!(link.to_str(), Some("system-4-link"));
     }
+}
+
+/// The number of the generation that a rollback takes.
+fn rollback(machine: &Machine) -> Result<u64, String> {
+    let target = Target::existing(&Changed::at(&machine.path("")), Existing::Previous);
+    match target {
+        Ok(target) => Ok(target.number.unwrap()),
+        Err(error) => Err(format!("{error:#}")),
+    }
+}
+
+#[test]
+fn a_rollback_passes_over_what_failed() {
+    let machine = machine();
+    assert_eq!(rollback(&machine), Ok(3));
+    machine.verdict(3, "failed", "no network");
+    assert_eq!(rollback(&machine), Ok(2));
+    // What is damaged says nothing.
+    machine.verdict(2, "well?", "");
+    assert_eq!(rollback(&machine), Ok(2));
+    // A verdict of another system that had the number.
+    machine.verdict(1, "failed", "no network");
+    let file = machine.path("var/lib/cairn/boots/1.json");
+    fs::rename(file, machine.path("var/lib/cairn/boots/2.json")).unwrap();
+    assert_eq!(rollback(&machine), Ok(2));
+    machine.verdict(2, "failed", "no disk");
+    assert_eq!(rollback(&machine), Ok(1));
+    machine.verdict(1, "failed", "no disk");
+    expect_test::expect![[r#"every generation before the current one failed when it was booted; see cairn generations, and name one all the same: cairn switch --to 3"#]]
+    .assert_eq(&rollback(&machine).unwrap_err());
+    machine.verdict(3, "good", "");
+    assert_eq!(rollback(&machine), Ok(3));
+    machine.want(1);
+    expect_test::expect![[r#"there is no generation before the current one; see cairn generations"#]]
+        .assert_eq(&rollback(&machine).unwrap_err());
 }
 
 /// Whoever mounts it again finds no menu of the new generation there.
