@@ -61,18 +61,40 @@ pub fn boot_file_name(hash: &blake3::Hash, kind: BootFileKind) -> String {
 /// # Errors
 /// The content cannot be read.
 pub fn checksum_file(name: &str, content: &mut impl Read) -> io::Result<(String, String)> {
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        let length = match content.read(&mut buffer) {
-            Ok(0) => break,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            length => length?,
-        };
-        hasher.update(buffer.get(..length).unwrap_or_default());
+    let mut content = Summed::new(content);
+    io::copy(&mut content, &mut io::sink())?;
+    Ok(content.checksum_file(name))
+}
+
+/// A content that is summed while it is read: what is copied need not be read again.
+#[derive(Debug)]
+pub struct Summed<R> {
+    content: R,
+    hasher: Sha256,
+}
+
+impl<R: Read> Summed<R> {
+    /// Of `content`, from here on.
+    pub fn new(content: R) -> Self {
+        let hasher = Sha256::new();
+        Self { content, hasher }
     }
-    let base = name.rsplit('/').next().unwrap_or(name);
-    Ok((checksum_name(name), sha256_line(&hasher.finalize(), base)))
+
+    /// As [`checksum_file`], of what was read.
+    #[must_use]
+    pub fn checksum_file(self, name: &str) -> (String, String) {
+        let base = name.rsplit('/').next().unwrap_or(name);
+        let sum = sha256_line(&self.hasher.finalize(), base);
+        (checksum_name(name), sum)
+    }
+}
+
+impl<R: Read> Read for Summed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.content.read(buffer)?;
+        self.hasher.update(buffer.get(..length).unwrap_or_default());
+        Ok(length)
+    }
 }
 
 /// What the name of a file's checksum is, of a path too.

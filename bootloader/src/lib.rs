@@ -44,7 +44,7 @@ mod trial;
 mod unified;
 
 pub use boot_file::{
-    BootFileKind, KernelFolders, boot_file_name, checksum_file, checksum_name, is_boot_file,
+    BootFileKind, KernelFolders, Summed, boot_file_name, checksum_file, checksum_name, is_boot_file,
 };
 pub use boot_sector::{
     BootSectorError, patch_boot_sector, patch_core_image, patch_disc_image,

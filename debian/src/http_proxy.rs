@@ -9,6 +9,7 @@ use std::io::{self, BufRead, BufReader, Read, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
+use cairn_store_path::base64::to_base64;
 use ureq::http::Uri;
 
 use crate::transport::TransportError;
@@ -52,7 +53,7 @@ pub(crate) fn get(
     if let Some((user, _)) = authority.as_str().rsplit_once('@') {
         request.extend([
             "Proxy-Authorization: Basic ",
-            &base64(user.as_bytes()),
+            &to_base64(user.as_bytes()),
             "\r\n",
         ]);
     }
@@ -154,26 +155,6 @@ impl<R: Read> Read for Measured<R> {
     }
 }
 
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or(0));
-        let word = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for place in 0..4 {
-            let digit = DIGITS
-                .get((word >> (18 - 6 * place) & 63) as usize)
-                .copied();
-            text.push(if place <= chunk.len() {
-                char::from(digit.unwrap_or(b'='))
-            } else {
-                '='
-            });
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -207,10 +188,6 @@ mod tests {
         ] {
             assert!(read_answer(text.as_bytes()).is_err());
         }
-        assert_eq!(
-            ["", "f", "fo", "foo"].map(|text| base64(text.as_bytes())),
-            ["", "Zg==", "Zm8=", "Zm9v"]
-        );
     }
 
     proptest! {

@@ -4,6 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
+use cairn_store_path::base64::from_base64;
+
 /// Whose signatures count for a source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Keys {
@@ -61,37 +63,9 @@ pub fn decode_armour(text: &str) -> Option<Vec<u8>> {
             .filter(|line| !line.contains(':') && *line != ".");
         // A line that begins with '=' is a checksum; the signature check does not need it.
         let data: String = data.filter(|line| !line.starts_with('=')).collect();
-        bytes.extend(decode_base64(&data)?);
+        bytes.extend(from_base64(&data)?);
     }
     (!bytes.is_empty()).then_some(bytes)
-}
-
-fn decode_base64(text: &str) -> Option<Vec<u8>> {
-    let digits = text.trim_end_matches('=').as_bytes();
-    let mut bytes = Vec::with_capacity(digits.len() / 4 * 3 + 2);
-    for chunk in digits.chunks(4) {
-        let mut word: u32 = 0;
-        for digit in chunk {
-            let value = match digit {
-                b'A'..=b'Z' => digit - b'A',
-                b'a'..=b'z' => digit - b'a' + 26,
-                b'0'..=b'9' => digit - b'0' + 52,
-                b'+' => 62,
-                b'/' => 63,
-                _ => return None,
-            };
-            word = word << 6 | u32::from(value);
-        }
-        word <<= 6 * (4 - chunk.len());
-        let [_, first, second, third] = word.to_be_bytes();
-        match chunk.len() {
-            4 => bytes.extend([first, second, third]),
-            3 => bytes.extend([first, second]),
-            2 => bytes.push(first),
-            _ => return None,
-        }
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]
@@ -99,22 +73,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn base64() {
-        let decode = |text| decode_base64(text).map(|bytes| String::from_utf8(bytes).unwrap());
-        for (text, expected) in [
-            ("", Some("")),
-            ("Zg==", Some("f")),
-            ("Zm8=", Some("fo")),
-            ("Zm9v", Some("foo")),
-            ("Zm9vYg==", Some("foob")),
-            ("Z", None),
-            ("Zm9v!", None),
-        ] {
-            assert_eq!(decode(text).as_deref(), expected, "{text}");
-        }
-    }
 
     #[test]
     fn fingerprints_restrict() {

@@ -29,6 +29,7 @@ mod request;
 mod resolve;
 mod signature;
 mod source;
+mod terminal;
 mod transport;
 mod version;
 
@@ -56,5 +57,6 @@ pub use signature::SignatureError;
 pub use source::{
     DEBIAN_KEYRING, Security, Source, SourceError, host_codename, host_sources, mirror_sources,
 };
+pub use terminal::Terminal;
 pub use transport::{Body, Transport, TransportError};
 pub use version::{ParseVersionError, Version, compare};

@@ -1,19 +1,20 @@
-//! How far downloads are: a bar on a terminal, else a line every few seconds, or nothing.
+//! How far downloads are: a bar on a screen, else a line every few seconds, or nothing.
 
-use std::io::IsTerminal as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Time between two lines where there is no terminal.
+use crate::terminal::Terminal;
+
+/// Time between two lines where there is no screen.
 const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Whether progress is shown on standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Show {
-    /// A bar on a terminal, else lines.
+    /// A bar on a screen, else lines.
     #[default]
     Progress,
     /// Nothing.
@@ -39,7 +40,7 @@ impl Progress {
     pub(crate) fn new(what: String, total: u64, show: Show) -> Self {
         let display = if show == Show::Nothing {
             Display::Nothing
-        } else if std::io::stderr().is_terminal() {
+        } else if Terminal::of_errors() == Terminal::Screen {
             let template = "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta}";
             let style = ProgressStyle::with_template(template);
             let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());

@@ -8,7 +8,8 @@ use std::io;
 
 use sha2::Digest as _;
 
-use crate::hash::{base16_decode_vec, base64_decode, base64_encode};
+use crate::base64::{from_base64, to_base64};
+use crate::hash::base16_decode_vec;
 use crate::make::Algorithm;
 use crate::nix32;
 
@@ -92,7 +93,7 @@ impl ContentHash {
             length if !sri && length == base32_length(algorithm) => {
                 nix32::decode_vec(digits, algorithm.size())
             }
-            length if length == base64_length(algorithm) => base64_decode(digits),
+            length if length == base64_length(algorithm) => from_base64(digits),
             _ => None,
         };
         digest
@@ -136,7 +137,7 @@ impl ContentHash {
     /// Base-64 digits, without the algorithm.
     #[must_use]
     pub fn to_base64(&self) -> String {
-        base64_encode(&self.digest)
+        to_base64(&self.digest)
     }
 
     /// `<algorithm>-<base-64>`.

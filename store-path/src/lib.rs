@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod base64;
 mod content_hash;
 pub mod derivation;
 pub mod hash;

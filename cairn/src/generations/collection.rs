@@ -1,16 +1,16 @@
 //! `cairn gc`: old generations, if asked for, then everything in the store that nobody needs.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Result;
 use cairn_store::{Garbage, Removal, Store, free_reserve};
-use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::deletion::Deletion;
 use super::listing::Listing;
 use super::selection::Selection;
+use crate::progress::{Meter, Unit};
 use crate::switch::Machine;
 use crate::switch::lock::SwitchLock;
 use crate::time_zone;
@@ -150,35 +150,26 @@ impl Collected {
     }
 }
 
-/// A line that counts; on what is no terminal, nothing is shown.
+/// A line that counts.
 struct Progress {
-    line: ProgressBar,
+    meter: Meter,
     bytes: std::cell::Cell<u64>,
 }
 
 impl Progress {
     fn new() -> Self {
-        let line = ProgressBar::new_spinner();
-        if let Ok(style) = ProgressStyle::with_template("removing {pos} {msg}") {
-            line.set_style(style);
-        }
-        line.enable_steady_tick(Duration::from_millis(200));
+        let meter = Meter::new("removing", "{pos} {msg}", Unit::Things);
+        meter.tick();
         Self {
-            line,
+            meter,
             bytes: std::cell::Cell::new(0),
         }
     }
 
     fn note(&self, removal: &Removal) {
         self.bytes.set(self.bytes.get() + removal.bytes);
-        self.line.inc(1);
-        self.line
+        self.meter
             .set_message(format!("({})", HumanBytes(self.bytes.get())));
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.line.finish_and_clear();
+        self.meter.advance(1);
     }
 }

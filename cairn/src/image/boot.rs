@@ -3,11 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Seek;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use cairn_bootloader::{BootFileKind, BootFiles, Generation, boot_file_name, checksum_file};
+use cairn_bootloader::{BootFileKind, BootFiles, Generation, Summed, boot_file_name};
 use cairn_image_builder::{Content, Manifest, Node};
 use cairn_store::Store;
 use cairn_store_path::StorePath;
@@ -73,7 +72,7 @@ impl BootFolder<'_> {
     fn add_boot_file(&mut self, logical: &str, kind: BootFileKind) -> Result<String> {
         let path = self.store.real_path_of(logical)?;
         let reading = || format!("cannot read '{}'", path.display());
-        let mut file = fs::File::open(&path).with_context(reading)?;
+        let mut file = Summed::new(fs::File::open(&path).with_context(reading)?);
         let mut hasher = blake3::Hasher::new();
         hasher.update_reader(&mut file).with_context(reading)?;
         let name = boot_file_name(&hasher.finalize(), kind);
@@ -85,8 +84,7 @@ impl BootFolder<'_> {
         // Specialisations share most of them.
         if self.root.get(&place).is_none() {
             self.root.insert(&place, Node::new(0o444, content))?;
-            file.rewind().with_context(reading)?;
-            let (sum_name, sum) = checksum_file(&name, &mut file).with_context(reading)?;
+            let (sum_name, sum) = file.checksum_file(&name);
             let sum = Node::new(0o444, Content::Bytes(sum.into_bytes()));
             self.root.insert(self.path.join(sum_name), sum)?;
         }

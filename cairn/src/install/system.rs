@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use cairn_bootloader::STUB;
 use cairn_store::{Need, Offer, Space, Store};
 use cairn_store_path::{Derivation, StorePath};
-use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use indicatif::HumanBytes;
 
 use super::step::Step;
 use crate::boot_loader::BootLoaderFacts;
@@ -25,6 +25,7 @@ use crate::image::facts::Facts;
 use crate::image::root::{BOOT_DIRECTORIES, DIRECTORIES};
 use crate::lock_file::write_atomically;
 use crate::place::Place;
+use crate::progress::{Meter, Unit};
 use crate::realise::realise;
 use crate::supply::Supply;
 use crate::switch::{Action, BootFolder, Target, apply, lock::SwitchLock};
@@ -222,9 +223,11 @@ impl System {
         let need = self.need(Some(target))?;
         ensure_room(&need, target.space()?)
             .with_context(|| format!("cannot install into '{}'", target.root().display()))?;
-        let bar = progress(&offer);
-        let copied = target.take(&self.source, &offer, &mut |bytes| bar.inc(bytes));
-        bar.finish_and_clear();
+        let rest = "[{bar:30}] {bytes}/{total_bytes} {eta} left";
+        let meter = Meter::new("copying", rest, Unit::Bytes);
+        meter.set_length(offer.bytes());
+        let copied = target.take(&self.source, &offer, &mut |bytes| meter.advance(bytes));
+        drop(meter);
         Ok(copied?)
     }
 
@@ -285,17 +288,6 @@ pub fn ensure_room(need: &Need, space: Space) -> Result<()> {
         HumanBytes(space.bytes)
     );
     Ok(())
-}
-
-/// A bar that counts bytes; on what is no terminal, nothing.
-fn progress(offer: &Offer) -> ProgressBar {
-    let bar = ProgressBar::new(offer.bytes());
-    if let Ok(style) =
-        ProgressStyle::with_template("copying [{bar:30}] {bytes}/{total_bytes} {eta} left")
-    {
-        bar.set_style(style);
-    }
-    bar
 }
 
 /// The folders that a machine has before its first activation.

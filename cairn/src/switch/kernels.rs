@@ -23,7 +23,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use cairn_bootloader::{
-    KernelFolders, Slots, SlotsExhausted, checksum_file, checksum_name, is_boot_file, next_slot,
+    KernelFolders, Slots, SlotsExhausted, Summed, checksum_file, checksum_name, is_boot_file,
+    next_slot,
 };
 use nix::sys::statfs::{FsType, MSDOS_SUPER_MAGIC, statfs};
 
@@ -168,19 +169,7 @@ impl Kernels {
                         write_sum(wanted, name, next)?;
                     }
                 }
-                (Origin::Booting | Origin::Store, _) => {
-                    write_sum(wanted, name, next)?;
-                    let place = next.join(name);
-                    let copied = File::open(&wanted.source)
-                        .and_then(|mut source| write_file(&place, &mut source));
-                    copied.with_context(|| {
-                        format!(
-                            "cannot copy '{}' to '{}'",
-                            wanted.source.display(),
-                            place.display()
-                        )
-                    })?;
-                }
+                (Origin::Booting | Origin::Store, _) => copy(wanted, name, next)?,
             }
         }
         let place = next.join(names);
@@ -256,14 +245,43 @@ fn write_sum(wanted: &Wanted, name: &str, folder: &Path) -> Result<()> {
         .with_context(|| format!("cannot write '{}'", place.display()))
 }
 
+/// Copies a file from the store, and its sum, which is there first; the store's is read once.
+fn copy(wanted: &Wanted, name: &str, folder: &Path) -> Result<()> {
+    let place = folder.join(name);
+    let copying = || {
+        format!(
+            "cannot copy '{}' to '{}'",
+            wanted.source.display(),
+            place.display()
+        )
+    };
+    let source = Summed::new(File::open(&wanted.source).with_context(copying)?);
+    let copied = write_file_after(&place, source, |source| {
+        let (sum_name, sum) = source.checksum_file(name);
+        write_file(&folder.join(sum_name), &mut sum.as_bytes())
+    });
+    copied.with_context(copying)
+}
+
 /// A new file, which has its name when it is whole and on the disk.
 fn write_file(place: &Path, content: &mut impl io::Read) -> io::Result<()> {
+    write_file_after(place, content, |_| Ok(()))
+}
+
+/// The same, which gets its name after `before` has been done.
+fn write_file_after<R: io::Read>(
+    place: &Path,
+    content: R,
+    before: impl FnOnce(R) -> io::Result<()>,
+) -> io::Result<()> {
     let name = place.file_name().unwrap_or_default().to_string_lossy();
     let new = place.with_file_name(format!("{UNFINISHED}{name}"));
     let written = File::create(&new).and_then(|mut file| {
-        io::copy(content, &mut file)?;
+        let mut content = content;
+        io::copy(&mut content, &mut file)?;
         file.flush()?;
         file.sync_all()?;
+        before(content)?;
         fs::rename(&new, place)
     });
     if written.is_err() {

@@ -160,7 +160,8 @@ fn a_mirror_that_cannot_be_written_keeps_nothing_from_booting() {
 /// What cannot be written without being read-only: there, a folder is where a file is to be.
 #[test]
 fn a_mirror_that_fails_while_it_is_written_is_left_and_boots_as_before() {
-    if !is_inside("full_boot::a_mirror_that_fails_while_it_is_written_is_left_and_boots_as_before") {
+    if !is_inside("full_boot::a_mirror_that_fails_while_it_is_written_is_left_and_boots_as_before")
+    {
         return;
     }
     let machine = Machine::new();

@@ -129,8 +129,10 @@ fn a_rollback_passes_over_what_failed() {
     machine.verdict(3, "good", "");
     assert_eq!(rollback(&machine), Ok(3));
     machine.want(1);
-    expect_test::expect![[r#"there is no generation before the current one; see cairn generations"#]]
-        .assert_eq(&rollback(&machine).unwrap_err());
+    expect_test::expect![[
+        r#"there is no generation before the current one; see cairn generations"#
+    ]]
+    .assert_eq(&rollback(&machine).unwrap_err());
 }
 
 /// Whoever mounts it again finds no menu of the new generation there.

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use cairn_store_path::base64::{from_base64, to_base64};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{ordered, parse};
 
 use super::REGISTERS;
-use super::base64::{base64, from_base64};
 use super::call::Condition;
 
 const TYPE: &str = "systemd-tpm2";
@@ -272,12 +272,12 @@ impl SealedKey {
             key: RawKey,
         }
         let blob = [self.private(), self.public()].concat();
-        let blob = base64(&blob);
+        let blob = to_base64(&blob);
         serde_json::to_string(&Written {
             kind: TYPE,
             keyslots: [key_slot.to_string()],
             key: RawKey {
-                tpm2_blob: Value::String(blob.map(char::from).collect()),
+                tpm2_blob: Value::String(blob),
                 tpm2_pcrs: self.condition.registers.iter().copied().collect(),
                 tpm2_pcr_bank: self.bank,
                 tpm2_primary_alg: self.primary,

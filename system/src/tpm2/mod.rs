@@ -21,11 +21,10 @@
 //! Source: `src/shared/tpm2-util.c` of systemd 252; the LUKS2 On-Disk Format Specification, 3.6; TPM 2.0 Library,
 //! Part 2, 6.6 (codes) and 12.3 (`TPM2B_PRIVATE`).
 
-mod base64;
 mod call;
 mod header;
 
-pub use base64::base64;
+pub use cairn_store_path::base64::base64;
 pub use call::{
     Call, Condition, WRONG_PIN, before_sealing, closing, explain, loading, opening, password_of,
     read_registers, seal, unseal,
