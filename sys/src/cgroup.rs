@@ -15,6 +15,9 @@ pub struct Cgroup {
     path: PathBuf,
 }
 
+/// Names of files that are to be whose a group is.
+const DELEGATE: &str = "/sys/kernel/cgroup/delegate";
+
 impl Cgroup {
     /// The group at `path`, below a cgroup v2 mount; made if it does not exist.
     ///
@@ -96,6 +99,26 @@ impl Cgroup {
         ] {
             std::os::unix::fs::chown(self.path.join(file), Some(uid), Some(gid))?;
         }
+        // Others that the kernel says are whose the group is; those of controllers are there if the controller is.
+        let others = fs::read_to_string(DELEGATE).unwrap_or_default();
+        for file in others.lines().filter(|file| !file.starts_with("cgroup.")) {
+            give_if_there(&self.path.join(file), uid, gid)?;
+        }
+        Ok(())
+    }
+
+    /// Makes this user and group the owners of all of it, as if they had made it.
+    ///
+    /// # Errors
+    /// A file's owner cannot be changed.
+    pub fn give_all(&self, uid: u32, gid: u32) -> io::Result<()> {
+        std::os::unix::fs::chown(&self.path, Some(uid), Some(gid))?;
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                give_if_there(&entry.path(), uid, gid)?;
+            }
+        }
         Ok(())
     }
 
@@ -173,4 +196,11 @@ fn add_processes(path: &Path, all: &mut Vec<u32>) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+fn give_if_there(path: &Path, uid: u32, gid: u32) -> io::Result<()> {
+    match std::os::unix::fs::chown(path, Some(uid), Some(gid)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
