@@ -53,6 +53,12 @@ pub fn matching(
     pattern::matches(&root::Root::new(root), pattern)
 }
 
+/// Whether a name matches a pattern of that kind.
+#[must_use]
+pub fn name_matches(pattern: &str, name: &str) -> bool {
+    pattern::fits(pattern.as_bytes(), name.as_bytes())
+}
+
 /// The process's exit status after an activation in which something failed, as NixOS's.
 pub const EXIT_FAILED: u8 = 2;
 

@@ -37,7 +37,7 @@ fn is_plain(part: &OsStr) -> bool {
 }
 
 /// Whether `name` fits `pattern`.
-fn fits(pattern: &[u8], name: &[u8]) -> bool {
+pub(crate) fn fits(pattern: &[u8], name: &[u8]) -> bool {
     if name.first() == Some(&b'.') && pattern.first() != Some(&b'.') {
         return false;
     }

@@ -15,6 +15,7 @@ pub mod boot_mark;
 mod bootspec;
 mod by_name;
 mod calendar;
+mod condition;
 mod confinement;
 pub mod control;
 mod credential;
@@ -57,6 +58,7 @@ mod watch;
 pub use address_range::{AddressRange, NoAddressRange};
 pub use bootspec::{Bootspec, BootspecV1, Memtest, MenuUser, MenuV1, TrialV1};
 pub use calendar::{Calendar, CalendarError, Civil};
+pub use condition::{Condition, ConditionKind};
 pub use confinement::{
     Access, AddressFamilies, AddressFamily, AddressFence, Confined, Confinement, DeviceFence,
     Forbidden, Namespace, Own, PathAccess, ProcessView, ServiceMount, Visible,
@@ -76,13 +78,12 @@ pub use name::{
 pub use parse::{ParseError, V1, from_bytes};
 pub use path_rule::{PathKind, PathRule};
 pub use process::{
-    Command, EnvironmentFile, IoClass, IoScheduling, Limit, OpenFile, OpenMode, Process, Resource,
-    Scheduling, SchedulingPolicy, StandardStream, WorkingDirectory,
+    Command, EnvironmentFile, IoClass, IoScheduling, Limit, OpenFile, OpenMode, Outlet, Process,
+    Resource, Scheduling, SchedulingPolicy, StandardStream, WorkingDirectory,
 };
 pub use readiness::Readiness;
 pub use service::{
-    Condition, ConditionKind, KillMode, OnChange, Reload, Restart, Service, ServiceDirectory,
-    ServiceKind, StartLimit,
+    KillMode, OnChange, Reload, Restart, Service, ServiceDirectory, ServiceKind, StartLimit,
 };
 pub use service_changes::{Cause, ServiceAction, ServiceChange, ServiceChanges, Standing};
 pub use signal::{Signal, UnknownSignal};

@@ -20,6 +20,7 @@ pub(crate) fn contradiction(services: &[Service]) -> Option<String> {
             Some(writer) if !writer.kind.has_process() || name.as_str().ends_with('@') => {
                 "which writes nothing".to_owned()
             }
+            Some(writer) if writer.process.output.is_some() => "which writes elsewhere".to_owned(),
             Some(_) if process.tty.is_some() => "but has a terminal as its input".to_owned(),
             Some(_) if process.connected.contains(&StandardStream::Input) => {
                 "but has a connection as its input".to_owned()

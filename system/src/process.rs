@@ -43,6 +43,13 @@ pub struct Process {
     /// Which of its standard descriptors are the connection, or the only socket, that it is given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub connected: Few<StandardStream>,
+    /// Where what it and the commands around it write goes, if not into the service's log; a terminal and
+    /// [`Process::connected`] come first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Box<Outlet>>,
+    /// The same for what they write to descriptor 2; absent: as `output`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Box<Outlet>>,
     /// What is opened for it, and given to it behind its sockets and what it has left.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open_files: Few<OpenFile>,
@@ -108,6 +115,22 @@ pub enum StandardStream {
     Error,
 }
 
+/// Where output goes. A file is made if there is none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outlet {
+    /// Into the service's log.
+    Log,
+    /// Nowhere.
+    Null,
+    /// Into this file, from its beginning on.
+    File(String),
+    /// To the end of this file.
+    Append(String),
+    /// Into this file, which is empty then.
+    Truncate(String),
+}
+
 /// A file, or a socket that is connected to, which is opened for a process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -142,6 +165,10 @@ pub enum OpenMode {
 /// A command around a service's process: with its environment, user and bounds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "options that do not depend on each other"
+)]
 pub struct Command {
     /// Program (absolute) and arguments.
     pub argv: Vec<String>,
@@ -154,6 +181,9 @@ pub struct Command {
     /// Whatever it ends with is as good as 0.
     #[serde(default)]
     pub ignore_failure: bool,
+    /// Before a start: with a status from 1 to 254 it says that there is no reason for one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub condition: bool,
 }
 
 /// A file of variables: lines of `NAME=value`.
@@ -171,7 +201,7 @@ pub struct EnvironmentFile {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WorkingDirectory {
-    /// Absolute path.
+    /// Absolute path, or `~` for the user's home.
     pub path: String,
     /// That it does not exist is no obstacle: then it is `/`.
     #[serde(default)]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::condition::Condition;
 use crate::credential::Credential;
 use crate::end_status::EndStatus;
 use crate::few::Few;
@@ -103,6 +104,9 @@ pub struct Service {
     /// Started when its process has ended as it should, and it is not started again by itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub on_success: Few<ServiceName>,
+    /// Those of `on_failure` and `on_success` are started at each of its ends, also where it is started again by itself.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub tells_of_restarts: bool,
     /// What its end does to the machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine_actions: Option<Box<MachineActions>>,
@@ -149,6 +153,9 @@ pub struct Service {
     /// Upper bound of the delay between restarts, in milliseconds.
     #[serde(default = "Service::default_restart_delay_max_ms")]
     pub restart_delay_max_ms: u32,
+    /// The delay grows to that in so many equal factors, instead of being doubled; 0: it is doubled.
+    #[serde(default, skip_serializing_if = "is_none_of")]
+    pub restart_steps: u16,
     /// Each of these delays is longer by up to so many milliseconds, by chance.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub restart_random_delay_ms: u32,
@@ -162,6 +169,9 @@ pub struct Service {
     /// Milliseconds for which its process may be up; then it is stopped, and has failed. Absent: no bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime_max_ms: Option<u32>,
+    /// That is longer by up to so many milliseconds, by chance.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub runtime_random_extra_ms: u32,
     /// It says `WATCHDOG=1` at least every so many milliseconds while it is up, or it is aborted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watchdog_ms: Option<u32>,
@@ -217,6 +227,7 @@ impl Service {
             conflicts: Few::new(),
             on_failure: Few::new(),
             on_success: Few::new(),
+            tells_of_restarts: false,
             machine_actions: None,
             wanted_at_boot: true,
             conditions: Few::new(),
@@ -232,10 +243,12 @@ impl Service {
             restart_statuses: Few::new(),
             restart_delay_ms: Self::default_restart_delay_ms(),
             restart_delay_max_ms: Self::default_restart_delay_max_ms(),
+            restart_steps: 0,
             restart_random_delay_ms: 0,
             start_limit: None,
             start_timeout_ms: None,
             runtime_max_ms: None,
+            runtime_random_extra_ms: 0,
             watchdog_ms: None,
             stop_timeout_ms: Self::default_stop_timeout_ms(),
             stop_signal: Signal::TERM,
@@ -304,6 +317,11 @@ fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_none_of(number: &u16) -> bool {
+    *number == 0
+}
+
 /// When a service counts as up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -352,6 +370,10 @@ pub enum Restart {
     OnFailure,
     /// A restart after a signal or a timeout that was no good end, but not after any status.
     OnAbnormal,
+    /// A restart after a signal that was no good end.
+    OnAbort,
+    /// A restart when its watchdog was not satisfied.
+    OnWatchdog,
     /// A restart if the end was good.
     OnSuccess,
     /// A restart whatever the end was.
@@ -408,35 +430,6 @@ pub enum Reload {
     Commands(Vec<Command>),
 }
 
-/// What must hold for a start to be more than nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Condition {
-    /// What is looked at.
-    pub kind: ConditionKind,
-    /// An absolute path, or a word for [`ConditionKind::KernelCommandLine`].
-    pub value: String,
-    /// It must not hold.
-    #[serde(default)]
-    pub negate: bool,
-}
-
-/// What a condition looks at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ConditionKind {
-    /// Something is there.
-    PathExists,
-    /// A directory is there.
-    PathIsDirectory,
-    /// A file is there with something in it.
-    FileNotEmpty,
-    /// A directory is there with something in it.
-    DirectoryNotEmpty,
-    /// The kernel's command line has this word, or it with `=` and a value.
-    KernelCommandLine,
-}
-
 /// A directory that belongs to a service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -452,4 +445,7 @@ pub struct ServiceDirectory {
     /// It is removed when the service has stopped.
     #[serde(default)]
     pub removed_at_stop: bool,
+    /// But not when that is only to be started again.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub kept_at_restart: bool,
 }

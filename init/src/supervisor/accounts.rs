@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use cairn_sys::process::Credentials;
 use cairn_system::UserName;
 
+use super::environment::Environment;
+
 /// Why a service's user cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountError {
@@ -65,6 +67,43 @@ pub fn group_numbers(etc: &Path, groups: &[UserName]) -> Result<Vec<u32>, Accoun
     let is_asked_for = |name: &str| groups.iter().any(|group| group.as_str() == name);
     let found = entries.filter(|(name, ..)| is_asked_for(name));
     Ok(found.map(|(_, number, _)| number).collect())
+}
+
+/// What a login of `user` has in its environment, as `/etc/passwd` below `etc` says now: the name, the home and the shell.
+///
+/// # Errors
+/// The file cannot be read, or there is no such user.
+pub fn login(etc: &Path, user: &str) -> Result<Environment, AccountError> {
+    let path = etc.join("passwd");
+    let passwd = fs::read_to_string(&path).map_err(|source| AccountError::Read { path, source })?;
+    login_in(&passwd, user).ok_or_else(|| AccountError::User(user.to_owned()))
+}
+
+/// Whoever is not to log in has no shell, and whose home is the root has none.
+fn login_in(passwd: &str, user: &str) -> Option<Environment> {
+    let fields = passwd.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        (fields.first() == Some(&user)).then_some(fields)
+    })?;
+    let [.., home, shell] = fields.as_slice() else {
+        return None;
+    };
+    let is_shell = !matches!(
+        shell.rsplit('/').next(),
+        None | Some("" | "nologin" | "false")
+    );
+    let all = [
+        ("USER", Some(user)),
+        ("LOGNAME", Some(user)),
+        (
+            "HOME",
+            Some(*home).filter(|home| !matches!(*home, "" | "/")),
+        ),
+        ("SHELL", Some(*shell).filter(|_| is_shell)),
+    ];
+    let all = all.into_iter();
+    let all = all.filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+    Some(all.collect())
 }
 
 /// Name, number and members of each group.
@@ -141,6 +180,18 @@ mod tests {
             Ok(c) => format!("{} {} {:?}", c.uid, c.gid, c.groups),
             Err(error) => error.to_string(),
         });
+    }
+
+    #[test]
+    fn logins() {
+        let check = |passwd: &str| format!("{:?}", login_in(passwd, "web"));
+        expect![[
+            r#"Some({"HOME": "/var/empty", "LOGNAME": "web", "SHELL": "/bin/sh", "USER": "web"})"#
+        ]]
+        .assert_eq(&check(PASSWD));
+        expect![[r#"Some({"LOGNAME": "web", "USER": "web"})"#]]
+            .assert_eq(&check("web:x:1:1::/:/run/current-system/sw/bin/nologin"));
+        expect!["None"].assert_eq(&check("root:x:0:0::/root:/bin/sh"));
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::clock::{Ms, now, since_epoch};
 use crate::realm::realm;
 
 use super::Supervisor;
+use super::given::Trigger;
 use super::services::{Event, Services};
 use super::source::{Source, watch};
 use super::state::MARK_BYTES;
@@ -182,8 +183,8 @@ impl Clockwork {
         self.arm();
     }
 
-    /// The services to start now.
-    fn due(&mut self, services: &Services) -> Vec<usize> {
+    /// The services to start now, and the timers that do.
+    fn due(&mut self, services: &Services) -> Vec<(usize, String)> {
         let (wall, time) = (since_epoch(), now());
         let mut due = Vec::new();
         for entry in &mut self.entries {
@@ -192,7 +193,7 @@ impl Clockwork {
             };
             let by_wall = entry.wall_at.is_some_and(|at| at <= wall);
             if entry.fires(unit, wall, time) {
-                due.push(entry.service);
+                due.push((entry.service, format!("{}.timer", entry.timer.name)));
                 if by_wall {
                     entry.aim(wall, &self.zone, u8::from_ne_bytes(chance()));
                 }
@@ -245,7 +246,12 @@ impl Supervisor {
         if self.services.is_shutting_down() {
             return;
         }
-        for id in self.clockwork.due(&self.services) {
+        for (id, timer) in self.clockwork.due(&self.services) {
+            // What is up is not started again: its next start has another reason.
+            let is_down = (self.services.units().get(id)).is_some_and(|unit| !unit.is_alive());
+            if let Some(held) = self.held.get_mut(id).filter(|_| is_down) {
+                held.trigger = Some(Box::new(Trigger::Timer(timer, since_epoch(), now())));
+            }
             self.step(Event::Start(id));
         }
         self.remember_timers();

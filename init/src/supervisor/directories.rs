@@ -78,9 +78,9 @@ pub fn make_file(path: &Path, mode: u32) -> io::Result<()> {
 ///
 /// # Errors
 /// The first that cannot be removed; the others are tried all the same.
-pub fn remove(directories: &[ServiceDirectory]) -> io::Result<()> {
+pub fn remove<'a>(directories: impl Iterator<Item = &'a ServiceDirectory>) -> io::Result<()> {
     let mut result = Ok(());
-    for directory in directories.iter().filter(|d| d.removed_at_stop) {
+    for directory in directories.filter(|d| d.removed_at_stop) {
         // Follows no link at the end or within.
         match followed(directory).and_then(fs::remove_dir_all) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -106,6 +106,7 @@ mod tests {
             mode: 0o750,
             root: false,
             removed_at_stop,
+            kept_at_restart: false,
         };
         let metadata = fs::metadata(folder.path()).unwrap();
         let owner = Credentials {
@@ -121,8 +122,8 @@ mod tests {
             0o750
         );
         fs::write(path("run/a/b/file"), "x").unwrap();
-        remove(&all).unwrap();
-        remove(&all).unwrap();
+        remove(all.iter()).unwrap();
+        remove(all.iter()).unwrap();
         assert!(!path("run/a/b").exists() && path("run/a").exists() && path("lib").exists());
         std::os::unix::fs::symlink("/tmp", path("link")).unwrap();
         assert!(make(&[directory("link", false)], &owner).is_err());

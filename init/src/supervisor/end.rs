@@ -30,9 +30,10 @@ impl End {
     /// Whether a service that ended like this by itself is started again.
     pub fn restarts(self, service: &Service) -> bool {
         match service.restart {
-            Restart::Never => false,
+            // A watchdog's is no end of a process by itself.
+            Restart::Never | Restart::OnWatchdog => false,
             Restart::OnFailure => self != Self::Good,
-            Restart::OnAbnormal => self == Self::Abnormal,
+            Restart::OnAbnormal | Restart::OnAbort => self == Self::Abnormal,
             Restart::OnSuccess => self == Self::Good,
             Restart::Always => true,
         }

@@ -21,6 +21,7 @@ use super::held::Held;
 use super::listening;
 use super::open_files;
 use super::peer::Peer;
+use super::unit::Ms;
 
 /// The number of the first that a service has left.
 pub const STORED: u32 = 1 << 16;
@@ -74,6 +75,8 @@ pub enum Trigger {
     Unit(String, Option<String>),
     /// A connection.
     Connection(Peer),
+    /// A timer, at this time of the wall clock and of `CLOCK_MONOTONIC`, in milliseconds.
+    Timer(String, Ms, Ms),
 }
 
 impl Given {
@@ -149,8 +152,19 @@ impl Given {
 }
 
 impl Trigger {
-    fn variables(&self) -> Vec<(String, String)> {
+    /// What a process is told of it.
+    pub fn variables(&self) -> Vec<(String, String)> {
         match self {
+            Self::Timer(timer, wall, monotonic) => {
+                let microseconds = |time: &Ms| time.saturating_mul(1000).to_string();
+                [
+                    ("TRIGGER_UNIT", timer.clone()),
+                    ("TRIGGER_TIMER_REALTIME_USEC", microseconds(wall)),
+                    ("TRIGGER_TIMER_MONOTONIC_USEC", microseconds(monotonic)),
+                ]
+                .map(|(name, value)| (name.to_owned(), value))
+                .into()
+            }
             Self::Unit(unit, path) => {
                 let path = path.clone().map(|path| ("TRIGGER_PATH".to_owned(), path));
                 let unit = ("TRIGGER_UNIT".to_owned(), unit.clone());

@@ -4,9 +4,11 @@
 //! Source: `systemd.exec(5)`, "Environment Variables Set or Propagated by the Service Manager".
 
 use cairn_sys::process::Exit;
+use cairn_system::{Restart, Service};
 
 use super::end::End;
 use super::graph::Id;
+use super::unit::Unit;
 
 /// What has come of a service's last run, or of the try to start it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,10 +32,12 @@ pub enum Outcome {
     StartLimitHit,
     /// What it needs is not there.
     Dependency,
+    /// A command has said that there is no reason to start it.
+    Condition,
 }
 
 impl Outcome {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Success,
         Self::ExitCode,
         Self::Signal,
@@ -43,6 +47,7 @@ impl Outcome {
         Self::Resources,
         Self::StartLimitHit,
         Self::Dependency,
+        Self::Condition,
     ];
 
     /// What this end of a process is to a service that thinks that of it.
@@ -65,10 +70,24 @@ impl Outcome {
     /// What it is as far as a restart is concerned.
     pub fn end(self) -> End {
         match self {
-            Self::Success => End::Good,
+            Self::Success | Self::Condition => End::Good,
             Self::ExitCode | Self::Protocol | Self::Resources | Self::Dependency => End::Status,
             Self::Signal | Self::Timeout | Self::Watchdog | Self::StartLimitHit => End::Abnormal,
         }
+    }
+
+    /// Whether a service of which this has come, and that was ended because of it, is started again.
+    pub fn restarts(self, service: &Service) -> bool {
+        match service.restart {
+            Restart::OnAbort => self == Self::Signal,
+            Restart::OnWatchdog => self == Self::Watchdog,
+            _ => self.end().restarts(service),
+        }
+    }
+
+    /// Whether it has ended as it should.
+    pub fn is_good(self) -> bool {
+        self.end() == End::Good
     }
 
     /// As the field calls it.
@@ -83,6 +102,7 @@ impl Outcome {
             Self::Resources => "resources",
             Self::StartLimitHit => "start-limit-hit",
             Self::Dependency => "dependency",
+            Self::Condition => "exec-condition",
         }
     }
 
@@ -109,6 +129,17 @@ pub struct Owed {
     pub outcome: Outcome,
     /// How its process had ended, if that was the end of it.
     pub exit: Option<Exit>,
+}
+
+impl Owed {
+    /// What is owed to the end of this one.
+    pub fn to(id: Id, unit: &Unit) -> Self {
+        Self {
+            to: id,
+            outcome: unit.outcome,
+            exit: unit.exit_of_run(),
+        }
+    }
 }
 
 /// The variables that tell of this, with names that begin with this word.

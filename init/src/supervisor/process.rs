@@ -22,6 +22,7 @@ use super::filters::ProgramError;
 use super::given::{Given, IPC, NETWORK};
 use super::held::{Attempt, Held, Helper, Main};
 use super::job::Job;
+use super::outlets::Outlets;
 use super::{credentials, directories, fence};
 use crate::realm::{LINGER, MAIN_GROUP, Owner, realm};
 
@@ -73,14 +74,7 @@ impl Held {
             Some(command) => (&command.argv, command.expand, command.as_root),
             None => (&described.argv, described.expand, false),
         };
-        let mut environment =
-            (realm().owner.as_ref()).map_or_else(Environment::new, Owner::variables);
-        environment.remove(LINGER);
-        environment.extend(described.environment.clone());
-        environment::add_files(&mut environment, &described.environment_files)
-            .map_err(StartError::Files)?;
-        self.add_facts(&mut environment, service, job);
-        given.describe(&mut environment);
+        let environment = self.environment(service, job, given)?;
         let argv = if expand {
             environment::expand(argv, &environment)
         } else {
@@ -107,7 +101,12 @@ impl Held {
             prepared = prepared.own_number("LISTEN_PID")?;
         }
         if let Some(directory) = &described.working_directory {
-            prepared = prepared.directory(&directory.path, directory.optional)?;
+            let path = match (directory.path.as_str(), environment.get("HOME")) {
+                ("~", Some(home)) => home,
+                ("~", None) => "/",
+                (path, _) => path,
+            };
+            prepared = prepared.directory(path, directory.optional)?;
         } else if let Some(owner) = &realm().owner {
             prepared = prepared.directory(&owner.home.display().to_string(), true)?;
         }
@@ -121,12 +120,17 @@ impl Held {
         let pipe = self.pipe.as_ref();
         let pipe = pipe.ok_or_else(|| io::Error::from(io::ErrorKind::BrokenPipe))?;
         let writer = pipe.writer()?;
+        let outlets = Outlets::open(described).map_err(StartError::Files)?;
         let passed: Vec<BorrowedFd<'_>> = given.passed.iter().map(|(_, one)| one.as_fd()).collect();
         let stream = |which| given.stream(service, which).map(AsFd::as_fd);
         let streams = Streams {
             input: stream(StandardStream::Input).or(given.input.as_ref().map(AsFd::as_fd)),
-            output: stream(StandardStream::Output).unwrap_or(writer.as_fd()),
-            error: Some(stream(StandardStream::Error).unwrap_or(writer.as_fd())),
+            output: stream(StandardStream::Output)
+                .or(outlets.output.as_ref().map(AsFd::as_fd))
+                .unwrap_or(writer.as_fd()),
+            error: stream(StandardStream::Error)
+                .or(outlets.error.as_ref().map(AsFd::as_fd))
+                .or(Some(writer.as_fd())),
             passed: &passed,
             numbered: (given.readiness.as_ref())
                 .map(|(number, one)| (i32::from(*number), one.as_fd())),
@@ -166,6 +170,28 @@ impl Held {
             });
         }
         Ok(placed)
+    }
+
+    /// The variables of a process.
+    fn environment(
+        &self,
+        service: &Service,
+        job: Job,
+        given: &Given,
+    ) -> Result<Environment, StartError> {
+        let described = &service.process;
+        let mut environment =
+            (realm().owner.as_ref()).map_or_else(Environment::new, Owner::variables);
+        environment.remove(LINGER);
+        if realm().owner.is_none() {
+            environment.extend(login(described)?);
+        }
+        environment.extend(described.environment.clone());
+        environment::add_files(&mut environment, &described.environment_files)
+            .map_err(StartError::Files)?;
+        self.add_facts(&mut environment, service, job);
+        given.describe(&mut environment);
+        Ok(environment)
     }
 
     /// Keeps a process from what its service is kept from, but for what a group is.
@@ -225,7 +251,7 @@ impl Held {
         let main = Cgroup::create(&path.join(MAIN_GROUP))?;
         if owner.uid != 0 && realm().owner.is_none() {
             cgroup.give(owner.uid, owner.gid)?;
-            main.give(owner.uid, owner.gid)?;
+            main.give_all(owner.uid, owner.gid)?;
         }
         Ok(Some(main))
     }
@@ -284,24 +310,27 @@ pub fn prepare(service: &Service, is_shared: bool) -> Result<(), StartError> {
         confinement::make_stage()?;
         // What a machine that went down has left there is not this start's.
         if !is_shared {
-            directories::remove(&private)?;
+            directories::remove(private.iter())?;
         }
         directories::make(&private, &owner)
     });
     made.map_err(StartError::Files)
 }
 
-/// Removes what is there only while a service runs, but for the folders that it shares if others still have them.
+/// Removes what is there only while a service runs, but for the folders that it shares if others still have them, and
+/// those that stay for a start that is to follow.
 ///
 /// # Errors
 /// The first that cannot be removed; the others are tried all the same.
-pub fn clean(service: &Service, is_shared: bool) -> io::Result<()> {
+pub fn clean(service: &Service, is_shared: bool, returns: bool) -> io::Result<()> {
     let private = if is_shared {
         Ok(())
     } else {
-        directories::remove(&confinement::private_directories(service))
+        directories::remove(confinement::private_directories(service).iter())
     };
-    directories::remove(&service.directories)
+    let own = service.directories.iter();
+    let own = own.filter(|directory| !(returns && directory.kept_at_restart));
+    directories::remove(own)
         .and(private)
         .and(credentials::remove(service))
 }
@@ -317,6 +346,16 @@ fn account(process: &Process) -> Result<Credentials, AccountError> {
         process.group.as_ref(),
         &process.supplementary_groups,
     )
+}
+
+/// What a login as its user would say, if it has one or starts at a home.
+fn login(process: &Process) -> Result<Environment, AccountError> {
+    let at_home = (process.working_directory.as_ref()).is_some_and(|one| one.path == "~");
+    match &process.user {
+        Some(user) => accounts::login(Path::new("/etc"), user.as_str()),
+        None if at_home => accounts::login(Path::new("/etc"), "root"),
+        None => Ok(Environment::new()),
+    }
 }
 
 fn attributes(process: &Process, as_root: bool) -> Result<Attributes, StartError> {

@@ -10,7 +10,8 @@ use crate::clock::{now, since_epoch};
 use crate::core::message::{Message, Place};
 use crate::realm::realm;
 
-use super::given::{Given, Own};
+use super::condition::{self, Unmet};
+use super::given::{Given, Own, Trigger};
 use super::graph::Id;
 use super::held::{self, Held, Main};
 use super::job::Job;
@@ -19,7 +20,7 @@ use super::notify::{self, Notifications};
 use super::process;
 use super::services::Event;
 use super::source::{Source, unwatch, watch};
-use super::{Supervisor, condition, outcome, presence};
+use super::{Supervisor, outcome, presence};
 
 /// Most bytes read from one pipe before others get their turn.
 const PIPE_BYTES: usize = 65_536;
@@ -39,7 +40,10 @@ impl Supervisor {
         if job == first
             && let Some(why) = condition::unmet(&service.conditions)
         {
-            return Some(Event::Skipped(id, why));
+            return Some(match why {
+                Unmet::Skipped(why) => Event::Skipped(id, why),
+                Unmet::Asserted(why) => Event::Forbidden(id, why),
+            });
         }
         if job == Job::Main
             && let Some(path) = &service.device
@@ -77,6 +81,10 @@ impl Supervisor {
                 readiness: self.readiness_pipe(id)?,
                 input: self.input(id)?,
                 ..self.given(id)?
+            },
+            Job::PreStart(_) => Given {
+                variables: self.reason_of_start(id),
+                ..Given::default()
             },
             _ => Given::default(),
         };
@@ -143,6 +151,12 @@ impl Supervisor {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// What a command before its process is told of why it is started; the process itself is told with all else.
+    fn reason_of_start(&self, id: Id) -> Vec<(String, String)> {
+        let trigger = self.held.get(id).and_then(|held| held.trigger.as_deref());
+        trigger.map_or_else(Vec::new, Trigger::variables)
     }
 
     /// What its process is given; an instance without its connection is not started.

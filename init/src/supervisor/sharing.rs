@@ -13,6 +13,7 @@ use super::Supervisor;
 use super::given::{IPC, NETWORK};
 use super::graph::Id;
 use super::process;
+use super::services::Phase;
 
 /// What can be in common, by its number among a service's descriptors.
 const KINDS: [(Own, Kind, u32); 2] = [
@@ -62,8 +63,12 @@ impl Supervisor {
             KINDS.iter().any(|(.., number)| own.number == *number)
         });
         let is_shared = self.is_shared(id);
+        let unit = self.services.units().get(id);
+        let returns = unit.is_some_and(|unit| {
+            !matches!(unit.phase, Phase::Stopped | Phase::Done | Phase::Failed(_))
+        });
         if let Some(service) = self.services.descriptions().get(id)
-            && let Err(error) = process::clean(service, is_shared)
+            && let Err(error) = process::clean(service, is_shared, returns)
         {
             log::error!("'{}': {error}", service.name);
         }

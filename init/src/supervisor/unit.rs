@@ -194,7 +194,7 @@ impl Unit {
     /// It is to end for this reason, of which a restart depends on the description.
     pub fn blame(&mut self, outcome: Outcome, reason: String, service: &Service) {
         self.outcome = outcome.after(self.outcome);
-        let restart = outcome.end().restarts(service);
+        let restart = outcome.restarts(service);
         self.verdict = Some(Verdict::Bad { reason, restart });
     }
 
@@ -292,7 +292,13 @@ impl Unit {
     pub fn runtime_deadline(&self, service: &Service) -> Option<Ms> {
         let bounded = self.phase.is_up() && self.running && self.goal == Goal::Up;
         let longest = service.runtime_max_ms.filter(|_| bounded)?;
-        let deadline = self.up_at?.saturating_add(Ms::from(longest));
+        let up_at = self.up_at?;
+        // By when it was up, which a successor knows, too.
+        let chance = up_at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let extra = chance % (Ms::from(service.runtime_random_extra_ms) + 1);
+        let deadline = up_at
+            .saturating_add(Ms::from(longest))
+            .saturating_add(extra);
         Some(deadline.max(self.extended_to.unwrap_or(0)))
     }
 
@@ -311,8 +317,31 @@ const FIND_MS: Ms = 90_000;
 /// them, so that no description makes the machine spin.
 fn restart_delay(service: &Service, streak: u32) -> Ms {
     let first = Ms::from(service.restart_delay_ms);
+    if service.restart_steps > 0 {
+        return stepped(service, streak);
+    }
     let doubled = first.saturating_mul(1_u64.checked_shl(streak.min(40)).unwrap_or(u64::MAX));
     let longest = Ms::from(service.restart_delay_max_ms).max(first);
     let shortest = if streak >= 5 { 100 } else { 0 };
     doubled.min(longest).max(shortest)
+}
+
+/// The same for a delay that grows to the longest in as many steps as its description says.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "both ends are delays, and what is between them is one, too"
+)]
+fn stepped(service: &Service, streak: u32) -> Ms {
+    let first = f64::from(service.restart_delay_ms.max(1));
+    let longest = f64::from(
+        service
+            .restart_delay_max_ms
+            .max(service.restart_delay_ms)
+            .max(1),
+    );
+    let steps = f64::from(service.restart_steps);
+    let share = (f64::from(streak) / steps).min(1.0);
+    let delay = (first * (longest / first).powf(share)).round() as Ms;
+    if streak >= 5 { delay.max(100) } else { delay }
 }

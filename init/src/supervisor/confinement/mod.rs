@@ -74,6 +74,7 @@ pub fn make_stage() -> io::Result<()> {
         mode,
         root: true,
         removed_at_stop: false,
+        kept_at_restart: false,
     };
     let folders = [
         folder(STAGE, 0o700),
@@ -100,6 +101,7 @@ pub fn private_directories(service: &Service) -> Vec<ServiceDirectory> {
         mode,
         root: true,
         removed_at_stop,
+        kept_at_restart: false,
     };
     let own = private(service);
     vec![

@@ -55,6 +55,7 @@ fn check(confinement: &str, expected: &Expect) {
         mode: 0o755,
         root: false,
         removed_at_stop: false,
+        kept_at_restart: false,
     }]
     .into();
     let steps = view::steps(&service, &Told).unwrap();

@@ -6,8 +6,8 @@ use cairn_system::{MachineAction, Own, Readiness, Service, ServiceKind};
 use super::super::end::{End, restarts};
 use super::graph::Id;
 use super::{
-    Action, FIND_AGAIN_MS, Goal, Job, KILLED_MS, Ms, Outcome, PROVE_AGAIN_MS, Phase, REFRESH_MS,
-    Services, StoppedBy, Unit, Verdict,
+    Action, FIND_AGAIN_MS, Goal, Job, KILLED_MS, Ms, Outcome, Owed, PROVE_AGAIN_MS, Phase,
+    REFRESH_MS, Services, StoppedBy, Unit, Verdict,
 };
 
 impl Services {
@@ -125,11 +125,21 @@ impl Services {
             }
             Phase::Preparing(number) if wanted => {
                 let job = Job::PreStart(number);
-                if exit == Exit::Status(0) || ignores_failure(job, service) {
+                let decides = job
+                    .command(service)
+                    .is_some_and(|command| command.condition);
+                let is_good = exit == Exit::Status(0)
+                    || decides && matches!((end, exit), (End::Good, Exit::Status(_)));
+                if is_good || ignores_failure(job, service) {
                     unit.phase = prepared(service, number);
                     return;
                 }
                 unit.last_exit = Some(exit);
+                if decides && matches!(exit, Exit::Status(1..=254)) {
+                    unit.outcome = Outcome::Condition;
+                    unit.note = Some(exit_reason(job, exit));
+                    return self.end(id, Verdict::Finished, now, actions);
+                }
                 let reason = exit_reason(job, exit);
                 let outcome = Outcome::of(End::Status, exit);
                 return self.end_badly(id, reason, outcome, now, actions);
@@ -406,12 +416,21 @@ impl Services {
         };
         match verdict.filter(|_| unit.goal == Goal::Up) {
             None | Some(Verdict::Requested) => unit.stopped(),
+            Some(Verdict::Finished) if unit.outcome == Outcome::Condition => {
+                let why = unit.note.take().unwrap_or_default();
+                unit.skip(why);
+            }
             Some(Verdict::Finished) => {
                 unit.stopped_by_itself(service.kind);
                 self.finished.push(id);
                 act(on_machine.and_then(|all| all.success));
             }
-            Some(Verdict::Bad { restart: true, .. }) => unit.back_off(service, now, chance),
+            Some(Verdict::Bad { restart: true, .. }) => {
+                if service.tells_of_restarts {
+                    self.returning.push((id, Owed::to(id, unit)));
+                }
+                unit.back_off(service, now, chance);
+            }
             Some(Verdict::Bad { reason, .. }) => {
                 unit.fail(reason);
                 self.fallen.push(id);

@@ -76,6 +76,8 @@ pub enum Event {
     NotExecuted(Id, String),
     /// There is no reason to start it, says this: a condition does not hold.
     Skipped(Id, String),
+    /// It must not be started, says this: an asserted condition does not hold.
+    Forbidden(Id, String),
     /// Its process says that it is ready.
     Ready(Id),
     /// Its process says that it lives.
@@ -163,6 +165,8 @@ pub struct Services {
     fallen: Vec<Id>,
     /// Those whose work is done since this step.
     finished: Vec<Id>,
+    /// Those that have ended in this step and are started again, which others are told of.
+    returning: Vec<(Id, Owed)>,
     /// What delays by chance are taken from.
     seed: u64,
 }
@@ -195,6 +199,7 @@ impl Services {
             pending: Marks::default(),
             fallen: Vec::new(),
             finished: Vec::new(),
+            returning: Vec::new(),
             seed: 0,
         }
     }
@@ -353,6 +358,14 @@ impl Services {
                     unit.skip(why);
                 }
             }
+            Event::Forbidden(id, why) => {
+                if let Some(unit) = self.units.get_mut(id) {
+                    unit.running = false;
+                    unit.outcome = Outcome::Dependency;
+                    unit.fail(why);
+                    self.fallen.push(id);
+                }
+            }
             Event::Found(id) => self.found(id, now),
             Event::NothingFound(id) => {
                 let reason = "it has left no process behind".to_owned();
@@ -378,7 +391,8 @@ impl Services {
         let mut raised = BTreeSet::new();
         loop {
             self.advance(now, &mut actions);
-            let is_calm = self.fallen.is_empty() && self.finished.is_empty();
+            let is_calm =
+                self.fallen.is_empty() && self.finished.is_empty() && self.returning.is_empty();
             if is_calm && !self.uphold(&mut raised, now) {
                 break;
             }
@@ -403,8 +417,23 @@ impl Services {
             .chain(finished.filter_map(|id| Some((id, node(&id)?.on_success.clone()))))
             .collect();
         for (ended, next) in next {
+            let owed = self.units.get(ended).map(|unit| Owed::to(ended, unit));
             for id in next {
-                self.want_for(id, ended);
+                self.want_for(id, owed);
+            }
+        }
+        for (ended, owed) in std::mem::take(&mut self.returning) {
+            let is_good = owed.outcome.is_good();
+            let next = self.nodes.get(ended).map(|node| {
+                let next = if is_good {
+                    &node.on_success
+                } else {
+                    &node.on_failure
+                };
+                next.clone()
+            });
+            for id in next.into_iter().flatten() {
+                self.want_for(id, Some(owed));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What follows for each service from what the others have come to.
 
-use cairn_system::ServiceKind;
+use cairn_system::{Service, ServiceKind};
 
 use super::endings::leaving;
 use super::graph::{Id, Node};
@@ -170,6 +170,7 @@ impl Services {
                     unit.outcome = Outcome::StartLimitHit;
                     unit.fail(reason);
                     self.fallen.push(id);
+                    actions.extend(leaves_kept(service).then_some(Action::Release(id)));
                     let action = service.machine_actions.as_deref();
                     let action = action.and_then(|all| all.start_limit.or(all.failure));
                     actions.extend(action.map(|action| Action::Machine(id, action)));
@@ -209,6 +210,7 @@ impl Services {
                 unit.outcome = Outcome::Dependency;
                 unit.fail(reason);
                 self.fallen.push(id);
+                actions.extend(leaves_kept(service).then_some(Action::Release(id)));
             }
             Next::KillHelper => {
                 unit.phase = Phase::Up;
@@ -219,7 +221,10 @@ impl Services {
             }
             Next::Terminate => self.terminate(id, now, actions),
             Next::Conclude => self.conclude(id, now, actions),
-            Next::Stop => unit.stopped(),
+            Next::Stop => {
+                unit.stopped();
+                actions.extend(leaves_kept(service).then_some(Action::Release(id)));
+            }
         }
     }
 
@@ -236,6 +241,11 @@ impl Services {
             actions.push(Action::ShutdownDone);
         }
     }
+}
+
+/// Whether it has left something for a start that was to follow, which does not.
+fn leaves_kept(service: &Service) -> bool {
+    (service.directories.iter()).any(|directory| directory.kept_at_restart)
 }
 
 /// What becomes of one service in one round.

@@ -88,6 +88,7 @@ fn what_ends_well_by_itself_is_ended_as_by_a_stop() {
             expand: false,
             as_root: false,
             ignore_failure: false,
+            condition: false,
         };
         one.pre_stop = [command].into_iter().collect();
         one.stays_up = false;
@@ -634,6 +635,7 @@ fn any_service(id: usize) -> impl Strategy<Value = Service> {
                         expand: false,
                         as_root: false,
                         ignore_failure: false,
+                        condition: false,
                     }),
                 ];
                 let readiness = kind.checked_sub(8).map(|number| readiness[number].clone());
@@ -683,6 +685,7 @@ fn any_service(id: usize) -> impl Strategy<Value = Service> {
                             expand: false,
                             as_root: false,
                             ignore_failure,
+                            condition: false,
                         };
                         failures.into_iter().map(command).collect::<Vec<_>>()
                     });

@@ -47,16 +47,11 @@ impl Services {
     }
 
     /// Wants it up because of the end of another one, which it is told of.
-    pub(super) fn want_for(&mut self, id: Id, ended: Id) {
+    pub(super) fn want_for(&mut self, id: Id, owed: Option<Owed>) {
         let is_down =
             |unit: &Unit| matches!(unit.phase, Phase::Stopped | Phase::Done | Phase::Failed(_));
         let was_down = self.units.get(id).is_some_and(is_down);
         self.want(id);
-        let owed = self.units.get(ended).map(|ended_unit| Owed {
-            to: ended,
-            outcome: ended_unit.outcome,
-            exit: ended_unit.exit_of_run(),
-        });
         if let Some(unit) = self.units.get_mut(id)
             && was_down
             && !is_down(unit)
