@@ -23,6 +23,15 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         r#"systemd.services.a = { script = "x"; serviceConfig.Type = "dbus"; };"#,
         r#"systemd.services.a = { script = "x"; serviceConfig.Type = "foo"; };"#,
         r#"systemd.services.a = { script = "x"; unitConfig.ConditionPathExsits = "/x"; };"#,
+        r#"systemd.services.a = { script = "x"; unitConfig.ConditionFirstBoot = true; };"#,
+        r#"systemd.services.a = { script = "x"; unitConfig.AssertMemory = "lots"; };"#,
+        r#"systemd.services.a = { script = "x"; unitConfig.ConditionPathExists = "|!x"; };"#,
+        r#"systemd.timers.a = { timerConfig.OnCalendar = "daily"; unitConfig.ConditionACPower = true; }; systemd.services.a.script = "x";"#,
+        r#"systemd.targets.a.unitConfig.StopWhenUneeded = true;"#,
+        r#"systemd.services.a = { script = "x"; serviceConfig.KillMode = "none"; };"#,
+        r#"systemd.services.a = { script = "x"; serviceConfig.TasksMax = "50%"; };"#,
+        r#"systemd.services.a = { script = "x"; serviceConfig.RuntimeDirectory = "a:b"; };"#,
+        r#"systemd.services.a = { script = "x"; serviceConfig.StandardOutput = "fd:x"; };"#,
         r#"systemd.services.a = { script = "x"; unitConfig.After = "x"; };"#,
         r#"systemd.services.a = { script = "x"; unitConfig.FailureAction = "reboot-immediate"; };"#,
         r#"systemd.user.services.a = { script = "x"; unitConfig.SuccessAction = "poweroff"; };"#,
@@ -111,6 +120,36 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         the configuration contradicts itself:
         - systemd.services.a.unitConfig.ConditionPathExsits is no key that is supported; did you mean ConditionPathExists?
 
+        systemd.services.a = { script = "x"; unitConfig.ConditionFirstBoot = true; };
+        the configuration contradicts itself:
+        - systemd.services.a.unitConfig.ConditionFirstBoot is not supported: no boot is the first one here; use ConditionPathExists with a file that the service makes
+
+        systemd.services.a = { script = "x"; unitConfig.AssertMemory = "lots"; };
+        systemd.services.a.unitConfig.AssertMemory: 'lots' is no comparison; examples are 2, >=4G, <1T
+
+        systemd.services.a = { script = "x"; unitConfig.ConditionPathExists = "|!x"; };
+        systemd.services.a.unitConfig.ConditionPathExists: 'x' is no absolute path
+
+        systemd.timers.a = { timerConfig.OnCalendar = "daily"; unitConfig.ConditionACPower = true; }; systemd.services.a.script = "x";
+        the configuration contradicts itself:
+        - systemd.timers.a.unitConfig.ConditionACPower is not supported: set it for its service
+
+        systemd.targets.a.unitConfig.StopWhenUneeded = true;
+        the configuration contradicts itself:
+        - systemd.targets.a.unitConfig.StopWhenUneeded is no key that is supported; did you mean StopWhenUnneeded?
+
+        systemd.services.a = { script = "x"; serviceConfig.KillMode = "none"; };
+        systemd.services.a.serviceConfig.KillMode: 'none' is not supported; known are control-group, mixed, process
+
+        systemd.services.a = { script = "x"; serviceConfig.TasksMax = "50%"; };
+        systemd.services.a.serviceConfig.TasksMax: '50%' is no number
+
+        systemd.services.a = { script = "x"; serviceConfig.RuntimeDirectory = "a:b"; };
+        systemd.services.a.serviceConfig.RuntimeDirectory: 'a:b' is not supported: no links are made to directories; name the directory alone
+
+        systemd.services.a = { script = "x"; serviceConfig.StandardOutput = "fd:x"; };
+        systemd.services.a.serviceConfig.StandardOutput: 'fd:x' is not supported; known are journal, null, append:/path, file:/path and truncate:/path
+
         systemd.services.a = { script = "x"; unitConfig.After = "x"; };
         the configuration contradicts itself:
         - systemd.services.a.unitConfig.After: set systemd.services.a.after instead
@@ -196,7 +235,7 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
 
         systemd.timers.a = { timerConfig.OnCalender = "daily"; };
         the configuration contradicts itself:
-        - systemd.timers.a.timerConfig.OnCalender is no key that is supported; known are AccuracySec, FixedRandomDelay, RandomizedOffsetSec, RemainAfterElapse, DeferReactivation, Unit, OnActiveSec, OnBootSec, OnStartupSec, OnUnitActiveSec, OnUnitInactiveSec, OnCalendar, OnClockChange, OnTimezoneChange, Persistent, RandomizedDelaySec
+        - systemd.timers.a.timerConfig.OnCalender is no key that is supported; known are AccuracySec, RemainAfterElapse, Unit, DeferReactivation, FixedRandomDelay, RandomizedOffsetSec, WakeSystem, OnActiveSec, OnBootSec, OnStartupSec, OnUnitActiveSec, OnUnitInactiveSec, OnCalendar, OnClockChange, OnTimezoneChange, Persistent, RandomizedDelaySec
         - system.services.a: a timer starts it, and there is nothing to execute; describe the service, as systemd.services.a or with process.argv.
 
         systemd.package = pkgs.bash;
@@ -247,6 +286,31 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         the configuration contradicts itself:
         - services.rsyslogd is not supported: use services.syslogd, or run it as systemd.services.rsyslogd with services.syslogd.enable = false.
     "#]].assert_eq(&said.join("\n"));
+}
+
+/// What somebody may miss is not left out in silence; what nobody does is.
+#[test]
+fn what_changes_nothing_is_said() {
+    let evaluation = machine(
+        r#"systemd.services.a = {
+          script = "x";
+          serviceConfig = {
+            PrivatePIDs = true; RemoveIPC = false; Slice = "system.slice"; SyslogIdentifier = "x";
+            FinalKillSignal = "SIGQUIT"; ExitType = "cgroup"; KeyringMode = "inherit"; MemoryAccounting = true;
+          };
+          unitConfig = { StopWhenUnneeded = true; RefuseManualStart = false; DefaultDependencies = false; };
+        };
+        systemd.timers.a.timerConfig = { OnCalendar = "daily"; FixedRandomDelay = true; AccuracySec = "1h"; };
+        systemd.sockets.b = { listenStreams = [ "1" ]; socketConfig.ReceiveBuffer = "8M"; };
+        systemd.services.b.script = "x";
+        systemd.targets.c.unitConfig.RefuseManualStop = true;"#,
+    );
+    let warnings = evaluation.value("builtins.concatStringsSep \"\n\" config.warnings");
+    expect![[r#"
+        systemd.services.a: serviceConfig.ExitType is without effect (a service ends with its main process), and serviceConfig.FinalKillSignal is without effect (what does not stop in time is killed with SIGKILL), and serviceConfig.PrivatePIDs is without effect (the service runs without this one of its confinements; the others hold), and unitConfig.StopWhenUnneeded is without effect (it goes on when nothing needs it any more).
+        systemd.targets.c: unitConfig.RefuseManualStop is without effect (whoever may stop services can stop it).
+        systemd.timers.a: timerConfig.FixedRandomDelay is without effect (each delay is by chance anew).
+        systemd.sockets.b: socketConfig.ReceiveBuffer is without effect (the kernel's default is kept)."#]].assert_eq(warnings.as_str().unwrap());
 }
 
 /// Every key of a service unit is of one kind, and has a reason where it needs one.

@@ -20,12 +20,22 @@ fn a_unit_becomes_a_service() {
           preStart = "true";
           script = "run";
           reload = "kill -HUP $MAINPID";
-          unitConfig.ConditionPathExists = "!/etc/no-backup";
+          unitConfig.ConditionPathExists = [ "!/etc/no-backup" "|/%p/a" "|!/b" ];
+          unitConfig.ConditionACPower = true;
+          unitConfig.AssertMemory = ">=1G";
+          onFailure = [ "backup.service" ];
           startLimitBurst = 3;
           serviceConfig = {
             DynamicUser = true;
             StateDirectory = "backup";
             RuntimeDirectory = "backup/a b";
+            RuntimeDirectoryPreserve = "restart";
+            ExecCondition = "/bin/decide";
+            StandardOutput = "append:/var/log/%n.log";
+            StandardError = "journal";
+            RestartSteps = 3;
+            RestartMaxDelaySec = "2min";
+            RuntimeRandomizedExtraSec = 5;
             Restart = "on-failure";
             RestartSec = "1min 500ms";
             LimitNOFILE = "1024:infinity";
@@ -60,9 +70,29 @@ fn a_unit_becomes_a_service() {
               },
               "conditions": [
                 {
+                  "asserted": true,
+                  "kind": "memory",
+                  "value": ">=1G"
+                },
+                {
+                  "kind": "ac-power",
+                  "value": "yes"
+                },
+                {
                   "kind": "path-exists",
                   "negate": true,
                   "value": "/etc/no-backup"
+                },
+                {
+                  "alternative": true,
+                  "kind": "path-exists",
+                  "value": "/backup/a"
+                },
+                {
+                  "alternative": true,
+                  "kind": "path-exists",
+                  "negate": true,
+                  "value": "/b"
                 }
               ],
               "description": "Copies",
@@ -72,11 +102,13 @@ fn a_unit_becomes_a_service() {
                   "path": "/var/lib/backup"
                 },
                 {
+                  "keptAtRestart": true,
                   "mode": "0755",
                   "path": "/run/backup/a",
                   "removedAtStop": true
                 },
                 {
+                  "keptAtRestart": true,
                   "mode": "0755",
                   "path": "/run/b",
                   "removedAtStop": true
@@ -93,6 +125,9 @@ fn a_unit_becomes_a_service() {
                 "startLimit": "poweroff"
               },
               "name": "backup",
+              "onFailure": [
+                "backup"
+              ],
               "postStop": [
                 {
                   "argv": [
@@ -107,6 +142,12 @@ fn a_unit_becomes_a_service() {
                 }
               ],
               "preStart": [
+                {
+                  "argv": [
+                    "/bin/decide"
+                  ],
+                  "condition": true
+                },
                 {
                   "argv": [
                     "unit-script-backup-pre-start"
@@ -141,6 +182,7 @@ fn a_unit_becomes_a_service() {
                     "path": "/etc/backup.env"
                   }
                 ],
+                "error": "log",
                 "limits": {
                   "nofile": {
                     "hard": 1048576,
@@ -148,6 +190,9 @@ fn a_unit_becomes_a_service() {
                   }
                 },
                 "noNewPrivileges": true,
+                "output": {
+                  "append": "/var/log/backup.service.log"
+                },
                 "user": "backup",
                 "workingDirectory": {
                   "path": "/var/lib/backup"
@@ -163,12 +208,14 @@ fn a_unit_becomes_a_service() {
                 ]
               },
               "restart": "on-failure",
-              "restartDelayMaxMs": 60500,
+              "restartDelayMaxMs": 120000,
               "restartDelayMs": 60500,
               "restartStatuses": [
                 "SIGUSR1"
               ],
+              "restartSteps": 3,
               "runtimeMaxMs": 86400000,
+              "runtimeRandomExtraMs": 5000,
               "startLimit": {
                 "burst": 3,
                 "intervalMs": 10000
@@ -180,6 +227,7 @@ fn a_unit_becomes_a_service() {
                 75,
                 "SIGKILL"
               ],
+              "tellsOfRestarts": true,
               "wantedAtBoot": true,
               "wants": [
                 "network-online.target"

@@ -13,7 +13,7 @@ let
       inherit (command) argv;
     }
     // filterAttrs (_: set: set) {
-      inherit (command) expand asRoot ignoreFailure;
+      inherit (command) expand asRoot ignoreFailure condition;
     };
 
   directory =
@@ -22,7 +22,7 @@ let
       inherit (directory) path mode;
     }
     // filterAttrs (_: set: set) {
-      inherit (directory) root removedAtStop;
+      inherit (directory) root removedAtStop keptAtRestart;
     };
 
   condition =
@@ -30,7 +30,7 @@ let
     {
       inherit (condition) kind value;
     }
-    // optionalAttrs condition.negate { negate = true; };
+    // filterAttrs (_: set: set) { inherit (condition) negate alternative asserted; };
 
   workingDirectory =
     text:
@@ -41,6 +41,19 @@ let
         path = lib.removePrefix "-" text;
       }
       // optionalAttrs (lib.hasPrefix "-" text) { optional = true; };
+
+  # `log`, `null`, or `append:/path` and its kin.
+  outlet =
+    text:
+    let
+      parts = builtins.match "([a-z]+):(.+)" text;
+    in
+    if text == null then
+      null
+    else if parts == null then
+      text
+    else
+      { ${lib.head parts} = lib.addContextFrom text (lib.elemAt parts 1); };
 
   file =
     file:
@@ -83,6 +96,8 @@ let
       environmentFiles = map file process.environmentFiles;
       openFiles = map openFile process.openFiles;
       workingDirectory = workingDirectory process.workingDirectory;
+      output = outlet process.output;
+      error = if process.output == null && process.error == "log" then null else outlet process.error;
       limits = lib.mapAttrs (_: bounded) process.limits;
     }
     // optionalAttrs (process.boundingCapabilities != null) { inherit (process) boundingCapabilities; }
@@ -166,12 +181,15 @@ let
     storedDescriptors = 0;
     pinnedDescriptors = false;
     outlivesUserSpace = false;
+    tellsOfRestarts = false;
     delegated = false;
     staysUp = true;
     restart = "never";
     restartDelayMs = 100;
     restartDelayMaxMs = 30000;
     restartRandomDelayMs = 0;
+    restartSteps = 0;
+    runtimeRandomExtraMs = 0;
     stopTimeoutMs = 5000;
     stopSignal = "SIGTERM";
     killMode = "all";
@@ -258,12 +276,15 @@ in
     storedDescriptors
     pinnedDescriptors
     outlivesUserSpace
+    tellsOfRestarts
     delegated
+    runtimeRandomExtraMs
     ;
   restart = service.restart.policy;
   restartDelayMs = service.restart.delayMs;
   restartDelayMaxMs = service.restart.maxDelayMs;
   restartRandomDelayMs = service.restart.randomDelayMs;
+  restartSteps = service.restart.steps;
   stopTimeoutMs = service.stop.timeoutMs;
   stopSignal = service.stop.signal;
   killMode = service.stop.killMode;

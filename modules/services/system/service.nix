@@ -28,6 +28,10 @@ let
         expand = flag false "Whether `$NAME` and `\${NAME}` stand for variables of the environment.";
         asRoot = flag false "Whether it runs as root, whoever the service runs as.";
         ignoreFailure = flag false "Whether it may fail without consequences.";
+        condition = flag false ''
+          Whether it decides if there is a start, as one of {option}`preStart`: with a status from 1 to 254 that does
+          nothing more.
+        '';
       };
     }
   );
@@ -82,26 +86,49 @@ let
       };
       root = flag false "Whether it belongs to root, and not to the service's user.";
       removedAtStop = flag false "Whether it is removed when the service has stopped.";
+      keptAtRestart = flag false "Whether it stays then all the same if the service is only started again.";
     };
   };
+
+  outlet = types.strMatching "log|null|(file|append|truncate):[/%].+";
 
   condition = types.submodule {
     options = {
       kind = mkOption {
         type = types.enum [
           "path-exists"
+          "path-exists-glob"
           "path-is-directory"
+          "path-is-symbolic-link"
+          "path-is-mount-point"
+          "path-is-read-write"
           "file-not-empty"
+          "file-is-executable"
           "directory-not-empty"
           "kernel-command-line"
+          "kernel-version"
+          "kernel-module-loaded"
+          "virtualization"
+          "architecture"
+          "firmware"
+          "host"
+          "ac-power"
+          "memory"
+          "cpus"
+          "user"
+          "capability"
+          "control-group-controller"
+          "security"
         ];
-        description = "What is looked at.";
+        description = "What is looked at, as `Condition…=` of {manpage}`systemd.unit(5)` have it.";
       };
       value = mkOption {
         type = types.str;
-        description = "A path, or a word of the kernel's command line.";
+        description = "A path, or what else that is compared with.";
       };
       negate = flag false "Whether it must not hold.";
+      alternative = flag false "Whether it is enough that one of those with this holds.";
+      asserted = flag false "Whether a start fails where it does not hold, instead of doing nothing.";
     };
   };
 
@@ -275,12 +302,18 @@ in
       user = nullable types.str "User to run as; root if there is none.";
       group = nullable types.str "Group to run as; the user's own if there is none.";
       supplementaryGroups = list types.str "Further groups.";
-      workingDirectory = nullable (types.strMatching "-?[/%].*") "Where it starts; with a hyphen first it need not exist.";
+      workingDirectory = nullable (types.strMatching "-?([/%].*|~)") "Where it starts, `~` for its user's home; with a hyphen first it need not exist.";
       connected = list (types.enum [
         "input"
         "output"
         "error"
       ]) "Which of its standard streams are the connection, or the one socket, that it is given.";
+      output = nullable outlet ''
+        Where what it and its commands write goes: `log`, its log; `null`, nowhere; `append:/path`, the end of a file;
+        `file:/path`, a file from its beginning on; `truncate:/path`, a file that is emptied. Files are made if they are
+        not there. No link at the end of the path is followed.
+      '';
+      error = nullable outlet "Where errors go; as {option}`output` if nothing is said.";
       openFiles = list (types.submodule {
         options = {
           path = mkOption {
@@ -393,6 +426,7 @@ in
     conflicts = list name "They are stopped before it is started, and it is before they are.";
     onFailure = list name "Started when it has failed.";
     onSuccess = list name "Started when its process has ended as it should, and it is not started again by itself.";
+    tellsOfRestarts = flag false "Whether those of {option}`onFailure` and {option}`onSuccess` are started at each of its ends, also where it is started again by itself.";
     failureAction = nullable action ''
       What happens to the machine when it has failed and is not started again by itself. With `-force` the other
       services are not stopped one after the other, but all processes at once; file systems are unmounted in any case.
@@ -442,6 +476,8 @@ in
           "never"
           "on-failure"
           "on-abnormal"
+          "on-abort"
+          "on-watchdog"
           "on-success"
           "always"
         ];
@@ -457,6 +493,11 @@ in
         type = milliseconds;
         default = 30000;
         description = "The longest such delay.";
+      };
+      steps = mkOption {
+        type = types.ints.u16;
+        default = 0;
+        description = "In how many equal factors the delay grows to the longest, instead of being doubled.";
       };
       randomDelayMs = mkOption {
         type = milliseconds;
@@ -481,6 +522,11 @@ in
     };
 
     runtimeMaxMs = nullable milliseconds "Milliseconds for which its process may be up; then it is stopped, and has failed.";
+    runtimeRandomExtraMs = mkOption {
+      type = milliseconds;
+      default = 0;
+      description = "That is longer by up to so many milliseconds, by chance.";
+    };
     watchdogMs = nullable milliseconds "Milliseconds within which it says again and again that it lives (`WATCHDOG=1`), or it is aborted and has failed.";
     startTimeoutMs = nullable milliseconds "Milliseconds within which it must be up.";
     stop = {

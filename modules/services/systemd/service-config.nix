@@ -71,19 +71,30 @@ let
     }:
     context: value:
     let
-      # `name:link` makes a link too, which is left out.
-      names = map (word: lib.head (lib.splitString ":" (specifiers context.name context.where word))) (
-        wordsOf value
-      );
+      # `name:link` would make a link, too.
+      names = map (
+        word:
+        let
+          name = specifiers context.name context.where word;
+        in
+        if lib.hasInfix ":" name then
+          throw "${context.where}: '${name}' is not supported: no links are made to directories; name the directory alone"
+        else
+          name
+      ) (wordsOf value);
       paths = map (name: "${root}/${name}") names;
       mode = toString (context.config.${modeKey} or "0755");
-      preserve = toString (context.config.RuntimeDirectoryPreserve or "no");
+      keeps = last (context.config.RuntimeDirectoryPreserve or "no");
+      atRestart = keeps == "restart";
     in
     {
       directories = map (path: {
         inherit path mode;
         root = ownedByRoot;
-        removedAtStop = modeKey == "RuntimeDirectoryMode" && preserve == "no";
+        removedAtStop =
+          modeKey == "RuntimeDirectoryMode"
+          && (atRestart || !boolean "${context.where}Preserve" keeps);
+        keptAtRestart = modeKey == "RuntimeDirectoryMode" && atRestart;
       }) paths;
       process.environment.${variable} = lib.mkDefault (lib.concatStringsSep ":" paths);
     };
@@ -204,26 +215,37 @@ let
 
   signal = context: value: text context value;
 
+  # `field` is that of the process.
   output =
-    context: value:
+    field: context: value:
     let
       word = text context value;
     in
     if
       lib.elem word [
-        "journal"
         "inherit"
-        "journal+console"
-        "kmsg"
-        "syslog"
         "socket"
         "tty"
-        "null"
       ]
     then
       { }
+    else if
+      lib.elem word [
+        "journal"
+        "journal+console"
+        "kmsg"
+        "kmsg+console"
+        "syslog"
+      ]
+    then
+      # Errors that are to be in the log are not where output goes.
+      lib.optionalAttrs (field == "error") (process {
+        error = "log";
+      })
+    else if word == "null" || builtins.match "(file|append|truncate):[/%].+" word != null then
+      process { ${field} = word; }
     else
-      throw "${context.where}: '${word}' is not supported; output goes to the service's log (cairn log ${context.name})";
+      throw "${context.where}: '${word}' is not supported; known are journal, null, append:/path, file:/path and truncate:/path";
 
   # With its socket as input, output goes there too, and errors where output goes, unless somebody says
   # otherwise.
@@ -289,9 +311,9 @@ let
         { reload.signal = lib.elemAt kill 2; }
       else
         { reload.commands = all; };
-    ExecCondition =
-      context: _:
-      throw "${context.where}: not supported; use unitConfig.Condition…, or a command in ExecStartPre";
+    ExecCondition = context: value: {
+      preStart = lib.mkOrder 400 (map (command: command // { condition = true; }) (commands context value));
+    };
     RemainAfterExit = context: value: { staysUp = boolean context.where (last value); };
     Sockets = _: value: {
       requires = map (name: "${lib.removeSuffix ".socket" name}.socket") (wordsOf value);
@@ -343,8 +365,8 @@ let
         always = "always";
         on-failure = "on-failure";
         on-abnormal = "on-abnormal";
-        on-watchdog = "on-abnormal";
-        on-abort = "on-abnormal";
+        on-watchdog = "on-watchdog";
+        on-abort = "on-abort";
         on-success = "on-success";
       } value;
     };
@@ -363,7 +385,11 @@ let
     RestartPreventExitStatus = context: value: { restart.finalStatuses = ends context value; };
     RestartForceExitStatus = context: value: { restart.restartStatuses = ends context value; };
     SuccessExitStatus = context: value: { restart.successStatuses = ends context value; };
+    RestartSteps = context: value: { restart.steps = integer context.where (last value); };
     RuntimeMaxSec = context: value: { runtimeMaxMs = span context value; };
+    RuntimeRandomizedExtraSec = context: value: {
+      runtimeRandomExtraMs = span context value;
+    };
     TimeoutSec = context: value: {
       startTimeoutMs = patience context value;
       stop.timeoutMs = patience context value;
@@ -376,9 +402,14 @@ let
         control-group = "all";
         mixed = "mixed";
         process = "main";
-        none = "main";
       } value;
     };
+    # What is never to be killed is waited for.
+    SendSIGKILL =
+      context: value:
+      lib.optionalAttrs (!boolean context.where (last value)) {
+        stop.timeoutMs = lib.mkForce (patience context "infinity");
+      };
     KillSignal = context: value: { stop.signal = signal context value; };
     ReloadSignal = context: value: { reload.signal = lib.mkForce (signal context value); };
 
@@ -392,10 +423,10 @@ let
       let
         path = text context value;
       in
-      if path == "~" || path == "-~" then
-        throw "${context.where}: '~' is not supported; name the directory"
-      else
-        process { workingDirectory = path; };
+      process {
+        workingDirectory =
+          if scope == "user" then lib.replaceStrings [ "~" ] [ "%h" ] path else path;
+      };
     Environment = context: value: process { environment = assignments context value; };
     EnvironmentFile =
       context: value:
@@ -425,8 +456,8 @@ let
         connected context
       else
         throw "${context.where}: '${word}' is not supported; input is /dev/null, or the socket";
-    StandardOutput = output;
-    StandardError = output;
+    StandardOutput = output "output";
+    StandardError = output "error";
 
     Nice = context: value: process { nice = integer context.where (last value); };
     OOMScoreAdjust = context: value: process { oomScoreAdjust = integer context.where (last value); };
@@ -509,6 +540,17 @@ let
     LimitMSGQUEUE = limit "msgqueue" bytes;
     LimitNICE = limit "nice" count;
     LimitRTPRIO = limit "rtprio" count;
+    # A number is one of microseconds there.
+    LimitRTTIME = limit "rttime" (
+      where: value:
+      if builtins.match "[0-9]+" (toString value) != null then
+        integer where value
+      else
+        let
+          time = milliseconds where value;
+        in
+        if time == null then null else time * 1000
+    );
 
     RuntimeDirectory = directories {
       root = rootOf "%t" "/run";
@@ -571,9 +613,11 @@ let
         stop.killMode = lib.mkDefault "mixed";
       };
     DelegateSubgroup = _: _: { };
-    TasksMax = cgroup "pids.max" (_: value: if value == "infinity" then "max" else value);
-    CPUWeight = cgroup "cpu.weight" (_: value: value);
-    IOWeight = cgroup "io.weight" (_: value: value);
+    TasksMax = cgroup "pids.max" (
+      context: value: if value == "infinity" then "max" else integer context.where value
+    );
+    CPUWeight = cgroup "cpu.weight" (context: integer context.where);
+    IOWeight = cgroup "io.weight" (context: integer context.where);
     CPUQuota = cgroup "cpu.max" (
       context: value:
       let
@@ -586,77 +630,7 @@ let
     );
   };
 
-  sandbox = "the service runs without this one of its confinements; the others hold";
-  journal = "a service's output is its log, under its own name";
-  scheduling = "the kernel's default scheduling is kept";
-  accounting = "every service has a control group of its own, which counts by itself";
-
-  # Keys that change nothing here, and why that does no harm.
-  ignored =
-    lib.genAttrs [
-      "PrivatePIDs"
-      "RestrictFileSystems"
-      "RestrictNetworkInterfaces"
-      "RemoveIPC"
-      "SystemCallLog"
-      "SocketBindAllow"
-      "SocketBindDeny"
-      "KeyringMode"
-      "SecureBits"
-    ] (_: sandbox)
-    // lib.genAttrs [
-      "SyslogIdentifier"
-      "SyslogFacility"
-      "SyslogLevel"
-      "SyslogLevelPrefix"
-      "LogLevelMax"
-      "LogExtraFields"
-      "LogRateLimitIntervalSec"
-      "LogRateLimitBurst"
-      "LogNamespace"
-    ] (_: journal)
-    // lib.genAttrs [
-      "NUMAPolicy"
-      "NUMAMask"
-      "TimerSlackNSec"
-    ] (_: scheduling)
-    // lib.genAttrs [
-      "CPUAccounting"
-      "MemoryAccounting"
-      "IOAccounting"
-      "BlockIOAccounting"
-      "TasksAccounting"
-      "IPAccounting"
-      "Slice"
-    ] (_: accounting)
-    // {
-      SendSIGHUP = "only services with a terminal hear of a hangup";
-      SendSIGKILL = "what does not stop in time is killed";
-      FinalKillSignal = "what does not stop in time is killed with SIGKILL";
-      RestartKillSignal = "a restart stops as a stop does";
-      RestartMode = "a restart goes through no failure: those that depend on it do not notice";
-      RuntimeRandomizedExtraSec = "the time that it may be up is what RuntimeMaxSec says";
-      RestartSteps = "the delay between restarts doubles up to RestartMaxDelaySec";
-      TimeoutAbortSec = "what does not end in time is killed, by a watchdog too";
-      TimeoutStartFailureMode = "a service that is not up in time is stopped as usual";
-      TimeoutStopFailureMode = "a service that does not stop is killed";
-      WatchdogSignal = "what does not say that it lives is sent SIGABRT";
-      NotifyAccess = "every process of a service may say that it is ready";
-      ManagedOOMSwap = "there is no daemon that watches memory";
-      ManagedOOMMemoryPressure = "there is no daemon that watches memory";
-      ManagedOOMPreference = "there is no daemon that watches memory";
-      IgnoreSIGPIPE = "signals are at their defaults";
-      TTYReset = "getty resets its terminal";
-      TTYVHangup = "getty hangs up its terminal";
-      TTYVTDisallocate = "getty clears its terminal";
-      UtmpIdentifier = "login writes the record";
-      UtmpMode = "login writes the record";
-      PAMName = "services open no session";
-      ExitType = "a service ends with its main process";
-      CoredumpFilter = "the kernel's default is kept";
-      CoredumpReceive = "the kernel's default is kept";
-      BusName = "the service is up when its process is";
-    };
+  ignored = import ./ignored.nix { inherit lib; };
 
   # Only root can do those.
   ofRoot = lib.genAttrs [
@@ -726,9 +700,7 @@ let
 in
 {
   supported = if scope == "user" then lib.removeAttrs supported (lib.attrNames ofRoot) else supported;
-  inherit
-    ignored
-    refused
-    commands
-    ;
+  ignored = ignored.why;
+  inherit (ignored) missed;
+  inherit refused commands;
 }

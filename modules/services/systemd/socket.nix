@@ -97,6 +97,11 @@ in
 {
   inherit accepts startedBy;
 
+  # Keys that change nothing although somebody may miss it, and why.
+  missed = config: lib.mapAttrs (key: _: ignored.${key}) (
+    lib.filterAttrs (key: _: (ignored.${key} or null) == tuning) (setKeys config)
+  );
+
   problems =
     name: unit:
     let

@@ -441,7 +441,10 @@ in
     });
     users.groups = lib.genAttrs dynamicUsers (_: { });
 
-    warnings = optional (
+    warnings =
+      machine.warnings
+      ++ ofUsers.warnings
+      ++ optional (
       cfg.extraConfig != ""
     ) "systemd.extraConfig has no effect: set it for each service, in systemd.services.<name>.serviceConfig.";
 

@@ -16,12 +16,17 @@ let
 
   ignored = [
     "AccuracySec"
-    "FixedRandomDelay"
-    "RandomizedOffsetSec"
     "RemainAfterElapse"
-    "DeferReactivation"
     "Unit"
-  ];
+  ]
+  ++ lib.attrNames missed;
+  # What changes nothing although somebody may miss it.
+  missed = {
+    FixedRandomDelay = "each delay is by chance anew";
+    RandomizedOffsetSec = "times are not put off; RandomizedDelaySec does that";
+    DeferReactivation = "a time that comes while the service runs is left out";
+    WakeSystem = "a machine that sleeps is not woken";
+  };
   spans = {
     OnBootSec = "afterBootMs";
     OnStartupSec = "afterBootMs";
@@ -60,6 +65,22 @@ in
         persistent = boolean (where "Persistent") (last (config.Persistent or false));
         randomDelayMs = milliseconds (where "RandomizedDelaySec") (last (config.RandomizedDelaySec or 0));
       }
+    );
+
+  missed =
+    config:
+    lib.mapAttrs (key: _: missed.${key}) (
+      lib.filterAttrs (
+        key: value:
+        missed ? ${key}
+        && !(lib.elem (lib.toLower (toString (last value))) [
+          ""
+          "0"
+          "no"
+          "false"
+          "off"
+        ])
+      ) (setKeys config)
     );
 
   problems =

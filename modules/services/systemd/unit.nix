@@ -12,87 +12,9 @@ let
   keys = import ./service-config.nix { inherit lib scope; };
   targets = import ./targets.nix { inherit lib; };
 
-  conditions = {
-    ConditionPathExists = "path-exists";
-    ConditionPathIsDirectory = "path-is-directory";
-    ConditionFileNotEmpty = "file-not-empty";
-    ConditionDirectoryNotEmpty = "directory-not-empty";
-    ConditionKernelCommandLine = "kernel-command-line";
-    AssertPathExists = "path-exists";
-  };
-
-  condition =
-    kind: given:
-    let
-      value = toString given;
-      bare = lib.removePrefix "!" (lib.removePrefix "|" value);
-    in
-    {
-      inherit kind;
-      value = bare;
-      negate = lib.hasInfix "!" (lib.removeSuffix bare value);
-    };
+  section = import ./unit-section.nix { inherit lib scope; };
 
   units = if scope == "user" then "systemd.user.services" else "systemd.services";
-
-  # What happens to the machine.
-  actions = {
-    FailureAction = "failureAction";
-    SuccessAction = "successAction";
-    StartLimitAction = "startLimitAction";
-  };
-
-  # Keys of `unitConfig` that hold for units of any kind.
-  ofAll = [ "SurviveFinalKillSignal" ];
-
-  # Keys of `unitConfig` that have options of their own, and what those are called.
-  moved = {
-    After = "after";
-    Before = "before";
-    Requires = "requires";
-    Requisite = "requisite";
-    Wants = "wants";
-    BindsTo = "bindsTo";
-    PartOf = "partOf";
-    OnFailure = "onFailure";
-    OnSuccess = "onSuccess";
-    Conflicts = "conflicts";
-    Description = "description";
-    X-ReloadIfChanged = "reloadIfChanged";
-    X-RestartIfChanged = "restartIfChanged";
-    X-StopIfChanged = "stopIfChanged";
-    X-Restart-Triggers = "restartTriggers";
-    X-Reload-Triggers = "reloadTriggers";
-  };
-  unitIgnored = [
-    "DefaultDependencies"
-    "Documentation"
-    "RequiresMountsFor"
-    "WantsMountsFor"
-    "StopWhenUnneeded"
-    "RefuseManualStart"
-    "RefuseManualStop"
-    "CollectMode"
-    "IgnoreOnIsolate"
-    "JobTimeoutSec"
-    "SourcePath"
-    "X-StopOnRemoval"
-    "X-StopOnReconfiguration"
-    "X-OnlyManualStart"
-  ]
-  # They hold on every machine that this runs on, or are about programs that are not there.
-  ++ [
-    "ConditionVirtualization"
-    "ConditionCapability"
-    "ConditionControlGroupController"
-    "ConditionSecurity"
-    "ConditionACPower"
-    "ConditionFirstBoot"
-    "ConditionNeedsUpdate"
-    "ConditionUser"
-    "ConditionKernelVersion"
-    "ConditionArchitecture"
-  ];
 
   suggest =
     key: known:
@@ -137,7 +59,6 @@ rec {
     let
       option = "${units}.${name}";
       serviceKeys = lib.attrNames (setKeys unit.serviceConfig);
-      unitKeys = lib.attrNames (setKeys unit.unitConfig);
       fail = message: {
         assertion = false;
         inherit message;
@@ -151,37 +72,13 @@ rec {
           [ (fail "${option}.serviceConfig.${key} is not supported: ${keys.refused.${key}}") ]
         else
           [ (fail "${option}.serviceConfig.${key} is no key that is supported${suggest key known}") ];
-      unitProblem =
-        key:
-        if
-          conditions ? ${key}
-          || lib.elem key (unitIgnored ++ ofAll)
-          || lib.elem key startLimits
-          || key == "JoinsNamespaceOf" && scope == "system"
-        then
-          [ ]
-        else if actions ? ${key} then
-          lib.optional (lib.hasSuffix "-immediate" (toString unit.unitConfig.${key})) (
-            fail "${option}.unitConfig.${key}: it would lose what is not on the disk yet; use ${
-              lib.removeSuffix "-immediate" (toString unit.unitConfig.${key})
-            }-force"
-          )
-        else if moved ? ${key} then
-          [ (fail "${option}.unitConfig.${key}: set ${option}.${moved.${key}} instead") ]
-        else
-          [
-            (fail "${option}.unitConfig.${key} is no key that is supported${
-              suggest key (lib.attrNames (conditions // actions) ++ unitIgnored ++ ofAll ++ startLimits)
-            }")
-          ];
-      startLimits = [
-        "StartLimitBurst"
-        "StartLimitIntervalSec"
-        "StartLimitInterval"
-      ];
     in
     lib.concatMap service serviceKeys
-    ++ lib.concatMap unitProblem unitKeys
+    ++ section.problems {
+      kind = "service";
+      inherit option;
+      inherit (unit) unitConfig;
+    }
     ++ optional (unit.script != "" && unit.serviceConfig ? ExecStart) (
       fail "${option}: script and serviceConfig.ExecStart are both set; set one of them"
     )
@@ -192,6 +89,16 @@ rec {
       ++ optional (unit.serviceConfig ? RootDirectory) (
         fail "${option}: confinement and serviceConfig.RootDirectory both are its root; set one of them"
       )
+    );
+
+  # What its author may not expect, as warnings: keys that change nothing.
+  warnings =
+    name: unit:
+    section.warning "${units}.${name}" (
+      lib.mapAttrs' (key: lib.nameValuePair "serviceConfig.${key}") (
+        keys.missed (setKeys unit.serviceConfig)
+      )
+      // lib.mapAttrs' (key: lib.nameValuePair "unitConfig.${key}") (section.missed unit.unitConfig)
     );
 
   # Whether the unit asks for a user of its own that nobody has described.
@@ -350,12 +257,12 @@ rec {
           burst = limits;
           inherit intervalMs;
         };
-        conditions = lib.concatLists (
-          lib.mapAttrsToList (
-            key: kind: map (condition kind) (values.list (unit.unitConfig.${key} or null))
-          ) conditions
-        );
         inherit (unit) startAt restartTriggers reloadTriggers;
+        # As systemd has it: a failure that is made up for is one all the same.
+        tellsOfRestarts = lib.mkIf (
+          unit.onFailure ++ unit.onSuccess != [ ]
+          && toString (values.last (config.RestartMode or "normal")) != "direct"
+        ) true;
         restartIfChanged = lib.mkIf (!unit.restartIfChanged) false;
         stopIfChanged = lib.mkIf (!unit.stopIfChanged) false;
         reloadIfChanged = lib.mkIf unit.reloadIfChanged true;
@@ -377,13 +284,10 @@ rec {
           };
         };
       })
-      (lib.mapAttrs' (
-        key: option:
-        let
-          action = unit.unitConfig.${key} or null;
-        in
-        lib.nameValuePair option (lib.mkIf (action != null && action != "none") action)
-      ) actions)
     ]
+    ++ section.translate {
+      inherit option name;
+      inherit (unit) unitConfig;
+    }
     ++ fromKeys;
 }

@@ -26,6 +26,8 @@ let
   path = import ./path.nix { inherit lib scope; };
   templates = import ./templates.nix { inherit lib scope; };
   values = import ./values.nix { inherit lib scope; };
+  section = import ./unit-section.nix { inherit lib scope; };
+  space = if scope == "user" then "systemd.user" else "systemd";
 
   enabled = lib.filterAttrs (_: unit: unit.enable);
   services = templates.instantiate {
@@ -148,8 +150,32 @@ let
         { ${field} = { inherit (entry) service; }; }
       ]
       ++ translate entry.name entry.unit
+      ++ section.translate {
+        option = "${space}.${kind}s.${entry.name}";
+        name = "${entry.name}.${kind}";
+        inherit (entry.unit) unitConfig;
+      }
     );
   };
+
+  named = section: lib.mapAttrs' (key: lib.nameValuePair "${section}.${key}");
+
+  # Units that are no services, by kind.
+  others = {
+    target = enabled cfg.targets;
+    timer = enabled cfg.timers;
+    socket = sockets;
+    path = enabled cfg.paths;
+  };
+  ofOthers =
+    what:
+    lib.concatLists (
+      lib.concatLists (
+        lib.mapAttrsToList (
+          kind: lib.mapAttrsToList (name: unit: what kind "${space}.${kind}s.${name}" unit.unitConfig)
+        ) others
+      )
+    );
 
   socketsFor = lib.mapAttrsToList (name: unit: {
     inherit name unit;
@@ -195,8 +221,25 @@ in
     ))
   ];
 
+  warnings =
+    lib.concatLists (lib.mapAttrsToList unit.warnings services)
+    ++ ofOthers (_: option: unitConfig: section.warning option (named "unitConfig" (section.missed unitConfig)))
+    ++ lib.concatLists (
+      lib.mapAttrsToList (
+        name: unit:
+        section.warning "${space}.timers.${name}" (named "timerConfig" (timer.missed unit.timerConfig))
+      ) others.timer
+    )
+    ++ lib.concatLists (
+      lib.mapAttrsToList (
+        name: unit:
+        section.warning "${space}.sockets.${name}" (named "socketConfig" (socket.missed unit.socketConfig))
+      ) sockets
+    );
+
   assertions =
     lib.concatLists (lib.mapAttrsToList unit.problems services)
+    ++ ofOthers (kind: option: unitConfig: section.problems { inherit kind option unitConfig; })
     ++ lib.concatLists (lib.mapAttrsToList (name: devices.problems "the unit ${name}") deviceUnits)
     ++ lib.concatMap (entry: timer.problems entry.name entry.unit.timerConfig) timersFor
     ++ lib.concatLists (lib.mapAttrsToList socket.problems sockets)
