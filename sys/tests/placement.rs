@@ -18,8 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 use cairn_sys::process::{
-    Credentials, Exit, OpenFiles, Placement, Prepared, Report, Started, Streams, read_report,
-    reap_pidfd,
+    Credentials, Exit, OpenFiles, Placement, Prepared, Report, Started, Streams, reap_pidfd,
 };
 
 /// A folder that looks like a control group, into which nobody gets while its pipe is full.
@@ -64,7 +63,7 @@ fn start(folder: &Path) -> Started {
     };
     let group = File::open(folder).unwrap();
     let started = prepared
-        .start(Placement::Moves(group.as_fd()), streams)
+        .start(Placement::Moves(group.as_fd()), streams, None)
         .unwrap();
     assert!(!started.placed);
     let stat = format!("/proc/{}/stat", started.pid);
@@ -76,7 +75,7 @@ fn start(folder: &Path) -> Started {
 }
 
 fn report(started: &Started) -> Report {
-    read_report(started.report.as_fd()).unwrap()
+    started.report.read().unwrap()
 }
 
 fn end(started: &Started) -> Exit {

@@ -111,7 +111,7 @@ impl Supervisor {
         } else {
             &self.of_generation
         };
-        Ok((ours, program.start(Placement::Parents, streams)?))
+        Ok((ours, program.start(Placement::Parents, streams, None)?))
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use cairn_sys::process::Tray;
 use cairn_sys::uevent::UeventSocket;
 use cairn_system::Service;
 use cairn_system::ordered;
@@ -26,8 +27,11 @@ use crate::generation::{self, CORE};
 use crate::modprobe::BOOTED;
 use crate::realm::realm;
 
-/// Descriptors that the supervisor may have: three a service, and some.
+/// Descriptors that the supervisor may have.
 const OPEN_FILES: u64 = 65_536;
+
+/// How many of them a service has: its process, its output, and whether its start has come to something.
+const OF_SERVICE: usize = 3;
 
 impl Supervisor {
     pub(super) fn start(toplevel: &Path) -> anyhow::Result<Self> {
@@ -35,6 +39,7 @@ impl Supervisor {
         let link = Link::from_standard_input().context("cannot take over the link to core")?;
         let open_files =
             cairn_sys::process::raise_open_files(OPEN_FILES).context("cannot read the limits")?;
+        let tray = Tray::new().context("cannot lay out descriptors for services")?;
         let hotplug = Hotplug::new(open_files)?;
         for directory in [&realm().logs, &realm().groups] {
             // Without them logs go to the kernel log, and services run without cgroups.
@@ -52,6 +57,8 @@ impl Supervisor {
         };
         enable_controllers(adopted.services.descriptions());
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        watch(&epoll, tray.as_fd(), Source::Tray, EpollFlags::EPOLLIN)?;
+        tray.make_room(adopted.services.descriptions().len() * OF_SERVICE);
         let marks = adopted.state.marks().context("cannot read the state")?;
         let clockwork = Clockwork::start(adopted.timers, &marks, &adopted.services, &epoll);
         let mut services = adopted.services;
@@ -70,6 +77,7 @@ impl Supervisor {
             devices: None,
             buttons: Vec::new(),
             hotplug,
+            tray,
             notifications: adopted.notifications.map(Notifications::adopted),
             closed_by: 0,
             clockwork,

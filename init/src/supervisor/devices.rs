@@ -109,7 +109,7 @@ impl Supervisor {
         if self.ending.is_some() {
             return;
         }
-        let watched = match self.hotplug.start() {
+        let watched = match self.hotplug.start(&self.tray) {
             Ok(None) => return,
             Ok(Some(pidfd)) => watch(&self.epoll, pidfd, Source::Modprobe, EpollFlags::EPOLLIN),
             Err(error) => Err(error),

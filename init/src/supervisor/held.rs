@@ -8,7 +8,7 @@ use std::path::Path;
 
 use cairn_sys::cgroup::Cgroup;
 use cairn_sys::pidfd;
-use cairn_sys::process::{self, Exit, Report};
+use cairn_sys::process::{self, Exit, Report, ReportPipe};
 use cairn_system::Service;
 use nix::libc::O_NONBLOCK;
 
@@ -130,7 +130,7 @@ pub struct Main {
 #[derive(Debug)]
 pub struct Attempt {
     /// Says whether it was.
-    pub report: OwnedFd,
+    pub report: ReportPipe,
     /// Which one, for messages.
     pub program: String,
 }
@@ -143,7 +143,7 @@ pub struct Helper {
     /// Its descriptor.
     pub pidfd: OwnedFd,
     /// None if a predecessor has started it.
-    pub report: Option<OwnedFd>,
+    pub report: Option<ReportPipe>,
     /// What was to be executed, for messages.
     pub program: String,
 }
@@ -298,7 +298,7 @@ impl Held {
     /// What the child has reported by now.
     pub fn report(&self) -> io::Result<Report> {
         match self.main.as_ref().and_then(|main| main.attempt.as_ref()) {
-            Some(attempt) => process::read_report(attempt.report.as_fd()),
+            Some(attempt) => attempt.report.read(),
             None => Ok(Report::Pending),
         }
     }
@@ -309,10 +309,12 @@ pub fn helper_exit(helper: &Helper) -> io::Result<Option<Exit>> {
     let exit = process::reap_pidfd(helper.pidfd.as_fd())?;
     if exit.is_some()
         && let Some(report) = &helper.report
-        && let Report::Failed(failure) = process::read_report(report.as_fd())?
     {
-        let error = io::Error::from_raw_os_error(failure.errno);
-        log::error!("cannot {}: {error} ({})", failure.step, helper.program);
+        report.close();
+        if let Report::Failed(failure) = report.read()? {
+            let error = io::Error::from_raw_os_error(failure.errno);
+            log::error!("cannot {}: {error} ({})", failure.step, helper.program);
+        }
     }
     Ok(exit)
 }

@@ -10,9 +10,10 @@ use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 
 use cairn_sys::process::{
-    self, Credentials, Exit, OpenFiles, Placement, Prepared, Report, Started, Streams,
+    self, Credentials, Exit, OpenFiles, Placement, Prepared, Report, Started, Streams, Tray,
 };
 
 use crate::modprobe::BOOTED;
@@ -92,7 +93,7 @@ impl Hotplug {
     ///
     /// # Errors
     /// It cannot be started: its wishes are lost.
-    pub fn start(&mut self) -> io::Result<Option<BorrowedFd<'_>>> {
+    pub fn start(&mut self, tray: &Arc<Tray>) -> io::Result<Option<BorrowedFd<'_>>> {
         if self.helper.is_some() {
             return Ok(None);
         }
@@ -108,7 +109,7 @@ impl Hotplug {
             passed: &[],
             numbered: None,
         };
-        let helper = prepared.start(Placement::Parents, streams)?;
+        let helper = prepared.start(Placement::Parents, streams, Some(tray))?;
         Ok(Some(self.helper.insert(helper).pidfd.as_fd()))
     }
 
@@ -128,7 +129,8 @@ impl Hotplug {
 }
 
 fn say_how_it_went(helper: &Started, exit: Exit) {
-    match process::read_report(helper.report.as_fd()) {
+    helper.report.close();
+    match helper.report.read() {
         Ok(Report::Failed(failure)) => {
             let error = io::Error::from_raw_os_error(failure.errno);
             log::warn!(

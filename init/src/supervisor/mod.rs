@@ -72,9 +72,11 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use cairn_sys::input::PowerButton;
 use cairn_sys::kmsg::{self, Priority};
+use cairn_sys::process::Tray;
 use cairn_sys::program;
 use cairn_sys::reboot::Ending;
 use cairn_sys::uevent::UeventSocket;
@@ -143,6 +145,8 @@ struct Supervisor {
     presence: Presence,
     buttons: Vec<PowerButton>,
     hotplug: Hotplug,
+    /// Where children find what they begin with.
+    tray: Arc<Tray>,
     notifications: Option<Notifications>,
     /// Until when core may still have descriptors that have been let go.
     closed_by: Ms,
@@ -232,6 +236,7 @@ impl Supervisor {
             Source::Button(number) => self.button(number),
             Source::Modprobe => self.modprobe_ended(),
             Source::Helper(id) => self.helpers_ended(id),
+            Source::Tray => self.tray.clear(),
             Source::Notifications => self.notified(),
             Source::Alarm => self.alarmed(),
             Source::Names => self.names_changed(),

@@ -4,12 +4,13 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
+use std::sync::Arc;
 
 use cairn_activate::Capabilities;
 use cairn_sys::cgroup::Cgroup;
 use cairn_sys::process::{
     Attributes, Credentials, OpenFiles, Placement, Prepared, ResourceLimit, Scheduling, Started,
-    Streams,
+    Streams, Tray,
 };
 use cairn_system::{
     IoScheduling, Limit, Process, Reload, Resource, Service, ServiceKind, StandardStream,
@@ -68,6 +69,7 @@ impl Held {
         service: &Service,
         job: Job,
         given: &Given,
+        tray: &Arc<Tray>,
     ) -> Result<bool, StartError> {
         let described = &service.process;
         let (argv, expand, as_root) = match job.command(service) {
@@ -151,7 +153,7 @@ impl Held {
             pidfd,
             report,
             placed,
-        } = prepared.start(placement, streams)?;
+        } = prepared.start(placement, streams, Some(tray))?;
         let program = argv.into_iter().next().unwrap_or_default();
         if job.is_helper() {
             self.helpers.push(Helper {

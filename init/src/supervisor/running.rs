@@ -96,7 +96,7 @@ impl Supervisor {
         else {
             return Ok(());
         };
-        let is_placed = held.start(service, job, &given)?;
+        let is_placed = held.start(service, job, &given, &self.tray)?;
         if job.is_helper() {
             if let Some(helper) = held.helpers.last() {
                 let pidfd = helper.pidfd.as_fd();
@@ -215,6 +215,12 @@ impl Supervisor {
 
     /// A child of ours has ended.
     pub(super) fn main_ended(&mut self, id: Id) {
+        if let Some(main) = self.held.get(id).and_then(|held| held.main.as_ref())
+            && let Some(attempt) = &main.attempt
+            && let Ok(Some(_)) = cairn_sys::process::end_of_pidfd(main.pidfd.as_fd())
+        {
+            attempt.report.close();
+        }
         self.reported(id);
         let main = |held: Option<&Held>| held?.main.as_ref().map(|main| main.pid);
         let before = main(self.held.get(id));

@@ -48,6 +48,8 @@ pub enum Source {
     Names,
     /// Names of devices that services are for.
     Presence,
+    /// Children that have descriptors of their own now.
+    Tray,
 }
 
 /// Descriptors of a socket that can be told apart.
@@ -88,6 +90,7 @@ impl Source {
             Self::Readiness(id) => (17, id),
             Self::Names => (18, 0),
             Self::Presence => (19, 0),
+            Self::Tray => (20, 0),
         };
         kind << 32 | number as u64
     }
@@ -115,6 +118,7 @@ impl Source {
             17 => Self::Readiness(number),
             18 => Self::Names,
             19 => Self::Presence,
+            20 => Self::Tray,
             _ => return None,
         })
     }

@@ -7,6 +7,7 @@ use std::ptr;
 
 use super::Prepared;
 use super::report::{write_placed, write_report};
+use super::tray::Share;
 
 /// What the child has come to: the step that failed.
 pub(super) type Done<'a> = Result<(), &'a CStr>;
@@ -20,17 +21,26 @@ pub(super) fn check(result: impl Into<i64>, step: &CStr) -> Done<'_> {
 #[derive(Clone, Copy)]
 pub(super) struct Child<'a> {
     pub prepared: &'a Prepared,
+    pub numbers: &'a Numbers,
+    /// How it comes to a table of descriptors of its own; it has a copy of its parent's if absent.
+    pub share: Option<Share>,
+}
+
+/// The descriptors that it needs.
+#[derive(Debug)]
+pub(super) struct Numbers {
     pub input: Option<RawFd>,
     pub output: RawFd,
     pub error: RawFd,
-    pub passed: &'a [RawFd],
+    pub passed: Vec<RawFd>,
     pub numbered: Option<(RawFd, RawFd)>,
-    pub report: RawFd,
+    pub joined: Vec<RawFd>,
     pub own_move: Option<Move>,
+    pub report: RawFd,
 }
 
 /// How it moves itself into its cgroup.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Move {
     /// That cgroup's `cgroup.procs`.
     procs: RawFd,
@@ -39,6 +49,15 @@ pub(super) struct Move {
 }
 
 impl Move {
+    /// By this file, a child of ours.
+    pub fn by(procs: RawFd) -> Self {
+        Self {
+            procs,
+            // SAFETY: this call cannot fail.
+            parent: unsafe { libc::getpid() },
+        }
+    }
+
     /// Moves it. Its parent may end at any moment: whoever then starts the same again finds in the cgroup
     /// what there is of it, and what is not there yet never goes on. Async-signal-safe.
     unsafe fn make(self) -> Done<'static> {
@@ -60,16 +79,6 @@ impl Move {
 }
 
 impl<'a> Child<'a> {
-    pub fn clone_and_move(self, cgroup: BorrowedFd<'_>) -> io::Result<(u32, OwnedFd)> {
-        let procs = open_at(cgroup, c"cgroup.procs")?;
-        let own_move = Some(Move {
-            procs: procs.as_raw_fd(),
-            // SAFETY: this call cannot fail.
-            parent: unsafe { libc::getpid() },
-        });
-        Self { own_move, ..self }.clone3(None)
-    }
-
     pub fn clone3(&self, cgroup: Option<BorrowedFd<'_>>) -> io::Result<(u32, OwnedFd)> {
         let mut pidfd: RawFd = -1;
         // SAFETY: `clone_args` is plain data for which all zero is valid.
@@ -77,6 +86,9 @@ impl<'a> Child<'a> {
         arguments.flags = libc::CLONE_PIDFD as u64;
         arguments.pidfd = ptr::from_mut(&mut pidfd) as u64;
         arguments.exit_signal = libc::SIGCHLD as u64;
+        if self.share.is_some() {
+            arguments.flags |= libc::CLONE_FILES as u64;
+        }
         if let Some(cgroup) = cgroup {
             arguments.flags |= 0x2_0000_0000; // CLONE_INTO_CGROUP
             arguments.cgroup = u64::try_from(cgroup.as_raw_fd()).unwrap_or(u64::MAX);
@@ -109,28 +121,31 @@ impl<'a> Child<'a> {
                 Ok(()) => c"execute the program",
                 Err(step) => step,
             };
-            write_report(self.report, step, *libc::__errno_location());
+            write_report(self.numbers.report, step, *libc::__errno_location());
             libc::_exit(127)
         }
     }
 
     /// All steps; it comes back when one has failed, or the execution at the end.
     unsafe fn steps(&self) -> Done<'a> {
-        let prepared = self.prepared;
+        let (prepared, numbers) = (self.prepared, self.numbers);
         // SAFETY: only system calls on memory prepared by the parent.
         unsafe {
+            if let Some(share) = self.share {
+                share.take()?;
+            }
             reset_signals();
-            if let Some(own_move) = self.own_move {
+            if let Some(own_move) = numbers.own_move {
                 own_move.make()?;
-                write_placed(self.report);
+                write_placed(numbers.report);
             }
             libc::setsid();
             self.open_streams()?;
             prepared.open_files.set()?;
             prepared.attributes.set_bounds()?;
             let mapper = prepared.confinement.prepare_users()?;
-            for namespace in &prepared.joined {
-                let joined = libc::setns(namespace.as_raw_fd(), 0);
+            for namespace in &numbers.joined {
+                let joined = libc::setns(*namespace, 0);
                 check(joined, c"join what it has in common with others")?;
             }
             prepared.confinement.enter()?;
@@ -142,14 +157,14 @@ impl<'a> Child<'a> {
             }
             check(entered, c"enter the working directory")?;
             let mut next = 3;
-            for number in self.passed {
+            for number in &numbers.passed {
                 check(libc::dup2(*number, next), c"pass a descriptor")?;
                 next += 1;
             }
             if let Some(number) = &prepared.own_number {
                 number.write(libc::getpid());
             }
-            if let Some((number, one)) = self.numbered {
+            if let Some((number, one)) = numbers.numbered {
                 check(libc::dup2(one, number), c"pass a descriptor")?;
                 close_on_exec(next, number - 1);
                 next = number + 1;
@@ -167,6 +182,7 @@ impl<'a> Child<'a> {
 
     /// The three standard descriptors.
     unsafe fn open_streams(&self) -> Done<'a> {
+        let numbers = self.numbers;
         // SAFETY: only system calls on memory prepared by the parent.
         unsafe {
             let (input, output, error) = if let Some(tty) = &self.prepared.tty {
@@ -177,14 +193,14 @@ impl<'a> Child<'a> {
                 // That it is no terminal at all (a test's /dev/null) is no obstacle.
                 libc::ioctl(fd, libc::TIOCSCTTY, 1);
                 (fd, fd, fd)
-            } else if let Some(input) = self.input {
-                (input, self.output, self.error)
+            } else if let Some(input) = numbers.input {
+                (input, numbers.output, numbers.error)
             } else {
                 let flags = libc::O_RDONLY | libc::O_CLOEXEC;
                 (
                     libc::open(c"/dev/null".as_ptr(), flags),
-                    self.output,
-                    self.error,
+                    numbers.output,
+                    numbers.error,
                 )
             };
             let step = c"set up the standard descriptors";
@@ -249,10 +265,11 @@ pub(super) fn refused(error: &io::Error) -> bool {
     )
 }
 
-fn open_at(directory: BorrowedFd<'_>, name: &std::ffi::CStr) -> io::Result<OwnedFd> {
+/// The file by which a process moves itself into this cgroup.
+pub(super) fn open_procs(cgroup: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let flags = libc::O_WRONLY | libc::O_CLOEXEC;
     // SAFETY: the descriptor is open and the name ends in NUL.
-    let fd = unsafe { libc::openat(directory.as_raw_fd(), name.as_ptr(), flags) };
+    let fd = unsafe { libc::openat(cgroup.as_raw_fd(), c"cgroup.procs".as_ptr(), flags) };
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }

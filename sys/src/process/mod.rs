@@ -14,6 +14,7 @@ mod exit;
 mod open_files;
 mod passed;
 mod report;
+mod tray;
 mod user_map;
 mod view;
 
@@ -22,17 +23,20 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::ptr;
+use std::sync::Arc;
 
 pub use attributes::{Attributes, ResourceLimit, Scheduling};
 pub use confinement::{Confinement, Instruction, Own};
 pub use credentials::Credentials;
 pub use exit::{Exit, end_of_pidfd, has_children, is_child, reap_any, reap_pidfd};
 pub use open_files::{OpenFiles, raise_open_files};
-pub use report::{Failure, Report, pipe, read_report};
+pub use report::{Failure, Report, ReportPipe, pipe};
+pub use tray::Tray;
 pub use view::{Access, Change, Step};
 
-use child::{Child, refused};
-use passed::{OwnNumber, lifted};
+use child::{Child, Move, Numbers, open_procs, refused};
+use passed::{OwnNumber, lift};
+use tray::Laid;
 
 /// A process, ready to be started: nothing of it has to be computed after the clone.
 #[derive(Debug)]
@@ -81,6 +85,15 @@ pub enum Placement<'a> {
     Moves(BorrowedFd<'a>),
 }
 
+/// The descriptors that a child needs.
+#[derive(Clone, Copy)]
+struct Needed<'a> {
+    streams: Streams<'a>,
+    /// The file by which it moves itself into its cgroup.
+    procs: Option<BorrowedFd<'a>>,
+    report: BorrowedFd<'a>,
+}
+
 /// Strings as `execve` wants them: pointers to each, and a null at the end.
 #[derive(Debug)]
 struct Strings {
@@ -116,8 +129,8 @@ pub struct Started {
     pub pid: u32,
     /// Readable when it has ended.
     pub pidfd: OwnedFd,
-    /// Readable when it was executed (end of file) or could not be: see [`read_report`].
-    pub report: OwnedFd,
+    /// Readable when it was executed or could not be.
+    pub report: ReportPipe,
     /// It is in its cgroup; otherwise its report says so once it is.
     pub placed: bool,
 }
@@ -220,50 +233,120 @@ impl Prepared {
     }
 
     /// Starts it: in a cgroup, with these standard streams unless it has a terminal, in a session
-    /// of its own, with all signals unblocked and at their defaults, and with no descriptor but those.
-    /// Allocates nothing if there is none to be passed.
+    /// of its own, with all signals unblocked and at their defaults, and with no descriptor but those,
+    /// which come by the tray if there is one with room for them. Allocates nothing without a tray if there is
+    /// none to be passed.
     ///
     /// # Errors
     /// No process, descriptor or memory is left, or the number of a descriptor is that of another one. What
     /// fails in the child is in the report.
-    pub fn start(&self, placement: Placement<'_>, streams: Streams<'_>) -> io::Result<Started> {
-        let (report, report_writer) = pipe()?;
-        // None of them is where another one is to be put.
-        let first_free = first_free(streams)?;
-        let passed = lifted(streams.passed, first_free)?;
-        let numbered = (streams.numbered)
-            .map(|(number, one)| Ok::<_, io::Error>((number, passed::lift(one, first_free)?)))
-            .transpose()?;
-        let report_writer = match (streams.passed, &numbered) {
-            ([], None) => report_writer,
-            _ => passed::lift(report_writer.as_fd(), first_free)?,
-        };
-        let numbers: Vec<RawFd> = passed.iter().map(AsRawFd::as_raw_fd).collect();
-        let child = Child {
-            prepared: self,
-            input: streams.input.map(|input| input.as_raw_fd()),
-            output: streams.output.as_raw_fd(),
-            error: streams.error.unwrap_or(streams.output).as_raw_fd(),
-            passed: &numbers,
-            numbered: (numbered.as_ref()).map(|(number, one)| (*number, one.as_raw_fd())),
-            report: report_writer.as_raw_fd(),
-            own_move: None,
-        };
+    pub fn start(
+        &self,
+        placement: Placement<'_>,
+        streams: Streams<'_>,
+        tray: Option<&Arc<Tray>>,
+    ) -> io::Result<Started> {
+        let (reader, writer) = pipe()?;
+        let start = |placement| self.clone_in(placement, streams, writer.as_fd(), tray);
         let (started, placed) = match placement {
-            Placement::Parents => (child.clone3(None), true),
-            Placement::Moves(cgroup) => (child.clone_and_move(cgroup), false),
-            Placement::Born(cgroup) => match child.clone3(Some(cgroup)) {
-                Err(error) if refused(&error) => (child.clone_and_move(cgroup), false),
+            Placement::Parents => (start(placement), true),
+            Placement::Moves(_) => (start(placement), false),
+            Placement::Born(cgroup) => match start(placement) {
+                Err(error) if refused(&error) => (start(Placement::Moves(cgroup)), false),
                 started => (started, true),
             },
         };
-        drop(report_writer);
-        let (pid, pidfd) = started?;
+        let (pid, pidfd, laid) = started?;
         Ok(Started {
             pid,
             pidfd,
-            report,
+            report: ReportPipe::new(reader, laid),
             placed,
+        })
+    }
+
+    /// Clones the child, by the tray if that has room for all that it needs.
+    fn clone_in(
+        &self,
+        placement: Placement<'_>,
+        streams: Streams<'_>,
+        report: BorrowedFd<'_>,
+        tray: Option<&Arc<Tray>>,
+    ) -> io::Result<(u32, OwnedFd, Option<Laid>)> {
+        let (born, procs) = match placement {
+            Placement::Parents => (None, None),
+            Placement::Born(cgroup) => (Some(cgroup), None),
+            Placement::Moves(cgroup) => (None, Some(open_procs(cgroup)?)),
+        };
+        let needed = Needed {
+            streams,
+            procs: procs.as_ref().map(AsFd::as_fd),
+            report,
+        };
+        // None of them is where another one is to be put.
+        let first_free = first_free(streams)?;
+        let child = |numbers: &Numbers, share| {
+            let child = Child {
+                prepared: self,
+                numbers,
+                share,
+            };
+            child.clone3(born)
+        };
+        if let Some(laid) = tray.map(Tray::begin) {
+            let place = |one: BorrowedFd<'_>| {
+                let place = laid.put(one, first_free);
+                place.ok_or_else(|| io::Error::from_raw_os_error(libc::EMFILE))
+            };
+            if let Ok(numbers) = self.numbers(needed, place) {
+                let cloned = child(&numbers, Some(laid.share()));
+                let (pid, pidfd) = cloned.inspect_err(|_| laid.take_off())?;
+                return Ok((pid, pidfd, Some(laid)));
+            }
+            laid.take_off();
+        }
+        let are_in_the_way = !streams.passed.is_empty() || streams.numbered.is_some();
+        let mut lifted = Vec::new();
+        let numbers = self.numbers(needed, |one| {
+            if !are_in_the_way {
+                return Ok(one.as_raw_fd());
+            }
+            let copy = lift(one, first_free)?;
+            let number = copy.as_raw_fd();
+            lifted.push(copy);
+            Ok(number)
+        })?;
+        let (pid, pidfd) = child(&numbers, None)?;
+        Ok((pid, pidfd, None))
+    }
+
+    /// The numbers of all that the child needs, once each has its place.
+    fn numbers(
+        &self,
+        needed: Needed<'_>,
+        mut place: impl FnMut(BorrowedFd<'_>) -> io::Result<RawFd>,
+    ) -> io::Result<Numbers> {
+        let streams = needed.streams;
+        let output = place(streams.output)?;
+        let error = match streams.error {
+            Some(error) if error.as_raw_fd() != streams.output.as_raw_fd() => place(error)?,
+            _ => output,
+        };
+        let joined = self.joined.iter().map(AsFd::as_fd);
+        Ok(Numbers {
+            input: streams.input.map(&mut place).transpose()?,
+            output,
+            error,
+            passed: (streams.passed.iter().copied())
+                .map(&mut place)
+                .collect::<io::Result<_>>()?,
+            numbered: match streams.numbered {
+                Some((number, one)) => Some((number, place(one)?)),
+                None => None,
+            },
+            joined: joined.map(&mut place).collect::<io::Result<_>>()?,
+            own_move: needed.procs.map(&mut place).transpose()?.map(Move::by),
+            report: place(needed.report)?,
         })
     }
 
@@ -304,7 +387,19 @@ mod tests {
     use std::fs::File;
     use std::io::Read;
 
-    fn run(argv: &[&str], adjust: impl FnOnce(Prepared) -> Prepared) -> (Report, Exit, String) {
+    /// Runs it with a copy of our descriptors, and by a tray: the same comes of both.
+    fn run(argv: &[&str], adjust: impl Fn(Prepared) -> Prepared) -> (Report, Exit, String) {
+        let copied = run_by(None, argv, &adjust);
+        let (_turn, tray) = tray::tests::only();
+        assert_eq!(run_by(Some(&tray), argv, &adjust), copied);
+        copied
+    }
+
+    fn run_by(
+        tray: Option<&Arc<Tray>>,
+        argv: &[&str],
+        adjust: &impl Fn(Prepared) -> Prepared,
+    ) -> (Report, Exit, String) {
         let files = OpenFiles { soft: 64, hard: 64 };
         let own = Credentials {
             // SAFETY: these calls cannot fail.
@@ -323,13 +418,16 @@ mod tests {
             passed: &[],
             numbered: None,
         };
-        let started = prepared.start(Placement::Parents, streams).unwrap();
+        let started = prepared.start(Placement::Parents, streams, tray).unwrap();
         drop(writer);
         let mut report = Report::Pending;
         let mut exit = None;
         while report == Report::Pending || exit.is_none() {
+            if let Some(tray) = tray {
+                tray.clear();
+            }
             if report == Report::Pending {
-                report = read_report(started.report.as_fd()).unwrap();
+                report = started.report.read().unwrap();
             }
             if exit.is_none() {
                 exit = reap_pidfd(started.pidfd.as_fd()).unwrap();
@@ -381,7 +479,7 @@ mod tests {
         let (report, exit, text) = run(&["/bin/sh", "-c", script], |mut p| {
             p.credentials.uid = 4711;
             p.credentials.gid = 4711;
-            p.attributes(attributes)
+            p.attributes(attributes.clone())
         });
         assert_eq!((report, exit), (Report::Executed, Exit::Status(0)));
         assert_eq!(

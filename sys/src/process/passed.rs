@@ -7,14 +7,6 @@ use std::ffi::{CString, NulError};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-/// Copies of descriptors, with numbers from `first` on.
-pub(super) fn lifted(descriptors: &[BorrowedFd<'_>], first: usize) -> io::Result<Vec<OwnedFd>> {
-    descriptors
-        .iter()
-        .map(|descriptor| lift(*descriptor, first))
-        .collect()
-}
-
 /// A copy with a number from `first` on, closed on exec.
 pub(super) fn lift(descriptor: BorrowedFd<'_>, first: usize) -> io::Result<OwnedFd> {
     let first = libc::c_int::try_from(first).unwrap_or(libc::c_int::MAX);

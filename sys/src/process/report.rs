@@ -9,8 +9,10 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
+
+use super::tray::Laid;
 
 /// The step that failed between clone and exec.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,22 +42,51 @@ const LONGEST: usize = 1024;
 const PLACED: u8 = 1;
 const FAILED: u8 = 2;
 
-/// Reads the report of [`Started::report`](super::Started::report), without waiting.
-///
-/// # Errors
-/// The pipe cannot be read.
-pub fn read_report(report: BorrowedFd<'_>) -> io::Result<Report> {
-    let mut bytes = [0_u8; LONGEST];
-    // SAFETY: the buffer is valid for its length, and the descriptor is open.
-    let read = unsafe { libc::read(report.as_raw_fd(), bytes.as_mut_ptr().cast(), bytes.len()) };
-    let Ok(read) = usize::try_from(read) else {
-        let error = io::Error::last_os_error();
-        return match error.kind() {
-            io::ErrorKind::WouldBlock => Ok(Report::Pending),
-            _ => Err(error),
+/// The parent's end of the pipe.
+#[derive(Debug)]
+pub struct ReportPipe {
+    reader: OwnedFd,
+    /// Where the child's end is, among others, until it has a table of descriptors of its own.
+    laid: Option<Laid>,
+}
+
+impl ReportPipe {
+    pub(super) fn new(reader: OwnedFd, laid: Option<Laid>) -> Self {
+        Self { reader, laid }
+    }
+
+    /// What the child says by now, without waiting.
+    ///
+    /// # Errors
+    /// The pipe cannot be read.
+    pub fn read(&self) -> io::Result<Report> {
+        let mut bytes = [0_u8; LONGEST];
+        let reader = self.reader.as_raw_fd();
+        // SAFETY: the buffer is valid for its length, and the descriptor is open.
+        let read = unsafe { libc::read(reader, bytes.as_mut_ptr().cast(), bytes.len()) };
+        let Ok(read) = usize::try_from(read) else {
+            let error = io::Error::last_os_error();
+            return match error.kind() {
+                io::ErrorKind::WouldBlock => Ok(Report::Pending),
+                _ => Err(error),
+            };
         };
-    };
-    Ok(parse(bytes.get(..read).unwrap_or_default()))
+        Ok(parse(bytes.get(..read).unwrap_or_default()))
+    }
+
+    /// The child has ended: nothing more is to come.
+    pub fn close(&self) {
+        if let Some(laid) = &self.laid {
+            laid.take_off();
+        }
+    }
+}
+
+/// Readable when the child has said something, or was executed.
+impl AsFd for ReportPipe {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.reader.as_fd()
+    }
 }
 
 /// What has been read at once, which is at least one whole write.

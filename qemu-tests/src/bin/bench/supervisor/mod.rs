@@ -317,10 +317,10 @@ fn row(name: &str, unit: &str, value: f64, goal: f64) {
     );
 }
 
-/// As many more as descriptors allow, with goals in proportion: it holds five for each.
+/// As many more as descriptors allow, with goals in proportion: it holds three for each.
 fn many(debian: &Path, layer: &Path) -> anyhow::Result<()> {
     let limit = descriptor_limit()?;
-    let count = MANY.min(limit.saturating_sub(100) / 5 / 100 * 100);
+    let count = MANY.min(limit.saturating_sub(1000) / 3 / 100 * 100);
     let part = number(count) / number(MANY);
     if count < MANY {
         println!("(processes here may have {limit} descriptors, which is too few for {MANY})");
