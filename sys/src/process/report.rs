@@ -7,6 +7,7 @@
 //! ```
 //! Each is one write of at most `PIPE_BUF` bytes.
 
+use std::cell::Cell;
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -48,11 +49,16 @@ pub struct ReportPipe {
     reader: OwnedFd,
     /// Where the child's end is, among others, until it has a table of descriptors of its own.
     laid: Option<Laid>,
+    has_ended: Cell<bool>,
 }
 
 impl ReportPipe {
     pub(super) fn new(reader: OwnedFd, laid: Option<Laid>) -> Self {
-        Self { reader, laid }
+        Self {
+            reader,
+            laid,
+            has_ended: Cell::new(false),
+        }
     }
 
     /// What the child says by now, without waiting.
@@ -67,6 +73,7 @@ impl ReportPipe {
         let Ok(read) = usize::try_from(read) else {
             let error = io::Error::last_os_error();
             return match error.kind() {
+                io::ErrorKind::WouldBlock if self.has_ended.get() => Ok(Report::Executed),
                 io::ErrorKind::WouldBlock => Ok(Report::Pending),
                 _ => Err(error),
             };
@@ -74,8 +81,10 @@ impl ReportPipe {
         Ok(parse(bytes.get(..read).unwrap_or_default()))
     }
 
-    /// The child has ended: nothing more is to come.
+    /// The child has ended: nothing more is to come. Another one, which has just begun, may have a copy of its end for
+    /// a moment more.
     pub fn close(&self) {
+        self.has_ended.set(true);
         if let Some(laid) = &self.laid {
             laid.take_off();
         }

@@ -383,11 +383,13 @@ pub(super) mod tests {
         let laid = Tray::begin(&tray);
         let (reader, writer) = pipe().unwrap();
         laid.put(writer.as_fd(), 0).unwrap();
-        drop(writer);
+        // As another child has it, that has taken its table just now.
+        let anothers = writer;
         let report = super::super::ReportPipe::new(reader, Some(laid));
         assert_eq!(report.read().unwrap(), Report::Pending);
         report.close();
         assert_eq!(report.read().unwrap(), Report::Executed);
         assert_eq!(free(&tray), all);
+        drop(anothers);
     }
 }
