@@ -4,8 +4,9 @@
 //! the system, and no setuid bits, which would lend the user's rights instead of root's. What is
 //! missing is counted, so that the caller can say so.
 
-use std::fs::{self, DirBuilder, File, FileTimes, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, FileTimes, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, fchown, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -74,35 +75,56 @@ pub fn write_folder(tree: &Manifest, output: &Path) -> Result<Omitted, FolderErr
         let path = output.to_owned();
         return Err(FolderError::Occupied { path });
     }
-    let parent = parent_of(output);
     check_room(output, tree.content_size())?;
-    let scratch = Scratch(
-        tempfile::Builder::new()
-            .prefix(".cairn-image-")
-            .tempdir_in(parent)
-            .map_err(failed)?
-            .keep(),
-    );
-    let omitted = Writer::new(tree, &scratch.0).write()?;
+    let scratch = Scratch::beside(output).map_err(failed)?;
+    let omitted = Writer::new(tree, &scratch.path).write()?;
     let place = || {
-        nix::unistd::syncfs(&File::open(&scratch.0)?)?;
+        nix::unistd::syncfs(&scratch.lock)?;
         // An empty folder gives its place to the new one.
-        fs::rename(&scratch.0, output)?;
-        File::open(parent)?.sync_all()
+        fs::rename(&scratch.path, output)?;
+        File::open(parent_of(output))?.sync_all()
     };
     place().map_err(failed)?;
     Ok(omitted)
 }
 
-/// A folder that is removed unless it got another name. Its directories may not be writable.
-struct Scratch(PathBuf);
+/// A folder that is removed unless it got another name. Its directories may not be writable. Whoever makes it
+/// holds a lock on it; one that nobody holds was left by a process that was killed, and is removed by the next.
+struct Scratch {
+    path: PathBuf,
+    lock: File,
+}
+
+impl Scratch {
+    /// The one of `output`.
+    fn beside(output: &Path) -> io::Result<Self> {
+        let name = output.file_name().unwrap_or_default().as_bytes();
+        let name = format!(".cairn-image-{}", &blake3::hash(name).to_hex()[..16]);
+        let path = parent_of(output).join(name);
+        if let Ok(left) = File::open(&path) {
+            lock(&left)?;
+            remove_tree(&path)?;
+        }
+        DirBuilder::new().mode(0o700).create(&path)?;
+        let made = File::open(&path)?;
+        lock(&made)?;
+        Ok(Self { path, lock: made })
+    }
+}
+
+fn lock(folder: &File) -> io::Result<()> {
+    folder.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => io::Error::other("another process is making it"),
+        TryLockError::Error(error) => error,
+    })
+}
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if let Err(error) = remove_tree(&self.0)
+        if let Err(error) = remove_tree(&self.path)
             && error.kind() != io::ErrorKind::NotFound
         {
-            log::warn!("cannot remove '{}': {error}", self.0.display());
+            log::warn!("cannot remove '{}': {error}", self.path.display());
         }
     }
 }

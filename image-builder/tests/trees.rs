@@ -172,6 +172,42 @@ fn a_folder_is_the_tree() {
 }
 
 #[test]
+fn what_a_killed_process_has_left_of_a_folder_is_removed() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut tree = Manifest::new();
+    tree.insert("a", Node::directory(0o555)).unwrap();
+    let out = scratch.path().join("out");
+    let names = || names(scratch.path());
+    let name = ".cairn-image-".to_owned() + &blake3::hash(b"out").to_hex()[..16];
+    let left = scratch.path().join(&name);
+    fs::create_dir_all(left.join("a/b")).unwrap();
+    fs::set_permissions(left.join("a"), PermissionsExt::from_mode(0o555)).unwrap();
+    // Somebody is at work.
+    let held = fs::File::open(&left).unwrap();
+    held.try_lock().unwrap();
+    let error = write_folder(&tree, &out).unwrap_err().to_string();
+    let expected = format!(
+        "cannot write '{}': another process is making it",
+        out.display()
+    );
+    assert_eq!(error, expected);
+    assert_eq!(names(), [name]);
+    drop(held);
+    write_folder(&tree, &out).unwrap();
+    assert_eq!(names(), ["out"]);
+    make_removable(&out);
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
 fn a_folder_that_fails_leaves_nothing() {
     let scratch = tempfile::tempdir().unwrap();
     let mut tree = Manifest::new();

@@ -14,12 +14,13 @@ use cairn_store::Store;
 use cairn_store_path::StorePath;
 use serde::de::DeserializeOwned;
 
-use super::cache::{Cached, copy_image};
+use super::cache::{Cached, Held};
 use super::disk::{DiskImage, Sizes, machine_root};
 use super::facts::{Facts, TreeFacts};
 use super::format::Format;
 use super::iso::{IsoFacts, IsoImage};
 use super::netboot::{NetbootFacts, NetbootImage};
+use super::output::{copy_image, resolve};
 use super::placement::Placement;
 use super::root::container_root;
 use super::verified::{State, VerifiedImage, VerityFacts};
@@ -45,6 +46,8 @@ pub struct Built {
     pub image: PathBuf,
     /// Each step in its order.
     pub steps: Vec<(&'static str, Duration)>,
+    /// The image stays in the cache as long as somebody has this.
+    held: Option<Held>,
 }
 
 /// Builds the system of `configuration`, and an image of it, which is copied to `output` if that is
@@ -57,9 +60,8 @@ pub fn build(
     format: Format,
     output: Option<&Path>,
 ) -> Result<Built> {
-    if let Some(output) = output {
-        check_output(format, output)?;
-    }
+    let place = output.map(|output| resolve(format.shape(), output));
+    let place = place.transpose()?;
     let mut built = match format {
         Format::Disk | Format::Ami => build_disk(configuration, format).map(|disk| disk.built),
         Format::Qcow2 => build_converted(configuration, format, DiskFormat::Qcow2),
@@ -70,35 +72,15 @@ pub fn build(
         Format::Iso => build_iso(configuration),
         Format::Netboot => build_netboot(configuration),
         Format::Tarball => build_tarball(configuration),
-        Format::Directory => return build_directory(configuration, output),
+        Format::Directory => build_directory(configuration, place.as_deref()),
     }?;
-    if let Some(output) = output {
-        copy_image(&built.image, output)?;
+    if let (Some(output), Some(place)) = (output, &place) {
+        if format != Format::Directory {
+            copy_image(&built.image, place)?;
+        }
         output.clone_into(&mut built.image);
     }
     Ok(built)
-}
-
-/// Refuses an output that could not be written, before anything is built for it.
-fn check_output(format: Format, output: &Path) -> Result<()> {
-    let writing = || format!("cannot write '{}'", output.display());
-    let is_folder = matches!(format, Format::Netboot | Format::Directory);
-    if !is_folder && output.is_dir() {
-        bail!("{}: it is a folder; name a file in it", writing());
-    }
-    // Its place would be taken by the image, in the memory that `/dev` is.
-    if fs::metadata(output).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
-        bail!(
-            "{}: it is no file; make the image, and copy it there: dd if=IMAGE of={} bs=4M conv=fsync",
-            writing(),
-            output.display()
-        );
-    }
-    let folder = output
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    tempfile::tempfile_in(folder.unwrap_or(Path::new("."))).with_context(writing)?;
-    Ok(())
 }
 
 /// Where a configuration has the system of an image, and what the image's writer reads.
@@ -187,11 +169,12 @@ impl<'a, F: DeserializeOwned> Begun<'a, F> {
             extension,
             key,
         };
-        let image = steps.time("image", || cached.image(|output| write(&self, output)))?;
+        let held = steps.time("image", || cached.image(|output| write(&self, output)))?;
         Ok(Built {
             toplevel: self.toplevel,
-            image,
+            image: held.path().to_owned(),
             steps: steps.taken(),
+            held: Some(held),
         })
     }
 }
@@ -223,7 +206,7 @@ fn build_converted(
         .update(disk.key.as_bytes())
         .update(&CONVERSION_VERSION.to_le_bytes())
         .finalize();
-    let image = steps.time("convert", || {
+    let held = steps.time("convert", || {
         let cached = Cached {
             images: &configuration.place.cache.join("images"),
             name: &disk.host_name,
@@ -240,7 +223,9 @@ fn build_converted(
         cached.image(|output| Ok(convert(&conversion, output)?))
     })?;
     let mut built = disk.built;
-    built.image = image;
+    // The raw disk was held until here.
+    held.path().clone_into(&mut built.image);
+    built.held = Some(held);
     built.steps.extend(steps.taken());
     Ok(built)
 }
@@ -339,7 +324,20 @@ fn disk_image<'a>(
     }
 }
 
+/// MiB that a disk may have left and swap space may take: so much an ext4 of these blocks can be.
+const SIZE_LIMIT: u64 = 16 << 20;
+
 fn sizes(facts: &Facts) -> Result<Sizes> {
+    for (option, size) in [
+        ("image.freeSpace", facts.free_space),
+        ("image.bootFreeSpace", facts.boot_free_space),
+        ("image.swapSize", facts.swap_size.unwrap_or_default()),
+    ] {
+        ensure!(
+            size <= SIZE_LIMIT,
+            "cannot make a disk with {option} = {size}: that is counted in MiB, and at most {SIZE_LIMIT} are possible"
+        );
+    }
     Ok(Sizes {
         root: facts.free_space,
         boot: facts.boot_free_space,
@@ -472,6 +470,7 @@ fn build_directory(configuration: &Configuration, output: Option<&Path>) -> Resu
         toplevel: begun.toplevel,
         image: output.to_owned(),
         steps: steps.taken(),
+        held: None,
     })
 }
 
@@ -481,43 +480,5 @@ fn tree(store: &Store, toplevel: &StorePath, epoch: u32) -> Result<Manifest> {
         machine_root(store, toplevel, epoch)
     } else {
         container_root(store, toplevel)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use expect_test::expect;
-
-    #[test]
-    fn an_output_that_cannot_be_is_refused_first() {
-        let scratch = tempfile::tempdir().unwrap();
-        let place = |name: &str| scratch.path().join(name);
-        fs::write(place("file"), "").unwrap();
-        fs::create_dir(place("folder")).unwrap();
-        std::os::unix::fs::symlink("/dev/null", place("device")).unwrap();
-        let told = |format, name: &str| match check_output(format, &place(name)) {
-            Ok(()) => "good".to_owned(),
-            Err(error) => format!("{error:#}").replace(scratch.path().to_str().unwrap(), "PLACE"),
-        };
-        let all = [
-            told(Format::Disk, "file"),
-            told(Format::Disk, "new\nline"),
-            told(Format::Netboot, "folder"),
-            told(Format::Disk, "folder"),
-            told(Format::Iso, "missing/image"),
-            told(Format::Directory, "file/folder"),
-            told(Format::Iso, "device"),
-        ];
-        expect![[r#"
-            good
-            good
-            good
-            cannot write 'PLACE/folder': it is a folder; name a file in it
-            cannot write 'PLACE/missing/image': No such file or directory (os error 2)
-            cannot write 'PLACE/file/folder': Not a directory (os error 20)
-            cannot write 'PLACE/device': it is no file; make the image, and copy it there: dd if=IMAGE of=PLACE/device bs=4M conv=fsync"#]]
-        .assert_eq(&all.join("\n"));
-        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 3);
     }
 }

@@ -1,13 +1,15 @@
-//! The cache of images: one of each format for each host name, the one that was asked for last.
+//! The cache of images: one of each format for each host name, the one that was asked for last, and those that
+//! somebody is reading.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, TryLockError};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use cairn_image_builder::remove_tree;
-use tempfile::NamedTempFile;
 
 /// What the names of images begin with while they are written.
 const UNFINISHED_PREFIX: &str = ".cairn-image-";
@@ -25,35 +27,80 @@ pub struct Cached<'a> {
     pub key: blake3::Hash,
 }
 
+/// An image that stays in the cache while this, or a clone of it, is there.
+#[derive(Debug, Clone)]
+pub struct Held {
+    path: PathBuf,
+    _lock: Arc<fs::File>,
+}
+
+impl Held {
+    /// The image, a file or a folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Holds the image at `path`, if it is there as it was made.
+    fn of(path: &Path) -> Result<Option<Self>> {
+        let holding = || format!("cannot use '{}'", path.display());
+        let image = match fs::File::open(path) {
+            Ok(image) => image,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).with_context(holding),
+        };
+        image.lock_shared().with_context(holding)?;
+        // It may have been removed before it was held.
+        let identity = |file: &fs::Metadata| (file.dev(), file.ino());
+        let opened = image.metadata().with_context(holding)?;
+        let is_there = fs::metadata(path).is_ok_and(|named| identity(&named) == identity(&opened));
+        Ok((is_there && is_unchanged(path)).then(|| Self {
+            path: path.to_owned(),
+            _lock: Arc::new(image),
+        }))
+    }
+}
+
+/// Whether somebody holds the image at `path`: then it stays.
+fn is_held(path: &Path) -> bool {
+    match fs::File::open(path).map(|image| image.try_lock()) {
+        Ok(Err(TryLockError::WouldBlock)) => true,
+        Ok(Ok(()) | Err(TryLockError::Error(_))) | Err(_) => false,
+    }
+}
+
 impl Cached<'_> {
     /// The image, a file or a folder: taken as it is if it was made before and nobody has written to it
-    /// since, else written by `write`, which makes it appear when it is whole. Other images of that name and kind are removed.
+    /// since, else written by `write`, which makes it appear when it is whole. Other images of that name and kind are
+    /// removed, but for those that are held.
     ///
     /// # Errors
     /// The folder cannot be written, or what `write` says.
-    pub fn image(&self, write: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    pub fn image(&self, write: impl FnOnce(&Path) -> Result<()>) -> Result<Held> {
         let images = self.images;
         let prefix = format!("{}-", self.name);
         let suffix = format!(".{}", self.extension);
         let file_name = format!("{prefix}{}{suffix}", self.key.to_hex());
         let output = images.join(&file_name);
-        if is_unchanged(&output) {
-            return Ok(output);
+        if let Some(held) = Held::of(&output)? {
+            return Ok(held);
         }
         fs::create_dir_all(images)
             .with_context(|| format!("cannot make '{}'", images.display()))?;
         let _alone = lock(&images.join(".lock"))?;
-        if is_unchanged(&output) {
-            return Ok(output);
+        if let Some(held) = Held::of(&output)? {
+            return Ok(held);
         }
         // Whoever writes an image has the lock: what is unfinished was left by a killed process.
-        remove(images, |name| name.starts_with(UNFINISHED_PREFIX))?;
+        remove(images, |_, name| name.starts_with(UNFINISHED_PREFIX))?;
         write(&output)?;
         seal(&output).with_context(|| format!("cannot finish '{}'", output.display()))?;
-        remove(images, |name| {
-            name != file_name && is_image(name, &prefix, &suffix)
+        let held = Held::of(&output)?;
+        let held = held.with_context(|| format!("'{}' was changed at once", output.display()))?;
+        remove(images, |path, name| {
+            name != file_name && is_image(name, &prefix, &suffix) && !is_held(path)
         })?;
-        Ok(output)
+        Ok(held)
     }
 }
 
@@ -85,7 +132,7 @@ fn seal(output: &Path) -> std::io::Result<()> {
 }
 
 /// The files that an image is: itself, or what is in its folder.
-fn files_of(image: &Path) -> std::io::Result<Vec<PathBuf>> {
+pub(super) fn files_of(image: &Path) -> std::io::Result<Vec<PathBuf>> {
     if !image.is_dir() {
         return Ok(vec![image.to_owned()]);
     }
@@ -108,105 +155,21 @@ fn is_image(name: &str, prefix: &str, suffix: &str) -> bool {
 }
 
 /// Removes the files and folders in `images` whose names are `unwanted`.
-fn remove(images: &Path, unwanted: impl Fn(&str) -> bool) -> Result<()> {
+fn remove(images: &Path, unwanted: impl Fn(&Path, &str) -> bool) -> Result<()> {
     let reading = || format!("cannot read '{}'", images.display());
     for entry in fs::read_dir(images).with_context(reading)? {
         let entry = entry.with_context(reading)?;
-        if entry.file_name().to_str().is_some_and(&unwanted) {
+        let path = entry.path();
+        let name = entry.file_name();
+        if name.to_str().is_some_and(|name| unwanted(&path, name)) {
             let removed = match entry.file_type() {
-                Ok(kind) if kind.is_dir() => remove_tree(&entry.path()),
-                _ => fs::remove_file(entry.path()),
+                Ok(kind) if kind.is_dir() => remove_tree(&path),
+                _ => fs::remove_file(&path),
             };
-            removed.with_context(|| format!("cannot remove '{}'", entry.path().display()))?;
+            removed.with_context(|| format!("cannot remove '{}'", path.display()))?;
         }
     }
     Ok(())
-}
-
-/// Copies an image, be it a file or a folder of files, which may exist: what else is in it stays. Files appear
-/// when all of them are whole and durable.
-///
-/// # Errors
-/// As [`copy_sparse`].
-pub fn copy_image(image: &Path, output: &Path) -> Result<()> {
-    if !image.is_dir() {
-        return copy_sparse(image, output);
-    }
-    fs::create_dir_all(output).with_context(|| format!("cannot make '{}'", output.display()))?;
-    let files = files_of(image).with_context(|| format!("cannot read '{}'", image.display()))?;
-    let copies = files.iter().map(|file| {
-        let name = file.file_name().unwrap_or_default();
-        Copy::of(file, &output.join(name))
-    });
-    let copies: Vec<Copy> = copies.collect::<Result<_>>()?;
-    copies.into_iter().try_for_each(Copy::place)
-}
-
-/// Copies a file, holes staying holes; the copy appears when it is whole and durable.
-///
-/// # Errors
-/// The image cannot be read, or the copy cannot be written.
-pub fn copy_sparse(image: &Path, output: &Path) -> Result<()> {
-    Copy::of(image, output)?.place()
-}
-
-/// A copy of a file, whole and durable, that has no name yet.
-struct Copy {
-    output: PathBuf,
-    file: NamedTempFile,
-}
-
-impl Copy {
-    /// The copy of `image` that is to be at `output`.
-    fn of(image: &Path, output: &Path) -> Result<Self> {
-        let copying = || {
-            format!(
-                "cannot copy '{}' to '{}'",
-                image.display(),
-                output.display()
-            )
-        };
-        let folder = output
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or_else(|| Path::new("."));
-        let mut source = fs::File::open(image).with_context(copying)?;
-        let mut file = tempfile::Builder::new()
-            .permissions(fs::Permissions::from_mode(0o666))
-            .tempfile_in(folder)
-            .with_context(copying)?;
-        copy_data(&mut source, file.as_file_mut()).with_context(copying)?;
-        file.as_file().sync_all().with_context(copying)?;
-        Ok(Self {
-            output: output.to_owned(),
-            file,
-        })
-    }
-
-    /// Gives it its name.
-    fn place(self) -> Result<()> {
-        let placing = || format!("cannot write '{}'", self.output.display());
-        self.file.persist(&self.output).with_context(placing)?;
-        Ok(())
-    }
-}
-
-/// Bytes of a block that is left out if it is all zero.
-const BLOCK: usize = 64 << 10;
-
-fn copy_data(source: &mut fs::File, copy: &mut fs::File) -> std::io::Result<()> {
-    let mut block = vec![0; BLOCK];
-    let mut length = 0u64;
-    loop {
-        let read = std::io::Read::read(source, &mut block)?;
-        let Some(bytes) = block.get(..read).filter(|bytes| !bytes.is_empty()) else {
-            return copy.set_len(length);
-        };
-        if bytes.iter().any(|&byte| byte != 0) {
-            std::os::unix::fs::FileExt::write_all_at(copy, bytes, length)?;
-        }
-        length += read as u64;
-    }
 }
 
 #[cfg(test)]
@@ -224,9 +187,8 @@ mod tests {
                 extension: "img",
                 key: blake3::hash(content.as_bytes()),
             };
-            cached
-                .image(|output| Ok(fs::write(output, content)?))
-                .unwrap()
+            let held = cached.image(|output| Ok(fs::write(output, content)?));
+            held.unwrap().path().to_owned()
         };
         let other = make("box-2", "other");
         let old = make("box", "old");
@@ -244,8 +206,51 @@ mod tests {
             key: blake3::hash(b"new"),
         };
         let again = again.image(|_| unreachable!("it is there")).unwrap();
-        assert_eq!(again, new);
+        assert_eq!(again.path(), new);
     }
+
+    #[test]
+    fn an_image_that_is_read_stays_until_it_was_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let make = |content: &str, extension| {
+            let cached = Cached {
+                images: folder.path(),
+                name: "box",
+                extension,
+                key: blake3::hash(content.as_bytes()),
+            };
+            let held = cached.image(|output| match extension {
+                "netboot" => {
+                    fs::create_dir(output)?;
+                    Ok(fs::write(output.join("initrd"), content)?)
+                }
+                _ => Ok(fs::write(output, content)?),
+            });
+            held.unwrap()
+        };
+        for extension in ["img", "netboot"] {
+            let first = make("first", extension);
+            let second = make("second", extension);
+            assert!(first.path().exists() && second.path().exists());
+            let path = first.path().to_owned();
+            let clone = first.clone();
+            drop(first);
+            make("third", extension);
+            assert!(path.exists());
+            drop(clone);
+            make("fourth", extension);
+            assert!(!path.exists() && second.path().exists());
+            drop(second);
+            let last = make("fifth", extension);
+            let left = fs::read_dir(folder.path()).unwrap().flatten();
+            let left = left.map(|entry| entry.path());
+            let left: Vec<_> = left
+                .filter(|path| path.extension().is_some_and(|found| found == extension))
+                .collect();
+            assert_eq!(left, [last.path()]);
+        }
+    }
+
     /// Whoever starts a machine from an image in the cache changes it.
     #[test]
     fn an_image_that_was_written_to_is_made_again() {
@@ -266,7 +271,7 @@ mod tests {
                 };
                 Ok(fs::write(file, "as it was made")?)
             });
-            made.unwrap()
+            made.unwrap().path().to_owned()
         };
         for (extension, file) in [("img", ""), ("netboot", "initrd")] {
             let image = make(extension);
@@ -278,33 +283,5 @@ mod tests {
             make(extension);
             assert_eq!(fs::read_to_string(&file).unwrap(), "as it was made");
         }
-    }
-
-    #[test]
-    fn a_folder_is_copied_whole_or_not_at_all() {
-        let folder = tempfile::tempdir().unwrap();
-        let [image, output] = ["image", "output"].map(|name| folder.path().join(name));
-        for (place, content) in [(&image, "new"), (&output, "old")] {
-            fs::create_dir(place).unwrap();
-            for name in ["bzImage", "initrd", "netboot.ipxe"] {
-                fs::write(place.join(name), content).unwrap();
-            }
-        }
-        // There is no room for the last one, whichever that is.
-        for name in ["bzImage", "initrd", "netboot.ipxe"] {
-            let file = image.join(name);
-            fs::remove_file(&file).unwrap();
-            fs::create_dir(&file).unwrap();
-            copy_image(&image, &output).unwrap_err();
-            let content = |name| fs::read_to_string(output.join(name)).unwrap();
-            for name in ["bzImage", "initrd", "netboot.ipxe"] {
-                assert_eq!(content(name), "old", "{name}");
-            }
-            assert_eq!(fs::read_dir(&output).unwrap().count(), 3);
-            fs::remove_dir(&file).unwrap();
-            fs::write(&file, "new").unwrap();
-        }
-        copy_image(&image, &output).unwrap();
-        assert_eq!(fs::read_to_string(output.join("initrd")).unwrap(), "new");
     }
 }

@@ -1,5 +1,7 @@
 //! The kinds of image.
 
+use super::output::Shape;
+
 /// A kind of image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
@@ -43,6 +45,19 @@ impl Format {
             Self::Ami => "ami.img",
             Self::Tarball => "tar.zst",
             Self::Directory => "tree",
+        }
+    }
+
+    /// Whether it is a file or a folder.
+    #[must_use]
+    pub fn shape(self) -> Shape {
+        match self {
+            Self::Netboot => Shape::Files,
+            Self::Directory => Shape::Tree,
+            Self::Disk | Self::Qcow2 | Self::Vmdk | Self::Vdi | Self::Vhd | Self::Ova => {
+                Shape::File
+            }
+            Self::Iso | Self::Ami | Self::Tarball => Shape::File,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A toplevel to an image: [`facts`] are what the configuration says of it, [`placement`] is what that means
 //! for the disk and each [`partition`], [`disk`], [`verified`] and [`iso`] lay the tree out and write it, [`cache`]
-//! keeps what was written; [`build()`] goes the whole way, to an image of any [`Format`].
+//! keeps what was written, [`output`] is where it is copied to; [`build()`] goes the whole way, to an image of any [`Format`].
 
 mod boot;
 mod build;
@@ -10,6 +10,7 @@ pub mod facts;
 mod format;
 pub mod iso;
 pub mod netboot;
+pub mod output;
 pub mod partition;
 pub mod placement;
 pub(crate) mod root;

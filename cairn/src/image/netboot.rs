@@ -112,7 +112,7 @@ impl NetbootImage<'_> {
         };
         live.write(&folder.join(INITRD))?;
         let script = script(&bootspec, &medium)?;
-        super::cache::copy_sparse(
+        super::output::copy_sparse(
             &self.store.real_path_of(&boot.kernel)?,
             &folder.join(KERNEL),
         )?;
