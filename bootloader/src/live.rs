@@ -114,7 +114,7 @@ impl LiveMenu<'_> {
             entry(title, "live", main, &[]),
             specialisations,
             ways,
-            self.installed(),
+            self.installed(source),
             memtest(options),
             self.reading(Addition::Entries),
         ]
@@ -133,30 +133,63 @@ impl LiveMenu<'_> {
         loading(entry, &further, &last)
     }
 
-    /// What the machine has on its own disks: for a BIOS, the first disk that is not the medium, which is
-    /// the root, since that one's number is what its first sector is told to have come from; for UEFI, the
-    /// first boot loader of [`PROGRAMS`].
-    fn installed(&self) -> String {
-        let bios = "set medium=$root\n\
-                    if regexp '^hd0' \"$root\"; then\n  \
-                      drivemap -s hd0 hd1\n  \
-                      set root=hd1\n\
-                    else\n  \
-                      set root=hd0\n\
-                    fi\n\
-                    if chainloader +1; then\n  \
-                      boot\n\
-                    fi\n\
-                    drivemap -r\n\
-                    set root=$medium\n\
-                    echo 'This machine has no other disk that starts.'\n\
-                    sleep --interruptible 10\n";
+    /// What the machine has on its own disks. For a BIOS, the first disk that is not the medium: a medium is the
+    /// root, and the disk of a stick that has the medium as a file is where its boot loader has come from; if no
+    /// other disk starts, it was no stick but the machine's own disk. For UEFI, the first boot loader of
+    /// [`PROGRAMS`] on another disk.
+    fn installed(&self, source: LiveSource) -> String {
+        // A disk's number is what its first sector is told to have come from.
+        let bios = match source {
+            LiveSource::Medium => {
+                "set medium=$root\n\
+                 if regexp '^hd0' \"$root\"; then\n  \
+                   drivemap -s hd0 hd1\n  \
+                   set root=hd1\n\
+                 else\n  \
+                   set root=hd0\n\
+                 fi\n\
+                 if chainloader +1; then\n  \
+                   boot\n\
+                 fi\n\
+                 drivemap -r\n"
+            }
+            LiveSource::File => {
+                "set medium=$root\n\
+                 if regexp '^.hd0' \"$cmdpath$prefix\"; then\n  \
+                   drivemap -s hd0 hd1\n  \
+                   set root=hd1\n  \
+                   if chainloader +1; then\n    \
+                     boot\n  \
+                   fi\n  \
+                   drivemap -r\n\
+                 fi\n\
+                 set root=hd0\n\
+                 if chainloader +1; then\n  \
+                   boot\n\
+                 fi\n"
+            }
+        };
+        let bios = format!(
+            "{bios}set root=$medium\n\
+             echo 'This machine has no other disk that starts.'\n\
+             sleep --interruptible 10\n"
+        );
+        let (find_stick, if_stick) = match source {
+            LiveSource::Medium => ("", "if"),
+            LiveSource::File => (
+                "set stick=none\n\
+                 regexp --set=1:stick '^.([^,)]*)' \"$cmdpath$prefix\"\n",
+                "if regexp \"^.$stick,\" \"$device\"; then\n        \
+                   set uuid=\n      \
+                 elif",
+            ),
+        };
         let uefi = format!(
-            "for device in (hd*,*); do\n  \
+            "{find_stick}for device in (hd*,*); do\n  \
                for program in {PROGRAMS}; do\n    \
                  if [ -f $program ]; then\n      \
                    probe --set=uuid --fs-uuid $device\n      \
-                   if [ \"$uuid\" != '{}' ]; then\n        \
+                   {if_stick} [ \"$uuid\" != '{}' ]; then\n        \
                      chainloader $program\n        \
                      boot\n      \
                    fi\n    \
@@ -170,7 +203,7 @@ impl LiveMenu<'_> {
         let body = format!(
             "if [ \"$grub_platform\" = efi ]; then\n{}else\n{}fi\n",
             indented(&uefi),
-            indented(bios)
+            indented(&bios)
         );
         menu_entry(
             "The system on this machine's disk",

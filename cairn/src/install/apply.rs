@@ -11,6 +11,7 @@ use nix::mount::MntFlags;
 
 use super::answers::{Encryption, FileSystemKind, Layout, Secret};
 use super::commands::{self, format, mapped, partition, rename};
+use super::dialogue::LONGEST_PASSPHRASE;
 use super::disks::Disk;
 use super::guard;
 use super::layout::{Holds, NewPartition, ROOT_NAME};
@@ -37,6 +38,14 @@ pub fn passphrase(layout: &Layout) -> Result<Option<Secret>> {
     ensure!(
         !secret.reveal().is_empty(),
         "cannot encrypt the disk: the passphrase is empty"
+    );
+    ensure!(
+        !secret.reveal().chars().any(char::is_control),
+        "cannot encrypt the disk: there is a control character in the passphrase, which nobody could type at a boot"
+    );
+    ensure!(
+        secret.reveal().len() <= LONGEST_PASSPHRASE,
+        "cannot encrypt the disk: the passphrase has more than {LONGEST_PASSPHRASE} bytes, and no more are read at a boot"
     );
     Ok(Some(secret))
 }

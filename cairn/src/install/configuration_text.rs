@@ -133,9 +133,35 @@ fn extra(answers: &Answers) -> String {
     let Some(extra) = &answers.extra else {
         return String::new();
     };
+    // Blanks would become a part of strings that go on in another line.
+    let is_closed = |line: &str| line.matches('"').count() % 2 == 0;
+    let has_strings = extra.contains("''") || extra.contains("\\\"");
+    if has_strings || !extra.lines().all(is_closed) {
+        return format!("  # As it was asked for.\n{}\n", extra.trim_end());
+    }
     let lines = extra.lines().map(|line| match line {
         "" => "\n".to_owned(),
         line => format!("  {line}\n"),
     });
     format!("  # As it was asked for.\n{}", lines.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_of_several_lines_stay_as_they_are() {
+        for (given, written) in [
+            ("a = 1;\n\nb = \"x\";", "  a = 1;\n\n  b = \"x\";\n"),
+            ("a = \"x\ny\";", "a = \"x\ny\";\n"),
+            ("a = ''x\n  y'';\n", "a = ''x\n  y'';\n"),
+            ("a = \"x\\\"\ny\";", "a = \"x\\\"\ny\";\n"),
+        ] {
+            let mut answers = Answers::parse("disk = '/dev/x'").unwrap();
+            answers.extra = Some(given.to_owned());
+            let text = extra(&answers);
+            assert_eq!(text, format!("  # As it was asked for.\n{written}"));
+        }
+    }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::dialogue::{Console, Echo, Prompt};
+use super::dialogue::{Console, Echo, Prompt, illegible};
 use super::words::PasswordHash;
 use crate::builders::password_hash::of_typed;
 
@@ -34,6 +34,10 @@ pub fn ask(console: &mut dyn Console, user: &str) -> Result<Option<PasswordHash>
         let password = typed(format!("New password of {user}, nothing for none: "))?;
         if password.is_empty() {
             return Ok(None);
+        }
+        if let Some(refusal) = illegible(&password) {
+            console.show(&format!("! {refusal}.\n"))?;
+            continue;
         }
         if typed("The same again: ".to_owned())? == password {
             return Ok(Some(PasswordHash::try_from(of_typed(&password)?)?));
@@ -146,6 +150,14 @@ mod tests {
     fn nothing_typed_is_no_password() {
         assert_eq!(ask(&mut Typed(vec![""]), "root").unwrap(), None);
         assert_eq!(ask(&mut Typed(vec![]), "root").unwrap(), None);
+    }
+
+    /// Some terminals send a character for the backspace key that does not take one back.
+    #[test]
+    fn what_cannot_be_typed_again_is_no_password() {
+        let mut console = Typed(vec!["secrx\u{8}et", "s\u{fffd}cret", "secret", "secret"]);
+        assert!(ask(&mut console, "root").unwrap().is_some());
+        assert!(console.0.is_empty());
     }
 
     fn hashes(all: &[(&str, &str)]) -> Vec<(String, PasswordHash)> {

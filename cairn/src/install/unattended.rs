@@ -15,6 +15,7 @@ use super::answers::{Answers, Secret};
 use super::apply::{
     divide, ensure_closed, ensure_tools, finish, mount_all, passphrase, write_configuration,
 };
+use super::dialogue::Offers;
 use super::disks::Disk;
 use super::identifiers::Identifiers;
 use super::plan::{Circumstances, Plan, PlannedFile};
@@ -52,6 +53,7 @@ pub fn prepare(
     answers: &Answers,
     configuration: &dyn Fn(&Path) -> Result<Configuration>,
 ) -> Result<Prepared> {
+    Offers::ensure_there(Path::new("/"), answers)?;
     let circumstances = Circumstances {
         disk: Disk::at(&answers.disk)?,
         hardware: scan_machine(Path::new("/"), None, &Blkid)?,

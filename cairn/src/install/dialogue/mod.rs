@@ -30,6 +30,7 @@ use crate::message;
 pub use offers::Offers;
 pub use question::Prompt;
 pub use state::{Dialogue, Taken, Turn};
+pub(super) use state::{LONGEST_PASSPHRASE, illegible};
 pub use terminal::Terminal;
 
 /// What is shown first.

@@ -4,10 +4,13 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use indicatif::BinaryBytes;
 
+use super::names::choose;
+use crate::install::answers::Answers;
 use crate::install::disks::{Content, Disk};
+use crate::install::words::Line;
 
 /// Swap space that is proposed at most, in MiB.
 const MOST_SWAP: u64 = 4096;
@@ -56,6 +59,24 @@ impl Offers {
         })
     }
 
+    /// Whether there is what `answers` name, as far as the machine at `root` has lists of it: a build would find
+    /// it out when the disk is divided already.
+    ///
+    /// # Errors
+    /// There is not, or a list cannot be read.
+    pub fn ensure_there(root: &Path, answers: &Answers) -> Result<()> {
+        if let Some(zone) = &answers.time_zone {
+            ensure_named("time-zone", "time zone", &time_zones(root)?, zone)?;
+        }
+        if let Some(keyboard) = &answers.keyboard {
+            ensure_named("keyboard", "keyboard", &keyboards(root)?, keyboard)?;
+        }
+        if let Some(locale) = answers.locale.as_ref().filter(|locale| is_utf8(locale)) {
+            ensure_named("locale", "language", &locales(root)?, locale)?;
+        }
+        Ok(())
+    }
+
     /// Disks that can have the system.
     pub(super) fn usable(&self) -> impl Iterator<Item = &Disk> {
         self.disks.iter().filter(|disk| disk.uses.is_empty())
@@ -65,6 +86,23 @@ impl Offers {
     pub(super) fn unusable(&self) -> impl Iterator<Item = &Disk> {
         self.disks.iter().filter(|disk| !disk.uses.is_empty())
     }
+}
+
+/// Whether the list could have the locale.
+fn is_utf8(locale: &Line) -> bool {
+    locale.as_str().ends_with(".UTF-8")
+}
+
+fn ensure_named(field: &str, kind: &str, names: &[String], name: &Line) -> Result<()> {
+    let name = name.as_str();
+    if names.is_empty() || names.iter().any(|known| known == name) {
+        return Ok(());
+    }
+    let meant = match choose(kind, names, name) {
+        Ok(meant) => format!("there is no {kind} '{name}'; is '{meant}' meant?"),
+        Err(refusal) => refusal,
+    };
+    bail!("cannot use the answers: at '{field}': {meant}")
 }
 
 fn is_loop(path: &Path) -> bool {
@@ -294,5 +332,29 @@ mod tests {
         );
         assert_eq!(keyboard_file(root, "fr").unwrap(), None);
         assert_eq!(locales(root).unwrap(), ["C.UTF-8", "de_DE.UTF-8"]);
+        let check = |answers: &str| {
+            let answers = Answers::parse(&format!("disk = '/dev/x'\n{answers}")).unwrap();
+            match Offers::ensure_there(root, &answers) {
+                Ok(()) => "good".to_owned(),
+                Err(error) => format!("{error:#}"),
+            }
+        };
+        let all = [
+            check(""),
+            check("time-zone = 'Europe/Berlin'\nkeyboard = 'de'\nlocale = 'de_DE.UTF-8'"),
+            check("locale = 'eo'"),
+            check("time-zone = 'berlin'"),
+            check("time-zone = '../Europe/Berlin'"),
+            check("keyboard = 'fr'"),
+            check("locale = 'xx_XX.UTF-8'"),
+        ];
+        expect_test::expect![[r#"
+            good
+            good
+            good
+            cannot use the answers: at 'time-zone': there is no time zone 'berlin'; is 'Europe/Berlin' meant?
+            cannot use the answers: at 'time-zone': there is no time zone '../Europe/Berlin'
+            cannot use the answers: at 'keyboard': there is no keyboard 'fr'
+            cannot use the answers: at 'locale': there is no language 'xx_XX.UTF-8'"#]].assert_eq(&all.join("\n"));
     }
 }

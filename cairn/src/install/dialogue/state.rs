@@ -14,7 +14,7 @@ use super::question::{Prompt, Question, file_system};
 const SHORTEST_PASSPHRASE: usize = 8;
 
 /// The longest passphrase that cryptsetup takes from a terminal.
-const LONGEST_PASSPHRASE: usize = 512;
+pub const LONGEST_PASSPHRASE: usize = 512;
 
 /// Goes back.
 const BACK: &str = "<";
@@ -97,10 +97,8 @@ impl<'a> Dialogue<'a> {
         if line == BACK {
             return Ok(self.back());
         }
-        if line.chars().any(char::is_control) {
-            return Ok(Err(
-                "there is a control character in it; type it again".to_owned()
-            ));
+        if let Some(refusal) = illegible(line) {
+            return Ok(Err(refusal.to_owned()));
         }
         let note = match self.answer(line, hash)? {
             Ok(note) => note,
@@ -273,6 +271,17 @@ impl<'a> Dialogue<'a> {
             }
         }
     }
+}
+
+/// Why nobody could type `line` again, if it is so.
+pub fn illegible(line: &str) -> Option<&'static str> {
+    // What was read is made text with this character in the place of all that is none.
+    if line.contains(char::REPLACEMENT_CHARACTER) {
+        return Some("there is a character in it that is not in UTF-8; type it again");
+    }
+    line.chars()
+        .any(char::is_control)
+        .then_some("there is a control character in it; type it again")
 }
 
 impl Offers {
