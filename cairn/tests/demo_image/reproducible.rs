@@ -1,23 +1,25 @@
 //! The same inputs give the same store paths and the same image bytes, whoever builds.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::{self, File};
-use std::os::unix::fs::{PermissionsExt as _, chown};
-use std::path::Path;
-use std::process::Command;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use cairn::image::Format;
+use clap::ValueEnum as _;
 
 use super::run::{Site, demo, image_of, programs};
 use super::scratch::Scratch;
 use super::{nix, run};
-
-/// The user and the group of nobody.
-const NOBODY: u32 = 65_534;
 
 #[test]
 fn another_user_in_another_place_builds_the_same_bytes() {
     let demo = demo();
     let other = Scratch::new();
     let site = place(other.path());
-    let output = build_as_stranger(other.path(), &site);
+    let output = build_as_stranger(other.path(), site.arguments());
     let image = image_of(&output);
     assert_eq!(nix::toplevel(&demo.site.store), nix::toplevel(&site.store));
     let (ours, theirs) = (nix::database(&demo.site.store), nix::database(&site.store));
@@ -58,27 +60,110 @@ fn place(folder: &Path) -> Site {
     site
 }
 
-/// Builds as nobody if we are root, as root of a namespace if we are not, with an environment that
-/// has nothing in common with ours.
-fn build_as_stranger(folder: &Path, site: &Site) -> std::process::Output {
-    let root = is_root();
-    let mut command = if root {
-        run::say("chown", |chown| {
-            chown.args(["-R", "65534:65534"]).arg(folder);
-        });
-        chown(folder, Some(NOBODY), Some(NOBODY)).unwrap();
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
-        command
-    } else {
-        let mut command = Command::new("unshare");
-        command.arg("--map-root-user");
-        command
+/// Whatever kind of image it is.
+#[test]
+fn every_format_is_the_same_wherever_it_is_made() {
+    let (ours, theirs, memory) = (Scratch::new(), Scratch::new(), Scratch::in_memory());
+    let own = Site::new(ours.path());
+    // There, folders list what they have in another order.
+    let other = Site {
+        store: memory.path().join("store"),
+        ..place(theirs.path())
     };
+    give_away(memory.path());
+    // All that was copied there is old.
+    run::say("find", |find| {
+        find.arg(theirs.path())
+            .args(["-exec", "touch", "-h", "-d", "@1000000000", "{}", "+"]);
+    });
+    for format in Format::value_variants() {
+        let name = format.to_possible_value().unwrap().get_name().to_owned();
+        let arguments = |site: &Site, folder: &Path| {
+            let mut arguments: Vec<OsString> =
+                ["image", name.as_str(), "-c"].map(Into::into).into();
+            arguments.push(site.configuration.clone().into());
+            arguments.extend(site.options());
+            if *format == Format::Directory {
+                arguments.extend(["-o".into(), folder.join("made").into()]);
+            }
+            arguments
+        };
+        let mut command = Command::new(programs().join("cairn"));
+        command.args(arguments(&own, ours.path()));
+        let one = image_of(&command.output().unwrap());
+        let strangers = arguments(&other, theirs.path());
+        let another = image_of(&build_as_stranger(theirs.path(), strangers));
+        let (one, another) = (contents(&one), contents(&another));
+        assert!(!one.is_empty(), "{name}");
+        assert!(one == another, "{name}: {}", difference(&one, &another));
+    }
+}
+
+/// What is at `image`, or below it, with each file's digest, each link's target, and times. A user's folder
+/// has no owners.
+fn contents(image: &Path) -> BTreeMap<PathBuf, String> {
+    use std::os::unix::fs::MetadataExt as _;
+    if image.is_file() {
+        return BTreeMap::from([(PathBuf::new(), digest(image).to_string())]);
+    }
+    let is_tree = image.file_name().is_some_and(|name| name == "made");
+    let mut found = BTreeMap::new();
+    let mut pending = vec![image.to_owned()];
+    while let Some(folder) = pending.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let metadata = path.symlink_metadata().unwrap();
+            let what = if metadata.is_symlink() {
+                fs::read_link(&path).unwrap().display().to_string()
+            } else if metadata.is_dir() {
+                pending.push(path.clone());
+                "folder".to_owned()
+            } else {
+                digest(&path).to_string()
+            };
+            // Files for network boot are as old as the cache says.
+            let time = if is_tree { metadata.mtime() } else { 0 };
+            let name = path.strip_prefix(image).unwrap().to_owned();
+            found.insert(name, format!("{what} {time}"));
+        }
+    }
+    found
+}
+
+/// The first that is not in both.
+fn difference(one: &BTreeMap<PathBuf, String>, other: &BTreeMap<PathBuf, String>) -> String {
+    let mut different = one
+        .iter()
+        .filter(|(name, what)| other.get(*name) != Some(what));
+    match different.next() {
+        Some((name, what)) => format!("{}: {what} and {:?}", name.display(), other.get(name)),
+        None => format!("{} and {} entries", one.len(), other.len()),
+    }
+}
+
+/// Builds as nobody if we are root, as root of a namespace if we are not, with an environment that
+/// has nothing in common with ours, another host name, and one processor.
+fn build_as_stranger(folder: &Path, arguments: Vec<OsString>) -> Output {
+    const SCRIPT: &str = "echo stranger > /proc/sys/kernel/hostname; umask 077; exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.arg("--uts");
+    if !is_root() {
+        command.arg("--map-root-user");
+    }
+    command.args(["sh", "-ec", SCRIPT, "sh"]);
+    command.args(["taskset", "--cpu-list", &processor()]);
+    if is_root() {
+        give_away(folder);
+        command.args([
+            "setpriv",
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+        ]);
+    }
     command
-        .args(["sh", "-c", "umask 077; exec \"$@\"", "sh"])
         .arg(folder.join("bin/cairn"))
-        .args(site.arguments())
+        .args(arguments)
         .current_dir(folder)
         .env_clear()
         .env("PATH", "/usr/bin:/bin")
@@ -89,6 +174,24 @@ fn build_as_stranger(folder: &Path, site: &Site) -> std::process::Output {
         .env("SOURCE_DATE_EPOCH", "1")
         .output()
         .unwrap()
+}
+
+/// Gives a folder, and what is in it, to nobody, if we are root.
+fn give_away(folder: &Path) {
+    if is_root() {
+        run::say("chown", |chown| {
+            chown.args(["-R", "-h", "65534:65534"]).arg(folder);
+        });
+    }
+}
+
+/// A processor that we may use.
+fn processor() -> String {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let mut lines = status.lines();
+    let list = lines.find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    let list = list.unwrap().trim();
+    list.split([',', '-']).next().unwrap().to_owned()
 }
 
 /// Whether whoever runs the tests is root: the owner of a file that we make.

@@ -195,6 +195,9 @@ fn complete_lock(site: &Site, elsewhere: &Path) {
     for part in ["bios", "tools", "uefi"] {
         command.arg(format!("config.system.build.grub.{part}"));
     }
+    for kind in ["ami", "iso", "netboot", "tarball"] {
+        command.arg(format!("config.system.build.images.{kind}.toplevel"));
+    }
     text_of(&command.output().unwrap());
     scratch::remove(elsewhere);
 }

@@ -8,10 +8,19 @@ pub struct Scratch(PathBuf);
 
 impl Scratch {
     pub fn new() -> Self {
+        Self::below(&std::env::temp_dir())
+    }
+
+    /// One on a file system in memory.
+    pub fn in_memory() -> Self {
+        Self::below(Path::new("/dev/shm"))
+    }
+
+    fn below(folder: &Path) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("cairn-demo-image-")
             .permissions(std::fs::Permissions::from_mode(0o755))
-            .tempdir()
+            .tempdir_in(folder)
             .unwrap();
         Self(folder.keep())
     }
