@@ -43,9 +43,9 @@ pub enum Shape {
 /// Why it cannot be written.
 pub fn resolve(shape: Shape, output: &Path) -> Result<PathBuf> {
     let writing = || format!("cannot write '{}'", output.display());
-    if output.file_name().is_none() && shape == Shape::File
-        || shape == Shape::File && output.as_os_str().as_bytes().ends_with(b"/")
-    {
+    let names_a_folder =
+        output.file_name().is_none() || output.as_os_str().as_bytes().ends_with(b"/");
+    if shape == Shape::File && names_a_folder {
         bail!("{}: it is a folder; name a file in it", writing());
     }
     let place = follow(output).with_context(writing)?;

@@ -17,16 +17,23 @@ pub enum AnswersError {
         /// Why.
         source: io::Error,
     },
-    /// It is no TOML.
-    #[error("cannot read the answers: {}", .0.to_string().trim_end())]
-    Syntax(Box<toml::de::Error>),
+    /// It is no TOML. The line itself is not shown, here and below: it may have a password.
+    #[error("cannot read the answers: at line {line}: {problem}")]
+    Syntax {
+        /// The line.
+        line: usize,
+        /// What is wrong.
+        problem: String,
+    },
     /// A field is unknown, missing or of the wrong kind.
-    #[error("cannot use the answers: at '{field}': {}", source.message())]
+    #[error("cannot use the answers: at line {line}: at '{field}': {problem}")]
     Field {
+        /// The line.
+        line: usize,
         /// Its path, such as `users[1].name`.
         field: String,
         /// What is wrong.
-        source: Box<toml::de::Error>,
+        problem: String,
     },
     /// Each field is well-formed, but they contradict each other.
     #[error("cannot use the answers: {0}")]
@@ -51,13 +58,21 @@ impl Answers {
     /// # Errors
     /// See [`AnswersError`].
     pub fn parse(text: &str) -> Result<Self, AnswersError> {
-        let document = toml::Deserializer::parse(text)
-            .map_err(|error| AnswersError::Syntax(Box::new(error)))?;
-        let answers: Self =
-            serde_path_to_error::deserialize(document).map_err(|error| AnswersError::Field {
-                field: error.path().to_string(),
-                source: Box::new(error.into_inner()),
-            })?;
+        let problem = |error: &toml::de::Error| (line_of(text, error), error.message().to_owned());
+        let document = toml::Deserializer::parse(text).map_err(|error| {
+            let (line, problem) = problem(&error);
+            AnswersError::Syntax { line, problem }
+        })?;
+        let answers: Self = serde_path_to_error::deserialize(document).map_err(|error| {
+            let field = error.path().to_string();
+            let (line, problem) = problem(error.inner());
+            let problem = without_secrets(&field, problem);
+            AnswersError::Field {
+                line,
+                field,
+                problem,
+            }
+        })?;
         answers.check().map_err(AnswersError::Contradiction)?;
         Ok(answers)
     }
@@ -98,6 +113,29 @@ impl Answers {
     }
 }
 
+/// What is wrong with a field, without what stands there if that is nobody's business.
+fn without_secrets(field: &str, problem: String) -> String {
+    let is_secret = ["password", "encryption"]
+        .iter()
+        .any(|word| field.contains(word));
+    match problem.split_once(", expected ") {
+        Some((_, expected)) if is_secret => {
+            format!("something else stands there; expected {expected}")
+        }
+        _ => problem,
+    }
+}
+
+/// The number of the line that `error` is about.
+fn line_of(text: &str, error: &toml::de::Error) -> usize {
+    let start = error.span().map_or(0, |span| span.start);
+    text.bytes()
+        .take(start)
+        .filter(|byte| *byte == b'\n')
+        .count()
+        + 1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +147,32 @@ mod tests {
             Err(error) => error.to_string(),
         };
         expected.assert_eq(&shown);
+    }
+
+    /// Logs of installations are read by others.
+    #[test]
+    fn no_error_shows_a_secret() {
+        for text in [
+            "[root]\nhashed-password = 'geheim'",
+            "[root]\nhashed-password = 4711",
+            "[layout]\nencryption = 'geheim'",
+            "[layout.encryption]\npassphrase = 4711",
+            "[layout.encryption]\npassphrase = 'geheim",
+            "[layout.encryption]\npassphrase = 'geheim' 'x'",
+            "[[users]]\nname = 'anna'\nhashed-password = ['geheim']",
+        ] {
+            let text = format!("disk = '/dev/x'\n{text}");
+            let error = anyhow::Error::from(Answers::parse(&text).unwrap_err());
+            let shown = crate::message(&error);
+            assert!(
+                !shown.contains("geheim") && !shown.contains("4711"),
+                "{shown}"
+            );
+            assert!(
+                shown.contains("at line ") && !shown.contains('\n'),
+                "{shown}"
+            );
+        }
     }
 
     #[test]
@@ -230,51 +294,48 @@ administrator = true
         for (text, expected) in [
             (
                 "",
-                expect!["cannot use the answers: at '.': missing field `disk`"],
+                expect!["cannot use the answers: at line 1: at '.': missing field `disk`"],
             ),
             (
                 "disk = ",
-                expect![[r#"
-                cannot read the answers: TOML parse error at line 1, column 8
-                  |
-                1 | disk = 
-                  |        ^
-                string values must be quoted, expected literal string"#]],
+                expect![
+                    "cannot read the answers: at line 1: string values must be quoted, expected literal string"
+                ],
             ),
             (
                 "disk = '/dev/sda'\ndisc = 1",
                 expect![
-                    "cannot use the answers: at 'disc': unknown field `disc`, expected one of `disk`, `wipe`, `host-name`, `time-zone`, `locale`, `keyboard`, `extra`, `configuration`, `layout`, `root`, `users`"
+                    "cannot use the answers: at line 2: at 'disc': unknown field `disc`, expected one of `disk`, `wipe`, `host-name`, `time-zone`, `locale`, `keyboard`, `extra`, `configuration`, `layout`, `root`, `users`"
                 ],
             ),
             (
                 "disk = '/dev/sda'\nlayout.encryption.pass = 'x'",
                 expect![
-                    "cannot use the answers: at 'layout.encryption': unknown variant `pass`, expected `passphrase` or `passphrase-file`"
+                    "cannot use the answers: at line 2: at 'layout.encryption': something else stands there; expected `passphrase` or `passphrase-file`"
                 ],
             ),
             (
                 "disk = '/dev/sda'\nlayout.swap = 1",
                 expect![
-                    "cannot use the answers: at 'layout.swap': unknown field `swap`, expected one of `file-system`, `swap-mib`, `encryption`"
+                    "cannot use the answers: at line 2: at 'layout.swap': unknown field `swap`, expected one of `file-system`, `swap-mib`, `encryption`"
                 ],
             ),
             (
                 "disk = '/dev/sda'\nlayout.file-system = 'zfs'",
                 expect![
-                    "cannot use the answers: at 'layout.file-system': unknown variant `zfs`, expected one of `ext4`, `btrfs`, `xfs`"
+                    "cannot use the answers: at line 2: at 'layout.file-system': unknown variant `zfs`, expected one of `ext4`, `btrfs`, `xfs`"
                 ],
             ),
             (
                 "disk = '/dev/sda'\nhost-name = 'a b'",
                 expect![
-                    "cannot use the answers: at 'host-name': that is no host name; 1 to 63 letters, digits and hyphens are allowed, a hyphen neither first nor last"
+                    "cannot use the answers: at line 2: at 'host-name': that is no host name; 1 to 63 letters, digits and hyphens are allowed, a hyphen neither first nor last"
                 ],
             ),
             (
                 "disk = '/dev/sda'\nusers = [{ name = 'a' }, { name = 'b', hashed-password = 'x' }]",
                 expect![
-                    "cannot use the answers: at 'users[1].hashed-password': that is no hash of a password; mkpasswd prints one; a password itself does not belong here"
+                    "cannot use the answers: at line 2: at 'users[1].hashed-password': that is no hash of a password; mkpasswd prints one; a password itself does not belong here"
                 ],
             ),
             (

@@ -134,7 +134,7 @@ fn extra(answers: &Answers) -> String {
         return String::new();
     };
     // Blanks would become a part of strings that go on in another line.
-    let is_closed = |line: &str| line.matches('"').count() % 2 == 0;
+    let is_closed = |line: &str| line.matches('"').count().is_multiple_of(2);
     let has_strings = extra.contains("''") || extra.contains("\\\"");
     if has_strings || !extra.lines().all(is_closed) {
         return format!("  # As it was asked for.\n{}\n", extra.trim_end());

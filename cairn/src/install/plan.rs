@@ -103,6 +103,18 @@ pub enum PlanError {
         /// What.
         content: String,
     },
+    /// The firmware does not start such a disk.
+    #[error(
+        "cannot install on {}: it has sectors of {sector} bytes, and this machine was started by BIOS, which starts \
+         no such disk; start it by UEFI, if it can; nothing was written",
+        disk.display()
+    )]
+    Unbootable {
+        /// The disk.
+        disk: PathBuf,
+        /// Bytes of its sectors.
+        sector: u64,
+    },
     /// The partitions are not to be had.
     #[error(transparent)]
     Layout(#[from] LayoutError),
@@ -131,6 +143,12 @@ impl Plan {
             return Err(PlanError::Occupied {
                 disk: disk.path,
                 content,
+            });
+        }
+        if hardware.firmware == Firmware::Bios && disk.sector != BIOS_SECTOR {
+            return Err(PlanError::Unbootable {
+                sector: disk.sector,
+                disk: disk.path,
             });
         }
         let partitions = partitions(&disk, &answers.layout, &identifiers)?;
@@ -200,6 +218,9 @@ impl Plan {
         })
     }
 }
+
+/// Bytes of the sectors that a BIOS reads.
+const BIOS_SECTOR: u64 = 512;
 
 /// The file that is written anew for every machine.
 const HARDWARE: &str = "hardware-configuration.nix";
@@ -359,7 +380,12 @@ impl fmt::Display for Plan {
                 }
             }
         }
-        writeln!(f, "partitions (GPT, for BIOS and UEFI):")?;
+        let firmware = if self.disk.sector == BIOS_SECTOR {
+            "BIOS and UEFI"
+        } else {
+            "UEFI"
+        };
+        writeln!(f, "partitions (GPT, for {firmware}):")?;
         for part in &self.partitions {
             let name = match part.name {
                 Partition::UNFINISHED => super::layout::ROOT_NAME,

@@ -306,3 +306,18 @@ fn a_disk_has_what_a_configuration_names() {
         );
     }
 }
+
+#[test]
+fn a_bios_is_given_no_disk_that_it_does_not_start() {
+    let large = Disk {
+        sector: 4096,
+        ..disk(4096, Content::Nothing)
+    };
+    let error = plan("", large.clone()).unwrap_err().to_string();
+    expect!["cannot install on /dev/nvme0n1: it has sectors of 4096 bytes, and this machine was started by BIOS, which starts no such disk; start it by UEFI, if it can; nothing was written"].assert_eq(&error);
+    let mut around = circumstances(large);
+    around.hardware.firmware = Firmware::Uefi;
+    let answers = Answers::parse("disk = '/dev/nvme0n1'").unwrap();
+    let plan = Plan::new(&answers, around).unwrap().to_string();
+    assert!(plan.contains("partitions (GPT, for UEFI):"), "{plan}");
+}
