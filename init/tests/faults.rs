@@ -125,10 +125,11 @@ fn no_descriptor_and_no_memory_are_left() {
     assert_eq!(stop("b"), Response::Done);
     // What it holds already, it keeps; no pipe can be made.
     let supervisor = machine.supervisor().unwrap();
-    let open = std::fs::read_dir(format!("/proc/{supervisor}/fd"))
-        .unwrap()
-        .count();
-    limit(supervisor, &format!("--nofile={}:", open + 1));
+    let is_free = |number: &u32| {
+        std::fs::symlink_metadata(format!("/proc/{supervisor}/fd/{number}")).is_err()
+    };
+    let second = (0..).filter(is_free).nth(1).unwrap();
+    limit(supervisor, &format!("--nofile={second}:"));
     let answer = machine.request(&Request::Start { name: name("b") });
     let Response::Failed { reason } = answer else {
         panic!("{answer:?} without descriptors")

@@ -140,8 +140,12 @@ impl Tray {
             let took = place.compare_exchange(FREE, child, Relaxed, Relaxed);
             took.is_ok()
         };
-        let (number, _) = places.find(took)?;
-        lay(descriptor, number).ok().map(|()| number)
+        let (number, place) = places.find(took)?;
+        let laid = lay(descriptor, number);
+        if laid.is_err() {
+            place.store(FREE, Relaxed);
+        }
+        laid.ok().map(|()| number)
     }
 
     fn take_off(&self, child: u32) {
