@@ -445,40 +445,49 @@ fn a_service_reads_what_another_one_writes() {
     };
     let reads = services(r#","readsOutputOf":"writer""#);
     let machine = Machine::boot(&reads);
+    // It writes the next line when it may: whoever reads ends between two lines.
+    let go = |n: u32| fs::write(machine.folder().join(format!("log/go{n}")), "").unwrap();
     let mut expected = String::new();
-    let mut goes_on = |machine: &Machine, n: u32| {
+    let mut is_read = |n: u32| {
         expected = format!("{expected}line {n}\nerror {n}\n");
         machine.wait_until(&format!("{n} is read"), |machine| {
             let read = fs::read_to_string(machine.folder().join("log/read"));
             read.is_ok_and(|read| read == expected)
         });
-        fs::write(machine.folder().join(format!("log/go{n}")), "").unwrap();
     };
-    goes_on(&machine, 1);
+    is_read(1);
     // The next lines wait while there is nobody.
     machine.do_it(&stop("reader"));
+    go(1);
     machine.do_it(&start("reader"));
-    goes_on(&machine, 2);
+    is_read(2);
     let pid = machine.service("reader").pid.unwrap();
     machine.kill(machine.on_host(pid), 9);
-    goes_on(&machine, 3);
+    machine.wait_until("another one reads", |machine| {
+        machine.service("reader").pid.is_some_and(|new| new != pid)
+    });
+    go(2);
+    is_read(3);
     machine.replace_supervisor(9);
-    goes_on(&machine, 4);
+    go(3);
+    is_read(4);
     let two = machine.generation_with_program("two", &reads);
     assert_eq!(machine.switch(&two), [""; 0]);
-    goes_on(&machine, 5);
+    go(4);
+    is_read(5);
     assert_eq!(machine.log("writer"), "");
     assert!(machine.log("reader").ends_with(" heard\n"));
     // Where nobody reads it any more, it is in the log.
     let three = machine.generation("three", &services(""));
     assert_eq!(machine.switch(&three), [""; 0]);
-    fs::write(machine.folder().join("log/go6"), "").unwrap();
+    go(5);
+    go(6);
     machine.wait_until("it is in the log", |machine| {
         machine.log("writer").ends_with(" error 7\n")
     });
     assert_eq!(machine.switch(&two), [""; 0]);
     let before = machine.log("writer");
-    fs::write(machine.folder().join("log/go7"), "").unwrap();
+    go(7);
     machine.wait_until("it is read again", |machine| {
         let read = fs::read_to_string(machine.folder().join("log/read"));
         read.is_ok_and(|read| read.ends_with("line 8\nerror 8\n"))
