@@ -434,7 +434,8 @@ fn what_ends_during_a_reload_has_failed() {
 fn a_service_reads_what_another_one_writes() {
     let writer = "for n in 1 2 3 4 5 6 7 8 9; do echo line $n; echo error $n >&2; \
                   while [ ! -e /var/log/go$n ]; do sleep 0.02; done; done; exec sleep 1000000";
-    let reader = "while read -r line; do echo $line >> /var/log/read; echo heard; done; exec sleep 1000000";
+    let reader =
+        "while read -r line; do echo $line >> /var/log/read; echo heard; done; exec sleep 1000000";
     let services = |reads: &str| {
         let more = format!(r#""restart":"always"{reads}"#);
         [

@@ -5,16 +5,16 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
-use nix::unistd::linkat;
+use nix::unistd::{Whence, linkat, lseek};
 use tempfile::NamedTempFile;
 
 use super::cache::files_of;
@@ -248,27 +248,36 @@ fn replace(file: &File, output: &Path) -> io::Result<()> {
     })
 }
 
-/// Bytes of a block that is left out if it is all zero.
-const BLOCK: usize = 64 << 10;
-
-fn copy_data(source: &mut File, copy: &File) -> io::Result<()> {
-    let mut block = vec![0; BLOCK];
-    let mut length = 0u64;
-    loop {
-        let read = io::Read::read(source, &mut block)?;
-        let Some(bytes) = block.get(..read).filter(|bytes| !bytes.is_empty()) else {
-            return copy.set_len(length);
-        };
-        if bytes.iter().any(|&byte| byte != 0) {
-            copy.write_all_at(bytes, length)?;
+/// Copies what is not hole. The kernel does it, on file systems that can without a byte being moved.
+fn copy_data(source: &mut File, mut copy: &File) -> io::Result<()> {
+    let length = source.metadata()?.len();
+    copy.set_len(length)?;
+    let mut end = 0;
+    while let Some(data) = seek(source, end, Whence::SeekData)? {
+        end = seek(source, data, Whence::SeekHole)?.unwrap_or(length);
+        source.seek(SeekFrom::Start(data))?;
+        copy.seek(SeekFrom::Start(data))?;
+        let copied = io::copy(&mut source.take(end - data), &mut copy)?;
+        if copied < end - data {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        length += read as u64;
+    }
+    Ok(())
+}
+
+/// Where data or a hole begins, from `offset` on; nowhere if the file has no more of it.
+fn seek(file: &File, offset: u64, whence: Whence) -> io::Result<Option<u64>> {
+    let from = offset.try_into().map_err(io::Error::other)?;
+    match lseek(file, from, whence) {
+        Ok(found) => Ok(Some(found.try_into().map_err(io::Error::other)?)),
+        Err(Errno::ENXIO) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{FileExt as _, symlink};
 
     use super::*;
     use expect_test::expect;
@@ -375,6 +384,24 @@ mod tests {
         assert_eq!(names(), 2);
         let mode = fs::metadata(&output).unwrap().mode() & 0o111;
         assert_eq!(mode, 0);
+    }
+
+    #[test]
+    fn holes_stay_holes() {
+        let folder = tempfile::tempdir().unwrap();
+        let [image, output] = ["image", "output"].map(|name| folder.path().join(name));
+        let mebibyte = 1 << 20;
+        for data in [&[][..], &[0], &[3], &[1, 5, 6]] {
+            let file = File::create(&image).unwrap();
+            file.set_len(8 * mebibyte).unwrap();
+            for place in data {
+                file.write_all_at(b"data", place * mebibyte + 4094).unwrap();
+            }
+            copy_sparse(&image, &output).unwrap();
+            assert!(fs::read(&image).unwrap() == fs::read(&output).unwrap());
+            let blocks = |file| fs::metadata(file).unwrap().blocks();
+            assert_eq!(blocks(&output), blocks(&image), "{data:?}");
+        }
     }
 
     #[test]
