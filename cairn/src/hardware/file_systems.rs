@@ -108,8 +108,7 @@ fn describe(
     mount: &Mount,
     hardware: &mut Hardware,
 ) -> Result<Option<FileSystem>, HardwareError> {
-    let is_own = |folder: &&str| Path::new(point).starts_with(folder);
-    if PSEUDO.contains(&mount.fs_type.as_str()) || OWN.iter().any(is_own) {
+    if PSEUDO.contains(&mount.fs_type.as_str()) || is_own(point, &mount.fs_type) {
         return Ok(None);
     }
     let mut note = |text: String| {
@@ -167,6 +166,13 @@ fn describe(
         fs_type: mount.fs_type.clone(),
         options,
     }))
+}
+
+/// Whether every boot mounts it by itself, or nobody wants it at the next one. `/tmp` may be a disk's.
+fn is_own(point: &str, fs_type: &str) -> bool {
+    let path = Path::new(point);
+    let is_disks = point == "/tmp" && fs_type != "tmpfs";
+    OWN.iter().any(|folder| path.starts_with(folder)) && !is_disks
 }
 
 /// The folder of the file system that a mount has if nobody asks for another: `/`, or the subvolume.

@@ -14,6 +14,7 @@ use cairn_store::Store;
 use cairn_store_path::StorePath;
 use serde::de::DeserializeOwned;
 
+use super::EXT4_LIMIT;
 use super::cache::{Cached, Held};
 use super::disk::{DiskImage, Sizes, machine_root};
 use super::facts::{Facts, TreeFacts};
@@ -324,9 +325,6 @@ fn disk_image<'a>(
     }
 }
 
-/// MiB that a disk may have left and swap space may take: so much an ext4 of these blocks can be.
-const SIZE_LIMIT: u64 = 16 << 20;
-
 fn sizes(facts: &Facts) -> Result<Sizes> {
     for (option, size) in [
         ("image.freeSpace", facts.free_space),
@@ -334,8 +332,8 @@ fn sizes(facts: &Facts) -> Result<Sizes> {
         ("image.swapSize", facts.swap_size.unwrap_or_default()),
     ] {
         ensure!(
-            size <= SIZE_LIMIT,
-            "cannot make a disk with {option} = {size}: that is counted in MiB, and at most {SIZE_LIMIT} are possible"
+            size <= EXT4_LIMIT,
+            "cannot make a disk with {option} = {size}: that is counted in MiB, and at most {EXT4_LIMIT} are possible"
         );
     }
     Ok(Sizes {
@@ -480,5 +478,37 @@ fn tree(store: &Store, toplevel: &StorePath, epoch: u32) -> Result<Manifest> {
         machine_root(store, toplevel, epoch)
     } else {
         container_root(store, toplevel)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_that_no_disk_has_is_refused() {
+        let said = |free: u64, boot: u64, swap: Option<u64>, sector: u64| {
+            let facts = serde_json::json!({
+                "hostName": "box", "fileSystems": {}, "freeSpace": free, "bootFreeSpace": boot,
+                "swapDevices": [], "swapSize": swap, "sectorSize": sector, "grub": null,
+            });
+            let facts: Facts = serde_json::from_value(facts).unwrap();
+            sizes(&facts).map_or_else(|error| error.to_string(), |_| "good".to_owned())
+        };
+        // So many MiB are a multiple of 2^64 bytes.
+        let none = 1 << 44;
+        let all = [
+            said(1024, 1, Some(1), 4096),
+            said(none, 1, None, 512),
+            said(1, none, None, 512),
+            said(1, 1, Some(none), 512),
+            said(1, 1, None, 520),
+        ];
+        expect_test::expect![[r#"
+            good
+            cannot make a disk with image.freeSpace = 17592186044416: that is counted in MiB, and at most 16777216 are possible
+            cannot make a disk with image.bootFreeSpace = 17592186044416: that is counted in MiB, and at most 16777216 are possible
+            cannot make a disk with image.swapSize = 17592186044416: that is counted in MiB, and at most 16777216 are possible
+            cannot make a disk with sectors of 520 bytes; set image.sectorSize to 512 or 4096"#]].assert_eq(&all.join("\n"));
     }
 }

@@ -16,6 +16,9 @@ pub mod placement;
 pub(crate) mod root;
 pub mod verified;
 
+/// MiB that an ext4 with blocks of 4096 bytes can have.
+pub(crate) const EXT4_LIMIT: u64 = 16 << 20;
+
 pub use build::{Built, build};
 pub use disk::DiskImage;
 pub use facts::Facts;

@@ -22,6 +22,8 @@ use crate::boot_loader::folder::is_mount_point;
 
 /// What the names of copies begin with that must have one before they are whole.
 const UNFINISHED_PREFIX: &str = ".cairn-image-";
+/// Where the files that this process has open have names.
+const OWN_FILES: &str = "/proc/self/fd";
 /// Links that are followed; the kernel follows as many.
 const LINKS: usize = 40;
 
@@ -180,22 +182,24 @@ impl Copy {
 
 impl Unplaced {
     fn in_folder(folder: &Path) -> io::Result<Self> {
-        let nameless = OpenOptions::new()
-            .write(true)
-            .custom_flags(OFlag::O_TMPFILE.bits())
-            .mode(0o666)
-            .open(folder);
-        match nameless.map_err(|error| (error.raw_os_error().map(Errno::from_raw), error)) {
-            Ok(file) => Ok(Self::Nameless(file)),
-            Err((Some(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::EINVAL), _)) => {
-                let file = tempfile::Builder::new()
-                    .prefix(UNFINISHED_PREFIX)
-                    .permissions(fs::Permissions::from_mode(0o666))
-                    .tempfile_in(folder)?;
-                Ok(Self::Temporary(file))
+        // It gets its name by way of the first.
+        if Path::new(OWN_FILES).exists() {
+            let nameless = OpenOptions::new()
+                .write(true)
+                .custom_flags(OFlag::O_TMPFILE.bits())
+                .mode(0o666)
+                .open(folder);
+            match nameless.map_err(|error| (error.raw_os_error().map(Errno::from_raw), error)) {
+                Ok(file) => return Ok(Self::Nameless(file)),
+                Err((Some(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::EINVAL), _)) => {}
+                Err((_, error)) => return Err(error),
             }
-            Err((_, error)) => Err(error),
         }
+        let file = tempfile::Builder::new()
+            .prefix(UNFINISHED_PREFIX)
+            .permissions(fs::Permissions::from_mode(0o666))
+            .tempfile_in(folder)?;
+        Ok(Self::Temporary(file))
     }
 
     fn file(&mut self) -> &mut File {
@@ -218,7 +222,7 @@ impl Unplaced {
 
 /// Gives `file` a name that nothing has.
 fn link(file: &File, name: &Path) -> Result<(), Errno> {
-    let own = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let own = format!("{OWN_FILES}/{}", file.as_raw_fd());
     linkat(
         AT_FDCWD,
         own.as_str(),

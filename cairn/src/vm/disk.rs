@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use cairn_image_builder::{Ext4, Identifiers, write_volume};
 
-use crate::image::empty_root;
+use crate::image::{EXT4_LIMIT, empty_root};
 
 /// What a disk that does not exist yet is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,12 @@ impl Disk<'_> {
         if exists {
             return Ok(());
         }
+        ensure!(
+            self.size <= EXT4_LIMIT,
+            "cannot make '{}' with {} MiB: an ext4 has {EXT4_LIMIT} at most",
+            file.display(),
+            self.size
+        );
         let seed = blake3::derive_key(
             "cairn 2026-11 disk of a virtual machine",
             self.label.as_bytes(),

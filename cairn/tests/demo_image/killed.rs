@@ -58,6 +58,40 @@ fn a_build_killed_while_it_writes_the_image_leaves_no_image() {
     });
 }
 
+#[test]
+fn a_copy_that_is_cut_off_leaves_nothing() {
+    let folder = Scratch::new();
+    for signal in ["INT", "TERM", "KILL"] {
+        for milliseconds in [20, 100, 300, 600] {
+            let output = folder.path().join("box.img");
+            let mut command = demo().site.command();
+            let mut build = command
+                .arg("--output")
+                .arg(&output)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            std::thread::sleep(Duration::from_millis(milliseconds));
+            super::run::say("kill", |kill| {
+                kill.arg(format!("-{signal}")).arg(build.id().to_string());
+            });
+            let ended = build.wait().unwrap();
+            // It may have come to its end before.
+            let expected: &[&str] = if output.exists() { &["box.img"] } else { &[] };
+            assert_eq!(names(folder.path()), expected, "{signal} {milliseconds}");
+            if output.exists() {
+                super::run::say("cmp", |cmp| {
+                    cmp.arg(&output).arg(&demo().image);
+                });
+                std::fs::remove_file(&output).unwrap();
+            } else {
+                assert!(!ended.success());
+            }
+        }
+    }
+}
+
 /// Starts a build, and kills it when `now` says so.
 fn kill_when(site: &Site, now: impl Fn() -> bool) {
     let mut build = site

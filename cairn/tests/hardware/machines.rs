@@ -113,6 +113,9 @@ pub fn virtual_machine() -> Machine {
     );
     machine.mount("253:2 / /mnt rw,relatime shared:1 - ext4 /dev/vda2 rw");
     machine.mount("0:30 / /mnt/var/cache rw,nosuid,nodev shared:1 - tmpfs tmpfs rw,size=102400k,mode=755,inode64");
+    // A disk's; what lies below is of the moment.
+    machine.mount("253:2 /scratch /mnt/tmp rw,relatime shared:1 - ext4 /dev/vda2 rw");
+    machine.mount("0:31 / /mnt/tmp/below rw,relatime shared:1 - tmpfs tmpfs rw");
     machine.mount("253:2 /var/www /mnt/srv/www ro,relatime shared:1 - ext4 /dev/vda2 rw");
     machine.mount(
         "253:2 /nix/store /mnt/nix/store ro,nosuid,nodev,relatime shared:1 - ext4 /dev/vda2 rw",

@@ -32,6 +32,12 @@
     ];
   };
 
+  fileSystems."/tmp" = {
+    device = "/scratch";
+    fsType = "none";
+    options = [ "bind" ];
+  };
+
   fileSystems."/var/cache" = {
     device = "tmpfs";
     fsType = "tmpfs";
