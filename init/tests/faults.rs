@@ -157,6 +157,35 @@ fn no_descriptor_and_no_memory_are_left() {
     assert_eq!(pid(&machine, "a"), a);
 }
 
+/// TEST-07 and its kin have daemons that spin then: the next client waits, and nobody is kept busy.
+#[test]
+fn clients_that_cannot_be_taken_keep_nobody_busy() {
+    let machine = Machine::boot(&script("a", SLEEP, ""));
+    let supervisor = machine.supervisor().unwrap();
+    let open = std::fs::read_dir(format!("/proc/{supervisor}/fd")).unwrap();
+    limit(supervisor, &format!("--nofile={}:", open.count()));
+    let clients: Vec<_> = (0..3).map(|_| machine.connect().unwrap()).collect();
+    let busy = || {
+        let stat = std::fs::read_to_string(format!("/proc/{supervisor}/stat")).unwrap();
+        let fields = stat.rsplit(')').next().unwrap().split(' ');
+        let ticks = fields
+            .skip(12)
+            .take(2)
+            .map(|ticks| ticks.parse::<u64>().unwrap());
+        ticks.sum::<u64>()
+    };
+    let before = busy();
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let ticks = busy() - before;
+    assert!(ticks < 20, "{ticks} hundredths of a second in one");
+    limit(supervisor, "--nofile=1024:");
+    drop(clients);
+    machine.wait_until("it answers again", |machine| {
+        machine.try_request(&Request::Status).is_some()
+    });
+    assert_eq!(machine.supervisor(), Some(supervisor));
+}
+
 #[test]
 fn a_supervisor_that_faults_is_replaced() {
     let machine = Machine::boot(&script("a", SLEEP, ""));

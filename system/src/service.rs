@@ -112,6 +112,12 @@ pub struct Service {
     pub machine_actions: Option<Box<MachineActions>>,
     /// Start it at boot.
     pub wanted_at_boot: bool,
+    /// Nobody starts it by hand.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub no_start_by_hand: bool,
+    /// Nobody stops it by hand.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub no_stop_by_hand: bool,
     /// Where one does not hold, a start does nothing, and those that require this go on.
     #[serde(default)]
     pub conditions: Few<Condition>,
@@ -230,6 +236,8 @@ impl Service {
             tells_of_restarts: false,
             machine_actions: None,
             wanted_at_boot: true,
+            no_start_by_hand: false,
+            no_stop_by_hand: false,
             conditions: Few::new(),
             directories: Few::new(),
             credentials: Few::new(),

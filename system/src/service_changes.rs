@@ -410,6 +410,8 @@ fn substance(service: &Service) -> Service {
         tells_of_restarts: false,
         machine_actions: None,
         wanted_at_boot: false,
+        no_start_by_hand: false,
+        no_stop_by_hand: false,
         conditions: Few::new(),
         restart: Restart::default(),
         success_statuses: Few::new(),

@@ -31,11 +31,16 @@ const PATIENCE_MS: Ms = 5_000;
 /// Longest time that a request about a service is left without an answer, in milliseconds.
 const ANSWER_MS: Ms = 120_000;
 
+/// How long nobody new is listened to when a connection could not be taken, in milliseconds.
+const REST_MS: Ms = 100;
+
 /// The socket and its connections.
 #[derive(Debug)]
 pub struct Server {
     listener: UnixListener,
     connections: Vec<Option<Connection>>,
+    /// Until when nobody new is listened to, since no connection could be taken; 0: the next is tried.
+    rests: Option<Ms>,
 }
 
 /// A request, and who is waiting for its answer.
@@ -91,6 +96,7 @@ impl Server {
         Self {
             listener,
             connections: (0..PLACES).map(|_| None).collect(),
+            rests: None,
         }
     }
 
@@ -121,7 +127,10 @@ impl Server {
     /// Takes one new connection, if there is one: its place. One for which there is none is closed.
     pub fn accept(&mut self, now: Ms) -> io::Result<Option<usize>> {
         let stream = match self.listener.accept() {
-            Ok((stream, _)) => stream,
+            Ok((stream, _)) => {
+                self.rests = None;
+                stream
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
             Err(error) => return Err(error),
         };
@@ -265,7 +274,23 @@ impl Server {
     /// When [`Server::expire`] is due.
     pub fn next_deadline(&self) -> Option<Ms> {
         let connections = self.connections.iter().flatten();
-        connections.filter_map(|c| c.deadline).min()
+        let rests = self.rests.filter(|until| *until != 0);
+        connections.filter_map(|c| c.deadline).chain(rests).min()
+    }
+
+    /// No connection can be taken, which would wake us again at once: nobody new is listened to for a while. Whether
+    /// that is news.
+    pub fn rest(&mut self, now: Ms) -> bool {
+        self.rests.replace(now.saturating_add(REST_MS)).is_none()
+    }
+
+    /// Whether somebody new is to be listened to again.
+    pub fn is_rested(&mut self, now: Ms) -> bool {
+        let is_due = self.rests.is_some_and(|until| until != 0 && until <= now);
+        if is_due {
+            self.rests = Some(0);
+        }
+        is_due
     }
 
     /// Closes those that were too slow; those that wait for a service are told so.

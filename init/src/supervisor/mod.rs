@@ -218,6 +218,7 @@ impl Supervisor {
         if let Some(server) = &mut self.server {
             server.expire(time);
         }
+        self.hear_clients(time);
         if self.pulse_at.is_some_and(|at| at <= time) {
             self.pulse();
         }

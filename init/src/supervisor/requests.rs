@@ -15,7 +15,7 @@ use super::access;
 use super::control::{Asked, Server, Wait};
 use super::graph::Id;
 use super::services::{Event, Phase, StoppedBy};
-use super::source::{Source, watch};
+use super::source::{Source, unwatch, watch};
 use super::switch::Step;
 use super::unit::Unit;
 
@@ -44,7 +44,26 @@ impl Supervisor {
                 }
             }
             Ok(None) => {}
-            Err(error) => log::warn!("cannot take a control connection: {error}"),
+            Err(error) => {
+                if server.rest(now()) {
+                    log::warn!("cannot take a control connection: {error}");
+                }
+                unwatch(&self.epoll, server.listener().as_fd());
+            }
+        }
+    }
+
+    /// Listens to new clients again, if that is due.
+    pub(super) fn hear_clients(&mut self, time: Ms) {
+        let Some(server) = &mut self.server else {
+            return;
+        };
+        if !server.is_rested(time) {
+            return;
+        }
+        let listener = server.listener().as_fd();
+        if let Err(error) = watch(&self.epoll, listener, Source::Listener, EpollFlags::EPOLLIN) {
+            log::error!("cannot listen for requests any more: {error}");
         }
     }
 
@@ -145,6 +164,7 @@ impl Supervisor {
         self.refuses_of_running(event)
             .or_else(|| self.refuses_upheld(event))
             .or_else(|| self.refuses_disabled(event))
+            .or_else(|| self.refuses_by_hand(event))
             .or_else(|| self.refuses_of_device(event))
             .or_else(starts)
     }
@@ -157,6 +177,23 @@ impl Supervisor {
         Some(format!(
             "'{name}' is kept running by '{holder}'; stop that, or use cairn disable {name}"
         ))
+    }
+
+    fn refuses_by_hand(&self, event: &Event) -> Option<String> {
+        let (Event::Start(id) | Event::Stop(id) | Event::Restart(id)) = event else {
+            return None;
+        };
+        let (name, service) = (self.name(*id), self.services.descriptions().get(*id)?);
+        if service.no_start_by_hand && !matches!(event, Event::Stop(_)) {
+            return Some(format!(
+                "'{name}' is not started by hand: its description says so"
+            ));
+        }
+        (service.no_stop_by_hand && !matches!(event, Event::Start(_))).then(|| {
+            format!(
+                "'{name}' is not stopped by hand: its description says so; use cairn disable {name}"
+            )
+        })
     }
 
     fn refuses_disabled(&self, event: &Event) -> Option<String> {
