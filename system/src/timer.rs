@@ -9,6 +9,10 @@ use crate::name::ServiceName;
 /// nothing happens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "options that do not depend on each other"
+)]
 pub struct Timer {
     /// Its name.
     pub name: ServiceName,
@@ -29,9 +33,12 @@ pub struct Timer {
     /// A time of `calendar` that passed while the machine was off is made up for at the next boot.
     #[serde(default)]
     pub persistent: bool,
-    /// Each time of `calendar` is put off by up to so many milliseconds, by chance.
+    /// Each time of a clock is put off by up to so many milliseconds, by chance.
     #[serde(default)]
     pub random_delay_ms: u64,
+    /// That delay is always the same on this machine.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fixed_delay: bool,
     /// When somebody sets the wall clock.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub clock_change: bool,

@@ -43,6 +43,9 @@ pub struct Clockwork {
 /// Where the time zone is.
 const ZONE: &str = "/etc/localtime";
 
+/// What tells machines apart.
+const MACHINE_ID: &str = "/etc/machine-id";
+
 /// Names in `/etc` through which the zone becomes another one: its own, and that behind which a generation's files are.
 const NAMES: [&str; 2] = ["localtime", "static"];
 
@@ -87,7 +90,7 @@ impl Clockwork {
             } else {
                 wall
             };
-            entry.aim(base.min(wall), &zone, u8::from_ne_bytes(chance()));
+            entry.aim(base.min(wall), &zone, share(&entry.timer));
         }
         let alarm = make_alarm(epoll).map_err(|error| {
             log::error!("cannot be woken for timers by the wall clock: {error}");
@@ -194,8 +197,11 @@ impl Clockwork {
             let by_wall = entry.wall_at.is_some_and(|at| at <= wall);
             if entry.fires(unit, wall, time) {
                 due.push((entry.service, format!("{}.timer", entry.timer.name)));
+                let share = share(&entry.timer);
                 if by_wall {
-                    entry.aim(wall, &self.zone, u8::from_ne_bytes(chance()));
+                    entry.aim(wall, &self.zone, share);
+                } else if entry.wall_at.is_none() {
+                    entry.draw(share);
                 }
                 if entry.timer.persistent {
                     write_mark(&entry.timer, wall);
@@ -296,6 +302,17 @@ fn zone() -> (LocalZone, u64) {
         }
     };
     (zone, hash(&rules))
+}
+
+/// What share of its random delay a timer takes next; a fixed one depends on the machine and the timer's name.
+fn share(timer: &Timer) -> u8 {
+    if !timer.fixed_delay {
+        return u8::from_ne_bytes(chance());
+    }
+    let machine = fs::read(MACHINE_ID).unwrap_or_default();
+    let name = timer.name.as_str().as_bytes();
+    let [share, ..] = hash(&[machine.as_slice(), name].concat()).to_ne_bytes();
+    share
 }
 
 /// Bytes by chance. Without randomness delays are the same at each boot: they work all the same.

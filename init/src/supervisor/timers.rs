@@ -137,9 +137,19 @@ impl Entry {
             let zone = if calendar.is_utc() { &Utc } else { zone };
             next(calendar, base / 1000, zone)
         });
-        let delay = (self.timer.random_delay_ms / 256).saturating_mul(u64::from(chance));
         (self.base, self.chance) = (Some(base), chance);
+        let delay = self.delay();
         self.wall_at = next.min().map(|at| (at * 1000).saturating_add(delay));
+    }
+
+    /// Another share of the random delay, for its next time of the monotonic clock.
+    pub fn draw(&mut self, chance: u8) {
+        self.chance = chance;
+    }
+
+    /// Its share of the random delay.
+    fn delay(&self) -> Ms {
+        (self.timer.random_delay_ms / 256).saturating_mul(u64::from(self.chance))
     }
 
     /// The clock or the zone is another one: finds the next time anew, from where it was looked for last, lest one
@@ -169,7 +179,8 @@ impl Entry {
             .iter()
             .filter_map(|after| down?.checked_add(*after));
         let at_once = self.has_come.then_some(0);
-        at_once.or_else(|| boot.chain(start).chain(stop).filter(pending).min())
+        let next = || boot.chain(start).chain(stop).filter(pending).min();
+        at_once.or_else(|| Some(next()?.saturating_add(self.delay())))
     }
 
     /// Whether it is due, by either clock; if so, it counts as fired.
@@ -275,6 +286,21 @@ mod tests {
         assert_eq!(entry.monotonic_at(&unit), Some(8000));
         assert!(entry.fires(&unit, 0, 8000));
         assert_eq!(entry.monotonic_at(&unit), Some(65_001));
+    }
+
+    #[test]
+    fn the_monotonic_clock_is_delayed_by_chance_too() {
+        let mut entry = entry(r#""afterBootMs":[5000],"afterStopMs":[1000],"randomDelayMs":25600"#);
+        let mut unit = Unit::default();
+        entry.aim(0, &Utc, 10);
+        assert_eq!(
+            (entry.wall_at, entry.monotonic_at(&unit)),
+            (None, Some(6000))
+        );
+        assert!(!entry.fires(&unit, 0, 5999) && entry.fires(&unit, 0, 6000));
+        (unit.started_at, unit.ended_at) = (Some(6000), Some(6000));
+        entry.draw(1);
+        assert_eq!(entry.monotonic_at(&unit), Some(7100));
     }
 
     #[test]
