@@ -1,5 +1,5 @@
-//! Whether there is a start, what a process finds then, and what follows its ends: what units of systemd say beyond
-//! the plainest ones. `docs/behaviours.md` names the suites that check the same.
+//! Whether there is a start, and what a process finds then: what units of systemd say beyond the plainest ones.
+//! `docs/behaviours.md` names the suites that check the same.
 
 #[expect(dead_code, reason = "other tests need more of it")]
 mod namespace;
@@ -297,189 +297,6 @@ fn folders_stay_for_a_restart() {
     assert!(!exists("/run/once"));
 }
 
-/// TEST-59, TEST-23: restarts that only a signal, or only a watchdog, brings about.
-#[test]
-fn signals_and_watchdogs_decide_about_restarts() {
-    let once = |name: &str, end: &str| {
-        format!("test -e /run/{name} && exec sleep 1000000; touch /run/{name}; {end}")
-    };
-    let hangs = "exec sleep 1000000";
-    let services = [
-        script(
-            "aborted",
-            &once("aborted", "kill -ABRT $$"),
-            r#""restart":"on-abort""#,
-        ),
-        script("exited", "exit 1", r#""restart":"on-abort""#),
-        script(
-            "late",
-            hangs,
-            r#""kind":"notify","startTimeoutMs":100,"restart":"on-abort""#,
-        ),
-        script(
-            "barked",
-            hangs,
-            r#""watchdogMs":100,"restart":"on-watchdog""#,
-        ),
-        script("signalled", "kill -ABRT $$", r#""restart":"on-watchdog""#),
-        script("quiet", hangs, r#""watchdogMs":100,"restart":"on-abort""#),
-    ];
-    let machine = Machine::boot(&services.join(","));
-    machine.wait_until("they are restarted", |machine| {
-        ["aborted", "barked"]
-            .iter()
-            .all(|name| machine.service(name).restarts > 0)
-    });
-    machine.wait_for("aborted", ServiceState::Up);
-    for name in ["exited", "late", "signalled", "quiet"] {
-        assert_eq!(
-            machine.wait_for(name, ServiceState::Failed).restarts,
-            0,
-            "{name}"
-        );
-    }
-}
-
-/// TEST-23 (success and failure): who is to be told is told of each failure, although a restart makes up for it.
-#[test]
-fn a_failure_is_told_of_although_it_is_made_up_for() {
-    let tells = |of: &str| {
-        script(
-            of,
-            &format!(
-                "echo {of} $MONITOR_UNIT $MONITOR_SERVICE_RESULT $MONITOR_EXIT_STATUS >> /var/log/story"
-            ),
-            &format!(r#""kind":"oneshot","staysUp":false,{LATER}"#),
-        )
-    };
-    let fails_once = "test -e /run/NAME && exec sleep 1000000; touch /run/NAME; exit 7";
-    let follows = r#""onFailure":["failure"],"onSuccess":["success"]"#;
-    let services = [
-        script(
-            "told",
-            &fails_once.replace("NAME", "told"),
-            &format!(
-                r#""restart":"on-failure","restartDelayMs":0,"tellsOfRestarts":true,{follows}"#
-            ),
-        ),
-        script(
-            "untold",
-            &fails_once.replace("NAME", "untold"),
-            &format!(r#""restart":"on-failure",{follows}"#),
-        ),
-        tells("failure"),
-        tells("success"),
-    ];
-    let machine = Machine::boot(&services.join(","));
-    machine.wait_until("both have failed once", |machine| {
-        ["told", "untold"].iter().all(|name| {
-            let now = machine.service(name);
-            now.restarts == 1 && now.state == ServiceState::Up
-        })
-    });
-    machine.wait_until("it is told", |machine| story(machine).contains("failure"));
-    assert_eq!(story(&machine), "failure told exit-code 7\n");
-    machine.kill(machine.on_host(machine.service("told").pid.unwrap()), 15);
-    machine.wait_until("that is told, too", |machine| {
-        story(machine).contains("success")
-    });
-    assert_eq!(
-        story(&machine),
-        "failure told exit-code 7\nsuccess told success TERM\n"
-    );
-}
-
-/// TEST-07 (sockets): a socket that cannot listen has failed, and others are told of that.
-#[test]
-fn a_socket_that_cannot_listen_has_failed() {
-    let socket = r#"{"name":"s","kind":"socket","wantedAtBoot":false,"onFailure":["told"],
-        "socket":{"service":"served","listen":[{"stream":"/run/folder/socket"}]}}"#;
-    let services = [
-        socket.to_owned(),
-        script("served", SLEEP, LATER),
-        script(
-            "told",
-            "rmdir /run/folder/socket",
-            &format!(r#""kind":"oneshot",{LATER}"#),
-        ),
-    ];
-    let machine = Machine::boot(&services.join(","));
-    machine.inside_run("mkdir -p /run/folder/socket");
-    assert!(matches!(
-        machine.request(&start("s")),
-        Response::Failed { .. }
-    ));
-    machine.wait_for("told", ServiceState::Up);
-    assert_eq!(machine.request(&start("s")), Response::Done);
-    machine.wait_for("s", ServiceState::Up);
-}
-
-/// TEST-23 (reloads): a reload that fails is told, and the service goes on.
-#[test]
-fn a_reload_that_fails_is_no_end() {
-    let command = |argv: &str, more: &str| format!(r#"{{"argv":["{argv}"]{more}}}"#);
-    let (yes, no) = (command("/bin/true", ""), command("/bin/false", ""));
-    let forgiven = command("/bin/false", r#","ignoreFailure":true"#);
-    let reload = |commands: &[&str]| format!(r#""reload":{{"commands":[{}]}}"#, commands.join(","));
-    let services = [
-        script("one", SLEEP, &reload(&[&no])),
-        script("many", SLEEP, &reload(&[&yes, &no, &yes])),
-        script("forgiven", SLEEP, &reload(&[&forgiven])),
-    ];
-    let machine = Machine::boot(&services.join(","));
-    let ask = |service: &str| {
-        machine.wait_for(service, ServiceState::Up);
-        let before = machine.service(service).pid;
-        let said = machine.request(&Request::Reload {
-            name: name(service),
-        });
-        let now = machine.service(service);
-        assert_eq!((now.state, now.pid), (ServiceState::Up, before));
-        said
-    };
-    for failing in ["one", "many"] {
-        assert_eq!(
-            reason(ask(failing)),
-            format!("'{failing}': the last reload failed: its reload command exited with status 1")
-        );
-    }
-    assert_eq!(ask("forgiven"), Response::Done);
-}
-
-/// TEST-23 (oneshots): a oneshot that fails is tried again from its first command on, as often as its limit allows;
-/// a good end of it is no reason for a restart, whatever its statuses say.
-#[test]
-fn a_oneshot_is_tried_again_from_its_first_command_on() {
-    let services = [
-        script(
-            "a",
-            "exit 1",
-            &format!(
-                r#""kind":"oneshot","restart":"on-failure","restartDelayMs":10,"startLimit":{{"burst":3,"intervalMs":120000}},"preStart":[{}]"#,
-                tells("a")
-            ),
-        ),
-        script(
-            "forced",
-            "test -e /run/forced && exit 0; touch /run/forced; exit 2",
-            &format!(
-                r#""kind":"oneshot","staysUp":false,"restartStatuses":[0,2],"onSuccess":["told"],{LATER}"#
-            ),
-        ),
-        script("told", SLEEP, LATER),
-    ];
-    let machine = Machine::boot(&services.join(","));
-    machine.wait_for("a", ServiceState::Failed);
-    assert_eq!(story(&machine), "a a a ");
-    assert!(matches!(
-        machine.request(&start("forced")),
-        Response::Failed { .. }
-    ));
-    machine.wait_for("told", ServiceState::Up);
-    let forced = machine.service("forced");
-    assert_eq!((forced.state, forced.restarts), (ServiceState::Stopped, 1));
-}
-
 /// TEST-19: a delegated group is its user's, as far as the kernel says, and the one below as if the user had made it.
 #[test]
 fn a_delegated_group_is_its_users() {
@@ -499,4 +316,32 @@ fn a_delegated_group_is_its_users() {
     machine.wait_until("it has looked", |machine| machine.log("a").contains("done"));
     let log = machine.log("a");
     assert!(!log.contains("not") && !log.contains("own"), "{log}");
+}
+
+/// `RefuseManualStart=`, `RefuseManualStop=`: what needs it starts and stops it, and nobody else.
+#[test]
+fn what_is_not_for_hands_is_refused() {
+    let services = [
+        script(
+            "both",
+            SLEEP,
+            &format!(r#""noStartByHand":true,"noStopByHand":true,{LATER}"#),
+        ),
+        script("needs", SLEEP, &format!(r#""requires":["both"],{LATER}"#)),
+    ];
+    let machine = Machine::boot(&services.join(","));
+    assert_eq!(
+        reason(machine.request(&start("both"))),
+        "'both' is not started by hand: its description says so"
+    );
+    assert_eq!(machine.request(&start("needs")), Response::Done);
+    assert_eq!(
+        reason(machine.request(&stop("both"))),
+        "'both' is not stopped by hand: its description says so; use cairn disable both"
+    );
+    let restart = Request::Restart { name: name("both") };
+    assert!(matches!(machine.request(&restart), Response::Failed { .. }));
+    let disable = Request::Disable { name: name("both") };
+    assert_eq!(machine.request(&disable), Response::Done);
+    assert_eq!(machine.service("needs").state, ServiceState::Stopped);
 }

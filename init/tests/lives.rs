@@ -1,0 +1,256 @@
+//! What services do while they are up and at their ends, and who is told: what units of systemd say beyond the plainest
+//! ones. `docs/behaviours.md` names the suites that check the same.
+
+#[expect(dead_code, reason = "other tests need more of it")]
+mod namespace;
+
+use std::fs;
+
+use cairn_system::control::{Request, Response, ServiceState};
+use namespace::{Machine, SLEEP, name, reason, script, story, tells};
+
+const LATER: &str = r#""wantedAtBoot":false"#;
+
+fn start(service: &str) -> Request {
+    Request::Start {
+        name: name(service),
+    }
+}
+
+fn stop(service: &str) -> Request {
+    Request::Stop {
+        name: name(service),
+    }
+}
+
+/// TEST-59, TEST-23: restarts that only a signal, or only a watchdog, brings about.
+#[test]
+fn signals_and_watchdogs_decide_about_restarts() {
+    let once = |name: &str, end: &str| {
+        format!("test -e /run/{name} && exec sleep 1000000; touch /run/{name}; {end}")
+    };
+    let hangs = "exec sleep 1000000";
+    let services = [
+        script(
+            "aborted",
+            &once("aborted", "kill -ABRT $$"),
+            r#""restart":"on-abort""#,
+        ),
+        script("exited", "exit 1", r#""restart":"on-abort""#),
+        script(
+            "late",
+            hangs,
+            r#""kind":"notify","startTimeoutMs":100,"restart":"on-abort""#,
+        ),
+        script(
+            "barked",
+            hangs,
+            r#""watchdogMs":100,"restart":"on-watchdog""#,
+        ),
+        script("signalled", "kill -ABRT $$", r#""restart":"on-watchdog""#),
+        script("quiet", hangs, r#""watchdogMs":100,"restart":"on-abort""#),
+    ];
+    let machine = Machine::boot(&services.join(","));
+    machine.wait_until("they are restarted", |machine| {
+        ["aborted", "barked"]
+            .iter()
+            .all(|name| machine.service(name).restarts > 0)
+    });
+    machine.wait_for("aborted", ServiceState::Up);
+    for name in ["exited", "late", "signalled", "quiet"] {
+        assert_eq!(
+            machine.wait_for(name, ServiceState::Failed).restarts,
+            0,
+            "{name}"
+        );
+    }
+}
+
+/// TEST-23 (success and failure): who is to be told is told of each failure, although a restart makes up for it.
+#[test]
+fn a_failure_is_told_of_although_it_is_made_up_for() {
+    let tells = |of: &str| {
+        script(
+            of,
+            &format!(
+                "echo {of} $MONITOR_UNIT $MONITOR_SERVICE_RESULT $MONITOR_EXIT_STATUS >> /var/log/story"
+            ),
+            &format!(r#""kind":"oneshot","staysUp":false,{LATER}"#),
+        )
+    };
+    let fails_once = "test -e /run/NAME && exec sleep 1000000; touch /run/NAME; exit 7";
+    let follows = r#""onFailure":["failure"],"onSuccess":["success"]"#;
+    let services = [
+        script(
+            "told",
+            &fails_once.replace("NAME", "told"),
+            &format!(
+                r#""restart":"on-failure","restartDelayMs":0,"tellsOfRestarts":true,{follows}"#
+            ),
+        ),
+        script(
+            "untold",
+            &fails_once.replace("NAME", "untold"),
+            &format!(r#""restart":"on-failure",{follows}"#),
+        ),
+        tells("failure"),
+        tells("success"),
+    ];
+    let machine = Machine::boot(&services.join(","));
+    machine.wait_until("both have failed once", |machine| {
+        ["told", "untold"].iter().all(|name| {
+            let now = machine.service(name);
+            now.restarts == 1 && now.state == ServiceState::Up
+        })
+    });
+    machine.wait_until("it is told", |machine| story(machine).contains("failure"));
+    assert_eq!(story(&machine), "failure told exit-code 7\n");
+    machine.kill(machine.on_host(machine.service("told").pid.unwrap()), 15);
+    machine.wait_until("that is told, too", |machine| {
+        story(machine).contains("success")
+    });
+    assert_eq!(
+        story(&machine),
+        "failure told exit-code 7\nsuccess told success TERM\n"
+    );
+}
+
+/// TEST-07 (sockets): a socket that cannot listen has failed, and others are told of that.
+#[test]
+fn a_socket_that_cannot_listen_has_failed() {
+    let socket = r#"{"name":"s","kind":"socket","wantedAtBoot":false,"onFailure":["told"],
+        "socket":{"service":"served","listen":[{"stream":"/run/folder/socket"}]}}"#;
+    let services = [
+        socket.to_owned(),
+        script("served", SLEEP, LATER),
+        script(
+            "told",
+            "rmdir /run/folder/socket",
+            &format!(r#""kind":"oneshot",{LATER}"#),
+        ),
+    ];
+    let machine = Machine::boot(&services.join(","));
+    machine.inside_run("mkdir -p /run/folder/socket");
+    assert!(matches!(
+        machine.request(&start("s")),
+        Response::Failed { .. }
+    ));
+    machine.wait_for("told", ServiceState::Up);
+    assert_eq!(machine.request(&start("s")), Response::Done);
+    machine.wait_for("s", ServiceState::Up);
+}
+
+/// TEST-23 (reloads): a reload that fails is told, and the service goes on.
+#[test]
+fn a_reload_that_fails_is_no_end() {
+    let command = |argv: &str, more: &str| format!(r#"{{"argv":["{argv}"]{more}}}"#);
+    let (yes, no) = (command("/bin/true", ""), command("/bin/false", ""));
+    let forgiven = command("/bin/false", r#","ignoreFailure":true"#);
+    let reload = |commands: &[&str]| format!(r#""reload":{{"commands":[{}]}}"#, commands.join(","));
+    let services = [
+        script("one", SLEEP, &reload(&[&no])),
+        script("many", SLEEP, &reload(&[&yes, &no, &yes])),
+        script("forgiven", SLEEP, &reload(&[&forgiven])),
+    ];
+    let machine = Machine::boot(&services.join(","));
+    let ask = |service: &str| {
+        machine.wait_for(service, ServiceState::Up);
+        let before = machine.service(service).pid;
+        let said = machine.request(&Request::Reload {
+            name: name(service),
+        });
+        let now = machine.service(service);
+        assert_eq!((now.state, now.pid), (ServiceState::Up, before));
+        said
+    };
+    for failing in ["one", "many"] {
+        assert_eq!(
+            reason(ask(failing)),
+            format!("'{failing}': the last reload failed: its reload command exited with status 1")
+        );
+    }
+    assert_eq!(ask("forgiven"), Response::Done);
+}
+
+/// TEST-23 (oneshots): a oneshot that fails is tried again from its first command on, as often as its limit allows;
+/// a good end of it is no reason for a restart, whatever its statuses say.
+#[test]
+fn a_oneshot_is_tried_again_from_its_first_command_on() {
+    let services = [
+        script(
+            "a",
+            "exit 1",
+            &format!(
+                r#""kind":"oneshot","restart":"on-failure","restartDelayMs":10,"startLimit":{{"burst":3,"intervalMs":120000}},"preStart":[{}]"#,
+                tells("a")
+            ),
+        ),
+        script(
+            "forced",
+            "test -e /run/forced && exit 0; touch /run/forced; exit 2",
+            &format!(
+                r#""kind":"oneshot","staysUp":false,"restartStatuses":[0,2],"onSuccess":["told"],{LATER}"#
+            ),
+        ),
+        script("told", SLEEP, LATER),
+    ];
+    let machine = Machine::boot(&services.join(","));
+    machine.wait_for("a", ServiceState::Failed);
+    assert_eq!(story(&machine), "a a a ");
+    assert!(matches!(
+        machine.request(&start("forced")),
+        Response::Failed { .. }
+    ));
+    machine.wait_for("told", ServiceState::Up);
+    let forced = machine.service("forced");
+    assert_eq!((forced.state, forced.restarts), (ServiceState::Stopped, 1));
+}
+
+/// TEST-07 (main PID): what is no process of the service, or none at all, does not become its main one.
+#[test]
+fn nobody_elses_process_becomes_the_main_one() {
+    let says = |more: &str| {
+        format!(
+            "exec python3 -c 'import os, socket, time\n\
+             s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n\
+             say = lambda text: s.sendto(text, os.environ[\"NOTIFY_SOCKET\"])\n\
+             {more}\nsay(b\"READY=1\")\ntime.sleep(1000000)'"
+        )
+    };
+    let body = says(
+        "other = open(\"/run/other\").read().strip()\n\
+         for pid in (\"1\", \"0\", \"-1\", \"1073741824\", \"99999999999999999999\", \"x\", other): say(b\"MAINPID=\" + pid.encode())",
+    );
+    let services = [
+        script("other", "echo $$ > /run/other; exec sleep 1000000", ""),
+        script("a", &body, &format!(r#""kind":"notify",{LATER}"#)),
+    ];
+    let machine = Machine::boot(&services.join(","));
+    machine.wait_until("the other is there", |machine| {
+        machine.inside("/run/other").exists()
+    });
+    let other = machine.service("other").pid;
+    assert_eq!(machine.request(&start("a")), Response::Done);
+    let main = machine.service("a").pid.unwrap();
+    assert_ne!(Some(main), other);
+    let command = fs::read_to_string(machine.inside(&format!("/proc/{main}/cmdline"))).unwrap();
+    assert!(command.starts_with("python3"), "{command}");
+    assert_eq!(machine.request(&stop("a")), Response::Done);
+    assert_eq!(machine.service("other").pid, other);
+}
+
+/// TEST-16: how long it may be up is as the generation says that runs now, and its process is the same until then.
+#[test]
+fn a_bound_of_another_generation_holds_at_once() {
+    let machine = Machine::boot(&script("a", SLEEP, ""));
+    let before = machine.wait_for("a", ServiceState::Up).pid;
+    let bounded = |ms: u32| script("a", SLEEP, &format!(r#""runtimeMaxMs":{ms}"#));
+    machine.switch(&machine.generation("long", &bounded(1_000_000)));
+    assert_eq!(machine.service("a").pid, before);
+    machine.switch(&machine.generation("short", &bounded(1)));
+    let why = machine.wait_for("a", ServiceState::Failed).reason;
+    assert_eq!(
+        why.as_deref(),
+        Some("it was up for longer than the 1 ms that it may be")
+    );
+}
