@@ -235,7 +235,7 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
 
         systemd.timers.a = { timerConfig.OnCalender = "daily"; };
         the configuration contradicts itself:
-        - systemd.timers.a.timerConfig.OnCalender is no key that is supported; known are AccuracySec, RemainAfterElapse, Unit, DeferReactivation, FixedRandomDelay, RandomizedOffsetSec, WakeSystem, OnActiveSec, OnBootSec, OnStartupSec, OnUnitActiveSec, OnUnitInactiveSec, OnCalendar, OnClockChange, OnTimezoneChange, Persistent, RandomizedDelaySec
+        - systemd.timers.a.timerConfig.OnCalender is no key that is supported; known are AccuracySec, RemainAfterElapse, Unit, DeferReactivation, RandomizedOffsetSec, WakeSystem, OnActiveSec, OnBootSec, OnStartupSec, OnUnitActiveSec, OnUnitInactiveSec, OnCalendar, OnClockChange, OnTimezoneChange, Persistent, RandomizedDelaySec, FixedRandomDelay
         - system.services.a: a timer starts it, and there is nothing to execute; describe the service, as systemd.services.a or with process.argv.
 
         systemd.package = pkgs.bash;
@@ -308,8 +308,6 @@ fn what_changes_nothing_is_said() {
     let warnings = evaluation.value("builtins.concatStringsSep \"\n\" config.warnings");
     expect![[r#"
         systemd.services.a: serviceConfig.ExitType is without effect (a service ends with its main process), and serviceConfig.FinalKillSignal is without effect (what does not stop in time is killed with SIGKILL), and serviceConfig.PrivatePIDs is without effect (the service runs without this one of its confinements; the others hold), and unitConfig.StopWhenUnneeded is without effect (it goes on when nothing needs it any more).
-        systemd.targets.c: unitConfig.RefuseManualStop is without effect (whoever may stop services can stop it).
-        systemd.timers.a: timerConfig.FixedRandomDelay is without effect (each delay is by chance anew).
         systemd.sockets.b: socketConfig.ReceiveBuffer is without effect (the kernel's default is kept)."#]].assert_eq(warnings.as_str().unwrap());
 }
 

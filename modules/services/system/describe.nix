@@ -182,6 +182,8 @@ let
     pinnedDescriptors = false;
     outlivesUserSpace = false;
     tellsOfRestarts = false;
+    noStartByHand = false;
+    noStopByHand = false;
     delegated = false;
     staysUp = true;
     restart = "never";
@@ -277,6 +279,8 @@ in
     pinnedDescriptors
     outlivesUserSpace
     tellsOfRestarts
+    noStartByHand
+    noStopByHand
     delegated
     runtimeRandomExtraMs
     ;

@@ -18,13 +18,13 @@ let
     "AccuracySec"
     "RemainAfterElapse"
     "Unit"
+    # A time that comes while the service runs is left out in any case.
+    "DeferReactivation"
   ]
   ++ lib.attrNames missed;
   # What changes nothing although somebody may miss it.
   missed = {
-    FixedRandomDelay = "each delay is by chance anew";
     RandomizedOffsetSec = "times are not put off; RandomizedDelaySec does that";
-    DeferReactivation = "a time that comes while the service runs is left out";
     WakeSystem = "a machine that sleeps is not woken";
   };
   spans = {
@@ -43,6 +43,7 @@ let
       "OnTimezoneChange"
       "Persistent"
       "RandomizedDelaySec"
+      "FixedRandomDelay"
     ];
   setKeys = lib.filterAttrs (_: value: value != null);
 in
@@ -63,6 +64,7 @@ in
         clockChange = boolean (where "OnClockChange") (last (config.OnClockChange or false));
         zoneChange = boolean (where "OnTimezoneChange") (last (config.OnTimezoneChange or false));
         persistent = boolean (where "Persistent") (last (config.Persistent or false));
+        fixedDelay = boolean (where "FixedRandomDelay") (last (config.FixedRandomDelay or false));
         randomDelayMs = milliseconds (where "RandomizedDelaySec") (last (config.RandomizedDelaySec or 0));
       }
     );

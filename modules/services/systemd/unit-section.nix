@@ -60,10 +60,22 @@ let
   # What changes nothing although somebody may miss it, unless it is said to be so.
   missed = {
     StopWhenUnneeded = "it goes on when nothing needs it any more";
-    RefuseManualStart = "whoever may start services can start it";
-    RefuseManualStop = "whoever may stop services can stop it";
     JobTimeoutSec = "its start waits for what it needs as long as that takes; TimeoutStartSec bounds the rest";
     JobRunningTimeoutSec = "TimeoutStartSec bounds its start";
+  };
+
+  # Keys without which a unit would do something else, with a way out.
+  refused = {
+    PropagatesStopTo = "name this unit in the other one's partOf, which passes restarts on, too";
+    StopPropagatedFrom = "name the other unit in partOf, which passes restarts on, too";
+    PropagatesReloadTo = "have the other unit's reloadTriggers name what both read";
+    ReloadPropagatedFrom = "have reloadTriggers name what both read";
+    FailureActionExitStatus = "a machine ends with no status";
+    SuccessActionExitStatus = "a machine ends with no status";
+    OnFailureJobMode = "those that are to be told are started, and nothing is stopped for them";
+    OnSuccessJobMode = "those that are to be told are started, and nothing is stopped for them";
+    JobTimeoutAction = "use FailureAction";
+    AllowIsolate = "there are no targets to be isolated";
   };
 
   setKeys = lib.filterAttrs (_: value: value != null);
@@ -73,7 +85,11 @@ let
     kind:
     ignored
     ++ lib.attrNames missed
-    ++ [ "SurviveFinalKillSignal" ]
+    ++ [
+      "SurviveFinalKillSignal"
+      "RefuseManualStart"
+      "RefuseManualStop"
+    ]
     ++ startLimits
     ++ lib.optionals (kind != "target" && kind != "timer") (lib.attrNames (conditions.keys // actions))
     ++ lib.optional (kind == "service" && scope == "system") "JoinsNamespaceOf";
@@ -114,8 +130,8 @@ in
           [ ]
         else if conditions.keys ? ${key} || actions ? ${key} then
           fail key " is not supported: set it for ${starts.${kind}}"
-        else if conditions.refused ? ${key} then
-          fail key " is not supported: ${conditions.refused.${key}}"
+        else if (conditions.refused // refused) ? ${key} then
+          fail key " is not supported: ${(conditions.refused // refused).${key}}"
         else if moved ? ${key} then
           fail key ": set ${option}.${moved.${key}} instead"
         else

@@ -59,13 +59,13 @@ let
     || targets.isManager other && !hasManager
     || devices.isUnit other && !(isDevice ? ${templates.named name other});
 
-  outlives =
-    name: unit:
+  # Whether a key of `unitConfig` is true.
+  isSet =
+    key: name: unit:
     let
-      value = unit.unitConfig.SurviveFinalKillSignal or null;
+      value = unit.unitConfig.${key} or null;
     in
-    value != null
-    && values.boolean "the unit ${name}: unitConfig.SurviveFinalKillSignal" (values.last value);
+    value != null && values.boolean "the unit ${name}: unitConfig.${key}" (values.last value);
 
   # Dependencies of services and targets alike.
   dependencies =
@@ -98,8 +98,10 @@ let
       conflicts = links (lib.filter (name: !(targets.isDown name)) unit.conflicts);
       onFailure = links unit.onFailure;
       onSuccess = links unit.onSuccess;
+      noStartByHand = lib.mkIf (isSet "RefuseManualStart" name unit) true;
+      noStopByHand = lib.mkIf (isSet "RefuseManualStop" name unit) true;
       # A user's services end with the user's sessions.
-      outlivesUserSpace = lib.mkIf (scope == "system" && outlives name unit) true;
+      outlivesUserSpace = lib.mkIf (scope == "system" && isSet "SurviveFinalKillSignal" name unit) true;
       wantedAtBoot = lib.mkIf (whole || boot != [ ]) (lib.mkDefault (boot != [ ]));
       wantedBy = others (unit.wantedBy ++ lib.filter devices.isUnit unit.requiredBy);
       upheldBy = others unit.upheldBy;
