@@ -20,7 +20,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::process::Command;
 
-use cairn_image_builder::iso::{DiscBoot, Iso, IsoIdentifiers};
+use cairn_image_builder::iso::{DiscBoot, Iso, IsoError, IsoIdentifiers};
 use cairn_image_builder::squashfs::Options;
 use cairn_image_builder::{
     Content, Conversion, DiskFormat, LiveInitrd, Manifest, Node, TarCompression, convert, plan,
@@ -106,10 +106,6 @@ fn converted(
 fn write_iso(tree: &Manifest, _: &Path, output: &Path) -> Result<(), String> {
     let mut hybrid_img = vec![0x11; 512];
     hybrid_img[510..].copy_from_slice(&[0x55, 0xaa]);
-    let boot = DiscBoot {
-        hybrid_img,
-        disc_img: vec![0xc3; 30_001],
-    };
     let files = Manifest::new();
     let iso = Iso {
         system: tree,
@@ -117,12 +113,17 @@ fn write_iso(tree: &Manifest, _: &Path, output: &Path) -> Result<(), String> {
         cache: None,
         files: &files,
         esp: None,
-        boot: &boot,
         label: "BAD",
         identifiers: IsoIdentifiers::from_seed(&[7; 32]),
         epoch: EPOCH,
     };
-    iso.write(output).map_err(text)
+    let boot = || {
+        Ok::<_, IsoError>(DiscBoot {
+            hybrid_img,
+            disc_img: vec![0xc3; 30_001],
+        })
+    };
+    iso.write(output, boot).map_err(text)
 }
 
 fn write_initrd(tree: &Manifest, scratch: &Path, output: &Path) -> Result<(), String> {

@@ -38,11 +38,14 @@ fn boot() -> DiscBoot {
     }
 }
 
+fn write(iso: &Iso<'_>, image: &Path) -> Result<(), IsoError> {
+    iso.write(image, || Ok(boot()))
+}
+
 struct Parts {
     system: Manifest,
     files: Manifest,
     esp: Manifest,
-    boot: DiscBoot,
 }
 
 fn parts() -> Parts {
@@ -80,12 +83,7 @@ fn parts() -> Parts {
     esp.insert_directories(Path::new("EFI/BOOT")).unwrap();
     esp.insert("EFI/BOOT/BOOTX64.EFI", file(&noise[..600_000]))
         .unwrap();
-    Parts {
-        system,
-        files,
-        esp,
-        boot: boot(),
-    }
+    Parts { system, files, esp }
 }
 
 impl Parts {
@@ -96,7 +94,6 @@ impl Parts {
             cache: None,
             files: &self.files,
             esp: Some(&self.esp),
-            boot: &self.boot,
             label: "CAIRN_TEST",
             identifiers: IsoIdentifiers::from_seed(&[7; 32]),
             epoch: EPOCH,
@@ -124,7 +121,7 @@ fn the_fields_tools_know_it() {
     let scratch = tempfile::tempdir().unwrap();
     let image = scratch.path().join("live.iso");
     let parts = parts();
-    parts.iso().write(&image).unwrap();
+    write(&parts.iso(), &image).unwrap();
 
     oracle::sgdisk_verify(&image);
     let kind = run("file", "file", &["-b".as_ref(), image.as_os_str()]);
@@ -191,7 +188,7 @@ fn every_file_comes_back() {
     let scratch = tempfile::tempdir().unwrap();
     let image = scratch.path().join("live.iso");
     let parts = parts();
-    parts.iso().write(&image).unwrap();
+    write(&parts.iso(), &image).unwrap();
 
     // By name and content, as two other readers see them.
     let tree = scratch.path().join("tree");
@@ -274,7 +271,7 @@ fn every_file_comes_back() {
 fn stage_1_finds_what_it_is_told() {
     let scratch = tempfile::tempdir().unwrap();
     let image = scratch.path().join("live.iso");
-    parts().iso().write(&image).unwrap();
+    write(&parts().iso(), &image).unwrap();
     let medium = medium(&image);
     assert_eq!(medium.id, IsoIdentifiers::from_seed(&[7; 32]).medium_id());
     let bytes = fs::read(&image).unwrap();
@@ -316,7 +313,7 @@ fn the_same_bytes_with_any_number_of_threads() {
             let image = scratch.path().join(format!("{threads}.iso"));
             let mut iso = parts.iso();
             iso.compression.threads = NonZero::new(threads).unwrap();
-            iso.write(&image).unwrap();
+            write(&iso, &image).unwrap();
             blake3::hash(&fs::read(image).unwrap())
         })
         .into();
@@ -328,7 +325,7 @@ fn the_same_bytes_with_any_number_of_threads() {
 fn it_has_a_table_for_each_size_of_sectors() {
     let scratch = tempfile::tempdir().unwrap();
     let image = scratch.path().join("stick.iso");
-    parts().iso().write(&image).unwrap();
+    write(&parts().iso(), &image).unwrap();
     let tables = [512, 4096].map(|sector| oracle::partitions(&image, sector));
     expect![[r#"
         1 64 2047 992K Linux filesystem
@@ -350,7 +347,7 @@ fn without_uefi_it_has_no_partition_for_it() {
         esp: None,
         ..parts.iso()
     };
-    iso.write(&image).unwrap();
+    write(&iso, &image).unwrap();
     oracle::sgdisk_verify(&image);
     let report = xorriso(&image, &["-report_el_torito", "plain"]);
     assert!(
@@ -370,22 +367,19 @@ fn what_cannot_be_made_leaves_nothing() {
             ..parts.iso()
         };
         assert!(
-            matches!(iso.write(&image), Err(IsoError::Label(_))),
+            matches!(write(&iso, &image), Err(IsoError::Label(_))),
             "{label}"
         );
     }
     let mut other = DiscBoot {
         hybrid_img: vec![0; 512],
-        ..parts.boot.clone()
+        ..boot()
     };
     let error = |boot: &DiscBoot| {
-        Iso {
-            boot,
-            ..parts.iso()
-        }
-        .write(&image)
-        .unwrap_err()
-        .to_string()
+        let made = parts
+            .iso()
+            .write(&image, || Ok::<_, IsoError>(boot.clone()));
+        made.unwrap_err().to_string()
     };
     expect![
         "cannot use boot_hybrid.img: its last bytes are not 55 aa; it should be GRUB's for i386-pc"
@@ -393,9 +387,19 @@ fn what_cannot_be_made_leaves_nothing() {
     .assert_eq(&error(&other));
     other = DiscBoot {
         disc_img: vec![0; 100],
-        ..parts.boot.clone()
+        ..boot()
     };
     expect!["cannot use GRUB's image for discs: it has 100 bytes only; it should be from grub-mkimage -O i386-pc-eltorito"]
         .assert_eq(&error(&other));
+    other = DiscBoot {
+        disc_img: vec![0; 600_000],
+        ..boot()
+    };
+    expect!["cannot use GRUB's image for discs: it has 600000 bytes, and there is room for 524288; it should be from grub-mkimage -O i386-pc-eltorito"]
+        .assert_eq(&error(&other));
+    let none = parts.iso().write(&image, || {
+        Err(Box::<dyn std::error::Error>::from("no GRUB"))
+    });
+    expect!["no GRUB"].assert_eq(&none.unwrap_err().to_string());
     assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
 }

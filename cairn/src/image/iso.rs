@@ -19,7 +19,7 @@ use crate::configuration::LOCK_FILE;
 use crate::grub::{BootSector, Grub, GrubFacts, UefiName};
 
 /// Raised with each change that gives other bytes for the same toplevel.
-const FORMAT_VERSION: u32 = 4;
+const FORMAT_VERSION: u32 = 5;
 
 /// What a configuration says of its live medium: `config.system.build.images.iso.facts`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -87,39 +87,37 @@ impl IsoImage<'_> {
         let marker = format!("/{}", medium.marker());
         let on_medium = Root::WithFile(&marker);
         // None of them needs another, and each keeps one processor busy.
-        let (system, files, esp, disc_img) = thread::scope(|scope| {
+        thread::scope(|scope| {
             let disc_img =
                 scope.spawn(|| grub.core_image(self.store, Platform::BiosDisc, on_medium));
             let esp = scope.spawn(|| self.esp(&grub, on_medium));
             let files = scope.spawn(|| self.files(&medium, identifiers.esp_serial));
-            let system = self.system();
-            anyhow::Ok((system?, joined(files)??, joined(esp)??, joined(disc_img)??))
-        })?;
-        let mut files = files;
-        if esp.is_some() {
-            add_files(&mut files, grub.disc_file(on_medium))?;
-        }
-        let boot = DiscBoot {
-            hybrid_img: grub.boot_sector(self.store, BootSector::Stick)?,
-            disc_img,
-        };
-        let compression = squashfs::Options {
-            level: self.level,
-            ..squashfs::Options::new(self.epoch)
-        };
-        let iso = Iso {
-            system: &system,
-            compression,
-            cache: self.cache,
-            files: &files,
-            esp: esp.as_ref(),
-            boot: &boot,
-            label: &self.facts.label,
-            identifiers,
-            epoch: self.epoch,
-        };
-        iso.write(output)?;
-        Ok(())
+            let system = self.system()?;
+            let (mut files, esp) = (joined(files)??, joined(esp)??);
+            if esp.is_some() {
+                add_files(&mut files, grub.disc_file(on_medium))?;
+            }
+            let compression = squashfs::Options {
+                level: self.level,
+                ..squashfs::Options::new(self.epoch)
+            };
+            let iso = Iso {
+                system: &system,
+                compression,
+                cache: self.cache,
+                files: &files,
+                esp: esp.as_ref(),
+                label: &self.facts.label,
+                identifiers: identifiers.clone(),
+                epoch: self.epoch,
+            };
+            iso.write(output, || {
+                Ok(DiscBoot {
+                    hybrid_img: grub.boot_sector(self.store, BootSector::Stick)?,
+                    disc_img: joined(disc_img)??,
+                })
+            })
+        })
     }
 
     /// The root of the live system.

@@ -17,6 +17,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use cairn_bootloader::BootSectorError;
 use cairn_system::live::Extent;
 
 use super::tree::{Entry, Tree};
@@ -38,6 +39,8 @@ pub(crate) const LARGEST_EXTENT: u64 = 0xffff_f800;
 
 /// GRUB's image for a BIOS that boots from a disc.
 pub(crate) const BIOS_IMAGE: &str = "boot/grub/bios.img";
+/// Bytes that are kept for it: its length is known late.
+pub(crate) const BIOS_ROOM: u64 = 512 << 10;
 /// The EFI system partition.
 pub(crate) const ESP_IMAGE: &str = "boot/grub/efi.img";
 /// The squashfs.
@@ -107,6 +110,21 @@ impl Layout {
             files,
             system: next.0,
         }
+    }
+
+    /// GRUB's image for a BIOS has `length` bytes.
+    ///
+    /// # Errors
+    /// There is no room for it.
+    pub fn place_bios_image(&mut self, length: u64) -> Result<(), BootSectorError> {
+        if length > BIOS_ROOM {
+            let problem = format!("it has {length} bytes, and there is room for {BIOS_ROOM}");
+            return Err(BootSectorError::DiscImage { problem });
+        }
+        if let Some(place) = self.files.get_mut(Path::new(BIOS_IMAGE)) {
+            place.length = length;
+        }
+        Ok(())
     }
 
     /// The place of a file.

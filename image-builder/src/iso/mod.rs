@@ -34,8 +34,8 @@ use crate::squashfs;
 
 use descriptors::{Order, Volume, boot_catalog, boot_record, path_table, primary, terminator};
 use layout::{
-    BIOS_IMAGE, BLOCK, BOOT_RECORD, ESP_IMAGE, Layout, MANIFEST, PRIMARY, SYSTEM, TERMINATOR,
-    size_with_table,
+    BIOS_IMAGE, BIOS_ROOM, BLOCK, BOOT_RECORD, ESP_IMAGE, Layout, MANIFEST, PRIMARY, SYSTEM,
+    TERMINATOR, size_with_table,
 };
 use record::records;
 use tree::{KIND, Kind, Tree};
@@ -56,8 +56,6 @@ pub struct Iso<'a> {
     pub files: &'a Manifest,
     /// The EFI system partition; none for a medium that boots by BIOS alone.
     pub esp: Option<&'a Manifest>,
-    /// GRUB for BIOS.
-    pub boot: &'a DiscBoot,
     /// The label.
     pub label: &'a str,
     /// What tells the medium from every other.
@@ -134,11 +132,31 @@ pub enum IsoError {
 
 impl Iso<'_> {
     /// Writes the medium to `output`, which appears when it is whole and durable; an image that was
-    /// there before stays until then.
+    /// there before stays until then. GRUB for BIOS is asked for when the system has been written: it may be made
+    /// meanwhile.
     ///
     /// # Errors
-    /// See [`IsoError`]. Nothing is left behind.
-    pub fn write(&self, output: &Path) -> Result<(), IsoError> {
+    /// See [`IsoError`]; or `boot` fails. Nothing is left behind.
+    pub fn write<E: From<IsoError>>(
+        &self,
+        output: &Path,
+        boot: impl FnOnce() -> Result<DiscBoot, E>,
+    ) -> Result<(), E> {
+        let mut failed = None;
+        let boot = || boot().map_err(|error| failed = Some(error)).ok();
+        let written = self.write_with(output, boot);
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(written?),
+        }
+    }
+
+    /// The same; without GRUB it is given up.
+    fn write_with(
+        &self,
+        output: &Path,
+        boot: impl FnOnce() -> Option<DiscBoot>,
+    ) -> Result<(), IsoError> {
         self.check_label()?;
         let mut system = squashfs::plan(self.system, &self.compression)?;
         if let Some(cache) = self.cache {
@@ -147,7 +165,7 @@ impl Iso<'_> {
         let limit = system.size_limit();
         let (manifest, sizes) = self.files(limit)?;
         let tree = Tree::new(&manifest, &sizes)?;
-        let layout = Layout::new(&tree, limit);
+        let mut layout = Layout::new(&tree, limit);
         let room = size_with_table(layout.system + limit)
             + check::room(&tree, system.block_limit(), limit);
         let output = Output::create(output, room, layout.system)?;
@@ -164,7 +182,11 @@ impl Iso<'_> {
         let region = Region::new(output.file(), layout.system, limit);
         let written = squashfs::write(&system, &region, &mut |_| {}).map_err(failed)?;
         self.write_files(&layout, &whole).map_err(failed)?;
-        self.write_boot(&layout, &whole)?.map_err(io)?;
+        let Some(boot) = boot() else {
+            return Ok(());
+        };
+        layout.place_bios_image(boot.disc_img.len() as u64)?;
+        boot.write(&layout, &whole)?.map_err(io)?;
 
         let parts = check::parts(&layout, &written);
         let system = Extent {
@@ -207,7 +229,7 @@ impl Iso<'_> {
             .map_err(io)?;
         let size = size_with_table(end);
         output.file().set_len(size).map_err(io)?;
-        self.write_table(&layout, system, size, &whole)?
+        self.write_table(&boot, &layout, system, size, &whole)?
             .map_err(io)?;
         output.finish()?;
         Ok(())
@@ -240,7 +262,7 @@ impl Iso<'_> {
             (marker.as_str(), 0),
             (SYSTEM, limit),
             (MANIFEST, 0),
-            (BIOS_IMAGE, self.boot.disc_img.len() as u64),
+            (BIOS_IMAGE, BIOS_ROOM),
         ];
         if let Some(esp) = self.esp {
             own.push((ESP_IMAGE, self.esp_writer().size(esp, 0)?));
@@ -272,37 +294,17 @@ impl Iso<'_> {
         Ok(())
     }
 
-    /// GRUB for a BIOS, and what names it.
-    fn write_boot(
-        &self,
-        layout: &Layout,
-        whole: &Region<'_>,
-    ) -> Result<std::io::Result<()>, BootSectorError> {
-        let bios = layout.file(BIOS_IMAGE).unwrap_or(Extent {
-            offset: 0,
-            length: 0,
-        });
-        let image = patch_disc_image(&self.boot.disc_img, bios.offset / BLOCK)?;
-        let catalog = boot_catalog(bios, layout.file(ESP_IMAGE));
-        let write = || {
-            whole.write_at(&image, bios.offset)?;
-            whole.write_at(&catalog, layout.catalog * BLOCK)?;
-            whole.write_at(&boot_record(layout.catalog), BOOT_RECORD * BLOCK)?;
-            whole.write_at(&terminator(), TERMINATOR * BLOCK)
-        };
-        Ok(write())
-    }
-
     /// The partition table of a stick.
     fn write_table(
         &self,
+        boot: &DiscBoot,
         layout: &Layout,
         system: Extent,
         size: u64,
         whole: &Region<'_>,
     ) -> Result<std::io::Result<()>, BootSectorError> {
         let bios = layout.file(BIOS_IMAGE).map_or(0, |bios| bios.offset);
-        let boot_code = patch_hybrid_boot_sector(&self.boot.hybrid_img, bios / SECTOR)?;
+        let boot_code = patch_hybrid_boot_sector(&boot.hybrid_img, bios / SECTOR)?;
         let [files, esp, of_system] = self.identifiers.partitions;
         let first = PRIMARY * BLOCK;
         let esp_place = layout.file(ESP_IMAGE);
@@ -333,6 +335,29 @@ impl Iso<'_> {
             active_dummy: true,
         };
         let write = || whole.write_pages(&partition_table(&table, &boot_code)?);
+        Ok(write())
+    }
+}
+
+impl DiscBoot {
+    /// GRUB for a BIOS, and what names it.
+    fn write(
+        &self,
+        layout: &Layout,
+        whole: &Region<'_>,
+    ) -> Result<std::io::Result<()>, BootSectorError> {
+        let bios = layout.file(BIOS_IMAGE).unwrap_or(Extent {
+            offset: 0,
+            length: 0,
+        });
+        let image = patch_disc_image(&self.disc_img, bios.offset / BLOCK)?;
+        let catalog = boot_catalog(bios, layout.file(ESP_IMAGE));
+        let write = || {
+            whole.write_at(&image, bios.offset)?;
+            whole.write_at(&catalog, layout.catalog * BLOCK)?;
+            whole.write_at(&boot_record(layout.catalog), BOOT_RECORD * BLOCK)?;
+            whole.write_at(&terminator(), TERMINATOR * BLOCK)
+        };
         Ok(write())
     }
 }
