@@ -61,11 +61,26 @@ impl Held {
     }
 }
 
-/// Whether somebody holds the image at `path`: then it stays.
-fn is_held(path: &Path) -> bool {
-    match fs::File::open(path).map(|image| image.try_lock()) {
-        Ok(Err(TryLockError::WouldBlock)) => true,
-        Ok(Ok(()) | Err(TryLockError::Error(_))) | Err(_) => false,
+/// What keeps others from holding the image at `path` while it is removed.
+enum Claim {
+    /// Nobody else gets hold of it as long as this is there.
+    Taken { _lock: fs::File },
+    /// What cannot be opened or locked cannot be held either.
+    Needless,
+    /// Somebody holds it: it stays.
+    Refused,
+}
+
+impl Claim {
+    fn of(path: &Path) -> Self {
+        let Ok(image) = fs::File::open(path) else {
+            return Self::Needless;
+        };
+        match image.try_lock() {
+            Ok(()) => Self::Taken { _lock: image },
+            Err(TryLockError::WouldBlock) => Self::Refused,
+            Err(TryLockError::Error(_)) => Self::Needless,
+        }
     }
 }
 
@@ -92,13 +107,13 @@ impl Cached<'_> {
             return Ok(held);
         }
         // Whoever writes an image has the lock: what is unfinished was left by a killed process.
-        remove(images, |_, name| name.starts_with(UNFINISHED_PREFIX))?;
+        remove(images, |name| name.starts_with(UNFINISHED_PREFIX))?;
         write(&output)?;
         seal(&output).with_context(|| format!("cannot finish '{}'", output.display()))?;
         let held = Held::of(&output)?;
         let held = held.with_context(|| format!("'{}' was changed at once", output.display()))?;
-        remove(images, |path, name| {
-            name != file_name && is_image(name, &prefix, &suffix) && !is_held(path)
+        remove(images, |name| {
+            name != file_name && is_image(name, &prefix, &suffix)
         })?;
         Ok(held)
     }
@@ -154,19 +169,23 @@ fn is_image(name: &str, prefix: &str, suffix: &str) -> bool {
         .is_some_and(|key| key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// Removes the files and folders in `images` whose names are `unwanted`.
-fn remove(images: &Path, unwanted: impl Fn(&Path, &str) -> bool) -> Result<()> {
+/// Removes the files and folders in `images` whose names are `unwanted`, but for those that are held.
+fn remove(images: &Path, unwanted: impl Fn(&str) -> bool) -> Result<()> {
     let reading = || format!("cannot read '{}'", images.display());
     for entry in fs::read_dir(images).with_context(reading)? {
         let entry = entry.with_context(reading)?;
         let path = entry.path();
-        let name = entry.file_name();
-        if name.to_str().is_some_and(|name| unwanted(&path, name)) {
+        if entry.file_name().to_str().is_some_and(&unwanted) {
+            let claim = Claim::of(&path);
+            if matches!(claim, Claim::Refused) {
+                continue;
+            }
             let removed = match entry.file_type() {
                 Ok(kind) if kind.is_dir() => remove_tree(&path),
                 _ => fs::remove_file(&path),
             };
             removed.with_context(|| format!("cannot remove '{}'", path.display()))?;
+            drop(claim);
         }
     }
     Ok(())
@@ -249,6 +268,24 @@ mod tests {
                 .collect();
             assert_eq!(left, [last.path()]);
         }
+    }
+
+    #[test]
+    fn what_is_being_removed_is_not_held() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = folder.path().join("image");
+        fs::write(&image, "image").unwrap();
+        seal(&image).unwrap();
+        let claim = Claim::of(&image);
+        assert!(matches!(claim, Claim::Taken { .. }));
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| Held::of(&image).unwrap());
+            std::thread::sleep(Duration::from_millis(100));
+            assert!(!other.is_finished());
+            fs::remove_file(&image).unwrap();
+            drop(claim);
+            assert!(other.join().unwrap().is_none());
+        });
     }
 
     /// Whoever starts a machine from an image in the cache changes it.
