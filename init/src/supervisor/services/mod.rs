@@ -396,7 +396,7 @@ impl Services {
             if is_calm && !self.uphold(&mut raised, now) {
                 break;
             }
-            self.follow_ends();
+            self.follow_ends(now);
         }
         self.vacate();
         self.units.sum_up(&self.descriptions, now);
@@ -405,7 +405,7 @@ impl Services {
     }
 
     /// Wants up what is to follow those that have failed, or whose work is done, and down what is bound to them.
-    fn follow_ends(&mut self) {
+    fn follow_ends(&mut self, now: Ms) {
         let fallen = std::mem::take(&mut self.fallen).into_iter();
         let finished = std::mem::take(&mut self.finished).into_iter();
         for id in fallen.clone().chain(finished.clone()) {
@@ -419,7 +419,7 @@ impl Services {
         for (ended, next) in next {
             let owed = self.units.get(ended).map(|unit| Owed::to(ended, unit));
             for id in next {
-                self.want_for(id, owed);
+                self.want_for(id, owed, now);
             }
         }
         for (ended, owed) in std::mem::take(&mut self.returning) {
@@ -433,7 +433,7 @@ impl Services {
                 next.clone()
             });
             for id in next.into_iter().flatten() {
-                self.want_for(id, Some(owed));
+                self.want_for(id, Some(owed), now);
             }
         }
     }

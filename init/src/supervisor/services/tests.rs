@@ -107,6 +107,29 @@ fn what_ends_well_by_itself_is_ended_as_by_a_stop() {
     }
 }
 
+/// What is told of a failure needs what has failed, which fails at once again.
+#[test]
+fn failures_that_bring_each_other_about_keep_nobody_busy() {
+    let other = service("other", ServiceKind::Simple, Restart::Never);
+    let mut one = service("one", ServiceKind::Simple, Restart::Never);
+    one.requires = names(&["other"]);
+    one.requisite = names(&["other"]).into();
+    one.on_failure = names(&["told"]).into();
+    let mut told = service("told", ServiceKind::Simple, Restart::Never);
+    told.requires = names(&["one"]);
+    told.on_failure = names(&["one"]).into();
+    let mut machine = Services::new(vec![other, one, told]);
+    machine.step(Event::Start(1), 0);
+    let mut now = 0;
+    let mut steps = 0;
+    while now < 100_000 {
+        now = machine.next_deadline().unwrap();
+        machine.step(Event::Tick, now);
+        steps += 1;
+    }
+    assert!(steps < 100, "{steps}");
+}
+
 #[test]
 fn a_restart_is_put_off_by_chance() {
     let delay = |seed| {

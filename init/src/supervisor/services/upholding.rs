@@ -43,12 +43,16 @@ impl Services {
             return;
         };
         self.want(id);
-        let chance = self.chance();
         // Also what has failed on what it needs would do so again at once.
         let is_first = before.started_at.is_none() && !matches!(before.phase, Phase::Failed(_));
-        if is_first {
-            return;
+        if !is_first {
+            self.wait_again(id, &before, now);
         }
+    }
+
+    /// It is wanted up, and was like this before: it waits as for a restart.
+    pub(super) fn wait_again(&mut self, id: Id, before: &Unit, now: Ms) {
+        let chance = self.chance();
         if let Some((service, unit)) = self.pair(id)
             && unit.phase == Phase::Waiting
         {
