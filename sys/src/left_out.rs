@@ -90,6 +90,104 @@ unsafe extern "C" fn __xpg_strerror_r(error: c_int, buffer: *mut c_char, length:
     0
 }
 
+/// Strings that end are the C library's own business, names and paths of the start: it has each of these five times,
+/// for processors of each kind.
+///
+/// # Safety
+/// Both end.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn strcmp(one: *const c_char, other: *const c_char) -> c_int {
+    // SAFETY: as for the caller.
+    unsafe { strncmp(one, other, usize::MAX) }
+}
+
+/// The same for the first `length` bytes.
+///
+/// # Safety
+/// Both end, or have so many bytes.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn strncmp(one: *const c_char, other: *const c_char, length: usize) -> c_int {
+    for place in 0..length {
+        // SAFETY: none has ended before.
+        let (one, other) = unsafe { (*one.add(place), *other.add(place)) };
+        if one != other || one == 0 {
+            return c_int::from(one.cast_unsigned()) - c_int::from(other.cast_unsigned());
+        }
+    }
+    0
+}
+
+/// Copies with the end; returns where that is.
+///
+/// # Safety
+/// `text` ends, and `copy` has room for it.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn stpcpy(copy: *mut c_char, text: *const c_char) -> *mut c_char {
+    let mut place = 0;
+    // SAFETY: `text` has not ended before `place`.
+    unsafe {
+        loop {
+            let byte = *text.add(place);
+            *copy.add(place) = byte;
+            if byte == 0 {
+                return copy.add(place);
+            }
+            place += 1;
+        }
+    }
+}
+
+/// Copies with the end.
+///
+/// # Safety
+/// As for [`stpcpy`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn strcpy(copy: *mut c_char, text: *const c_char) -> *mut c_char {
+    // SAFETY: as for the caller.
+    unsafe { stpcpy(copy, text) };
+    copy
+}
+
+/// The first place of a byte, which may be the end.
+///
+/// # Safety
+/// `text` ends.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn strchr(text: *const c_char, byte: c_int) -> *const c_char {
+    // SAFETY: as for the caller.
+    unsafe { place_of(text, byte, true) }
+}
+
+/// The last one.
+///
+/// # Safety
+/// `text` ends.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn strrchr(text: *const c_char, byte: c_int) -> *const c_char {
+    // SAFETY: as for the caller.
+    unsafe { place_of(text, byte, false) }
+}
+
+/// # Safety
+/// `text` ends.
+unsafe fn place_of(text: *const c_char, byte: c_int, is_first: bool) -> *const c_char {
+    let byte = byte.to_le_bytes()[0].cast_signed();
+    let mut found = std::ptr::null();
+    for place in 0.. {
+        // SAFETY: `text` has not ended before.
+        let here = unsafe { text.add(place) };
+        // SAFETY: the same.
+        let is = unsafe { *here };
+        if is == byte {
+            found = here;
+        }
+        if is == 0 || (is_first && is == byte) {
+            break;
+        }
+    }
+    found
+}
+
 macro_rules! never_called {
     ($($name:ident)*) => {$(
         #[unsafe(no_mangle)]

@@ -7,6 +7,9 @@ use std::cmp::Ordering;
 use std::fs;
 use std::path::Path;
 
+use nix::sched::{CpuSet, sched_getaffinity};
+use nix::unistd::Pid;
+
 use cairn_activate::{Capabilities, name_matches};
 use cairn_system::{ConditionKind, UserName};
 
@@ -49,8 +52,11 @@ pub fn hold(kind: ConditionKind, value: &str) -> bool {
             .ok()
             .and_then(|text| field(&text, "MemTotal:")?.parse::<u64>().ok())
             .is_some_and(|kibibytes| is_size(value, kibibytes.saturating_mul(1024))),
-        ConditionKind::Cpus => std::thread::available_parallelism()
-            .is_ok_and(|count| is_size(value, count.get() as u64)),
+        ConditionKind::Cpus => sched_getaffinity(Pid::from_raw(0)).is_ok_and(|processors| {
+            let given =
+                (0..CpuSet::count()).filter(|number| processors.is_set(*number) == Ok(true));
+            is_size(value, given.count() as u64)
+        }),
         ConditionKind::User => is_user(value),
         ConditionKind::Capability => may_have(value),
         ConditionKind::ControlGroupController => {

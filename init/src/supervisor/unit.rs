@@ -340,8 +340,23 @@ fn stepped(service: &Service, streak: u32) -> Ms {
             .max(service.restart_delay_ms)
             .max(1),
     );
-    let steps = f64::from(service.restart_steps);
-    let share = (f64::from(streak) / steps).min(1.0);
-    let delay = (first * (longest / first).powf(share)).round() as Ms;
+    let steps = i32::from(service.restart_steps.max(1));
+    let taken = i32::try_from(streak).map_or(steps, |streak| streak.min(steps));
+    let delay = first * root(longest / first, steps).powi(taken);
+    let delay = delay.round() as Ms;
     if streak >= 5 { delay.max(100) } else { delay }
+}
+
+/// The number from 1 on whose power is `power`. Logarithms would take more of the program than all delays.
+fn root(power: f64, exponent: i32) -> f64 {
+    let (mut below, mut above) = (1.0, power);
+    for _ in 0..64 {
+        let middle = f64::midpoint(below, above);
+        if middle.powi(exponent) <= power {
+            below = middle;
+        } else {
+            above = middle;
+        }
+    }
+    below
 }
