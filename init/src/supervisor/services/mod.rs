@@ -10,11 +10,12 @@
 use std::collections::BTreeSet;
 
 use cairn_sys::process::Exit;
-use cairn_system::{Few, MachineAction, Service};
+use cairn_system::{MachineAction, Service};
 
 mod activation;
 mod devices;
 mod endings;
+mod following;
 mod marks;
 mod outliving;
 mod progress;
@@ -167,6 +168,8 @@ pub struct Services {
     finished: Vec<Id>,
     /// Those that have ended in this step and are started again, which others are told of.
     returning: Vec<(Id, Owed)>,
+    /// When those are followed that were put off.
+    follow_at: Option<Ms>,
     /// What delays by chance are taken from.
     seed: u64,
 }
@@ -200,6 +203,7 @@ impl Services {
             fallen: Vec::new(),
             finished: Vec::new(),
             returning: Vec::new(),
+            follow_at: None,
             seed: 0,
         }
     }
@@ -299,7 +303,8 @@ impl Services {
 
     /// When [`Event::Tick`] is due, if nothing happens before.
     pub fn next_deadline(&self) -> Option<Ms> {
-        self.units.next_deadline()
+        let of_units = self.units.next_deadline();
+        of_units.into_iter().chain(self.follow_at).min()
     }
 
     /// One whose state may be another one than when it was last taken.
@@ -388,54 +393,17 @@ impl Services {
             Event::StopOthers(outliving) => self.stop_others(&outliving),
         }
         self.expire(now, &mut actions);
-        let mut raised = BTreeSet::new();
+        let (mut raised, mut followed) = (BTreeSet::new(), BTreeSet::new());
         loop {
             self.advance(now, &mut actions);
-            let is_calm =
-                self.fallen.is_empty() && self.finished.is_empty() && self.returning.is_empty();
-            if is_calm && !self.uphold(&mut raised, now) {
+            if !self.follow_ends(&mut followed, now) && !self.uphold(&mut raised, now) {
                 break;
             }
-            self.follow_ends(now);
         }
         self.vacate();
         self.units.sum_up(&self.descriptions, now);
         self.milestones(&mut actions);
         actions
-    }
-
-    /// Wants up what is to follow those that have failed, or whose work is done, and down what is bound to them.
-    fn follow_ends(&mut self, now: Ms) {
-        let fallen = std::mem::take(&mut self.fallen).into_iter();
-        let finished = std::mem::take(&mut self.finished).into_iter();
-        for id in fallen.clone().chain(finished.clone()) {
-            self.take_down_bound(id);
-        }
-        let node = |id: &Id| self.nodes.get(*id);
-        let next: Vec<(Id, Few<Id>)> = fallen
-            .filter_map(|id| Some((id, node(&id)?.on_failure.clone())))
-            .chain(finished.filter_map(|id| Some((id, node(&id)?.on_success.clone()))))
-            .collect();
-        for (ended, next) in next {
-            let owed = self.units.get(ended).map(|unit| Owed::to(ended, unit));
-            for id in next {
-                self.want_for(id, owed, now);
-            }
-        }
-        for (ended, owed) in std::mem::take(&mut self.returning) {
-            let is_good = owed.outcome.is_good();
-            let next = self.nodes.get(ended).map(|node| {
-                let next = if is_good {
-                    &node.on_success
-                } else {
-                    &node.on_failure
-                };
-                next.clone()
-            });
-            for id in next.into_iter().flatten() {
-                self.want_for(id, Some(owed), now);
-            }
-        }
     }
 
     fn pair(&mut self, id: Id) -> Option<(&Service, &mut Unit)> {

@@ -19,7 +19,7 @@ impl Services {
     fn check_sums(&self) {
         let units = || self.units.iter().zip(&self.descriptions);
         let deadlines = units().filter_map(|(unit, service)| units::deadline(unit, service));
-        assert_eq!(self.next_deadline(), deadlines.min());
+        assert_eq!(self.units.next_deadline(), deadlines.min());
         let summary = units::Summary {
             unsettled: self.units.iter().filter(|unit| !unit.settled).count(),
             alive: self.units.iter().filter(|unit| unit.is_to_end()).count(),
@@ -128,6 +128,25 @@ fn failures_that_bring_each_other_about_keep_nobody_busy() {
         steps += 1;
     }
     assert!(steps < 100, "{steps}");
+}
+
+/// Two milestones that make way for each other, each because the other one has ended.
+#[test]
+fn ends_that_bring_each_other_about_keep_nobody_busy() {
+    let mut one = service("one", ServiceKind::Milestone, Restart::Never);
+    one.conflicts = names(&["other"]).into();
+    one.on_success = names(&["other"]).into();
+    let mut other = service("other", ServiceKind::Milestone, Restart::Never);
+    other.conflicts = names(&["one"]).into();
+    other.on_success = names(&["one"]).into();
+    let mut machine = Services::new(vec![one, other]);
+    machine.step(Event::Start(0), 0);
+    let mut steps = 0;
+    while let Some(at) = machine.next_deadline().filter(|at| *at < 10_000) {
+        machine.step(Event::Tick, at);
+        steps += 1;
+    }
+    assert!(steps <= 100, "{steps}");
 }
 
 #[test]
@@ -625,6 +644,20 @@ fn a_socket_starts_its_service_until_that_is_too_often() {
 
 const COUNT: usize = 6;
 
+fn list(ids: impl IntoIterator<Item = usize>) -> Vec<ServiceName> {
+    ids.into_iter()
+        .map(|id| ServiceName::try_from(format!("s{id}")).unwrap())
+        .collect()
+}
+
+/// What follows its ends: later ones its failures, earlier ones its successes.
+fn add_ends(service: &mut Service, id: usize, others: &[usize], tells_of_restarts: bool) {
+    let others = || others.iter().copied();
+    service.on_failure = list(others().filter(|to| *to > id)).into();
+    service.on_success = list(others().filter(|to| *to < id)).into();
+    service.tells_of_restarts = tells_of_restarts;
+}
+
 fn any_service(id: usize) -> impl Strategy<Value = Service> {
     let some = || proptest::collection::vec(0..COUNT, 0..3);
     let commands = || proptest::collection::vec(any::<bool>(), 0..3);
@@ -645,11 +678,6 @@ fn any_service(id: usize) -> impl Strategy<Value = Service> {
     )
         .prop_map(
             move |(requires, wants, after, (kind, stays_up, timeout), commands, restart, delay)| {
-                let list = |ids: Vec<usize>| -> Vec<ServiceName> {
-                    ids.iter()
-                        .map(|id| ServiceName::try_from(format!("s{id}")).unwrap())
-                        .collect()
-                };
                 let readiness = [
                     Readiness::Descriptor(3),
                     Readiness::Port(80),
@@ -676,8 +704,16 @@ fn any_service(id: usize) -> impl Strategy<Value = Service> {
                     Restart::Never,
                     Restart::OnFailure,
                     Restart::Always,
-                    Restart::OnAbnormal,
-                    Restart::OnSuccess,
+                    if delay % 2 == 0 {
+                        Restart::OnAbnormal
+                    } else {
+                        Restart::OnAbort
+                    },
+                    if stays_up {
+                        Restart::OnSuccess
+                    } else {
+                        Restart::OnWatchdog
+                    },
                 ][restart];
                 let mut service = service(&format!("s{id}"), kind, restart);
                 // Half of the edges point downwards, so that not everything is on a circle.
@@ -692,6 +728,7 @@ fn any_service(id: usize) -> impl Strategy<Value = Service> {
                     service.binds_to = service.requires.clone().into();
                 }
                 service.upholds = list(wants.iter().copied().filter(|_| stays_up).collect()).into();
+                add_ends(&mut service, id, &wants, delay % 2 == 0);
                 service.wants = list(wants);
                 service.after = list(after.into_iter().filter(|to| *to < id).collect());
                 starts(&mut service, (id + 1) % COUNT, stays_up);
@@ -713,6 +750,9 @@ fn any_service(id: usize) -> impl Strategy<Value = Service> {
                         failures.into_iter().map(command).collect::<Vec<_>>()
                     });
                 service.pre_start = pre_start;
+                for command in &mut service.pre_start {
+                    command.condition = delay % 2 == 0;
+                }
                 service.post_start = post_start.into();
                 service.pre_stop = pre_stop.into();
                 service.post_stop = post_stop.into();
@@ -1138,7 +1178,10 @@ proptest! {
     fn everything_settles_when_processes_do_their_work(services in any_services()) {
         let mut services = services;
         for service in &mut services {
-            service.upholds.clear(); // they may never come to rest
+            // Those may never come to rest.
+            service.upholds.clear();
+            service.on_failure.clear();
+            service.on_success.clear();
             service.binds_to.clear();
         }
         let mut world = World::new(services);
