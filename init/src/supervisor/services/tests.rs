@@ -650,6 +650,18 @@ fn list(ids: impl IntoIterator<Item = usize>) -> Vec<ServiceName> {
         .collect()
 }
 
+fn any_restart(number: usize, is_abnormal: bool, is_success: bool) -> Restart {
+    match number {
+        0 => Restart::Never,
+        1 => Restart::OnFailure,
+        2 => Restart::Always,
+        3 if is_abnormal => Restart::OnAbnormal,
+        3 => Restart::OnAbort,
+        _ if is_success => Restart::OnSuccess,
+        _ => Restart::OnWatchdog,
+    }
+}
+
 /// What follows its ends: later ones its failures, earlier ones its successes.
 fn add_ends(service: &mut Service, id: usize, others: &[usize], tells_of_restarts: bool) {
     let others = || others.iter().copied();
@@ -700,37 +712,22 @@ fn any_service(id: usize) -> impl Strategy<Value = Service> {
                     ServiceKind::Path,
                     ServiceKind::Device,
                 ][if kind < 8 { kind } else { 0 }];
-                let restart = [
-                    Restart::Never,
-                    Restart::OnFailure,
-                    Restart::Always,
-                    if delay % 2 == 0 {
-                        Restart::OnAbnormal
-                    } else {
-                        Restart::OnAbort
-                    },
-                    if stays_up {
-                        Restart::OnSuccess
-                    } else {
-                        Restart::OnWatchdog
-                    },
-                ][restart];
+                let restart = any_restart(restart, delay % 2 == 0, stays_up);
                 let mut service = service(&format!("s{id}"), kind, restart);
                 // Half of the edges point downwards, so that not everything is on a circle.
                 service.requires = list(
                     requires
                         .into_iter()
                         .map(|to| if to % 2 == 0 { to % (id + 1) } else { to })
-                        .filter(|to| *to != id || to % 3 == 0)
-                        .collect(),
+                        .filter(|to| *to != id || to % 3 == 0),
                 );
                 if stays_up {
                     service.binds_to = service.requires.clone().into();
                 }
-                service.upholds = list(wants.iter().copied().filter(|_| stays_up).collect()).into();
+                service.upholds = list(wants.iter().copied().filter(|_| stays_up)).into();
                 add_ends(&mut service, id, &wants, delay % 2 == 0);
                 service.wants = list(wants);
-                service.after = list(after.into_iter().filter(|to| *to < id).collect());
+                service.after = list(after.into_iter().filter(|to| *to < id));
                 starts(&mut service, (id + 1) % COUNT, stays_up);
                 service.restart_delay_ms = delay;
                 service.outlives_user_space = delay % 3 != 0;
