@@ -13,6 +13,8 @@ const INODES_PER_BLOCK: u64 = 16;
 const BYTES_PER_INODE: u64 = 16_384;
 /// The smallest file system of which the smallest journal, 1024 blocks, is a quarter.
 const MIN_BLOCKS: u64 = 4_096;
+/// Blocks of a MiB.
+const MEBIBYTE: u64 = (1 << 20) / BLOCK;
 /// Inodes 1 to 11: reserved ones and `lost+found`.
 const RESERVED_INODES: u64 = 11;
 
@@ -39,15 +41,19 @@ pub(crate) fn blocks_for(tree: &Manifest, free: u64) -> Size {
     let mut inodes_wanted = inodes;
     for _ in 0..64 {
         inodes_wanted = inodes.max(blocks * BLOCK / BYTES_PER_INODE);
-        let needed = (content + overhead(blocks, inodes_wanted)).max(MIN_BLOCKS);
-        if needed <= blocks {
+        // Whole MiB, since partitions are; those may be a step larger.
+        let whole = blocks.next_multiple_of(MEBIBYTE);
+        let needed = |blocks| (content + overhead(blocks, inodes_wanted)).max(MIN_BLOCKS);
+        if needed(blocks) > blocks {
+            blocks = needed(blocks);
+        } else if needed(whole) > whole {
+            blocks = needed(whole);
+        } else {
             break;
         }
-        blocks = needed;
     }
-    // Whole MiB, since partitions are.
     Size {
-        blocks: blocks.next_multiple_of((1 << 20) / BLOCK),
+        blocks: blocks.next_multiple_of(MEBIBYTE),
         inodes: u32::try_from(inodes_wanted).unwrap_or(u32::MAX),
     }
 }
@@ -194,6 +200,13 @@ mod tests {
             let sealed = seal(size, &files, directories);
             assert!(sealed.is_ok(), "{size:?} {directories}: {sealed:?}");
         }
+        // Among them are those that whole MiB make a group large, which then has a larger journal.
+        for mebibytes in 100..140 {
+            let files = [(mebibytes << 20, 9)];
+            let size = blocks_for(&tree(&files, 1), 0);
+            let sealed = seal(size, &files, 1);
+            assert!(sealed.is_ok(), "{size:?} {mebibytes}: {sealed:?}");
+        }
     }
 
     proptest! {
@@ -204,7 +217,8 @@ mod tests {
             directories in 0usize..5,
         ) {
             let size = blocks_for(&tree(&files, directories), 0);
-            prop_assert!(seal(size, &files, directories).is_ok());
+            let sealed = seal(size, &files, directories);
+            prop_assert!(sealed.is_ok(), "{size:?}: {sealed:?}");
         }
     }
 }
