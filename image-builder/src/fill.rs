@@ -3,6 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -214,6 +215,23 @@ pub(crate) fn open(path: &Path, size: u64) -> Result<File, FileSystemError> {
     Ok(file)
 }
 
+/// What is not a hole of a file of `length` bytes, in ascending order.
+///
+/// # Errors
+/// The file system's.
+pub fn data_of(file: &File, length: u64) -> io::Result<Vec<Range<u64>>> {
+    let mut data = Vec::new();
+    let mut at = 0;
+    while at < length
+        && let Some(start) = seek_data(file, at)?
+        && start < length
+    {
+        at = seek_hole(file, start)?.min(length);
+        data.push(start..at);
+    }
+    Ok(data)
+}
+
 /// Where the first data at or after `at` is; `None` if there is only hole.
 pub(crate) fn seek_data(file: &File, at: u64) -> io::Result<Option<u64>> {
     match lseek(file, offset(at)?, Whence::SeekData) {
@@ -226,7 +244,7 @@ pub(crate) fn seek_data(file: &File, at: u64) -> io::Result<Option<u64>> {
 }
 
 /// Where the data at `at` ends.
-pub(crate) fn seek_hole(file: &File, at: u64) -> io::Result<u64> {
+fn seek_hole(file: &File, at: u64) -> io::Result<u64> {
     match lseek(file, offset(at)?, Whence::SeekHole) {
         Ok(hole) => Ok(hole.cast_unsigned()),
         Err(Errno::EINVAL | Errno::EOPNOTSUPP) => Ok(u64::MAX / 2),

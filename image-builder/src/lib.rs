@@ -38,6 +38,7 @@ pub use disk::{BiosBoot, Disk, DiskError, Ext4Part, Progress, Swap, plan, write}
 pub use ext4::Ext4;
 pub use fat::{Fat, Medium};
 pub use file_system::{FileSystemError, FileSystemWriter};
+pub use fill::data_of;
 pub use folder::{FolderError, Omitted, remove_tree, write_folder};
 pub use formats::{Conversion, DiskFormat, FormatError, convert};
 pub use identifiers::Identifiers;

@@ -12,9 +12,10 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use cairn_image_builder::data_of;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
-use nix::unistd::{Whence, linkat, lseek};
+use nix::unistd::linkat;
 use tempfile::NamedTempFile;
 
 use super::cache::files_of;
@@ -256,27 +257,15 @@ fn replace(file: &File, output: &Path) -> io::Result<()> {
 fn copy_data(source: &mut File, mut copy: &File) -> io::Result<()> {
     let length = source.metadata()?.len();
     copy.set_len(length)?;
-    let mut end = 0;
-    while let Some(data) = seek(source, end, Whence::SeekData)? {
-        end = seek(source, data, Whence::SeekHole)?.unwrap_or(length);
-        source.seek(SeekFrom::Start(data))?;
-        copy.seek(SeekFrom::Start(data))?;
-        let copied = io::copy(&mut source.take(end - data), &mut copy)?;
-        if copied < end - data {
+    for data in data_of(source, length)? {
+        source.seek(SeekFrom::Start(data.start))?;
+        copy.seek(SeekFrom::Start(data.start))?;
+        let expected = data.end - data.start;
+        if io::copy(&mut source.take(expected), &mut copy)? < expected {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
     Ok(())
-}
-
-/// Where data or a hole begins, from `offset` on; nowhere if the file has no more of it.
-fn seek(file: &File, offset: u64, whence: Whence) -> io::Result<Option<u64>> {
-    let from = offset.try_into().map_err(io::Error::other)?;
-    match lseek(file, from, whence) {
-        Ok(found) => Ok(Some(found.try_into().map_err(io::Error::other)?)),
-        Err(Errno::ENXIO) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
 }
 
 #[cfg(test)]

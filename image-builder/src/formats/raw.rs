@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use crate::fill::{seek_data, seek_hole};
+use crate::fill::data_of;
 use crate::region::{Region, is_zero};
 
 use super::Failure;
@@ -32,15 +32,7 @@ impl Raw {
             return Err(io::Error::other("it is no regular file"));
         }
         let size = metadata.len();
-        let mut data = Vec::new();
-        let mut at = 0;
-        while at < size
-            && let Some(start) = seek_data(&file, at)?
-            && start < size
-        {
-            at = seek_hole(&file, start)?.min(size);
-            data.push(start..at);
-        }
+        let data = data_of(&file, size)?;
         Ok(Self { file, size, data })
     }
 
