@@ -43,13 +43,9 @@ pub fn credentials(
     if user.is_none() && group.is_none() && supplementary.is_empty() {
         return Ok(Credentials::default());
     }
-    let read = |name: &str| {
-        let path = etc.join(name);
-        fs::read_to_string(&path).map_err(|source| AccountError::Read { path, source })
-    };
     resolve(
-        &read("passwd")?,
-        &read("group")?,
+        &read(etc, "passwd")?,
+        &read(etc, "group")?,
         user.map_or("root", UserName::as_str),
         group.map(UserName::as_str),
         supplementary,
@@ -61,8 +57,7 @@ pub fn credentials(
 /// # Errors
 /// It cannot be read.
 pub fn group_numbers(etc: &Path, groups: &[UserName]) -> Result<Vec<u32>, AccountError> {
-    let path = etc.join("group");
-    let text = fs::read_to_string(&path).map_err(|source| AccountError::Read { path, source })?;
+    let text = read(etc, "group")?;
     let entries = group_entries(&text);
     let is_asked_for = |name: &str| groups.iter().any(|group| group.as_str() == name);
     let found = entries.filter(|(name, ..)| is_asked_for(name));
@@ -74,20 +69,15 @@ pub fn group_numbers(etc: &Path, groups: &[UserName]) -> Result<Vec<u32>, Accoun
 /// # Errors
 /// The file cannot be read, or there is no such user.
 pub fn login(etc: &Path, user: &str) -> Result<Environment, AccountError> {
-    let path = etc.join("passwd");
-    let passwd = fs::read_to_string(&path).map_err(|source| AccountError::Read { path, source })?;
-    login_in(&passwd, user).ok_or_else(|| AccountError::User(user.to_owned()))
+    login_in(&read(etc, "passwd")?, user).ok_or_else(|| AccountError::User(user.to_owned()))
 }
 
 /// Whoever is not to log in has no shell, and whose home is the root has none.
 fn login_in(passwd: &str, user: &str) -> Option<Environment> {
-    let fields = passwd.lines().find_map(|line| {
-        let fields: Vec<&str> = line.split(':').collect();
-        (fields.first() == Some(&user)).then_some(fields)
+    let (home, shell) = user_entry(passwd, user, |fields| match fields {
+        [.., home, shell] => Some((*home, *shell)),
+        _ => None,
     })?;
-    let [.., home, shell] = fields.as_slice() else {
-        return None;
-    };
     let is_shell = !matches!(
         shell.rsplit('/').next(),
         None | Some("" | "nologin" | "false")
@@ -95,15 +85,31 @@ fn login_in(passwd: &str, user: &str) -> Option<Environment> {
     let all = [
         ("USER", Some(user)),
         ("LOGNAME", Some(user)),
-        (
-            "HOME",
-            Some(*home).filter(|home| !matches!(*home, "" | "/")),
-        ),
-        ("SHELL", Some(*shell).filter(|_| is_shell)),
+        ("HOME", Some(home).filter(|home| !matches!(*home, "" | "/"))),
+        ("SHELL", Some(shell).filter(|_| is_shell)),
     ];
     let all = all.into_iter();
     let all = all.filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
     Some(all.collect())
+}
+
+/// The file of this name below `etc`.
+fn read(etc: &Path, name: &str) -> Result<String, AccountError> {
+    let path = etc.join(name);
+    fs::read_to_string(&path).map_err(|source| AccountError::Read { path, source })
+}
+
+/// What `parse` makes of the fields of `user`: of the first entry of that name that it can read.
+fn user_entry<'a, T>(
+    passwd: &'a str,
+    user: &str,
+    parse: impl Fn(&[&'a str]) -> Option<T>,
+) -> Option<T> {
+    passwd.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        let is_users = fields.first() == Some(&user);
+        is_users.then(|| parse(&fields)).flatten()
+    })
 }
 
 /// Name, number and members of each group.
@@ -124,18 +130,11 @@ fn resolve(
     group: Option<&str>,
     further: &[UserName],
 ) -> Result<Credentials, AccountError> {
-    let (uid, primary) = passwd
-        .lines()
-        .find_map(|line| {
-            let fields: Vec<&str> = line.split(':').collect();
-            match fields.as_slice() {
-                [name, _, uid, gid, ..] if *name == user => {
-                    Some((uid.parse().ok()?, gid.parse().ok()?))
-                }
-                _ => None,
-            }
-        })
-        .ok_or_else(|| AccountError::User(user.to_owned()))?;
+    let (uid, primary) = user_entry(passwd, user, |fields| match fields {
+        [_, _, uid, gid, ..] => Some((uid.parse().ok()?, gid.parse().ok()?)),
+        _ => None,
+    })
+    .ok_or_else(|| AccountError::User(user.to_owned()))?;
     let entries: Vec<(&str, u32, &str)> = group_entries(groups).collect();
     let by_name = |group: &str| {
         entries
