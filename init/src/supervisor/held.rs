@@ -309,12 +309,10 @@ pub fn helper_exit(helper: &Helper) -> io::Result<Option<Exit>> {
     let exit = process::reap_pidfd(helper.pidfd.as_fd())?;
     if exit.is_some()
         && let Some(report) = &helper.report
+        && let Report::Failed(failure) = report.last()?
     {
-        report.close();
-        if let Report::Failed(failure) = report.read()? {
-            let error = io::Error::from_raw_os_error(failure.errno);
-            log::error!("cannot {}: {error} ({})", failure.step, helper.program);
-        }
+        let error = io::Error::from_raw_os_error(failure.errno);
+        log::error!("cannot {}: {error} ({})", failure.step, helper.program);
     }
     Ok(exit)
 }

@@ -129,8 +129,7 @@ impl Hotplug {
 }
 
 fn say_how_it_went(helper: &Started, exit: Exit) {
-    helper.report.close();
-    match helper.report.read() {
+    match helper.report.last() {
         Ok(Report::Failed(failure)) => {
             let error = io::Error::from_raw_os_error(failure.errno);
             log::warn!(

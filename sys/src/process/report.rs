@@ -89,6 +89,15 @@ impl ReportPipe {
             laid.take_off();
         }
     }
+
+    /// What a child that has ended has said last.
+    ///
+    /// # Errors
+    /// As for [`ReportPipe::read`].
+    pub fn last(&self) -> io::Result<Report> {
+        self.close();
+        self.read()
+    }
 }
 
 /// Readable when the child has said something, or was executed.

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::graph::Id;
-use super::{Ms, Owed, Services};
+use super::{Ms, Owed, Phase, Services, Unit};
 
-/// How long what follows an end is put off when it has followed one of the same service just now.
+/// How long what follows an end is put off when it has followed one of the same service just now, and what has failed
+/// waits at least when another one's end has it started again, in milliseconds.
 const AGAIN_MS: Ms = 100;
 
 impl Services {
@@ -48,5 +49,30 @@ impl Services {
             }
         }
         any
+    }
+
+    /// Wants it up because of the end of another one, which it is told of.
+    fn want_for(&mut self, id: Id, owed: Option<Owed>, now: Ms) {
+        let is_down =
+            |unit: &Unit| matches!(unit.phase, Phase::Stopped | Phase::Done | Phase::Failed(_));
+        let was_down = self.units.get(id).is_some_and(is_down);
+        let failed: Vec<(Id, Unit)> = (self.units.iter().enumerate())
+            .filter(|(_, unit)| matches!(unit.phase, Phase::Failed(_)))
+            .map(|(id, unit)| (id, unit.clone()))
+            .collect();
+        self.want(id);
+        // What needs what has failed would fail at once again, and so on: it waits as for any restart.
+        for (id, before) in failed {
+            self.wait_again(id, &before, now);
+            if let Some(Phase::Backoff(at)) = self.units.get_mut(id).map(|unit| &mut unit.phase) {
+                *at = (*at).max(now.saturating_add(AGAIN_MS));
+            }
+        }
+        if let Some(unit) = self.units.get_mut(id)
+            && was_down
+            && !is_down(unit)
+        {
+            unit.owed = owed;
+        }
     }
 }

@@ -4,10 +4,7 @@ use cairn_system::{Few, Reload};
 
 use super::endings::refreshed_by;
 use super::graph::Id;
-use super::{Action, Due, Goal, Ms, Owed, Phase, Services, Shutdown, StoppedBy, Unit};
-
-/// How long what has failed waits at least when another one's end has it started again, in milliseconds.
-const AGAIN_MS: Ms = 100;
+use super::{Action, Due, Goal, Ms, Phase, Services, Shutdown, StoppedBy, Unit};
 
 impl Services {
     /// Wants it up, with all that it requires and wants.
@@ -46,31 +43,6 @@ impl Services {
                 let required = required.filter(|id| !node.requisite.contains(id));
                 queue.extend(required.chain(along));
             }
-        }
-    }
-
-    /// Wants it up because of the end of another one, which it is told of.
-    pub(super) fn want_for(&mut self, id: Id, owed: Option<Owed>, now: Ms) {
-        let is_down =
-            |unit: &Unit| matches!(unit.phase, Phase::Stopped | Phase::Done | Phase::Failed(_));
-        let was_down = self.units.get(id).is_some_and(is_down);
-        let failed: Vec<(Id, Unit)> = (self.units.iter().enumerate())
-            .filter(|(_, unit)| matches!(unit.phase, Phase::Failed(_)))
-            .map(|(id, unit)| (id, unit.clone()))
-            .collect();
-        self.want(id);
-        // What needs what has failed would fail at once again, and so on: it waits as for any restart.
-        for (id, before) in failed {
-            self.wait_again(id, &before, now);
-            if let Some(Phase::Backoff(at)) = self.units.get_mut(id).map(|unit| &mut unit.phase) {
-                *at = (*at).max(now.saturating_add(AGAIN_MS));
-            }
-        }
-        if let Some(unit) = self.units.get_mut(id)
-            && was_down
-            && !is_down(unit)
-        {
-            unit.owed = owed;
         }
     }
 
