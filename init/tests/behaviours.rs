@@ -9,22 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use cairn_system::control::{Request, Response, ServiceState};
-use namespace::{Machine, children, name, reason, script};
-
-const SLEEP: &str = "exec sleep 1000000";
-const LATER: &str = r#""wantedAtBoot":false"#;
-
-fn start(service: &str) -> Request {
-    Request::Start {
-        name: name(service),
-    }
-}
-
-fn stop(service: &str) -> Request {
-    Request::Stop {
-        name: name(service),
-    }
-}
+use namespace::{LATER, Machine, SLEEP, children, name, reason, script, start, stop};
 
 fn restart(service: &str) -> Request {
     Request::Restart {

@@ -7,21 +7,7 @@ mod namespace;
 use std::fs;
 
 use cairn_system::control::{Request, Response, ServiceState};
-use namespace::{Machine, SLEEP, name, reason, script, story, tells};
-
-const LATER: &str = r#""wantedAtBoot":false"#;
-
-fn start(service: &str) -> Request {
-    Request::Start {
-        name: name(service),
-    }
-}
-
-fn stop(service: &str) -> Request {
-    Request::Stop {
-        name: name(service),
-    }
-}
+use namespace::{LATER, Machine, SLEEP, name, reason, script, start, stop, story, tells};
 
 /// A service whose process has these fields besides.
 fn with_process(name: &str, fields: &str, body: &str, more: &str) -> String {

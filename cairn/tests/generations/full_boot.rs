@@ -128,12 +128,8 @@ fn what_boots_is_whole_when_there_is_no_room() {
     assert_eq!(machine.bootable(), [1, 2]);
 }
 
-/// The kernel makes a file system read-only whose disk fails.
-#[test]
-fn a_mirror_that_cannot_be_written_keeps_nothing_from_booting() {
-    if !is_inside("full_boot::a_mirror_that_cannot_be_written_keeps_nothing_from_booting") {
-        return;
-    }
+/// A machine with a second disk, and a menu that is on both.
+fn mirrored() -> (Machine, serde_json::Value) {
     let machine = Machine::new();
     fs::create_dir(machine.path("second")).unwrap();
     mount_at(&machine, "second", &["-t", "tmpfs", "none"]);
@@ -141,6 +137,16 @@ fn a_mirror_that_cannot_be_written_keeps_nothing_from_booting() {
         "name": "Cairn", "kernelRelease": "6.12", "default": "0", "configurationLimit": 9,
         "mirrors": ["/second/boot"], "trial": {"tries": 2, "timeout": 300},
     });
+    (machine, menu)
+}
+
+/// The kernel makes a file system read-only whose disk fails.
+#[test]
+fn a_mirror_that_cannot_be_written_keeps_nothing_from_booting() {
+    if !is_inside("full_boot::a_mirror_that_cannot_be_written_keeps_nothing_from_booting") {
+        return;
+    }
+    let (machine, menu) = mirrored();
     let menu_of_mirror = || Slots::read(&machine.path("second/boot/grub")).unwrap();
     machine.boot_state("cairn_good=1\n");
     for number in 1..=3 {
@@ -164,13 +170,7 @@ fn a_mirror_that_fails_while_it_is_written_is_left_and_boots_as_before() {
     {
         return;
     }
-    let machine = Machine::new();
-    fs::create_dir(machine.path("second")).unwrap();
-    mount_at(&machine, "second", &["-t", "tmpfs", "none"]);
-    let menu = json!({
-        "name": "Cairn", "kernelRelease": "6.12", "default": "0", "configurationLimit": 9,
-        "mirrors": ["/second/boot"], "trial": {"tries": 2, "timeout": 300},
-    });
+    let (machine, menu) = mirrored();
     machine.boot_state("cairn_good=1\n");
     let mirror = |name: &str| machine.path("second/boot").join(name);
     let menu_of_mirror = || Slots::read(&mirror("grub")).unwrap();

@@ -395,6 +395,21 @@ impl Drop for Machine {
 /// A program that does nothing.
 pub const SLEEP: &str = "exec sleep 1000000";
 
+/// Of a service that is not started at boot.
+pub const LATER: &str = r#""wantedAtBoot":false"#;
+
+pub fn start(service: &str) -> Request {
+    Request::Start {
+        name: name(service),
+    }
+}
+
+pub fn stop(service: &str) -> Request {
+    Request::Stop {
+        name: name(service),
+    }
+}
+
 /// A command as JSON, which adds `word` and a space to the file of the machine's story.
 pub fn tells(word: &str) -> String {
     let script = format!("printf \"{word} \" >> /var/log/story");
