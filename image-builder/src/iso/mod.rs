@@ -142,33 +142,19 @@ impl Iso<'_> {
         output: &Path,
         boot: impl FnOnce() -> Result<DiscBoot, E>,
     ) -> Result<(), E> {
-        let mut failed = None;
-        let boot = || boot().map_err(|error| failed = Some(error)).ok();
-        let written = self.write_with(output, boot);
-        match failed {
-            Some(error) => Err(error),
-            None => Ok(written?),
-        }
-    }
-
-    /// The same; without GRUB it is given up.
-    fn write_with(
-        &self,
-        output: &Path,
-        boot: impl FnOnce() -> Option<DiscBoot>,
-    ) -> Result<(), IsoError> {
         self.check_label()?;
-        let mut system = squashfs::plan(self.system, &self.compression)?;
+        let system = squashfs::plan(self.system, &self.compression);
+        let mut system = system.map_err(IsoError::from)?;
         if let Some(cache) = self.cache {
             system = system.with_cache(cache);
         }
         let limit = system.size_limit();
         let (manifest, sizes) = self.files(limit)?;
-        let tree = Tree::new(&manifest, &sizes)?;
+        let tree = Tree::new(&manifest, &sizes).map_err(IsoError::from)?;
         let mut layout = Layout::new(&tree, limit);
         let room = size_with_table(layout.system + limit)
             + check::room(&tree, system.block_limit(), limit);
-        let output = Output::create(output, room, layout.system)?;
+        let output = Output::create(output, room, layout.system).map_err(IsoError::from)?;
         let needed = manifest.content_size() + system.content_size();
         let failed = |error| match error {
             FileSystemError::Write { source, .. } => {
@@ -182,11 +168,10 @@ impl Iso<'_> {
         let region = Region::new(output.file(), layout.system, limit);
         let written = squashfs::write(&system, &region, &mut |_| {}).map_err(failed)?;
         self.write_files(&layout, &whole).map_err(failed)?;
-        let Some(boot) = boot() else {
-            return Ok(());
-        };
-        layout.place_bios_image(boot.disc_img.len() as u64)?;
-        boot.write(&layout, &whole)?.map_err(io)?;
+        let boot = boot()?;
+        (layout.place_bios_image(boot.disc_img.len() as u64)).map_err(IsoError::from)?;
+        let written_boot = boot.write(&layout, &whole).map_err(IsoError::from)?;
+        written_boot.map_err(io)?;
 
         let parts = check::parts(&layout, &written);
         let system = Extent {
@@ -229,10 +214,9 @@ impl Iso<'_> {
             .map_err(io)?;
         let size = size_with_table(end);
         output.file().set_len(size).map_err(io)?;
-        self.write_table(&boot, &layout, system, size, &whole)?
-            .map_err(io)?;
-        output.finish()?;
-        Ok(())
+        let table = self.write_table(&boot, &layout, system, size, &whole);
+        table.map_err(IsoError::from)?.map_err(io)?;
+        Ok(output.finish().map_err(IsoError::from)?)
     }
 
     fn check_label(&self) -> Result<(), IsoError> {
