@@ -39,7 +39,9 @@ const REST_MS: Ms = 100;
 pub struct Server {
     listener: UnixListener,
     connections: Vec<Option<Connection>>,
-    /// Until when nobody new is listened to, since no connection could be taken; 0: the next is tried.
+    /// Whether the last connection could not be taken.
+    fails: bool,
+    /// Until when nobody new is listened to, since none can be taken.
     rests: Option<Ms>,
 }
 
@@ -96,6 +98,7 @@ impl Server {
         Self {
             listener,
             connections: (0..PLACES).map(|_| None).collect(),
+            fails: false,
             rests: None,
         }
     }
@@ -128,7 +131,7 @@ impl Server {
     pub fn accept(&mut self, now: Ms) -> io::Result<Option<usize>> {
         let stream = match self.listener.accept() {
             Ok((stream, _)) => {
-                self.rests = None;
+                self.fails = false;
                 stream
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
@@ -274,23 +277,20 @@ impl Server {
     /// When [`Server::expire`] is due.
     pub fn next_deadline(&self) -> Option<Ms> {
         let connections = self.connections.iter().flatten();
-        let rests = self.rests.filter(|until| *until != 0);
-        connections.filter_map(|c| c.deadline).chain(rests).min()
+        let deadlines = connections.filter_map(|c| c.deadline);
+        deadlines.chain(self.rests).min()
     }
 
     /// No connection can be taken, which would wake us again at once: nobody new is listened to for a while. Whether
     /// that is news.
     pub fn rest(&mut self, now: Ms) -> bool {
-        self.rests.replace(now.saturating_add(REST_MS)).is_none()
+        self.rests = Some(now.saturating_add(REST_MS));
+        !std::mem::replace(&mut self.fails, true)
     }
 
     /// Whether somebody new is to be listened to again.
     pub fn is_rested(&mut self, now: Ms) -> bool {
-        let is_due = self.rests.is_some_and(|until| until != 0 && until <= now);
-        if is_due {
-            self.rests = Some(0);
-        }
-        is_due
+        self.rests.take_if(|until| *until <= now).is_some()
     }
 
     /// Closes those that were too slow; those that wait for a service are told so.
