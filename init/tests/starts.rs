@@ -331,3 +331,29 @@ fn what_is_not_for_hands_is_refused() {
     assert_eq!(machine.request(&disable), Response::Done);
     assert_eq!(machine.service("needs").state, ServiceState::Stopped);
 }
+
+/// systemd.exec(5), `IgnoreSIGPIPE=`: whoever writes where nobody reads is told so, and lives on, and so do the
+/// commands around it; unless a description says that it heeds the signal.
+#[test]
+fn what_writes_where_nobody_reads_lives_on() {
+    let writes = |word| {
+        let body = format!("kill -PIPE $$; printf \"{word} \" >> /var/log/story");
+        serde_json::json!({ "argv": ["/bin/sh", "-c", body] }).to_string()
+    };
+    let pipe = format!("kill -PIPE $$; {SLEEP}");
+    let before = format!(r#""preStart":[{}]"#, writes("before"));
+    let killed = format!(r#""preStart":[{}]"#, writes("never"));
+    let heeds = |name, body, more| with_process(name, r#""heedsSigpipe":true"#, body, more);
+    let services = [
+        script("lives", &pipe, &before),
+        heeds("heeds", &pipe, ""),
+        heeds("killed", SLEEP, killed.as_str()),
+    ];
+    let machine = Machine::boot(&services.join(","));
+    machine.wait_for("lives", ServiceState::Up);
+    machine.wait_for("heeds", ServiceState::Stopped);
+    let killed = machine.wait_for("killed", ServiceState::Failed);
+    expect_test::expect![[r#"Some("its pre-start command was ended by signal 13") before "#]]
+        .assert_eq(&format!("{:?} {}", killed.reason, story(&machine)));
+    assert!(machine.service("lives").pid.is_some());
+}

@@ -102,6 +102,7 @@ in
           "5"
         ];
         process.environment.PATH = path;
+        process.heedsSigpipe = true;
         preStart = [
           [
             "${pkgs.coreutils}/bin/install"

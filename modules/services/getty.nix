@@ -148,6 +148,7 @@ in
           process.argv = argv name;
           process.environment.TERM = type name;
           process.tty = "/dev/${name}";
+          process.heedsSigpipe = true;
           stop.timeoutMs = 2000;
           # Whoever is logged in goes on.
           restartIfChanged = false;

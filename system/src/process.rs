@@ -11,6 +11,10 @@ use crate::name::UserName;
 /// One process to execute.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "options that do not depend on each other"
+)]
 pub struct Process {
     /// Program (absolute) and arguments; there is no shell in between.
     #[serde(default)]
@@ -87,6 +91,10 @@ pub struct Process {
     /// It and its children get no rights from setuid programs and file capabilities.
     #[serde(default)]
     pub no_new_privileges: bool,
+    /// SIGPIPE ends it and the commands around it, as it does for what people type; otherwise they start with that
+    /// signal ignored, and a write that nobody reads is an error that they are told.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub heeds_sigpipe: bool,
     /// What it is kept from. The commands around it are kept from the same, but those that run as root.
     #[serde(default, skip_serializing_if = "Confinement::is_none")]
     pub confinement: Confined,

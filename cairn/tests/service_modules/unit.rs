@@ -49,6 +49,7 @@ fn a_unit_becomes_a_service() {
             ExecStopPost = "-+/bin/rm -rf '%t/%n x' $MAINPID";
             WorkingDirectory = "%S/backup";
             KillMode = "mixed";
+            IgnoreSIGPIPE = false;
             SuccessExitStatus = "3 TEMPFAIL SIGKILL";
             RestartPreventExitStatus = [ 4 "HUP" ];
             RestartForceExitStatus = "SIGUSR1";
@@ -183,6 +184,7 @@ fn a_unit_becomes_a_service() {
                   }
                 ],
                 "error": "log",
+                "heedsSigpipe": true,
                 "limits": {
                   "nofile": {
                     "hard": 1048576,

@@ -392,6 +392,7 @@ fn attributes(process: &Process, as_root: bool) -> Result<Attributes, StartError
             None => default.bounding & !dropped,
         },
         no_new_privileges: process.no_new_privileges && !as_root,
+        ignores_sigpipe: !process.heeds_sigpipe,
     })
 }
 

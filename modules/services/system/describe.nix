@@ -107,6 +107,7 @@ let
     // optionalAttrs (process.processors != null) { inherit (process) processors; }
     // optionalAttrs (process.ioScheduling != null) { inherit (process) ioScheduling; }
     // optionalAttrs (gainsNothing process) { noNewPrivileges = true; }
+    // optionalAttrs process.heedsSigpipe { heedsSigpipe = true; }
     // optionalAttrs (confined != { }) { confinement = confined; };
 
   # Whoever is not root has no need of setuid programs, unless somebody says so.

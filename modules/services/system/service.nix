@@ -398,6 +398,11 @@ in
         Whether it gets no rights from setuid programs and file capabilities. By default it gets none if its
         user is not root.
       '';
+      heedsSigpipe = flag false ''
+        Whether SIGPIPE ends it and the commands around it, as it ends what people type. Otherwise they start with
+        that signal ignored: a write that nobody reads is an error that they are told. A shell cannot change that for
+        what it starts, so whoever starts people's shells and commands should heed it.
+      '';
       confinement = import ./confinement.nix { inherit lib; };
     };
 

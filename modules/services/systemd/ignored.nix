@@ -40,7 +40,6 @@ let
       ManagedOOMSwap = "there is no daemon that watches memory";
       ManagedOOMMemoryPressure = "there is no daemon that watches memory";
       ManagedOOMPreference = "there is no daemon that watches memory";
-      IgnoreSIGPIPE = "signals are at their defaults";
       TimerSlackNSec = scheduling;
       UtmpIdentifier = "login writes the record";
       UtmpMode = "login writes the record";

@@ -478,6 +478,9 @@ let
       );
     NoNewPrivileges = context: value: process { noNewPrivileges = boolean context.where (last value); };
 
+    IgnoreSIGPIPE =
+      context: value: process { heedsSigpipe = !boolean context.where (last value); };
+
     CPUSchedulingPolicy =
       context: value:
       process {

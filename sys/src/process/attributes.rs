@@ -27,6 +27,8 @@ pub struct Attributes {
     pub bounding: u64,
     /// It gets no rights from what it executes.
     pub no_new_privileges: bool,
+    /// It starts with SIGPIPE ignored; all other signals are at their defaults.
+    pub ignores_sigpipe: bool,
 }
 
 impl Default for Attributes {
@@ -42,6 +44,7 @@ impl Default for Attributes {
             ambient: 0,
             bounding: u64::MAX,
             no_new_privileges: false,
+            ignores_sigpipe: false,
         }
     }
 }

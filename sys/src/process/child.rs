@@ -135,6 +135,9 @@ impl<'a> Child<'a> {
                 share.take()?;
             }
             reset_signals();
+            if prepared.attributes.ignores_sigpipe {
+                libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+            }
             if let Some(own_move) = numbers.own_move {
                 own_move.make()?;
                 write_placed(numbers.report);
