@@ -167,6 +167,45 @@ fn a_killed_supervisor_is_replaced_and_services_go_on() {
 }
 
 #[test]
+fn no_byte_of_a_log_is_lost_or_doubled_whenever_the_supervisor_is_killed() {
+    // Lines come whole, in pieces, and several at once.
+    let loud = r#"i=0; while :; do printf 'line %s' $((i+1)); echo " ends"; i=$((i+2)); printf 'line %s ends\nline %s' $i $((i+=1)); echo " ends"; done"#;
+    for machine in (0..4).map(|_| Machine::boot(&script("loud", loud, ""))) {
+        machine.wait_for("loud", ServiceState::Up);
+        // Core puts the restarts of one that ends again and again off: few rounds a machine.
+        for round in 0..6 {
+            let old = machine.supervisor().unwrap();
+            std::thread::sleep(Duration::from_micros(10_000 + 137 * round));
+            machine.kill(old, 9);
+            machine.wait_until("there is a new supervisor", |machine| {
+                machine.supervisor().is_some_and(|new| new != old)
+            });
+            machine.status();
+        }
+        assert_eq!(
+            machine.request(&Request::Stop { name: name("loud") }),
+            Response::Done
+        );
+        let log = machine.log("loud");
+        let lines: Vec<&str> = log
+            .lines()
+            .map(|line| line.split_once(' ').unwrap().1)
+            .collect();
+        assert!(lines.len() > 100, "{log}");
+        // The file before this one may be gone, and the stop have come within the last line.
+        let number = |line: &str| {
+            line.split(' ')
+                .nth(1)
+                .and_then(|number| number.parse::<u64>().ok())
+        };
+        let first = number(lines[0]).unwrap();
+        for (line, number) in lines[..lines.len() - 1].iter().zip(first..) {
+            assert_eq!(*line, format!("line {number} ends"));
+        }
+    }
+}
+
+#[test]
 fn a_service_that_dies_while_there_is_no_supervisor_is_restarted() {
     let machine = Machine::boot(&script(
         "a",

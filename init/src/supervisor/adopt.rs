@@ -16,6 +16,7 @@ use cairn_system::{Control, Timer};
 use super::description;
 use super::heir::{Estate, Heir, hold};
 use super::held::Held;
+use super::intake;
 use super::link::{Inheritance, Link};
 use super::outliving;
 use super::plan;
@@ -23,6 +24,7 @@ use super::services::{Event, Services};
 use super::state::{Content, Header, State};
 use crate::clock::now;
 use crate::core::message::{Message, Place};
+use crate::realm::realm;
 
 /// Where a supervisor starts.
 pub struct Adopted {
@@ -89,6 +91,8 @@ pub fn adopt(link: &Link, toplevel: &str) -> anyhow::Result<Adoption> {
         Content::Nothing => (Header::default(), Vec::new()),
         Content::Known(header) => (header, state.records()?),
     };
+    intake::finish(&state, &records, &estate, &realm().logs)
+        .context("cannot finish what a predecessor was logging")?;
     let beginning = if records.iter().all(Option::is_none) {
         begin(&state, toplevel)?
     } else {

@@ -15,8 +15,10 @@ use super::clockwork::{Clockwork, chance};
 use super::control::Server;
 use super::graph::Id;
 use super::hotplug::Hotplug;
+use super::intake::Intake;
 use super::link::Link;
 use super::notify::Notifications;
+use super::output::NEWS;
 use super::presence::Presence;
 use super::sessions::{self, Sessions};
 use super::source::{Source, watch};
@@ -40,6 +42,7 @@ impl Supervisor {
         let open_files =
             cairn_sys::process::raise_open_files(OPEN_FILES).context("cannot read the limits")?;
         let tray = Tray::new().context("cannot lay out descriptors for services")?;
+        let intake = Intake::new().context("cannot make the pipe that lines are looked at in")?;
         let hotplug = Hotplug::new(open_files)?;
         for directory in [&realm().logs, &realm().groups] {
             // Without them logs go to the kernel log, and services run without cgroups.
@@ -77,6 +80,7 @@ impl Supervisor {
             devices: None,
             buttons: Vec::new(),
             hotplug,
+            intake,
             tray,
             notifications: adopted.notifications.map(Notifications::adopted),
             closed_by: 0,
@@ -155,7 +159,11 @@ impl Supervisor {
     /// tells.
     fn watch_held(&mut self) -> anyhow::Result<()> {
         let watch = |descriptor: BorrowedFd<'_>, source| {
-            watch(&self.epoll, descriptor, source, EpollFlags::EPOLLIN)
+            let news = match source {
+                Source::Pipe(_) => NEWS,
+                _ => EpollFlags::EPOLLIN,
+            };
+            watch(&self.epoll, descriptor, source, news)
         };
         let mut known = BTreeSet::new();
         for (id, held) in self.held.iter().enumerate() {

@@ -62,6 +62,11 @@ impl Estate {
         estate
     }
 
+    /// The pipe that a service writes to.
+    pub fn log(&self, slot: u32) -> Option<BorrowedFd<'_>> {
+        self.logs.get(&slot).map(AsFd::as_fd)
+    }
+
     /// The main process of a service's, which is not to be taken over.
     pub fn take_process(&mut self, slot: u32) -> Option<u32> {
         self.processes.remove(&slot).map(|(pid, _)| pid)
@@ -166,12 +171,8 @@ impl Heir<'_> {
         service: &Service,
         record: &Record,
     ) -> anyhow::Result<Restored> {
-        let tail = self
-            .state
-            .tail(held.slot)
-            .context("cannot read the state")?;
         let has_group = realm().groups.join(service.name.as_str()).exists();
-        held.adopted(tail, has_group);
+        held.adopted(has_group);
         for (number, descriptor) in estate.descriptors.remove(&held.slot).unwrap_or_default() {
             let name = match number.checked_sub(STORED) {
                 Some(stored) => self.state.name(held.slot, stored)?,

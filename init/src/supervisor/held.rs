@@ -35,8 +35,6 @@ pub struct Held {
     pub failure: Option<String>,
     /// Its log.
     pub journal: Journal,
-    /// How much of an unfinished line of it is noted.
-    pub tail: usize,
     /// Its descriptors, in the order of their numbers.
     pub own: Vec<Own>,
     /// Whether those wake us.
@@ -181,7 +179,6 @@ impl Held {
             helpers: Vec::new(),
             failure: None,
             journal,
-            tail: 0,
             own: Vec::new(),
             attended: false,
             says: None,
@@ -286,13 +283,10 @@ impl Held {
         }
     }
 
-    /// It is a predecessor's. If its group is there, nobody knows whether that was killed; of its log, this line
-    /// has begun.
-    pub fn adopted(&mut self, line: Vec<u8>, has_group: bool) {
+    /// It is a predecessor's. If its group is there, nobody knows whether that was killed.
+    pub fn adopted(&mut self, has_group: bool) {
         self.killed = has_group;
         self.fenced = has_group;
-        self.tail = line.len();
-        self.journal.resume(line);
     }
 
     /// What the child has reported by now.

@@ -42,7 +42,6 @@ pub struct Journal {
     file: Option<File>,
     size: u64,
     retry_at: Ms,
-    unfinished: Vec<u8>,
     /// Once the disk has taken nothing.
     fallback: Option<Box<Fallback>>,
 }
@@ -62,57 +61,42 @@ impl Journal {
             file: None,
             size: 0,
             retry_at: 0,
-            unfinished: Vec::new(),
             fallback: None,
         }
     }
 
-    /// Takes what the service has written; whole lines of it are logged. Times in milliseconds:
-    /// `wall` since 1970, `now` monotonic.
+    /// Logs what a service has written; what is behind the last line feed is a line, too. Times in milliseconds: `wall` since 1970, `now` monotonic.
     pub fn write(&mut self, bytes: &[u8], wall: Ms, now: Ms) {
-        let mut out = Vec::with_capacity(bytes.len() + 64);
-        let stamp = timestamp(wall);
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let room = LINE_BYTES - self.unfinished.len().min(LINE_BYTES);
-            let end = rest.iter().take(room).position(|byte| *byte == b'\n');
-            let (taken, skipped) = match end {
-                Some(end) => (end, end + 1),
-                None if rest.len() >= room => (room, room),
-                None => {
-                    self.unfinished.extend_from_slice(rest);
-                    break;
-                }
-            };
-            let (line, _) = rest.split_at(taken);
-            out.extend_from_slice(stamp.as_bytes());
-            out.push(b' ');
-            out.append(&mut self.unfinished);
-            out.extend_from_slice(line);
-            out.push(b'\n');
-            rest = rest.get(skipped..).unwrap_or_default();
-        }
-        if !out.is_empty() {
-            self.append(&out, now);
+        if !bytes.is_empty() {
+            self.append(&stamped(bytes, wall), now);
         }
     }
 
-    /// What has come of a line that has not ended yet: less than [`LINE_BYTES`].
-    pub fn unfinished(&self) -> &[u8] {
-        &self.unfinished
+    /// Where the next line will be, in bytes from the beginning of the file; none while the disk takes nothing.
+    pub fn end(&mut self, now: Ms) -> Option<u64> {
+        (now >= self.retry_at && self.make_ready().is_ok()).then_some(self.size)
     }
 
-    /// Goes on with the line that a predecessor has begun.
-    pub fn resume(&mut self, unfinished: Vec<u8>) {
-        self.unfinished = unfinished;
-        self.unfinished.truncate(LINE_BYTES - 1);
-    }
-
-    /// The service has ended: a last line without a line feed is logged too.
-    pub fn finish(&mut self, wall: Ms, now: Ms) {
-        if !self.unfinished.is_empty() {
-            self.write(b"\n", wall, now);
+    /// As [`Self::write`] of bytes that somebody was about to write where the file ended at `end`, and may have
+    /// written in part or as a whole.
+    pub fn write_again(&mut self, bytes: &[u8], end: Option<u64>, wall: Ms, now: Ms) {
+        let lines = stamped(bytes, wall);
+        if let Some(end) = end
+            && let Ok(file) = open(&self.path)
+            && let Ok(size) = file.metadata().map(|metadata| metadata.len())
+        {
+            // The times are of one length.
+            if size == end + lines.len() as u64 {
+                return;
+            }
+            // If that fails, a line is there twice rather than not at all.
+            if size > end
+                && let Err(error) = file.set_len(end)
+            {
+                log::warn!("cannot shorten {}: {error}", self.path.display());
+            }
         }
+        self.append(&lines, now);
     }
 
     fn append(&mut self, lines: &[u8], now: Ms) {
@@ -137,6 +121,13 @@ impl Journal {
     }
 
     fn try_append(&mut self, lines: &[u8]) -> io::Result<()> {
+        self.make_ready()?.write_all(lines)?;
+        self.size += lines.len() as u64;
+        Ok(())
+    }
+
+    /// The file, with room for lines.
+    fn make_ready(&mut self) -> io::Result<&mut File> {
         if self.size >= ROTATE_BYTES {
             self.file = None;
             match fs::rename(&self.path, older(&self.path)) {
@@ -146,17 +137,15 @@ impl Journal {
             }
             self.size = 0;
         }
-        let file = if let Some(file) = &mut self.file {
-            file
-        } else {
+        if self.file.is_none() {
             let mut file = open(&self.path)?;
             self.size = file.metadata()?.len();
             self.size += mark_boot(&mut file, self.size, &boot_id(Path::new("/proc")))?;
-            self.file.insert(file)
-        };
-        file.write_all(lines)?;
-        self.size += lines.len() as u64;
-        Ok(())
+            self.file = Some(file);
+        }
+        self.file
+            .as_mut()
+            .ok_or_else(|| io::Error::other("there is no file"))
     }
 }
 
@@ -184,6 +173,41 @@ impl Fallback {
             }
         }
     }
+}
+
+/// How many of `bytes` are of lines that have ended, or are so long that they are cut.
+pub fn whole(bytes: &[u8]) -> usize {
+    let mut whole = 0;
+    while let Some((_, length)) = first_line(bytes.get(whole..).unwrap_or_default()) {
+        whole += length;
+    }
+    whole
+}
+
+/// The first line, and how many bytes it takes; none if it has not ended yet.
+fn first_line(bytes: &[u8]) -> Option<(&[u8], usize)> {
+    let mut first = bytes.iter().take(LINE_BYTES + 1);
+    match first.position(|byte| *byte == b'\n') {
+        Some(end) => Some((bytes.get(..end)?, end + 1)),
+        None if bytes.len() > LINE_BYTES => Some((bytes.get(..LINE_BYTES)?, LINE_BYTES)),
+        None => None,
+    }
+}
+
+/// Each line behind the time, the last of them also if it has not ended.
+fn stamped(bytes: &[u8], wall: Ms) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() + 64);
+    let stamp = timestamp(wall);
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let (line, length) = first_line(rest).unwrap_or((rest, rest.len()));
+        out.extend_from_slice(stamp.as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(line);
+        out.push(b'\n');
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    out
 }
 
 fn older(path: &Path) -> PathBuf {
@@ -257,11 +281,10 @@ mod tests {
     fn lines_have_the_time_at_which_they_end() {
         let directory = tempfile::tempdir().unwrap();
         let mut journal = Journal::new(directory.path(), "x");
-        journal.write(b"one\ntw", 0, 0);
-        journal.write(b"o\n\n", 1_700_000_000_123, 0);
-        journal.write(b"last", 1_709_164_800_000, 0);
-        journal.finish(1_709_164_800_001, 0);
-        journal.finish(1_709_164_800_002, 0);
+        journal.write(b"one\n", 0, 0);
+        journal.write(b"two\n\n", 1_700_000_000_123, 0);
+        journal.write(b"last", 1_709_164_800_001, 0);
+        journal.write(b"", 1_709_164_800_002, 0);
         expect![[r#"
             1970-01-01T00:00:00.000Z one
             2023-11-14T22:13:20.123Z two
@@ -287,7 +310,39 @@ mod tests {
             sizes.iter().all(|size| *size < ROTATE_BYTES + 70_000),
             "{sizes:?}"
         );
-        assert!(journal.unfinished.len() < LINE_BYTES);
+    }
+
+    #[test]
+    fn lines_that_have_ended_are_told_from_those_that_have_not() {
+        let long = vec![b'y'; 2 * LINE_BYTES];
+        assert_eq!(whole(b""), 0);
+        assert_eq!(whole(b"one"), 0);
+        assert_eq!(whole(b"one\n\ntwo"), 5);
+        assert_eq!(whole(&long[..LINE_BYTES]), 0);
+        assert_eq!(whole(&long[..=LINE_BYTES]), LINE_BYTES);
+        assert_eq!(
+            whole(&[&long[..LINE_BYTES], b"\n"].concat()),
+            LINE_BYTES + 1
+        );
+        assert_eq!(whole(&[&long[..], b"\n"].concat()), 2 * LINE_BYTES + 1);
+    }
+
+    #[test]
+    fn what_was_written_in_part_is_written_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut journal = Journal::new(directory.path(), "x");
+        journal.write(b"before\n", 0, 0);
+        let end = journal.end(0);
+        journal.write(b"one\ntwo\n", 0, 0);
+        let all = fs::read_to_string(&journal.path).unwrap();
+        for length in end.unwrap()..=all.len() as u64 {
+            open(&journal.path).unwrap().set_len(length).unwrap();
+            let mut next = Journal::new(directory.path(), "x");
+            next.write_again(b"one\ntwo\n", end, 0, 0);
+            next.write(b"after\n", 0, 0);
+            let log = fs::read_to_string(&journal.path).unwrap();
+            assert_eq!(log, format!("{all}1970-01-01T00:00:00.000Z after\n"));
+        }
     }
 
     #[test]

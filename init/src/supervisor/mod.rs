@@ -31,6 +31,7 @@ mod graph;
 mod heir;
 mod held;
 mod hotplug;
+mod intake;
 mod job;
 mod journal;
 mod link;
@@ -93,6 +94,7 @@ use control::Server;
 use graph::Id;
 use held::Held;
 use hotplug::Hotplug;
+use intake::Intake;
 use link::Link;
 use notify::Notifications;
 use presence::Presence;
@@ -145,6 +147,7 @@ struct Supervisor {
     presence: Presence,
     buttons: Vec<PowerButton>,
     hotplug: Hotplug,
+    intake: Intake,
     /// Where children find what they begin with.
     tray: Arc<Tray>,
     notifications: Option<Notifications>,

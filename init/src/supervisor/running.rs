@@ -6,7 +6,6 @@ use std::os::fd::AsFd;
 use cairn_sys::process::{Exit, Report};
 use nix::sys::epoll::EpollFlags;
 
-use crate::clock::{now, since_epoch};
 use crate::core::message::{Message, Place};
 use crate::realm::realm;
 
@@ -21,9 +20,6 @@ use super::process;
 use super::services::Event;
 use super::source::{Source, unwatch, watch};
 use super::{Supervisor, outcome, presence};
-
-/// Most bytes read from one pipe before others get their turn.
-const PIPE_BYTES: usize = 65_536;
 
 /// Most messages that are heard before the news of an end.
 const LAST_WORDS: usize = 256;
@@ -455,10 +451,7 @@ impl Supervisor {
     /// The main process has ended: its last words, then the news. Returns what was held of it.
     pub(super) fn ended(&mut self, id: Id, exit: Exit) -> Option<Main> {
         // Its last words come before the news of its end.
-        self.read_pipe(id);
-        let held = self.held.get_mut(id)?;
-        held.journal.finish(since_epoch(), now());
-        self.note_tail(id);
+        self.read_last_words(id);
         self.drop_readiness_pipe(id);
         let held = self.held.get_mut(id)?;
         let main = held.main.take()?;
@@ -481,59 +474,6 @@ impl Supervisor {
             None => Event::Exited(id, exit),
         });
         Some(main)
-    }
-
-    /// Takes what a service has written. An unfinished line is noted for a successor.
-    pub(super) fn read_pipe(&mut self, id: Id) {
-        self.drain_pipe(id);
-        self.note_tail(id);
-    }
-
-    fn note_tail(&mut self, id: Id) {
-        let Some(held) = self.held.get_mut(id) else {
-            return;
-        };
-        let tail = held.journal.unfinished();
-        if tail.is_empty() && held.tail == 0 {
-            return;
-        }
-        match self.state.write_tail(held.slot, tail) {
-            Ok(()) => held.tail = tail.len(),
-            Err(error) => log::error!("cannot note a line of service {id}: {error}"),
-        }
-    }
-
-    fn drain_pipe(&mut self, id: Id) {
-        let Some(held) = self.held.get_mut(id) else {
-            return;
-        };
-        let is_ours = !self.services.has_reader(id);
-        let Some(pipe) = held.pipe.as_ref().filter(|_| is_ours) else {
-            return;
-        };
-        let mut buffer = [0; 16_384];
-        let mut total = 0;
-        while total < PIPE_BYTES {
-            match nix::unistd::read(pipe, &mut buffer) {
-                Err(nix::errno::Errno::EAGAIN) => return,
-                Ok(0) => {
-                    // Nobody writes to it any more, and nobody can: the next start makes another one.
-                    unwatch(&self.epoll, pipe.as_fd());
-                    held.pipe = None;
-                    return;
-                }
-                Ok(length) => {
-                    total += length;
-                    let bytes = buffer.get(..length).unwrap_or_default();
-                    held.journal.write(bytes, since_epoch(), now());
-                }
-                Err(nix::errno::Errno::EINTR) => {}
-                Err(error) => {
-                    log::error!("cannot read the output of service {id}: {error}");
-                    return unwatch(&self.epoll, pipe.as_fd());
-                }
-            }
-        }
     }
 }
 

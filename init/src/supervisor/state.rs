@@ -4,13 +4,12 @@
 //! 0..4096                     header
 //! 4096 + 256 n                record of the service with slot n  (`record`)
 //! marks  + 128 n              mark of timer n                    (`timers`)
-//! tails  + 12288 n            what has come of a line of the log of the service with slot n:
-//!                             0..4 bytes of it   4.. the bytes
 //! names  + 256 (512 n + m)    name of the m-th descriptor that the service with slot n has left:
 //!                             0 length   1.. the name
+//! staged ..                   lines on their way to a log        (`intake`)
 //! ```
-//! where the marks begin behind the 8192nd record, the tails a mebibyte later, and the names behind the
-//! 8192nd tail. Of all that, memory is used for what has been written.
+//! where the marks begin behind the 8192nd record, the names 97 MiB later, and what is staged behind the last name.
+//! Of all that, memory is used for what has been written.
 //!
 //! The header, in any version of this form, begins with
 //! ```text
@@ -19,11 +18,12 @@
 //! so that a program which does not know the version can at least execute the one that does. Then:
 //! ```text
 //! 16..20 boot is over (1)   20..24 length of plan   24..28 user space starts again (1)   1088..2112 plan
+//! 32..36 slot of the service whose lines are staged   36..40 bytes that are to be   40..48 where its log ended
 //! ```
 //! `toplevel` is the generation whose supervisor has written the file. `plan` is the generation for
 //! which the records say what is due; without one it is for `toplevel`'s own supervisor.
 //!
-//! No part but the last crosses a page, so that one `pwrite` of it is seen whole or not at all, whenever the
+//! No part but the lines crosses a page, so that one `pwrite` of it is seen whole or not at all, whenever the
 //! supervisor is killed. A service's slot is its number with core, too.
 
 use std::fs::File;
@@ -32,8 +32,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 
 use cairn_sys::memory_file::memory_file;
+use nix::errno::Errno;
+use nix::fcntl::{SpliceFFlags, splice};
+use nix::unistd::{Whence, lseek};
 
-use super::journal::LINE_BYTES;
 use super::record::{self, Record};
 use crate::core::SLOTS;
 
@@ -58,8 +60,10 @@ pub const STORED: u32 = 512;
 /// Bytes of the name of one, its length included.
 const NAME_BYTES: usize = 256;
 
-/// Bytes between the tails of two services.
-const TAIL_BYTES: usize = 3 * PAGE;
+/// Bytes between marks and names, where programs before this one had more.
+const GAP_BYTES: usize = SLOTS * 3 * PAGE;
+
+const STAGED_AT: u64 = 32;
 
 /// The file.
 #[derive(Debug)]
@@ -77,6 +81,20 @@ pub struct Header {
     /// User space is starting again: the records hold for what outlives that alone.
     pub restarts: bool,
 }
+
+/// Lines on their way from a pipe to a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lines {
+    /// Of the service.
+    pub slot: u32,
+    /// How many bytes there are.
+    pub length: u32,
+    /// Where its log ended before, if that is known.
+    pub end: Option<u64>,
+}
+
+/// Stands for an end that is not known.
+const NO_END: u64 = u64::MAX;
 
 /// What a file holds, as far as this program knows.
 #[derive(Debug, PartialEq, Eq)]
@@ -145,8 +163,8 @@ impl State {
     /// # Errors
     /// The file cannot be read.
     pub fn records(&self) -> io::Result<Vec<Option<Record>>> {
-        let length = self.0.metadata()?.len().min(marks_at());
-        let length = usize::try_from(length.saturating_sub(PAGE as u64)).unwrap_or(0);
+        let length = self.data_end(PAGE as u64, marks_at())? - PAGE as u64;
+        let length = usize::try_from(length).unwrap_or(0);
         let mut bytes = vec![0; length];
         self.0.read_exact_at(&mut bytes, PAGE as u64)?;
         let used = bytes.iter().rposition(|byte| *byte != 0);
@@ -174,8 +192,7 @@ impl State {
     /// # Errors
     /// The file cannot be read.
     pub fn marks(&self) -> io::Result<Vec<[u8; MARK_BYTES]>> {
-        let length = self.0.metadata()?.len().min(tail_at(0));
-        let length = length.saturating_sub(marks_at());
+        let length = self.data_end(marks_at(), marks_at() + ALL_MARKS as u64)? - marks_at();
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
         self.0.read_exact_at(&mut bytes, marks_at())?;
         let (marks, _) = bytes.as_chunks();
@@ -186,30 +203,70 @@ impl State {
             .to_vec())
     }
 
-    /// Writes what has come of a line of the log of the service with this slot.
+    /// Notes what `lines` are, and moves them from `pipe` here.
     ///
     /// # Errors
-    /// Memory is short.
-    pub fn write_tail(&self, slot: u32, tail: &[u8]) -> io::Result<()> {
-        let tail = tail.get(..LINE_BYTES).unwrap_or(tail);
-        let length = u32::try_from(tail.len()).unwrap_or(0);
-        self.0
-            .write_all_at(&[&length.to_ne_bytes(), tail].concat(), tail_at(slot))
+    /// As [`Self::move_lines`].
+    pub fn stage(&self, lines: &Lines, pipe: BorrowedFd<'_>) -> io::Result<()> {
+        let parts = [
+            &lines.slot.to_ne_bytes()[..],
+            &lines.length.to_ne_bytes(),
+            &lines.end.unwrap_or(NO_END).to_ne_bytes(),
+        ];
+        self.0.write_all_at(&parts.concat(), STAGED_AT)?;
+        self.move_lines(lines, pipe)
     }
 
-    /// Reads it.
+    /// Moves those of `lines` that are not here yet. Whatever happens to us meanwhile, each byte is in one of both
+    /// places.
+    ///
+    /// # Errors
+    /// Memory is short, or not all of them are in the pipe.
+    pub fn move_lines(&self, lines: &Lines, pipe: BorrowedFd<'_>) -> io::Result<()> {
+        let mut at = self.0.metadata()?.len().max(staged_at());
+        let end = staged_at() + u64::from(lines.length);
+        while at < end {
+            let length = usize::try_from(end - at).unwrap_or(0);
+            let mut offset = i64::try_from(at).unwrap_or(i64::MAX);
+            let flags = SpliceFFlags::SPLICE_F_NONBLOCK;
+            match splice(pipe, None, &self.0, Some(&mut offset), length, flags) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(moved) => at += moved as u64,
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// What is staged, if anything is.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn tail(&self, slot: u32) -> io::Result<Vec<u8>> {
-        let mut length = [0; 4];
-        if self.0.read_at(&mut length, tail_at(slot))? < length.len() {
-            return Ok(Vec::new()); // behind the end
+    pub fn staged(&self) -> io::Result<Option<(Lines, Vec<u8>)>> {
+        let length = self.0.metadata()?.len().saturating_sub(staged_at());
+        if length == 0 {
+            return Ok(None);
         }
-        let length = usize::try_from(u32::from_ne_bytes(length)).unwrap_or(0);
-        let mut tail = vec![0; length.min(LINE_BYTES)];
-        self.0.read_exact_at(&mut tail, tail_at(slot) + 4)?;
-        Ok(tail)
+        let mut note = [0; 16];
+        self.0.read_exact_at(&mut note, STAGED_AT)?;
+        let [s0, s1, s2, s3, l0, l1, l2, l3, end @ ..] = note;
+        let lines = Lines {
+            slot: u32::from_ne_bytes([s0, s1, s2, s3]),
+            length: u32::from_ne_bytes([l0, l1, l2, l3]),
+            end: Some(u64::from_ne_bytes(end)).filter(|end| *end != NO_END),
+        };
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+        self.0.read_exact_at(&mut bytes, staged_at())?;
+        Ok(Some((lines, bytes)))
+    }
+
+    /// They are in the log.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn unstage(&self) -> io::Result<()> {
+        self.0.set_len(staged_at())
     }
 
     /// Writes the name of a descriptor that the service with this slot has left.
@@ -236,6 +293,29 @@ impl State {
         let length = field.first().copied().map_or(0, usize::from);
         let name = field.get(1..=length).unwrap_or_default();
         Ok(String::from_utf8_lossy(name).into_owned())
+    }
+}
+
+impl State {
+    /// Where in this part what has been written ends; the beginning if nothing has been.
+    fn data_end(&self, start: u64, end: u64) -> io::Result<u64> {
+        let seek = |at: u64, whence| {
+            let at = i64::try_from(at).unwrap_or(i64::MAX);
+            match lseek(&self.0, at, whence) {
+                Ok(at) => Ok(u64::try_from(at).unwrap_or(end)),
+                // There is no more.
+                Err(Errno::ENXIO) => Ok(end),
+                Err(error) => Err(io::Error::from(error)),
+            }
+        };
+        let mut last = start;
+        loop {
+            let data = seek(last, Whence::SeekData)?;
+            if data >= end {
+                return Ok(last);
+            }
+            last = seek(data, Whence::SeekHole)?.min(end);
+        }
     }
 }
 
@@ -305,20 +385,20 @@ fn marks_at() -> u64 {
     (PAGE + SLOTS * record::BYTES) as u64
 }
 
-fn tail_at(slot: u32) -> u64 {
-    marks_at() + ALL_MARKS as u64 + u64::from(slot) * TAIL_BYTES as u64
+fn name_at(slot: u32, number: u32) -> u64 {
+    let place = u64::from(slot) * u64::from(STORED) + u64::from(number % STORED);
+    marks_at() + (ALL_MARKS + GAP_BYTES) as u64 + place * NAME_BYTES as u64
 }
 
-fn name_at(slot: u32, number: u32) -> u64 {
-    let slots = u32::try_from(SLOTS).unwrap_or(u32::MAX);
-    let place = u64::from(slot) * u64::from(STORED) + u64::from(number % STORED);
-    tail_at(slots) + place * NAME_BYTES as u64
+fn staged_at() -> u64 {
+    name_at(u32::try_from(SLOTS).unwrap_or(u32::MAX), 0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::io::Write;
 
     #[test]
     fn parts_come_back_and_do_not_meet() {
@@ -343,12 +423,27 @@ mod tests {
         state.write(last, &Record::fresh("last")).unwrap();
         assert_eq!(state.records().unwrap().len(), SLOTS);
         assert_eq!(state.marks().unwrap(), [[7; MARK_BYTES], [8; MARK_BYTES]]);
-        state.write_tail(2, b"one").unwrap();
-        state.write_tail(last, &[b'x'; 2 * LINE_BYTES]).unwrap();
-        state.write_tail(2, b"two ").unwrap();
-        assert_eq!(state.tail(2).unwrap(), b"two ");
-        assert_eq!(state.tail(3).unwrap(), b"");
-        assert_eq!(state.tail(last).unwrap(), [b'x'; LINE_BYTES]);
+        assert_eq!(state.staged().unwrap(), None);
+        let lines = Lines {
+            slot: last,
+            length: 8,
+            end: Some(1 << 40),
+        };
+        let (reader, writer) = cairn_sys::process::pipe().unwrap();
+        let mut writer = File::from(writer);
+        writer.write_all(b"one\n").unwrap();
+        let error = state.stage(&lines, reader.as_fd()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        let begun = Some((lines.clone(), b"one\n".to_vec()));
+        assert_eq!(state.staged().unwrap(), begun);
+        writer.write_all(b"two\nthree").unwrap();
+        state.move_lines(&lines, reader.as_fd()).unwrap();
+        assert_eq!(
+            state.staged().unwrap(),
+            Some((lines, b"one\ntwo\n".to_vec()))
+        );
+        assert_eq!(state.records().unwrap().len(), SLOTS);
+        assert_eq!(state.marks().unwrap(), [[7; MARK_BYTES], [8; MARK_BYTES]]);
         state.write_name(2, 511, "one").unwrap();
         state.write_name(3, 0, &"x".repeat(255)).unwrap();
         state.write_name(last, 511, "last").unwrap();
@@ -356,6 +451,9 @@ mod tests {
         let names = [(2, 511), (3, 0), (3, 1), (last, 511)];
         let names = names.map(|(slot, number)| state.name(slot, number).unwrap());
         assert_eq!(names, ["one", &"x".repeat(255), "", "last"]);
+        state.unstage().unwrap();
+        assert_eq!(state.staged().unwrap(), None);
+        assert_eq!(state.name(last, 511).unwrap(), "last");
         state.write_marks(&[]).unwrap();
         state.clear(last).unwrap();
         assert_eq!(state.marks().unwrap(), [[0; MARK_BYTES]; 0]);
@@ -381,7 +479,6 @@ mod tests {
         assert_eq!(PAGE % record::BYTES, 0);
         assert_eq!(PAGE % MARK_BYTES, 0);
         assert_eq!(PAGE % NAME_BYTES, 0);
-        const { assert!(4 + LINE_BYTES <= TAIL_BYTES) };
         const { assert!(PLAN_AT + PATH_BYTES <= PAGE) };
     }
 

@@ -297,8 +297,14 @@ impl Machine {
 
     /// The service's log, without the marks of boots.
     pub fn log(&self, name: &str) -> String {
-        let path = self.directory.path().join(format!("log/cairn/{name}.log"));
-        let text = fs::read_to_string(path).unwrap_or_default();
+        let text = ["log.1", "log"].map(|kind| {
+            let path = self
+                .directory
+                .path()
+                .join(format!("log/cairn/{name}.{kind}"));
+            fs::read_to_string(path).unwrap_or_default()
+        });
+        let text = text.concat();
         let lines = text.split_inclusive('\n');
         lines.filter(|line| !line.starts_with(BOOT_MARK)).collect()
     }
