@@ -223,7 +223,9 @@ impl MediaManifest {
     /// # Errors
     /// It is none of a manifest.
     pub fn parse(text: &str) -> Result<Self, LiveError> {
-        let pieces = text.lines().zip(1..).map(|(text, line)| {
+        // A path may end with a carriage return, which is a line's end to others.
+        let lines = text.split_terminator('\n');
+        let pieces = lines.zip(1..).map(|(text, line)| {
             piece(text).ok_or(LiveError {
                 document: "manifest of the medium",
                 line,
@@ -342,6 +344,8 @@ mod tests {
         let manifest = MediaManifest::parse(&text).unwrap();
         assert_eq!(manifest.pieces[0].path, "boot/a b");
         assert_eq!(manifest.to_string(), text);
+        let text = format!("{} 0 6 a\r\r\n", "c6".repeat(32));
+        assert_eq!(MediaManifest::parse(&text).unwrap().to_string(), text);
         let error = MediaManifest::parse("x 1 2 y\n").unwrap_err();
         expect!["cannot read line 1 of the manifest of the medium: it is not a hash, an offset, a length and a path"]
             .assert_eq(&error.to_string());
