@@ -8,7 +8,9 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use fatfs::{Date, DateTime, FatType, FormatVolumeOptions, FsOptions, Time, TimeProvider};
+use fatfs::{
+    Date, DateTime, Dir, FatType, FormatVolumeOptions, FsOptions, ReadWriteSeek, Time, TimeProvider,
+};
 
 use crate::fat_repair::repair_dot_entries;
 use crate::file_system::{FileSystemError, FileSystemWriter};
@@ -173,6 +175,9 @@ fn populate(
         let root = file_system.root_dir();
         for (path, node) in tree.entries().skip(1) {
             let name = text(path)?;
+            if has_name(&root, name) {
+                return Err(refused(path, "another name has this one as its short form"));
+            }
             match &node.content {
                 Content::Directory => {
                     root.create_dir(name).map_err(|error| whole(path, &error))?;
@@ -198,6 +203,16 @@ fn populate(
             .map_err(|error| whole(Path::new(""), &error))?;
     }
     Ok(device)
+}
+
+/// Whether there is something at `path` already, which `fatfs` would take for the same file: a long name that
+/// was written before may have it as its short form. Those alone have a tilde.
+fn has_name<T: ReadWriteSeek>(root: &Dir<'_, T>, path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.contains('~')
+        && !root
+            .open_file(path)
+            .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// All bytes of a file; files in an EFI system partition are small.

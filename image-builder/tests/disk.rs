@@ -471,9 +471,20 @@ fn hostile_names_come_back_or_are_refused() {
             file(0o644, b""),
             "another name differs from it only in case",
         ),
+        (
+            "LONG-N~1.TXT",
+            file(0o644, b""),
+            "another name has this one as its short form",
+        ),
+        (
+            "LONG-N~1.TXT",
+            Node::directory(0o755),
+            "another name has this one as its short form",
+        ),
     ] {
         let mut esp = Manifest::new();
         esp.insert("copy", file(0o644, b"")).unwrap();
+        esp.insert("LONG-NAME-1.TXT", file(0o644, b"")).unwrap();
         esp.insert(name, node).unwrap();
         let root = Manifest::new();
         let message = failure(&disk(&root, &esp, &boot), &scratch.path().join("no.img"));
@@ -481,6 +492,24 @@ fn hostile_names_come_back_or_are_refused() {
         assert!(message.ends_with(problem), "{message}");
     }
     assert!(!scratch.path().join("no.img").exists());
+}
+
+/// What is long takes a short form that is still free.
+#[test]
+fn short_names_come_first() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (root, boot) = (Manifest::new(), shape_of_grub());
+    let mut esp = Manifest::new();
+    for name in ["LONG-N~1.TXT", "long-name-1.txt", "long-name-2.txt"] {
+        esp.insert(name, file(0o644, name.as_bytes())).unwrap();
+    }
+    let image = scratch.path().join("disk.img");
+    let layout = build(&disk(&root, &esp, &boot), &image);
+    check(&image, &layout, scratch.path());
+    for name in ["LONG-N~1.TXT", "long-name-1.txt", "long-name-2.txt"] {
+        let path = format!("::/{name}");
+        assert_eq!(mtools(&image, &layout.esp, "mtype", &[&path]), name);
+    }
 }
 
 fn bytes_path(bytes: &[u8]) -> PathBuf {
