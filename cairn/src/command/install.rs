@@ -10,6 +10,7 @@ use cairn::install::{
     Answers, BootLoader, Installed, Mounted, Prepared, dialogue, guard, password, prepare,
 };
 use clap::Args;
+use nix::sys::stat::{Mode, umask};
 
 use super::agreement::agreed;
 use super::configuration::ConfigurationArguments;
@@ -65,6 +66,9 @@ impl Install {
             nix::unistd::geteuid().is_root(),
             "cannot install a system: only root may"
         );
+        // A new machine's folders, its root among them where that is a subvolume, are everybody's to see, whatever
+        // mask somebody has here.
+        umask(Mode::S_IWGRP | Mode::S_IWOTH);
         if let Some(root) = &self.root {
             return self.on_what_is_mounted(root);
         }

@@ -94,9 +94,9 @@ fn below(root: &Path) -> Result<Vec<(PathBuf, Mount)>> {
         root != Path::new("/"),
         "'/' is the running system; cairn switch changes it"
     );
-    let text =
-        fs::read_to_string("/proc/self/mountinfo").context("cannot read '/proc/self/mountinfo'")?;
-    let mounts = mounted_below(&text, root);
+    // What others have mounted may have any name.
+    let table = fs::read("/proc/self/mountinfo").context("cannot read '/proc/self/mountinfo'")?;
+    let mounts = mounted_below(&String::from_utf8_lossy(&table), root);
     ensure!(
         mounts.iter().any(|(point, _)| point.as_os_str().is_empty()),
         "nothing is mounted on '{}'; mount the new root file system there, and the others below it",
