@@ -24,21 +24,24 @@ pub struct Mounted {
     pub fs_type: String,
 }
 
-/// The mounts, in the order in which they were made; a line that is none is left out.
-pub fn parse(text: &str) -> impl Iterator<Item = Mounted> {
-    text.lines().filter_map(|line| {
-        let (left, right) = line.split_once(" - ")?;
+/// The mounts, in the order in which they were made; a line that is none is left out. Paths may be any bytes.
+pub fn parse(table: &[u8]) -> impl Iterator<Item = Mounted> {
+    table.split(|byte| *byte == b'\n').filter_map(|line| {
+        let mut fields = line.split(|byte| *byte == b' ');
+        let point = unescape(fields.nth(4)?);
+        // After the options come some fields, or none, and a hyphen.
+        let fs_type = fields.skip_while(|field| *field != b"-").nth(1)?;
         Some(Mounted {
-            point: unescape(left.split(' ').nth(4)?).into(),
-            fs_type: right.split(' ').next()?.to_owned(),
+            point: point.into(),
+            fs_type: String::from_utf8_lossy(fs_type).into_owned(),
         })
     })
 }
 
 /// A path as the kernel's lists have it, plainly.
-pub fn unescape(text: &str) -> OsString {
+pub fn unescape(text: &[u8]) -> OsString {
     let mut plain = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
+    let mut rest = text;
     while let [first, after @ ..] = rest {
         let octal = match after {
             [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', ..] if *first == b'\\' => {
@@ -61,11 +64,13 @@ mod tests {
 
     #[test]
     fn mounts_are_read() {
-        let text = "\
+        let text = b"\
 22 1 254:2 / / rw,relatime shared:1 - ext4 /dev/vda2 rw
 23 22 0:5 / /dev rw - devtmpfs devtmpfs rw,size=1k
 24 22 8:1 / /mnt/a\\040b rw,nosuid master:3 propagate_from:2 - vfat /dev/sda1 rw
+25 22 8:2 / /mnt/\xfcber rw - vfat /dev/sda2 rw
 broken line
+26 22 8:2 / /broken rw -
 ";
         let mounts: Vec<String> = parse(text)
             .map(|mounted| format!("{:?} {}", mounted.point, mounted.fs_type))
@@ -73,13 +78,14 @@ broken line
         expect_test::expect![[r#"
             "/" ext4
             "/dev" devtmpfs
-            "/mnt/a b" vfat"#]]
+            "/mnt/a b" vfat
+            "/mnt/\xFCber" vfat"#]]
         .assert_eq(&mounts.join("\n"));
     }
 
     #[test]
     fn a_broken_escape_stays() {
-        assert_eq!(unescape(r"a\040b\9\13\+12\777"), r"a b\9\13\+12\777");
+        assert_eq!(unescape(br"a\040b\9\13\+12\777"), r"a b\9\13\+12\777");
     }
 
     proptest! {
@@ -93,14 +99,14 @@ broken line
                 escaped
             });
             let line = format!("1 2 0:5 / {escaped} rw - tmpfs none rw\n");
-            let mounted: Vec<Mounted> = parse(&line).collect();
+            let mounted: Vec<Mounted> = parse(line.as_bytes()).collect();
             let expected = Mounted { point: path.into(), fs_type: "tmpfs".to_owned() };
             prop_assert_eq!(mounted, [expected]);
         }
 
         #[test]
         fn any_text_is_read_without_a_panic(text in "[ \\\\0-9a-z/\n-]{0,100}") {
-            let count = parse(&text).count();
+            let count = parse(text.as_bytes()).count();
             prop_assert!(count <= text.lines().count());
         }
     }

@@ -230,16 +230,18 @@ fn names_of(is_one: impl Fn(u32) -> bool) -> String {
 }
 
 fn swap_off() {
-    let Ok(swaps) = fs::read_to_string("/proc/swaps") else {
+    let Ok(swaps) = fs::read("/proc/swaps") else {
         return; // a kernel without swap
     };
     for device in swaps
-        .lines()
+        .split(|byte| *byte == b'\n')
         .skip(1)
-        .filter_map(|line| line.split(' ').next())
+        .filter_map(|line| line.split(|byte| *byte == b' ').next())
+        .filter(|device| !device.is_empty())
     {
-        if let Err(error) = swap::off(Path::new(&mount_table::unescape(device))) {
-            log::warn!("cannot stop swapping to {device}: {error}");
+        let device = PathBuf::from(mount_table::unescape(device));
+        if let Err(error) = swap::off(&device) {
+            log::warn!("cannot stop swapping to {}: {error}", device.display());
         }
     }
 }
@@ -288,8 +290,8 @@ fn has_data(mounted: &Mounted) -> bool {
 }
 
 fn mounts() -> Vec<Mounted> {
-    match fs::read_to_string(MOUNT_TABLE) {
-        Ok(text) => mount_table::parse(&text).collect(),
+    match fs::read(MOUNT_TABLE) {
+        Ok(table) => mount_table::parse(&table).collect(),
         Err(error) => {
             log::error!("cannot read {MOUNT_TABLE}: {error}");
             vec![Mounted {

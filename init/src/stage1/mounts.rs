@@ -345,11 +345,11 @@ fn path_text(path: &Path) -> String {
 /// # Errors
 /// The kernel's list cannot be read.
 pub fn is_mounted(target: &Path) -> Result<bool, Stage1Error> {
-    let text = fs::read_to_string(MOUNT_TABLE).map_err(|source| Stage1Error::Read {
+    let table = fs::read(MOUNT_TABLE).map_err(|source| Stage1Error::Read {
         path: MOUNT_TABLE.into(),
         source,
     })?;
-    Ok(mount_table::parse(&text).any(|mounted| mounted.point == target))
+    Ok(mount_table::parse(&table).any(|mounted| mounted.point == target))
 }
 
 /// Shows the store read-only on itself, if there is one: the file system below stays writable for

@@ -115,9 +115,8 @@ fn holds(condition: &Condition) -> bool {
 }
 
 fn is_mounted_on(path: &Path) -> bool {
-    fs::read(mount_table::MOUNT_TABLE).is_ok_and(|table| {
-        mount_table::parse(&String::from_utf8_lossy(&table)).any(|mounted| mounted.point == path)
-    })
+    fs::read(mount_table::MOUNT_TABLE)
+        .is_ok_and(|table| mount_table::parse(&table).any(|mounted| mounted.point == path))
 }
 
 /// `quiet` is `quiet`; `root` and `root=/dev/vda1` are `root=/dev/vda1`.
