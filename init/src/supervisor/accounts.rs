@@ -93,10 +93,13 @@ fn login_in(passwd: &str, user: &str) -> Option<Environment> {
     Some(all.collect())
 }
 
-/// The file of this name below `etc`.
+/// The file of this name below `etc`. Real names in it may be in any encoding, and are not asked for.
 fn read(etc: &Path, name: &str) -> Result<String, AccountError> {
     let path = etc.join(name);
-    fs::read_to_string(&path).map_err(|source| AccountError::Read { path, source })
+    match fs::read(&path) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(source) => Err(AccountError::Read { path, source }),
+    }
 }
 
 /// What `parse` makes of the fields of `user`: of the first entry of that name that it can read.

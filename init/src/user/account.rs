@@ -30,9 +30,8 @@ pub fn find(etc: &Path, name: &str) -> anyhow::Result<Account> {
     let user = UserName::try_from(name)?;
     let credentials = accounts::credentials(etc, Some(&user), None, &[])?;
     let path = etc.join("passwd");
-    let text =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let (home, shell) = home_and_shell(&text, name)
+    let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let (home, shell) = home_and_shell(&String::from_utf8_lossy(&text), name)
         .with_context(|| format!("{} says nothing of the home of '{name}'", path.display()))?;
     Ok(Account {
         name: name.to_owned(),
@@ -62,7 +61,9 @@ mod tests {
     #[test]
     fn accounts_are_found() {
         let etc = tempfile::tempdir().unwrap();
-        let passwd = "root:x:0:0::/root:/bin/sh\nalice:x:1000:100:A:/home/alice:\n";
+        // Real names are in whatever letters they were written.
+        let passwd =
+            b"root:x:0:0::/root:/bin/sh\nj\xfcrg:x:1:1::/:\nalice:x:1000:100:\xc9:/home/alice:\n";
         fs::write(etc.path().join("passwd"), passwd).unwrap();
         fs::write(etc.path().join("group"), "users:x:100:\nwheel:x:1:alice\n").unwrap();
         let alice = find(etc.path(), "alice").unwrap();
