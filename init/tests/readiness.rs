@@ -8,19 +8,9 @@ mod namespace;
 
 use cairn_system::control::{Request, Response, ServiceState};
 use expect_test::expect;
-use namespace::{Machine, name, reason, script};
+use namespace::{Machine, name, reason, script, speaker};
 
 const SLEEP: &str = "exec sleep 1000000";
-
-/// A service in Python that can say something of itself.
-fn speaker(name: &str, body: &str, more: &str) -> String {
-    let program = format!(
-        "import os, signal, socket, time\ndef say(text):\n  \
-           s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n  \
-           s.sendto(text, os.environ[\"NOTIFY_SOCKET\"])\n{body}"
-    );
-    script(name, &format!("exec python3 -c '{program}'"), more)
-}
 
 /// A word of the test to a service: a file that it waits for.
 fn tell(machine: &Machine, word: &str) {

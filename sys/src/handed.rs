@@ -3,7 +3,7 @@
 //!
 //! Source: `SO_LINGER` in socket(7); `flush` in the kernel's `Documentation/filesystems/vfs.rst`.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -82,6 +82,19 @@ impl Drop for Place {
     fn drop(&mut self) {
         CLOSING.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// Whether both are the same open file, kcmp(2). Where the kernel does not tell, they are not.
+#[must_use]
+pub fn is_same(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> bool {
+    const KCMP_FILE: libc::c_int = 0;
+    let (one, other) = (one.as_raw_fd(), other.as_raw_fd());
+    // SAFETY: a system call on numbers.
+    let order = unsafe {
+        let own = libc::getpid();
+        libc::syscall(libc::SYS_kcmp, own, own, KCMP_FILE, one, other)
+    };
+    order == 0
 }
 
 /// Whoever closes it last, such as PID 1, does not wait for its peer. What is no connection has none.

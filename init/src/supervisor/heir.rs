@@ -67,6 +67,13 @@ impl Estate {
         self.logs.get(&slot).map(AsFd::as_fd)
     }
 
+    /// The main process of the service with this record. One whose end that accounts for is left over.
+    fn main(&mut self, slot: u32, record: &Record) -> Option<(u32, OwnedFd)> {
+        let (pid, _) = self.processes.get(&slot)?;
+        let is_main = !record.accounts_for(*pid);
+        is_main.then(|| self.processes.remove(&slot)).flatten()
+    }
+
     /// The main process of a service's, which is not to be taken over.
     pub fn take_process(&mut self, slot: u32) -> Option<u32> {
         self.processes.remove(&slot).map(|(pid, _)| pid)
@@ -307,7 +314,7 @@ fn take_over(held: &mut Held, estate: &mut Estate, service: &Service, record: &R
         }));
     }
     restored.helper = adopt_helper(held, service, record.helper);
-    let process = estate.processes.remove(&held.slot);
+    let process = estate.main(held.slot, record);
     if process.is_none() && service.device.is_some() {
         return restored; // whether it is there is looked at
     }

@@ -29,6 +29,8 @@ pub struct Held {
     pub pipe: Option<Pipe>,
     /// Its main process.
     pub main: Option<Main>,
+    /// The process whose end is being noted; 0 if none is.
+    pub ended: u32,
     /// Its commands beside that: the latest, and before it those that have been killed.
     pub helpers: Vec<Helper>,
     /// Why its program could not be executed, until its process has been reaped.
@@ -176,6 +178,7 @@ impl Held {
             slot,
             pipe: None,
             main: None,
+            ended: 0,
             helpers: Vec::new(),
             failure: None,
             journal,

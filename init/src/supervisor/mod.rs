@@ -362,6 +362,7 @@ impl Supervisor {
     fn core_says(&mut self, message: Message) {
         match message {
             Message::Exited { slot, pid, exit } => {
+                self.hear_all();
                 let id = self.held.iter().position(|held| {
                     held.slot == slot && held.main.as_ref().is_some_and(|main| main.pid == pid)
                 });
@@ -380,33 +381,48 @@ impl Supervisor {
         }
     }
 
-    /// Writes the records that may have changed, if anybody may read them.
+    /// Writes the records that may have changed, if anybody may read them. Who is killed in the middle of it leaves
+    /// an end that is not noted, which is heard again, rather than one without what it has started.
     fn record(&mut self) {
         if !self.has_successor() {
             return;
         }
-        let mut failed = Vec::new();
-        while let Some(id) = self.services.take_unrecorded() {
-            let (Some(unit), Some(held), Some(service)) = (
-                self.services.units().get(id),
-                self.held.get(id),
-                self.services.descriptions().get(id),
-            ) else {
-                continue;
-            };
-            let pid = held.main.as_ref().map_or(0, |main| main.pid);
-            let helper = held.helpers.last().filter(|_| unit.helper);
-            let helper = helper.map_or(0, |helper| helper.pid);
-            let mut record = record::Record::new(service.name.as_str(), pid, helper, unit);
-            if let Some(owed) = &mut record.restored.owed {
-                owed.to = self.held.get(owed.to).map_or(usize::MAX, Held::place);
+        let changed: Vec<Id> = std::iter::from_fn(|| self.services.take_unrecorded()).collect();
+        let units = self.services.units();
+        let is_owed = |id: &Id| units.get(*id).is_some_and(|unit| unit.owed.is_some());
+        let (first, rest): (Vec<Id>, Vec<Id>) = changed.into_iter().partition(is_owed);
+        let mut all = first;
+        all.extend(rest);
+        all.retain(|id| {
+            let noted = self.note(*id);
+            if let Err(error) = &noted {
+                log::error!("cannot note the state of '{}': {error}", self.name(*id));
             }
-            if let Err(error) = self.state.write(held.slot, &record) {
-                log::error!("cannot note the state of '{}': {error}", service.name);
-                failed.push(id);
-            }
+            noted.is_err()
+        });
+        self.services.record_again(all);
+    }
+
+    fn note(&self, id: Id) -> std::io::Result<()> {
+        let (Some(unit), Some(held), Some(service)) = (
+            self.services.units().get(id),
+            self.held.get(id),
+            self.services.descriptions().get(id),
+        ) else {
+            return Ok(());
+        };
+        let pid = match &held.main {
+            Some(main) => main.pid,
+            None if held.ended != 0 => held.ended | record::ENDED,
+            None => 0,
+        };
+        let helper = held.helpers.last().filter(|_| unit.helper);
+        let helper = helper.map_or(0, |helper| helper.pid);
+        let mut record = record::Record::new(service.name.as_str(), pid, helper, unit);
+        if let Some(owed) = &mut record.restored.owed {
+            owed.to = self.held.get(owed.to).map_or(usize::MAX, Held::place);
         }
-        self.services.record_again(failed);
+        self.state.write(held.slot, &record)
     }
 }
 

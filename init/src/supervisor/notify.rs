@@ -16,7 +16,7 @@ use crate::realm::realm;
 use cairn_sys::handed::{AT_ONCE, Handed};
 use cairn_sys::seqpacket::inherited;
 use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, UnixAddr, UnixCredentials, recvmsg, setsockopt, sockopt,
+    ControlMessageOwned, MsgFlags, UnixAddr, UnixCredentials, recv, recvmsg, setsockopt, sockopt,
 };
 
 /// Longest message in bytes.
@@ -63,15 +63,16 @@ impl Notifications {
         Self { socket }
     }
 
-    /// The next message, if there is one.
+    /// The next message, if there is one. It stays there until it is [taken](Self::take): what is killed before it has
+    /// done what it says leaves it to a successor.
     ///
     /// # Errors
     /// The socket is broken.
-    pub fn receive(&self) -> io::Result<Option<Notification>> {
+    pub fn look(&self) -> io::Result<Option<Notification>> {
         let mut buffer = [0; BYTES];
         let mut parts = [IoSliceMut::new(&mut buffer)];
         let mut space = nix::cmsg_space!(UnixCredentials, [RawFd; AT_ONCE]);
-        let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+        let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_PEEK;
         let received =
             recvmsg::<UnixAddr>(self.socket.as_raw_fd(), &mut parts, Some(&mut space), flags);
         let mut pid = 0;
@@ -100,14 +101,20 @@ impl Notifications {
             let end = text.iter().rposition(|byte| *byte == b'\n');
             text = text.get(..end.unwrap_or(0)).unwrap_or_default();
         }
+        let descriptors: Vec<OwnedFd> = descriptors.into_iter().flatten().collect();
         Ok(Some(Notification {
             pid,
             text: String::from_utf8_lossy(text).into_owned(),
-            descriptors: descriptors
-                .into_iter()
-                .collect::<io::Result<Vec<_>>>()?
-                .into(),
+            descriptors: descriptors.into(),
         }))
+    }
+
+    /// Takes what was looked at.
+    pub fn take(&self) {
+        match recv(self.socket.as_raw_fd(), &mut [], MsgFlags::MSG_DONTWAIT) {
+            Ok(_) | Err(nix::errno::Errno::EAGAIN) => {}
+            Err(error) => log::error!("cannot take what a service has said: {error}"),
+        }
     }
 }
 
@@ -161,13 +168,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notify");
         let notifications = Notifications::listen(&path).unwrap();
-        assert!(notifications.receive().unwrap().is_none());
+        assert!(notifications.look().unwrap().is_none());
         let client = UnixDatagram::unbound().unwrap();
         client.send_to(b"STATUS=x\nREADY=1", &path).unwrap();
         client.send_to(b"READY=10", &path).unwrap();
-        let first = notifications.receive().unwrap().unwrap();
-        assert_eq!((first.pid, first.is_ready()), (std::process::id(), true));
-        assert!(!notifications.receive().unwrap().unwrap().is_ready());
+        for _ in 0..2 {
+            let first = notifications.look().unwrap().unwrap();
+            assert_eq!((first.pid, first.is_ready()), (std::process::id(), true));
+        }
+        notifications.take();
+        assert!(!notifications.look().unwrap().unwrap().is_ready());
+        notifications.take();
+        notifications.take();
+        assert!(notifications.look().unwrap().is_none());
     }
 
     #[test]
@@ -178,10 +191,11 @@ mod tests {
         let status = "x".repeat(BYTES - "READY=1\nSTATUS=\nMAINPID=12".len());
         let text = format!("READY=1\nSTATUS={status}\nMAINPID=12345");
         service.send(text.as_bytes()).unwrap();
-        let heard = notifications.receive().unwrap().unwrap();
+        let heard = notifications.look().unwrap().unwrap();
+        notifications.take();
         assert_eq!((heard.is_ready(), heard.value("MAINPID")), (true, None));
         service.send(&[b'x'; BYTES + 1]).unwrap();
-        assert_eq!(notifications.receive().unwrap().unwrap().text, "");
+        assert_eq!(notifications.look().unwrap().unwrap().text, "");
     }
 
     fn service_in_machine(text: &str) -> Option<&str> {

@@ -29,6 +29,9 @@ use super::services::{Due, Goal, Outcome, Owed, Phase, Restored, StoppedBy, Unit
 /// Bytes of a record.
 pub const BYTES: usize = 256;
 
+/// No process has such a number.
+pub const ENDED: u32 = 1 << 31;
+
 const NAME_AT: usize = 48;
 const NAME_BYTES: usize = 64;
 const TEXT_AT: usize = 128;
@@ -50,7 +53,8 @@ const NO_TIME: u64 = 1 << 50;
 pub struct Record {
     /// The service's name.
     pub name: String,
-    /// Its main process; 0 if there is none or it had not been noted yet.
+    /// Its main process; 0 if there is none or it had not been noted yet. With [`ENDED`], one whose end is
+    /// accounted for.
     pub pid: u32,
     /// Its command beside that; 0 if there is none.
     pub helper: u32,
@@ -72,6 +76,12 @@ impl Record {
     /// A service that no supervisor has had yet.
     pub fn fresh(name: &str) -> Self {
         Self::new(name, 0, 0, &Unit::default())
+    }
+
+    /// Whether what follows from the end of this process is noted: it is no longer the main one, although core may
+    /// still keep it.
+    pub fn accounts_for(&self, pid: u32) -> bool {
+        self.pid == pid | ENDED
     }
 
     /// Its bytes. A text that is too long is cut.

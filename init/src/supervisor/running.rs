@@ -15,7 +15,7 @@ use super::graph::Id;
 use super::held::{self, Held, Main};
 use super::job::Job;
 use super::link::Link;
-use super::notify::{self, Notifications};
+use super::notify::{self, Notification, Notifications};
 use super::process;
 use super::services::Event;
 use super::source::{Source, unwatch, watch};
@@ -220,12 +220,7 @@ impl Supervisor {
         self.reported(id);
         let main = |held: Option<&Held>| held?.main.as_ref().map(|main| main.pid);
         let before = main(self.held.get(id));
-        // What it has said before counts, such as what it has left for its next start.
-        for _ in 0..LAST_WORDS {
-            if !self.hear_one() {
-                break;
-            }
-        }
+        self.hear_all();
         if main(self.held.get(id)) != before {
             return; // it has left the service to another one
         }
@@ -345,10 +340,19 @@ impl Supervisor {
         self.hear_one();
     }
 
-    /// Takes one message, if there is one; whether there was.
+    /// Before the news of an end: what has been said before that counts, such as what is left for the next start.
+    pub(super) fn hear_all(&mut self) {
+        for _ in 0..LAST_WORDS {
+            if !self.hear_one() {
+                break;
+            }
+        }
+    }
+
+    /// Does what one message says, if there is one; whether there was.
     fn hear_one(&mut self) -> bool {
-        let received = self.notifications.as_ref().map(Notifications::receive);
-        let notification = match received {
+        let seen = self.notifications.as_ref().map(Notifications::look);
+        let mut notification = match seen {
             Some(Ok(Some(notification))) => notification,
             Some(Err(error)) => {
                 log::error!("cannot hear what services say: {error}");
@@ -356,6 +360,16 @@ impl Supervisor {
             }
             _ => return false,
         };
+        self.heed(&mut notification);
+        // Before its descriptors are closed: there is another of each in it.
+        if let Some(notifications) = &self.notifications {
+            notifications.take();
+        }
+        true
+    }
+
+    /// Does what it says. A successor may have to do so once more.
+    fn heed(&mut self, notification: &mut Notification) {
         let main = |held: &Held| {
             held.main
                 .as_ref()
@@ -365,7 +379,7 @@ impl Supervisor {
             let name = notify::service_of(notification.pid)?;
             self.id_of(&name)
         });
-        let Some(id) = id else { return true };
+        let Some(id) = id else { return };
         let is_ready = notification.is_ready();
         let is_refreshing = notification.says("RELOADING", "1");
         let is_leaving = notification.says("STOPPING", "1");
@@ -377,7 +391,8 @@ impl Supervisor {
         if notification.says("FDSTOREREMOVE", "1") {
             self.unstore(id, name.as_deref());
         } else if notification.says("FDSTORE", "1") {
-            self.store(id, name.as_deref(), notification.descriptors);
+            let descriptors = std::mem::take(&mut notification.descriptors);
+            self.store(id, name.as_deref(), descriptors);
         }
         if let Some(status) = status
             && let Some(held) = self.held.get_mut(id)
@@ -404,7 +419,6 @@ impl Supervisor {
         if is_leaving {
             self.step(Event::Leaving(id));
         }
-        true
     }
 
     /// Another process of the service is to be its main one, says the service. What was is left to end.
@@ -449,6 +463,9 @@ impl Supervisor {
     }
 
     /// The main process has ended: its last words, then the news. Returns what was held of it.
+    ///
+    /// Should we be killed meanwhile, a successor hears of the end anew, until a record says that it is accounted for;
+    /// only then does core forget the process.
     pub(super) fn ended(&mut self, id: Id, exit: Exit) -> Option<Main> {
         // Its last words come before the news of its end.
         self.read_last_words(id);
@@ -460,12 +477,8 @@ impl Supervisor {
             slot: held.slot,
             pid: main.pid,
         };
+        held.ended = main.pid;
         let failure = held.failure.take();
-        // Before anything is noted or started: with neither, a successor takes it for lost, while with
-        // its old process it would take that one's end for the end of the next.
-        if self.has_successor() {
-            self.tell_core(Message::Drop(place));
-        }
         self.step(match failure {
             Some(reason) => {
                 log::error!("cannot start '{}': {reason}", self.name(id));
@@ -473,6 +486,12 @@ impl Supervisor {
             }
             None => Event::Exited(id, exit),
         });
+        if self.has_successor() {
+            self.tell_core(Message::Drop(place));
+        }
+        if let Some(held) = self.held.get_mut(id) {
+            held.ended = 0;
+        }
         Some(main)
     }
 }

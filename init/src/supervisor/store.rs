@@ -6,7 +6,9 @@
 //! Source: `sd_notify(3)`, `FDSTORE=1`, `FDSTOREREMOVE=1`, `FDNAME=`; `systemd.service(5)`,
 //! `FileDescriptorStoreMax=`.
 
-use cairn_sys::handed::Handed;
+use std::os::fd::AsFd;
+
+use cairn_sys::handed::{self, Handed};
 
 use super::Supervisor;
 use super::given::{Own, STORED};
@@ -42,6 +44,13 @@ impl Supervisor {
             let Some(descriptor) = descriptors.next() else {
                 return;
             };
+            // It says so twice, or a predecessor has heard it before.
+            if (held.own.iter().filter(|own| own.number >= STORED))
+                .any(|own| handed::is_same(own.descriptor.as_fd(), descriptor.as_fd()))
+            {
+                drop(Handed::from(vec![descriptor]));
+                continue;
+            }
             // The name is there before the descriptor is.
             let kept = self
                 .state

@@ -116,6 +116,7 @@ impl Supervisor {
         };
         // What core knows of main processes is the truth of them.
         self.hear_core()?;
+        self.hear_all();
         if let Some(id) = service.and_then(|name| self.id_of(&name))
             && self.has_lost_main(id)
         {

@@ -583,6 +583,16 @@ pub fn script(name: &str, script: &str, more: &str) -> String {
     )
 }
 
+/// A service in Python that can say something of itself.
+pub fn speaker(name: &str, body: &str, more: &str) -> String {
+    let program = format!(
+        "import os, signal, socket, time\ndef say(text):\n  \
+           s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n  \
+           s.sendto(text, os.environ[\"NOTIFY_SOCKET\"])\n{body}"
+    );
+    script(name, &format!("exec python3 -c '{program}'"), more)
+}
+
 fn write_generation(toplevel: &Path, services: &str, more: &str) {
     let init = Path::new(env!("CARGO_BIN_EXE_cairn-init"));
     for (name, program) in [

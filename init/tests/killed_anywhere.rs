@@ -1,0 +1,297 @@
+//! The supervisor is killed before each system call that it makes for a thing, one after the other: whichever it
+//! was, its successor does the rest, and nothing twice.
+//!
+//! Source: ptrace(2).
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what is not there fails the test"
+)]
+
+#[expect(dead_code, reason = "other tests need more of it")]
+mod namespace;
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use cairn_system::control::{ServiceState, ServiceStatus};
+use namespace::{Machine, script, speaker, stop};
+use nix::sys::ptrace;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+const SLEEP: &str = "exec sleep 1000000";
+
+/// For so long nothing has to happen before the supervisor counts as idle, and what it does as over.
+const IDLE: Duration = Duration::from_millis(40);
+const OVER: Duration = Duration::from_millis(400);
+
+/// More system calls are not made for one thing.
+const MOST: usize = 400;
+
+/// A process that is stopped at each of its system calls.
+struct Traced {
+    pid: Pid,
+}
+
+impl Traced {
+    /// Stops `pid` at its next system call, and those after it.
+    fn new(pid: u32) -> Self {
+        let pid = Pid::from_raw(i32::try_from(pid).unwrap());
+        ptrace::seize(pid, ptrace::Options::PTRACE_O_TRACESYSGOOD).unwrap();
+        ptrace::interrupt(pid).unwrap();
+        Self { pid }
+    }
+
+    /// Waits until it is about to make a system call, which it does not make before [`Self::go_on`]; false if it
+    /// makes none for so long.
+    fn stops(&self, within: Duration) -> bool {
+        let mut since = Instant::now();
+        while since.elapsed() < within {
+            match waitpid(self.pid, Some(WaitPidFlag::WNOHANG)).unwrap() {
+                WaitStatus::StillAlive => std::thread::sleep(Duration::from_micros(100)),
+                WaitStatus::PtraceSyscall(_) if self.is_before() => return true,
+                ended @ (WaitStatus::Exited(..) | WaitStatus::Signaled(..)) => panic!("{ended:?}"),
+                _ => {
+                    self.go_on();
+                    since = Instant::now();
+                }
+            }
+        }
+        false
+    }
+
+    /// Before a system call, not after it.
+    fn is_before(&self) -> bool {
+        ptrace::syscall_info(self.pid).unwrap().op == nix::libc::PTRACE_SYSCALL_INFO_ENTRY
+    }
+
+    fn go_on(&self) {
+        ptrace::syscall(self.pid, None).unwrap();
+    }
+}
+
+impl Drop for Traced {
+    /// Kills it: nobody but us could reap it.
+    fn drop(&mut self) {
+        let _gone_already = nix::sys::signal::kill(self.pid, Signal::SIGKILL);
+        while !matches!(
+            waitpid(self.pid, None),
+            Ok(WaitStatus::Signaled(..)) | Err(_)
+        ) {}
+    }
+}
+
+/// Boots `services` again and again, has `happen` make something of it, and kills the supervisor before its first
+/// system call, its second, and so on; each time `is_done` must come true.
+fn kill_anywhere(
+    services: &str,
+    is_ready: impl Fn(&Machine) -> bool,
+    happen: impl Fn(&Machine, u32),
+    is_done: impl Fn(&Machine) -> Result<(), String>,
+) {
+    for number in 0..MOST {
+        let machine = Machine::boot(services);
+        machine.wait_until("it is ready", &is_ready);
+        let pid = machine.on_host(machine.service("a").pid.unwrap());
+        let traced = Traced::new(machine.supervisor().unwrap());
+        while traced.stops(IDLE) {
+            traced.go_on();
+        }
+        happen(&machine, pid);
+        for made in 0..=number {
+            if !traced.stops(OVER) {
+                assert!(made > 3, "it has done nothing");
+                return;
+            }
+            if made < number {
+                traced.go_on();
+            }
+        }
+        drop(traced);
+        let start = Instant::now();
+        while let Err(why) = is_done(&machine) {
+            assert!(
+                start.elapsed() < namespace::PATIENCE,
+                "killed before system call {number}: {why}"
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    panic!("it never comes to an end");
+}
+
+/// Shell: waits for the test.
+const WAIT: &str = "while [ ! -e /run/go ]; do sleep 0.01; done";
+
+fn go(machine: &Machine, _: u32) {
+    fs::write(machine.inside("/run/go"), "").unwrap();
+}
+
+/// What services have written to /var/log/count: a line each time.
+fn count(machine: &Machine) -> usize {
+    let lines = fs::read_to_string(machine.folder().join("log/count"));
+    lines.unwrap_or_default().lines().count()
+}
+
+/// Whether `service` is as it should be, and what was counted; else what it is.
+fn expect(
+    machine: &Machine,
+    service: &str,
+    is: impl Fn(&ServiceStatus, usize) -> bool,
+) -> Result<(), String> {
+    let status = machine.service(service);
+    let count = count(machine);
+    if is(&status, count) {
+        Ok(())
+    } else {
+        Err(format!("{count} times, {status:?}"))
+    }
+}
+
+#[test]
+fn a_service_that_says_that_it_is_ready() {
+    let body = "while not os.path.exists(\"/run/go\"): time.sleep(0.01)\n\
+        open(\"/var/log/count\", \"a\").write(\"x\\n\")\nsay(b\"READY=1\\nSTATUS=fine\")\ntime.sleep(1000000)";
+    kill_anywhere(
+        &speaker("a", body, r#""kind":"notify","restart":"always""#),
+        |machine| machine.service("a").pid.is_some(),
+        go,
+        |machine| {
+            expect(machine, "a", |a, count| {
+                (a.state, a.restarts, count) == (ServiceState::Up, 0, 1)
+            })
+        },
+    );
+}
+
+#[test]
+fn a_descriptor_that_is_left() {
+    let body = "names = os.environ.get(\"LISTEN_FDNAMES\")\n\
+        if names:\n  open(\"/var/log/count\", \"a\").write(names.replace(\":\", \"\\n\") + \"\\n\")\n  time.sleep(1000000)\n\
+        while not os.path.exists(\"/run/go\"): time.sleep(0.01)\n\
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\ns.connect(os.environ[\"NOTIFY_SOCKET\"])\n\
+        socket.send_fds(s, [b\"FDSTORE=1\\nFDNAME=one\"], [0])\nopen(\"/run/said\", \"w\")\n\
+        while not os.path.exists(\"/run/end\"): time.sleep(0.01)";
+    kill_anywhere(
+        &speaker(
+            "a",
+            body,
+            r#""storedDescriptors":5,"restart":"always","restartDelayMs":1"#,
+        ),
+        |machine| machine.service("a").state == ServiceState::Up,
+        go,
+        |machine| {
+            if machine.inside("/run/said").exists() {
+                fs::write(machine.inside("/run/end"), "").unwrap();
+            }
+            expect(machine, "a", |a, count| {
+                (a.state, a.restarts, count) == (ServiceState::Up, 1, 1)
+            })
+        },
+    );
+}
+
+#[test]
+fn a_command_that_runs_once() {
+    kill_anywhere(
+        &script(
+            "a",
+            &format!("{WAIT}; echo x >> /var/log/count"),
+            r#""kind":"oneshot""#,
+        ),
+        |machine| machine.service("a").pid.is_some(),
+        go,
+        |machine| {
+            expect(machine, "a", |a, count| {
+                (a.state, count) == (ServiceState::Up, 1)
+            })
+        },
+    );
+}
+
+#[test]
+fn commands_before_and_after_a_start() {
+    let command =
+        |word: &str| format!(r#"[{{"argv":["/bin/sh","-c","{word}; echo x >> /var/log/count"]}}]"#);
+    let more = format!(
+        r#""preStart":{},"postStart":{}"#,
+        command(WAIT),
+        command("true")
+    );
+    kill_anywhere(
+        &script("a", SLEEP, &more),
+        |machine| machine.service("a").pid.is_some(),
+        go,
+        |machine| {
+            expect(machine, "a", |a, count| {
+                // What it was in the course of is run again.
+                (a.state, a.restarts) == (ServiceState::Up, 0) && (2..=3).contains(&count)
+            })
+        },
+    );
+}
+
+#[test]
+fn a_service_that_is_restarted() {
+    let more = r#""restart":"always","restartDelayMs":1"#;
+    kill_anywhere(
+        &script("a", &format!("echo x >> /var/log/count; {SLEEP}"), more),
+        |machine| machine.service("a").state == ServiceState::Up && count(machine) == 1,
+        |machine, pid| machine.kill(pid, 9),
+        |machine| {
+            expect(machine, "a", |a, count| {
+                // What had just been started is killed, and started again.
+                (a.state, a.restarts) == (ServiceState::Up, 1) && (2..=3).contains(&count)
+            })
+        },
+    );
+}
+
+#[test]
+fn a_service_that_somebody_stops() {
+    kill_anywhere(
+        &script(
+            "a",
+            &format!("echo x >> /var/log/count; {SLEEP}"),
+            r#""restart":"always""#,
+        ),
+        |machine| machine.service("a").state == ServiceState::Up && count(machine) == 1,
+        |machine, _| {
+            // Nobody may be there to answer.
+            let stream = machine.connect().unwrap();
+            std::thread::spawn(|| Machine::try_request_to(stream, &stop("a")));
+        },
+        |machine| {
+            expect(machine, "a", |a, count| {
+                let is_settled = matches!(a.state, ServiceState::Up | ServiceState::Stopped);
+                is_settled && (a.restarts, count) == (0, 1)
+            })
+        },
+    );
+}
+
+#[test]
+fn what_follows_from_a_failure() {
+    let services = [
+        script("a", &format!("{WAIT}; exit 1"), r#""onFailure":["b"]"#),
+        script(
+            "b",
+            "echo x >> /var/log/count",
+            r#""kind":"oneshot","wantedAtBoot":false"#,
+        ),
+    ];
+    kill_anywhere(
+        &services.join(","),
+        |machine| machine.service("a").pid.is_some(),
+        go,
+        |machine| {
+            let failed = machine.service("a").state == ServiceState::Failed;
+            expect(machine, "b", |b, count| {
+                failed && b.state == ServiceState::Up && (1..=2).contains(&count)
+            })
+        },
+    );
+}
