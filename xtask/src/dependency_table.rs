@@ -51,6 +51,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "cairn-devices",
             "cairn-evaluator",
             "cairn-image-builder",
+            "cairn-probe",
             "cairn-store",
             "cairn-store-path",
             "cairn-sys",

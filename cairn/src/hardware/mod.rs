@@ -36,6 +36,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 pub use hypervisor::Hypervisor;
+pub(crate) use probe::first;
 pub use probe::{Blkid, Identifiers, Probe};
 pub use processor::{Processor, Vendor};
 pub use read::HardwareError;

@@ -1,5 +1,8 @@
 //! Identifiers of what devices hold, found by `blkid`: there is no udev that would have links for them.
 
+use std::fs::File;
+use std::io::{Seek as _, SeekFrom};
+use std::path::Path;
 use std::process::Command;
 
 use super::read::HardwareError;
@@ -28,6 +31,8 @@ pub struct Blkid;
 
 /// It has found nothing.
 const NOTHING: i32 = 2;
+/// It has found several things, as where a disk was one of ZFS before, which has its labels at both ends.
+const SEVERAL: i32 = 8;
 
 impl Probe for Blkid {
     fn identifiers(&self, device: &str) -> Result<Identifiers, HardwareError> {
@@ -36,6 +41,9 @@ impl Probe for Blkid {
             .env("LC_ALL", "C")
             .output()
             .map_err(|source| HardwareError::NoProbe { source })?;
+        if output.status.code() == Some(SEVERAL) {
+            return first(Path::new(device));
+        }
         if !output.status.success() && output.status.code() != Some(NOTHING) {
             return Err(HardwareError::Probe {
                 device: device.to_owned(),
@@ -45,6 +53,26 @@ impl Probe for Blkid {
         }
         Ok(parse(&String::from_utf8_lossy(&output.stdout)))
     }
+}
+
+/// By what stage 1 and the device manager find a device: of several things on it, they take it for the first.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn first(device: &Path) -> Result<Identifiers, HardwareError> {
+    let contents = File::open(device).and_then(|mut file| {
+        let size = file.seek(SeekFrom::End(0))?;
+        cairn_probe::contents(&mut file, size)
+    });
+    let contents = contents.map_err(|source| HardwareError::Read {
+        path: device.to_owned(),
+        source,
+    })?;
+    let uuid = contents.and_then(|contents| contents.uuid);
+    Ok(Identifiers {
+        uuid: uuid.filter(|uuid| is_identifier(uuid)),
+        partition_uuid: None,
+    })
 }
 
 /// Lines `KEY=value`. Labels can forge no line, since line ends in them are escaped; they are not read
@@ -88,5 +116,34 @@ mod tests {
         assert_eq!(parse(text), expected);
         assert_eq!(parse("UUID=a\"b\n"), Identifiers::default());
         assert_eq!(parse(""), Identifiers::default());
+    }
+
+    /// A disk that was one of ZFS has its labels in places where an ext4 has nothing.
+    #[test]
+    fn what_was_there_before_is_in_nobodys_way() {
+        use std::os::unix::fs::FileExt as _;
+
+        const SIZE: u64 = 64 << 20;
+        let uuid = "0f0e2a5c-5a37-4f0f-bb45-9c31cf4f8d9e";
+        let image = tempfile::NamedTempFile::new().unwrap();
+        image.as_file().set_len(SIZE).unwrap();
+        let made = Command::new("mkfs.ext4")
+            .args(["-q", "-F", "-U", uuid])
+            .arg(image.path())
+            .output()
+            .expect("mkfs.ext4 is missing: apt-get install e2fsprogs");
+        assert!(made.status.success(), "{made:?}");
+        for label in [SIZE - (512 << 10), SIZE - (256 << 10)] {
+            for number in 0..128 {
+                let block = [0x00ba_b10c_u64, 5000, number, 0, 0].map(u64::to_le_bytes);
+                let place = label + (128 << 10) + number * 1024;
+                image
+                    .as_file()
+                    .write_all_at(block.as_flattened(), place)
+                    .unwrap();
+            }
+        }
+        let found = Blkid.identifiers(image.path().to_str().unwrap()).unwrap();
+        assert_eq!(found.uuid.as_deref(), Some(uuid));
     }
 }

@@ -11,6 +11,8 @@ use anyhow::{Context, Result, ensure};
 use cairn_system::Device;
 use nix::sys::stat::makedev;
 
+use crate::hardware::first;
+
 /// The devices that `device` names here, one at least.
 ///
 /// # Errors
@@ -33,9 +35,25 @@ pub(super) fn named(device: &Device) -> Result<Vec<PathBuf>> {
         .output()
         .context("cannot run blkid; it is in util-linux")?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let found: Vec<PathBuf> = text.lines().map(PathBuf::from).collect();
+    let mut found: Vec<PathBuf> = text.lines().map(PathBuf::from).collect();
+    if let (true, Device::Uuid(uuid)) = (found.is_empty(), device) {
+        found = with_uuid(uuid)?;
+    }
     ensure!(!found.is_empty(), "no device is called so");
     Ok(found)
+}
+
+/// The devices that stage 1 knows by this UUID: `blkid` does not name one that holds several things.
+fn with_uuid(uuid: &str) -> Result<Vec<PathBuf>> {
+    let devices = entries(Path::new("/sys/class/block"))?;
+    let nodes = devices
+        .iter()
+        .filter_map(|device| Some(Path::new("/dev").join(device.file_name()?)));
+    let is_called_so = |node: &PathBuf| {
+        let uuid_of = first(node).ok().and_then(|found| found.uuid);
+        uuid_of.is_some_and(|found| found.eq_ignore_ascii_case(uuid))
+    };
+    Ok(nodes.filter(is_called_so).collect())
 }
 
 /// The number of a block device; none of what is no device.
