@@ -15,7 +15,8 @@ mod namespace;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use cairn_system::control::{ServiceState, ServiceStatus};
+use cairn_system::Standing;
+use cairn_system::control::{Request, ServiceState, ServiceStatus};
 use namespace::{Machine, script, speaker, stop};
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
@@ -29,7 +30,7 @@ const IDLE: Duration = Duration::from_millis(40);
 const OVER: Duration = Duration::from_millis(400);
 
 /// More system calls are not made for one thing.
-const MOST: usize = 400;
+const MOST: usize = 2000;
 
 /// A process that is stopped at each of its system calls.
 struct Traced {
@@ -85,14 +86,15 @@ impl Drop for Traced {
 }
 
 /// Boots `services` again and again, has `happen` make something of it, and kills the supervisor before its first
-/// system call, its second, and so on; each time `is_done` must come true.
+/// system call, and before each `step`-th after that; each time `is_done` must come true.
 fn kill_anywhere(
+    step: usize,
     services: &str,
     is_ready: impl Fn(&Machine) -> bool,
     happen: impl Fn(&Machine, u32),
     is_done: impl Fn(&Machine) -> Result<(), String>,
 ) {
-    for number in 0..MOST {
+    for number in (0..MOST).step_by(step) {
         let machine = Machine::boot(services);
         machine.wait_until("it is ready", &is_ready);
         let pid = machine.on_host(machine.service("a").pid.unwrap());
@@ -103,6 +105,7 @@ fn kill_anywhere(
         happen(&machine, pid);
         for made in 0..=number {
             if !traced.stops(OVER) {
+                println!("killed before each of {made} system calls");
                 assert!(made > 3, "it has done nothing");
                 return;
             }
@@ -156,6 +159,7 @@ fn a_service_that_says_that_it_is_ready() {
     let body = "while not os.path.exists(\"/run/go\"): time.sleep(0.01)\n\
         open(\"/var/log/count\", \"a\").write(\"x\\n\")\nsay(b\"READY=1\\nSTATUS=fine\")\ntime.sleep(1000000)";
     kill_anywhere(
+        1,
         &speaker("a", body, r#""kind":"notify","restart":"always""#),
         |machine| machine.service("a").pid.is_some(),
         go,
@@ -176,6 +180,7 @@ fn a_descriptor_that_is_left() {
         socket.send_fds(s, [b\"FDSTORE=1\\nFDNAME=one\"], [0])\nopen(\"/run/said\", \"w\")\n\
         while not os.path.exists(\"/run/end\"): time.sleep(0.01)";
     kill_anywhere(
+        1,
         &speaker(
             "a",
             body,
@@ -197,6 +202,7 @@ fn a_descriptor_that_is_left() {
 #[test]
 fn a_command_that_runs_once() {
     kill_anywhere(
+        1,
         &script(
             "a",
             &format!("{WAIT}; echo x >> /var/log/count"),
@@ -222,6 +228,7 @@ fn commands_before_and_after_a_start() {
         command("true")
     );
     kill_anywhere(
+        1,
         &script("a", SLEEP, &more),
         |machine| machine.service("a").pid.is_some(),
         go,
@@ -238,6 +245,7 @@ fn commands_before_and_after_a_start() {
 fn a_service_that_is_restarted() {
     let more = r#""restart":"always","restartDelayMs":1"#;
     kill_anywhere(
+        1,
         &script("a", &format!("echo x >> /var/log/count; {SLEEP}"), more),
         |machine| machine.service("a").state == ServiceState::Up && count(machine) == 1,
         |machine, pid| machine.kill(pid, 9),
@@ -253,6 +261,7 @@ fn a_service_that_is_restarted() {
 #[test]
 fn a_service_that_somebody_stops() {
     kill_anywhere(
+        1,
         &script(
             "a",
             &format!("echo x >> /var/log/count; {SLEEP}"),
@@ -284,6 +293,7 @@ fn what_follows_from_a_failure() {
         ),
     ];
     kill_anywhere(
+        1,
         &services.join(","),
         |machine| machine.service("a").pid.is_some(),
         go,
@@ -292,6 +302,72 @@ fn what_follows_from_a_failure() {
             expect(machine, "b", |b, count| {
                 failed && b.state == ServiceState::Up && (1..=2).contains(&count)
             })
+        },
+    );
+}
+
+#[test]
+fn a_switch_to_another_generation() {
+    let services = |generation: u8| {
+        [
+            script("a", &format!("echo x >> /var/log/count; {SLEEP}"), ""),
+            script("changed", &format!("{SLEEP}{generation}"), ""),
+            script(&format!("only-{generation}"), SLEEP, ""),
+        ]
+        .join(",")
+    };
+    // They are four hundred.
+    kill_anywhere(
+        17,
+        &services(1),
+        |machine| {
+            let states = machine.status();
+            states.iter().all(|s| s.state == ServiceState::Up) && count(machine) == 1
+        },
+        |machine, _| {
+            let request = Request::Switch {
+                toplevel: machine.generation("g2", &services(2)),
+            };
+            // Nobody may be there to answer.
+            let stream = machine.connect().unwrap();
+            std::thread::spawn(move || Machine::try_request_to(stream, &request));
+        },
+        |machine| {
+            let number = if machine.toplevel().ends_with("/g2") {
+                2
+            } else {
+                1
+            };
+            let states = machine.status();
+            // What was stopped for it waits for another try or for the way back.
+            if states
+                .iter()
+                .any(|service| service.standing == Standing::Held)
+            {
+                let toplevel = machine.toplevel();
+                machine.try_request(&Request::Switch { toplevel });
+            }
+            let names: Vec<&str> = states.iter().map(|s| s.name.as_str()).collect();
+            let program = (states.iter())
+                .find(|service| service.name.as_str() == "changed")
+                .and_then(|changed| changed.pid)
+                .and_then(|pid| {
+                    fs::read_to_string(machine.inside(&format!("/proc/{pid}/cmdline"))).ok()
+                })
+                .unwrap_or_default();
+            let is_whole = states
+                .iter()
+                .all(|s| (s.state, s.restarts) == (ServiceState::Up, 0))
+                && names == ["a", "changed", &format!("only-{number}")]
+                && program
+                    .trim_end_matches('\0')
+                    .ends_with(&format!("0{number}"))
+                && count(machine) == 1;
+            if is_whole {
+                Ok(())
+            } else {
+                Err(format!("{} {program} {states:?}", machine.toplevel()))
+            }
         },
     );
 }
