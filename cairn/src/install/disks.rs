@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +21,12 @@ use super::unread;
 
 /// Bytes at the beginning of a disk that are looked at where nothing is known of it.
 const HEAD: usize = 1 << 20;
+
+/// What a GPT begins with, and its copy.
+const GPT: &[u8; 8] = b"EFI PART";
+
+/// Bytes of a sector, by which the copy is found.
+const SECTORS: [u64; 2] = [512, 4096];
 
 /// A disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -159,9 +165,8 @@ impl Disk {
         self.find_last_mounts();
         self.name_kinds()?;
         if self.content == Content::Nothing {
-            match is_blank(&self.path) {
-                Ok(true) => {}
-                Ok(false) => self.content = Content::Unknown,
+            match at_first_sight(&self.path) {
+                Ok(content) => self.content = content,
                 Err(_) if !self.uses.is_empty() => {}
                 Err(error) => self.uses.push(format!("it cannot be read: {error}")),
             }
@@ -234,8 +239,56 @@ pub fn open_alone(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-fn is_blank(path: &Path) -> io::Result<bool> {
+/// What a disk has on which nothing is known.
+fn at_first_sight(path: &Path) -> io::Result<Content> {
+    let mut disk = File::open(path)?;
     let mut head = Vec::new();
-    File::open(path)?.take(HEAD as u64).read_to_end(&mut head)?;
-    Ok(head.iter().all(|byte| *byte == 0))
+    disk.by_ref().take(HEAD as u64).read_to_end(&mut head)?;
+    if head.iter().any(|byte| *byte != 0) {
+        return Ok(Content::Unknown);
+    }
+    // Partitions may be whole behind a beginning that was lost: a GPT has a copy in the last sector.
+    let size = disk.seek(SeekFrom::End(0))?;
+    for sector in SECTORS {
+        let mut start = [0; GPT.len()];
+        if let Some(last) = size.checked_sub(sector) {
+            disk.seek(SeekFrom::Start(last))?;
+            disk.read_exact(&mut start)?;
+        }
+        if &start == GPT {
+            return Ok(Content::Whole("a GPT whose beginning is lost".to_owned()));
+        }
+    }
+    Ok(Content::Nothing)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt as _;
+
+    use super::*;
+
+    #[test]
+    fn what_has_lost_its_beginning_is_not_empty() {
+        const SIZE: u64 = 3 << 20;
+        let lost = Content::Whole("a GPT whose beginning is lost".to_owned());
+        for (written, expected) in [
+            (None, Content::Nothing),
+            (Some(0), Content::Unknown),
+            (Some(SIZE - 512), lost.clone()),
+            (Some(SIZE - 4096), lost),
+            (Some(SIZE - 8192), Content::Nothing),
+        ] {
+            let disk = tempfile::tempfile().unwrap();
+            disk.set_len(SIZE).unwrap();
+            if let Some(at) = written {
+                disk.write_all_at(GPT, at).unwrap();
+            }
+            let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&disk));
+            let found = at_first_sight(Path::new(&path)).unwrap();
+            assert_eq!(found, expected, "{written:?}");
+        }
+        let small = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(at_first_sight(small.path()).unwrap(), Content::Nothing);
+    }
 }
