@@ -3,9 +3,9 @@
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom};
 use std::path::Path;
-use std::process::Command;
 
 use super::read::HardwareError;
+use crate::program;
 
 /// By what a file system is found again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,7 +36,7 @@ const SEVERAL: i32 = 8;
 
 impl Probe for Blkid {
     fn identifiers(&self, device: &str) -> Result<Identifiers, HardwareError> {
-        let output = Command::new("blkid")
+        let output = program::command("blkid")
             .args(["--probe", "--output", "export", "--", device])
             .env("LC_ALL", "C")
             .output()
@@ -103,6 +103,8 @@ fn is_identifier(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     #[test]

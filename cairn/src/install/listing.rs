@@ -2,13 +2,13 @@
 //! hold it does not know, since there is no udev.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::disks::{Content, Disk, Partition};
 use super::signature::Signature;
+use crate::program;
 
 /// What `lsblk` is asked for.
 const COLUMNS: &str = "PATH,TYPE,SIZE,LOG-SEC,RO,MODEL,SERIAL,TRAN,MOUNTPOINTS";
@@ -48,7 +48,7 @@ struct Device {
 /// # Errors
 /// It is missing or fails.
 pub fn lsblk(device: Option<&Path>) -> Result<String> {
-    let mut command = Command::new("lsblk");
+    let mut command = program::command("lsblk");
     command.args(["--json", "--bytes", "--output", COLUMNS]);
     command.args(device);
     let output = command

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use cairn_system::Device;
 use nix::sys::stat::makedev;
 
 use crate::hardware::first;
+use crate::program;
 
 /// The devices that `device` names here, one at least.
 ///
@@ -23,7 +23,7 @@ pub(super) fn named(device: &Device) -> Result<Vec<PathBuf>> {
         return Ok(vec![found]);
     }
     let token = device.to_string();
-    let output = Command::new("blkid")
+    let output = program::command("blkid")
         .args([
             "--cache-file",
             "/dev/null",

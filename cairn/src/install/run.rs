@@ -1,7 +1,6 @@
 //! Running the commands of a plan.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -43,7 +42,7 @@ pub fn run(step: &Invocation, passphrase: Option<&Secret>) -> Result<()> {
             .reveal(),
     };
     log::info!("{}", step.words.join(" "));
-    let mut command = Command::new(program);
+    let mut command = program::command(program);
     let output = program::run(command.args(arguments), input.as_bytes(), missing)?;
     ensure!(
         output.status.success(),
@@ -97,9 +96,8 @@ pub fn wait_for(node: &Path) -> Result<()> {
 /// # Errors
 /// It is not.
 pub fn ensure_there<'a>(programs: impl IntoIterator<Item = &'a str>) -> Result<()> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
     for program in programs {
-        let found = std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
+        let found = program::find(program).is_some();
         ensure!(found, "{}; nothing was written", missing(program));
     }
     Ok(())

@@ -3,11 +3,11 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use super::listing::plain;
+use crate::program;
 
 /// `blkid` has found nothing.
 const NOTHING: i32 = 2;
@@ -36,7 +36,7 @@ pub struct Signature {
 pub fn read(device: &Path) -> Result<Signature> {
     // What cannot be opened is nothing to blkid, as an empty device is.
     File::open(device).with_context(|| format!("cannot read '{}'", device.display()))?;
-    let output = Command::new("blkid")
+    let output = program::command("blkid")
         .args(["--probe", "--output", "export", "--"])
         .arg(device)
         .env("LC_ALL", "C")
@@ -94,7 +94,7 @@ fn unescape(value: &str) -> String {
 /// Where an ext file system was mounted last, as it was called there; nothing if it never was. What cannot be
 /// found out counts as somewhere.
 pub fn last_mount(device: &Path) -> Option<String> {
-    let output = Command::new("dumpe2fs")
+    let output = program::command("dumpe2fs")
         .arg("-h")
         .arg(device)
         .env("LC_ALL", "C")
@@ -120,7 +120,7 @@ fn parse_last_mount(text: &str) -> Option<String> {
 /// # Errors
 /// There is no `sfdisk`.
 pub fn names_of_kinds(table: &str) -> Result<String> {
-    let output = Command::new("sfdisk")
+    let output = program::command("sfdisk")
         .args(["--list-types", "--label", table])
         .env("LC_ALL", "C")
         .output()
@@ -140,6 +140,8 @@ pub fn name_of_kind<'a>(list: &'a str, kind: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
     use expect_test::expect;
     use proptest::prelude::*;

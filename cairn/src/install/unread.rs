@@ -4,13 +4,13 @@
 //! What only the kernel was asked for would look like an empty disk.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use super::disks::Partition;
 use super::listing::plain;
+use crate::program;
 
 /// The answer of `sfdisk --json`.
 #[derive(Debug, Deserialize)]
@@ -41,7 +41,7 @@ struct Entry {
 /// # Errors
 /// There is no `sfdisk`, or its answer is of another form.
 pub fn partitions(disk: &Path) -> Result<Option<Vec<Partition>>> {
-    let output = Command::new("sfdisk")
+    let output = program::command("sfdisk")
         .arg("--json")
         .arg(disk)
         .output()
