@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use cairn_system::Standing;
 use cairn_system::control::{Request, ServiceState, ServiceStatus};
-use namespace::{Machine, script, speaker, stop};
+use namespace::{Machine, PATIENCE, script, speaker, stop};
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -85,26 +85,30 @@ impl Drop for Traced {
     }
 }
 
-/// Boots `services` again and again, has `happen` make something of it, and kills the supervisor before its first
+/// Boots a machine again and again, has `happen` make something of it, and kills the supervisor before its first
 /// system call, and before each `step`-th after that; each time `is_done` must come true.
 fn kill_anywhere(
     step: usize,
-    services: &str,
+    boot: impl Fn() -> Machine,
     is_ready: impl Fn(&Machine) -> bool,
     happen: impl Fn(&Machine, u32),
     is_done: impl Fn(&Machine) -> Result<(), String>,
 ) {
     for number in (0..MOST).step_by(step) {
-        let machine = Machine::boot(services);
+        let machine = boot();
         machine.wait_until("it is ready", &is_ready);
-        let pid = machine.on_host(machine.service("a").pid.unwrap());
+        let pid = machine
+            .service("a")
+            .pid
+            .map_or(0, |pid| machine.on_host(pid));
         let traced = Traced::new(machine.supervisor().unwrap());
         while traced.stops(IDLE) {
             traced.go_on();
         }
         happen(&machine, pid);
         for made in 0..=number {
-            if !traced.stops(OVER) {
+            let patience = if made == 0 { PATIENCE } else { OVER };
+            if !traced.stops(patience) {
                 println!("killed before each of {made} system calls");
                 assert!(made > 3, "it has done nothing");
                 return;
@@ -117,7 +121,7 @@ fn kill_anywhere(
         let start = Instant::now();
         while let Err(why) = is_done(&machine) {
             assert!(
-                start.elapsed() < namespace::PATIENCE,
+                start.elapsed() < PATIENCE,
                 "killed before system call {number}: {why}"
             );
             std::thread::sleep(Duration::from_millis(5));
@@ -160,7 +164,7 @@ fn a_service_that_says_that_it_is_ready() {
         open(\"/var/log/count\", \"a\").write(\"x\\n\")\nsay(b\"READY=1\\nSTATUS=fine\")\ntime.sleep(1000000)";
     kill_anywhere(
         1,
-        &speaker("a", body, r#""kind":"notify","restart":"always""#),
+        || Machine::boot(&speaker("a", body, r#""kind":"notify","restart":"always""#)),
         |machine| machine.service("a").pid.is_some(),
         go,
         |machine| {
@@ -181,11 +185,13 @@ fn a_descriptor_that_is_left() {
         while not os.path.exists(\"/run/end\"): time.sleep(0.01)";
     kill_anywhere(
         1,
-        &speaker(
-            "a",
-            body,
-            r#""storedDescriptors":5,"restart":"always","restartDelayMs":1"#,
-        ),
+        || {
+            Machine::boot(&speaker(
+                "a",
+                body,
+                r#""storedDescriptors":5,"restart":"always","restartDelayMs":1"#,
+            ))
+        },
         |machine| machine.service("a").state == ServiceState::Up,
         go,
         |machine| {
@@ -203,11 +209,13 @@ fn a_descriptor_that_is_left() {
 fn a_command_that_runs_once() {
     kill_anywhere(
         1,
-        &script(
-            "a",
-            &format!("{WAIT}; echo x >> /var/log/count"),
-            r#""kind":"oneshot""#,
-        ),
+        || {
+            Machine::boot(&script(
+                "a",
+                &format!("{WAIT}; echo x >> /var/log/count"),
+                r#""kind":"oneshot""#,
+            ))
+        },
         |machine| machine.service("a").pid.is_some(),
         go,
         |machine| {
@@ -229,7 +237,7 @@ fn commands_before_and_after_a_start() {
     );
     kill_anywhere(
         1,
-        &script("a", SLEEP, &more),
+        || Machine::boot(&script("a", SLEEP, &more)),
         |machine| machine.service("a").pid.is_some(),
         go,
         |machine| {
@@ -246,7 +254,13 @@ fn a_service_that_is_restarted() {
     let more = r#""restart":"always","restartDelayMs":1"#;
     kill_anywhere(
         1,
-        &script("a", &format!("echo x >> /var/log/count; {SLEEP}"), more),
+        || {
+            Machine::boot(&script(
+                "a",
+                &format!("echo x >> /var/log/count; {SLEEP}"),
+                more,
+            ))
+        },
         |machine| machine.service("a").state == ServiceState::Up && count(machine) == 1,
         |machine, pid| machine.kill(pid, 9),
         |machine| {
@@ -262,11 +276,13 @@ fn a_service_that_is_restarted() {
 fn a_service_that_somebody_stops() {
     kill_anywhere(
         1,
-        &script(
-            "a",
-            &format!("echo x >> /var/log/count; {SLEEP}"),
-            r#""restart":"always""#,
-        ),
+        || {
+            Machine::boot(&script(
+                "a",
+                &format!("echo x >> /var/log/count; {SLEEP}"),
+                r#""restart":"always""#,
+            ))
+        },
         |machine| machine.service("a").state == ServiceState::Up && count(machine) == 1,
         |machine, _| {
             // Nobody may be there to answer.
@@ -294,7 +310,7 @@ fn what_follows_from_a_failure() {
     ];
     kill_anywhere(
         1,
-        &services.join(","),
+        || Machine::boot(&services.join(",")),
         |machine| machine.service("a").pid.is_some(),
         go,
         |machine| {
@@ -319,7 +335,7 @@ fn a_switch_to_another_generation() {
     // They are four hundred.
     kill_anywhere(
         17,
-        &services(1),
+        || Machine::boot(&services(1)),
         |machine| {
             let states = machine.status();
             states.iter().all(|s| s.state == ServiceState::Up) && count(machine) == 1
@@ -368,6 +384,31 @@ fn a_switch_to_another_generation() {
             } else {
                 Err(format!("{} {program} {states:?}", machine.toplevel()))
             }
+        },
+    );
+}
+
+#[test]
+fn a_time_that_has_come() {
+    kill_anywhere(
+        5,
+        || {
+            let uptime = fs::read_to_string("/proc/uptime").unwrap();
+            let seconds: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
+            let timers = format!(
+                r#","timers":[{{"name":"a","service":"a","afterBootMs":[{:.0}]}}]"#,
+                seconds * 1000.0 + 700.0
+            );
+            let more = r#""kind":"oneshot","wantedAtBoot":false"#;
+            Machine::boot_with(&script("a", "echo x >> /var/log/count", more), &timers)
+        },
+        |machine| machine.service("a").state == ServiceState::Stopped,
+        |_, _| {},
+        |machine| {
+            expect(machine, "a", |a, count| {
+                // What had just been started is killed, and started again.
+                a.state == ServiceState::Up && (1..=2).contains(&count)
+            })
         },
     );
 }
