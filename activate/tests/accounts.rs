@@ -242,3 +242,30 @@ cannot make directory '/var/lib/private/sshd': there is no user 'sshd'; define u
     assert_eq!(machine.read("/etc/passwd"), before);
     assert_eq!(machine.link("/etc/hosts"), "/etc/static/hosts");
 }
+
+/// Numbers of those who are gone are remembered, in whatever encoding their names were.
+#[test]
+fn names_that_are_no_text_are_remembered() {
+    let machine = new_machine();
+    machine.install(ONE, &description());
+    for (file, line) in [
+        ("/etc/passwd", &b"j\xf6rg:x:1234:1234::/:/bin/false\n"[..]),
+        ("/etc/group", b"j\xf6rg:x:1234:\n"),
+    ] {
+        let path = machine.path(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, line).unwrap();
+    }
+    assert_eq!(failures(&machine, ONE), "");
+    let maps = || {
+        ["/var/lib/nixos/uid-map", "/var/lib/nixos/gid-map"]
+            .map(|map| fs::read(machine.path(map)).unwrap())
+    };
+    let before = maps();
+    for map in &before {
+        let name = b"\"j\xf6rg\":1234";
+        assert!(map.windows(name.len()).any(|part| part == name));
+    }
+    assert_eq!(failures(&machine, ONE), "");
+    assert_eq!(maps(), before);
+}

@@ -258,7 +258,8 @@ fn read_map(
     if bytes.is_empty() {
         return Ok(id_map::IdMap::new());
     }
-    match id_map::parse(bytes) {
+    // Names in it are what they are in passwd and group.
+    match id_map::parse(text::decode(bytes).as_bytes()) {
         Ok(map) => Ok(map),
         // It goes on without the memory of ids; what is in passwd and group keeps its own.
         Err(error) => {
