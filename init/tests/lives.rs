@@ -240,3 +240,54 @@ fn a_bound_of_another_generation_holds_at_once() {
         Some("it was up for longer than the 1 ms that it may be")
     );
 }
+
+/// systemd.service(5), `ExitType=cgroup`: a service lasts as long as the last of its processes, and ends as the first
+/// has ended.
+#[test]
+fn a_service_lasts_as_long_as_its_last_process() {
+    let leaves = "sleep 1000000 & sleep 1000000 &";
+    let slow = "(trap 'sleep 0.3; printf slow >> /var/log/story; exit 0' TERM; while :; do sleep 0.05; done) &";
+    let group = r#""endsWithLastProcess":true"#;
+    let services = [
+        script("plain", leaves, ""),
+        script("group", leaves, group),
+        script("bad", &format!("{leaves} exit 3"), group),
+        script("other", "(sleep 0.3; exit 3) &", group),
+        script("asked", &format!("{slow} {leaves}"), group),
+        script(
+            "again",
+            "exec true",
+            &format!(r#"{group},"restart":"always""#),
+        ),
+    ];
+    let machine = Machine::boot(&services.join(","));
+    machine.wait_for("plain", ServiceState::Stopped);
+    machine.wait_for("bad", ServiceState::Failed);
+    let other = machine.wait_for("other", ServiceState::Stopped);
+    assert_eq!(other.last_exit.as_deref(), Some("status 0"));
+    machine.wait_until("it is started again", |machine| {
+        machine.service("again").restarts > 1
+    });
+
+    let is_left = |service: &str, before: Option<u32>| {
+        machine.wait_until("another one has taken its place", |machine| {
+            let status = machine.service(service);
+            status.last_exit.is_some() && status.pid.is_some() && status.pid != before
+        });
+        let status = machine.service(service);
+        assert_eq!(status.state, ServiceState::Up);
+        status.pid
+    };
+    let first = is_left("group", None);
+    // Its successor hears of the next end, too.
+    machine.replace_supervisor(9);
+    machine.kill(machine.on_host(first.unwrap()), 9);
+    let second = is_left("group", first);
+    machine.kill(machine.on_host(second.unwrap()), 9);
+    let group = machine.wait_for("group", ServiceState::Stopped);
+    assert_eq!(group.last_exit.as_deref(), Some("status 0"));
+
+    is_left("asked", None);
+    machine.do_it(&stop("asked"));
+    assert_eq!(story(&machine), "slow");
+}

@@ -136,6 +136,9 @@ pub struct Service {
     /// The file in which a [`ServiceKind::Forking`] one leaves the number of its main process.
     #[serde(default)]
     pub pid_file: Option<String>,
+    /// It is up until the last process of its control group has ended, unless its main process ends badly.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub ends_with_last_process: bool,
     /// A oneshot stays up when its process has ended well; otherwise it is down again, and its next
     /// start runs it again.
     #[serde(default = "yes")]
@@ -244,6 +247,7 @@ impl Service {
             delegated: false,
             cgroup: BTreeMap::new(),
             pid_file: None,
+            ends_with_last_process: false,
             stays_up: true,
             restart: Restart::Never,
             success_statuses: Few::new(),

@@ -50,6 +50,7 @@ fn a_unit_becomes_a_service() {
             WorkingDirectory = "%S/backup";
             KillMode = "mixed";
             IgnoreSIGPIPE = false;
+            ExitType = "cgroup";
             SuccessExitStatus = "3 TEMPFAIL SIGKILL";
             RestartPreventExitStatus = [ 4 "HUP" ];
             RestartForceExitStatus = "SIGUSR1";

@@ -266,6 +266,21 @@ impl Held {
         Ok(self.main.replace(new))
     }
 
+    /// Which of its processes may take its main one's place when that has ended: first one that core is the
+    /// parent of, since it tells of that one's end.
+    pub fn successors(&mut self, service: &Service) -> Vec<u32> {
+        self.ensure_cgroup(service);
+        let Some(Ok(mut processes)) = self.processes(service) else {
+            return Vec::new();
+        };
+        let core = std::os::unix::process::parent_id();
+        let orphan = (processes.iter()).position(|pid| parent_of(*pid) == Some(core));
+        if let Some(at) = orphan {
+            processes.swap(0, at);
+        }
+        processes
+    }
+
     /// Opens its cgroup, made if need be; what is taken over from a predecessor waits with that until
     /// it is needed. Without one the service runs all the same: then only its
     /// main process can be stopped.
@@ -299,6 +314,14 @@ impl Held {
             None => Ok(Report::Pending),
         }
     }
+}
+
+/// The second field of `/proc/<pid>/stat`, the name, is in parentheses and may hold anything; the fourth is the
+/// parent.
+fn parent_of(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(") ")?;
+    fields.split(' ').nth(1)?.parse().ok()
 }
 
 /// How a command has ended, if it has; one that could not be executed is told of in the log.

@@ -366,7 +366,9 @@ impl Supervisor {
                 let id = self.held.iter().position(|held| {
                     held.slot == slot && held.main.as_ref().is_some_and(|main| main.pid == pid)
                 });
-                if let Some(id) = id {
+                if let Some(id) = id
+                    && !self.goes_on(id, exit)
+                {
                     self.ended(id, exit);
                 }
             }

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::AsFd;
 
+use cairn_sys::pidfd;
 use cairn_sys::process::{Exit, Report};
 use nix::sys::epoll::EpollFlags;
 
@@ -231,7 +232,8 @@ impl Supervisor {
         // and a successor hears of it.
         match cairn_sys::process::end_of_pidfd(main.pidfd.as_fd()) {
             Ok(Some(exit)) => {
-                if let Some(main) = self.ended(id, exit)
+                if !self.goes_on(id, exit)
+                    && let Some(main) = self.ended(id, exit)
                     && let Err(error) = cairn_sys::process::reap_pidfd(main.pidfd.as_fd())
                 {
                     log::error!("cannot reap '{}': {error}", self.name(id));
@@ -421,27 +423,54 @@ impl Supervisor {
         }
     }
 
-    /// Another process of the service is to be its main one, says the service. What was is left to end.
+    /// Another process of the service is to be its main one, says the service.
     fn main_is(&mut self, id: Id, pid: u32) {
-        self.services.record_again([id]);
-        let Some(service) = self.services.descriptions().get(id) else {
-            return;
+        if let Err(error) = self.take_for_main(id, pid) {
+            let name = self.name(id);
+            log::warn!("'{name}' names {pid} as its main process: {error}");
+        }
+    }
+
+    /// Its main process has ended; whether the service goes on with another one of its processes.
+    pub(super) fn goes_on(&mut self, id: Id, exit: Exit) -> bool {
+        if !self.services.goes_on_without(id, exit) {
+            return false;
+        }
+        let (Some(service), Some(held)) =
+            (self.services.descriptions().get(id), self.held.get_mut(id))
+        else {
+            return false;
         };
-        let Some(held) = self.held.get_mut(id) else {
-            return;
-        };
-        match held.replace_main(service, pid) {
-            Ok(None) => return,
-            Ok(Some(old)) => {
-                unwatch(&self.epoll, old.pidfd.as_fd());
-                self.strays.add(&self.epoll, old);
-            }
-            Err(error) => {
-                let name = &service.name;
-                return log::warn!("'{name}' names {pid} as its main process: {error}");
+        for pid in held.successors(service) {
+            // It may have ended meanwhile, and core may have taken that end before it knew whose it was.
+            let is_there = |held: &Held| {
+                let main = held.main.as_ref().filter(|main| main.pid == pid);
+                main.is_some_and(|main| pidfd::is_there(main.pidfd.as_fd()))
+            };
+            if self.take_for_main(id, pid).is_ok() && self.held.get(id).is_some_and(is_there) {
+                self.step(Event::Succeeded(id, exit));
+                return true;
             }
         }
-        let Some(main) = &held.main else { return };
+        false
+    }
+
+    /// Takes another process of the service for its main one. What was is left to end.
+    fn take_for_main(&mut self, id: Id, pid: u32) -> io::Result<()> {
+        self.services.record_again([id]);
+        let (Some(service), Some(held)) =
+            (self.services.descriptions().get(id), self.held.get_mut(id))
+        else {
+            return Ok(());
+        };
+        let Some(old) = held.replace_main(service, pid)? else {
+            return Ok(());
+        };
+        unwatch(&self.epoll, old.pidfd.as_fd());
+        self.strays.add(&self.epoll, old);
+        let Some(main) = &held.main else {
+            return Ok(());
+        };
         let descriptor = main.pidfd.as_fd();
         if self.strays.take_back(&self.epoll, main.pid)
             && let Err(error) = watch(
@@ -460,6 +489,7 @@ impl Supervisor {
                 service.name
             );
         }
+        Ok(())
     }
 
     /// The main process has ended: its last words, then the news. Returns what was held of it.

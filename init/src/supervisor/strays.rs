@@ -119,6 +119,7 @@ impl Supervisor {
         self.hear_all();
         if let Some(id) = service.and_then(|name| self.id_of(&name))
             && self.has_lost_main(id)
+            && !self.goes_on(id, exit)
         {
             self.ended(id, exit);
         }

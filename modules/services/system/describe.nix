@@ -187,6 +187,7 @@ let
     noStopByHand = false;
     delegated = false;
     staysUp = true;
+    endsWithLastProcess = false;
     restart = "never";
     restartDelayMs = 100;
     restartDelayMaxMs = 30000;
@@ -276,6 +277,7 @@ in
 // filterAttrs (key: value: value != defaults.${key}) {
   inherit (service)
     staysUp
+    endsWithLastProcess
     storedDescriptors
     pinnedDescriptors
     outlivesUserSpace

@@ -475,6 +475,10 @@ in
     };
 
     pidFile = nullable (types.strMatching "[/%].+") "Where a `forking` one leaves the number of its process.";
+    endsWithLastProcess = flag false ''
+      Whether it is up until the last process of its control group has ended, unless its main process ends badly.
+      Otherwise what its main process leaves behind is ended with it.
+    '';
     staysUp = flag true "Whether a `oneshot` counts as up when it is done; if not, its next start runs it again.";
 
     restart = {

@@ -86,7 +86,6 @@ let
       TimeoutStopFailureMode = { why = "a service that does not stop is killed"; so = [ "" "terminate" "kill" ]; };
       WatchdogSignal = { why = "what does not say that it lives is sent SIGABRT"; so = [ "" "sigabrt" "abrt" "6" ]; };
       PAMName = { why = "services open no session"; so = [ "" ]; };
-      ExitType = { why = "a service ends with its main process"; so = [ "" "main" ]; };
     };
 in
 {

@@ -314,6 +314,18 @@ let
     ExecCondition = context: value: {
       preStart = lib.mkOrder 400 (map (command: command // { condition = true; }) (commands context value));
     };
+    ExitType =
+      context: value:
+      let
+        lasts = pick context {
+          main = false;
+          cgroup = true;
+        } value;
+      in
+      if lasts && toString (last (context.config.Type or "simple")) == "oneshot" then
+        throw "${context.where}: 'cgroup' is not supported: a oneshot is done when its process is"
+      else
+        { endsWithLastProcess = lasts; };
     RemainAfterExit = context: value: { staysUp = boolean context.where (last value); };
     Sockets = _: value: {
       requires = map (name: "${lib.removeSuffix ".socket" name}.socket") (wordsOf value);

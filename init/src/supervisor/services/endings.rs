@@ -1,7 +1,7 @@
 //! How processes end, and what that means to their service.
 
 use cairn_sys::process::Exit;
-use cairn_system::{MachineAction, Own, Readiness, Service, ServiceKind};
+use cairn_system::{KillMode, MachineAction, Own, Readiness, Service, ServiceKind};
 
 use super::super::end::{End, restarts};
 use super::graph::Id;
@@ -108,6 +108,31 @@ impl Services {
         }
     }
 
+    /// Whether it goes on with another process of its group when its main one has ended like this.
+    pub fn goes_on_without(&self, id: Id, exit: Exit) -> bool {
+        let Some((service, unit)) = self.descriptions.get(id).zip(self.units.get(id)) else {
+            return false;
+        };
+        let is_first = unit.last_exit.is_none();
+        service.ends_with_last_process
+            && match unit.phase {
+                // All of them have been asked to end.
+                Phase::Stopping(_) => service.kill_mode == KillMode::All,
+                Phase::Leaving(..) => true,
+                Phase::Finishing(_) | Phase::Up | Phase::Reloading(_) | Phase::Refreshing(..) => {
+                    !is_first || End::of(service, exit) == End::Good
+                }
+                _ => false,
+            }
+    }
+
+    /// It has gone on. Only how the first of them has ended counts.
+    pub(super) fn succeeded(&mut self, id: Id, exit: Exit) {
+        if let Some(unit) = self.units.get_mut(id) {
+            unit.last_exit = unit.last_exit.or(Some(exit));
+        }
+    }
+
     pub(super) fn exited(&mut self, id: Id, exit: Exit, now: Ms, actions: &mut Vec<Action>) {
         let Some((service, unit)) = self.pair(id) else {
             return;
@@ -116,6 +141,8 @@ impl Services {
             return;
         }
         unit.running = false;
+        let first = unit.last_exit.filter(|_| service.ends_with_last_process);
+        let exit = first.unwrap_or(exit);
         let (wanted, was_up) = (unit.goal == Goal::Up, unit.phase.is_up());
         let end = End::of(service, exit);
         match unit.phase {

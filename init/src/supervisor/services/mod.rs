@@ -101,6 +101,8 @@ pub enum Event {
     NothingFound(Id),
     /// Its main process, or a command in its place, has ended.
     Exited(Id, Exit),
+    /// Its main process has ended, and another one of its processes is taken for it.
+    Succeeded(Id, Exit),
     /// Its command beside the main process has ended; none says that it could not be executed.
     HelperExited(Id, Option<Exit>),
     /// A switch to another generation is near: until it is made or given up, these are to be down.
@@ -378,6 +380,7 @@ impl Services {
             }
             Event::HelperExited(id, exit) => self.helper_exited(id, exit, now, &mut actions),
             Event::Exited(id, exit) => self.exited(id, exit, now, &mut actions),
+            Event::Succeeded(id, exit) => self.succeeded(id, exit),
             Event::Hold(ids) => self.hold(&ids),
             Event::Switched => self.switched(now, &mut actions),
             Event::Resume => {

@@ -182,6 +182,9 @@ impl Services {
                     unit.up_at = None;
                     unit.reload_again = false;
                     unit.outcome = Outcome::Success;
+                    if service.ends_with_last_process {
+                        unit.last_exit = None;
+                    }
                     unit.extended_to = None;
                     unit.phase = match service.kind {
                         ServiceKind::Milestone => Phase::Up,
