@@ -112,6 +112,9 @@ pub struct Service {
     pub machine_actions: Option<Box<MachineActions>>,
     /// Start it at boot.
     pub wanted_at_boot: bool,
+    /// It is stopped when nothing that requires, wants or upholds it is up or on its way, unless it is wanted at boot.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub stop_when_unneeded: bool,
     /// Nobody starts it by hand.
     #[serde(default, skip_serializing_if = "is_not")]
     pub no_start_by_hand: bool,
@@ -239,6 +242,7 @@ impl Service {
             tells_of_restarts: false,
             machine_actions: None,
             wanted_at_boot: true,
+            stop_when_unneeded: false,
             no_start_by_hand: false,
             no_stop_by_hand: false,
             conditions: Few::new(),

@@ -298,7 +298,7 @@ fn what_changes_nothing_is_said() {
             PrivatePIDs = true; RemoveIPC = false; Slice = "system.slice"; SyslogIdentifier = "x";
             FinalKillSignal = "SIGQUIT"; ExitType = "main"; KeyringMode = "inherit"; MemoryAccounting = true;
           };
-          unitConfig = { StopWhenUnneeded = true; RefuseManualStart = false; DefaultDependencies = false; };
+          unitConfig = { JobTimeoutSec = 5; StopWhenUnneeded = true; RefuseManualStart = false; DefaultDependencies = false; };
         };
         systemd.timers.a.timerConfig = { OnCalendar = "daily"; FixedRandomDelay = true; AccuracySec = "1h"; };
         systemd.sockets.b = { listenStreams = [ "1" ]; socketConfig.ReceiveBuffer = "8M"; };
@@ -307,7 +307,7 @@ fn what_changes_nothing_is_said() {
     );
     let warnings = evaluation.value("builtins.concatStringsSep \"\n\" config.warnings");
     expect![[r#"
-        systemd.services.a: serviceConfig.FinalKillSignal is without effect (what does not stop in time is killed with SIGKILL), and serviceConfig.PrivatePIDs is without effect (the service runs without this one of its confinements; the others hold), and unitConfig.StopWhenUnneeded is without effect (it goes on when nothing needs it any more).
+        systemd.services.a: serviceConfig.FinalKillSignal is without effect (what does not stop in time is killed with SIGKILL), and serviceConfig.PrivatePIDs is without effect (the service runs without this one of its confinements; the others hold), and unitConfig.JobTimeoutSec is without effect (its start waits for what it needs as long as that takes; TimeoutStartSec bounds the rest).
         systemd.sockets.b: socketConfig.ReceiveBuffer is without effect (the kernel's default is kept)."#]].assert_eq(warnings.as_str().unwrap());
 }
 

@@ -56,6 +56,7 @@ fn a_unit_becomes_a_service() {
             RestartForceExitStatus = "SIGUSR1";
             RuntimeMaxSec = "1d";
           };
+          unitConfig.StopWhenUnneeded = true;
           unitConfig.FailureAction = "reboot-force";
           unitConfig.SuccessAction = "none";
           unitConfig.StartLimitAction = "poweroff";
@@ -116,6 +117,7 @@ fn a_unit_becomes_a_service() {
                   "removedAtStop": true
                 }
               ],
+              "endsWithLastProcess": true,
               "finalStatuses": [
                 4,
                 "HUP"
@@ -225,6 +227,7 @@ fn a_unit_becomes_a_service() {
               },
               "startTimeoutMs": 90000,
               "stopTimeoutMs": 90000,
+              "stopWhenUnneeded": true,
               "successStatuses": [
                 3,
                 75,

@@ -35,6 +35,10 @@ pub struct Node {
     pub upholds: Few<Id>,
     /// Those that do so with it.
     pub upheld_by: Few<Id>,
+    /// Those of what it requires, wants or upholds that are up only as long as something needs them.
+    pub needs: Few<Id>,
+    /// Those that need it, if it is one of them.
+    pub needed_by: Few<Id>,
     /// Another one reads what it writes.
     pub has_reader: bool,
     /// Started when something comes in at it.
@@ -90,6 +94,7 @@ pub fn nodes(services: &[Service]) -> Vec<Node> {
     }
     for (id, service) in services.iter().enumerate() {
         tell_others(&mut nodes, id, service, id_of);
+        tell_needed(&mut nodes, services, id);
         for other in service.conflicts.iter().filter_map(id_of) {
             for (one, other) in [(id, other), (other, id)] {
                 if let Some(node) = nodes.get_mut(one)
@@ -129,6 +134,7 @@ pub fn add(nodes: &mut Vec<Node>, services: &[Service], service: &Service) {
     nodes.push(node);
     tell_earlier(nodes, new, &requires, &after);
     tell_others(nodes, new, service, id_of);
+    tell_needed(nodes, services, new);
 }
 
 /// Has those that `id` requires or comes after know of it.
@@ -167,6 +173,22 @@ fn tell_others(
     each(&service.part_of, |node, id| node.required_by.push(id));
     let read = service.reads_output_of.as_slice();
     each(read, |node, _| node.has_reader = true);
+}
+
+/// Has those that `id` needs know of it, where they ask for that.
+fn tell_needed(nodes: &mut [Node], services: &[Service], id: Id) {
+    let Some(node) = nodes.get_mut(id) else {
+        return;
+    };
+    let all: [&[Id]; 3] = [&node.requires, &node.wants, &node.upholds];
+    let asks = |id: &&Id| (services.get(**id)).is_some_and(|service| service.stop_when_unneeded);
+    let needed: Few<Id> = all.into_iter().flatten().filter(asks).copied().collect();
+    node.needs = needed.clone();
+    for other in needed {
+        if let Some(node) = nodes.get_mut(other) {
+            node.needed_by.push(id);
+        }
+    }
 }
 
 /// A shortest way from `start` back to `start`, both ends included.

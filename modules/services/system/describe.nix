@@ -183,6 +183,7 @@ let
     pinnedDescriptors = false;
     outlivesUserSpace = false;
     tellsOfRestarts = false;
+    stopWhenUnneeded = false;
     noStartByHand = false;
     noStopByHand = false;
     delegated = false;
@@ -282,6 +283,7 @@ in
     pinnedDescriptors
     outlivesUserSpace
     tellsOfRestarts
+    stopWhenUnneeded
     noStartByHand
     noStopByHand
     delegated

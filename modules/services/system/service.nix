@@ -439,6 +439,10 @@ in
     successAction = nullable action "The same, when its process has ended as it should, and it is not started again by itself.";
     startLimitAction = nullable action "The same, when it was started more often than {option}`restart.limit` allows; without it, that is a failure.";
     wantedAtBoot = flag true "Whether it is started at boot.";
+    stopWhenUnneeded = flag false ''
+      Whether it is stopped when nothing that requires, wants or upholds it is up or on its way. What is wanted at boot
+      goes on.
+    '';
     noStartByHand = flag false "Whether `cairn start` and `cairn restart` refuse it.";
     noStopByHand = flag false "Whether `cairn stop` and `cairn restart` refuse it; `cairn disable` stops it all the same.";
     wantedBy = list name "Services that are started together with it.";

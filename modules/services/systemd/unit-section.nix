@@ -59,7 +59,6 @@ let
 
   # What changes nothing although somebody may miss it, unless it is said to be so.
   missed = {
-    StopWhenUnneeded = "it goes on when nothing needs it any more";
     JobTimeoutSec = "its start waits for what it needs as long as that takes; TimeoutStartSec bounds the rest";
     JobRunningTimeoutSec = "TimeoutStartSec bounds its start";
   };
@@ -87,6 +86,7 @@ let
     ++ lib.attrNames missed
     ++ [
       "SurviveFinalKillSignal"
+      "StopWhenUnneeded"
       "RefuseManualStart"
       "RefuseManualStop"
     ]

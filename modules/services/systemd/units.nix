@@ -98,6 +98,7 @@ let
       conflicts = links (lib.filter (name: !(targets.isDown name)) unit.conflicts);
       onFailure = links unit.onFailure;
       onSuccess = links unit.onSuccess;
+      stopWhenUnneeded = lib.mkIf (isSet "StopWhenUnneeded" name unit) true;
       noStartByHand = lib.mkIf (isSet "RefuseManualStart" name unit) true;
       noStopByHand = lib.mkIf (isSet "RefuseManualStop" name unit) true;
       # A user's services end with the user's sessions.

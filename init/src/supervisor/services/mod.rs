@@ -21,6 +21,7 @@ mod outliving;
 mod progress;
 mod standstill;
 mod units;
+mod unneeded;
 mod upholding;
 mod wishes;
 
@@ -399,7 +400,10 @@ impl Services {
         let (mut raised, mut followed) = (BTreeSet::new(), BTreeSet::new());
         loop {
             self.advance(now, &mut actions);
-            if !self.follow_ends(&mut followed, now) && !self.uphold(&mut raised, now) {
+            if !self.follow_ends(&mut followed, now)
+                && !self.uphold(&mut raised, now)
+                && !self.dismiss()
+            {
                 break;
             }
         }

@@ -151,7 +151,7 @@ impl Services {
         }
     }
 
-    fn others<'a>(&'a self, ids: &'a [Id]) -> impl Iterator<Item = (Id, &'a Unit)> {
+    pub(super) fn others<'a>(&'a self, ids: &'a [Id]) -> impl Iterator<Item = (Id, &'a Unit)> {
         ids.iter()
             .filter_map(|id| self.units.get(*id).map(|unit| (*id, unit)))
     }

@@ -730,6 +730,8 @@ fn any_service(id: usize) -> impl Strategy<Value = Service> {
                 service.after = list(after.into_iter().filter(|to| *to < id));
                 starts(&mut service, (id + 1) % COUNT, stays_up);
                 service.restart_delay_ms = delay;
+                service.stop_when_unneeded = delay % 4 == 1;
+                service.wanted_at_boot = !service.stop_when_unneeded;
                 service.outlives_user_space = delay % 3 != 0;
                 service.runtime_max_ms = timeout.filter(|time| time % 2 == 0);
                 service.stop_timeout_ms = 1000;
@@ -986,6 +988,8 @@ impl World {
             prop_assert!(!unit.helper || self.helpers[id] != Helper::None);
             prop_assert!(unit.helper || self.helpers[id] != Helper::Alive);
             prop_assert_eq!(unit.frozen, self.frozen[id]);
+            let goes_down = self.machine.is_shutting_down();
+            prop_assert!(goes_down || !self.machine.is_unneeded(id));
             let is_described = id < self.machine.described().len();
             prop_assert_eq!(unit.instance, !is_described);
             prop_assert!(is_described || !matches!(unit.phase, Phase::Backoff(_)));
@@ -1179,6 +1183,7 @@ proptest! {
             service.upholds.clear();
             service.on_failure.clear();
             service.on_success.clear();
+            service.wanted_at_boot = true;
             service.binds_to.clear();
         }
         let mut world = World::new(services);
