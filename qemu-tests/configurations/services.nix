@@ -101,6 +101,25 @@
       UMask = "0027";
     };
   };
+  # They take more memory than they may have.
+  systemd.services.greedy = {
+    script = "exec tail /dev/zero";
+    postStop = "echo $SERVICE_RESULT > /run/greedy";
+    serviceConfig.MemoryMax = "16M";
+    serviceConfig.MemorySwapMax = 0;
+  };
+  systemd.services.shaken = {
+    script = "tail /dev/zero; exec sleep 1000000";
+    serviceConfig.MemoryMax = "16M";
+    serviceConfig.MemorySwapMax = 0;
+    serviceConfig.OOMPolicy = "stop";
+  };
+  systemd.services.patient = {
+    script = "tail /dev/zero || echo $? > /run/patient; exec sleep 1000000";
+    serviceConfig.MemoryMax = "16M";
+    serviceConfig.MemorySwapMax = 0;
+    serviceConfig.OOMPolicy = "continue";
+  };
   # Where packages are /usr.
   systemd.services.vendor = {
     wantedBy = [ "multi-user.target" ];

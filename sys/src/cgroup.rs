@@ -86,6 +86,18 @@ impl Cgroup {
             .any(|line| line == b"populated 1"))
     }
 
+    /// How many of its processes, and of those below, the kernel has killed by now since memory had run out.
+    ///
+    /// # Errors
+    /// Nobody counts the group's memory, or it cannot be read.
+    pub fn killed_for_memory(&self) -> io::Result<u64> {
+        let mut text = [0; 512];
+        let length = File::open(self.path.join("memory.events"))?.read(&mut text)?;
+        let text = String::from_utf8_lossy(text.get(..length).unwrap_or_default());
+        let count = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
+        Ok(count.and_then(|count| count.parse().ok()).unwrap_or(0))
+    }
+
     /// Gives it to a user, who may make groups below it and move processes between those.
     ///
     /// # Errors

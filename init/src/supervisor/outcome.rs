@@ -34,10 +34,12 @@ pub enum Outcome {
     Dependency,
     /// A command has said that there is no reason to start it.
     Condition,
+    /// A process of it was killed since memory had run out.
+    OomKill,
 }
 
 impl Outcome {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Success,
         Self::ExitCode,
         Self::Signal,
@@ -48,6 +50,7 @@ impl Outcome {
         Self::StartLimitHit,
         Self::Dependency,
         Self::Condition,
+        Self::OomKill,
     ];
 
     /// What this end of a process is to a service that thinks that of it.
@@ -72,7 +75,9 @@ impl Outcome {
         match self {
             Self::Success | Self::Condition => End::Good,
             Self::ExitCode | Self::Protocol | Self::Resources | Self::Dependency => End::Status,
-            Self::Signal | Self::Timeout | Self::Watchdog | Self::StartLimitHit => End::Abnormal,
+            Self::Signal | Self::OomKill | Self::Timeout | Self::Watchdog | Self::StartLimitHit => {
+                End::Abnormal
+            }
         }
     }
 
@@ -103,6 +108,7 @@ impl Outcome {
             Self::StartLimitHit => "start-limit-hit",
             Self::Dependency => "dependency",
             Self::Condition => "exec-condition",
+            Self::OomKill => "oom-kill",
         }
     }
 

@@ -115,10 +115,7 @@ impl Held {
         if let Some(tty) = described.tty.as_ref().filter(|_| job == Job::Main) {
             prepared = prepared.tty(tty)?;
         }
-        self.ensure_cgroup(service);
-        if matches!(job, Job::Main | Job::PreStart(0)) {
-            self.fence(service)?;
-        }
+        self.prepare_group(service, job)?;
         let pipe = self.pipe.as_ref();
         let pipe = pipe.ok_or_else(|| io::Error::from(io::ErrorKind::BrokenPipe))?;
         let writer = pipe.writer()?;
@@ -215,6 +212,19 @@ impl Held {
             .map(|own| own.descriptor.try_clone());
         let prepared = prepared.joined(shared.collect::<io::Result<_>>()?);
         Ok(prepared.confined(&confined)?)
+    }
+
+    /// Its control group, as its first process is to find it.
+    fn prepare_group(&mut self, service: &Service, job: Job) -> Result<(), StartError> {
+        let had_group = self.cgroup.is_some() || self.killed;
+        self.ensure_cgroup(service);
+        if matches!(job, Job::Main | Job::PreStart(0)) {
+            self.fence(service)?;
+            if had_group && !(job == Job::Main && Job::PreStart(0).exists(service)) {
+                self.forget_killed();
+            }
+        }
+        Ok(())
     }
 
     /// Keeps the service's group from devices and addresses, as it is described now.

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 
 use cairn_sys::pidfd;
 use cairn_sys::process::{Exit, Report};
+use nix::libc::SIGKILL;
 use nix::sys::epoll::EpollFlags;
 
 use crate::core::message::{Message, Place};
@@ -24,6 +25,9 @@ use super::{Supervisor, outcome, presence};
 
 /// Most messages that are heard before the news of an end.
 const LAST_WORDS: usize = 256;
+
+/// The status of a shell whose last command was ended by SIGKILL.
+const SHELL_KILLED: i32 = 128 + SIGKILL;
 
 impl Supervisor {
     /// Executes `job` for `id`; an event if that failed, or if there is no reason to.
@@ -500,6 +504,11 @@ impl Supervisor {
         // Its last words come before the news of its end.
         self.read_last_words(id);
         self.drop_readiness_pipe(id);
+        // As long as the process is held: the end itself is not accounted for by this.
+        let is_short = |held: &Held| is_kill(exit) && held.is_short_of_memory();
+        if self.held.get(id).is_some_and(is_short) {
+            self.step(Event::ShortOfMemory(id));
+        }
         let held = self.held.get_mut(id)?;
         let main = held.main.take()?;
         unwatch(&self.epoll, main.pidfd.as_fd());
@@ -524,6 +533,11 @@ impl Supervisor {
         }
         Some(main)
     }
+}
+
+/// Whether it, or what a shell waited for last, was ended by SIGKILL.
+fn is_kill(exit: Exit) -> bool {
+    matches!(exit, Exit::Signal(SIGKILL) | Exit::Status(SHELL_KILLED))
 }
 
 /// Has core keep a service's main process.

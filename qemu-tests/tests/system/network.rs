@@ -114,6 +114,20 @@ fn a_service_has_the_rights_and_bounds_that_its_unit_gives() -> anyhow::Result<(
 }
 
 #[test]
+fn what_is_killed_for_want_of_memory_says_so() -> anyhow::Result<()> {
+    check(
+        "memory",
+        "for one in greedy shaken patient; do cairn start $one; done; \
+         until_ok test -s /run/greedy; cat /run/greedy; until_ok test -s /run/patient; cat /run/patient; \
+         until_ok sh -c '! pgrep -x tail'; sleep 1; \
+         for one in greedy shaken; do cairn status $one | grep -o 'signal 9: memory had run out' | head -n1; done; \
+         cairn status patient | grep -c 'memory had run out'; \
+         for one in greedy shaken patient; do cairn stop $one; done",
+        "oom-kill\n137\nsignal 9: memory had run out\nsignal 9: memory had run out\n0",
+    )
+}
+
+#[test]
 fn a_confined_service_sees_what_is_its_own() -> anyhow::Result<()> {
     check(
         "confinement",

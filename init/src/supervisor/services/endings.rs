@@ -108,6 +108,24 @@ impl Services {
         }
     }
 
+    /// A condition does not hold.
+    pub(super) fn skipped(&mut self, id: Id, why: String) {
+        if let Some(unit) = self.units.get_mut(id) {
+            unit.running = false;
+            unit.skip(why);
+        }
+    }
+
+    /// An asserted condition does not hold.
+    pub(super) fn forbidden(&mut self, id: Id, why: String) {
+        if let Some(unit) = self.units.get_mut(id) {
+            unit.running = false;
+            unit.outcome = Outcome::Dependency;
+            unit.fail(why);
+            self.fallen.push(id);
+        }
+    }
+
     /// Whether it goes on with another process of its group when its main one has ended like this.
     pub fn goes_on_without(&self, id: Id, exit: Exit) -> bool {
         let Some((service, unit)) = self.descriptions.get(id).zip(self.units.get(id)) else {
@@ -130,6 +148,14 @@ impl Services {
     pub(super) fn succeeded(&mut self, id: Id, exit: Exit) {
         if let Some(unit) = self.units.get_mut(id) {
             unit.last_exit = unit.last_exit.or(Some(exit));
+        }
+    }
+
+    /// That its main process has ended, which is the next news, is not its own doing.
+    pub(super) fn short_of_memory(&mut self, id: Id) {
+        let is_wanted = |unit: &&mut Unit| unit.goal == Goal::Up;
+        if let Some(unit) = self.units.get_mut(id).filter(is_wanted) {
+            unit.outcome = Outcome::OomKill.after(unit.outcome);
         }
     }
 
@@ -167,7 +193,7 @@ impl Services {
                     unit.note = Some(exit_reason(job, exit));
                     return self.end(id, Verdict::Finished, now, actions);
                 }
-                let reason = exit_reason(job, exit);
+                let reason = exit_reason(job, exit) + cause(unit);
                 let outcome = Outcome::of(End::Status, exit);
                 return self.end_badly(id, reason, outcome, now, actions);
             }
@@ -202,7 +228,7 @@ impl Services {
                 let verdict = if end == End::Good && !restart {
                     Verdict::Finished
                 } else {
-                    let reason = exit_reason(Job::Main, exit);
+                    let reason = exit_reason(Job::Main, exit) + cause(unit);
                     Verdict::Bad { reason, restart }
                 };
                 if end == End::Good && was_up {
@@ -594,6 +620,14 @@ fn prepared(service: &Service, number: u8) -> Phase {
 fn ignores_failure(job: Job, service: &Service) -> bool {
     job.command(service)
         .is_some_and(|command| command.ignore_failure)
+}
+
+/// What has brought its end about, if that is known.
+fn cause(unit: &Unit) -> &'static str {
+    match unit.outcome {
+        Outcome::OomKill => ": memory had run out",
+        _ => "",
+    }
 }
 
 fn exit_reason(job: Job, exit: Exit) -> String {

@@ -102,6 +102,8 @@ pub enum Event {
     NothingFound(Id),
     /// Its main process, or a command in its place, has ended.
     Exited(Id, Exit),
+    /// Memory has run out and a process of it was killed: how its main process is about to have ended.
+    ShortOfMemory(Id),
     /// Its main process has ended, and another one of its processes is taken for it.
     Succeeded(Id, Exit),
     /// Its command beside the main process has ended; none says that it could not be executed.
@@ -360,20 +362,8 @@ impl Services {
             Event::Extended(id, more) => self.extended(id, now.saturating_add(more)),
             Event::Ready(id) => self.ready(id, now),
             Event::NotExecuted(id, reason) => self.not_executed(id, reason, now, &mut actions),
-            Event::Skipped(id, why) => {
-                if let Some(unit) = self.units.get_mut(id) {
-                    unit.running = false;
-                    unit.skip(why);
-                }
-            }
-            Event::Forbidden(id, why) => {
-                if let Some(unit) = self.units.get_mut(id) {
-                    unit.running = false;
-                    unit.outcome = Outcome::Dependency;
-                    unit.fail(why);
-                    self.fallen.push(id);
-                }
-            }
+            Event::Skipped(id, why) => self.skipped(id, why),
+            Event::Forbidden(id, why) => self.forbidden(id, why),
             Event::Found(id) => self.found(id, now),
             Event::NothingFound(id) => {
                 let reason = "it has left no process behind".to_owned();
@@ -381,6 +371,7 @@ impl Services {
             }
             Event::HelperExited(id, exit) => self.helper_exited(id, exit, now, &mut actions),
             Event::Exited(id, exit) => self.exited(id, exit, now, &mut actions),
+            Event::ShortOfMemory(id) => self.short_of_memory(id),
             Event::Succeeded(id, exit) => self.succeeded(id, exit),
             Event::Hold(ids) => self.hold(&ids),
             Event::Switched => self.switched(now, &mut actions),

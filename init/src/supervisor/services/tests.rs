@@ -107,6 +107,37 @@ fn what_ends_well_by_itself_is_ended_as_by_a_stop() {
     }
 }
 
+#[test]
+fn who_is_killed_for_want_of_memory_is_told_so() {
+    let mut machine = Services::new(vec![service("a", ServiceKind::Simple, Restart::OnFailure)]);
+    machine.step(Event::Boot, 0);
+    machine.step(Event::Executed(0), 0);
+    machine.step(Event::ShortOfMemory(0), 1);
+    machine.step(Event::Exited(0, Exit::Signal(9)), 1);
+    assert_eq!(machine.units()[0].outcome, Outcome::OomKill);
+    machine.step(Event::Tick, 101);
+    machine.step(Event::Executed(0), 101);
+    assert_eq!(machine.units()[0].outcome, Outcome::Success);
+    machine.step(Event::Exited(0, Exit::Signal(9)), 102);
+    assert_eq!(machine.units()[0].outcome, Outcome::Signal);
+
+    // Who is to stop has ended because of that.
+    machine.step(Event::Tick, 302);
+    machine.step(Event::Executed(0), 302);
+    machine.step(Event::Stop(0), 303);
+    machine.step(Event::ShortOfMemory(0), 304);
+    machine.step(Event::Exited(0, Exit::Signal(9)), 304);
+    assert_eq!(machine.units()[0].outcome, Outcome::Signal);
+
+    let mut machine = Services::new(vec![service("a", ServiceKind::Simple, Restart::Never)]);
+    machine.step(Event::Boot, 0);
+    machine.step(Event::Executed(0), 0);
+    machine.step(Event::ShortOfMemory(0), 1);
+    machine.step(Event::Exited(0, Exit::Signal(9)), 1);
+    let reason = "its process was ended by signal 9: memory had run out";
+    assert_eq!(machine.units()[0].phase, Phase::Failed(reason.to_owned()));
+}
+
 /// What is told of a failure needs what has failed, which fails at once again.
 #[test]
 fn failures_that_bring_each_other_about_keep_nobody_busy() {
