@@ -357,3 +357,41 @@ fn what_writes_where_nobody_reads_lives_on() {
         .assert_eq(&format!("{:?} {}", killed.reason, story(&machine)));
     assert!(machine.service("lives").pid.is_some());
 }
+
+/// systemd.exec(5), `RemoveIPC=`: what a user's processes have left to each other goes with the last of its services.
+#[test]
+fn what_a_user_leaves_to_its_processes_is_removed() {
+    let nobody = |name, body, more| with_process(name, r#""user":"nobody""#, body, more);
+    let leaves =
+        "mkdir /dev/shm/folder && ipcmk -Q -M 1 -S 1 && : > /dev/shm/theirs && exec sleep 1000000";
+    let removes = format!(r#""removesIpc":true,{LATER}"#);
+    let services = [
+        nobody("leaves", leaves, &removes),
+        nobody("other", SLEEP, ""),
+        script("roots", SLEEP, r#""removesIpc":true"#),
+    ];
+    let before = "mount -t tmpfs -o mode=1777 tmpfs /dev/shm";
+    let machine = Machine::boot_on(&services.join(","), "", before);
+    machine.inside_run("ipcmk -Q && : > /dev/shm/roots && ln -s roots /dev/shm/link");
+    machine.inside_run("chown -h nobody /dev/shm/link");
+    let left = || {
+        let counted = machine.inside_run("cat /proc/sysvipc/* | grep -vc key; ls /dev/shm");
+        counted.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let run = || {
+        machine.do_it(&start("leaves"));
+        machine.wait_until("it has left something", |_| left().contains("theirs"));
+        machine.do_it(&stop("leaves"));
+        machine.inside_run("rmdir /dev/shm/folder");
+    };
+    run();
+    machine.do_it(&stop("roots"));
+    assert_eq!(
+        left(),
+        "4 link roots theirs",
+        "another service of theirs runs"
+    );
+    machine.do_it(&stop("other"));
+    run();
+    assert_eq!(left(), "1 roots");
+}

@@ -10,6 +10,7 @@ pub mod console;
 pub mod handed;
 pub mod inotify;
 pub mod input;
+pub mod ipc;
 pub mod kernel_log;
 pub mod kexec;
 pub mod kmsg;

@@ -130,6 +130,10 @@ pub struct Service {
     /// Secrets that it is given as files, for its user alone, while it runs.
     #[serde(default)]
     pub credentials: Few<Credential>,
+    /// When it has stopped, what its user's processes have left to each other (queues, semaphores, shared memory) is
+    /// removed, unless another service runs as that user, or the user is root.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub removes_ipc: bool,
     /// Its user may make groups below its cgroup; its own processes are in one of them, `main`.
     #[serde(default)]
     pub delegated: bool,
@@ -248,6 +252,7 @@ impl Service {
             conditions: Few::new(),
             directories: Few::new(),
             credentials: Few::new(),
+            removes_ipc: false,
             delegated: false,
             cgroup: BTreeMap::new(),
             pid_file: None,

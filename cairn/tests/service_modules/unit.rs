@@ -50,6 +50,7 @@ fn a_unit_becomes_a_service() {
             WorkingDirectory = "%S/backup";
             KillMode = "mixed";
             IgnoreSIGPIPE = false;
+            RemoveIPC = true;
             ExitType = "cgroup";
             SuccessExitStatus = "3 TEMPFAIL SIGKILL";
             RestartPreventExitStatus = [ 4 "HUP" ];
@@ -212,6 +213,7 @@ fn a_unit_becomes_a_service() {
                   }
                 ]
               },
+              "removesIpc": true,
               "restart": "on-failure",
               "restartDelayMaxMs": 120000,
               "restartDelayMs": 60500,

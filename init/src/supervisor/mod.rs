@@ -34,6 +34,7 @@ mod hotplug;
 mod intake;
 mod job;
 mod journal;
+mod leftovers;
 mod link;
 mod listening;
 mod notify;

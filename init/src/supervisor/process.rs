@@ -24,7 +24,7 @@ use super::given::{Given, IPC, NETWORK};
 use super::held::{Attempt, Held, Helper, Main};
 use super::job::Job;
 use super::outlets::Outlets;
-use super::{credentials, directories, fence};
+use super::{credentials, directories, fence, leftovers};
 use crate::realm::{LINGER, MAIN_GROUP, Owner, realm};
 
 /// Descriptors that a service may have open.
@@ -345,6 +345,19 @@ pub fn clean(service: &Service, is_shared: bool, returns: bool) -> io::Result<()
     directories::remove(own)
         .and(private)
         .and(credentials::remove(service))
+}
+
+/// Removes what its user's processes have left to each other. Root's is the machine's, and a user's own supervisor
+/// cannot tell what is of a session.
+///
+/// # Errors
+/// Something cannot be removed, or there is no such user.
+pub fn remove_ipc(service: &Service) -> io::Result<()> {
+    match account(&service.process).map_err(io::Error::other)?.uid {
+        0 => Ok(()),
+        _ if realm().owner.is_some() => Ok(()),
+        uid => leftovers::remove(uid),
+    }
 }
 
 /// Who a process is to be. A user's supervisor can only start what is the user.

@@ -67,11 +67,28 @@ impl Supervisor {
         let returns = unit.is_some_and(|unit| {
             !matches!(unit.phase, Phase::Stopped | Phase::Done | Phase::Failed(_))
         });
-        if let Some(service) = self.services.descriptions().get(id)
-            && let Err(error) = process::clean(service, is_shared, returns)
-        {
-            log::error!("'{}': {error}", service.name);
+        if let Some(service) = self.services.descriptions().get(id) {
+            let cleaned = process::clean(service, is_shared, returns);
+            let removed = if service.removes_ipc && self.is_last_of_user(id) {
+                process::remove_ipc(service)
+            } else {
+                Ok(())
+            };
+            if let Err(error) = cleaned.and(removed) {
+                log::error!("'{}': {error}", service.name);
+            }
         }
+    }
+
+    /// Whether no other service of its user has processes.
+    fn is_last_of_user(&self, id: Id) -> bool {
+        let descriptions = self.services.descriptions();
+        let user = |id: Id| descriptions.get(id).map(|service| &service.process.user);
+        let own = user(id);
+        let mut units = self.services.units().iter().enumerate();
+        units.all(|(other, unit)| {
+            other == id || user(other) != own || !(unit.running || unit.is_alive())
+        })
     }
 
     /// The services that have something in common with `id`; for one that has nothing, nobody is asked.

@@ -73,7 +73,7 @@ impl Machine {
         let cgroup = make_cgroup();
         let mut outer = Command::new("sh")
             .arg("-c")
-            .arg("echo $$ > \"$2/cgroup.procs\" && exec unshare --user --mount --pid --net --cgroup --fork --kill-child sh -c \"$3\" setup \"$1\" \"$4\"")
+            .arg("echo $$ > \"$2/cgroup.procs\" && exec unshare --user --mount --pid --net --ipc --cgroup --fork --kill-child sh -c \"$3\" setup \"$1\" \"$4\"")
             .arg("enter")
             .arg(directory.path())
             .arg(&cgroup)
@@ -332,7 +332,9 @@ impl Machine {
     pub fn inside_run(&self, commands: &str) -> String {
         let output = Command::new("nsenter")
             .arg(format!("--target={}", self.core))
-            .args(["--user", "--mount", "--pid", "--net", "sh", "-c", commands])
+            .args([
+                "--user", "--mount", "--pid", "--net", "--ipc", "sh", "-c", commands,
+            ])
             .output()
             .unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -186,6 +186,7 @@ let
     stopWhenUnneeded = false;
     noStartByHand = false;
     noStopByHand = false;
+    removesIpc = false;
     delegated = false;
     staysUp = true;
     endsWithLastProcess = false;
@@ -286,6 +287,7 @@ in
     stopWhenUnneeded
     noStartByHand
     noStopByHand
+    removesIpc
     delegated
     runtimeRandomExtraMs
     ;

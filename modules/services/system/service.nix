@@ -468,6 +468,10 @@ in
         that is never swapped out, for its user alone, while it runs.
       '';
     };
+    removesIpc = flag false ''
+      Whether what its user's processes have left to each other (queues, semaphores, shared memory) is removed when it has
+      stopped, unless another service runs as that user, or the user is root.
+    '';
     delegated = flag false "Whether its user may make control groups below its own; its processes are in one of them, `main`.";
     cgroup = mkOption {
       type = types.attrsOf types.str;

@@ -61,7 +61,6 @@ let
       "PrivatePIDs"
       "RestrictFileSystems"
       "RestrictNetworkInterfaces"
-      "RemoveIPC"
       "SystemCallLog"
       "SocketBindAllow"
       "SocketBindDeny"

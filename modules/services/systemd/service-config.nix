@@ -429,6 +429,9 @@ let
     Group = context: value: process { group = text context value; };
     SupplementaryGroups = _: value: process { supplementaryGroups = wordsOf value; };
     DynamicUser = _: _: { }; # in unit.nix
+    RemoveIPC =
+      context: value:
+      lib.optionalAttrs (scope == "system") { removesIpc = boolean context.where (last value); };
     UMask = _: value: process { umask = toString (last value); };
     WorkingDirectory =
       context: value:

@@ -245,6 +245,7 @@ rec {
             values.wordsOf (unit.unitConfig.JoinsNamespaceOf or null)
           );
         };
+        removesIpc = lib.mkIf dynamic (lib.mkDefault true);
         preStart = lib.mkMerge [
           texts.pre-start
           (lib.mkOrder 2000 first)

@@ -456,6 +456,7 @@ impl Services {
         let confinement = &service.process.confinement;
         if confinement.own.contains(&Own::TemporaryFiles)
             || confinement.shared_as.is_some()
+            || service.removes_ipc
             || !service.credentials.is_empty()
             || service.directories.iter().any(|one| one.removed_at_stop)
         {
