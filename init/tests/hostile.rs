@@ -52,7 +52,8 @@ fn files_that_never_end_keep_nobody_waiting() {
 
 #[test]
 fn what_is_handed_in_is_closed_without_waiting() {
-    // A connection that nobody reads from, and that whoever closes it last waits for.
+    // A connection that nobody reads from, and that whoever closes it last waits for: that is the supervisor, which
+    // stands still until its client has closed it.
     let server = "lo = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n\
         fcntl.ioctl(lo, 0x8914, struct.pack(\"16sh14x\", b\"lo\", 0x41))\n\
         server = socket.create_server((\"127.0.0.1\", 7777))\n\
@@ -66,8 +67,10 @@ fn what_is_handed_in_is_closed_without_waiting() {
         client = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(\"i\", client.detach()))]\n\
         control = socket.socket(socket.AF_UNIX)\n\
         control.connect(\"/run/cairn/control\")\n\
+        os.kill(os.getppid(), signal.SIGSTOP)\n\
         SENDS\n\
         os.closerange(4, 20)\n\
+        os.kill(os.getppid(), signal.SIGCONT)\n\
         print(\"sent\", flush=True)\n\
         time.sleep(1000000)";
     let body = |sends: &str| python(&lingers.replace("SENDS", sends));
@@ -78,19 +81,15 @@ fn what_is_handed_in_is_closed_without_waiting() {
     ));
     // More than a request may have: what comes behind it is left unread.
     let adds = body(
-        "os.kill(os.getppid(), signal.SIGSTOP)\n\
-         control.sendall(bytes(100000))\n\
-         control.sendmsg([b\"x\"], client)\n\
-         os.kill(os.getppid(), signal.SIGCONT)",
+        "control.sendall(bytes(100000))\n\
+         control.sendmsg([b\"x\"], client)",
     );
     // Who connects is refused, and what has come already is not read.
     let joins = body(
-        "os.kill(os.getppid(), signal.SIGSTOP)\n\
-         one, two = [socket.socket(socket.AF_UNIX) for _ in range(2)]\n\
+        "one, two = [socket.socket(socket.AF_UNIX) for _ in range(2)]\n\
          one.connect(\"/run/full\")\n\
          two.connect(\"/run/full\")\n\
-         two.sendmsg([b\"x\"], client)\n\
-         os.kill(os.getppid(), signal.SIGCONT)",
+         two.sendmsg([b\"x\"], client)",
     );
     let full = r#"{"name":"full.socket","kind":"socket","process":{"argv":[]},"wantedAtBoot":true,
         "socket":{"service":"full@","listen":[{"stream":"/run/full"}],"mode":"0666","accept":true,"maxConnections":1}}"#;
