@@ -411,7 +411,12 @@ impl Core {
                     self.obey(message, descriptor);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // It ended before it had read everything, which the kernel says once; what it had sent comes behind.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::Interrupted | io::ErrorKind::ConnectionReset
+                    ) => {}
                 Err(error) => {
                     log::error!("cannot hear the supervisor: {error}");
                     self.estate.link = None;
