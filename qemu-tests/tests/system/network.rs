@@ -119,7 +119,8 @@ fn what_is_killed_for_want_of_memory_says_so() -> anyhow::Result<()> {
         "memory",
         "for one in greedy shaken patient; do cairn start $one; done; \
          until_ok test -s /run/greedy; cat /run/greedy; until_ok test -s /run/patient; cat /run/patient; \
-         until_ok sh -c '! pgrep -x tail'; sleep 1; \
+         has_failed='cairn status $0 | grep -q \"memory had run out\"'; \
+         for one in greedy shaken; do until_ok /bin/sh -c \"$has_failed\" $one; done; \
          for one in greedy shaken; do cairn status $one | grep -o 'signal 9: memory had run out' | head -n1; done; \
          cairn status patient | grep -c 'memory had run out'; \
          for one in greedy shaken patient; do cairn stop $one; done",
