@@ -322,6 +322,25 @@ impl Services {
         self.units.record_again(ids);
     }
 
+    /// Has `act` look at each service that has changed in this step, behind those that are `related` to it; whether it
+    /// has done anything.
+    fn each_changed(
+        &mut self,
+        related: impl Fn(&Node) -> cairn_system::Few<Id>,
+        mut act: impl FnMut(&mut Self, Id) -> bool,
+    ) -> bool {
+        let mut any = false;
+        let mut next = self.units.next_changed(0);
+        while let Some(changed) = next {
+            next = self.units.next_changed(changed + 1);
+            let related = self.nodes.get(changed).map(&related);
+            for id in related.into_iter().flatten().chain([changed]) {
+                any |= act(self, id);
+            }
+        }
+        any
+    }
+
     /// What follows from `event`.
     pub fn step(&mut self, event: Event, now: Ms) -> Vec<Action> {
         let mut actions = Vec::new();

@@ -11,22 +11,19 @@ impl Services {
         if self.shutdown != Shutdown::No {
             return false;
         }
-        let mut any = false;
-        let mut next = self.units.next_changed(0);
-        while let Some(changed) = next {
-            next = self.units.next_changed(changed + 1);
-            let needs = self.nodes.get(changed).map(|node| node.needs.clone());
-            for id in needs.into_iter().flatten().chain([changed]) {
-                if self.is_unneeded(id) {
-                    if let Some(unit) = self.units.get_mut(id) {
+        self.each_changed(
+            |node| node.needs.clone(),
+            |services, id| {
+                let is_unneeded = services.is_unneeded(id);
+                if is_unneeded {
+                    if let Some(unit) = services.units.get_mut(id) {
                         unit.note = Some("nothing needs it any more".to_owned());
                     }
-                    self.unwant(id, Goal::Down);
-                    any = true;
+                    services.unwant(id, Goal::Down);
                 }
-            }
-        }
-        any
+                is_unneeded
+            },
+        )
     }
 
     /// Whether it is up and nothing needs it, which it is not to be then.

@@ -22,20 +22,17 @@ impl Services {
         if self.shutdown != Shutdown::No {
             return false;
         }
-        let mut any = false;
-        let mut next = self.units.next_changed(0);
-        while let Some(changed) = next {
-            next = self.units.next_changed(changed + 1);
-            let upheld = self.nodes.get(changed).map(|node| node.upholds.clone());
-            for id in upheld.into_iter().flatten().chain([changed]) {
-                let falls = self.units.get(id).is_some_and(is_down);
-                if falls && self.upholder(id).is_some() && raised.insert(id) {
-                    self.raise(id, now);
-                    any = true;
+        self.each_changed(
+            |node| node.upholds.clone(),
+            |services, id| {
+                let falls = services.units.get(id).is_some_and(is_down);
+                let rises = falls && services.upholder(id).is_some() && raised.insert(id);
+                if rises {
+                    services.raise(id, now);
                 }
-            }
-        }
-        any
+                rises
+            },
+        )
     }
 
     fn raise(&mut self, id: Id, now: Ms) {
