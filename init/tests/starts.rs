@@ -395,3 +395,22 @@ fn what_a_user_leaves_to_its_processes_is_removed() {
     run();
     assert_eq!(left(), "1 roots");
 }
+
+#[test]
+fn a_restart_waits_until_what_was_killed_has_let_go() {
+    // Its child has much memory, and a lock until that is free.
+    let program = "import fcntl, os, time\nlock = open(\"/run/lock\", \"w\")\n\
+        try: fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)\n\
+        except OSError: print(\"it is taken\", flush=True)\n\
+        if os.fork() == 0:\n  memory = bytearray(1 << 30)\n  print(\"has it\", flush=True)\n  time.sleep(1000000)\n\
+        lock.close()\ntime.sleep(1000000)";
+    let more = r#""restart":"always","restartDelayMs":1"#;
+    let machine = Machine::boot(&script("a", &format!("exec python3 -c '{program}'"), more));
+    for lives in 1..=4 {
+        machine.wait_until("its child has the lock", |machine| {
+            machine.log("a").matches("has it").count() == lives
+        });
+        machine.kill(machine.on_host(machine.service("a").pid.unwrap()), 9);
+    }
+    assert!(!machine.log("a").contains("taken"), "{}", machine.log("a"));
+}

@@ -30,6 +30,16 @@ impl Job {
         )
     }
 
+    /// Whether it is the first of a start.
+    pub fn begins(self, service: &Service) -> bool {
+        let first = if service.pre_start.is_empty() {
+            Self::Main
+        } else {
+            Self::PreStart(0)
+        };
+        self == first
+    }
+
     /// The command; none for the process itself, and past the end of the list.
     pub fn command(self, service: &Service) -> Option<&Command> {
         let reload = match &service.reload {

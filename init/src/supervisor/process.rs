@@ -13,7 +13,7 @@ use cairn_sys::process::{
     Streams, Tray,
 };
 use cairn_system::{
-    IoScheduling, Limit, Process, Reload, Resource, Service, ServiceKind, StandardStream,
+    IoScheduling, KillMode, Limit, Process, Reload, Resource, Service, ServiceKind, StandardStream,
 };
 
 use super::accounts::{self, AccountError};
@@ -60,6 +60,25 @@ pub enum StartError {
 }
 
 impl Held {
+    /// How a process for `job` gets into its control group.
+    fn placement<'a>(
+        &self,
+        service: &Service,
+        job: Job,
+        group: Option<BorrowedFd<'a>>,
+    ) -> Placement<'a> {
+        let leaves_nobody = service.kill_mode != KillMode::Main;
+        match group {
+            None => Placement::Parents,
+            Some(group) if self.killed && leaves_nobody && job.begins(service) => {
+                Placement::Follows(group)
+            }
+            // The group that a user's own supervisor is in has been killed, too, if it ran before.
+            Some(group) if self.killed || realm().owner.is_some() => Placement::Moves(group),
+            Some(group) => Placement::Born(group),
+        }
+    }
+
     /// Executes `job`; the pipe is there. Whether its process is in the service's control group already.
     ///
     /// # Errors
@@ -137,14 +156,7 @@ impl Held {
         let below = self.delegate(service, &owner)?;
         let group = below.as_ref().or(self.cgroup.as_ref());
         let group = group.map(Cgroup::directory).transpose()?;
-        let placement = match &group {
-            None => Placement::Parents,
-            // The group that a user's own supervisor is in has been killed, too, if it ran before.
-            Some(group) if self.killed || realm().owner.is_some() => {
-                Placement::Moves(group.as_fd())
-            }
-            Some(group) => Placement::Born(group.as_fd()),
-        };
+        let placement = self.placement(service, job, group.as_ref().map(AsFd::as_fd));
         let Started {
             pid,
             pidfd,

@@ -33,12 +33,7 @@ impl Supervisor {
     /// Executes `job` for `id`; an event if that failed, or if there is no reason to.
     pub(super) fn spawn(&mut self, id: Id, job: Job) -> Option<Event> {
         let service = self.services.descriptions().get(id)?;
-        let first = if service.pre_start.is_empty() {
-            Job::Main
-        } else {
-            Job::PreStart(0)
-        };
-        if job == first
+        if job.begins(service)
             && let Some(why) = condition::unmet(&service.conditions)
         {
             return Some(match why {
@@ -54,7 +49,7 @@ impl Supervisor {
         if job == Job::Main && !service.kind.has_process() {
             return Some(self.open(id));
         }
-        let prepared = if job == first {
+        let prepared = if job.begins(service) {
             process::prepare(service, self.is_shared(id))
                 .map_err(anyhow::Error::from)
                 .and_then(|()| self.share(id))

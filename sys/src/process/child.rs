@@ -39,20 +39,29 @@ pub(super) struct Numbers {
     pub report: RawFd,
 }
 
+/// How long those who were killed are waited for.
+const LEAVING_SECONDS: u32 = 10;
+
+/// What `cgroup.events` says of a cgroup in which somebody is.
+const POPULATED: &[u8] = b"populated 1";
+
 /// How it moves itself into its cgroup.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Move {
-    /// That cgroup's `cgroup.procs`.
-    procs: RawFd,
+    /// That cgroup's directory.
+    cgroup: RawFd,
+    /// Whether others are to have left it.
+    waits: bool,
     /// The process without which it is not to go on.
     parent: libc::pid_t,
 }
 
 impl Move {
-    /// By this file, a child of ours.
-    pub fn by(procs: RawFd) -> Self {
+    /// Into the cgroup with this directory, a child of ours.
+    pub fn into(cgroup: RawFd, waits: bool) -> Self {
         Self {
-            procs,
+            cgroup,
+            waits,
             // SAFETY: this call cannot fail.
             parent: unsafe { libc::getpid() },
         }
@@ -68,12 +77,47 @@ impl Move {
             if libc::getppid() != self.parent {
                 libc::_exit(127); // it has ended before
             }
-            let moved = libc::write(self.procs, c"0".as_ptr().cast(), 1) == 1;
+            if self.waits {
+                self.wait();
+            }
+            let flags = libc::O_WRONLY | libc::O_CLOEXEC;
+            let procs = libc::openat(self.cgroup, c"cgroup.procs".as_ptr(), flags);
+            check(procs, c"open the cgroup")?;
+            let moved = libc::write(procs, c"0".as_ptr().cast(), 1) == 1;
             check(i32::from(moved) - 1, c"enter the cgroup")?;
+            libc::close(procs);
             check(
                 libc::prctl(libc::PR_SET_PDEATHSIG, 0),
                 c"outlive the supervisor",
             )
+        }
+    }
+}
+
+impl Move {
+    /// Waits until nobody is left there, as far as that can be known: a process that was killed still has its files
+    /// until its memory is free. Async-signal-safe.
+    unsafe fn wait(self) {
+        // SAFETY: only system calls on numbers, constants and memory of this function's.
+        unsafe {
+            let flags = libc::O_RDONLY | libc::O_CLOEXEC;
+            let events = libc::openat(self.cgroup, c"cgroup.events".as_ptr(), flags);
+            for _ in 0..LEAVING_SECONDS {
+                let mut text = [0_u8; 128];
+                let length = libc::pread(events, text.as_mut_ptr().cast(), text.len(), 0);
+                let length = usize::try_from(length).unwrap_or(0);
+                let text = text.get(..length).unwrap_or_default();
+                if !text.windows(POPULATED.len()).any(|part| part == POPULATED) {
+                    break;
+                }
+                let mut change = libc::pollfd {
+                    fd: events,
+                    events: libc::POLLPRI,
+                    revents: 0,
+                };
+                libc::poll(&raw mut change, 1, 1000);
+            }
+            libc::close(events);
         }
     }
 }
@@ -266,16 +310,4 @@ pub(super) fn refused(error: &io::Error) -> bool {
                 | libc::E2BIG
         )
     )
-}
-
-/// The file by which a process moves itself into this cgroup.
-pub(super) fn open_procs(cgroup: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    let flags = libc::O_WRONLY | libc::O_CLOEXEC;
-    // SAFETY: the descriptor is open and the name ends in NUL.
-    let fd = unsafe { libc::openat(cgroup.as_raw_fd(), c"cgroup.procs".as_ptr(), flags) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the kernel has just made this descriptor for us.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

@@ -34,7 +34,7 @@ pub use report::{Failure, Report, ReportPipe, pipe};
 pub use tray::Tray;
 pub use view::{Access, Change, Step};
 
-use child::{Child, Move, Numbers, open_procs, refused};
+use child::{Child, Move, Numbers, refused};
 use passed::{OwnNumber, lift};
 use tray::Laid;
 
@@ -83,14 +83,17 @@ pub enum Placement<'a> {
     /// 6.18 kill every process that is born into a cgroup which was killed more often than its
     /// parent's (`kill_seq` in `kernel/cgroup/cgroup.c` is taken from the wrong one).
     Moves(BorrowedFd<'a>),
+    /// The same when nobody is left there: what was killed has let go of what it held. It is not waited for longer
+    /// than some seconds.
+    Follows(BorrowedFd<'a>),
 }
 
 /// The descriptors that a child needs.
 #[derive(Clone, Copy)]
 struct Needed<'a> {
     streams: Streams<'a>,
-    /// The file by which it moves itself into its cgroup.
-    procs: Option<BorrowedFd<'a>>,
+    /// The cgroup that it moves itself into, and whether others are to have left that.
+    own_move: Option<(BorrowedFd<'a>, bool)>,
     report: BorrowedFd<'a>,
 }
 
@@ -250,7 +253,7 @@ impl Prepared {
         let start = |placement| self.clone_in(placement, streams, writer.as_fd(), tray);
         let (started, placed) = match placement {
             Placement::Parents => (start(placement), true),
-            Placement::Moves(_) => (start(placement), false),
+            Placement::Moves(_) | Placement::Follows(_) => (start(placement), false),
             Placement::Born(cgroup) => match start(placement) {
                 Err(error) if refused(&error) => (start(Placement::Moves(cgroup)), false),
                 started => (started, true),
@@ -273,14 +276,15 @@ impl Prepared {
         report: BorrowedFd<'_>,
         tray: Option<&Arc<Tray>>,
     ) -> io::Result<(u32, OwnedFd, Option<Laid>)> {
-        let (born, procs) = match placement {
+        let (born, own_move) = match placement {
             Placement::Parents => (None, None),
             Placement::Born(cgroup) => (Some(cgroup), None),
-            Placement::Moves(cgroup) => (None, Some(open_procs(cgroup)?)),
+            Placement::Moves(cgroup) => (None, Some((cgroup, false))),
+            Placement::Follows(cgroup) => (None, Some((cgroup, true))),
         };
         let needed = Needed {
             streams,
-            procs: procs.as_ref().map(AsFd::as_fd),
+            own_move,
             report,
         };
         // None of them is where another one is to be put.
@@ -345,7 +349,10 @@ impl Prepared {
                 None => None,
             },
             joined: joined.map(&mut place).collect::<io::Result<_>>()?,
-            own_move: needed.procs.map(&mut place).transpose()?.map(Move::by),
+            own_move: match needed.own_move {
+                Some((cgroup, waits)) => Some(Move::into(place(cgroup)?, waits)),
+                None => None,
+            },
             report: place(needed.report)?,
         })
     }
