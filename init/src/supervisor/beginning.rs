@@ -21,7 +21,7 @@ use super::notify::Notifications;
 use super::output::NEWS;
 use super::presence::Presence;
 use super::sessions::{self, Sessions};
-use super::source::{Source, watch};
+use super::source::{self, Source, watch};
 use super::strays::Strays;
 use super::{Supervisor, console, power, switch};
 use crate::core::message::{Message, Place};
@@ -159,17 +159,13 @@ impl Supervisor {
     /// tells.
     fn watch_held(&mut self) -> anyhow::Result<()> {
         let watch = |descriptor: BorrowedFd<'_>, source| {
-            let news = match source {
-                Source::Pipe(_) => NEWS,
-                _ => EpollFlags::EPOLLIN,
-            };
-            watch(&self.epoll, descriptor, source, news)
+            watch(&self.epoll, descriptor, source, EpollFlags::EPOLLIN)
         };
         let mut known = BTreeSet::new();
         for (id, held) in self.held.iter().enumerate() {
             let is_ours = !self.services.has_reader(id);
             if let Some(pipe) = held.pipe.as_ref().filter(|_| is_ours) {
-                watch(pipe.as_fd(), Source::Pipe(id))?;
+                source::watch(&self.epoll, pipe.as_fd(), Source::Pipe(id), NEWS)?;
             }
             if let Some(main) = &held.main
                 && cairn_sys::process::is_child(main.pidfd.as_fd())

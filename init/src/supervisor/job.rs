@@ -32,10 +32,9 @@ impl Job {
 
     /// Whether it is the first of a start.
     pub fn begins(self, service: &Service) -> bool {
-        let first = if service.pre_start.is_empty() {
-            Self::Main
-        } else {
-            Self::PreStart(0)
+        let first = match Self::PreStart(0) {
+            command if command.exists(service) => command,
+            _ => Self::Main,
         };
         self == first
     }

@@ -232,9 +232,9 @@ impl Held {
         self.ensure_cgroup(service);
         if matches!(job, Job::Main | Job::PreStart(0)) {
             self.fence(service)?;
-            if had_group && !(job == Job::Main && Job::PreStart(0).exists(service)) {
-                self.forget_killed();
-            }
+        }
+        if had_group && job.begins(service) {
+            self.forget_killed();
         }
         Ok(())
     }
