@@ -2,7 +2,8 @@
 //! and the connections that are taken for services.
 //!
 //! Invariant: whatever a service is given is with core before anybody could connect to it or count on
-//! it, so that neither our end nor that of the service loses it.
+//! it, so that neither our end nor that of the service loses it. A connection is with core until a process is about
+//! to have it: no second one gets what the first has begun to read.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -336,6 +337,17 @@ impl Supervisor {
         let new = self.services.add_instance(service);
         self.held.push(Held::new(slot, journal));
         Ok(new)
+    }
+
+    /// A process is about to have its connection: a successor is not to give it to another one.
+    pub(super) fn give_up_connection(&self, id: Id) {
+        let unit = self.services.units().get(id);
+        if let Some(held) = self.held.get(id)
+            && unit.is_some_and(|unit| unit.instance)
+        {
+            let slot = held.slot;
+            self.tell_core(Message::Drop(Place::Descriptor { slot, number: 0 }));
+        }
     }
 
     /// Its process is executed, and has its connection: nobody hears of its end as long as we have it.

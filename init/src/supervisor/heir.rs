@@ -255,7 +255,10 @@ impl Heir<'_> {
         }
         for (slot, own) in &estate.descriptors {
             for (number, descriptor) in own {
-                listening::remove_file(descriptor.as_fd());
+                // What somebody has left is not ours to be removed.
+                if *number < IPC {
+                    listening::remove_file(descriptor.as_fd());
+                }
                 self.forget_descriptor(*slot, *number, descriptor.as_fd(), None)?;
             }
         }
@@ -346,6 +349,12 @@ fn take_over(held: &mut Held, estate: &mut Estate, service: &Service, record: &R
         None if restored.running => {
             held.kill(service);
             restored.running = false;
+            if has_had_connection(held, &restored) {
+                // Nobody knows what has come of it, and another process could not go on with it.
+                restored.goal = Goal::Down;
+                restored.phase = Phase::Stopped;
+                return restored;
+            }
             restored.phase = match restored.phase {
                 Phase::Stopping(_) | Phase::Killed(_) => Phase::Stopped,
                 // The command is run again.
@@ -357,6 +366,11 @@ fn take_over(held: &mut Held, estate: &mut Estate, service: &Service, record: &R
         None => {}
     }
     restored
+}
+
+/// Whether it is of a single connection, which a process of it was given.
+fn has_had_connection(held: &Held, restored: &Restored) -> bool {
+    restored.instance && held.own.iter().all(|own| own.number >= IPC)
 }
 
 /// Whether all is there that a socket or path had opened.

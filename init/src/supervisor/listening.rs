@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{
     AddressFamily, Backlog, NetlinkAddr, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6,
-    SockaddrLike, UnixAddr, bind, getsockname, listen, setsockopt, socket, sockopt,
+    SockaddrLike, UnixAddr, bind, getsockname, getsockopt, listen, setsockopt, socket, sockopt,
 };
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid};
@@ -98,7 +98,10 @@ pub fn block(descriptor: BorrowedFd<'_>, wait: bool) -> io::Result<()> {
 /// The path of a socket or pipe, if it has one.
 fn file_of(descriptor: BorrowedFd<'_>) -> Option<PathBuf> {
     if let Ok(address) = getsockname::<UnixAddr>(descriptor.as_raw_fd()) {
-        return address.path().map(Path::to_owned);
+        // A connection has the address of the socket that it came in at.
+        let is_bound = getsockopt(&descriptor, sockopt::AcceptConn) == Ok(true)
+            || getsockopt(&descriptor, sockopt::SockType) == Ok(SockType::Datagram);
+        return address.path().filter(|_| is_bound).map(Path::to_owned);
     }
     let path = format!("/proc/self/fd/{}", descriptor.as_raw_fd());
     let is_pipe = fs::metadata(&path).is_ok_and(|metadata| metadata.file_type().is_fifo());
@@ -364,7 +367,9 @@ mod tests {
             );
             assert!(take(opened[0].as_fd()).unwrap().is_none());
             UnixStream::connect(&link).unwrap().write_all(b"x").unwrap();
-            let (_, peer) = take(opened[0].as_fd()).unwrap().unwrap();
+            let (connection, peer) = take(opened[0].as_fd()).unwrap().unwrap();
+            remove_file(connection.as_fd());
+            assert!(path.exists(), "it is the socket's, and no connection's");
             assert!(peer.is_noted(&peer.note()));
             assert!(!peer.is_noted("from user 1, process 1") || peer.source == "user 1");
         }

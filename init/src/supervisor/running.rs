@@ -85,6 +85,9 @@ impl Supervisor {
             _ => Given::default(),
         };
         given.variables.extend(self.told(id, job));
+        if job == Job::Main {
+            self.give_up_connection(id);
+        }
         let Some((held, service)) = self
             .held
             .get_mut(id)

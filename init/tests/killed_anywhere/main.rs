@@ -9,126 +9,21 @@
     reason = "what is not there fails the test"
 )]
 
+mod connections;
+mod harness;
 #[expect(dead_code, reason = "other tests need more of it")]
+#[path = "../namespace/mod.rs"]
 mod namespace;
+mod switch;
+mod users;
 
 use std::fs;
-use std::time::{Duration, Instant};
 
-use cairn_system::Standing;
-use cairn_system::control::{Request, ServiceState, ServiceStatus};
-use namespace::{Machine, PATIENCE, script, speaker, stop};
-use nix::sys::ptrace;
-use nix::sys::signal::Signal;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::Pid;
+use cairn_system::control::{ServiceState, ServiceStatus};
+use harness::kill_anywhere;
+use namespace::{Machine, script, speaker, stop};
 
 const SLEEP: &str = "exec sleep 1000000";
-
-/// For so long nothing has to happen before the supervisor counts as idle, and what it does as over.
-const IDLE: Duration = Duration::from_millis(40);
-const OVER: Duration = Duration::from_millis(400);
-
-/// More system calls are not made for one thing.
-const MOST: usize = 2000;
-
-/// A process that is stopped at each of its system calls.
-struct Traced {
-    pid: Pid,
-}
-
-impl Traced {
-    /// Stops `pid` at its next system call, and those after it.
-    fn new(pid: u32) -> Self {
-        let pid = Pid::from_raw(i32::try_from(pid).unwrap());
-        ptrace::seize(pid, ptrace::Options::PTRACE_O_TRACESYSGOOD).unwrap();
-        ptrace::interrupt(pid).unwrap();
-        Self { pid }
-    }
-
-    /// Waits until it is about to make a system call, which it does not make before [`Self::go_on`]; false if it
-    /// makes none for so long.
-    fn stops(&self, within: Duration) -> bool {
-        let mut since = Instant::now();
-        while since.elapsed() < within {
-            match waitpid(self.pid, Some(WaitPidFlag::WNOHANG)).unwrap() {
-                WaitStatus::StillAlive => std::thread::sleep(Duration::from_micros(100)),
-                WaitStatus::PtraceSyscall(_) if self.is_before() => return true,
-                ended @ (WaitStatus::Exited(..) | WaitStatus::Signaled(..)) => panic!("{ended:?}"),
-                _ => {
-                    self.go_on();
-                    since = Instant::now();
-                }
-            }
-        }
-        false
-    }
-
-    /// Before a system call, not after it.
-    fn is_before(&self) -> bool {
-        ptrace::syscall_info(self.pid).unwrap().op == nix::libc::PTRACE_SYSCALL_INFO_ENTRY
-    }
-
-    fn go_on(&self) {
-        ptrace::syscall(self.pid, None).unwrap();
-    }
-}
-
-impl Drop for Traced {
-    /// Kills it: nobody but us could reap it.
-    fn drop(&mut self) {
-        let _gone_already = nix::sys::signal::kill(self.pid, Signal::SIGKILL);
-        while !matches!(
-            waitpid(self.pid, None),
-            Ok(WaitStatus::Signaled(..)) | Err(_)
-        ) {}
-    }
-}
-
-/// Boots a machine again and again, has `happen` make something of it, and kills the supervisor before its first
-/// system call, and before each `step`-th after that; each time `is_done` must come true.
-fn kill_anywhere(
-    step: usize,
-    boot: impl Fn() -> Machine,
-    is_ready: impl Fn(&Machine) -> bool,
-    happen: impl Fn(&Machine, u32),
-    is_done: impl Fn(&Machine) -> Result<(), String>,
-) {
-    for number in (0..MOST).step_by(step) {
-        let machine = boot();
-        machine.wait_until("it is ready", &is_ready);
-        let pid = machine
-            .service("a")
-            .pid
-            .map_or(0, |pid| machine.on_host(pid));
-        let traced = Traced::new(machine.supervisor().unwrap());
-        while traced.stops(IDLE) {
-            traced.go_on();
-        }
-        happen(&machine, pid);
-        for made in 0..=number {
-            let patience = if made == 0 { PATIENCE } else { OVER };
-            if !traced.stops(patience) {
-                println!("killed before each of {made} system calls");
-                assert!(made > 3, "it has done nothing");
-                return;
-            }
-            if made < number {
-                traced.go_on();
-            }
-        }
-        drop(traced);
-        let start = Instant::now();
-        while let Err(why) = is_done(&machine) {
-            assert!(
-                start.elapsed() < PATIENCE,
-                "killed before system call {number}: {why}"
-            );
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-    panic!("it never comes to an end");
-}
 
 /// Shell: waits for the test.
 const WAIT: &str = "while [ ! -e /run/go ]; do sleep 0.01; done";
@@ -323,72 +218,6 @@ fn what_follows_from_a_failure() {
 }
 
 #[test]
-fn a_switch_to_another_generation() {
-    let services = |generation: u8| {
-        [
-            script("a", &format!("echo x >> /var/log/count; {SLEEP}"), ""),
-            script("changed", &format!("{SLEEP}{generation}"), ""),
-            script(&format!("only-{generation}"), SLEEP, ""),
-        ]
-        .join(",")
-    };
-    // They are four hundred.
-    kill_anywhere(
-        17,
-        || Machine::boot(&services(1)),
-        |machine| {
-            let states = machine.status();
-            states.iter().all(|s| s.state == ServiceState::Up) && count(machine) == 1
-        },
-        |machine, _| {
-            let request = Request::Switch {
-                toplevel: machine.generation("g2", &services(2)),
-            };
-            // Nobody may be there to answer.
-            let stream = machine.connect().unwrap();
-            std::thread::spawn(move || Machine::try_request_to(stream, &request));
-        },
-        |machine| {
-            let number = if machine.toplevel().ends_with("/g2") {
-                2
-            } else {
-                1
-            };
-            let states = machine.status();
-            // What was stopped for it waits for another try or for the way back.
-            if states
-                .iter()
-                .any(|service| service.standing == Standing::Held)
-            {
-                let toplevel = machine.toplevel();
-                machine.try_request(&Request::Switch { toplevel });
-            }
-            let names: Vec<&str> = states.iter().map(|s| s.name.as_str()).collect();
-            let program = (states.iter())
-                .find(|service| service.name.as_str() == "changed")
-                .and_then(|changed| changed.pid)
-                .and_then(|pid| {
-                    fs::read_to_string(machine.inside(&format!("/proc/{pid}/cmdline"))).ok()
-                })
-                .unwrap_or_default();
-            let is_whole = states
-                .iter()
-                .all(|s| (s.state, s.restarts) == (ServiceState::Up, 0))
-                && names == ["a", "changed", &format!("only-{number}")]
-                && program
-                    .trim_end_matches('\0')
-                    .ends_with(&format!("0{number}"))
-                && count(machine) == 1;
-            if is_whole {
-                Ok(())
-            } else {
-                Err(format!("{} {program} {states:?}", machine.toplevel()))
-            }
-        },
-    );
-}
-
-#[test]
 fn a_time_that_has_come() {
     kill_anywhere(
         5,
@@ -397,7 +226,7 @@ fn a_time_that_has_come() {
             let seconds: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
             let timers = format!(
                 r#","timers":[{{"name":"a","service":"a","afterBootMs":[{:.0}]}}]"#,
-                seconds * 1000.0 + 700.0
+                seconds * 1000.0 + 1000.0
             );
             let more = r#""kind":"oneshot","wantedAtBoot":false"#;
             Machine::boot_with(&script("a", "echo x >> /var/log/count", more), &timers)
