@@ -7,7 +7,7 @@ mod namespace;
 use std::fs;
 
 use cairn_system::control::{Request, Response, ServiceState};
-use namespace::{LATER, Machine, SLEEP, name, reason, script, start, stop, story, tells};
+use namespace::{LATER, Machine, SLEEP, name, reason, script, speaker, start, stop, story, tells};
 
 /// TEST-59, TEST-23: restarts that only a signal, or only a watchdog, brings about.
 #[test]
@@ -290,4 +290,22 @@ fn a_service_lasts_as_long_as_its_last_process() {
     is_left("asked", None);
     machine.do_it(&stop("asked"));
     assert_eq!(story(&machine), "slow");
+}
+
+#[test]
+fn what_is_left_again_is_not_one_too_many() {
+    let body = "import fcntl\ns = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n\
+        s.connect(os.environ[\"NOTIFY_SOCKET\"])\n\
+        one, two = os.open(\"/dev/null\", 0), os.open(\"/dev/zero\", 0)\n\
+        for fds in [[one], [one, one], [two]]:\n  socket.send_fds(s, [b\"FDSTORE=1\"], fds)\n\
+        say(b\"READY=1\")\ntime.sleep(1000000)";
+    let a = speaker("a", body, r#""kind":"notify","storedDescriptors":1"#);
+    let log = "touch \"$1/kmsg\" && mount --bind \"$1/kmsg\" /dev/kmsg";
+    let machine = Machine::boot_on(&a, "", log);
+    machine.wait_for("a", ServiceState::Up);
+    let log = fs::read_to_string(machine.folder().join("kmsg")).unwrap();
+    let about = log
+        .matches("leaves more descriptors than the 1 that it may")
+        .count();
+    assert_eq!(about, 1, "{log}");
 }

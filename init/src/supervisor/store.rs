@@ -20,7 +20,7 @@ const NO_NAME: &str = "stored";
 
 impl Supervisor {
     /// Keeps what the service `id` leaves.
-    pub(super) fn store(&mut self, id: Id, name: Option<&str>, mut descriptors: Handed) {
+    pub(super) fn store(&mut self, id: Id, name: Option<&str>, descriptors: Handed) {
         let service = self.services.descriptions().get(id);
         let most = service.map_or(0, |service| u32::from(service.stored_descriptors));
         let name = name.unwrap_or(NO_NAME);
@@ -30,31 +30,30 @@ impl Supervisor {
                 self.name(id)
             );
         }
-        // What is not kept is left where it is: there it is closed aside.
-        while !descriptors.is_empty() {
-            let Some((held, free)) = self.held.get(id).and_then(|held| {
-                let free = free_number(&held.own, most.min(state::STORED))?;
-                Some((held, free))
-            }) else {
+        for descriptor in descriptors {
+            let Some(held) = self.held.get(id) else {
+                return;
+            };
+            // It says so twice, or a predecessor has heard it before.
+            let is_kept = (held.own.iter().filter(|own| own.number >= STORED))
+                .any(|own| handed::is_same(own.descriptor.as_fd(), descriptor.as_fd()));
+            let free = free_number(&held.own, most.min(state::STORED));
+            // What is not kept is closed aside, with the rest that is left where it is.
+            let Some(free) = free.filter(|_| !is_kept) else {
+                drop(Handed::from(vec![descriptor]));
+                if is_kept {
+                    continue;
+                }
                 return log::warn!(
                     "'{}' leaves more descriptors than the {most} that it may: the rest is closed",
                     self.name(id)
                 );
             };
-            let Some(descriptor) = descriptors.next() else {
-                return;
-            };
-            // It says so twice, or a predecessor has heard it before.
-            if (held.own.iter().filter(|own| own.number >= STORED))
-                .any(|own| handed::is_same(own.descriptor.as_fd(), descriptor.as_fd()))
-            {
-                drop(Handed::from(vec![descriptor]));
-                continue;
-            }
+            let slot = held.slot;
             // The name is there before the descriptor is.
             let kept = self
                 .state
-                .write_name(held.slot, free - STORED, name)
+                .write_name(slot, free - STORED, name)
                 .and_then(|()| self.own(id, free, name.to_owned(), descriptor));
             if let Err(error) = kept {
                 log::error!("cannot keep a descriptor of '{}': {error}", self.name(id));
