@@ -32,6 +32,7 @@ mod generation;
 mod guard;
 mod modprobe;
 mod mount_table;
+mod process_stat;
 mod realm;
 mod role;
 mod stage1;

@@ -18,14 +18,13 @@ use std::path::{Path, PathBuf};
 use cairn_sys::cgroup::Cgroup;
 use cairn_sys::{process, signal};
 
+use crate::process_stat::ProcessStat;
+
 /// What is to go on, relative to the sockets' directory.
 pub const NAMES: &str = "outliving";
 
 /// What has gone on, relative to the same.
 pub const LAST_NAMES: &str = "outlived";
-
-/// The flag of the kernel's own threads in `/proc/<pid>/stat`, `PF_KTHREAD` of `linux/sched.h`.
-const KERNEL_THREAD: u64 = 0x0020_0000;
 
 /// The processes that are left alone.
 #[derive(Debug)]
@@ -117,30 +116,17 @@ fn processes() -> io::Result<BTreeSet<u32>> {
     let own = std::process::id();
     let mut all = BTreeSet::new();
     for entry in fs::read_dir("/proc")? {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str());
-        let Some(pid) = name.and_then(|name| name.parse().ok()) else {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
         // One that cannot be read has ended.
-        let is_one = fs::read_to_string(path.join("stat")).is_ok_and(|stat| lives(&stat));
+        let is_one = ProcessStat::of(pid).is_some_and(|stat| stat.lives && !stat.is_kernels);
         if pid != own && is_one {
             all.insert(pid);
         }
     }
     Ok(all)
-}
-
-/// Whether a line of `/proc/<pid>/stat` is of a process that is not the kernel's and has not ended. Its second
-/// field, the name, is in parentheses and may hold anything.
-fn lives(stat: &str) -> bool {
-    let mut fields = match stat.rsplit_once(") ") {
-        Some((_, fields)) => fields.split(' '),
-        None => return false,
-    };
-    let has_ended = fields.next().is_none_or(|state| matches!(state, "Z" | "X"));
-    let flags = fields.nth(5).and_then(|flags| flags.parse::<u64>().ok());
-    !has_ended && flags.is_some_and(|flags| flags & KERNEL_THREAD == 0)
 }
 
 /// Takes the ends of processes that are ours.
@@ -174,19 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn who_lives_is_told_from_the_kernels_threads_and_the_dead() {
-        for (stat, expected) in [
-            ("7 (a) S 1 7 7 0 -1 4194560 1 0", true),
-            ("7 (a) Z) S 1 7 7 0 -1 4194560 1 0", true),
-            ("7 (a) Z 1 7 7 0 -1 4227084 1 0", false),
-            ("2 (kthreadd) S 0 0 0 0 -1 2129984 0 0", false),
-            ("7 (a", false),
-            ("", false),
-        ] {
-            assert_eq!(lives(stat), expected, "{stat}");
-        }
-        let own = fs::read_to_string("/proc/self/stat").unwrap();
-        assert!(lives(&own));
+    fn all_are_those_that_are_not_this_one() {
         let all = processes().unwrap();
         assert!(!all.contains(&std::process::id()) && !all.is_empty());
     }

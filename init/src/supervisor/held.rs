@@ -15,6 +15,7 @@ use nix::libc::O_NONBLOCK;
 use super::foreign;
 use super::given::{Own, Trigger};
 use super::journal::Journal;
+use crate::process_stat::ProcessStat;
 use crate::realm::realm;
 
 /// The most bytes of a file that names a process.
@@ -278,7 +279,8 @@ impl Held {
             return Vec::new();
         };
         let core = std::os::unix::process::parent_id();
-        let orphan = (processes.iter()).position(|pid| parent_of(*pid) == Some(core));
+        let orphan = (processes.iter())
+            .position(|pid| ProcessStat::of(*pid).is_some_and(|process| process.parent == core));
         if let Some(at) = orphan {
             processes.swap(0, at);
         }
@@ -334,14 +336,6 @@ impl Held {
             None => Ok(Report::Pending),
         }
     }
-}
-
-/// The second field of `/proc/<pid>/stat`, the name, is in parentheses and may hold anything; the fourth is the
-/// parent.
-fn parent_of(pid: u32) -> Option<u32> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, fields) = stat.rsplit_once(") ")?;
-    fields.split(' ').nth(1)?.parse().ok()
 }
 
 /// How a command has ended, if it has; one that could not be executed is told of in the log.

@@ -7,7 +7,7 @@
 //! A number may be given to another process later: the time at which the process was started, which
 //! the file holds, tells them apart.
 //!
-//! Source: `pam_exec(8)`, `proc_pid_stat(5)`.
+//! Source: `pam_exec(8)`.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -22,6 +22,7 @@ use cairn_system::ServiceName;
 use cairn_system::control::{Request, Response, SOCKET};
 
 use super::account;
+use crate::process_stat::ProcessStat;
 
 /// The parent of all that is known of sessions.
 pub const SESSIONS: &str = "/run/cairn/sessions";
@@ -56,7 +57,9 @@ pub fn begin() -> anyhow::Result<()> {
 /// # Errors
 /// A file cannot be written: the message names it.
 pub fn note(sessions: &Path, uid: u32, leader: u32) -> anyhow::Result<()> {
-    let started = started_at(leader).with_context(|| format!("process {leader} is gone"))?;
+    let leader_is = ProcessStat::of(leader);
+    let ProcessStat { started, .. } =
+        leader_is.with_context(|| format!("process {leader} is gone"))?;
     let directory = directory(sessions, uid);
     fs::create_dir_all(&directory)
         .with_context(|| format!("cannot make {}", directory.display()))?;
@@ -92,7 +95,9 @@ fn leader(pid: u32, file: &Path) -> Option<OwnedFd> {
     // First held, then looked at: what is held keeps its number.
     let process = pidfd::open(pid).ok()?;
     let noted: u64 = fs::read_to_string(file).ok()?.trim().parse().ok()?;
-    (started_at(pid) == Some(noted)).then_some(process)
+    ProcessStat::of(pid)
+        .is_some_and(|stat| stat.started == noted)
+        .then_some(process)
 }
 
 /// Removes what is noted of sessions of a user that have ended.
@@ -120,17 +125,6 @@ pub fn forget_ended(sessions: &Path, uid: u32) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// When a process was started, in ticks since the machine was.
-fn started_at(pid: u32) -> Option<u64> {
-    started_in(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
-}
-
-/// The 22nd field; the second, in parentheses, may hold anything.
-fn started_in(stat: &str) -> Option<u64> {
-    let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_whitespace().nth(19)?.parse().ok()
 }
 
 /// Has the machine's supervisor start the user's.
@@ -184,15 +178,5 @@ mod tests {
         two.kill().unwrap();
         two.wait().unwrap();
         assert!(note(sessions, 7, two.id()).is_err());
-    }
-
-    #[test]
-    fn starts_are_read_behind_any_name() {
-        let stat = "42 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20";
-        assert_eq!(started_in(stat), Some(4711));
-        for text in ["", "1 (x", "1 (x) S 1"] {
-            assert_eq!(started_in(text), None);
-        }
-        assert_eq!(started_at(std::process::id()).map(|at| at > 0), Some(true));
     }
 }
