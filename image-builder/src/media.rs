@@ -5,7 +5,9 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use cairn_system::live::{Extent, MediaManifest, Piece};
 
@@ -23,6 +25,23 @@ pub(crate) struct Part {
     extent: Extent,
     /// BLAKE3 of its bytes, if it is known.
     hash: Option<[u8; 32]>,
+}
+
+/// A path as it stands in a manifest, of which a line is a piece: control characters, backslashes and
+/// what is not UTF-8 are written with a backslash.
+pub(crate) fn shown(path: &Path) -> String {
+    let mut text = String::new();
+    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
+        for letter in chunk.valid().chars() {
+            if letter.is_control() || letter == '\\' {
+                text.extend(letter.escape_default());
+            } else {
+                text.push(letter);
+            }
+        }
+        text.extend(chunk.invalid().escape_ascii().map(char::from));
+    }
+    text
 }
 
 /// The parts of the file `path`, which lies at `extent`.
@@ -116,6 +135,16 @@ fn hash_of(image: &File, extent: Extent, buffer: &mut [u8]) -> io::Result<blake3
 mod tests {
     use super::*;
     use crate::squashfs::StoredBlock;
+
+    #[test]
+    fn a_path_is_a_part_of_a_line() {
+        use std::ffi::OsStr;
+        let path = OsStr::from_bytes(b"a b/\xc3\xa9\n\r\t\\\xff\xfe\x7f\xe2\x80\xa8c");
+        assert_eq!(
+            shown(Path::new(path)),
+            "a b/\u{e9}\\n\\r\\t\\\\\\xff\\xfe\\u{7f}\u{2028}c"
+        );
+    }
 
     #[test]
     fn parts_of_a_system_cover_it_once() {

@@ -12,6 +12,7 @@ mod oracle;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::num::NonZero;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -271,7 +272,12 @@ fn every_file_comes_back() {
 fn stage_1_finds_what_it_is_told() {
     let scratch = tempfile::tempdir().unwrap();
     let image = scratch.path().join("live.iso");
-    write(&parts().iso(), &image).unwrap();
+    let mut parts = parts();
+    for odd in [&b"boot/two\nlines"[..], b"boot/\xff\xfe latin"] {
+        let node = file(b"it has a name");
+        parts.files.insert(OsStr::from_bytes(odd), node).unwrap();
+    }
+    write(&parts.iso(), &image).unwrap();
     let medium = medium(&image);
     assert_eq!(medium.id, IsoIdentifiers::from_seed(&[7; 32]).medium_id());
     let bytes = fs::read(&image).unwrap();
@@ -297,6 +303,8 @@ fn stage_1_finds_what_it_is_told() {
     for path in [
         "(directories)",
         "boot/initrd",
+        "boot/two\\nlines",
+        "boot/\\xff\\xfe latin",
         "boot/grub/efi.img",
         "cairn/system.squashfs",
     ] {

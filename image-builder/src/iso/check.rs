@@ -28,7 +28,7 @@ pub(super) fn parts(layout: &Layout, system: &Written) -> Vec<Part> {
     files.sort_by_key(|(_, extent)| extent.offset);
     let mut all = media::parts(DIRECTORIES, directories);
     for (path, extent) in files {
-        all.extend(media::parts(&path.display().to_string(), *extent));
+        all.extend(media::parts(&media::shown(path), *extent));
     }
     all.extend(media::parts_of_system(SYSTEM, layout.system, system));
     all
@@ -38,7 +38,7 @@ pub(super) fn parts(layout: &Layout, system: &Written) -> Vec<Part> {
 /// `limit` bytes.
 pub(super) fn room(tree: &Tree, blocks: u64, limit: u64) -> u64 {
     let of_file = |(path, size): (&std::path::Path, u64)| {
-        (1 + size.min(limit) / media::PART) * (LINE + path.as_os_str().len() as u64)
+        (1 + size.min(limit) / media::PART) * (LINE + media::shown(path).len() as u64)
     };
     let files: u64 = tree.files().map(of_file).sum();
     // What is before the first block, and behind the last one.
