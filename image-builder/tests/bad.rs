@@ -162,7 +162,14 @@ fn names(folder: &Path) -> Vec<OsString> {
 
 /// Each writer's complaint about `output`, which is made anew by `place`; nothing but that may be left.
 fn complaints(place: impl Fn(&str) -> std::path::PathBuf, hidden: &Path) -> String {
-    let tree = sample();
+    complaints_about(&sample(), place, hidden)
+}
+
+fn complaints_about(
+    tree: &Manifest,
+    place: impl Fn(&str) -> std::path::PathBuf,
+    hidden: &Path,
+) -> String {
     let mut report = String::new();
     for (name, writer) in WRITERS {
         let scratch = tempfile::tempdir().unwrap();
@@ -170,7 +177,7 @@ fn complaints(place: impl Fn(&str) -> std::path::PathBuf, hidden: &Path) -> Stri
         let before = output
             .parent()
             .map(|parent| parent.is_dir().then(|| names(parent)));
-        let error = writer(&tree, scratch.path(), &output).unwrap_err();
+        let error = writer(tree, scratch.path(), &output).unwrap_err();
         let after = output
             .parent()
             .map(|parent| parent.is_dir().then(|| names(parent)));
@@ -305,6 +312,72 @@ fn a_place_that_cannot_be_written_to_is_named() {
         tar.zst: cannot write 'PLACE/folder': Is a directory (os error 21)
         folder: cannot make the folder 'PLACE/folder': it is there, and not empty; name another, or remove it
     "#]].assert_eq(&[missing, below_a_file, occupied].join("\n"));
+}
+
+/// A file of the tree was removed, or has become another one, since the tree was put together.
+#[test]
+fn what_is_not_there_any_more_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let source = folder.join("source");
+    fs::write(&source, noise(9, 100_000)).unwrap();
+    fs::create_dir(folder.join("made")).unwrap();
+    let report = |size: u64, path: &Path| {
+        let mut tree = Manifest::new();
+        let content = Content::File {
+            path: path.to_owned(),
+            size,
+        };
+        tree.insert("of-a-file", Node::new(0o444, content)).unwrap();
+        complaints_about(&tree, |name| folder.join("made").join(name), folder)
+    };
+    let gone = report(1, &folder.join("gone"));
+    let shorter = report(100_001, &source);
+    let longer = report(99_999, &source);
+    expect![[r#"
+        disk: cannot read 'PLACE/gone' for the image: No such file or directory (os error 2)
+        qcow2: cannot read 'PLACE/gone' for the image: No such file or directory (os error 2)
+        vmdk: cannot read 'PLACE/gone' for the image: No such file or directory (os error 2)
+        vdi: cannot read 'PLACE/gone' for the image: No such file or directory (os error 2)
+        vhd: cannot read 'PLACE/gone' for the image: No such file or directory (os error 2)
+        ova: cannot read 'PLACE/gone' for the image: No such file or directory (os error 2)
+        iso: cannot read 'PLACE/gone' for the image: No such file or directory (os error 2)
+        initrd: cannot read 'PLACE/gone' for the image: No such file or directory (os error 2)
+        tar: cannot read 'PLACE/gone' for the image: No such file or directory (os error 2)
+        tar.gz: cannot read 'PLACE/gone' for the image: No such file or directory (os error 2)
+        tar.xz: cannot read 'PLACE/gone' for the image: No such file or directory (os error 2)
+        tar.zst: cannot read 'PLACE/gone' for the image: No such file or directory (os error 2)
+        folder: cannot read 'PLACE/gone' for the image: No such file or directory (os error 2)
+
+        disk: cannot read 'PLACE/source' for the image: it has 100000 bytes, and had 100001
+        qcow2: cannot read 'PLACE/source' for the image: it has 100000 bytes, and had 100001
+        vmdk: cannot read 'PLACE/source' for the image: it has 100000 bytes, and had 100001
+        vdi: cannot read 'PLACE/source' for the image: it has 100000 bytes, and had 100001
+        vhd: cannot read 'PLACE/source' for the image: it has 100000 bytes, and had 100001
+        ova: cannot read 'PLACE/source' for the image: it has 100000 bytes, and had 100001
+        iso: cannot read 'PLACE/source' for the image: it has 100000 bytes, and had 100001
+        initrd: cannot read 'PLACE/source' for the image: it has 100000 bytes, and had 100001
+        tar: cannot read 'PLACE/source' for the image: it has 100000 bytes, and had 100001
+        tar.gz: cannot read 'PLACE/source' for the image: it has 100000 bytes, and had 100001
+        tar.xz: cannot read 'PLACE/source' for the image: it has 100000 bytes, and had 100001
+        tar.zst: cannot read 'PLACE/source' for the image: it has 100000 bytes, and had 100001
+        folder: cannot read 'PLACE/source' for the image: it has 100000 bytes, and had 100001
+
+        disk: cannot read 'PLACE/source' for the image: it has 100000 bytes, and had 99999
+        qcow2: cannot read 'PLACE/source' for the image: it has 100000 bytes, and had 99999
+        vmdk: cannot read 'PLACE/source' for the image: it has 100000 bytes, and had 99999
+        vdi: cannot read 'PLACE/source' for the image: it has 100000 bytes, and had 99999
+        vhd: cannot read 'PLACE/source' for the image: it has 100000 bytes, and had 99999
+        ova: cannot read 'PLACE/source' for the image: it has 100000 bytes, and had 99999
+        iso: cannot read 'PLACE/source' for the image: it has 100000 bytes, and had 99999
+        initrd: cannot read 'PLACE/source' for the image: it has 100000 bytes, and had 99999
+        tar: cannot read 'PLACE/source' for the image: it has 100000 bytes, and had 99999
+        tar.gz: cannot read 'PLACE/source' for the image: it has 100000 bytes, and had 99999
+        tar.xz: cannot read 'PLACE/source' for the image: it has 100000 bytes, and had 99999
+        tar.zst: cannot read 'PLACE/source' for the image: it has 100000 bytes, and had 99999
+        folder: cannot read 'PLACE/source' for the image: it has 100000 bytes, and had 99999
+    "#]]
+    .assert_eq(&[gone, shorter, longer].join("\n"));
 }
 
 #[test]
