@@ -1,5 +1,5 @@
-//! A raw disk image: GPT, GRUB for BIOS and UEFI, the EFI system partition and the root, and if they are
-//! wanted a partition for `/boot` and one for swap.
+//! A raw disk image: GPT, GRUB for BIOS, UEFI or both, and the root, and if they are wanted a partition for
+//! `/boot` and one for swap.
 
 use std::path::Path;
 
@@ -21,16 +21,16 @@ use crate::swap;
 pub struct Disk<'a> {
     /// The root file system.
     pub root: &'a Manifest,
-    /// The EFI system partition: files and directories only.
-    pub esp: &'a Manifest,
+    /// The EFI system partition, files and directories only, if UEFI firmware is to start the disk.
+    pub esp: Option<&'a Manifest>,
     /// `/boot`, where it is no part of the root.
     pub boot_files: Option<Ext4Part<'a>>,
     /// Swap space, if there is to be some.
     pub swap: Option<Swap<'a>>,
     /// The unit of the disk that it is written to.
     pub sector_size: SectorSize,
-    /// GRUB for BIOS; what no BIOS boots from goes without it.
-    pub boot: &'a BiosBoot,
+    /// GRUB for BIOS, if one is to start the disk; none starts one with sectors of 4096 bytes.
+    pub boot: Option<&'a BiosBoot>,
     /// Label of the root file system, and name of its partition; at most 16 bytes.
     pub root_label: &'a str,
     /// What tells the disk and its parts from every other.
@@ -141,7 +141,11 @@ pub fn plan(disk: &Disk<'_>) -> Result<Layout, DiskError> {
     };
     let parts = Parts {
         sector_size: disk.sector_size,
-        esp_size: esp(disk.sector_size, identifiers).size(disk.esp, 0)?,
+        bios_boot: bios_boot(disk).is_some(),
+        esp_size: match disk.esp {
+            Some(files) => Some(esp(disk.sector_size, identifiers).size(files, 0)?),
+            None => None,
+        },
         boot,
         swap: disk.swap.map(|swap| Part {
             name: swap.label,
@@ -152,8 +156,13 @@ pub fn plan(disk: &Disk<'_>) -> Result<Layout, DiskError> {
             size: root(disk).size(disk.root, disk.free_space)?,
         },
     };
-    let boot_content = disk.boot_files.map_or(0, |files| files.tree.content_size());
-    let content = disk.root.content_size() + disk.esp.content_size() + boot_content;
+    let apart = [disk.esp, disk.boot_files.map(|files| files.tree)];
+    let apart: u64 = apart
+        .into_iter()
+        .flatten()
+        .map(Manifest::content_size)
+        .sum();
+    let content = disk.root.content_size() + apart;
     Ok(Layout::new(identifiers, &parts, content))
 }
 
@@ -172,9 +181,9 @@ pub fn write(
         return Err(DiskError::OtherLayout);
     }
     let identifiers = &disk.identifiers;
-    let bios = layout.bios_boot.as_ref();
+    let bios = layout.bios_boot.as_ref().zip(bios_boot(disk));
     let bios = bios
-        .map(|place| Ok::<_, DiskError>((place, disk.boot.placed(place)?)))
+        .map(|(place, boot)| Ok::<_, DiskError>((place, boot.placed(place)?)))
         .transpose()?;
     let boot_code = bios.as_ref().map_or([0; 440], |(_, bios)| bios.boot_code);
 
@@ -204,9 +213,11 @@ pub fn write(
         FileSystemError::Write { source, .. } => failed(source),
         error => error.into(),
     };
-    esp(disk.sector_size, identifiers)
-        .write(disk.esp, &region(&output, &layout.esp), &mut count)
-        .map_err(file_system)?;
+    if let (Some(files), Some(place)) = (disk.esp, &layout.esp) {
+        esp(disk.sector_size, identifiers)
+            .write(files, &region(&output, place), &mut count)
+            .map_err(file_system)?;
+    }
     if let (Some(files), Some(place)) = (&disk.boot_files, &layout.boot) {
         boot_files(disk, files.label)
             .write(files.tree, &region(&output, place), &mut count)
@@ -248,6 +259,12 @@ pub(crate) fn esp(sector_size: SectorSize, identifiers: &Identifiers) -> Fat {
         serial: identifiers.esp_serial,
         label: *b"ESP        ",
     }
+}
+
+/// GRUB for BIOS, where a BIOS can start the disk.
+fn bios_boot<'a>(disk: &Disk<'a>) -> Option<&'a BiosBoot> {
+    disk.boot
+        .filter(|_| disk.sector_size == SectorSize::Bytes512)
 }
 
 fn root(disk: &Disk<'_>) -> Ext4 {

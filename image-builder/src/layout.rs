@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! 0        protective MBR with GRUB's boot code, GPT
-//! 1 MiB    BIOS boot partition   GRUB's core image for BIOS; not on a disk with sectors of 4096 bytes
-//! 2 MiB    EFI system partition  FAT
+//! 1 MiB    BIOS boot partition   GRUB's core image for BIOS, if one is to start it; not with sectors of 4096 bytes
+//! ...      EFI system partition  FAT, if UEFI is to start it
 //! ...      /boot                 ext4, if the configuration has it apart
 //! ...      swap                  if the configuration wants it
 //! ...      root                  ext4; last, so that it can grow
@@ -65,8 +65,8 @@ pub struct Layout {
     pub sector_size: SectorSize,
     /// GRUB's core image for BIOS; none on a disk that no BIOS boots from.
     pub bios_boot: Option<Partition>,
-    /// The EFI system partition.
-    pub esp: Partition,
+    /// The EFI system partition; none on a disk that no UEFI firmware boots from.
+    pub esp: Option<Partition>,
     /// `/boot`, where it is no part of the root.
     pub boot: Option<Partition>,
     /// Swap space, if there is some.
@@ -127,8 +127,10 @@ pub(crate) struct Part<'a> {
 pub(crate) struct Parts<'a> {
     /// The unit of the disk.
     pub sector_size: SectorSize,
-    /// Bytes of the EFI system partition.
-    pub esp_size: u64,
+    /// Whether there is a BIOS boot partition.
+    pub bios_boot: bool,
+    /// Bytes of the EFI system partition, if there is one.
+    pub esp_size: Option<u64>,
     /// `/boot`.
     pub boot: Option<Part<'a>>,
     /// Swap space.
@@ -148,28 +150,17 @@ impl Layout {
             name: "bios-boot",
             size: BIOS_BOOT_SIZE,
         };
-        let bios_boot = match parts.sector_size {
-            SectorSize::Bytes512 => Some(place(
-                BIOS_BOOT_PARTITION,
-                PartitionKind::BiosBoot,
-                bios_boot,
-                identifiers.bios_boot_partition,
-                None,
-            )),
-            SectorSize::Bytes4096 => None,
-        };
-        let serial = identifiers.esp_serial;
-        let esp = Part {
-            name: "esp",
-            size: parts.esp_size,
-        };
-        let esp = place(
-            ESP_PARTITION,
-            PartitionKind::Esp,
-            esp,
-            identifiers.esp_partition,
-            Some(fat_serial(serial)),
-        );
+        let bios_boot = parts.bios_boot.then(|| {
+            let guid = identifiers.bios_boot_partition;
+            let kind = PartitionKind::BiosBoot;
+            place(BIOS_BOOT_PARTITION, kind, bios_boot, guid, None)
+        });
+        let esp = parts.esp_size.map(|size| {
+            let part = Part { name: "esp", size };
+            let serial = fat_serial(identifiers.esp_serial);
+            let guid = identifiers.esp_partition;
+            place(ESP_PARTITION, PartitionKind::Esp, part, guid, Some(serial))
+        });
         let boot = parts.boot.map(|part| {
             let uuid = identifiers.boot_file_system.to_string();
             let guid = identifiers.boot_partition;
@@ -204,7 +195,7 @@ impl Layout {
     pub fn partitions(&self) -> impl Iterator<Item = &Partition> {
         self.bios_boot
             .iter()
-            .chain([&self.esp])
+            .chain(&self.esp)
             .chain(&self.boot)
             .chain(&self.swap)
             .chain([&self.root])
@@ -303,7 +294,8 @@ mod tests {
         let identifiers = Identifiers::from_seed(&[7; 32]);
         let mut parts = Parts {
             sector_size: SectorSize::Bytes512,
-            esp_size: 64 << 20,
+            bios_boot: true,
+            esp_size: Some(64 << 20),
             boot: None,
             swap: None,
             root: Part {
@@ -333,13 +325,21 @@ mod tests {
             5 swap         1024 MiB at  366 MiB, PARTUUID=bc687b4d-03ca-8103-bce0-9de4e3980191, UUID=7174d217-44ff-8e07-83b9-d29b5c0a157f
             1 nixos         600 MiB at 1390 MiB, PARTUUID=71f5e8a0-6b8c-8748-8a6e-bad137631304, UUID=397e55e7-c7d8-8823-8749-8b304cacefdb
         "#]].assert_eq(&Layout::new(&identifiers, &parts, 0).to_string());
-        parts.sector_size = SectorSize::Bytes4096;
+        parts.bios_boot = false;
         parts.swap = None;
         expect![[r#"
             disk 944232c2-11d2-8fa1-a8f6-936c0ab7a30b of 966 MiB
             3 esp            64 MiB at    1 MiB, PARTUUID=fcf6b3b7-d7e4-8cf8-9af6-06e5e06988f8, UUID=2C07-51C6
             4 boot          300 MiB at   65 MiB, PARTUUID=f5b5c0aa-3f16-85fc-8f1b-3df58852566c, UUID=e41361af-1e4d-89fa-9511-b6ab30a6415c
             1 nixos         600 MiB at  365 MiB, PARTUUID=71f5e8a0-6b8c-8748-8a6e-bad137631304, UUID=397e55e7-c7d8-8823-8749-8b304cacefdb
+        "#]].assert_eq(&Layout::new(&identifiers, &parts, 0).to_string());
+        parts.bios_boot = true;
+        parts.esp_size = None;
+        expect![[r#"
+            disk 944232c2-11d2-8fa1-a8f6-936c0ab7a30b of 903 MiB
+            2 bios-boot       1 MiB at    1 MiB, PARTUUID=306dd0a1-aebe-8892-8da8-a7acf9f747d7
+            4 boot          300 MiB at    2 MiB, PARTUUID=f5b5c0aa-3f16-85fc-8f1b-3df58852566c, UUID=e41361af-1e4d-89fa-9511-b6ab30a6415c
+            1 nixos         600 MiB at  302 MiB, PARTUUID=71f5e8a0-6b8c-8748-8a6e-bad137631304, UUID=397e55e7-c7d8-8823-8749-8b304cacefdb
         "#]].assert_eq(&Layout::new(&identifiers, &parts, 0).to_string());
     }
 }

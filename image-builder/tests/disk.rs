@@ -16,8 +16,8 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use cairn_image_builder::{
-    Content, Disk, DiskError, Identifiers, Layout, Manifest, Node, OutputError, SectorSize, Swap,
-    plan, write,
+    BiosBoot, Content, Disk, DiskError, Identifiers, Layout, Manifest, Node, OutputError,
+    SectorSize, Swap, plan, write,
 };
 use oracle::*;
 
@@ -33,7 +33,9 @@ fn build(disk: &Disk<'_>, output: &Path) -> Layout {
 fn check(image: &Path, layout: &Layout, scratch: &Path) {
     sgdisk_verify(image);
     e2fsck(image, &layout.root);
-    fsck_vfat(image, &layout.esp, scratch);
+    if let Some(esp) = &layout.esp {
+        fsck_vfat(image, esp, scratch);
+    }
 }
 
 fn file(mode: u32, bytes: &[u8]) -> Node {
@@ -177,7 +179,12 @@ fn checkers_are_content_and_nothing_is_lost() {
         b"2999"
     );
 
-    let listing = mtools(&image, &layout.esp, "mdir", &["-/", "-b", "::/"]);
+    let listing = mtools(
+        &image,
+        layout.esp.as_ref().unwrap(),
+        "mdir",
+        &["-/", "-b", "::/"],
+    );
     assert!(listing.contains("::/EFI/BOOT/BOOTX64.EFI\n"), "{listing}");
     assert!(
         listing.contains("::/EFI/BOOT/deeper/a long name with ümlaut.txt\n"),
@@ -187,7 +194,7 @@ fn checkers_are_content_and_nothing_is_lost() {
     let text = out.to_str().unwrap();
     mtools(
         &image,
-        &layout.esp,
+        layout.esp.as_ref().unwrap(),
         "mcopy",
         &["::/EFI/BOOT/BOOTX64.EFI", text],
     );
@@ -252,6 +259,38 @@ fn swap_space_has_its_number_without_a_boot_partition() {
     assert!(text.contains("does not exist"), "{text}");
 }
 
+/// For a BIOS alone, for UEFI alone, and for neither: numbers of partitions are as ever.
+#[test]
+fn what_starts_a_disk_has_its_partition() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (root, esp, boot) = (Manifest::new(), esp_sample(), shape_of_grub());
+    let listing = |starts: (Option<&Manifest>, Option<&BiosBoot>)| {
+        let wanted = Disk {
+            esp: starts.0,
+            boot: starts.1,
+            ..disk(&root, &esp, &boot)
+        };
+        let image = scratch.path().join("disk.img");
+        let layout = build(&wanted, &image);
+        check(&image, &layout, scratch.path());
+        let mut sector = [0; 512];
+        let file = File::open(&image).unwrap();
+        file.read_exact_at(&mut sector, 0).unwrap();
+        let has_code = sector[..440].iter().any(|byte| *byte != 0);
+        assert_eq!(has_code, starts.1.is_some(), "boot code");
+        oracle::partitions(&image, 512)
+    };
+    expect_test::expect![[r#"
+        1 4096 36863 16M Linux root (x86-64)
+        2 2048 4095 1M BIOS boot"#]]
+    .assert_eq(&listing((None, Some(&boot))));
+    expect_test::expect![[r#"
+        1 133120 165887 16M Linux root (x86-64)
+        3 2048 133119 64M EFI System"#]]
+    .assert_eq(&listing((Some(&esp), None)));
+    expect_test::expect!["1 2048 34815 16M Linux root (x86-64)"].assert_eq(&listing((None, None)));
+}
+
 /// What a disk with sectors of 4096 bytes shows: its table and its FAT are in that unit.
 #[test]
 fn a_disk_with_large_sectors() {
@@ -275,7 +314,7 @@ fn a_disk_with_large_sectors() {
         3 256 66815 260M EFI System"#]]
     .assert_eq(&oracle::partitions(&image, 4096));
 
-    fsck_vfat(&image, &layout.esp, scratch.path());
+    fsck_vfat(&image, layout.esp.as_ref().unwrap(), scratch.path());
     let esp = scratch.path().join("esp.img");
     let kind = run("file", "file", &["-b".as_ref(), esp.as_os_str()]);
     assert!(kind.contains("Bytes/sector 4096"), "{kind}");
@@ -283,7 +322,7 @@ fn a_disk_with_large_sectors() {
     let target = scratch.path().join("out.efi");
     mtools(
         &image,
-        &layout.esp,
+        layout.esp.as_ref().unwrap(),
         "mcopy",
         &["::/EFI/BOOT/BOOTX64.EFI", target.to_str().unwrap()],
     );
@@ -508,7 +547,10 @@ fn short_names_come_first() {
     check(&image, &layout, scratch.path());
     for name in ["LONG-N~1.TXT", "long-name-1.txt", "long-name-2.txt"] {
         let path = format!("::/{name}");
-        assert_eq!(mtools(&image, &layout.esp, "mtype", &[&path]), name);
+        assert_eq!(
+            mtools(&image, layout.esp.as_ref().unwrap(), "mtype", &[&path]),
+            name
+        );
     }
 }
 

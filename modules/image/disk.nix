@@ -2,6 +2,8 @@
 { config, lib, ... }:
 let
   inherit (lib) mkOption types;
+  inherit (config.boot.loader) grub;
+  devices = grub.devices ++ lib.optional (grub.device != "") grub.device;
 in
 {
   options = {
@@ -76,6 +78,8 @@ in
             lib.nameValuePair description.mountPoint { inherit (description) device fsType options; }
           ) config.system.build.fileSystems
         );
+        bios = devices == [ ] || lib.any (device: device != "nodev") devices;
+        uefi = grub.efiSupport;
         inherit (config.system.build) grub verityStore;
       };
 }

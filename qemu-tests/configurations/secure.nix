@@ -14,6 +14,8 @@
   networking.hostName = "secure-boot";
   networking.useDHCP = false;
   boot.loader.grub.secureBoot.enable = true;
+  # No BIOS starts it.
+  boot.loader.grub.device = "nodev";
   boot.loader.timeout = 1;
   fileSystems."/".device = "LABEL=cairn-root";
   users.users.root.openssh.authorizedKeys.keys = lib.optional (key != "") key;

@@ -12,7 +12,9 @@
     "ttyS0,115200"
   ];
   boot.consoleLogLevel = 6;
+  # A BIOS alone starts it.
   boot.loader.grub.device = "/dev/vda";
+  boot.loader.grub.efiSupport = false;
   boot.loader.timeout = 1;
   fileSystems."/" = {
     device = "LABEL=services";

@@ -318,11 +318,11 @@ mod tests {
         let (root, esp) = (tree(text), Manifest::new());
         let disk = Disk {
             root: &root,
-            esp: &esp,
+            esp: Some(&esp),
             boot_files: None,
             swap: None,
             sector_size: SectorSize::Bytes512,
-            boot: &BiosBoot { boot_img, core_img },
+            boot: Some(&BiosBoot { boot_img, core_img }),
             root_label: "root",
             identifiers: Identifiers::from_seed(&[7; 32]),
             free_space: 0,

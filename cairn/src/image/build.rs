@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use cairn_image_builder::squashfs::{Cache, Level};
 use cairn_image_builder::{
     Conversion, DiskFormat, Manifest, Omitted, SectorSize, TarCompression, convert, write_folder,
@@ -14,9 +14,8 @@ use cairn_store::Store;
 use cairn_store_path::StorePath;
 use serde::de::DeserializeOwned;
 
-use super::EXT4_LIMIT;
 use super::cache::{Cached, Held};
-use super::disk::{DiskImage, Sizes, machine_root};
+use super::disk::{DiskImage, machine_root};
 use super::facts::{Facts, TreeFacts};
 use super::format::Format;
 use super::iso::{IsoFacts, IsoImage};
@@ -24,6 +23,7 @@ use super::netboot::{NetbootFacts, NetbootImage};
 use super::output::{copy_image, resolve};
 use super::placement::Placement;
 use super::root::container_root;
+use super::shape::{Sizes, Starts, sizes, starts};
 use super::verified::{State, VerifiedImage, VerityFacts};
 use crate::configuration::{Configuration, Evaluated, Wanted};
 use crate::grub::Grub;
@@ -247,19 +247,26 @@ fn build_disk(configuration: &Configuration, format: Format) -> Result<RawDisk> 
     let grub = Grub::of(grub)?;
     let placement = Placement::of(&begun.facts)?;
     let sizes = sizes(&begun.facts)?;
+    let starts = starts(&begun.facts, sizes.sector)?;
     begun.realise()?;
-    let epoch = begun.epoch()?;
-    let key = disk_image(&begun, &grub, &placement, sizes, epoch).key();
+    let parts = DiskParts {
+        grub: &grub,
+        placement: &placement,
+        sizes,
+        starts,
+        epoch: begun.epoch()?,
+    };
+    let key = parts.of(&begun).key();
     let host_name = begun.facts.host_name.clone();
     let built = begun.image(&host_name, format.extension(), key, |begun, output| {
-        disk_image(begun, &grub, &placement, sizes, epoch).write(output)
+        parts.of(begun).write(output)
     })?;
     Ok(RawDisk {
         built,
         sector_size: sizes.sector,
         key,
         host_name,
-        epoch,
+        epoch: parts.epoch,
     })
 }
 
@@ -308,46 +315,29 @@ fn build_verified(
     })
 }
 
-fn disk_image<'a>(
-    begun: &'a Begun<'_, Facts>,
+/// What a disk has beside its system.
+#[derive(Clone, Copy)]
+struct DiskParts<'a> {
     grub: &'a Grub,
     placement: &'a Placement,
     sizes: Sizes,
+    starts: Starts,
     epoch: u32,
-) -> DiskImage<'a> {
-    DiskImage {
-        store: &begun.store,
-        toplevel: &begun.toplevel,
-        grub,
-        placement,
-        sizes,
-        epoch,
-    }
 }
 
-fn sizes(facts: &Facts) -> Result<Sizes> {
-    for (option, size) in [
-        ("image.freeSpace", facts.free_space),
-        ("image.bootFreeSpace", facts.boot_free_space),
-        ("image.swapSize", facts.swap_size.unwrap_or_default()),
-    ] {
-        ensure!(
-            size <= EXT4_LIMIT,
-            "cannot make a disk with {option} = {size}: that is counted in MiB, and at most {EXT4_LIMIT} are possible"
-        );
+impl<'a> DiskParts<'a> {
+    /// The disk of a system.
+    fn of(self, begun: &'a Begun<'_, Facts>) -> DiskImage<'a> {
+        DiskImage {
+            store: &begun.store,
+            toplevel: &begun.toplevel,
+            grub: self.grub,
+            placement: self.placement,
+            sizes: self.sizes,
+            starts: self.starts,
+            epoch: self.epoch,
+        }
     }
-    Ok(Sizes {
-        root: facts.free_space,
-        boot: facts.boot_free_space,
-        swap: facts.swap_size,
-        sector: match facts.sector_size {
-            512 => SectorSize::Bytes512,
-            4096 => SectorSize::Bytes4096,
-            other => bail!(
-                "cannot make a disk with sectors of {other} bytes; set image.sectorSize to 512 or 4096"
-            ),
-        },
-    })
 }
 
 /// What remembers how store objects were compressed; an image is the same without it.
@@ -478,37 +468,5 @@ fn tree(store: &Store, toplevel: &StorePath, epoch: u32) -> Result<Manifest> {
         machine_root(store, toplevel, epoch)
     } else {
         container_root(store, toplevel)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn room_that_no_disk_has_is_refused() {
-        let said = |free: u64, boot: u64, swap: Option<u64>, sector: u64| {
-            let facts = serde_json::json!({
-                "hostName": "box", "fileSystems": {}, "freeSpace": free, "bootFreeSpace": boot,
-                "swapDevices": [], "swapSize": swap, "sectorSize": sector, "grub": null,
-            });
-            let facts: Facts = serde_json::from_value(facts).unwrap();
-            sizes(&facts).map_or_else(|error| error.to_string(), |_| "good".to_owned())
-        };
-        // So many MiB are a multiple of 2^64 bytes.
-        let none = 1 << 44;
-        let all = [
-            said(1024, 1, Some(1), 4096),
-            said(none, 1, None, 512),
-            said(1, none, None, 512),
-            said(1, 1, Some(none), 512),
-            said(1, 1, None, 520),
-        ];
-        expect_test::expect![[r#"
-            good
-            cannot make a disk with image.freeSpace = 17592186044416: that is counted in MiB, and at most 16777216 are possible
-            cannot make a disk with image.bootFreeSpace = 17592186044416: that is counted in MiB, and at most 16777216 are possible
-            cannot make a disk with image.swapSize = 17592186044416: that is counted in MiB, and at most 16777216 are possible
-            cannot make a disk with sectors of 520 bytes; set image.sectorSize to 512 or 4096"#]].assert_eq(&all.join("\n"));
     }
 }

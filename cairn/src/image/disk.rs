@@ -9,7 +9,7 @@ use cairn_bootloader::{
 };
 use cairn_image_builder::{
     BOOT_PARTITION, BiosBoot, Content, Disk, Ext4Part, Identifiers, Manifest, Node, ROOT_PARTITION,
-    SectorSize, Swap, plan, write,
+    Swap, plan, write,
 };
 use cairn_store::Store;
 use cairn_store_path::StorePath;
@@ -17,6 +17,7 @@ use cairn_store_path::StorePath;
 use super::boot::{BootFolder, bootspec, esp, menu};
 use super::placement::Placement;
 use super::root::{add_store, empty_root};
+use super::shape::{Sizes, Starts};
 use crate::grub::{BootSector, Grub, UefiName};
 
 /// Raised with each change that gives other bytes for the same toplevel.
@@ -24,19 +25,6 @@ const FORMAT_VERSION: u32 = 12;
 
 /// The slot of an image's only menu.
 const SLOT: Slot = Slot::A;
-
-/// MiB of the parts of an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sizes {
-    /// Left free in the root.
-    pub root: u64,
-    /// Left free in `/boot`, where it has a partition of its own.
-    pub boot: u64,
-    /// Of swap space, if there is to be some.
-    pub swap: Option<u64>,
-    /// Not MiB, but what the disk is addressed in.
-    pub sector: SectorSize,
-}
 
 /// What an image is made of.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +39,8 @@ pub struct DiskImage<'a> {
     pub placement: &'a Placement,
     /// MiB left free in the file systems, and of swap space.
     pub sizes: Sizes,
+    /// What starts it.
+    pub starts: Starts,
     /// The time that the image and its generation bear, in seconds since 1970.
     pub epoch: u32,
 }
@@ -65,7 +55,7 @@ impl DiskImage<'_> {
         }
         hasher
             .update(format!("{:?}\n{:?}\n", self.placement, self.grub.serial()).as_bytes())
-            .update(format!("{:?}\n", self.sizes).as_bytes())
+            .update(format!("{:?}\n{:?}\n", self.sizes, self.starts).as_bytes())
             .update(&self.epoch.to_le_bytes())
             .update(&FORMAT_VERSION.to_le_bytes());
         hasher.finalize()
@@ -83,22 +73,25 @@ impl DiskImage<'_> {
             Some(_) => Some(take_boot(&mut root)?),
             None => None,
         };
-        let boot = self.bios_boot()?;
+        let Starts { bios, uefi } = self.starts;
+        let boot = bios.then(|| self.bios_boot()).transpose()?;
         let boot_uuid = match self.placement.boot {
             Some(_) => identifiers.boot_file_system,
             None => identifiers.root_file_system,
         };
         let boot_uuid = boot_uuid.to_string();
         let on_boot = Root::WithUuid(&boot_uuid);
-        let esp =
-            esp(self
-                .grub
-                .uefi_files(self.store, Platform::Uefi, UefiName::Removable, on_boot)?)?;
+        let esp_tree = || {
+            let name = UefiName::Removable;
+            let files = (self.grub).uefi_files(self.store, Platform::Uefi, name, on_boot)?;
+            esp(files)
+        };
+        let esp = uefi.then(esp_tree).transpose()?;
         let boot_files = self.placement.boot.as_ref().zip(boot_tree.as_ref());
         let swap = self.placement.swap.as_ref().zip(self.sizes.swap);
         let disk = Disk {
             root: &root,
-            esp: &esp,
+            esp: esp.as_ref(),
             boot_files: boot_files.map(|(named, tree)| Ext4Part {
                 tree,
                 label: &named.label,
@@ -109,7 +102,7 @@ impl DiskImage<'_> {
                 size: size << 20,
             }),
             sector_size: self.sizes.sector,
-            boot: &boot,
+            boot: boot.as_ref(),
             root_label: &self.placement.root.label,
             identifiers,
             free_space: self.sizes.root << 20,

@@ -27,6 +27,10 @@ pub struct Facts {
     pub swap_size: Option<u64>,
     /// `image.sectorSize`: bytes of a sector of the disk.
     pub sector_size: u64,
+    /// Whether a BIOS is to start the disk: not with `nodev` as `boot.loader.grub.device`.
+    pub bios: bool,
+    /// `boot.loader.grub.efiSupport`.
+    pub uefi: bool,
     /// GRUB; none with `boot.loader.grub.enable = false`.
     pub grub: Option<GrubFacts>,
     /// With `image.verityStore.enable`, how the store is verified and who signs.

@@ -1,5 +1,5 @@
 //! A toplevel to an image: [`facts`] are what the configuration says of it, [`placement`] is what that means
-//! for the disk and each [`partition`], [`disk`], [`verified`] and [`iso`] lay the tree out and write it, [`cache`]
+//! for the disk and each [`partition`], and its [`shape`], [`disk`], [`verified`] and [`iso`] lay the tree out and write it, [`cache`]
 //! keeps what was written, [`output`] is where it is copied to; [`build()`] goes the whole way, to an image of any [`Format`].
 
 mod boot;
@@ -14,6 +14,7 @@ pub mod output;
 pub mod partition;
 pub mod placement;
 pub(crate) mod root;
+pub mod shape;
 pub mod verified;
 
 /// MiB that an ext4 with blocks of 4096 bytes can have.

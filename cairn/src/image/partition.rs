@@ -48,6 +48,12 @@ impl Part {
                 ..named
             },
             Device::Path(path) if partition_number(path) == Some(self.number) => named,
+            Device::Path(path) if path.starts_with("/dev/mapper/") => {
+                return Err(
+                    "an image has neither encrypted devices nor logical volumes: each of its copies would have \
+                     the same key; `cairn install` makes them on a machine",
+                );
+            }
             Device::Path(_) => return Err(self.elsewhere),
             Device::None(_) => {
                 return Err("an image keeps it on the disk; name it by a label, \

@@ -115,7 +115,7 @@ impl Placement {
                     let boot = of_file_system(BOOT, file_system, BOOT_PARTITION)?;
                     placement.boot = Some(boot);
                 }
-                _ => check_other(mount_point, file_system)?,
+                _ => check_other(mount_point, file_system, facts.uefi)?,
             }
         }
         placement.check_names()?;
@@ -155,7 +155,7 @@ impl Placement {
         }
         for (mount_point, file_system) in &facts.file_systems {
             if mount_point != "/" {
-                check_other(mount_point, file_system)?;
+                check_other(mount_point, file_system, true)?;
             }
         }
         if let (Device::None(_), "tmpfs") = (&root.device, root.fs_type.as_str()) {
@@ -257,14 +257,24 @@ fn may_be_missing(file_system: &FileSystemFacts) -> bool {
 
 /// Another file system than the root: the EFI system partition, one without a device, or one that
 /// may be missing; anything else would stop the boot.
-fn check_other(mount_point: &str, file_system: &FileSystemFacts) -> Result<(), PlacementError> {
+fn check_other(
+    mount_point: &str,
+    file_system: &FileSystemFacts,
+    has_esp: bool,
+) -> Result<(), PlacementError> {
     let bound = may_be_missing(file_system);
     let esp = ESP_MOUNT_POINTS.contains(&mount_point);
     match &file_system.device {
         Device::None(_) => Ok(()),
+        _ if bound => Ok(()),
+        _ if esp && !has_esp => Err(refused(
+            mount_point,
+            file_system,
+            "an image has no EFI system partition where boot.loader.grub.efiSupport is false; \
+             leave it out, or give it the option nofail",
+        )),
         Device::PartLabel(label) if esp && label == "esp" => Ok(()),
         Device::Path(path) if esp && partition_number(path) == Some(3) => Ok(()),
-        _ if bound => Ok(()),
         _ if esp => Err(refused(
             mount_point,
             file_system,

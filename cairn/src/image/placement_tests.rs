@@ -6,7 +6,7 @@ fn facts(file_systems: &serde_json::Value) -> Facts {
     serde_json::from_value(json!({
         "hostName": "box", "fileSystems": file_systems, "freeSpace": 1,
         "grub": null, "swapDevices": ["LABEL=swap"], "swapSize": null, "bootFreeSpace": 1,
-        "sectorSize": 512,
+        "sectorSize": 512, "bios": true, "uefi": true,
     }))
     .unwrap()
 }
@@ -104,7 +104,7 @@ fn roots() {
     check(
         &root("/dev/mapper/root"),
         &expect![[
-            r#"cannot make a disk: fileSystems."/".device is /dev/mapper/root, but the root of an image is its first partition, such as /dev/sda1; or name it by a label"#
+            r#"cannot make a disk: fileSystems."/".device is /dev/mapper/root, but an image has neither encrypted devices nor logical volumes: each of its copies would have the same key; `cairn install` makes them on a machine"#
         ]],
     );
     check(
@@ -248,6 +248,9 @@ fn others() {
             r#"cannot make a disk: fileSystems."/boot/efi".device is /dev/sda2, but the EFI system partition of an image is /dev/disk/by-partlabel/esp; or give it the option nofail"#
         ]],
     );
+    let mut of_a_bios = facts(&with("/boot/efi", "PARTLABEL=esp", &[]));
+    of_a_bios.uefi = false;
+    expect![[r#"cannot make a disk: fileSystems."/boot/efi".device is PARTLABEL=esp, but an image has no EFI system partition where boot.loader.grub.efiSupport is false; leave it out, or give it the option nofail"#]].assert_eq(&Placement::of(&of_a_bios).unwrap_err().to_string());
 }
 
 /// A machine mounts neither of two devices with one name.

@@ -85,9 +85,9 @@ impl Image {
         };
         let disk = Disk {
             root: &root,
-            esp: &esp,
+            esp: Some(&esp),
             sector_size: SectorSize::Bytes512,
-            boot: &bios,
+            boot: Some(&bios),
             boot_files: None,
             swap: None,
             root_label: "root",
@@ -100,7 +100,7 @@ impl Image {
         write(&disk, &layout, &output, &mut |_| {}).unwrap();
         sgdisk_verify(&output);
         e2fsck(&output, &layout.root);
-        fsck_vfat(&output, &layout.esp, scratch.path());
+        fsck_vfat(&output, layout.esp.as_ref().unwrap(), scratch.path());
         Self {
             disk: output,
             root: layout.root.clone(),

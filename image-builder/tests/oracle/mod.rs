@@ -115,9 +115,9 @@ pub fn shape_of_grub() -> BiosBoot {
 pub fn disk<'a>(root: &'a Manifest, esp: &'a Manifest, boot: &'a BiosBoot) -> Disk<'a> {
     Disk {
         root,
-        esp,
+        esp: Some(esp),
         sector_size: SectorSize::Bytes512,
-        boot,
+        boot: Some(boot),
         boot_files: None,
         swap: None,
         root_label: "root",
