@@ -63,8 +63,8 @@ in
       example = "/dev/disk/by-id/wwn-0x500001234567890a";
       description = ''
         The disk whose boot sector starts GRUB on a machine with a BIOS. `nodev` writes the menu
-        alone. An image of a disk always starts on both BIOS and UEFI, whatever name its disk will
-        have.
+        alone: an image of a disk then starts by UEFI and by no BIOS. Otherwise it starts by either,
+        whatever name its disk will have.
       '';
     };
 
@@ -84,7 +84,8 @@ in
       type = types.bool;
       default = true;
       description = ''
-        Whether GRUB for UEFI is in the EFI system partition.
+        Whether GRUB for UEFI is in the EFI system partition. Without, an image of a disk has no such
+        partition, and starts by a BIOS alone.
       '';
     };
 
@@ -106,7 +107,8 @@ in
       description = ''
         Whether a UEFI firmware with Secure Boot starts the machine, from disks and from live media: by
         Debian's signed shim, GRUB and kernel, as they are. What GRUB reads and boots beside the kernel (its
-        menu, the initrd, the system) is not verified.
+        menu, the initrd, the system) is not verified. Live media have it on, unless they are told
+        otherwise, and {command}`cairn install` sets it where Secure Boot is on.
       '';
     };
 
