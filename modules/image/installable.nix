@@ -10,6 +10,7 @@
 }:
 let
   inherit (lib) literalExpression mkOption types;
+  inherit (config.boot.loader.grub) secureBoot;
 
   # Of a derivation that is not built here, what it is built from.
   inputs = derivation: removeAttrs derivation.drvAttrs [ "initrd" ];
@@ -17,7 +18,13 @@ let
   parts =
     module:
     let
-      machine = noUserModules.extendModules { modules = [ module ]; };
+      machine = noUserModules.extendModules {
+        modules = [
+          module
+          # Where the medium starts under Secure Boot, so does what it installs.
+          { boot.loader.grub.secureBoot.enable = lib.mkOverride 900 secureBoot.enable; }
+        ];
+      };
       inherit (machine.config.system) build;
     in
     {

@@ -18,6 +18,8 @@ in
 
   config = {
     boot.loader.grub.enable = mkImageMediaOverride true;
+    # Whatever machine it is: most start with Secure Boot on.
+    boot.loader.grub.secureBoot.enable = lib.mkOverride 900 cfg.makeEfiBootable;
 
     system.build.isoFacts = {
       hostName = config.networking.hostName;

@@ -41,6 +41,7 @@ pub use probe::{Blkid, Identifiers, Probe};
 pub use processor::{Processor, Vendor};
 pub use read::HardwareError;
 pub use render::hardware_configuration;
+pub(crate) use template::SECURE_BOOT as SECURE_BOOT_LINES;
 pub use template::configuration;
 
 /// What a machine has.
@@ -91,6 +92,31 @@ pub enum Firmware {
     Bios,
     /// By a file of the EFI system partition.
     Uefi,
+    /// The same, and only by what is signed: Secure Boot is on.
+    SecureUefi,
+}
+
+/// Whether Secure Boot is on: four bytes of attributes, and one that is 1 then.
+///
+/// Source: UEFI specification 2.10, 3.3.
+const SECURE_BOOT: &str =
+    "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
+
+impl Firmware {
+    /// Of the machine whose `/sys` lies below `machine`.
+    ///
+    /// # Errors
+    /// The variable is there, and cannot be read.
+    pub fn of(machine: &Path) -> Result<Self, HardwareError> {
+        if !machine.join("sys/firmware/efi").exists() {
+            return Ok(Self::Bios);
+        }
+        let variable = read::bytes(&machine.join(SECURE_BOOT))?;
+        Ok(match variable.as_deref() {
+            Some([_, _, _, _, 1, ..]) => Self::SecureUefi,
+            _ => Self::Uefi,
+        })
+    }
 }
 
 /// A mounted file system.
@@ -128,11 +154,7 @@ pub fn scan_machine(
     let mut hardware = Hardware {
         processor: processor::read(machine)?,
         hypervisor: hypervisor::read(machine)?,
-        firmware: if machine.join("sys/firmware/efi").exists() {
-            Firmware::Uefi
-        } else {
-            Firmware::Bios
-        },
+        firmware: Firmware::of(machine)?,
         drivers: drivers::read(machine)?,
         interfaces: interfaces::read(machine)?,
         without_firmware: blobs::missing(machine)?,

@@ -51,6 +51,15 @@ pub(super) fn text(path: &Path) -> Result<Option<String>, HardwareError> {
     }
 }
 
+/// What is in a file; nothing if there is no such file.
+pub(super) fn bytes(path: &Path) -> Result<Option<Vec<u8>>, HardwareError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if is_gone(&error) => Ok(None),
+        Err(error) => Err(failed(path)(error)),
+    }
+}
+
 /// The text of a file that must be there.
 pub(super) fn present(path: &Path) -> Result<String, HardwareError> {
     let bytes = fs::read(path).map_err(failed(path))?;

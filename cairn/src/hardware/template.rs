@@ -63,11 +63,17 @@ pub fn configuration(hardware: &Hardware) -> String {
     )
 }
 
+const UEFI: &str = "  # The firmware starts GRUB from the EFI system partition.\n  \
+                    boot.loader.grub.device = \"nodev\";\n";
+
+/// What a machine needs whose firmware starts only what is signed.
+pub(crate) const SECURE_BOOT: &str = "  # Secure Boot is on: the firmware starts Debian's signed shim, GRUB and kernel.\n  \
+     boot.loader.grub.secureBoot.enable = true;\n";
+
 fn boot(hardware: &Hardware) -> String {
     match (hardware.firmware, &hardware.root_disk) {
-        (Firmware::Uefi, _) => "  # The firmware starts GRUB from the EFI system partition.\n  \
-                                boot.loader.grub.device = \"nodev\";\n"
-            .to_owned(),
+        (Firmware::Uefi, _) => UEFI.to_owned(),
+        (Firmware::SecureUefi, _) => format!("{UEFI}{SECURE_BOOT}"),
         (Firmware::Bios, Some(disk)) => format!(
             "  # The disk whose boot sector starts GRUB.\n  boot.loader.grub.device = {};\n",
             string(disk)

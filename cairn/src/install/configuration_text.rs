@@ -2,6 +2,7 @@
 
 use super::answers::{Account, Answers, FileSystemKind};
 use super::words::Line;
+use crate::hardware::{Firmware, SECURE_BOOT_LINES};
 use crate::nix_text::string;
 
 /// Whether the machine gets an entry in the menu of its firmware.
@@ -15,9 +16,9 @@ pub enum FirmwareEntry {
 
 /// The text of the file.
 #[must_use]
-pub fn configuration(answers: &Answers, entry: FirmwareEntry) -> String {
+pub fn configuration(answers: &Answers, firmware: Firmware, entry: FirmwareEntry) -> String {
     let sections = [
-        boot(answers, entry),
+        boot(answers, firmware, entry),
         machine(answers),
         place(answers),
         people(answers),
@@ -48,13 +49,16 @@ pub fn configuration(answers: &Answers, entry: FirmwareEntry) -> String {
 }
 
 /// What GRUB starts from is found from where `/boot` is: names of disks change when disks are added.
-fn boot(answers: &Answers, entry: FirmwareEntry) -> String {
+fn boot(answers: &Answers, firmware: Firmware, entry: FirmwareEntry) -> String {
     let mut text =
         "  # GRUB is on the disk that has /boot, for BIOS and for UEFI firmware.\n".to_owned();
     if answers.layout.file_system != FileSystemKind::Ext4 || answers.layout.encryption.is_some() {
         text += "  # It does not read the root: kernels are on a partition of their own.\n";
     }
     text += "  boot.loader.grub.enable = true;\n";
+    if firmware == Firmware::SecureUefi {
+        text += SECURE_BOOT_LINES;
+    }
     if entry == FirmwareEntry::Written {
         text += "  # The firmware's own menu has an entry for it, before all others.\n";
         text += "  boot.loader.efi.canTouchEfiVariables = true;\n";

@@ -56,7 +56,7 @@ impl Mounted {
         let system = System::evaluate(configuration)?;
         check(&root, &system.facts, &mounts)?;
         if self.boot_loader == BootLoader::Written {
-            system.check_firmware(&root, firmware())?;
+            system.check_firmware(&root, Firmware::of(Path::new("/"))?)?;
         }
         let installed = system.install(&root, self.boot_loader)?;
         let places: Vec<PathBuf> = mounts
@@ -65,15 +65,6 @@ impl Mounted {
             .collect();
         sync(&places)?;
         Ok(installed)
-    }
-}
-
-/// How this machine was started.
-fn firmware() -> Firmware {
-    if Path::new("/sys/firmware/efi").exists() {
-        Firmware::Uefi
-    } else {
-        Firmware::Bios
     }
 }
 

@@ -153,6 +153,7 @@ impl Plan {
         }
         let partitions = partitions(&disk, &answers.layout, &identifiers)?;
         let entry = firmware_entry(&hardware, &disk);
+        let firmware = hardware.firmware;
         let hardware = described(hardware, &partitions);
         let mut files = ready;
         files.retain(|file| file.name.as_os_str() != HARDWARE);
@@ -161,7 +162,7 @@ impl Plan {
             content: hardware_configuration(&hardware).into_bytes(),
         });
         if answers.configuration.is_none() {
-            let text = configuration_text::configuration(answers, entry);
+            let text = configuration_text::configuration(answers, firmware, entry);
             files.push(PlannedFile {
                 name: crate::configuration::DEFAULT_FILE.into(),
                 content: text.into_bytes(),
@@ -354,8 +355,8 @@ fn described(mut hardware: Hardware, partitions: &[NewPartition]) -> Hardware {
 /// A stick is started by whatever machine it is put into.
 fn firmware_entry(hardware: &Hardware, disk: &Disk) -> FirmwareEntry {
     match (hardware.firmware, disk.transport.as_deref()) {
-        (Firmware::Bios, _) | (Firmware::Uefi, Some("usb")) => FirmwareEntry::None,
-        (Firmware::Uefi, _) => FirmwareEntry::Written,
+        (Firmware::Bios, _) | (_, Some("usb")) => FirmwareEntry::None,
+        (Firmware::Uefi | Firmware::SecureUefi, _) => FirmwareEntry::Written,
     }
 }
 

@@ -174,21 +174,28 @@ fn xfs_in_an_encrypted_container_and_encrypted_swap_space() {
 }
 
 #[test]
-fn a_machine_with_uefi_has_an_entry_in_its_menu() {
+fn a_machine_with_uefi_has_an_entry_in_its_menu_and_what_it_starts() {
     let answers = Answers::parse("disk = '/dev/nvme0n1'").unwrap();
     let wanted = |firmware, transport: &str| {
         let mut around = circumstances(disk(8192, Content::Nothing));
         around.hardware.firmware = firmware;
         around.disk.transport = Some(transport.to_owned());
         let plan = Plan::new(&answers, around).unwrap();
-        let written = |file: &PlannedFile| {
-            String::from_utf8_lossy(&file.content).contains("efi.canTouchEfiVariables = true;")
+        let has = |what: &str| {
+            let files = plan.files.iter();
+            let mut texts = files.map(|file| String::from_utf8_lossy(&file.content));
+            texts.any(|text| text.contains(what))
         };
-        plan.files.iter().any(written)
+        (
+            has("efi.canTouchEfiVariables = true;"),
+            has("grub.secureBoot.enable = true;"),
+        )
     };
-    assert!(wanted(Firmware::Uefi, "nvme"));
-    assert!(!wanted(Firmware::Uefi, "usb"));
-    assert!(!wanted(Firmware::Bios, "nvme"));
+    assert_eq!(wanted(Firmware::Uefi, "nvme"), (true, false));
+    assert_eq!(wanted(Firmware::Uefi, "usb"), (false, false));
+    assert_eq!(wanted(Firmware::Bios, "nvme"), (false, false));
+    assert_eq!(wanted(Firmware::SecureUefi, "nvme"), (true, true));
+    assert_eq!(wanted(Firmware::SecureUefi, "usb"), (false, true));
 }
 
 #[test]

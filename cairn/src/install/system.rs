@@ -129,18 +129,35 @@ impl System {
         let esp = place.efi_system_partition.as_ref();
         let has_esp = table.esp.is_some()
             || esp.is_some_and(|point| is_mount_point(&root.join(point.trim_start_matches('/'))));
+        self.check_signed(firmware)?;
         match firmware {
             Firmware::Bios => ensure!(
                 table.room.is_some(),
                 "this machine starts by BIOS, and {disk} has no BIOS boot partition for GRUB; make one of \
                  1 MiB, or leave GRUB out with --no-boot-loader"
             ),
-            Firmware::Uefi => ensure!(
+            Firmware::Uefi | Firmware::SecureUefi => ensure!(
                 has_esp && facts.uefi,
                 "this machine starts by UEFI, and {disk} has no EFI system partition for GRUB; make one of \
                  260 MiB, or leave GRUB out with --no-boot-loader"
             ),
         }
+        Ok(())
+    }
+
+    /// Whether what starts the system is signed, where the firmware starts nothing else.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn check_signed(&self, firmware: Firmware) -> Result<()> {
+        let facts = self.boot_loader.as_ref();
+        ensure!(
+            firmware != Firmware::SecureUefi
+                || facts.is_none_or(|facts| facts.grub.secure_boot.is_some()),
+            "Secure Boot is on, and this machine would not start the system; set \
+             boot.loader.grub.secureBoot.enable = true, or switch Secure Boot off in the firmware's setup and \
+             begin again"
+        );
         Ok(())
     }
 

@@ -54,9 +54,11 @@ pub fn prepare(
     configuration: &dyn Fn(&Path) -> Result<Configuration>,
 ) -> Result<Prepared> {
     Offers::ensure_there(Path::new("/"), answers)?;
+    let hardware = scan_machine(Path::new("/"), None, &Blkid)?;
+    let firmware = hardware.firmware;
     let circumstances = Circumstances {
         disk: Disk::at(&answers.disk)?,
-        hardware: scan_machine(Path::new("/"), None, &Blkid)?,
+        hardware,
         identifiers: Identifiers::random().context("cannot have random numbers")?,
         ready: match &answers.configuration {
             Some(path) => ready(path)?,
@@ -77,6 +79,7 @@ pub fn prepare(
     let disk = plan.disk.path.display();
     system
         .check_disk(&plan.disk.path)
+        .and_then(|()| system.check_signed(firmware))
         .with_context(|| format!("cannot install on {disk}; nothing was written"))?;
     let space = capacity(&plan);
     ensure_room(&system.need(None)?, space)

@@ -9,7 +9,7 @@ mod evaluation;
 mod machine;
 mod machines;
 
-use cairn::hardware::{Hardware, configuration, hardware_configuration};
+use cairn::hardware::{Firmware, Hardware, configuration, hardware_configuration};
 use evaluation::Evaluation;
 use expect_test::{Expect, expect, expect_file};
 
@@ -61,6 +61,29 @@ fn a_server() {
 #[test]
 fn names_that_want_to_be_more_are_strings() {
     check(&machines::hostile().scan(), "hostile");
+}
+
+/// Four bytes of attributes, and whether Secure Boot is on.
+#[test]
+fn what_starts_under_secure_boot_is_signed() {
+    let variable = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
+    for (content, firmware) in [
+        ("\u{6}\0\0\0\u{1}", Firmware::SecureUefi),
+        ("\u{6}\0\0\0\0", Firmware::Uefi),
+        ("", Firmware::Uefi),
+    ] {
+        let machine = machines::laptop();
+        machine.file(variable, content);
+        let hardware = machine.scan();
+        assert_eq!(hardware.firmware, firmware, "{content:?}");
+        let text = configuration(&hardware);
+        assert_eq!(nixfmt_rs::format(&text).unwrap(), text);
+        assert_eq!(
+            text.contains("\n  boot.loader.grub.secureBoot.enable = true;\n"),
+            firmware == Firmware::SecureUefi,
+            "{text}"
+        );
+    }
 }
 
 fn check_configuration(hardware: &Hardware, expected: &Expect) {

@@ -1,5 +1,5 @@
-//! The installation of every test run: without a network, onto an empty disk, which then boots alone with
-//! either firmware, switches and goes back.
+//! The installation of every test run: under Secure Boot and without a network, onto an empty disk, which then
+//! boots alone with either firmware, switches and goes back.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ users = [{ name = 'anna', full-name = 'Anna', hashed-password = '$6$0123456789' 
 #[test]
 fn an_empty_disk_is_installed_and_boots_alone() -> anyhow::Result<()> {
     let [target, other] = disks("alone")?;
-    let machine = live("install-alone", Boot::Uefi, &[&target, &other])?.start()?;
+    let machine = live("install-alone", Boot::SecureUefi, &[&target, &other])?.start()?;
     machine.check("the live medium", |machine| {
         machine.agent().ready()?;
         give_answers(machine, MORE)
@@ -65,7 +65,7 @@ fn boots_alone(disk: &Path) -> anyhow::Result<()> {
     let disk = keep(&machine, 0, "alone-changed")?;
     drop(machine);
 
-    let machine = installed::machine("install-alone-uefi", Boot::Uefi, &disk).start()?;
+    let machine = installed::machine("install-alone-uefi", Boot::SecureUefi, &disk).start()?;
     machine.check("boot with UEFI", |machine| {
         installed::runs(machine, "changed", 2)
     })?;
