@@ -11,3 +11,4 @@ mod layouts;
 mod medium;
 mod mounted;
 mod refusals;
+mod sectors;
