@@ -350,3 +350,78 @@ fn what_is_upheld_is_kept_running() {
     machine.do_it(&Request::Stop { name: name("held") });
     assert_eq!(machine.service("held").state, ServiceState::Stopped);
 }
+
+/// A service with a child that needs its time to end, beside a main process that does not.
+fn parent(name: &str, main: &str, more: &str) -> String {
+    let child = format!(
+        "trap \\\"sleep 0.2; echo child >> /var/log/{name}; exit\\\" TERM; touch /run/{name}; \
+        while :; do sleep 0.02; done"
+    );
+    let main = format!(
+        "echo start >> /var/log/{name}; sh -c \"{child}\" & \
+        while [ ! -e /run/{name} ]; do sleep 0.01; done; {main}"
+    );
+    let more = format!(
+        r#"{more},"postStop":[{{"argv":["/bin/sh","-c","echo $SERVICE_RESULT $EXIT_STATUS >> /var/log/{name}"]}}]"#
+    );
+    script(name, &main, &more)
+}
+
+#[test]
+fn all_processes_have_time_to_end() {
+    let wait = "while [ ! -e /run/go ]; do sleep 0.01; done";
+    let never = r#""restart":"never""#;
+    let services = [
+        parent("stopped", "exec sleep 1000000", never),
+        parent("oneshot", "true", r#""restart":"never","kind":"oneshot""#),
+        parent("done", wait, never),
+        parent("failed", &format!("{wait}; exit 3"), never),
+        parent(
+            "again",
+            &format!("[ -e /run/go ] && exec sleep 1000; {wait}; exit 3"),
+            r#""restart":"always","restartDelayMs":1"#,
+        ),
+        parent(
+            "mixed",
+            "exec sleep 1000000",
+            r#""restart":"never","killMode":"mixed""#,
+        ),
+        parent(
+            "late",
+            "exec sleep 1000000",
+            r#""restart":"never","stopTimeoutMs":50"#,
+        ),
+    ];
+    let machine = Machine::boot(&services.join(","));
+    for name in [
+        "stopped", "done", "failed", "again", "mixed", "oneshot", "late",
+    ] {
+        machine.wait_until("its child is there", |machine| {
+            machine.inside(&format!("/run/{name}")).exists()
+        });
+    }
+    let told = |name: &str| {
+        fs::read_to_string(machine.folder().join(format!("log/{name}"))).unwrap_or_default()
+    };
+    for (name, expected) in [
+        ("stopped", "start\nchild\nsuccess TERM\n"),
+        ("mixed", "start\nsuccess TERM\n"),
+        ("oneshot", "start\nchild\nsuccess 0\n"),
+        ("late", "start\ntimeout TERM\n"),
+    ] {
+        machine.do_it(&namespace::stop(name));
+        assert_eq!(told(name), expected, "{name}");
+    }
+    // With another supervisor in between, too.
+    fs::write(machine.inside("/run/go"), "").unwrap();
+    machine.replace_supervisor(9);
+    for (name, expected) in [
+        ("done", "start\nchild\nsuccess 0\n"),
+        ("failed", "start\nchild\nexit-code 3\n"),
+        ("again", "start\nchild\nexit-code 3\nstart\n"),
+    ] {
+        machine.wait_until(name, |_| told(name) == expected);
+    }
+    assert_eq!(machine.service("done").state, ServiceState::Stopped);
+    assert_eq!(machine.service("failed").state, ServiceState::Failed);
+}

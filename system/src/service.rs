@@ -415,7 +415,7 @@ pub struct StartLimit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KillMode {
-    /// All are asked; what is left when the main one has ended is killed.
+    /// All are asked, also when the main one has ended by itself; what is left after the time of a stop is killed.
     #[default]
     All,
     /// The main one is asked; what is left when it has ended is killed.

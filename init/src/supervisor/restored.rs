@@ -104,6 +104,7 @@ impl From<Restored> for Unit {
             outcome: restored.outcome,
             owed: restored.owed,
             outlives: false,
+            winds_down: false,
             reload_again: false,
             alive_at: 0,
         }

@@ -427,9 +427,12 @@ impl Supervisor {
 
     /// Another process of the service is to be its main one, says the service.
     fn main_is(&mut self, id: Id, pid: u32) {
-        if let Err(error) = self.take_for_main(id, pid) {
-            let name = self.name(id);
-            log::warn!("'{name}' names {pid} as its main process: {error}");
+        match self.take_for_main(id, pid) {
+            Ok(()) => self.keep_main(id),
+            Err(error) => {
+                let name = self.name(id);
+                log::warn!("'{name}' names {pid} as its main process: {error}");
+            }
         }
     }
 
@@ -443,14 +446,21 @@ impl Supervisor {
         else {
             return false;
         };
-        for pid in held.successors(service) {
+        let successors = held.successors(service);
+        if successors.is_empty() {
+            return false;
+        }
+        self.hear_of_memory(id, exit);
+        for pid in successors {
             // It may have ended meanwhile, and core may have taken that end before it knew whose it was.
             let is_there = |held: &Held| {
                 let main = held.main.as_ref().filter(|main| main.pid == pid);
                 main.is_some_and(|main| pidfd::is_there(main.pidfd.as_fd()))
             };
             if self.take_for_main(id, pid).is_ok() && self.held.get(id).is_some_and(is_there) {
+                // Should we be killed in between, a successor hears of that end once more.
                 self.step(Event::Succeeded(id, exit));
+                self.keep_main(id);
                 return true;
             }
         }
@@ -484,14 +494,29 @@ impl Supervisor {
         {
             log::error!("cannot watch the process {}: {error}", main.pid);
         }
-        // If it is not our child, it falls to core as that of a forking service, and core tells of its end.
-        if let Err(error) = keep(&self.link, held.slot, main) {
+        Ok(())
+    }
+
+    /// Core is told of its main process: if it is not our child, it falls to core as that of a forking service, and
+    /// core tells of its end.
+    fn keep_main(&self, id: Id) {
+        if let Some(held) = self.held.get(id)
+            && let Some(main) = &held.main
+            && let Err(error) = keep(&self.link, held.slot, main)
+        {
             log::error!(
                 "cannot tell core of the process of '{}': {error}",
-                service.name
+                self.name(id)
             );
         }
-        Ok(())
+    }
+
+    /// Whether memory had run out is news before the end itself is.
+    fn hear_of_memory(&mut self, id: Id, exit: Exit) {
+        let is_short = |held: &Held| is_kill(exit) && held.is_short_of_memory();
+        if self.held.get(id).is_some_and(is_short) {
+            self.step(Event::ShortOfMemory(id));
+        }
     }
 
     /// The main process has ended: its last words, then the news. Returns what was held of it.
@@ -503,10 +528,7 @@ impl Supervisor {
         self.read_last_words(id);
         self.drop_readiness_pipe(id);
         // As long as the process is held: the end itself is not accounted for by this.
-        let is_short = |held: &Held| is_kill(exit) && held.is_short_of_memory();
-        if self.held.get(id).is_some_and(is_short) {
-            self.step(Event::ShortOfMemory(id));
-        }
+        self.hear_of_memory(id, exit);
         let held = self.held.get_mut(id)?;
         let main = held.main.take()?;
         unwatch(&self.epoll, main.pidfd.as_fd());

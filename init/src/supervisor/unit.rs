@@ -36,6 +36,8 @@ pub struct Unit {
     pub streak: u32,
     /// How its last process ended.
     pub last_exit: Option<Exit>,
+    /// That was its first process, and it ends with the others; a fresh supervisor takes the next for the first.
+    pub winds_down: bool,
     /// A command beside its main process is at work.
     pub helper: bool,
     /// What follows when it has ended, if that is decided.
@@ -86,6 +88,7 @@ impl Default for Unit {
             restarts: 0,
             streak: 0,
             last_exit: None,
+            winds_down: false,
             helper: false,
             verdict: None,
             window_start: 0,

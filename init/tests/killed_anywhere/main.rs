@@ -168,6 +168,34 @@ fn a_service_that_is_restarted() {
 }
 
 #[test]
+fn a_service_whose_other_process_needs_its_time_to_end() {
+    let child = "trap \"sleep 0.1; echo child >> /var/log/count; exit\" TERM; touch /run/child; \
+        while :; do sleep 0.02; done";
+    let body = format!(
+        "[ -e /run/child ] && {SLEEP}; sh -c '{child}' & while [ ! -e /run/child ]; do sleep 0.01; done; {SLEEP}"
+    );
+    kill_anywhere(
+        4,
+        || {
+            Machine::boot(&script(
+                "a",
+                &body,
+                r#""restart":"always","restartDelayMs":1"#,
+            ))
+        },
+        |machine| {
+            machine.service("a").state == ServiceState::Up && machine.inside("/run/child").exists()
+        },
+        |machine, pid| machine.kill(pid, 9),
+        |machine| {
+            expect(machine, "a", |a, count| {
+                (a.state, a.restarts, count) == (ServiceState::Up, 1, 1)
+            })
+        },
+    );
+}
+
+#[test]
 fn a_service_that_somebody_stops() {
     kill_anywhere(
         1,

@@ -567,8 +567,9 @@ in
         ];
         default = "all";
         description = ''
-          `all`: every process is asked, and what is left when the main one has ended is killed;
-          `mixed`: the main one is asked; `main`: others live on.
+          `all`: every process is asked, also when the main one has ended by itself, and what is left after
+          {option}`timeoutMs` is killed; `mixed`: the main one is asked, and what is left when it has ended is killed;
+          `main`: others live on.
         '';
       };
     };

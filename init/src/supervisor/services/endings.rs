@@ -77,13 +77,26 @@ impl Services {
     }
 
     pub(super) fn found(&mut self, id: Id, now: Ms) {
-        if let Some((service, unit)) = self.pair(id)
-            && matches!(unit.phase, Phase::Finding(_))
-        {
-            unit.running = true;
-            unit.alive_at = now;
-            up(service, unit);
+        if let Some((service, unit)) = self.pair(id) {
+            match unit.phase {
+                Phase::Finding(_) => {
+                    unit.running = true;
+                    unit.alive_at = now;
+                    up(service, unit);
+                }
+                Phase::Stopping(_) => unit.running = true,
+                _ => {}
+            }
         }
+    }
+
+    pub(super) fn nothing_found(&mut self, id: Id, now: Ms, actions: &mut Vec<Action>) {
+        let unit = self.units.get(id);
+        if unit.is_some_and(|unit| matches!(unit.phase, Phase::Stopping(_))) {
+            return self.end_as_decided(id, now, actions);
+        }
+        let reason = "it has left no process behind".to_owned();
+        self.end_badly(id, reason, Outcome::Protocol, now, actions);
     }
 
     pub(super) fn not_executed(
@@ -126,28 +139,70 @@ impl Services {
         }
     }
 
-    /// Whether it goes on with another process of its group when its main one has ended like this.
+    /// Whether another process of its group, if there is one, is waited for when its main one has ended like this:
+    /// it goes on with that, or all of them have their time to end.
     pub fn goes_on_without(&self, id: Id, exit: Exit) -> bool {
         let Some((service, unit)) = self.descriptions.get(id).zip(self.units.get(id)) else {
             return false;
         };
-        let is_first = unit.last_exit.is_none();
-        service.ends_with_last_process
-            && match unit.phase {
-                // All of them have been asked to end.
-                Phase::Stopping(_) => service.kill_mode == KillMode::All,
-                Phase::Leaving(..) => true,
-                Phase::Finishing(_) | Phase::Up | Phase::Reloading(_) | Phase::Refreshing(..) => {
-                    !is_first || End::of(service, exit) == End::Good
-                }
-                _ => false,
+        let asks_all = service.kill_mode == KillMode::All;
+        let is_bad = End::of(service, exit) != End::Good;
+        match unit.phase {
+            Phase::Stopping(_) | Phase::Proving(_) => asks_all,
+            Phase::Leaving(..) => asks_all || service.ends_with_last_process,
+            Phase::Starting => {
+                let leaves_others =
+                    matches!(service.kind, ServiceKind::Oneshot | ServiceKind::Forking);
+                asks_all && (is_bad || !leaves_others)
             }
+            Phase::Finishing(_) | Phase::Up | Phase::Reloading(_) | Phase::Refreshing(..) => {
+                asks_all || lasts(service, unit, exit)
+            }
+            _ => false,
+        }
     }
 
-    /// It has gone on. Only how the first of them has ended counts.
-    pub(super) fn succeeded(&mut self, id: Id, exit: Exit) {
-        if let Some(unit) = self.units.get_mut(id) {
+    /// Another process stands for its main one. Only how the first of them has ended counts.
+    pub(super) fn succeeded(&mut self, id: Id, exit: Exit, now: Ms, actions: &mut Vec<Action>) {
+        let Some((service, unit)) = self.pair(id) else {
+            return;
+        };
+        let (was_up, wanted) = (unit.phase.is_up(), unit.goal == Goal::Up);
+        if was_up && lasts(service, unit, exit) {
             unit.last_exit = unit.last_exit.or(Some(exit));
+            return;
+        }
+        if unit.winds_down {
+            return;
+        }
+        unit.winds_down = true;
+        let exit = unit
+            .last_exit
+            .filter(|_| service.ends_with_last_process)
+            .unwrap_or(exit);
+        unit.last_exit = Some(exit);
+        let end = End::of(service, exit);
+        let is_asked = match unit.phase {
+            Phase::Leaving(..) => return,
+            // Who has said that it ends, or was aborted, has not asked the others.
+            Phase::Stopping(_) => {
+                !wanted || unit.verdict.is_some() && unit.outcome != Outcome::Watchdog
+            }
+            _ => false,
+        };
+        unit.outcome = Outcome::of(end, exit).after(unit.outcome);
+        if is_asked {
+            return;
+        }
+        if wanted && unit.verdict.is_none() {
+            unit.verdict = Some(verdict(service, unit, exit));
+        }
+        actions.extend(unit.forsake_helper().then_some(Action::KillHelper(id)));
+        if end == End::Good && was_up && Job::PreStop(0).exists(service) {
+            actions.extend(unit.melt().then_some(Action::Thaw(id)));
+            unit.phase = leaving(service, now);
+        } else {
+            self.terminate(id, now, actions);
         }
     }
 
@@ -167,7 +222,8 @@ impl Services {
             return;
         }
         unit.running = false;
-        let first = unit.last_exit.filter(|_| service.ends_with_last_process);
+        let is_later = service.ends_with_last_process || unit.winds_down;
+        let first = unit.last_exit.filter(|_| is_later);
         let exit = first.unwrap_or(exit);
         let (wanted, was_up) = (unit.goal == Goal::Up, unit.phase.is_up());
         let end = End::of(service, exit);
@@ -224,13 +280,7 @@ impl Services {
             }
             _ if !wanted => self.end(id, Verdict::Requested, now, actions),
             _ => {
-                let restart = restarts(service, exit);
-                let verdict = if end == End::Good && !restart {
-                    Verdict::Finished
-                } else {
-                    let reason = exit_reason(Job::Main, exit) + cause(unit);
-                    Verdict::Bad { reason, restart }
-                };
+                let verdict = verdict(service, unit, exit);
                 if end == End::Good && was_up {
                     self.finish(id, verdict, now, actions);
                 } else {
@@ -333,7 +383,25 @@ impl Services {
             unit.phase = Phase::Stopping(now.saturating_add(Ms::from(service.stop_timeout_ms)));
             actions.extend(unit.melt().then_some(Action::Thaw(id)));
             actions.push(Action::Terminate(id));
+        } else if service.kind == ServiceKind::Oneshot
+            && service.kill_mode == KillMode::All
+            && matches!(
+                unit.phase,
+                Phase::Finishing(_) | Phase::Up | Phase::Leaving(..)
+            )
+        {
+            // What it has left running is asked, and then waited for, if there is something.
+            unit.winds_down = true;
+            unit.phase = Phase::Stopping(now.saturating_add(Ms::from(service.stop_timeout_ms)));
+            actions.extend(unit.melt().then_some(Action::Thaw(id)));
+            actions.extend([Action::Terminate(id), Action::Find(id)]);
         } else {
+            self.end_as_decided(id, now, actions);
+        }
+    }
+
+    fn end_as_decided(&mut self, id: Id, now: Ms, actions: &mut Vec<Action>) {
+        if let Some(unit) = self.units.get_mut(id) {
             let verdict = unit.verdict.take().filter(|_| unit.goal == Goal::Up);
             self.end(id, verdict.unwrap_or(Verdict::Requested), now, actions);
         }
@@ -424,9 +492,7 @@ impl Services {
     ) {
         if let Some((service, unit)) = self.pair(id) {
             unit.blame(outcome, reason, service);
-            let decided = unit.verdict.take().filter(|_| unit.goal == Goal::Up);
-            let verdict = decided.unwrap_or(Verdict::Requested);
-            self.end(id, verdict, now, actions);
+            self.end_as_decided(id, now, actions);
         }
     }
 
@@ -533,6 +599,10 @@ impl Services {
                 }
                 self.terminate(id, now, actions);
             }
+            // What it has left running could not be found.
+            Phase::Stopping(at) if at <= now && !unit.running => {
+                self.end_as_decided(id, now, actions);
+            }
             Phase::Stopping(at) if at <= now => {
                 unit.phase = Phase::Killed(now.saturating_add(KILLED_MS));
                 unit.outcome = Outcome::Timeout.after(unit.outcome);
@@ -621,6 +691,23 @@ fn prepared(service: &Service, number: u8) -> Phase {
 fn ignores_failure(job: Job, service: &Service) -> bool {
     job.command(service)
         .is_some_and(|command| command.ignore_failure)
+}
+
+/// Whether it lasts as long as its last process, and its main one has ended well, or one that stood for it has ended.
+fn lasts(service: &Service, unit: &Unit, exit: Exit) -> bool {
+    let is_first = unit.last_exit.is_none();
+    service.ends_with_last_process && (!is_first || End::of(service, exit) == End::Good)
+}
+
+/// What follows when its main process has ended like this by itself.
+fn verdict(service: &Service, unit: &Unit, exit: Exit) -> Verdict {
+    let restart = restarts(service, exit);
+    if End::of(service, exit) == End::Good && !restart {
+        Verdict::Finished
+    } else {
+        let reason = exit_reason(Job::Main, exit) + cause(unit);
+        Verdict::Bad { reason, restart }
+    }
 }
 
 /// What has brought its end about, if that is known.

@@ -384,14 +384,11 @@ impl Services {
             Event::Skipped(id, why) => self.skipped(id, why),
             Event::Forbidden(id, why) => self.forbidden(id, why),
             Event::Found(id) => self.found(id, now),
-            Event::NothingFound(id) => {
-                let reason = "it has left no process behind".to_owned();
-                self.end_badly(id, reason, Outcome::Protocol, now, &mut actions);
-            }
+            Event::NothingFound(id) => self.nothing_found(id, now, &mut actions),
             Event::HelperExited(id, exit) => self.helper_exited(id, exit, now, &mut actions),
             Event::Exited(id, exit) => self.exited(id, exit, now, &mut actions),
             Event::ShortOfMemory(id) => self.short_of_memory(id),
-            Event::Succeeded(id, exit) => self.succeeded(id, exit),
+            Event::Succeeded(id, exit) => self.succeeded(id, exit, now, &mut actions),
             Event::Hold(ids) => self.hold(&ids),
             Event::Switched => self.switched(now, &mut actions),
             Event::Resume => {

@@ -181,6 +181,7 @@ impl Services {
                     unit.started_at = Some(now);
                     unit.up_at = None;
                     unit.reload_again = false;
+                    unit.winds_down = false;
                     unit.outcome = Outcome::Success;
                     if service.ends_with_last_process {
                         unit.last_exit = None;
