@@ -84,28 +84,28 @@ fn three_roles_go_by_users_and_groups() {
         nobody: {"response":"failed","reason":"only root and members of operator, sudo may do this; use sudo or doas"}
         nobody: {"response":"failed","reason":"only root and members of sudo may do this; use sudo or doas"}
         nobody: {"response":"failed","reason":"only root and members of sudo may do this; use sudo or doas"}
-        nobody: {"response":"failed","reason":"cannot use request: unknown field 'now'; this supervisor speaks version 3"}
+        nobody: {"response":"failed","reason":"cannot use request: unknown field `now`, expected one of `request`, `name`, `toplevel` at line 1 column 25; this supervisor speaks version 3"}
         operator: a status
         operator: {"response":"done"}
         operator: {"response":"failed","reason":"'a' is disabled until the machine is restarted; use cairn enable a"}
         operator: {"response":"done"}
         operator: {"response":"failed","reason":"only root and members of sudo may do this; use sudo or doas"}
         operator: {"response":"failed","reason":"only root and members of sudo may do this; use sudo or doas"}
-        operator: {"response":"failed","reason":"cannot use request: unknown field 'now'; this supervisor speaks version 3"}
+        operator: {"response":"failed","reason":"cannot use request: unknown field `now`, expected one of `request`, `name`, `toplevel` at line 1 column 25; this supervisor speaks version 3"}
         administrator: a status
         administrator: {"response":"done"}
         administrator: {"response":"failed","reason":"'a' is disabled until the machine is restarted; use cairn enable a"}
         administrator: {"response":"done"}
         administrator: {"response":"failed","reason":"cannot switch to /nonexistent: /nonexistent/init: No such file or directory (os error 2)"}
         administrator: {"response":"failed","reason":"no kernel is loaded; use cairn reboot --kexec"}
-        administrator: {"response":"failed","reason":"cannot use request: unknown field 'now'; this supervisor speaks version 3"}
+        administrator: {"response":"failed","reason":"cannot use request: unknown field `now`, expected one of `request`, `name`, `toplevel` at line 1 column 25; this supervisor speaks version 3"}
         root: a status
         root: {"response":"done"}
         root: {"response":"failed","reason":"'a' is disabled until the machine is restarted; use cairn enable a"}
         root: {"response":"done"}
         root: {"response":"failed","reason":"cannot switch to /nonexistent: /nonexistent/init: No such file or directory (os error 2)"}
         root: {"response":"failed","reason":"no kernel is loaded; use cairn reboot --kexec"}
-        root: {"response":"failed","reason":"cannot use request: unknown field 'now'; this supervisor speaks version 3"}
+        root: {"response":"failed","reason":"cannot use request: unknown field `now`, expected one of `request`, `name`, `toplevel` at line 1 column 25; this supervisor speaks version 3"}
     "#]].assert_eq(&table);
 }
 

@@ -16,7 +16,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::name::ServiceName;
-use crate::parse::{ParseError, parse};
+use crate::parse::{ParseError, parse, read};
 use crate::service_changes::Standing;
 
 /// Where the machine's supervisor has its sockets.
@@ -63,7 +63,7 @@ pub const RESPONSE_BYTES: usize = 4 << 20;
 
 /// What the supervisor is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "request", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(tag = "request", rename_all = "kebab-case", try_from = "Words")]
 pub enum Request {
     /// The state of every service.
     Status,
@@ -143,6 +143,47 @@ pub enum Request {
     },
     /// Stop everything and execute the kernel that is loaded.
     Kexec,
+}
+
+/// All that a request may hold. To read each kind by itself would be code of 17 readers.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Words {
+    request: String,
+    name: Option<ServiceName>,
+    toplevel: Option<String>,
+}
+
+impl TryFrom<Words> for Request {
+    type Error = String;
+
+    fn try_from(words: Words) -> Result<Self, String> {
+        let request = words.request;
+        Ok(match (request.as_str(), words.name, words.toplevel) {
+            ("status", None, None) => Self::Status,
+            ("start", Some(name), None) => Self::Start { name },
+            ("stop", Some(name), None) => Self::Stop { name },
+            ("restart", Some(name), None) => Self::Restart { name },
+            ("reload", Some(name), None) => Self::Reload { name },
+            ("disable", Some(name), None) => Self::Disable { name },
+            ("enable", Some(name), None) => Self::Enable { name },
+            ("freeze", Some(name), None) => Self::Freeze { name },
+            ("thaw", Some(name), None) => Self::Thaw { name },
+            ("prepare-switch", None, Some(toplevel)) => Self::PrepareSwitch { toplevel },
+            ("switch", None, Some(toplevel)) => Self::Switch { toplevel },
+            ("settle", None, None) => Self::Settle,
+            ("power-off", None, None) => Self::PowerOff,
+            ("reboot", None, None) => Self::Reboot,
+            ("halt", None, None) => Self::Halt,
+            ("restart-user-space", None, Some(toplevel)) => Self::RestartUserSpace { toplevel },
+            ("kexec", None, None) => Self::Kexec,
+            _ => {
+                return Err(format!(
+                    "'{request}' is no request, or lacks a name or toplevel, or has one too many"
+                ));
+            }
+        })
+    }
 }
 
 /// The supervisor's answer.
@@ -275,23 +316,10 @@ impl Request {
     /// # Errors
     /// It is no JSON or no request; the message names the field.
     pub fn parse(line: &str) -> Result<Self, ParseError> {
-        const DOCUMENT: &str = "request";
-        let request: Self = parse(DOCUMENT, line)?;
-        // Of what has no fields serde passes them over.
-        let known = serde_json::json!(request);
-        let given: serde_json::Value = parse(DOCUMENT, line)?;
-        match given
-            .as_object()
-            .into_iter()
-            .flatten()
-            .find(|(key, _)| known.get(key).is_none())
-        {
-            None => Ok(request),
-            Some((key, _)) => Err(ParseError::Contradiction {
-                document: DOCUMENT,
-                problem: format!("unknown field '{key}'; this supervisor speaks version {VERSION}"),
-            }),
-        }
+        read(line).map_err(|error| ParseError::Contradiction {
+            document: "request",
+            problem: format!("{error}; this supervisor speaks version {VERSION}"),
+        })
     }
 }
 
@@ -345,6 +373,40 @@ mod tests {
     }
 
     #[test]
+    fn each_request_is_read_as_it_is_written() {
+        let name = || ServiceName::try_from("sshd").unwrap();
+        let toplevel = || "/nix/store/x".to_owned();
+        for request in [
+            Request::Status,
+            Request::Start { name: name() },
+            Request::Stop { name: name() },
+            Request::Restart { name: name() },
+            Request::Reload { name: name() },
+            Request::Disable { name: name() },
+            Request::Enable { name: name() },
+            Request::Freeze { name: name() },
+            Request::Thaw { name: name() },
+            Request::PrepareSwitch {
+                toplevel: toplevel(),
+            },
+            Request::Switch {
+                toplevel: toplevel(),
+            },
+            Request::Settle,
+            Request::PowerOff,
+            Request::Reboot,
+            Request::Halt,
+            Request::RestartUserSpace {
+                toplevel: toplevel(),
+            },
+            Request::Kexec,
+        ] {
+            let line = serde_json::to_string(&request).unwrap();
+            assert_eq!(Request::parse(&line).unwrap(), request, "{line}");
+        }
+    }
+
+    #[test]
     fn what_is_no_request_is_refused() {
         for line in [
             "",
@@ -358,6 +420,10 @@ mod tests {
             r#"{"request":"status","usage":true}"#,
             r#"{"request":"reboot","now":true}"#,
             r#"{"request":"start","name":"x","now":true}"#,
+            r#"{"request":"start","name":"x","toplevel":"/nix/store/x"}"#,
+            r#"{"request":"start","toplevel":"/nix/store/x"}"#,
+            r#"{"request":"status","name":"x"}"#,
+            r#"{"name":"x"}"#,
         ] {
             assert!(Request::parse(line).is_err(), "{line}");
         }
