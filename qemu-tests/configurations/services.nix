@@ -16,10 +16,8 @@
   boot.loader.grub.device = "/dev/vda";
   boot.loader.grub.efiSupport = false;
   boot.loader.timeout = 1;
-  fileSystems."/" = {
-    device = "LABEL=services";
-    fsType = "ext4";
-  };
+  # Of any type that this kernel has.
+  fileSystems."/".device = "LABEL=services";
   time.timeZone = "Asia/Tokyo";
   environment.systemPackages = [ pkgs.curl ];
 

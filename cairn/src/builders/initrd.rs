@@ -36,12 +36,13 @@ pub(super) fn build(job: &Job<'_>) -> BuildResult {
     let stage1 = Stage1::parse(job.env("stage1")?)?;
     let files: BTreeMap<String, String> = serde_json::from_str(job.env("files")?)?;
     let words = |name| Ok::<_, JobError>(job.env_if_set(name)?.unwrap_or("").split_whitespace());
-    let further: Vec<&str> = words("modules")?
-        .chain(words("fileSystemTypes")?.flat_map(file_system_modules))
-        .collect();
+    let mut types: Vec<String> = words("fileSystemTypes")?.map(str::to_owned).collect();
+    types.extend(stage1.file_systems.iter().map(|fs| fs.fs_type.clone()));
+    let further: Vec<&str> = words("modules")?.collect();
+    let wanted = wanted(preset, any_root, &types, &further);
     let initrd = Initrd {
         init: job.real(job.env("init")?)?,
-        wanted: wanted(preset, any_root, &stage1, &further),
+        wanted,
         stage1,
         modules: &modules,
         firmware: job
@@ -77,17 +78,17 @@ fn microcode(job: &Job<'_>, word: &str) -> Result<Microcode, Box<dyn Error + Sen
     Ok(Microcode { vendor, firmware })
 }
 
-/// The hardware's modules, those of the file systems that stage 1 mounts (of all of them if the
-/// root may turn out to be another one), and further ones.
-fn wanted(preset: &[&str], any_root: bool, stage1: &Stage1, further: &[&str]) -> Wanted {
-    let types = stage1.file_systems.iter().map(|fs| fs.fs_type.as_str());
-    let required: Vec<_> = types
-        .flat_map(file_system_modules)
+/// The hardware's modules, those of the types of file systems that may be mounted, and further ones. Where one
+/// may be of any type, or the root may turn out to be another one, those of all types that the kernel has.
+fn wanted(preset: &[&str], any_root: bool, types: &[String], further: &[&str]) -> Wanted {
+    let known = types.iter().filter(|fs_type| *fs_type != "auto");
+    let required: Vec<_> = known
+        .flat_map(|fs_type| file_system_modules(fs_type))
         .chain(further.iter().copied())
         .map(str::to_owned)
         .collect();
     let mut wanted = Wanted::new(preset, &required);
-    if any_root {
+    if any_root || types.iter().any(|fs_type| fs_type == "auto") {
         wanted
             .optional
             .extend(file_system_modules("auto").into_iter().map(str::to_owned));
@@ -102,4 +103,25 @@ fn link(job: &Job<'_>, path: &str, target: &str) -> Result<Link, ProgramError> {
         closure: program_files(target.as_ref(), &|path| Ok(job.real(path)?))?,
         target: target.into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Debian's kernel for clouds has no f2fs.
+    #[test]
+    fn of_any_type_is_what_the_kernel_has() {
+        let of_any = wanted(
+            &[],
+            false,
+            &["ext4", "auto"].map(str::to_owned),
+            &["dm_mod"],
+        );
+        assert_eq!(of_any.required, ["ext4", "dm_mod"]);
+        assert!(of_any.optional.iter().any(|name| name == "f2fs"));
+        let of_one = wanted(&["nvme"], false, &["xfs".to_owned()], &[]);
+        assert_eq!(of_one.required, ["xfs"]);
+        assert_eq!(of_one.optional, ["nvme"]);
+    }
 }
