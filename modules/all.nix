@@ -66,6 +66,7 @@
   ./services/systemd/systemd.nix
   ./services/udev/udev.nix
   ./services/user-services.nix
+  ./services/watchdog.nix
   ./system/activation.nix
   ./system/archive.nix
   ./system/assertions.nix

@@ -10,6 +10,7 @@
 //! | `<toplevel>/user-services` | what is done as root for users' services: becomes their core, hears PAM |
 //! | `@cairn-guard` | restarts the machine when a boot on trial hangs; stage 1's child |
 //! | `…/modprobe` | loads modules for the kernel, for devices that come, and for people |
+//! | `<toplevel>/watchdog` | the service that keeps a watchdog from resetting the machine |
 //! | `<toplevel>/activate` | activation of the toplevel that it lies in; `--dry-run` prints the plan |
 //!
 //! `cairn-core` is a toplevel's `core`, and stays as long as the machine is up:
@@ -41,6 +42,7 @@ mod stage_times;
 mod supervisor;
 mod trial_report;
 mod user;
+mod watchdog;
 
 use std::ffi::CStr;
 use std::process::ExitCode;
@@ -60,6 +62,7 @@ pub fn init() -> ExitCode {
         Ok(InitRole::UserServices { toplevel, task }) => user::run(&toplevel, &task),
         Ok(InitRole::Activate { toplevel, mode }) => stage2::activation::run(&toplevel, mode),
         Ok(InitRole::Guard) => guard::run(),
+        Ok(InitRole::Watchdog { seconds, root }) => watchdog::run(seconds, &root),
         Ok(InitRole::Modprobe { arguments }) => modprobe::run(&arguments),
     }
 }

@@ -7,6 +7,7 @@
 mod namespace;
 
 use std::process::Command;
+use std::time::Duration;
 
 use cairn_system::control::{Request, Response, ServiceState};
 use namespace::{Machine, children, name, script, status_field};
@@ -384,4 +385,40 @@ fn at_the_very_worst_the_machine_reboots() {
         std::thread::sleep(std::time::Duration::from_secs(1));
     }
     assert_eq!(machine.ended(), Some(1));
+}
+
+#[test]
+fn a_watchdog_hears_of_a_supervisor_that_does_not_answer() {
+    let watchdog = r#"{"name":"watchdog","kind":"simple","wantedAtBoot":true,"restart":"always",
+        "process":{"argv":["/run/cairn/generation/watchdog","1","/run/fake"]}}"#;
+    let class = "/run/fake/sys/class/watchdog/watchdog0";
+    let device = format!(
+        "mkdir -p {class} /run/fake/dev; echo 0 > {class}/nowayout; : > /run/fake/dev/watchdog0"
+    );
+    let machine = Machine::boot_on(watchdog, "", &device);
+    let file = machine.inside("/run/fake/dev/watchdog0");
+    let signs = || std::fs::read(&file).unwrap();
+    let grows = |machine: &Machine, by: usize| {
+        let before = signs().len();
+        machine.wait_until("there are signs of life", |_| signs().len() >= before + by);
+    };
+    grows(&machine, 3);
+    // A successor answers in time.
+    machine.replace_supervisor(9);
+    grows(&machine, 3);
+    let supervisor = machine.supervisor().unwrap();
+    machine.kill(supervisor, 19);
+    std::thread::sleep(Duration::from_millis(500));
+    let before = signs().len();
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(signs().len(), before, "nobody answers");
+    machine.kill(supervisor, 18);
+    grows(&machine, 3);
+    // One that is killed leaves it running for the next.
+    let pid = machine.service("watchdog").pid.unwrap();
+    machine.kill(machine.on_host(pid), 9);
+    grows(&machine, 3);
+    assert!(!signs().contains(&b'V'));
+    machine.do_it(&namespace::stop("watchdog"));
+    assert!(signs().ends_with(b"V"), "it is stopped");
 }

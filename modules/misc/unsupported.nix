@@ -77,7 +77,6 @@ let
     services.displayManager = "there is no graphical desktop";
     services.logind = "there are no seats; the power button switches the machine off";
     systemd.sleep = "there is no systemd";
-    systemd.watchdog = "a watchdog guards boots on trial; see boot.loader.trial";
     virtualisation.oci-containers = "there is no container engine";
   };
 

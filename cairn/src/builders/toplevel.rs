@@ -35,6 +35,7 @@ pub(super) fn build(job: &Job<'_>) -> BuildResult {
     make_link(init, &output.join("activate"))?;
     make_link(init, &output.join("modprobe"))?;
     make_link(init, &output.join("user-services"))?;
+    make_link(init, &output.join("watchdog"))?;
     make_link(job.env("core")?, &output.join("core"))?;
     make_link(job.env("sw")?, &output.join("sw"))?;
     make_link(Path::new(job.env("etc")?).join("etc"), &output.join("etc"))?;

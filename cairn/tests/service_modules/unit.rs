@@ -438,3 +438,26 @@ fn what_survives_the_final_kill_outlives_user_space() {
         serde_json::json!([])
     );
 }
+
+#[test]
+fn a_watchdog_is_a_service() {
+    check(
+        "watchdog",
+        "systemd.watchdog.runtimeTime = \"2min\";",
+        &expect![[r#"
+            {
+              "description": "Watchdog of the machine",
+              "kind": "simple",
+              "name": "watchdog",
+              "process": {
+                "argv": [
+                  "/run/cairn/generation/watchdog",
+                  "120"
+                ],
+                "oomScoreAdjust": -1000
+              },
+              "restart": "always",
+              "wantedAtBoot": true
+            }"#]],
+    );
+}

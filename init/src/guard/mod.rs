@@ -39,7 +39,10 @@ use crate::role::GUARD;
 use crate::stage1::{self, command_line::Trial};
 use crate::trial_report;
 
-use watchdog::Keeper;
+pub use watchdog::Keeper;
+
+/// Seconds without a sign of life until the watchdog resets the machine.
+const TIMEOUT_SECONDS: u32 = 60;
 
 /// How often it looks, in milliseconds.
 const TICK_MS: Ms = 1_000;
@@ -114,7 +117,11 @@ impl Guard {
             log::debug!("cannot write /proc/self/oom_score_adj: {error}");
         }
         let watchdog = if trial.watchdog {
-            Some(Keeper::new(Path::new("/sys"), Path::new("/dev"))?)
+            Some(Keeper::new(
+                Path::new("/sys"),
+                Path::new("/dev"),
+                TIMEOUT_SECONDS,
+            )?)
         } else {
             None
         };

@@ -24,9 +24,6 @@ const SOFTWARE: &str = "Software Watchdog";
 /// Where the kernel lists them, in `/sys`.
 const CLASS: &str = "class/watchdog";
 
-/// Seconds without a sign of life until the machine is reset.
-const TIMEOUT_SECONDS: u32 = 60;
-
 /// The same while the machine goes down, file systems are synced, and nobody gives signs of life.
 const ENDING_SECONDS: u32 = 180;
 
@@ -49,19 +46,22 @@ struct Armed {
 pub struct Keeper {
     sys: OwnedFd,
     dev: OwnedFd,
+    /// Seconds without a sign of life until the machine is reset.
+    seconds: u32,
     refused: Vec<String>,
     armed: Option<Armed>,
 }
 
 impl Keeper {
-    /// One that looks below `sys` and `dev`, which are `/sys` and `/dev`.
+    /// One that looks below `sys` and `dev`, which are `/sys` and `/dev`, for what resets the machine after `seconds`.
     ///
     /// # Errors
     /// Those are not there.
-    pub fn new(sys: &Path, dev: &Path) -> io::Result<Self> {
+    pub fn new(sys: &Path, dev: &Path, seconds: u32) -> io::Result<Self> {
         Ok(Self {
             sys: folder(sys)?,
             dev: folder(dev)?,
+            seconds,
             refused: Vec::new(),
             armed: None,
         })
@@ -165,13 +165,13 @@ impl Keeper {
         match openat(&self.dev, name, flags, Mode::empty()) {
             Ok(device) => {
                 let watchdog = Watchdog::new(File::from(device));
-                if let Err(error) = watchdog.set_timeout(TIMEOUT_SECONDS) {
+                if let Err(error) = watchdog.set_timeout(self.seconds) {
                     log::info!("{name} has its own time: {error}");
                 }
                 Ok(watchdog)
             }
-            Err(Errno::ENOENT) => Err(Refused::NotYet),
-            Err(Errno::EBUSY) => Err(Refused::For("somebody else has it".to_owned())),
+            // Who has it may let go of it, as the guard of a boot on trial does when that is judged.
+            Err(Errno::ENOENT | Errno::EBUSY) => Err(Refused::NotYet),
             Err(errno) => Err(Refused::For(errno.to_string())),
         }
     }
@@ -194,7 +194,7 @@ impl Armed {
 }
 
 enum Refused {
-    /// Its node is not there yet.
+    /// Its node is not there yet, or somebody else has it.
     NotYet,
     For(String),
 }
@@ -242,7 +242,7 @@ mod tests {
         }
 
         fn keeper(&self) -> Keeper {
-            Keeper::new(&self.0.path().join("sys"), &self.0.path().join("dev")).unwrap()
+            Keeper::new(&self.0.path().join("sys"), &self.0.path().join("dev"), 60).unwrap()
         }
 
         /// What was written to one, signs of life as dots.

@@ -15,8 +15,7 @@ const STORE: &str = "/nix/store";
 const CONTAINER_INIT: &str = "/sbin/init";
 const PROFILE: &str = "/nix/var/nix/profiles/system";
 
-const NAMES: &str =
-    "/init, <toplevel>/init, <toplevel>/activate, <toplevel>/user-services and modprobe";
+const NAMES: &str = "/init, <toplevel>/init, <toplevel>/activate, <toplevel>/user-services, <toplevel>/watchdog and modprobe";
 
 /// One of the programs in `cairn-init`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +38,13 @@ pub enum InitRole {
     },
     /// What restarts a machine whose boot is on trial and hangs.
     Guard,
+    /// The service that keeps a watchdog from resetting the machine.
+    Watchdog {
+        /// Seconds without a sign of life after which that does it.
+        seconds: u32,
+        /// Where `sys` and `dev` are.
+        root: PathBuf,
+    },
     /// What loads modules.
     Modprobe {
         /// Options, names and aliases.
@@ -61,6 +67,7 @@ impl InitRole {
             Self::Stage1 | Self::Stage2 { .. } => c"init",
             Self::UserServices { .. } => c"user-services",
             Self::Guard => c"@guard",
+            Self::Watchdog { .. } => c"watchdog",
             Self::Modprobe { .. } => c"modprobe",
             Self::Activate { .. } => c"activate",
         }
@@ -95,6 +102,20 @@ impl InitRole {
                 toplevel: toplevel()?,
                 task: Task::of(rest).ok_or(UsageError::UserServices)?,
             }),
+            Some("watchdog") => {
+                let (seconds, root) = match rest {
+                    [seconds] => (seconds, Path::new("/")),
+                    [seconds, root] => (seconds, Path::new(root)),
+                    _ => return Err(UsageError::Watchdog),
+                };
+                let seconds = seconds.to_str().and_then(|text| text.parse().ok());
+                Ok(Self::Watchdog {
+                    seconds: seconds
+                        .filter(|seconds| *seconds > 0)
+                        .ok_or(UsageError::Watchdog)?,
+                    root: root.to_owned(),
+                })
+            }
             Some("activate") => Ok(Self::Activate {
                 toplevel: toplevel()?,
                 mode: match rest {
@@ -132,6 +153,7 @@ mod tests {
             (&["/sbin/modprobe", "-q"], c"modprobe"),
             (&["/x/activate"], c"activate"),
             (&["/x/user-services", "a"], c"user-services"),
+            (&["/x/watchdog", "30"], c"watchdog"),
         ] {
             assert_eq!(of(words).unwrap().process_name(), name);
             assert!(name.count_bytes() < 16, "{name:?} would be cut");
@@ -175,9 +197,20 @@ mod tests {
         check(
             &["activate"],
             &expect![
-                "cannot run as 'activate': the names are /init, <toplevel>/init, <toplevel>/activate, <toplevel>/user-services and modprobe"
+                "cannot run as 'activate': the names are /init, <toplevel>/init, <toplevel>/activate, <toplevel>/user-services, <toplevel>/watchdog and modprobe"
             ],
         );
+        check(
+            &["/run/cairn/generation/watchdog", "30"],
+            &expect![[r#"Watchdog { seconds: 30, root: "/" }"#]],
+        );
+        for words in [
+            &["/x/watchdog"][..],
+            &["/x/watchdog", "0"],
+            &["/x/watchdog", "soon"],
+        ] {
+            check(words, &expect!["usage: <toplevel>/watchdog SECONDS [ROOT]"]);
+        }
         check(
             &["/sbin/init"],
             &expect![[r#"Stage2 { toplevel: "/nix/var/nix/profiles/system", beginning: Boot }"#]],

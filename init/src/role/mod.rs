@@ -68,6 +68,9 @@ pub enum UsageError {
     /// Activation takes `--dry-run`, stage 2's `--boot`, or nothing.
     #[error("usage: <toplevel>/user-services [--linger] NAME | --clean NAME | --session")]
     UserServices,
+    /// The service takes a time, and tests a folder.
+    #[error("usage: <toplevel>/watchdog SECONDS [ROOT]")]
+    Watchdog,
     /// Activation takes one option.
     #[error("usage: <toplevel>/activate [--dry-run]")]
     Activate,

@@ -600,6 +600,7 @@ fn write_generation(toplevel: &Path, services: &str, more: &str) {
     for (name, program) in [
         ("init", init),
         ("user-services", init),
+        ("watchdog", init),
         ("core", &core_program()),
     ] {
         std::os::unix::fs::symlink(program, toplevel.join(name)).unwrap();
