@@ -56,7 +56,9 @@ impl Mounted {
         let system = System::evaluate(configuration)?;
         check(&root, &system.facts, &mounts)?;
         if self.boot_loader == BootLoader::Written {
-            system.check_firmware(&root, Firmware::of(Path::new("/"))?)?;
+            let firmware = Firmware::of(Path::new("/"))?;
+            system.check_signed(firmware)?;
+            system.check_firmware(&root, firmware)?;
         }
         let installed = system.install(&root, self.boot_loader)?;
         let places: Vec<PathBuf> = mounts

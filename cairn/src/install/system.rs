@@ -129,7 +129,6 @@ impl System {
         let esp = place.efi_system_partition.as_ref();
         let has_esp = table.esp.is_some()
             || esp.is_some_and(|point| is_mount_point(&root.join(point.trim_start_matches('/'))));
-        self.check_signed(firmware)?;
         match firmware {
             Firmware::Bios => ensure!(
                 table.room.is_some(),
@@ -150,15 +149,7 @@ impl System {
     /// # Errors
     /// It is not.
     pub fn check_signed(&self, firmware: Firmware) -> Result<()> {
-        let facts = self.boot_loader.as_ref();
-        ensure!(
-            firmware != Firmware::SecureUefi
-                || facts.is_none_or(|facts| facts.grub.secure_boot.is_some()),
-            "Secure Boot is on, and this machine would not start the system; set \
-             boot.loader.grub.secureBoot.enable = true, or switch Secure Boot off in the firmware's setup and \
-             begin again"
-        );
-        Ok(())
+        check_signed(self.boot_loader.as_ref(), firmware)
     }
 
     /// Whether GRUB is written to `disk`, and to no other: a configuration may name disks of its own.
@@ -307,6 +298,17 @@ pub fn ensure_room(need: &Need, space: Space) -> Result<()> {
     Ok(())
 }
 
+fn check_signed(boot_loader: Option<&BootLoaderFacts>, firmware: Firmware) -> Result<()> {
+    ensure!(
+        firmware != Firmware::SecureUefi
+            || boot_loader.is_none_or(|facts| facts.grub.secure_boot.is_some()),
+        "Secure Boot is on, and this machine would not start the system; set \
+         boot.loader.grub.secureBoot.enable = true, or switch Secure Boot off in the firmware's setup and \
+         begin again"
+    );
+    Ok(())
+}
+
 /// The folders that a machine has before its first activation.
 fn make_directories(root: &Path) -> Result<()> {
     let folders = DIRECTORIES
@@ -358,4 +360,32 @@ pub fn sync(folders: &[PathBuf]) -> Result<()> {
         nix::unistd::syncfs(&opened).with_context(failed)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_has_signed_is_not_installed_where_nothing_else_starts() {
+        let facts = |signed: bool| {
+            let programs = serde_json::json!({"shim": "s", "helpers": "h", "grub": "g"});
+            let facts = serde_json::json!({
+                "grub": {
+                    "serial": false, "tools": "t", "bios": "b", "uefi": "u",
+                    "secureBoot": signed.then_some(programs),
+                },
+                "uefi": true, "uefiName": "removable", "firmwareEntry": null,
+                "places": [{"folder": "/boot", "devices": ["nodev"], "efiSystemPartition": null}],
+            });
+            serde_json::from_value::<BootLoaderFacts>(facts).unwrap()
+        };
+        let good =
+            |facts: Option<&BootLoaderFacts>, firmware| check_signed(facts, firmware).is_ok();
+        assert!(good(Some(&facts(true)), Firmware::SecureUefi));
+        assert!(!good(Some(&facts(false)), Firmware::SecureUefi));
+        assert!(good(Some(&facts(false)), Firmware::Uefi));
+        assert!(good(Some(&facts(false)), Firmware::Bios));
+        assert!(good(None, Firmware::SecureUefi));
+    }
 }
