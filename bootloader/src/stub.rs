@@ -87,6 +87,9 @@ pub enum Root<'a> {
     WithUuid(&'a str),
     /// The file system, on any disk or disc, that has this file: `/cairn/01234567-…`.
     WithFile(&'a str),
+    /// The disk or disc that a BIOS has started if it has this file, otherwise the first one that has it. The
+    /// same core image serves every medium.
+    Started(&'a str),
 }
 
 /// The configuration inside the core image: finds the root and runs its `grub.cfg`. With `serial`,
@@ -121,6 +124,9 @@ fn menu_at(root: Root<'_>) -> String {
         }
         Root::WithUuid(uuid) => format!("search --no-floppy --fs-uuid --set=root {uuid}"),
         Root::WithFile(file) => format!("search --no-floppy --file --set=root {file}"),
+        Root::Started(file) => format!(
+            "if [ ! -f ($root){file} ]; then\n  search --no-floppy --file --set=root {file}\nfi"
+        ),
     };
     format!(
         "{root}\n\
@@ -164,7 +170,18 @@ mod tests {
             },
             None,
         ));
+        expect![[r#"
+            set cairn_hashsum=yes
+            export cairn_hashsum
+            if [ ! -f ($root)/cairn/manifest ]; then
+              search --no-floppy --file --set=root /cairn/manifest
+            fi
+            set prefix=($root)/boot/grub
+            configfile $prefix/grub.cfg
+        "#]]
+        .assert_eq(&early_config(Root::Started("/cairn/manifest"), None));
     }
+
     #[test]
     fn the_file_of_the_signed_program() {
         expect![[r#"

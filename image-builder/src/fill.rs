@@ -1,5 +1,6 @@
 //! Contents of files to their places in the image: neighbours are written together, pages of
-//! zeros are left as holes, holes of the source are not even read.
+//! zeros are left as holes, holes of the source are not even read. Where the file system can, the blocks of
+//! larger files are shared with the image, and not read either.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -21,6 +22,9 @@ const BATCH: usize = 1 << 20;
 pub(crate) const BLOCK: u64 = 4096;
 /// Files from this size on are asked for their holes.
 pub(crate) const LARGE: u64 = 1 << 20;
+
+/// Spans from this length on are shared: asking for it takes as long as copying half as much.
+const SHARED_FROM: u64 = 64 << 10;
 
 /// A place in the region, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +78,14 @@ impl<'a> Filler<'a> {
                 let mut file = open(path, *size)?;
                 let mut position = 0;
                 for span in spans {
-                    self.copy_file(&mut file, position, span, *size >= LARGE)
+                    let shared = self
+                        .share(&file, position, span)
+                        .map_err(|error| self.failure(path, error))?;
+                    let rest = Span {
+                        offset: span.offset + shared,
+                        length: span.length - shared,
+                    };
+                    self.copy_file(&mut file, position + shared, rest, *size >= LARGE)
                         .map_err(|error| self.failure(path, error))?;
                     position += span.length;
                 }
@@ -94,6 +105,19 @@ impl<'a> Filler<'a> {
             .map_err(|error| self.failure(Path::new(""), error))
     }
 
+    /// Shares what can be of `span`, whose content is in `file` from `position` on; how many bytes, from the
+    /// span's start on.
+    fn share(&mut self, file: &File, position: u64, span: Span) -> Result<u64, CopyError> {
+        if span.length < SHARED_FROM {
+            return Ok(0);
+        }
+        let range = position..position + span.length;
+        let shared = self.region.share(file, range, span.offset);
+        let shared = shared.map_err(CopyError::Write)?;
+        (self.written)(shared);
+        Ok(shared)
+    }
+
     /// Copies the data of `file` from `position` on, and skips its holes.
     fn copy_file(
         &mut self,
@@ -103,6 +127,10 @@ impl<'a> Filler<'a> {
         has_holes: bool,
     ) -> Result<(), CopyError> {
         if !has_holes {
+            if position > 0 {
+                file.seek(SeekFrom::Start(position))
+                    .map_err(CopyError::Read)?;
+            }
             return self.copy(file, span);
         }
         let end = position + span.length;

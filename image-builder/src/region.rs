@@ -4,15 +4,25 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use cairn_sys::reflink;
 
 use crate::pages::{PAGE, Pages};
 
-/// A part of a file that is all hole, and the count of bytes written to it.
+/// Bytes that are copied at once.
+const COPY: usize = 1 << 20;
+/// Blocks are shared at multiples of this.
+pub(crate) const SHARED: u64 = PAGE as u64;
+
+/// A part of a file that is all hole.
 #[derive(Debug)]
 pub struct Region<'a> {
     file: &'a File,
     start: u64,
     length: u64,
+    /// Whether blocks could not be shared with another file: no second one is tried.
+    shares_nothing: AtomicBool,
 }
 
 impl<'a> Region<'a> {
@@ -23,6 +33,7 @@ impl<'a> Region<'a> {
             file,
             start,
             length,
+            shares_nothing: AtomicBool::new(false),
         }
     }
 
@@ -32,6 +43,7 @@ impl<'a> Region<'a> {
             file: self.file,
             start: self.start + start,
             length,
+            shares_nothing: AtomicBool::new(!self.may_share()),
         }
     }
 
@@ -46,7 +58,7 @@ impl<'a> Region<'a> {
     /// # Errors
     /// The bytes are not inside of the region, or the file cannot be written.
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.check(bytes, offset)?;
+        self.check(bytes.len() as u64, offset)?;
         let mut start = 0;
         let mut at = 0;
         for page in bytes.chunks(PAGE) {
@@ -65,8 +77,58 @@ impl<'a> Region<'a> {
     /// # Errors
     /// As [`Region::write_at`].
     pub(crate) fn overwrite_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.check(bytes, offset)?;
+        self.check(bytes.len() as u64, offset)?;
         self.write_run(Some(bytes), offset)
+    }
+
+    /// Whether blocks can be shared with other files, as far as is known.
+    pub(crate) fn may_share(&self) -> bool {
+        let shares_nothing = self.shares_nothing.load(Ordering::Relaxed);
+        !shares_nothing && self.start.is_multiple_of(SHARED)
+    }
+
+    /// Has the whole blocks of `source` in `range` at `offset`, where the file system can share them; how many
+    /// bytes that are, from the range's start on. Both places are multiples of [`SHARED`].
+    ///
+    /// # Errors
+    /// As [`Region::write_at`], or the source cannot be read.
+    pub(crate) fn share(&self, source: &File, range: Range<u64>, offset: u64) -> io::Result<u64> {
+        let length = range.end.saturating_sub(range.start) / SHARED * SHARED;
+        let aligned = range.start.is_multiple_of(SHARED) && offset.is_multiple_of(SHARED);
+        if !aligned || length == 0 || !self.may_share() {
+            return Ok(0);
+        }
+        self.check(length, offset)?;
+        let range = range.start..range.start + length;
+        if reflink::share(source, range, self.file, self.start + offset)? {
+            return Ok(length);
+        }
+        self.shares_nothing.store(true, Ordering::Relaxed);
+        Ok(0)
+    }
+
+    /// Has all bytes of `source` in `range` at `offset`, shared where that can be and copied elsewhere; something
+    /// else may have been written there before.
+    ///
+    /// # Errors
+    /// As [`Region::share`].
+    pub(crate) fn take_over(
+        &self,
+        source: &File,
+        range: Range<u64>,
+        offset: u64,
+    ) -> io::Result<()> {
+        let mut done = self.share(source, range.clone(), offset)?;
+        let length = range.end.saturating_sub(range.start);
+        let mut buffer = Vec::new();
+        while done < length {
+            let left = usize::try_from(length - done).unwrap_or(usize::MAX);
+            buffer.resize(left.min(COPY), 0);
+            source.read_exact_at(&mut buffer, range.start + done)?;
+            self.overwrite_at(&buffer, offset + done)?;
+            done += buffer.len() as u64;
+        }
+        Ok(())
     }
 
     /// Has the kernel begin to write `range` to the disk, so that the sync at the end is short.
@@ -75,8 +137,8 @@ impl<'a> Region<'a> {
         cairn_sys::write_back::begin(self.file, inside(range.start)..inside(range.end));
     }
 
-    fn check(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let end = offset.checked_add(bytes.len() as u64);
+    fn check(&self, length: u64, offset: u64) -> io::Result<()> {
+        let end = offset.checked_add(length);
         if end.is_none_or(|end| end > self.length) {
             return Err(io::Error::other("the data goes beyond its partition"));
         }

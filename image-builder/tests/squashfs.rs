@@ -7,6 +7,7 @@
     reason = "a test's helpers fail by panicking, as the test does"
 )]
 
+mod mounted;
 mod oracle;
 mod tree;
 
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use cairn_image_builder::squashfs::{self, BlockSize, Cache, Options};
 use cairn_image_builder::{Content, Manifest, Node, ObjectTree, Region};
+use mounted::Mounted;
 use oracle::run;
 use proptest::prelude::*;
 use tree::{
@@ -73,40 +75,11 @@ fn check(tree: &Manifest, image: &Path, scratch: &Path) {
     similar(&wanted(tree, sight), &found(&out, sight));
     make_removable(&out);
     fs::remove_dir_all(&out).unwrap();
-    if let Some(mounted) = Mounted::new(image, &scratch.join("mounted")) {
-        similar(&wanted(tree, Sight::All), &found(&mounted.0, Sight::All));
-    }
-}
-
-/// An image that the kernel reads; only root can have it.
-struct Mounted(PathBuf);
-
-impl Mounted {
-    fn new(image: &Path, place: &Path) -> Option<Self> {
-        if !is_root() || !Path::new("/dev/loop-control").exists() {
-            println!(
-                "the kernel's view: needs root and loop devices, which this test was not given"
-            );
-            return None;
-        }
-        fs::create_dir(place).unwrap();
-        let args: [&OsStr; 6] = [
-            "-t".as_ref(),
-            "squashfs".as_ref(),
-            "-o".as_ref(),
-            "loop,ro".as_ref(),
-            image.as_os_str(),
-            place.as_os_str(),
-        ];
-        run("mount", "mount", &args);
-        Some(Self(place.to_owned()))
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        run("mount", "umount", &[self.0.as_os_str()]);
-        fs::remove_dir(&self.0).unwrap();
+    if let Some(mounted) = Mounted::new("squashfs", "loop,ro", image, &scratch.join("mounted")) {
+        similar(
+            &wanted(tree, Sight::All),
+            &found(&mounted.path(), Sight::All),
+        );
     }
 }
 
@@ -165,16 +138,21 @@ fn a_folder_of_200_000_names_is_listed_and_searched() {
     let args = ["-l", image.to_str().unwrap()].map(OsStr::new);
     let listing = run("squashfs-tools", "unsquashfs", &args);
     assert_eq!(listing.lines().count(), COUNT + 2);
-    let Some(mounted) = Mounted::new(&image, &scratch.path().join("mounted")) else {
+    let Some(mounted) = Mounted::new(
+        "squashfs",
+        "loop,ro",
+        &image,
+        &scratch.path().join("mounted"),
+    ) else {
         return;
     };
-    let names = fs::read_dir(mounted.0.join("many")).unwrap();
+    let names = fs::read_dir(mounted.path().join("many")).unwrap();
     assert_eq!(names.count(), COUNT);
     for number in (0..COUNT).step_by(997).filter(|number| number % 1000 > 1) {
-        let target = fs::read_link(mounted.0.join(name(number))).unwrap();
+        let target = fs::read_link(mounted.path().join(name(number))).unwrap();
         assert_eq!(target.to_str().unwrap(), number.to_string());
     }
-    assert!(!mounted.0.join("many/longlong-nothing").exists());
+    assert!(!mounted.path().join("many/longlong-nothing").exists());
 }
 
 #[test]
@@ -196,11 +174,19 @@ fn a_file_of_more_than_4_gib_is_read_back() {
     let args = ["-lln", image.to_str().unwrap()].map(OsStr::new);
     let listing = run("squashfs-tools", "unsquashfs", &args);
     assert!(listing.contains(&size.to_string()), "{listing}");
-    let Some(mounted) = Mounted::new(&image, &scratch.path().join("mounted")) else {
+    let Some(mounted) = Mounted::new(
+        "squashfs",
+        "loop,ro",
+        &image,
+        &scratch.path().join("mounted"),
+    ) else {
         return;
     };
-    assert_eq!(fs::read(mounted.0.join("small")).unwrap(), b"behind it");
-    let large = File::open(mounted.0.join("large")).unwrap();
+    assert_eq!(
+        fs::read(mounted.path().join("small")).unwrap(),
+        b"behind it"
+    );
+    let large = File::open(mounted.path().join("large")).unwrap();
     assert_eq!(large.metadata().unwrap().len(), size);
     assert!(large.metadata().unwrap().blocks() < 5000);
     for at in [0, 2 << 30, (4 << 30) - 3, size - 4] {

@@ -29,6 +29,7 @@ pub mod process;
 pub mod program;
 pub mod random;
 pub mod reboot;
+pub mod reflink;
 pub mod secret;
 pub mod semaphore;
 pub mod seqpacket;

@@ -244,7 +244,7 @@ fn build_disk(configuration: &Configuration, format: Format) -> Result<RawDisk> 
     let grub = begun.facts.grub.as_ref().context(
         "cannot make a disk that boots without a boot loader; set boot.loader.grub.enable",
     )?;
-    let grub = Grub::of(grub)?;
+    let grub = Grub::of(grub)?.remembering(core_images(configuration));
     let placement = Placement::of(&begun.facts)?;
     let sizes = sizes(&begun.facts)?;
     let starts = starts(&begun.facts, sizes.sector)?;
@@ -355,6 +355,11 @@ fn compressed_objects(configuration: &Configuration) -> Option<Cache> {
     }
 }
 
+/// Where GRUB's images are remembered.
+fn core_images(configuration: &Configuration) -> PathBuf {
+    configuration.place.cache.join("grub")
+}
+
 /// The level of compression in an option.
 fn level(option: &str, level: i32) -> Result<Level> {
     Level::new(level)
@@ -377,6 +382,7 @@ fn build_iso(configuration: &Configuration) -> Result<Built> {
     let lock = fs::read(&lock).with_context(|| format!("cannot read '{}'", lock.display()))?;
     let (cache, epoch) = (compressed_objects(configuration), begun.epoch()?);
     let key = IsoImage::key(&begun.toplevel, &facts, &lock, epoch);
+    let grub = Grub::of(&facts.grub)?.remembering(core_images(configuration));
     let extension = Format::Iso.extension();
     begun.image(&facts.host_name, extension, key, |begun, output| {
         let image = IsoImage {
@@ -387,6 +393,7 @@ fn build_iso(configuration: &Configuration) -> Result<Built> {
             facts: &facts,
             level,
             cache: cache.as_ref(),
+            grub: &grub,
             epoch,
         };
         image.write(&key, output)

@@ -5,7 +5,7 @@ use std::thread::{self, ScopedJoinHandle};
 
 use anyhow::{Context, Result};
 use cairn_bootloader::{GRUB_DIRECTORY, LiveMenu, Options, Platform, Root};
-use cairn_image_builder::iso::{DiscBoot, Iso, IsoIdentifiers};
+use cairn_image_builder::iso::{DiscBoot, Iso, IsoIdentifiers, MANIFEST};
 use cairn_image_builder::squashfs::{self, Cache, Level};
 use cairn_image_builder::{Content, Manifest, Node};
 use cairn_store::Store;
@@ -19,7 +19,7 @@ use crate::configuration::LOCK_FILE;
 use crate::grub::{BootSector, Grub, GrubFacts, UefiName};
 
 /// Raised with each change that gives other bytes for the same toplevel.
-const FORMAT_VERSION: u32 = 5;
+const FORMAT_VERSION: u32 = 6;
 
 /// What a configuration says of its live medium: `config.system.build.images.iso.facts`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -58,6 +58,8 @@ pub struct IsoImage<'a> {
     pub level: Level,
     /// What remembers how store objects were compressed.
     pub cache: Option<&'a Cache>,
+    /// GRUB.
+    pub grub: &'a Grub,
     /// The time that everything on it bears, in seconds since 1970.
     pub epoch: u32,
 }
@@ -83,14 +85,15 @@ impl IsoImage<'_> {
     pub fn write(&self, key: &blake3::Hash, output: &Path) -> Result<()> {
         let identifiers = IsoIdentifiers::from_seed(key.as_bytes());
         let medium = identifiers.medium_id();
-        let grub = Grub::of(&self.facts.grub)?;
         let marker = format!("/{}", medium.marker());
         let on_medium = Root::WithFile(&marker);
+        let manifest = format!("/{MANIFEST}");
+        let started = Root::Started(&manifest);
+        let grub = self.grub;
         // None of them needs another, and each keeps one processor busy.
         thread::scope(|scope| {
-            let disc_img =
-                scope.spawn(|| grub.core_image(self.store, Platform::BiosDisc, on_medium));
-            let esp = scope.spawn(|| self.esp(&grub, on_medium));
+            let disc_img = scope.spawn(|| grub.core_image(self.store, Platform::BiosDisc, started));
+            let esp = scope.spawn(|| self.esp(on_medium));
             let files = scope.spawn(|| self.files(&medium, identifiers.esp_serial));
             let system = self.system()?;
             let (mut files, esp) = (joined(files)??, joined(esp)??);
@@ -131,12 +134,12 @@ impl IsoImage<'_> {
     }
 
     /// The EFI system partition, if there is to be one.
-    fn esp(&self, grub: &Grub, root: Root<'_>) -> Result<Option<Manifest>> {
+    fn esp(&self, root: Root<'_>) -> Result<Option<Manifest>> {
         if !self.facts.uefi {
             return Ok(None);
         }
         let programs =
-            grub.uefi_files(self.store, Platform::UefiDisc, UefiName::Removable, root)?;
+            (self.grub).uefi_files(self.store, Platform::UefiDisc, UefiName::Removable, root)?;
         esp(programs).map(Some)
     }
 

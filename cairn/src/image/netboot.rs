@@ -16,7 +16,7 @@ use super::boot::bootspec;
 use super::root::{add_store_with, empty_root};
 
 /// Raised with each change that gives other bytes for the same toplevel.
-const FORMAT_VERSION: u32 = 2;
+const FORMAT_VERSION: u32 = 3;
 
 /// The names of the files, which are those of NixOS.
 const KERNEL: &str = "bzImage";

@@ -32,7 +32,7 @@ use super::root::{object_trees, root_of_state};
 use crate::grub::{UEFI_PROGRAM, UefiFile};
 
 /// Raised with each change that gives other bytes for the same toplevel.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 /// Where tools see the folder of the moment.
 const WORK: &str = "/work";
 /// The files in it.

@@ -45,8 +45,8 @@ pub(crate) const BIOS_ROOM: u64 = 512 << 10;
 pub(crate) const ESP_IMAGE: &str = "boot/grub/efi.img";
 /// The squashfs.
 pub(crate) const SYSTEM: &str = "cairn/system.squashfs";
-/// The hashes of all pieces.
-pub(crate) const MANIFEST: &str = "cairn/manifest";
+/// The hashes of all pieces; every medium has them there.
+pub const MANIFEST: &str = "cairn/manifest";
 
 /// The plan of everything before the system.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -33,9 +33,10 @@ use crate::region::Region;
 use crate::squashfs;
 
 use descriptors::{Order, Volume, boot_catalog, boot_record, path_table, primary, terminator};
+pub use layout::MANIFEST;
 use layout::{
-    BIOS_IMAGE, BIOS_ROOM, BLOCK, BOOT_RECORD, ESP_IMAGE, Layout, MANIFEST, PRIMARY, SYSTEM,
-    TERMINATOR, size_with_table,
+    BIOS_IMAGE, BIOS_ROOM, BLOCK, BOOT_RECORD, ESP_IMAGE, Layout, PRIMARY, SYSTEM, TERMINATOR,
+    size_with_table,
 };
 use record::records;
 use tree::{KIND, Kind, Tree};

@@ -2,15 +2,17 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
+use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::file_system::FileSystemError;
-use crate::region::Region;
+use crate::region::{Region, SHARED};
 
 use super::StoredBlock;
 use super::inode::{FileData, NO_FRAGMENT};
-use super::packer::{Block, Digest, Packed, UNCOMPRESSED, failed};
+use super::packer::{Block, Digest, Origin, Packed, UNCOMPRESSED, failed};
 use super::pieces::{Piece, Pieces};
 
 /// Bytes that the kernel is told to write at once: while it does, the next ones are compressed.
@@ -50,6 +52,8 @@ pub(super) struct Contents<'a> {
     furthest: u64,
     /// Up to where the kernel has been told to write.
     begun: u64,
+    /// What the last blocks will be shared with.
+    shared: Option<Shared>,
     locations: Vec<Location>,
     sizes: Vec<u32>,
     fragments: Vec<Fragment>,
@@ -58,6 +62,26 @@ pub(super) struct Contents<'a> {
     /// A file with each content.
     known: HashMap<Digest, usize>,
     open: Option<OpenFile>,
+}
+
+/// Bytes of a file of the cache's that are to be in the image: neighbours are taken over at once.
+struct Shared {
+    file: Arc<File>,
+    bytes: Range<u64>,
+    /// Their place in the region.
+    at: u64,
+}
+
+impl Shared {
+    fn end(&self) -> u64 {
+        self.at + (self.bytes.end - self.bytes.start)
+    }
+
+    /// Leaves what is from `position` on.
+    fn cut(&mut self, position: u64) {
+        let left = position.saturating_sub(self.at);
+        self.bytes.end = self.bytes.end.min(self.bytes.start + left);
+    }
 }
 
 /// A file of which not all pieces were there yet.
@@ -77,6 +101,7 @@ impl<'a> Contents<'a> {
             position: start,
             furthest: start,
             begun: start,
+            shared: None,
             locations: vec![Location::Empty; entries],
             sizes: Vec::new(),
             fragments: Vec::new(),
@@ -84,6 +109,18 @@ impl<'a> Contents<'a> {
             known: HashMap::new(),
             open: None,
         }
+    }
+
+    /// Has what comes next begin at a block.
+    pub fn align(&mut self) -> Result<(), FileSystemError> {
+        let start = self.position.next_multiple_of(SHARED);
+        // A content that was there already may have been written here.
+        if self.position < self.furthest {
+            self.take_over()?;
+            self.fill_with_zeros(start.min(self.furthest))?;
+        }
+        self.position = start;
+        Ok(())
     }
 
     /// Writes what `piece` was made into.
@@ -107,15 +144,22 @@ impl<'a> Contents<'a> {
 
     /// The end of the contents; what was written beyond it is zero again.
     pub fn finish(&mut self) -> Result<u64, FileSystemError> {
+        self.take_over()?;
+        self.fill_with_zeros(self.furthest)?;
+        Ok(self.position)
+    }
+
+    /// Zeros from the position to `end`.
+    fn fill_with_zeros(&self, end: u64) -> Result<(), FileSystemError> {
         let zeros = vec![0; 1 << 16];
         let mut at = self.position;
-        while at < self.furthest {
-            let length = usize::try_from(self.furthest - at).unwrap_or(usize::MAX);
+        while at < end {
+            let length = usize::try_from(end - at).unwrap_or(usize::MAX);
             let part = zeros.get(..length).unwrap_or(&zeros);
             self.region.overwrite_at(part, at).map_err(failed)?;
             at += part.len() as u64;
         }
-        Ok(self.position)
+        Ok(())
     }
 
     /// What is in the file system, by place.
@@ -202,6 +246,9 @@ impl<'a> Contents<'a> {
         let location = match self.known.entry(*open.hasher.finalize().as_bytes()) {
             Slot::Occupied(same) => {
                 self.position = open.start;
+                if let Some(shared) = &mut self.shared {
+                    shared.cut(open.start);
+                }
                 self.sizes.truncate(open.first_size);
                 self.stored.truncate(open.first_stored);
                 self.locations.get(*same.get()).cloned().unwrap_or_default()
@@ -250,9 +297,15 @@ impl<'a> Contents<'a> {
     }
 
     fn write(&mut self, packed: &Packed) -> Result<(), FileSystemError> {
-        self.region
-            .overwrite_at(&packed.bytes, self.position)
-            .map_err(failed)?;
+        match &packed.origin {
+            Some(origin) => self.share(origin, &packed.blocks)?,
+            None => {
+                self.take_over()?;
+                self.region
+                    .overwrite_at(&packed.bytes, self.position)
+                    .map_err(failed)?;
+            }
+        }
         for Block { stored, digest } in packed.blocks.iter().filter(|block| block.stored != 0) {
             let length = u64::from(stored & !UNCOMPRESSED);
             self.stored.push(StoredBlock {
@@ -268,5 +321,36 @@ impl<'a> Contents<'a> {
             self.begun = self.position;
         }
         Ok(())
+    }
+
+    /// Will have `blocks`, which are at `origin`, here.
+    fn share(&mut self, origin: &Origin, blocks: &[Block]) -> Result<(), FileSystemError> {
+        let stored = |block: &Block| u64::from(block.stored & !UNCOMPRESSED);
+        let end = origin.start + blocks.iter().map(stored).sum::<u64>();
+        if let Some(shared) = &mut self.shared
+            && Arc::ptr_eq(&shared.file, &origin.file)
+            && shared.bytes.end == origin.start
+            && shared.end() == self.position
+        {
+            shared.bytes.end = end;
+            return Ok(());
+        }
+        self.take_over()?;
+        self.shared = Some(Shared {
+            file: Arc::clone(&origin.file),
+            bytes: origin.start..end,
+            at: self.position,
+        });
+        Ok(())
+    }
+
+    /// Has what was to be shared.
+    fn take_over(&mut self) -> Result<(), FileSystemError> {
+        match self.shared.take() {
+            Some(Shared { file, bytes, at }) => {
+                self.region.take_over(&file, bytes, at).map_err(failed)
+            }
+            None => Ok(()),
+        }
     }
 }

@@ -1,13 +1,16 @@
 //! What the pieces of one store object were made into, as a file.
 //!
 //! ```text
-//! "cairn squashfs 1"   16 bytes
+//! "cairn squashfs 2"   16 bytes
 //! key                  32 bytes: what the file follows from
 //! check                32 bytes: BLAKE3 of the key and the index
 //! index                for each piece: u32 stored size of each block and hash of its stored bytes,
 //!                      u32 offset and hash of each file of a fragment
+//! zeros                to a multiple of 4 KiB
 //! data                 stored bytes, piece by piece
 //! ```
+//! The data is where an image can share its blocks, if the file system knows how to.
+//!
 //! The index's length follows from the pieces, which follow from the key. Whatever does not fit is
 //! taken for no file at all: the pieces can be made again.
 
@@ -17,12 +20,15 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tempfile::NamedTempFile;
 
-use super::packer::{Block, Buffers, Digest, Member, Packed, UNCOMPRESSED};
+use crate::region::SHARED;
 
-const MAGIC: &[u8; 16] = b"cairn squashfs 1";
+use super::packer::{Block, Buffers, Digest, Member, Origin, Packed, UNCOMPRESSED};
+
+const MAGIC: &[u8; 16] = b"cairn squashfs 2";
 const HEADER: usize = MAGIC.len() + 32 + 32;
 const RECORD: usize = 4 + 32;
 
@@ -41,6 +47,8 @@ pub(super) struct Shape {
 #[derive(Debug)]
 pub(super) struct Memory {
     path: PathBuf,
+    /// Open as long as one of its pieces is on its way.
+    file: Mutex<Weak<File>>,
     pieces: Vec<Known>,
     /// Whether some data was not what the index says.
     spoiled: AtomicBool,
@@ -60,7 +68,7 @@ impl Memory {
         let file = File::open(path)?;
         let mut head = vec![0; HEADER + shapes.iter().map(index_length).sum::<usize>()];
         file.read_exact_at(&mut head, 0)?;
-        let data = head.len() as u64;
+        let data = data_start(head.len());
         let pieces = decode(&head, key, shapes).ok_or_else(damaged)?;
         let end = pieces.last().map_or(data, |piece| piece.data.end);
         if file.metadata()?.len() != end {
@@ -72,15 +80,25 @@ impl Memory {
         }
         Ok(Self {
             path: path.to_owned(),
+            file: Mutex::default(),
             pieces,
             spoiled: AtomicBool::new(false),
         })
     }
 
-    /// The piece `number`, if its bytes are still what they were; otherwise the file is spoiled.
-    pub fn piece(&self, number: usize, buffers: &Buffers) -> Option<Packed> {
+    /// The piece `number`, if its bytes are still what they were; otherwise the file is spoiled. Where they
+    /// are to be `shared`, it is told where they are, and has none.
+    pub fn piece(&self, number: usize, buffers: &Buffers, shared: bool) -> Option<Packed> {
         match self.read_piece(number, buffers.lend()) {
-            Ok(packed) => Some(packed),
+            Ok((packed, origin)) if shared => {
+                buffers.give_back(packed.bytes);
+                Some(Packed {
+                    bytes: Vec::new(),
+                    origin: Some(origin),
+                    ..packed
+                })
+            }
+            Ok((packed, _)) => Some(packed),
             Err(error) => {
                 self.spoiled.store(true, Ordering::Relaxed);
                 let path = self.path.display();
@@ -99,12 +117,23 @@ impl Memory {
         &self.path
     }
 
-    fn read_piece(&self, number: usize, mut bytes: Vec<u8>) -> io::Result<Packed> {
+    fn open(&self) -> io::Result<Arc<File>> {
+        let mut known = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = known.upgrade() {
+            return Ok(file);
+        }
+        let file = Arc::new(File::open(&self.path)?);
+        *known = Arc::downgrade(&file);
+        Ok(file)
+    }
+
+    fn read_piece(&self, number: usize, mut bytes: Vec<u8>) -> io::Result<(Packed, Origin)> {
         let known = self.pieces.get(number).ok_or_else(damaged)?;
         let length =
             usize::try_from(known.data.end - known.data.start).map_err(io::Error::other)?;
         bytes.resize(length, 0);
-        File::open(&self.path)?.read_exact_at(&mut bytes, known.data.start)?;
+        let file = self.open()?;
+        file.read_exact_at(&mut bytes, known.data.start)?;
         let mut rest = bytes.as_slice();
         for block in known.blocks.iter().filter(|block| block.stored != 0) {
             let stored = usize::try_from(block.stored & !UNCOMPRESSED).map_err(io::Error::other)?;
@@ -113,11 +142,14 @@ impl Memory {
                 return Err(damaged());
             }
         }
-        Ok(Packed {
+        let packed = Packed {
             bytes,
+            origin: None,
             blocks: known.blocks.clone(),
             members: known.members.clone(),
-        })
+        };
+        let start = known.data.start;
+        Ok((packed, Origin { file, start }))
     }
 }
 
@@ -137,7 +169,7 @@ fn block_count(shape: &Shape) -> usize {
 
 /// The pieces in a header and index.
 fn decode(head: &[u8], key: &Digest, shapes: &[Shape]) -> Option<Vec<Known>> {
-    let mut at = head.len() as u64;
+    let mut at = data_start(head.len());
     let mut rest = head;
     if take(&mut rest, MAGIC.len())? != MAGIC || take(&mut rest, 32)? != key {
         return None;
@@ -183,6 +215,11 @@ fn decode(head: &[u8], key: &Digest, shapes: &[Shape]) -> Option<Vec<Known>> {
     rest.is_empty().then_some(pieces)
 }
 
+/// Where the data begins behind `head` bytes.
+fn data_start(head: usize) -> u64 {
+    (head as u64).next_multiple_of(SHARED)
+}
+
 fn check_of(key: &Digest, index: &[u8]) -> blake3::Hash {
     blake3::Hasher::new().update(key).update(index).finalize()
 }
@@ -223,7 +260,7 @@ impl Recorder {
             path,
             key,
             index: Vec::with_capacity(index),
-            position: (HEADER + index) as u64,
+            position: data_start(HEADER + index),
             pieces: shapes.len(),
         })
     }
@@ -327,7 +364,7 @@ mod tests {
             }
             if let Some(pieces) = decode(&head(&bytes), &[7; 32], &shapes()) {
                 let end = pieces.last().unwrap().data.end;
-                prop_assert!(end <= (HEADER + 5 * RECORD + 3 * 4096) as u64);
+                prop_assert!(end <= data_start(HEADER + 5 * RECORD) + 3 * 4096);
             }
         }
 

@@ -14,7 +14,8 @@
 //! each block of a file, some bytes more.
 //!
 //! A file's content is stored once, whichever files have it. No fragment has files of two store
-//! objects: what an object is made into does not depend on what is beside it.
+//! objects: what an object is made into does not depend on what is beside it. A large object begins at a block of
+//! 4 KiB, so that what remembers it can share its blocks with the image.
 //!
 //! Limits of the format, refused: names over 255 bytes, more than 65535 owners and groups,
 //! attributes that are neither `user.`, `trusted.` nor `security.`, times after 2106.
@@ -41,7 +42,7 @@ use std::num::NonZero;
 use crate::file_system::FileSystemError;
 use crate::in_order::{Schedule, in_order};
 use crate::manifest::Manifest;
-use crate::region::Region;
+use crate::region::{Region, SHARED};
 
 pub use cache::Cache;
 use contents::Contents;
@@ -212,18 +213,18 @@ impl<'a> Plan<'a> {
         let total: u64 = self.tree.entries.iter().map(of_entry).sum();
         // Headers of metadata that does not get smaller: two bytes, and a place of eight, for
         // each 8 KiB.
-        let whole = total + total / 512 + (1 << 16);
+        let whole = total + total / 512 + (1 << 16) + self.pieces.aligned() * SHARED;
         whole.next_multiple_of(PADDING)
     }
 
-    /// The file system has no more blocks of contents than that.
+    /// The file system has no more blocks of contents and gaps between them than that.
     #[must_use]
     pub fn block_limit(&self) -> u64 {
         let blocks = |piece: &Piece| match piece {
             Piece::Blocks { count, .. } => *count as u64,
             Piece::Fragment { .. } => 1,
         };
-        self.pieces.list.iter().map(blocks).sum()
+        self.pieces.list.iter().map(blocks).sum::<u64>() + self.pieces.aligned()
     }
 
     /// Bytes of all contents.
@@ -268,12 +269,15 @@ pub fn write(
     in_order(
         schedule,
         || Packer::new(&buffers, tree, pieces, level, block_size),
-        |packer, number| source.make(packer, number),
+        |packer, number| source.make(packer, number, region.may_share()),
         |number, packed| {
             let Some(piece) = pieces.list.get(number) else {
                 return Ok(());
             };
             recording.take(&source, number, &packed);
+            if pieces.is_aligned(number) {
+                contents.align()?;
+            }
             contents.take(pieces, piece, &packed)?;
             buffers.give_back(packed.bytes);
             written(pieces.length(tree, piece, block_size));

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::file_system::FileSystemError;
 use crate::fill;
@@ -24,14 +24,24 @@ pub(super) type Digest = [u8; 32];
 pub(super) const UNCOMPRESSED: u32 = 1 << 24;
 
 /// What a piece is made into.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Packed {
     /// Stored blocks, one after the other.
     pub bytes: Vec<u8>,
+    /// Where the bytes are to be had instead; then there are none above.
+    pub origin: Option<Origin>,
     /// One for each block of a file, or the fragment's.
     pub blocks: Vec<Block>,
     /// One for each file of a fragment.
     pub members: Vec<Member>,
+}
+
+/// Bytes in a file of the cache's.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    pub file: Arc<File>,
+    /// Where they begin.
+    pub start: u64,
 }
 
 /// A stored block.

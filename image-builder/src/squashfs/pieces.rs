@@ -2,7 +2,8 @@
 //!
 //! A piece is some blocks of one large file, or the small files that share a fragment. Pieces of a
 //! store object are in a row and are made of it alone: they can be remembered, and are the same in
-//! every image.
+//! every image. Those of a large one begin at a block of the file system that the image is in: such blocks can
+//! be shared with what remembers them.
 
 use std::ops::Range;
 use std::path::Path;
@@ -14,6 +15,8 @@ use super::tree::{Entry, Tree};
 
 /// Bytes of a file that one piece has, if blocks are not larger.
 pub(super) const SPAN: u64 = 512 << 10;
+/// Objects with so many bytes of content begin at a block: half of one is lost for each.
+const ALIGNED: u64 = 1 << 20;
 /// Most files in a fragment: what a piece knows of each takes memory.
 const MAX_MEMBERS: usize = 4096;
 
@@ -46,6 +49,8 @@ pub(super) struct Group<'a> {
     pub object: Option<(&'a Path, Option<&'a ContentHash>)>,
     /// Its pieces.
     pub pieces: Range<usize>,
+    /// Whether the first one begins at a block.
+    pub aligned: bool,
 }
 
 /// All of them, in the order in which they are written.
@@ -76,9 +81,11 @@ impl<'a> Pieces<'a> {
             let small = group.iter().filter(|file| file.2 < block_size);
             all.add_small(small.map(|(_, entry, size)| (*entry, *size)), block_size);
             let number = group.first().and_then(|(object, _, _)| *object);
+            let size: u64 = group.iter().map(|(_, _, size)| size).sum();
             all.groups.push(Group {
                 object: number.and_then(|number| tree.objects.get(number).copied()),
                 pieces: start..all.list.len(),
+                aligned: number.is_some() && size >= ALIGNED,
             });
         }
         all
@@ -154,6 +161,19 @@ impl<'a> Pieces<'a> {
             .partition_point(|group| group.pieces.end <= number);
         let group = self.groups.get(index)?;
         Some((index, number.checked_sub(group.pieces.start)?))
+    }
+
+    /// Whether the piece `number` begins at a block.
+    pub fn is_aligned(&self, number: usize) -> bool {
+        let group = self.group_of(number);
+        group.is_some_and(|(group, number)| {
+            number == 0 && self.groups.get(group).is_some_and(|group| group.aligned)
+        })
+    }
+
+    /// How many pieces begin at a block.
+    pub fn aligned(&self) -> u64 {
+        self.groups.iter().filter(|group| group.aligned).count() as u64
     }
 
     /// Lengths of what is in `piece`.

@@ -70,12 +70,17 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The piece `number`, by whichever way.
-    pub fn make(&self, packer: &mut Packer<'_>, number: usize) -> Result<Packed, FileSystemError> {
+    /// The piece `number`, by whichever way; what the cache knows is to be `shared` with it.
+    pub fn make(
+        &self,
+        packer: &mut Packer<'_>,
+        number: usize,
+        shared: bool,
+    ) -> Result<Packed, FileSystemError> {
         let group = self.pieces.group_of(number);
         let state = group.and_then(|(group, _)| self.groups.get(group));
         if let (Some(State::Known(memory)), Some((_, number))) = (state, group)
-            && let Some(packed) = memory.piece(number, packer.buffers())
+            && let Some(packed) = memory.piece(number, packer.buffers(), shared)
         {
             return Ok(packed);
         }

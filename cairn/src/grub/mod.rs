@@ -1,5 +1,7 @@
 //! GRUB as the imported packages have it, run without being installed.
 
+mod memory;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +12,8 @@ use cairn_bootloader::{
 use cairn_store::{Access, Sandbox, SandboxError, Store};
 use cairn_store_path::{ParseStorePathError, StorePath};
 use serde::{Deserialize, Serialize};
+
+use memory::Memory;
 
 /// What a configuration says of GRUB: `config.system.build.grub`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +52,7 @@ pub struct Grub {
     uefi: StorePath,
     signed: Option<Signed>,
     serial: Option<Serial>,
+    memory: Option<Memory>,
 }
 
 /// Objects with signed programs.
@@ -139,7 +144,17 @@ impl Grub {
                 None => None,
             },
             serial: facts.serial.then_some(Serial::COM1),
+            memory: None,
         })
+    }
+
+    /// The same, which has core images for a BIOS in `folder` and does not make them again.
+    #[must_use]
+    pub fn remembering(self, folder: PathBuf) -> Self {
+        Self {
+            memory: Some(Memory::new(folder)),
+            ..self
+        }
     }
 
     /// All objects that what it makes follows from.
@@ -237,11 +252,47 @@ impl Grub {
             Platform::Uefi | Platform::UefiDisc => &self.uefi,
         };
         let modules = format!("{object}/lib/grub/{}", platform.grub_name());
+        // Those for UEFI are not compressed, and most have an id in them that no other one has.
+        let memory = match platform {
+            Platform::Bios | Platform::BiosDisc => self.memory.as_ref(),
+            Platform::Uefi | Platform::UefiDisc => None,
+        };
+        let Some(memory) = memory else {
+            return self.make_image(store, &image, &modules);
+        };
+        let key = self.key(&image, &modules);
+        if let Some(known) = memory.recall(&key) {
+            return Ok(known);
+        }
+        let made = self.make_image(store, &image, &modules)?;
+        memory.keep(&key, &made);
+        Ok(made)
+    }
+
+    /// What an image follows from: the tool, GRUB's modules, its arguments and its configuration.
+    fn key(&self, image: &CoreImage, modules: &str) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new_derive_key("cairn 2026-11 GRUB core image");
+        let tools = self.tools.base_name().to_owned();
+        let arguments = image.args(modules, "", "");
+        for text in [tools, image.early_config.clone()].iter().chain(&arguments) {
+            hasher
+                .update(&(text.len() as u64).to_le_bytes())
+                .update(text.as_bytes());
+        }
+        hasher.finalize()
+    }
+
+    fn make_image(
+        &self,
+        store: &Store,
+        image: &CoreImage,
+        modules: &str,
+    ) -> Result<Vec<u8>, MakeImageError> {
         let scratch = tempfile::tempdir().map_err(MakeImageError::at(&std::env::temp_dir()))?;
         let [early, core] = ["early.cfg", "core.img"].map(|name| scratch.path().join(name));
         fs::write(&early, &image.early_config).map_err(MakeImageError::at(&early))?;
         let output = Sandbox::new(store, format!("{}/bin/grub-mkimage", self.tools))
-            .args(image.args(&modules, "/work/early.cfg", "/work/core.img"))
+            .args(image.args(modules, "/work/early.cfg", "/work/core.img"))
             .bind(scratch.path(), "/work", Access::ReadWrite)
             .run()?;
         if !output.status.success() {
