@@ -42,6 +42,7 @@ impl Manifest {
             schedule,
             || Ok(()),
             |(), number| objects.get(number).map_or(Ok(Vec::new()), entries),
+            |_| false,
             |number, entries| {
                 let mut entries = entries.into_iter();
                 if let (Some(object), Some((path, node))) = (objects.get(number), entries.next()) {

@@ -90,6 +90,7 @@ pub(super) fn stream(
         schedule,
         || Ok(Packer::new()),
         |packer, number| packer.pack(raw, batches.get(number).copied().unwrap_or_default()),
+        |_| false,
         |_, batch| batch.iter().try_for_each(|grain| stream.put_grain(grain)),
     )?;
     stream.finish(capacity)

@@ -86,26 +86,23 @@ impl Memory {
         })
     }
 
-    /// The piece `number`, if its bytes are still what they were; otherwise the file is spoiled. Where they
-    /// are to be `shared`, it is told where they are, and has none.
-    pub fn piece(&self, number: usize, buffers: &Buffers, shared: bool) -> Option<Packed> {
-        match self.read_piece(number, buffers.lend()) {
-            Ok((packed, origin)) if shared => {
-                buffers.give_back(packed.bytes);
-                Some(Packed {
-                    bytes: Vec::new(),
-                    origin: Some(origin),
-                    ..packed
-                })
-            }
-            Ok((packed, _)) => Some(packed),
-            Err(error) => {
-                self.spoiled.store(true, Ordering::Relaxed);
-                let path = self.path.display();
-                log::warn!("cannot use '{path}', what it holds is made again: {error}");
-                None
-            }
-        }
+    /// The piece `number`, if its bytes are still what they were; otherwise the file is spoiled.
+    pub fn piece(&self, number: usize, buffers: &Buffers) -> Option<Packed> {
+        self.noted(self.read_piece(number, buffers.lend()))
+    }
+
+    /// The same without its bytes, but with the place where they are; they are looked at in `scratch`.
+    pub fn piece_to_share(&self, number: usize, scratch: &mut Vec<u8>) -> Option<Packed> {
+        self.noted(self.check_piece(number, scratch))
+    }
+
+    fn noted(&self, piece: io::Result<Packed>) -> Option<Packed> {
+        let noting = |error| {
+            self.spoiled.store(true, Ordering::Relaxed);
+            let path = self.path.display();
+            log::warn!("cannot use '{path}', what it holds is made again: {error}");
+        };
+        piece.map_err(noting).ok()
     }
 
     /// Whether a piece was found not to be what it was.
@@ -127,14 +124,36 @@ impl Memory {
         Ok(file)
     }
 
-    fn read_piece(&self, number: usize, mut bytes: Vec<u8>) -> io::Result<(Packed, Origin)> {
+    fn read_piece(&self, number: usize, mut bytes: Vec<u8>) -> io::Result<Packed> {
         let known = self.pieces.get(number).ok_or_else(damaged)?;
-        let length =
-            usize::try_from(known.data.end - known.data.start).map_err(io::Error::other)?;
-        bytes.resize(length, 0);
+        bytes.resize(known.length()?, 0);
+        self.read_sound(known, &mut bytes)?;
+        Ok(Packed {
+            bytes,
+            ..known.packed()
+        })
+    }
+
+    fn check_piece(&self, number: usize, scratch: &mut Vec<u8>) -> io::Result<Packed> {
+        let known = self.pieces.get(number).ok_or_else(damaged)?;
+        let length = known.length()?;
+        // It never gets shorter: what is longer again would be filled with zeros for nothing.
+        scratch.resize(scratch.len().max(length), 0);
+        let file = self.read_sound(known, scratch.get_mut(..length).unwrap_or_default())?;
+        Ok(Packed {
+            origin: Some(Origin {
+                file,
+                start: known.data.start,
+            }),
+            ..known.packed()
+        })
+    }
+
+    /// Reads the bytes of a piece, if they are still what they were; gives the file.
+    fn read_sound(&self, known: &Known, bytes: &mut [u8]) -> io::Result<Arc<File>> {
         let file = self.open()?;
-        file.read_exact_at(&mut bytes, known.data.start)?;
-        let mut rest = bytes.as_slice();
+        file.read_exact_at(bytes, known.data.start)?;
+        let mut rest = &*bytes;
         for block in known.blocks.iter().filter(|block| block.stored != 0) {
             let stored = usize::try_from(block.stored & !UNCOMPRESSED).map_err(io::Error::other)?;
             let stored = take(&mut rest, stored).ok_or_else(damaged)?;
@@ -142,14 +161,22 @@ impl Memory {
                 return Err(damaged());
             }
         }
-        let packed = Packed {
-            bytes,
+        Ok(file)
+    }
+}
+
+impl Known {
+    fn length(&self) -> io::Result<usize> {
+        usize::try_from(self.data.end - self.data.start).map_err(io::Error::other)
+    }
+
+    fn packed(&self) -> Packed {
+        Packed {
+            bytes: Vec::new(),
             origin: None,
-            blocks: known.blocks.clone(),
-            members: known.members.clone(),
-        };
-        let start = known.data.start;
-        Ok((packed, Origin { file, start }))
+            blocks: self.blocks.clone(),
+            members: self.members.clone(),
+        }
     }
 }
 

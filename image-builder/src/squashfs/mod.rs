@@ -270,6 +270,7 @@ pub fn write(
         schedule,
         || Packer::new(&buffers, tree, pieces, level, block_size),
         |packer, number| source.make(packer, number, region.may_share()),
+        |packed| packed.origin.is_some(),
         |number, packed| {
             let Some(piece) = pieces.list.get(number) else {
                 return Ok(());

@@ -120,6 +120,11 @@ impl<'a> Packer<'a> {
         self.buffers
     }
 
+    /// Memory for what is looked at and not kept.
+    pub fn scratch(&mut self) -> &mut Vec<u8> {
+        &mut self.raw
+    }
+
     /// Reads and compresses `piece`.
     pub fn pack(&mut self, piece: &Piece) -> Result<Packed, FileSystemError> {
         match piece {

@@ -79,10 +79,15 @@ impl<'a> Source<'a> {
     ) -> Result<Packed, FileSystemError> {
         let group = self.pieces.group_of(number);
         let state = group.and_then(|(group, _)| self.groups.get(group));
-        if let (Some(State::Known(memory)), Some((_, number))) = (state, group)
-            && let Some(packed) = memory.piece(number, packer.buffers(), shared)
-        {
-            return Ok(packed);
+        if let (Some(State::Known(memory)), Some((_, number))) = (state, group) {
+            let known = if shared {
+                memory.piece_to_share(number, packer.scratch())
+            } else {
+                memory.piece(number, packer.buffers())
+            };
+            if let Some(packed) = known {
+                return Ok(packed);
+            }
         }
         match self.pieces.list.get(number) {
             Some(piece) => packer.pack(piece),
