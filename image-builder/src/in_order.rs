@@ -48,13 +48,14 @@ pub(crate) fn in_order<Worker, Item: Send, Error: Send>(
                     always: false,
                 };
                 let mut worker = None;
-                while let Some(piece) = bench.next() {
+                let mut next = bench.first();
+                while let Some(piece) = next {
                     let result = match &mut worker {
                         Some(worker) => work(worker, piece),
                         None => hire().and_then(|hired| work(worker.insert(hired), piece)),
                     };
                     let is_light = result.as_ref().is_ok_and(light);
-                    bench.lay_down(piece, result, is_light);
+                    next = bench.lay_down(piece, result, is_light);
                 }
             });
         }
@@ -65,13 +66,19 @@ pub(crate) fn in_order<Worker, Item: Send, Error: Send>(
                 // A thread has panicked, and its panic goes on at the scope's end.
                 break;
             }
+            let mut light_ones = 0;
             for result in ready {
                 let item = result?;
                 let is_light = light(&item);
                 take(taken, item)?;
                 taken += 1;
-                bench.count_taken(is_light);
+                if is_light {
+                    light_ones += 1;
+                } else {
+                    bench.count_taken(std::mem::take(&mut light_ones), 1);
+                }
             }
+            bench.count_taken(light_ones, 0);
         }
         Ok(())
     })
@@ -125,9 +132,13 @@ impl<Item, Error> Bench<Item, Error> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A worker's first piece.
+    fn first(&self) -> Option<usize> {
+        self.next(self.state())
+    }
+
     /// The next piece, once it may be begun.
-    fn next(&self) -> Option<usize> {
-        let mut state = self.state();
+    fn next(&self, mut state: MutexGuard<'_, State<Item, Error>>) -> Option<usize> {
         while !state.closed && state.begun < self.schedule.pieces && self.is_full(&state) {
             state.waiting += 1;
             state = self
@@ -156,8 +167,8 @@ impl<Item, Error> Bench<Item, Error> {
         state.done.contains_key(&state.picked) && (enough || last || self.is_full(state))
     }
 
-    /// A worker's result of `piece`.
-    fn lay_down(&self, piece: usize, result: Result<Item, Error>, is_light: bool) {
+    /// Takes a worker's result of `piece`, and gives it the next one.
+    fn lay_down(&self, piece: usize, result: Result<Item, Error>, is_light: bool) -> Option<usize> {
         let mut state = self.state();
         if is_light {
             state.heavy -= 1;
@@ -166,6 +177,7 @@ impl<Item, Error> Bench<Item, Error> {
         if self.is_due(&state) {
             self.results.notify_one();
         }
+        self.next(state)
     }
 
     /// The results that are next in order; none if there will be no more.
@@ -184,15 +196,13 @@ impl<Item, Error> Bench<Item, Error> {
         ready
     }
 
-    /// One of the results that were picked up has been taken.
-    fn count_taken(&self, is_light: bool) {
+    /// So many of the results that were picked up have been taken.
+    fn count_taken(&self, light: usize, heavy: usize) {
         let mut state = self.state();
-        state.taken += 1;
-        if !is_light {
-            state.heavy -= 1;
-        }
+        state.taken += light + heavy;
+        state.heavy -= heavy;
         if state.waiting > 0 {
-            self.room.notify_one();
+            self.room.notify_all();
         }
     }
 }

@@ -78,7 +78,7 @@ fn check(tree: &Manifest, image: &Path, scratch: &Path) {
     if let Some(mounted) = Mounted::new("squashfs", "loop,ro", image, &scratch.join("mounted")) {
         similar(
             &wanted(tree, Sight::All),
-            &found(&mounted.path(), Sight::All),
+            &found(mounted.path(), Sight::All),
         );
     }
 }

@@ -297,14 +297,13 @@ impl<'a> Contents<'a> {
     }
 
     fn write(&mut self, packed: &Packed) -> Result<(), FileSystemError> {
-        match &packed.origin {
-            Some(origin) => self.share(origin, &packed.blocks)?,
-            None => {
-                self.take_over()?;
-                self.region
-                    .overwrite_at(&packed.bytes, self.position)
-                    .map_err(failed)?;
-            }
+        if let Some(origin) = &packed.origin {
+            self.share(origin, &packed.blocks)?;
+        } else {
+            self.take_over()?;
+            self.region
+                .overwrite_at(&packed.bytes, self.position)
+                .map_err(failed)?;
         }
         for Block { stored, digest } in packed.blocks.iter().filter(|block| block.stored != 0) {
             let length = u64::from(stored & !UNCOMPRESSED);

@@ -1,14 +1,18 @@
 //! The live medium from a realised closure, against `mksquashfs` and `grub-mkrescue` on the same files.
 
-use std::fs;
-use std::path::Path;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::Context;
 use cairn::Place;
 use cairn_qemu_tests::images::{self, BuildOptions, Built};
 
 use crate::{ROUNDS, Times, header, report, scratch, step, timed};
+
+/// Bytes of a file system for two images and what is remembered of them.
+const ROOM: u64 = 4 << 30;
 
 pub(crate) fn measure(options: &BuildOptions) -> anyhow::Result<()> {
     let file = images::with_agent("live")?;
@@ -22,20 +26,10 @@ pub(crate) fn measure(options: &BuildOptions) -> anyhow::Result<()> {
     let mut times: [Times; 3] = Default::default();
     let [cold, warm, peer] = &mut times;
     let mut size = 0;
-    for round in 0..ROUNDS {
-        let cache = folder.join(format!("cache-{round}"));
-        let options = BuildOptions {
-            place: Place {
-                store: options.place.store.clone(),
-                cache: cache.clone(),
-            },
-            ..options.clone()
-        };
-        cold.0.push(step(&make(&options)?, "image")?);
-        fs::remove_dir_all(cache.join("images"))
-            .with_context(|| format!("cannot remove the images in {}", cache.display()))?;
-        warm.0.push(step(&make(&options)?, "image")?);
-        fs::remove_dir_all(&cache).with_context(|| format!("cannot remove {}", cache.display()))?;
+    for _ in 0..ROUNDS {
+        let [all, nothing] = twice(options, folder, make)?;
+        cold.0.push(all);
+        warm.0.push(nothing);
 
         let squashfs = medium.join("system.squashfs");
         let image = folder.join("peer.iso");
@@ -69,12 +63,80 @@ pub(crate) fn measure(options: &BuildOptions) -> anyhow::Result<()> {
         ("all compressed", cold),
         0.1,
     );
+    match Sharing::new(folder)? {
+        Some(sharing) => {
+            let mut times: [Times; 2] = Default::default();
+            let [cold, warm] = &mut times;
+            for _ in 0..ROUNDS {
+                let [all, nothing] = twice(options, &sharing.place, make)?;
+                cold.0.push(all);
+                warm.0.push(nothing);
+            }
+            let against = ("all compressed", &*cold);
+            report("the same, on XFS", warm, against, 0.1);
+        }
+        None => println!("on a file system that shares blocks: not measured, it needs root"),
+    }
     println!(
         "{:.1} MiB, and {:.1} MiB of the peer's",
         mebibytes(length(&built.image)?),
         mebibytes(size)
     );
     Ok(())
+}
+
+/// How long the image takes with an empty cache in `folder`, and with what that has then.
+fn twice(
+    options: &BuildOptions,
+    folder: &Path,
+    make: impl Fn(&BuildOptions) -> anyhow::Result<Built>,
+) -> anyhow::Result<[Duration; 2]> {
+    let cache = folder.join("cache");
+    let options = BuildOptions {
+        place: Place {
+            store: options.place.store.clone(),
+            cache: cache.clone(),
+        },
+        ..options.clone()
+    };
+    let all = step(&make(&options)?, "image")?;
+    let images = cache.join("images");
+    fs::remove_dir_all(&images).with_context(|| format!("cannot remove {}", images.display()))?;
+    // What the first one has left to be written is not the second one's work.
+    timed(Command::new("sync").arg("-f").arg(&cache))?;
+    let nothing = step(&make(&options)?, "image")?;
+    fs::remove_dir_all(&cache).with_context(|| format!("cannot remove {}", cache.display()))?;
+    Ok([all, nothing])
+}
+
+/// A file system whose files can share blocks, until it is dropped.
+struct Sharing {
+    place: PathBuf,
+}
+
+impl Sharing {
+    /// One in `folder`, for the superuser.
+    fn new(folder: &Path) -> anyhow::Result<Option<Self>> {
+        if !nix::unistd::geteuid().is_root() {
+            return Ok(None);
+        }
+        let [image, place] = ["xfs.img", "xfs"].map(|name| folder.join(name));
+        let room = File::create(&image).and_then(|file| file.set_len(ROOM));
+        room.with_context(|| format!("cannot make {}", image.display()))?;
+        fs::create_dir(&place).with_context(|| format!("cannot create {}", place.display()))?;
+        timed(Command::new("/sbin/mkfs.xfs").arg("-q").arg(&image))?;
+        let mut mount = Command::new("mount");
+        timed(mount.args(["-o", "loop"]).args([&image, &place]))?;
+        Ok(Some(Self { place }))
+    }
+}
+
+impl Drop for Sharing {
+    fn drop(&mut self) {
+        if let Err(error) = timed(Command::new("umount").arg(&self.place)) {
+            eprintln!("bench: {error:#}");
+        }
+    }
 }
 
 /// The system's files, and what else is on the medium.
