@@ -124,9 +124,10 @@ fn menu_at(root: Root<'_>) -> String {
         }
         Root::WithUuid(uuid) => format!("search --no-floppy --fs-uuid --set=root {uuid}"),
         Root::WithFile(file) => format!("search --no-floppy --file --set=root {file}"),
-        Root::Started(file) => format!(
-            "if [ ! -f ($root){file} ]; then\n  search --no-floppy --file --set=root {file}\nfi"
-        ),
+        // GRUB for BIOS begins with what it was started from as root. Its configuration knows no `if`.
+        Root::Started(file) => {
+            format!("search --no-floppy --file --hint=$root --set=root {file}")
+        }
     };
     format!(
         "{root}\n\
@@ -173,9 +174,7 @@ mod tests {
         expect![[r#"
             set cairn_hashsum=yes
             export cairn_hashsum
-            if [ ! -f ($root)/cairn/manifest ]; then
-              search --no-floppy --file --set=root /cairn/manifest
-            fi
+            search --no-floppy --file --hint=$root --set=root /cairn/manifest
             set prefix=($root)/boot/grub
             configfile $prefix/grub.cfg
         "#]]

@@ -151,6 +151,48 @@ fn its_menu_leads_to_the_installed_system() -> anyhow::Result<()> {
     leads_to_the_disk("iso-installed-own", Boot::Uefi, Bus::Usb, Own)
 }
 
+/// Another medium whose menu leads nowhere, and which a BIOS finds first.
+fn other(folder: &Path, image: &Path) -> anyhow::Result<PathBuf> {
+    let copy = folder.join("other.iso");
+    copy_sparsely(image, &copy)?;
+    let mut bytes = fs::read(&copy)?;
+    let (name, broken) = (b"menuentry ", b"no-entry- ");
+    let places: Vec<usize> = (bytes.windows(name.len()).enumerate())
+        .filter_map(|(place, window)| (window == name).then_some(place))
+        .collect();
+    ensure!(!places.is_empty(), "the medium has no menu");
+    for place in places {
+        if let Some(entry) = bytes.get_mut(place..place + broken.len()) {
+            entry.copy_from_slice(broken);
+        }
+    }
+    fs::write(&copy, bytes)?;
+    Ok(copy)
+}
+
+/// GRUB's image for a BIOS is the same on all media, and has the menu of the one that it was started from.
+#[test]
+#[ignore = "long: cargo xtask torture media"]
+fn beside_another_medium_it_boots_itself() -> anyhow::Result<()> {
+    let built = medium()?;
+    let folder = artefacts::folder("iso-other")?;
+    let other = other(&folder, &built.image)?;
+    let machine = machine("iso-beside-other", Boot::Bios, Bus::Disc, &built.image)
+        .any_disk(Disk {
+            image: other,
+            writes: Writes::Discarded,
+            bus: Bus::Ahci,
+        })
+        .start()?;
+    choose(&machine, Entry::CopyToRam)?;
+    // Both have the same id: stage 1 refuses to choose between them.
+    machine.check("its menu", |machine| {
+        machine.console().wait_for("cairn.live=")
+    })?;
+    drop(machine);
+    fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))
+}
+
 /// The live system needs no more memory than small machines have.
 #[test]
 #[ignore = "long: cargo xtask torture media"]
