@@ -7,7 +7,7 @@ use cairn_sys::{pidfd, signal};
 use cairn_system::{KillMode, Service};
 use nix::libc::{SIGCONT, SIGHUP, SIGKILL};
 
-use super::held::Held;
+use super::held::{Crowd, Held};
 
 impl Held {
     /// Asks its processes to end. One with a terminal hears of a hangup too: shells ignore SIGTERM.
@@ -109,7 +109,7 @@ impl Held {
 
     fn kill_cgroup(&mut self) -> io::Result<()> {
         match &self.cgroup {
-            Some(cgroup) if cgroup.is_populated()? => {
+            Some(cgroup) if self.crowd == Crowd::Unknown && cgroup.is_populated()? => {
                 self.killed = true;
                 cgroup.kill()
             }

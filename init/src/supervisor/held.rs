@@ -55,6 +55,18 @@ pub struct Held {
     pub killed_for_memory: u64,
     /// `cgroup.kill` may have been used on it: see [`process::Placement::Moves`].
     pub killed: bool,
+    /// Who is in its group.
+    pub crowd: Crowd,
+}
+
+/// Who is in a service's group.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Crowd {
+    /// It has to be looked at.
+    #[default]
+    Unknown,
+    /// Nobody, as was seen after it was last given a process.
+    Nobody,
 }
 
 /// A pipe, open to read and to write at once: so that output written between two processes is not lost, there is
@@ -194,6 +206,7 @@ impl Held {
             fenced: false,
             killed_for_memory: 0,
             killed: false,
+            crowd: Crowd::Unknown,
         }
     }
 
@@ -275,6 +288,10 @@ impl Held {
     /// parent of, since it tells of that one's end.
     pub fn successors(&mut self, service: &Service) -> Vec<u32> {
         self.ensure_cgroup(service);
+        if let Some(Ok(false)) = self.cgroup.as_ref().map(Cgroup::is_populated) {
+            self.crowd = Crowd::Nobody;
+            return Vec::new();
+        }
         let Some(Ok(mut processes)) = self.processes(service) else {
             return Vec::new();
         };

@@ -21,7 +21,7 @@ use super::confinement::{self, Here};
 use super::environment::{self, Environment};
 use super::filters::ProgramError;
 use super::given::{Given, IPC, NETWORK};
-use super::held::{Attempt, Held, Helper, Main};
+use super::held::{Attempt, Crowd, Held, Helper, Main};
 use super::job::Job;
 use super::outlets::Outlets;
 use super::{credentials, directories, fence, leftovers};
@@ -229,6 +229,7 @@ impl Held {
     /// Its control group, as its first process is to find it.
     fn prepare_group(&mut self, service: &Service, job: Job) -> Result<(), StartError> {
         let had_group = self.cgroup.is_some() || self.killed;
+        self.crowd = Crowd::Unknown;
         self.ensure_cgroup(service);
         if matches!(job, Job::Main | Job::PreStart(0)) {
             self.fence(service)?;
