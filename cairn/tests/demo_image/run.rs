@@ -198,6 +198,10 @@ fn complete_lock(site: &Site, elsewhere: &Path) {
     for kind in ["ami", "iso", "netboot", "tarball"] {
         command.arg(format!("config.system.build.images.{kind}.toplevel"));
     }
+    for part in ["shim", "helpers", "grub"] {
+        let signed = "config.system.build.images.iso.facts.grub.secureBoot";
+        command.arg(format!("{signed}.{part}"));
+    }
     text_of(&command.output().unwrap());
     scratch::remove(elsewhere);
 }
