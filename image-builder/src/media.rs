@@ -5,12 +5,14 @@
 
 use std::fs::File;
 use std::io;
+use std::num::NonZero;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use cairn_system::live::{Extent, MediaManifest, Piece};
 
+use crate::in_order::{Schedule, in_order};
 use crate::squashfs::Written;
 
 /// The most bytes of what is hashed for the manifest alone: a damaged place is named as exactly as that.
@@ -84,23 +86,45 @@ pub(crate) fn parts_of_system(path: &str, offset: u64, written: &Written) -> Vec
     all
 }
 
-/// The manifest of `parts`, those that have no hash yet as they are in `image` now.
-pub(crate) fn manifest(image: &File, parts: Vec<Part>) -> io::Result<MediaManifest> {
-    let mut buffer = vec![0; usize::try_from(READ).map_err(io::Error::other)?];
-    let mut piece = |Part { path, extent, hash }: Part| {
-        let hash = match hash {
-            Some(hash) => blake3::Hash::from_bytes(hash),
-            None => hash_of(image, extent, &mut buffer)?,
-        };
+/// The manifest of `parts`, those that have no hash yet as they are in `image` now: they are read by as many threads
+/// as there are processors.
+pub(crate) fn manifest(image: &File, mut parts: Vec<Part>) -> io::Result<MediaManifest> {
+    let length = usize::try_from(READ).map_err(io::Error::other)?;
+    let unknown: Vec<&mut Part> = (parts.iter_mut())
+        .filter(|part| part.hash.is_none())
+        .collect();
+    let extents: Vec<Extent> = unknown.iter().map(|part| part.extent).collect();
+    let schedule = Schedule {
+        pieces: extents.len(),
+        threads: std::thread::available_parallelism().map_or(1, NonZero::get),
+        ahead: extents.len(),
+    };
+    let mut places = unknown.into_iter();
+    in_order(
+        schedule,
+        || Ok(vec![0; length]),
+        |buffer, number| match extents.get(number) {
+            Some(extent) => hash_of(image, *extent, buffer),
+            None => Err(io::ErrorKind::NotFound.into()),
+        },
+        |_| true,
+        |_, hash| {
+            if let Some(part) = places.next() {
+                part.hash = Some(*hash.as_bytes());
+            }
+            Ok(())
+        },
+    )?;
+    let piece = |Part { path, extent, hash }| {
+        let hash = hash.ok_or(io::ErrorKind::InvalidData)?;
         Ok(Piece {
-            hash: hash.to_hex().to_string(),
+            hash: blake3::Hash::from_bytes(hash).to_hex().to_string(),
             extent,
             path,
         })
     };
-    let pieces = parts.into_iter().map(&mut piece);
     Ok(MediaManifest {
-        pieces: pieces.collect::<io::Result<_>>()?,
+        pieces: parts.into_iter().map(piece).collect::<io::Result<_>>()?,
     })
 }
 

@@ -167,8 +167,10 @@ impl Iso<'_> {
 
         let whole = Region::new(output.file(), 0, room);
         let region = Region::new(output.file(), layout.system, limit);
-        let written = squashfs::write(&system, &region, &mut |_| {}).map_err(failed)?;
+        // What is not compressed is on its way to the disk while the rest is.
         self.write_files(&layout, &whole).map_err(failed)?;
+        whole.begin_write_back(0..layout.system);
+        let written = squashfs::write(&system, &region, &mut |_| {}).map_err(failed)?;
         let boot = boot()?;
         (layout.place_bios_image(boot.disc_img.len() as u64)).map_err(IsoError::from)?;
         let written_boot = boot.write(&layout, &whole).map_err(IsoError::from)?;

@@ -21,6 +21,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, SystemTime};
 
 use tempfile::NamedTempFile;
 
@@ -31,6 +32,8 @@ use super::packer::{Block, Buffers, Digest, Member, Origin, Packed, UNCOMPRESSED
 const MAGIC: &[u8; 16] = b"cairn squashfs 2";
 const HEADER: usize = MAGIC.len() + 32 + 32;
 const RECORD: usize = 4 + 32;
+/// What was used within that time is not marked as used again: each mark is something to be written.
+const RECENT: Duration = Duration::from_mins(10);
 
 /// What a piece's record must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,11 +74,15 @@ impl Memory {
         let data = data_start(head.len());
         let pieces = decode(&head, key, shapes).ok_or_else(damaged)?;
         let end = pieces.last().map_or(data, |piece| piece.data.end);
-        if file.metadata()?.len() != end {
+        let metadata = file.metadata()?;
+        if metadata.len() != end {
             return Err(damaged());
         }
         // What was used last is forgotten last. A cache that cannot be written to still serves.
-        if let Err(error) = file.set_modified(std::time::SystemTime::now()) {
+        let age = metadata.modified()?.elapsed();
+        if !age.is_ok_and(|age| age <= RECENT)
+            && let Err(error) = file.set_modified(SystemTime::now())
+        {
             log::debug!("cannot mark '{}' as used: {error}", path.display());
         }
         Ok(Self {
