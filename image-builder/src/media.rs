@@ -88,44 +88,43 @@ pub(crate) fn parts_of_system(path: &str, offset: u64, written: &Written) -> Vec
 
 /// The manifest of `parts`, those that have no hash yet as they are in `image` now: they are read by as many threads
 /// as there are processors.
-pub(crate) fn manifest(image: &File, mut parts: Vec<Part>) -> io::Result<MediaManifest> {
+pub(crate) fn manifest(image: &File, parts: &[Part]) -> io::Result<MediaManifest> {
     let length = usize::try_from(READ).map_err(io::Error::other)?;
-    let unknown: Vec<&mut Part> = (parts.iter_mut())
-        .filter(|part| part.hash.is_none())
-        .collect();
-    let extents: Vec<Extent> = unknown.iter().map(|part| part.extent).collect();
     let schedule = Schedule {
-        pieces: extents.len(),
+        pieces: parts.len(),
         threads: std::thread::available_parallelism().map_or(1, NonZero::get),
-        ahead: extents.len(),
+        ahead: parts.len(),
     };
-    let mut places = unknown.into_iter();
+    let mut pieces = Vec::with_capacity(parts.len());
     in_order(
         schedule,
         || Ok(vec![0; length]),
-        |buffer, number| match extents.get(number) {
-            Some(extent) => hash_of(image, *extent, buffer),
+        |buffer, number| match parts.get(number) {
+            Some(part) => part.piece(image, buffer),
             None => Err(io::ErrorKind::NotFound.into()),
         },
         |_| true,
-        |_, hash| {
-            if let Some(part) = places.next() {
-                part.hash = Some(*hash.as_bytes());
-            }
+        |_, piece| {
+            pieces.push(piece);
             Ok(())
         },
     )?;
-    let piece = |Part { path, extent, hash }| {
-        let hash = hash.ok_or(io::ErrorKind::InvalidData)?;
+    Ok(MediaManifest { pieces })
+}
+
+impl Part {
+    /// It as the manifest has it; `buffer` is what it is read into.
+    fn piece(&self, image: &File, buffer: &mut [u8]) -> io::Result<Piece> {
+        let hash = match self.hash {
+            Some(hash) => blake3::Hash::from_bytes(hash),
+            None => hash_of(image, self.extent, buffer)?,
+        };
         Ok(Piece {
-            hash: blake3::Hash::from_bytes(hash).to_hex().to_string(),
-            extent,
-            path,
+            hash: hash.to_hex().to_string(),
+            extent: self.extent,
+            path: self.path.clone(),
         })
-    };
-    Ok(MediaManifest {
-        pieces: parts.into_iter().map(piece).collect::<io::Result<_>>()?,
-    })
+    }
 }
 
 /// Bytes of the manifest of `parts`.

@@ -118,7 +118,7 @@ impl LiveInitrd<'_> {
         let length = written.size;
         let system = Extent { offset: 0, length };
         let parts = media::parts_of_system(INITRD_SYSTEM, 0, written);
-        let text = media::manifest(file, parts)?.to_string();
+        let text = media::manifest(file, &parts)?.to_string();
         file.set_len(length + text.len() as u64)?;
         file.write_all_at(text.as_bytes(), length)?;
         Ok(LiveMedium {

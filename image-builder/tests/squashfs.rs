@@ -55,6 +55,11 @@ fn build(tree: &Manifest, output: &Path) -> u64 {
     build_with(tree, &options(), None, output)
 }
 
+/// The kernel's view of `image`, in a folder of `scratch`.
+fn mounted(image: &Path, scratch: &Path) -> Option<Mounted> {
+    Mounted::new("squashfs", "loop,ro", image, &scratch.join("mounted"))
+}
+
 /// Reads all back by unsquashfs, and by the kernel, and compares.
 fn check(tree: &Manifest, image: &Path, scratch: &Path) {
     let out = scratch.join("extracted");
@@ -75,7 +80,7 @@ fn check(tree: &Manifest, image: &Path, scratch: &Path) {
     similar(&wanted(tree, sight), &found(&out, sight));
     make_removable(&out);
     fs::remove_dir_all(&out).unwrap();
-    if let Some(mounted) = Mounted::new("squashfs", "loop,ro", image, &scratch.join("mounted")) {
+    if let Some(mounted) = mounted(image, scratch) {
         similar(
             &wanted(tree, Sight::All),
             &found(mounted.path(), Sight::All),
@@ -138,12 +143,7 @@ fn a_folder_of_200_000_names_is_listed_and_searched() {
     let args = ["-l", image.to_str().unwrap()].map(OsStr::new);
     let listing = run("squashfs-tools", "unsquashfs", &args);
     assert_eq!(listing.lines().count(), COUNT + 2);
-    let Some(mounted) = Mounted::new(
-        "squashfs",
-        "loop,ro",
-        &image,
-        &scratch.path().join("mounted"),
-    ) else {
+    let Some(mounted) = mounted(&image, scratch.path()) else {
         return;
     };
     let names = fs::read_dir(mounted.path().join("many")).unwrap();
@@ -174,12 +174,7 @@ fn a_file_of_more_than_4_gib_is_read_back() {
     let args = ["-lln", image.to_str().unwrap()].map(OsStr::new);
     let listing = run("squashfs-tools", "unsquashfs", &args);
     assert!(listing.contains(&size.to_string()), "{listing}");
-    let Some(mounted) = Mounted::new(
-        "squashfs",
-        "loop,ro",
-        &image,
-        &scratch.path().join("mounted"),
-    ) else {
+    let Some(mounted) = mounted(&image, scratch.path()) else {
         return;
     };
     assert_eq!(

@@ -191,7 +191,7 @@ impl Iso<'_> {
         places.insert(SYSTEM.into(), system);
         places.insert(MANIFEST.into(), manifest_place);
         write_directories(&tree, &layout, &places, self.epoch, &whole).map_err(io)?;
-        let text = media::manifest(output.file(), parts)
+        let text = media::manifest(output.file(), &parts)
             .map_err(io)?
             .to_string();
         whole
