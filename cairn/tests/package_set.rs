@@ -27,7 +27,7 @@ type Row = (
 
 /// A cycle, a source package with two packages, a library apart from its tools, an epoch and
 /// characters that names of store paths refuse.
-const PACKAGES: [Row; 8] = [
+const PACKAGES: &[Row] = &[
     ("libc6", "glibc", "libs", false, &["libgcc-s1"]),
     ("libgcc-s1", "gcc-12", "libs", false, &["libc6"]),
     ("coreutils", "coreutils", "utils", true, &["libc6"]),
@@ -38,31 +38,41 @@ const PACKAGES: [Row; 8] = [
     ("linux-image-amd64", "linux", "kernel", false, &[]),
 ];
 
-fn lock() -> Lock {
-    let packages = PACKAGES.map(
-        |(name, source, section, essential, dependencies)| LockedPackage {
-            name: name.to_owned(),
-            version: "1:2.3~rc1-4+b1".parse().unwrap(),
-            architecture: "amd64".to_owned(),
-            source: source.to_owned(),
-            source_version: "1:2.3~rc1-4".parse().unwrap(),
-            section: section.to_owned(),
-            description: None,
-            homepage: None,
-            essential,
-            multi_arch: MultiArch::No,
-            release: "bookworm".to_owned(),
-            filename: format!("pool/main/{name}_2.3~rc1-4+b1_amd64.deb"),
-            size: 1,
-            sha256: Sha256::of(name.as_bytes()),
-            dependencies: dependencies.iter().map(|&name| name.to_owned()).collect(),
-            provides: BTreeMap::new(),
-        },
-    );
+/// What may join them: of the same sources, essential but replaced, needing what is there in another order.
+const JOINING: &[Row] = &[
+    ("linux-image-cloud", "linux", "kernel", false, &[]),
+    ("zlib-view", "zlib", "utils", false, &["libc6"]),
+    ("zlib1g-dev", "zlib", "libdevel", false, &["zlib1g"]),
+    ("perl-base", "perl", "perl", true, &["libc6"]),
+    ("aaa", "aaa", "utils", false, &["zlib1g", "perl-base"]),
+];
+
+fn lock(rows: &[Row]) -> Lock {
+    let packages =
+        rows.iter().map(
+            |&(name, source, section, essential, dependencies)| LockedPackage {
+                name: name.to_owned(),
+                version: "1:2.3~rc1-4+b1".parse().unwrap(),
+                architecture: "amd64".to_owned(),
+                source: source.to_owned(),
+                source_version: "1:2.3~rc1-4".parse().unwrap(),
+                section: section.to_owned(),
+                description: None,
+                homepage: None,
+                essential,
+                multi_arch: MultiArch::No,
+                release: "bookworm".to_owned(),
+                filename: format!("pool/main/{name}_2.3~rc1-4+b1_amd64.deb"),
+                size: 1,
+                sha256: Sha256::of(name.as_bytes()),
+                dependencies: dependencies.iter().map(|&name| name.to_owned()).collect(),
+                provides: BTreeMap::new(),
+            },
+        );
     Lock::new(
         Request::parse(["ssh-server"]).unwrap(),
         vec![],
-        packages.into(),
+        packages.collect(),
     )
     .unwrap()
 }
@@ -93,32 +103,42 @@ fn evaluate(folder: &Path, lock: &Lock, expression: &str) -> serde_json::Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-#[test]
-fn derivations_have_their_names() {
+/// The paths of [`PACKAGES`] by their names, with `lock`.
+fn paths(lock: &Lock) -> serde_json::Value {
     let folder = tempfile::tempdir().unwrap();
-    let names = PACKAGES.map(|row| row.0);
-    let list = names
+    let list = PACKAGES
         .iter()
-        .fold(String::new(), |list, name| list + &format!("\"{name}\" "));
-    let paths = evaluate(
+        .fold(String::new(), |list, row| list + &format!("\"{}\" ", row.0));
+    evaluate(
         folder.path(),
-        &lock(),
+        lock,
         &format!(
             "builtins.listToAttrs (map (name: {{ inherit name; value = pkgs.${{name}}.outPath; }}) \
              [ {list} ])"
         ),
-    );
+    )
+}
+
+#[test]
+fn what_joins_the_lock_changes_nothing_else() {
+    let all = [PACKAGES, JOINING].concat();
+    assert_eq!(paths(&lock(&all)), paths(&lock(PACKAGES)));
+}
+
+#[test]
+fn derivations_have_their_names() {
+    let paths = paths(&lock(PACKAGES));
     let text = serde_json::to_string_pretty(&paths).unwrap();
     expect![[r#"
         {
-          "coreutils": "/nix/store/lgcqhvii2ldkwis5022p7491c5x5p9hr-coreutils-2.3_rc1-4",
+          "coreutils": "/nix/store/p2j82lf64iq2sfjwhnnyyv657azq34bn-coreutils-2.3_rc1-4+b1",
           "libc6": "/nix/store/7fqsdwq4ayq5ngpj6pj415bpv349p8i2-libc6+libgcc-s1-2.3_rc1-4+b1",
           "libgcc-s1": "/nix/store/7fqsdwq4ayq5ngpj6pj415bpv349p8i2-libc6+libgcc-s1-2.3_rc1-4+b1",
-          "linux-image-amd64": "/nix/store/mpz97hjbzyqjvsshm8rzaw3hcqimhlc9-linux-2.3_rc1-4",
-          "ssh-client": "/nix/store/x5dndgk8zfg2zxg3a1c5swxvl39cf27m-openssh-2.3_rc1-4",
-          "ssh-server": "/nix/store/x5dndgk8zfg2zxg3a1c5swxvl39cf27m-openssh-2.3_rc1-4",
-          "zlib-tools": "/nix/store/b4an788f28v24x5diwljx4v62phsr88n-zlib-2.3_rc1-4",
-          "zlib1g": "/nix/store/v267lmck2cj864h77fm1pmlcn69m7myi-zlib1g-2.3_rc1-4+b1"
+          "linux-image-amd64": "/nix/store/561j3sr848ix8s5fpla7jh9cfg6rly9a-linux-image-amd64-2.3_rc1-4+b1",
+          "ssh-client": "/nix/store/54h6dbjcpql9cgzkqqs9347zzwqi6dj8-openssh-2.3_rc1-4",
+          "ssh-server": "/nix/store/54h6dbjcpql9cgzkqqs9347zzwqi6dj8-openssh-2.3_rc1-4",
+          "zlib-tools": "/nix/store/zawnn9xj556di8wxa7d598gjd6xm63c9-zlib-tools-2.3_rc1-4+b1",
+          "zlib1g": "/nix/store/i4hbwa4k1fa4kgwhnn72pg87f30dh2xy-zlib1g-2.3_rc1-4+b1"
         }"#]]
     .assert_eq(&text);
 }
@@ -128,10 +148,10 @@ fn texts_refer_to_packages() {
     let folder = tempfile::tempdir().unwrap();
     let text = evaluate(
         folder.path(),
-        &lock(),
+        &lock(PACKAGES),
         r#"(pkgs.writeText "unit" "run ${pkgs.ssh-server}/bin/sshd\n").outPath"#,
     );
-    expect!["/nix/store/j49v0m9qal3jn73jsgk71cjybcw2f4rs-unit"].assert_eq(text.as_str().unwrap());
+    expect!["/nix/store/a5qqkrah095h7jqk72y3dra6wm36br2z-unit"].assert_eq(text.as_str().unwrap());
 }
 
 /// What `nix-instantiate`, real or ours, says of `file`.
@@ -211,7 +231,7 @@ fn everything_is_the_same_in_real_nix() {
     ];
     let listed: BTreeMap<&str, &str> = all.map(|name| (name, "1.0")).into();
     std::fs::write(&names, serde_json::to_vec(&listed).unwrap()).unwrap();
-    let text = packages_json(&lock(), Some(&index), Telling::Nothing);
+    let text = packages_json(&lock(PACKAGES), Some(&index), Telling::Nothing);
     std::fs::write(&packages, text).unwrap();
     let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../modules/packages");
     let file = folder.path().join("everything.nix");

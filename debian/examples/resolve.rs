@@ -62,7 +62,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
 
     if options.contains(&"--fetch") {
         let start = Instant::now();
-        let groups = groups(&lock);
+        let groups = groups(&lock, &[]);
         eprintln!("{} groups, in {:.2?}", groups.len(), start.elapsed());
         for (number, group) in groups.iter().enumerate() {
             eprintln!(

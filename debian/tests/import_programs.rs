@@ -342,7 +342,7 @@ impl World {
             let numbers = group.packages.iter().filter_map(of);
             numbers.map(|number| paths[number].clone()).collect()
         };
-        let groups = groups(&lock);
+        let groups = groups(&lock, &[]);
         let names: Vec<StorePath> = groups.iter().map(store_path).collect();
         let store = scratch.join("store");
         fs::create_dir(&store).expect("the store");

@@ -103,6 +103,13 @@
   stunnel = "stunnel4";
   su = "login";
   terminfo = "ncurses-base";
+  util-linux = [
+    "util-linux"
+    "bsdutils"
+    "eject"
+    "fdisk"
+    "mount"
+  ];
   vimHugeX = "vim";
   vixie-cron = "cron";
   watch = "procps";

@@ -24,6 +24,7 @@ use serde_json::{Value, json};
 
 use super::{SYSTEM, deb_name, inputs, object_name, plain_version};
 use crate::builders;
+use crate::lock_file::REPLACED;
 
 /// The format that this program writes and `modules/packages` reads.
 const FORMAT: u32 = 1;
@@ -50,7 +51,7 @@ pub struct Index<'a> {
 /// `index`, packages that are not locked can be asked for, too.
 #[must_use]
 pub fn packages_json(lock: &Lock, index: Option<&Index<'_>>, telling: Telling) -> String {
-    let groups = groups(lock);
+    let groups = groups(lock, &REPLACED);
     let places: Vec<usize> = (0..groups.len()).collect();
     let listed: Vec<Value> = groups
         .iter()

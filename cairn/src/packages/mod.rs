@@ -40,18 +40,19 @@ fn is_path_character(c: char) -> bool {
 }
 
 /// What `outputs` has for each group below `index`, the nearest first, what every package may use
-/// unsaid last.
+/// unsaid last. The order follows from these groups alone, whatever else is in the lock.
 fn inputs<'a, T>(groups: &[Group], index: usize, outputs: &'a [T]) -> Vec<&'a T> {
     let mut seen = BTreeSet::new();
     let mut order = Vec::new();
     let mut level = vec![index];
     while !level.is_empty() {
-        let next: Vec<usize> = level
+        let mut next: Vec<usize> = level
             .iter()
             .filter_map(|&group| groups.get(group))
             .flat_map(|group| group.inputs.iter().copied())
             .filter(|&input| seen.insert(input))
             .collect();
+        next.sort_by_key(|&group| groups.get(group).map(|group| &group.packages));
         order.extend(&next);
         level = next;
     }

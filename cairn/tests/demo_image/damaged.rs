@@ -33,9 +33,8 @@ impl Workshop {
             lock: folder.path().join("lock"),
         };
         let this = Self { folder, site };
-        for package in demo().lock().packages() {
-            let known = downloaded(&demo().downloads(), &package.sha256);
-            this.put(&package.sha256, &fs::read(known).unwrap());
+        for (digest, file) in demo().downloaded() {
+            this.put(&digest, &fs::read(file).unwrap());
         }
         this
     }

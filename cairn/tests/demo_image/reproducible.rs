@@ -40,13 +40,8 @@ fn place(folder: &Path) -> Site {
     };
     let packages = site.cache.join("debian/sha256");
     fs::create_dir_all(&packages).unwrap();
-    for package in demo.lock().packages() {
-        let name = package.sha256.to_base16();
-        fs::copy(
-            demo.downloads().join("sha256").join(&name),
-            packages.join(&name),
-        )
-        .unwrap();
+    for (digest, file) in demo.downloaded() {
+        fs::copy(file, packages.join(digest.to_base16())).unwrap();
     }
     fs::copy(&demo.site.lock, &site.lock).unwrap();
     fs::copy(&demo.site.configuration, &site.configuration).unwrap();
@@ -230,4 +225,37 @@ fn a_second_build_in_the_same_place_makes_nothing_anew() {
     assert_eq!(nix::database(&demo.site.store), registered);
     let mode = fs::metadata(&demo.site.store).unwrap().permissions().mode();
     assert_eq!(mode & 0o022, 0, "others may write into the store: {mode:o}");
+}
+
+/// The lock has kernels and boot loaders of images, too; of an empty lock from the same state of the archive comes
+/// the same system.
+#[test]
+fn a_system_is_the_same_whatever_else_is_in_its_lock() {
+    let demo = demo();
+    let text = fs::read_to_string(&demo.site.lock).unwrap();
+    let mut fresh: serde_json::Value = serde_json::from_str(&text).unwrap();
+    fresh["request"]["wanted"] = serde_json::json!([]);
+    fresh["packages"] = serde_json::json!([]);
+    let system = |text: &str| {
+        let folder = Scratch::new();
+        let site = Site::new(folder.path());
+        let lock = folder.path().join("some.lock");
+        fs::write(&lock, text).unwrap();
+        let mut command = Command::new(programs().join("cairn"));
+        command.args(["build", "--dry-run", "-c"]);
+        command.arg(&site.configuration);
+        command.arg("--store").arg(&site.store);
+        command.arg("--cache").arg(&site.cache);
+        command.arg("--lock").arg(&lock);
+        let planned = run::text_of(&command.output().unwrap());
+        let packages = fs::read_to_string(&lock).unwrap().matches("sha256").count();
+        let system: Vec<String> = (planned.lines().map(str::to_owned))
+            .filter(|line| line.contains("-cairn-system-"))
+            .collect();
+        (system, packages)
+    };
+    let (grown, all) = system(&text);
+    let (own, some) = system(&fresh.to_string());
+    assert_eq!((own.len(), &own), (1, &grown));
+    assert!(some < all, "{some} of {all} packages");
 }

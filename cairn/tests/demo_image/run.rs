@@ -8,7 +8,8 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 use cairn::Place;
-use cairn_debian::Lock;
+use cairn_debian::{Lock, LockedPackage};
+use cairn_store_path::Sha256;
 
 use super::scratch;
 
@@ -138,9 +139,22 @@ pub struct Demo {
 }
 
 impl Demo {
-    /// The cache of packages, with all that the lock names.
+    /// The cache of packages.
     pub fn downloads(&self) -> PathBuf {
         self.site.cache.join("debian")
+    }
+
+    /// The files of the lock's packages: each one's digest, and where it lies. Packages that have nothing but
+    /// dependencies may never have been needed.
+    pub fn downloaded(&self) -> Vec<(Sha256, PathBuf)> {
+        let folder = self.downloads().join("sha256");
+        let file =
+            |package: &LockedPackage| (package.sha256, folder.join(package.sha256.to_base16()));
+        let files = self.lock().packages().iter().map(file).collect::<Vec<_>>();
+        let (there, missing): (Vec<_>, Vec<_>) =
+            files.into_iter().partition(|(_, path)| path.exists());
+        assert!(missing.len() * 20 < there.len(), "{missing:?}");
+        there
     }
 
     pub fn lock(&self) -> Lock {

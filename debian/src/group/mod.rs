@@ -1,13 +1,15 @@
 //! Build groups: which packages become one store path together, and in which order.
 //!
-//! The packages of one source package belong together: their files refer to each other by relative
-//! links and by fixed names. Library packages stand apart, so that a program does not pull in the
-//! tools that come with a library; and so do the packages for developers, so that a system stays
-//! as it is when a compiler joins the lock. Dependency cycles (libc6 and libgcc-s1) are merged,
-//! since store paths cannot refer to each other in circles.
+//! The packages of one source package that need each other belong together: their files refer to each
+//! other by relative links and by fixed names. What needs no other of its source and is needed by none
+//! stands apart; so do libraries, so that a program does not pull in the tools that come with a library;
+//! kernels, their modules and firmware, each of which is whole by itself; and packages for developers. So
+//! what a system has stays as it is when something joins the lock. Dependency cycles (libc6 and libgcc-s1)
+//! are merged, since store paths cannot refer to each other in circles.
 //!
 //! Debian's packages use `Essential` ones without declaring it; so those are an input of every
-//! group that they do not need themselves, but for kernels and firmware.
+//! group that they do not need themselves, but for kernels and firmware. Whoever makes the lock may have
+//! something else for some of them: they are inputs of those that declare it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,23 +19,24 @@ use crate::version::Version;
 /// Packages that are built into one store path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
-    /// The source package's name, or the library package's; merged groups: the names joined by
-    /// `+`. No two groups of a lock have the same name.
+    /// The only package's name, or the source package's; merged groups: the names joined by `+`. No
+    /// two groups of a lock have the same name.
     pub name: String,
-    /// The source package's version, or the library package's.
+    /// The only package's version, or the source package's.
     pub version: Version,
     /// The names of the packages, sorted.
     pub packages: Vec<String>,
     /// The groups that this one depends on directly, as indices into the list of groups; each
     /// index is below this group's own, sorted.
     pub inputs: Vec<usize>,
-    /// Whether an essential package is among the packages.
+    /// Whether an essential package is among the packages, and not a replaced one.
     pub essential: bool,
 }
 
 /// The groups of `lock`: inputs come before what uses them; the same lock gives the same list.
+/// `replaced` are packages that nothing uses unsaid, whether or not they are essential.
 #[must_use]
-pub fn groups(lock: &Lock) -> Vec<Group> {
+pub fn groups(lock: &Lock, replaced: &[&str]) -> Vec<Group> {
     let units = units(lock);
     let unit_of: BTreeMap<&str, usize> = units
         .iter()
@@ -56,7 +59,7 @@ pub fn groups(lock: &Lock) -> Vec<Group> {
                 .collect()
         })
         .collect();
-    let mut groups = merge(&units, &edges);
+    let mut groups = merge(&units, &edges, replaced);
     add_essential_inputs(&mut groups, lock);
     let mut groups = sort(&groups);
     name_apart(&mut groups);
@@ -77,14 +80,14 @@ enum Kind {
     Ordinary,
     /// Compilers, headers, libraries to link with.
     Development,
-    /// Each a unit of its own.
-    Library,
+    /// Libraries, kernels, firmware.
+    Alone,
 }
 
 impl Kind {
     fn of(package: &LockedPackage) -> Self {
         match section(package) {
-            "libs" | "oldlibs" => Self::Library,
+            "libs" | "oldlibs" | "kernel" => Self::Alone,
             "devel" | "libdevel" => Self::Development,
             _ => Self::Ordinary,
         }
@@ -97,36 +100,67 @@ fn section(package: &LockedPackage) -> &str {
 }
 
 fn units(lock: &Lock) -> Vec<Unit<'_>> {
-    let mut units: BTreeMap<(&str, Kind), Unit<'_>> = BTreeMap::new();
+    let mut siblings: BTreeMap<(&str, Kind), Vec<&LockedPackage>> = BTreeMap::new();
     for package in lock.packages() {
         let kind = Kind::of(package);
-        let (name, version) = match kind {
-            Kind::Library => (&package.name, &package.version),
-            Kind::Ordinary | Kind::Development => (&package.source, &package.source_version),
+        let name = match kind {
+            Kind::Alone => &package.name,
+            Kind::Ordinary | Kind::Development => &package.source,
         };
-        let unit = units.entry((name, kind)).or_insert(Unit {
-            name: name.clone(),
-            version,
-            packages: vec![],
-        });
-        unit.version = unit.version.max(version);
-        unit.packages.push(package);
+        siblings.entry((name, kind)).or_default().push(package);
     }
-    let ordinary: BTreeSet<&str> = units
-        .keys()
-        .filter(|(_, kind)| *kind == Kind::Ordinary)
-        .map(|(name, _)| *name)
-        .collect();
-    for ((name, kind), unit) in &mut units {
-        if *kind == Kind::Development && ordinary.contains(name) {
-            unit.name.push_str("-dev");
+    let connected = siblings
+        .into_iter()
+        .flat_map(|((_, kind), packages)| connected(&packages).into_iter().map(move |c| (kind, c)));
+    connected
+        .filter_map(|(kind, packages)| unit(kind, packages))
+        .collect()
+}
+
+/// The packages in parts that do not need each other: each part has what its packages need of `packages`, and
+/// what needs them.
+fn connected<'a>(packages: &[&'a LockedPackage]) -> Vec<Vec<&'a LockedPackage>> {
+    let place = |name: &String| packages.iter().position(|package| package.name == *name);
+    let mut edges = vec![BTreeSet::new(); packages.len()];
+    for (from, package) in packages.iter().enumerate() {
+        for to in package.dependencies.iter().filter_map(place) {
+            for (one, other) in [(from, to), (to, from)] {
+                if let Some(others) = edges.get_mut(one) {
+                    others.insert(other);
+                }
+            }
         }
     }
-    units.into_values().collect()
+    let parts = components(&edges).into_iter().map(|part| {
+        let members = part.into_iter().filter_map(|at| packages.get(at).copied());
+        members.collect()
+    });
+    parts.collect()
+}
+
+/// Packages that stand together. Name and version follow from themselves alone.
+fn unit(kind: Kind, packages: Vec<&LockedPackage>) -> Option<Unit<'_>> {
+    let first = *packages.first()?;
+    if packages.len() == 1 {
+        return Some(Unit {
+            name: first.name.clone(),
+            version: &first.version,
+            packages,
+        });
+    }
+    let mut name = first.source.clone();
+    if kind == Kind::Development && packages.iter().all(|package| package.name != name) {
+        name.push_str("-dev");
+    }
+    Some(Unit {
+        name,
+        version: packages.iter().map(|p| &p.source_version).max()?,
+        packages,
+    })
 }
 
 /// One group per strongly connected component of the units; inputs are not sorted yet.
-fn merge(units: &[Unit<'_>], edges: &[BTreeSet<usize>]) -> Vec<Group> {
+fn merge(units: &[Unit<'_>], edges: &[BTreeSet<usize>], replaced: &[&str]) -> Vec<Group> {
     let components = components(edges);
     let component_of: BTreeMap<usize, usize> = components
         .iter()
@@ -156,7 +190,8 @@ fn merge(units: &[Unit<'_>], edges: &[BTreeSet<usize>]) -> Vec<Group> {
                 .into_iter()
                 .collect(),
             inputs: inputs.into_iter().collect(),
-            essential: packages().any(|package| package.essential),
+            essential: packages()
+                .any(|package| package.essential && !replaced.contains(&package.name.as_str())),
         })
     };
     components.iter().enumerate().filter_map(group).collect()
@@ -308,8 +343,8 @@ fn join_names(names: &BTreeSet<&str>) -> String {
     }
 }
 
-/// A source package may be called as one of its libraries (`libcap2`): then the group of its
-/// programs takes the name of its first package.
+/// Two groups may have a source package's name, and a source package may be called as one of its
+/// libraries: then a group takes the name of its first package.
 fn name_apart(groups: &mut [Group]) {
     let mut taken: BTreeSet<String> = BTreeSet::new();
     let is_own = |group: &Group| group.packages.contains(&group.name);

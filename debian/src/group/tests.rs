@@ -30,7 +30,7 @@ fn lock(lines: &str) -> Lock {
 #[expect(clippy::needless_pass_by_value, reason = "reads better in the tests")]
 fn check(lines: &str, expected: Expect) {
     let mut text = String::new();
-    for (at, group) in groups(&lock(lines)).iter().enumerate() {
+    for (at, group) in groups(&lock(lines), &["perl-base"]).iter().enumerate() {
         let Group {
             name,
             packages,
@@ -53,7 +53,23 @@ fn a_kernel_uses_no_essential_package() {
             0 libc6 ["libc6"] []
             1 dash ["dash"] [0]
             2 kmod ["kmod"] [0, 1]
-            3 linux ["linux-image-1"] [2]
+            3 linux-image-1 ["linux-image-1"] [2]
+        "#]],
+    );
+}
+
+#[test]
+fn a_kernel_stays_as_it_is_when_another_one_joins() {
+    check(
+        "linux-image-1 linux kernel:
+         linux-image-1-cloud linux kernel:
+         linux-image linux-meta kernel: linux-image-1
+         linux-image-cloud linux-meta kernel: linux-image-1-cloud",
+        expect![[r#"
+            0 linux-image-1 ["linux-image-1"] []
+            1 linux-image ["linux-image"] [0]
+            2 linux-image-1-cloud ["linux-image-1-cloud"] []
+            3 linux-image-cloud ["linux-image-cloud"] [2]
         "#]],
     );
 }
@@ -69,9 +85,10 @@ fn sources_libraries_and_cycles() {
          libmount1 util-linux libs: libc6",
         expect![[r#"
             0 libc6+libgcc-s1 ["libc6", "libgcc-s1"] []
-            1 libmount1 ["libmount1"] [0]
-            2 util-linux ["bsdutils", "mount"] [0, 1]
-            3 glibc ["libc-bin"] [0]
+            1 bsdutils ["bsdutils"] [0]
+            2 libc-bin ["libc-bin"] [0]
+            3 libmount1 ["libmount1"] [0]
+            4 mount ["mount"] [3]
         "#]],
     );
 }
@@ -85,9 +102,9 @@ fn packages_for_developers_change_nothing_for_the_others() {
          make make-dfsg devel: libc6",
         expect![[r#"
             0 libc6 ["libc6"] []
-            1 glibc ["libc-bin"] [0]
-            2 glibc-dev ["libc6-dev"] [0, 1]
-            3 make-dfsg ["make"] [0, 1]
+            1 libc-bin ["libc-bin"] [0]
+            2 libc6-dev ["libc6-dev"] [0, 1]
+            3 make ["make"] [0, 1]
         "#]],
     );
 }
@@ -111,13 +128,48 @@ fn essential_packages_are_inputs_of_the_others() {
 }
 
 #[test]
+fn what_is_replaced_is_used_by_those_that_say_so() {
+    check(
+        "dash dash! shells:
+         perl-base perl! perl:
+         git git vcs: perl-base
+         nano nano editors:",
+        expect![[r#"
+            0 dash ["dash"] []
+            1 perl-base ["perl-base"] [0]
+            2 git ["git"] [0, 1]
+            3 nano ["nano"] [0]
+        "#]],
+    );
+}
+
+#[test]
 fn equal_names_are_told_apart() {
     check(
         "libcap2 libcap2 libs:
-         libcap2-bin libcap2 utils: libcap2",
+         libcap2-bin libcap2 utils: libcap2
+         libcap2-extra libcap2 utils: libcap2-bin",
         expect![[r#"
             0 libcap2 ["libcap2"] []
-            1 libcap2-bin ["libcap2-bin"] [0]
+            1 libcap2-bin ["libcap2-bin", "libcap2-extra"] [0]
+        "#]],
+    );
+}
+
+#[test]
+fn what_needs_none_of_its_source_stands_apart() {
+    check(
+        "fdisk util-linux utils: libc6
+         libc6 glibc libs:
+         util-linux util-linux! utils: util-linux-extra
+         util-linux-extra util-linux utils: libc6
+         openssh-client openssh net: libc6
+         openssh-server openssh net: openssh-client",
+        expect![[r#"
+            0 libc6 ["libc6"] []
+            1 util-linux ["util-linux", "util-linux-extra"] [0]
+            2 fdisk ["fdisk"] [0, 1]
+            3 openssh ["openssh-client", "openssh-server"] [0, 1]
         "#]],
     );
 }
@@ -128,7 +180,7 @@ fn long_names_are_cut() {
         .map(|n| format!("lib{n} ss libs: lib{}\n", if n == 39 { 10 } else { n + 1 }))
         .collect::<Vec<_>>()
         .concat();
-    let groups = groups(&lock(&lines));
+    let groups = groups(&lock(&lines), &[]);
     assert_eq!((groups.len(), groups[0].name.as_str()), (1, "lib10+29"));
 }
 
@@ -149,7 +201,7 @@ proptest! {
             lines.push('\n');
         }
         let lock = lock(lines.trim());
-        let groups = groups(&lock);
+        let groups = groups(&lock, &[]);
         let mut names: Vec<&String> = groups.iter().flat_map(|group| &group.packages).collect();
         names.sort();
         prop_assert!(names.iter().copied().eq(lock.packages().iter().map(|p| &p.name).collect::<std::collections::BTreeSet<_>>()));
@@ -165,6 +217,6 @@ proptest! {
                 }
             }
         }
-        prop_assert_eq!(&groups, &super::groups(&lock));
+        prop_assert_eq!(&groups, &super::groups(&lock, &[]));
     }
 }
