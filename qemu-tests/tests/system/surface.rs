@@ -208,6 +208,22 @@ fn there_is_no_fhs() -> anyhow::Result<()> {
 }
 
 #[test]
+fn a_user_becomes_root_by_the_password() -> anyhow::Result<()> {
+    look("su", |machine| {
+        let su = |password: &str| {
+            machine.agent().run(&format!(
+                "echo {password} | setpriv --reuid=nobody --regid=nogroup --clear-groups \
+                 /run/wrappers/bin/su -c 'id -u'"
+            ))
+        };
+        let (right, wrong) = (su("cairn")?, su("other")?);
+        ensure!(right.success() && right.stdout == "0\n", "{right:?}");
+        ensure!(!wrong.success() && wrong.stdout.is_empty(), "{wrong:?}");
+        Ok(())
+    })
+}
+
+#[test]
 fn a_second_activation_plans_nothing() -> anyhow::Result<()> {
     look("second activation", |machine| {
         let plan = machine
