@@ -106,7 +106,7 @@ pub fn add_store_with(
     let all: Vec<_> = std::iter::once(toplevel).chain(others).cloned().collect();
     let infos = store.closure_infos(&all)?;
     root.insert("nix/store", Node::directory(0o1775).owned(0, 30_000))?;
-    root.insert_objects(object_trees(store, &infos, Path::new("nix/store")))?;
+    root.insert_objects(object_trees(store, &infos, Path::new("nix/store"))?)?;
     add_database(root, &infos)?;
     let profiles = Path::new("nix/var/nix/profiles");
     root.insert(
@@ -122,13 +122,38 @@ pub fn add_store_with(
 }
 
 /// Where these objects go if `folder` is the store.
-pub(super) fn object_trees(store: &Store, infos: &[PathInfo], folder: &Path) -> Vec<ObjectTree> {
-    let tree = |info: &PathInfo| ObjectTree {
-        path: folder.join(info.path.base_name()),
-        source: store.real_path(&info.path),
-        content: Some(*info.nar_hash.as_bytes()),
+///
+/// # Errors
+/// One that the database has is not there.
+pub(super) fn object_trees(
+    store: &Store,
+    infos: &[PathInfo],
+    folder: &Path,
+) -> Result<Vec<ObjectTree>> {
+    let tree = |info: &PathInfo| {
+        let source = store.real_path(&info.path);
+        fs::symlink_metadata(&source).with_context(|| lost(store, info))?;
+        Ok(ObjectTree {
+            path: folder.join(info.path.base_name()),
+            source,
+            content: Some(*info.nar_hash.as_bytes()),
+        })
     };
     infos.iter().map(tree).collect()
+}
+
+/// What is said of an object that somebody has removed: it stays registered, so no build makes it again.
+fn lost(store: &Store, info: &PathInfo) -> String {
+    let root = store.root();
+    let removed = match root.parent() {
+        Some(_) => format!(", or remove '{}': all of it is made again", root.display()),
+        None => String::new(),
+    };
+    format!(
+        "cannot take {} into the image: it has been built, and is not in the store any more; \
+         build with --store DIR in another one{removed}",
+        info.path
+    )
 }
 
 fn add_database(root: &mut Manifest, infos: &[PathInfo]) -> Result<()> {

@@ -158,7 +158,7 @@ impl VerifiedImage<'_> {
         let infos = self
             .store
             .closure_infos(std::slice::from_ref(self.toplevel))?;
-        tree.insert_objects(object_trees(self.store, &infos, Path::new("")))?;
+        tree.insert_objects(object_trees(self.store, &infos, Path::new(""))?)?;
         let compression = squashfs::Options {
             level: self.level,
             ..squashfs::Options::new(self.epoch)

@@ -17,6 +17,7 @@ mod damaged;
 mod differences;
 mod full_disk;
 mod killed;
+mod lost;
 mod namespace;
 mod nix;
 mod oracles;
