@@ -83,3 +83,114 @@ fn names_of_mounts_of_disks_need_not_be_text() {
         "{said}"
     );
 }
+
+/// A line of the answers that is wrong, and what is said of it beside its field's name.
+const WRONG: [(&str, &str, &str); 28] = [
+    ("disk = 1", "disk", "expected a path"),
+    ("disk = ''", "disk", "cannot find the disk ''"),
+    (
+        "disk = '/dev/nothing'",
+        "disk",
+        "cannot find the disk '/dev/nothing'",
+    ),
+    ("disk = 'configuration.nix'", "disk", "is no disk"),
+    ("disk = '.'", "disk", "is no disk"),
+    ("disk = '/dev/null'", "disk", "is no disk"),
+    ("wipe = 'yes'", "wipe", "expected a boolean"),
+    ("host-name = 'a b'", "host-name", "that is no host name"),
+    ("time-zone = 1", "time-zone", "expected a string"),
+    ("locale = \"a\\nb\"", "locale", "control characters"),
+    ("keyboard = ''", "keyboard", "must not be empty"),
+    ("extra = ['a']", "extra", "expected a string"),
+    ("configuration = 7", "configuration", "expected a path"),
+    ("layout = 1", "layout", "expected a table"),
+    (
+        "layout.file-system = 'zfs'",
+        "layout.file-system",
+        "`ext4`, `btrfs`, `xfs`",
+    ),
+    (
+        "layout.swap-mib = '1G'",
+        "layout.swap-mib",
+        "expected a whole number",
+    ),
+    (
+        "layout.swap-mib = -1",
+        "layout.swap-mib",
+        "expected a whole number",
+    ),
+    (
+        "layout.encryption = 'x'",
+        "layout.encryption",
+        "`passphrase` or `passphrase-file`",
+    ),
+    (
+        "layout.encryption = { passphrase = 'a', passphrase-file = '/b' }",
+        "layout.encryption",
+        "one of them excludes the others",
+    ),
+    ("root = true", "root", "expected a table"),
+    (
+        "root.hashed-password = 'secret'",
+        "root.hashed-password",
+        "no hash of a password",
+    ),
+    ("root.ssh-keys = 'x'", "root.ssh-keys", "expected a list"),
+    (
+        "root.ssh-keys = ['ssh-ed25519 AAAA', 'x']",
+        "root.ssh-keys[1]",
+        "that is no SSH key",
+    ),
+    ("users = [{ }]", "users[0]", "missing field `name`"),
+    (
+        "users = [{ name = 'A B' }]",
+        "users[0].name",
+        "is not a user or group name",
+    ),
+    (
+        "users = [{ name = 'a', full-name = 'x:y' }]",
+        "users[0].full-name",
+        "nor have colons",
+    ),
+    (
+        "users = [{ name = 'a', administrator = 'no' }]",
+        "users[0].administrator",
+        "expected a boolean",
+    ),
+    (
+        "users = [{ name = 'a', ssh-keys = [\"-----BEGIN OPENSSH PRIVATE KEY-----\"] }]",
+        "users[0].ssh-keys[0]",
+        "that is no SSH key",
+    ),
+];
+
+#[test]
+fn each_field_of_the_answers_that_is_wrong_is_named() {
+    let scratch = prepared();
+    for (wrong, field, expected) in WRONG {
+        let disk = if wrong.starts_with("disk") {
+            ""
+        } else {
+            "disk = '/dev/nothing'\n"
+        };
+        let answers = scratch.path().join("answers.toml");
+        fs::write(answers, format!("{disk}{wrong}\n")).unwrap();
+        let said = said(
+            scratch.path(),
+            "mount -t tmpfs none /run; exec \"$1\" install --answers answers.toml --yes",
+        );
+        let errors: Vec<&str> = said.lines().collect();
+        let [error] = errors.as_slice() else {
+            panic!("{wrong}: {said}");
+        };
+        let named = format!("at '{field}': ");
+        assert!(
+            error.contains(&named) && error.contains(expected),
+            "{wrong}: {error}"
+        );
+        assert!(
+            !error.contains("secret") && !error.contains("u32"),
+            "{error}"
+        );
+    }
+}

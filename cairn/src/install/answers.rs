@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use cairn_system::UserName;
 use serde::{Deserialize, Serialize};
 
-use super::words::{HostName, Line, PasswordHash};
+use super::words::{FullName, HostName, Line, PasswordHash, SshKey};
 
 /// What is wanted. Nothing here was compared with a machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,7 +106,7 @@ pub struct Root {
     pub hashed_password: Option<PasswordHash>,
     /// Keys that open root's account by SSH.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ssh_keys: Vec<Line>,
+    pub ssh_keys: Vec<SshKey>,
 }
 
 /// A person who logs in.
@@ -117,13 +117,13 @@ pub struct Account {
     pub name: UserName,
     /// The person's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub full_name: Option<Line>,
+    pub full_name: Option<FullName>,
     /// The password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hashed_password: Option<PasswordHash>,
     /// Keys that open the account by SSH.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ssh_keys: Vec<Line>,
+    pub ssh_keys: Vec<SshKey>,
     /// Whether the person may become root with `sudo`.
     #[serde(default)]
     pub administrator: bool,

@@ -66,7 +66,7 @@ impl Answers {
         let answers: Self = serde_path_to_error::deserialize(document).map_err(|error| {
             let field = error.path().to_string();
             let (line, problem) = problem(error.inner());
-            let problem = without_secrets(&field, problem);
+            let problem = in_plain_words(without_secrets(&field, problem));
             AnswersError::Field {
                 line,
                 field,
@@ -123,6 +123,28 @@ fn without_secrets(field: &str, problem: String) -> String {
             format!("something else stands there; expected {expected}")
         }
         _ => problem,
+    }
+}
+
+/// What Rust and its libraries say, as the file's language has it.
+fn in_plain_words(problem: String) -> String {
+    const WORDS: [(&str, &str); 5] = [
+        ("expected path string", "expected a path"),
+        (
+            "expected u32",
+            "expected a whole number from 0 to 4294967295",
+        ),
+        ("expected struct ", "expected a table, "),
+        ("expected a sequence", "expected a list"),
+        (
+            "wanted exactly 1 element, more than 1 element",
+            "one of them excludes the others",
+        ),
+    ];
+    let found = WORDS.iter().find(|(theirs, _)| problem.contains(theirs));
+    match found {
+        Some((theirs, ours)) => problem.replace(theirs, ours),
+        None => problem,
     }
 }
 

@@ -1,7 +1,7 @@
 //! `configuration.nix` as the answers have it: readable, to be gone on from.
 
 use super::answers::{Account, Answers, FileSystemKind};
-use super::words::Line;
+use super::words::SshKey;
 use crate::hardware::{Firmware, SECURE_BOOT_LINES};
 use crate::nix_text::string;
 
@@ -124,7 +124,7 @@ fn user(user: &Account) -> String {
         .collect()
 }
 
-fn keys(indent: usize, keys: &[Line]) -> String {
+fn keys(indent: usize, keys: &[SshKey]) -> String {
     let blanks = " ".repeat(indent);
     let lines = keys.iter().map(|key| string(key.as_str()));
     lines

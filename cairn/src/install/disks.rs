@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -118,17 +118,25 @@ impl Disk {
     /// # Errors
     /// It is none, or only a part of one.
     pub fn at(path: &Path) -> Result<Self> {
-        let node = fs::canonicalize(path)
-            .with_context(|| format!("cannot find the disk '{}'", path.display()))?;
-        let Some(mut disk) = parse(&lsblk(Some(&node))?, &signature::read)?
-            .into_iter()
-            .find(|disk| disk.path == node)
-        else {
-            bail!(
+        let finding = || format!("cannot find the disk '{}'", path.display());
+        let node = fs::canonicalize(path).with_context(finding)?;
+        let no_disk = || {
+            format!(
                 "'{}' is no disk; lsblk --nodeps shows those that there are",
                 path.display()
-            );
+            )
         };
+        let is_device = fs::metadata(&node)
+            .with_context(finding)?
+            .file_type()
+            .is_block_device();
+        let listed = match lsblk(Some(&node)) {
+            Err(_) if !is_device => bail!(no_disk()),
+            listed => listed?,
+        };
+        let disks = parse(&listed, &signature::read)?;
+        let found = disks.into_iter().find(|disk| disk.path == node);
+        let mut disk = found.with_context(no_disk)?;
         disk.look_closer()?;
         Ok(disk)
     }

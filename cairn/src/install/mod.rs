@@ -61,4 +61,4 @@ pub use plan::{Plan, PlanError};
 pub use step::Step;
 pub use system::{BootLoader, Installed};
 pub use unattended::{Prepared, prepare};
-pub use words::{HostName, Line, PasswordHash, WordError};
+pub use words::{FullName, HostName, Line, PasswordHash, SshKey, WordError};

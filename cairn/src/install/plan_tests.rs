@@ -146,7 +146,7 @@ environment.etc.note.text = "a";
 layout.swap-mib = 1024
 root.ssh-keys = ["ssh-ed25519 AAAA root"]
 users = [
-  { name = "anna", full-name = "Anna ${x} \"A\"", administrator = true, hashed-password = "$6$0123456789", ssh-keys = ["k1", "k2"] },
+  { name = "anna", full-name = "Anna ${x} \"A\"", administrator = true, hashed-password = "$6$0123456789", ssh-keys = ["ssh-ed25519 AAAA1", "ssh-ed25519 AAAA2"] },
   { name = "bob" },
 ]
 "#,

@@ -57,7 +57,7 @@ pub fn prepare(
     let hardware = scan_machine(Path::new("/"), None, &Blkid)?;
     let firmware = hardware.firmware;
     let circumstances = Circumstances {
-        disk: Disk::at(&answers.disk)?,
+        disk: Disk::at(&answers.disk).context("cannot use the answers: at 'disk'")?,
         hardware,
         identifiers: Identifiers::random().context("cannot have random numbers")?,
         ready: match &answers.configuration {

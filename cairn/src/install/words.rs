@@ -65,11 +65,38 @@ word_type!(
 );
 
 word_type!(
-    /// Something that stands on one line: a time zone, a locale, a keyboard, an SSH key.
+    /// Something that stands on one line: a time zone, a locale, a keyboard.
     Line,
     "line of text",
     "it must not be empty, nor have control characters",
     |text| !text.trim().is_empty() && !text.chars().any(char::is_control)
+);
+
+word_type!(
+    /// What `/etc/passwd` says of a person.
+    FullName,
+    "name of a person",
+    "it must not be empty, nor have colons or control characters",
+    |name| {
+        !name.trim().is_empty() && !name.chars().any(|letter| letter == ':' || letter.is_control())
+    }
+);
+
+word_type!(
+    /// A line of `authorized_keys`, as `sshd(8)` reads it: `ssh-ed25519 AAAA… comment`, with options in front or
+    /// without. One that is none would let nobody in.
+    SshKey,
+    "SSH key",
+    "one begins like ssh-ed25519 AAAA",
+    |line| {
+        let kinds = ["ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-"];
+        let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
+        let is_key = |text: &str| text.starts_with("AAAA") && text.bytes().all(is_digit);
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let mut pairs = words.iter().zip(words.iter().skip(1));
+        !line.chars().any(char::is_control)
+            && pairs.any(|(kind, key)| kinds.iter().any(|begin| kind.starts_with(begin)) && is_key(key))
+    }
 );
 
 word_type!(
@@ -91,6 +118,18 @@ impl fmt::Debug for HostName {
 }
 
 impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for FullName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for SshKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.0, f)
     }
@@ -125,6 +164,27 @@ mod tests {
             "$6$salt$0123\n456789",
         ] {
             PasswordHash::try_from(hash).unwrap_err();
+        }
+        FullName::try_from("Anna Müller, Berlin").unwrap();
+        for name in ["", " ", "a:b", "a\nb"] {
+            FullName::try_from(name).unwrap_err();
+        }
+        for key in [
+            "ssh-ed25519 AAAAC3Nz",
+            "sk-ssh-ed25519@openssh.com AAAAGnNr anna@box",
+            "restrict,command=\"echo a b\" ecdsa-sha2-nistp256 AAAAE2Vj+/= somebody",
+        ] {
+            SshKey::try_from(key).unwrap();
+        }
+        for key in [
+            "",
+            "ssh-ed25519",
+            "AAAAC3Nz",
+            "ssh-ed25519 secret",
+            "ssh-dss\nAAAA",
+            "-----BEGIN OPENSSH PRIVATE KEY-----",
+        ] {
+            SshKey::try_from(key).unwrap_err();
         }
         Line::try_from("Europe/Berlin").unwrap();
         for text in ["", " ", "a\nb", "a\u{1b}[2J"] {

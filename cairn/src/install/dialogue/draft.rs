@@ -6,7 +6,7 @@ use cairn_system::UserName;
 
 use super::super::answers::{Account, Answers, Encryption, FileSystemKind, Layout, Root, Secret};
 use super::super::disks::Content;
-use super::super::words::{HostName, Line, PasswordHash, WordError};
+use super::super::words::{HostName, Line, PasswordHash, SshKey, WordError};
 use super::offers::{Offers, name};
 
 /// The answers, at first those that Enter takes.
@@ -24,7 +24,7 @@ pub(super) struct Draft {
     pub(super) keyboard: String,
     pub(super) user: Option<UserName>,
     pub(super) user_password: Option<PasswordHash>,
-    pub(super) user_key: Option<Line>,
+    pub(super) user_key: Option<SshKey>,
     pub(super) root_password: Option<PasswordHash>,
     pub(super) ssh: bool,
     /// A password until it has been typed a second time.
@@ -56,7 +56,7 @@ impl Draft {
     }
 
     /// The key of the person that there is.
-    pub(super) fn key(&self) -> Option<&Line> {
+    pub(super) fn key(&self) -> Option<&SshKey> {
         self.user_key.as_ref().filter(|_| self.user.is_some())
     }
 

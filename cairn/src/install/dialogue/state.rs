@@ -4,7 +4,7 @@ use anyhow::Result;
 use cairn_system::UserName;
 
 use super::super::answers::{Answers, Secret};
-use super::super::words::{HostName, Line, PasswordHash};
+use super::super::words::{HostName, PasswordHash, SshKey};
 use super::draft::Draft;
 use super::names::{choose, mebibytes, size};
 use super::offers::{self, Offers};
@@ -360,25 +360,14 @@ fn user(line: &str) -> Result<Option<UserName>, Refusal> {
     }
 }
 
-/// `ssh-ed25519 AAAA… comment`, as `sshd(8)` reads it.
-fn ssh_key(line: &str) -> Result<Option<Line>, Refusal> {
+fn ssh_key(line: &str) -> Result<Option<SshKey>, Refusal> {
     if line == "-" {
         return Ok(None);
     }
-    let mut words = line.split_whitespace();
-    let kind = words.next().unwrap_or_default();
-    let is_kind = ["ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-"]
-        .iter()
-        .any(|prefix| kind.starts_with(prefix));
-    let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
-    let is_key = |text: &str| text.starts_with("AAAA") && text.bytes().all(is_digit);
-    if is_kind && words.next().is_some_and(is_key) {
-        Line::try_from(line)
-            .map(Some)
-            .map_err(|error| error.to_string())
-    } else if line.contains("PRIVATE KEY") {
-        Err("that is a private key: it is to stay where it is; the public one is in the file with .pub".to_owned())
-    } else {
-        Err("that is no SSH key; one begins like ssh-ed25519 AAAA".to_owned())
+    if line.contains("PRIVATE KEY") {
+        return Err("that is a private key: it is to stay where it is; the public one is in the file with .pub".to_owned());
     }
+    SshKey::try_from(line)
+        .map(Some)
+        .map_err(|error| error.to_string())
 }
