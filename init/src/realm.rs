@@ -136,6 +136,12 @@ impl Realm {
         }
     }
 
+    /// The name of the service in whose control group the process `pid` is.
+    pub fn service_of(&self, pid: u32) -> Option<String> {
+        let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+        service_in(&text, &self.group_prefix).map(str::to_owned)
+    }
+
     /// Whether whoever has this number may do everything here.
     pub fn obeys(&self, uid: u32) -> bool {
         let owner = self.owner.as_ref();
@@ -186,6 +192,12 @@ fn group_of_core(text: &str) -> &str {
     let own = text.lines().find_map(|line| line.strip_prefix("0::"));
     let own = own.unwrap_or("/");
     own.strip_suffix(MAIN_GROUP).unwrap_or(own)
+}
+
+/// The part behind `prefix` of the path in `/proc/<pid>/cgroup`.
+fn service_in<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+    let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;
+    path.strip_prefix(prefix)?.split('/').next()
 }
 
 #[cfg(test)]
@@ -280,5 +292,14 @@ mod tests {
         let again = Owner::from_variables(&|name| variables.get(name).cloned());
         assert_eq!(again, Some(owner));
         assert_eq!(Owner::from_variables(&|_| None), None);
+    }
+
+    #[test]
+    fn control_groups_name_their_service() {
+        let service = |text| service_in(text, "/cairn/");
+        assert_eq!(service("0::/cairn/web@1/sub\n"), Some("web@1"));
+        assert_eq!(service("1:cpu:/x\n0::/cairn/web\n"), Some("web"));
+        assert_eq!(service("0::/\n"), None);
+        assert_eq!(service(""), None);
     }
 }

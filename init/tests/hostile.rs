@@ -196,3 +196,38 @@ fn a_folder_leads_nobody_elsewhere() {
     assert_eq!(owner("/run/secret/keys"), "root\n");
     assert!(matches!(started, Response::Failed { .. }), "{started:?}");
 }
+
+/// Of more descriptors than there is room for, the kernel hands in some: those are closed, too.
+#[test]
+fn descriptors_that_do_not_fit_are_closed() {
+    let machine = Machine::boot(&script("a", SLEEP, ""));
+    machine.wait_for("a", ServiceState::Up);
+    let supervisor = machine.supervisor().unwrap();
+    let open = || {
+        fs::read_dir(format!("/proc/{supervisor}/fd"))
+            .unwrap()
+            .count()
+    };
+    let before = open();
+    machine.inside_run(
+        "for p in $(ls /proc | grep '^[0-9]'); do \
+           case $(tr '\\0' ' ' < /proc/$p/cmdline) in cairn-supervisor*) prlimit --pid $p --nofile=100:100;; esac; done; \
+         python3 -c '
+import array, os, socket
+files = array.array(\"i\", [os.open(\"/dev/null\", os.O_RDONLY)] * 200)
+files = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)]
+for n in range(20):
+    notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    notify.connect(\"/run/cairn/notify\")
+    notify.sendmsg([b\"FDSTORE=1\"], files)
+    control = socket.socket(socket.AF_UNIX)
+    control.connect(\"/run/cairn/control\")
+    control.sendmsg([b\"x\"], files)
+    control.close()
+'",
+    );
+    machine.wait_until("they are closed", |machine| {
+        machine.try_request(&Request::Status).is_some() && open() <= before + 2
+    });
+    assert_eq!(machine.supervisor(), Some(supervisor));
+}

@@ -7,6 +7,7 @@ pub mod btrfs;
 pub mod cgroup;
 pub mod checkpoint;
 pub mod console;
+pub mod datagram;
 pub mod handed;
 pub mod inotify;
 pub mod input;

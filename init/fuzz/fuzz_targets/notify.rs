@@ -2,14 +2,6 @@
 
 #![no_main]
 
-/// What `realm` has of it.
-mod generation {
-    pub const CORE: &str = "core";
-}
-
-#[path = "../../src/realm.rs"]
-mod realm;
-
 #[path = "../../src/supervisor/notify.rs"]
 mod notify;
 

@@ -4,18 +4,16 @@
 //! that are not root may hold only some of the places, so that nobody can lock root out.
 
 use std::fs;
-use std::io::{self, IoSliceMut, Write};
+use std::io::{self, Write};
 use std::net::Shutdown;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
-use cairn_sys::handed::{AT_ONCE, Handed};
+use cairn_sys::datagram;
 use cairn_sys::peer::{self, Peer};
-use cairn_sys::seqpacket::inherited;
 use cairn_system::control::{REQUEST_BYTES, Request, Response};
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 
 use super::graph::Id;
 use crate::clock::Ms;
@@ -320,17 +318,7 @@ impl Server {
 impl Connection {
     /// Reads some of what has come. Descriptors that came along are for nobody.
     fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut parts = [IoSliceMut::new(buffer)];
-        let mut space = nix::cmsg_space!([RawFd; AT_ONCE]);
-        let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-        let message = recvmsg::<()>(self.stream.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
-        for control in message.cmsgs().into_iter().flatten() {
-            if let ControlMessageOwned::ScmRights(numbers) = control {
-                let all: io::Result<Vec<OwnedFd>> = numbers.into_iter().map(inherited).collect();
-                drop(Handed::from(all?));
-            }
-        }
-        Ok(message.bytes)
+        datagram::next(self.stream.as_fd(), buffer).map(|(length, _)| length)
     }
 
     /// The request's line, once it is whole.

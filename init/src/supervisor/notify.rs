@@ -6,18 +6,15 @@
 //! Source: `sd_notify(3)`, `unix(7)`, `cgroups(7)`.
 
 use std::fs;
-use std::io::{self, IoSliceMut};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
-use crate::realm::realm;
-use cairn_sys::handed::{AT_ONCE, Handed};
-use cairn_sys::seqpacket::inherited;
-use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, UnixAddr, UnixCredentials, recv, recvmsg, setsockopt, sockopt,
-};
+use cairn_sys::datagram;
+use cairn_sys::handed::Handed;
+use nix::sys::socket::{setsockopt, sockopt};
 
 /// Longest message in bytes.
 const BYTES: usize = 4096;
@@ -70,50 +67,26 @@ impl Notifications {
     /// The socket is broken.
     pub fn look(&self) -> io::Result<Option<Notification>> {
         let mut buffer = [0; BYTES];
-        let mut parts = [IoSliceMut::new(&mut buffer)];
-        let mut space = nix::cmsg_space!(UnixCredentials, [RawFd; AT_ONCE]);
-        let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_PEEK;
-        let received =
-            recvmsg::<UnixAddr>(self.socket.as_raw_fd(), &mut parts, Some(&mut space), flags);
-        let mut pid = 0;
-        let mut descriptors = Vec::new();
-        let (length, is_whole) = match received {
-            Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => return Ok(None),
-            Err(error) => return Err(error.into()),
-            Ok(message) => {
-                for control in message.cmsgs().into_iter().flatten() {
-                    match control {
-                        ControlMessageOwned::ScmCredentials(credentials) => {
-                            pid = u32::try_from(credentials.pid()).unwrap_or(0);
-                        }
-                        ControlMessageOwned::ScmRights(numbers) => {
-                            descriptors.extend(numbers.into_iter().map(inherited));
-                        }
-                        _ => {}
-                    }
-                }
-                (message.bytes, !message.flags.contains(MsgFlags::MSG_TRUNC))
-            }
+        let Some(datagram) = datagram::look(self.as_fd(), &mut buffer)? else {
+            return Ok(None);
         };
-        let mut text = buffer.get(..length).unwrap_or_default();
-        if !is_whole {
+        let mut text = buffer.get(..datagram.length).unwrap_or_default();
+        if !datagram.is_whole {
             // Half a line says something else, such as another process.
             let end = text.iter().rposition(|byte| *byte == b'\n');
             text = text.get(..end.unwrap_or(0)).unwrap_or_default();
         }
-        let descriptors: Vec<OwnedFd> = descriptors.into_iter().flatten().collect();
         Ok(Some(Notification {
-            pid,
+            pid: datagram.pid,
             text: String::from_utf8_lossy(text).into_owned(),
-            descriptors: descriptors.into(),
+            descriptors: datagram.descriptors,
         }))
     }
 
     /// Takes what was looked at.
     pub fn take(&self) {
-        match recv(self.socket.as_raw_fd(), &mut [], MsgFlags::MSG_DONTWAIT) {
-            Ok(_) | Err(nix::errno::Errno::EAGAIN) => {}
-            Err(error) => log::error!("cannot take what a service has said: {error}"),
+        if let Err(error) = datagram::take(self.as_fd()) {
+            log::error!("cannot take what a service has said: {error}");
         }
     }
 }
@@ -145,18 +118,6 @@ impl Notification {
         let mut lines = self.text.lines();
         lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
     }
-}
-
-/// The name of the service in whose cgroup the process `pid` is.
-pub fn service_of(pid: u32) -> Option<String> {
-    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-    service_in(&text, &realm().group_prefix).map(str::to_owned)
-}
-
-/// The part behind `prefix` of the path in `/proc/<pid>/cgroup`.
-fn service_in<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
-    let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;
-    path.strip_prefix(prefix)?.split('/').next()
 }
 
 #[cfg(test)]
@@ -196,17 +157,5 @@ mod tests {
         assert_eq!((heard.is_ready(), heard.value("MAINPID")), (true, None));
         service.send(&[b'x'; BYTES + 1]).unwrap();
         assert_eq!(notifications.look().unwrap().unwrap().text, "");
-    }
-
-    fn service_in_machine(text: &str) -> Option<&str> {
-        service_in(text, "/cairn/")
-    }
-
-    #[test]
-    fn cgroups_name_their_service() {
-        assert_eq!(service_in_machine("0::/cairn/web@1/sub\n"), Some("web@1"));
-        assert_eq!(service_in_machine("1:cpu:/x\n0::/cairn/web\n"), Some("web"));
-        assert_eq!(service_in_machine("0::/\n"), None);
-        assert_eq!(service_in_machine(""), None);
     }
 }

@@ -17,7 +17,7 @@ use super::graph::Id;
 use super::held::{self, Held, Main};
 use super::job::Job;
 use super::link::Link;
-use super::notify::{self, Notification, Notifications};
+use super::notify::{Notification, Notifications};
 use super::process;
 use super::services::Event;
 use super::source::{Source, unwatch, watch};
@@ -380,7 +380,7 @@ impl Supervisor {
                 .is_some_and(|m| m.pid == notification.pid)
         };
         let id = self.held.iter().position(main).or_else(|| {
-            let name = notify::service_of(notification.pid)?;
+            let name = realm().service_of(notification.pid)?;
             self.id_of(&name)
         });
         let Some(id) = id else { return };

@@ -15,7 +15,7 @@ use nix::sys::epoll::{Epoll, EpollFlags};
 use super::graph::Id;
 use super::held::Main;
 use super::source::{Source, unwatch, watch};
-use super::{Supervisor, notify};
+use super::{Supervisor, realm};
 
 /// All of them; the place is the number of their source.
 #[derive(Debug, Default)]
@@ -90,7 +90,7 @@ impl Strays {
         let place = self.0.get_mut(number)?;
         let stray = place.as_ref()?;
         // Until it is reaped it is in its group.
-        let service = notify::service_of(stray.pid);
+        let service = realm().service_of(stray.pid);
         match process::reap_pidfd(stray.pidfd.as_fd()) {
             Ok(exit) => {
                 let exit = exit?;
