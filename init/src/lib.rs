@@ -11,6 +11,7 @@
 //! | `@cairn-guard` | restarts the machine when a boot on trial hangs; stage 1's child |
 //! | `…/modprobe` | loads modules for the kernel, for devices that come, and for people |
 //! | `<toplevel>/watchdog` | the service that keeps a watchdog from resetting the machine |
+//! | `<toplevel>/syslogd` | the service that hears `/dev/log` |
 //! | `<toplevel>/activate` | activation of the toplevel that it lies in; `--dry-run` prints the plan |
 //!
 //! `cairn-core` is a toplevel's `core`, and stays as long as the machine is up:
@@ -40,6 +41,7 @@ mod stage1;
 mod stage2;
 mod stage_times;
 mod supervisor;
+mod syslog;
 mod trial_report;
 mod user;
 mod watchdog;
@@ -63,6 +65,7 @@ pub fn init() -> ExitCode {
         Ok(InitRole::Activate { toplevel, mode }) => stage2::activation::run(&toplevel, mode),
         Ok(InitRole::Guard) => guard::run(),
         Ok(InitRole::Watchdog { seconds, root }) => watchdog::run(seconds, &root),
+        Ok(InitRole::Syslog) => syslog::run(),
         Ok(InitRole::Modprobe { arguments }) => modprobe::run(&arguments),
     }
 }

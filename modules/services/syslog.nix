@@ -1,5 +1,6 @@
 # What programs write to `/dev/log`, and the kernel's log: the output of a service, which the
-# supervisor keeps in files of bounded size, as that of all others.
+# supervisor keeps in files of bounded size, as that of all others. The socket is there before anybody could
+# write, and as long as the machine is up. What is to be sent to another machine as well is heard by busybox.
 {
   config,
   lib,
@@ -15,6 +16,7 @@ let
     ;
   cfg = config.services.syslogd;
   busybox = "${pkgs.busybox-static}/bin/busybox";
+  isSent = cfg.remote != null || cfg.extraParams != [ ];
 in
 {
   options.services = {
@@ -23,13 +25,19 @@ in
         type = types.bool;
         default = true;
         example = false;
-        description = "Whether what programs write to {file}`/dev/log` is kept: {command}`cairn log syslogd` shows it.";
+        description = ''
+          Whether what programs write to {file}`/dev/log` is kept: {command}`cairn log syslogd` shows all of it, and
+          {command}`cairn log SERVICE` what a service's processes have written.
+        '';
       };
       remote = mkOption {
         type = types.nullOr types.str;
         default = null;
         example = "log.example.org:514";
-        description = "A machine that gets everything too.";
+        description = ''
+          A machine that gets everything too. Busybox's {command}`syslogd` sends it, and hears what is written instead:
+          messages in the form of RFC 3164 alone, and {command}`cairn log` does not know whose they are.
+        '';
       };
       kernelLog = mkOption {
         type = types.bool;
@@ -49,7 +57,7 @@ in
       extraParams = mkOption {
         type = types.listOf types.str;
         default = [ ];
-        description = "Further arguments of busybox's `syslogd`.";
+        description = "Further arguments of busybox's `syslogd`, which is taken then as with {option}`services.syslogd.remote`.";
       };
     };
     rsyslogd.enable = mkOption {
@@ -78,20 +86,39 @@ in
     system.services = mkIf cfg.enable {
       syslogd = {
         description = "System log";
-        process.argv = [
-          busybox
-          "syslogd"
-          "-n"
-          "-O"
-          "-"
-        ]
-        ++ optionals (cfg.remote != null) [
-          "-L"
-          "-R"
-          cfg.remote
-        ]
-        ++ cfg.extraParams;
+        # Of the generation whose services run.
+        process.argv =
+          if isSent then
+            [
+              busybox
+              "syslogd"
+              "-n"
+              "-O"
+              "-"
+            ]
+            ++ optionals (cfg.remote != null) [
+              "-L"
+              "-R"
+              cfg.remote
+            ]
+            ++ cfg.extraParams
+          else
+            [ "/run/cairn/generation/syslogd" ];
+        requires = optionals (!isSent) [ "syslogd.socket" ];
+        restart.policy = "always";
         before = [ "network-pre.target" ];
+      };
+      "syslogd.socket" = mkIf (!isSent) {
+        description = "What programs write to the system log";
+        kind = "socket";
+        restart.policy = "never";
+        # Nobody waits for what happens to the service, and no message is lost.
+        stopIfChanged = false;
+        socket = {
+          service = "syslogd";
+          listen = [ { datagram = "/dev/log"; } ];
+          passCredentials = true;
+        };
       };
       klogd = mkIf cfg.kernelLog {
         description = "The kernel's log";

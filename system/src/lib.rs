@@ -28,6 +28,7 @@ mod file_system;
 mod health;
 pub mod live;
 mod local_zone;
+pub mod log_line;
 mod machine_action;
 mod name;
 mod octal;

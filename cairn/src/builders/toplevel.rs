@@ -1,7 +1,7 @@
 //! `builtin:toplevel`: the folder that is a system, with the names that NixOS gives its parts.
 //!
 //! ```text
-//! init activate modprobe user-services -> the static program that comes and goes
+//! init activate modprobe user-services watchdog syslogd -> the static program that comes and goes
 //! core                   -> the static program that stays: PID 1 and the supervisor
 //! kernel initrd          -> what the boot loader loads
 //! kernel-modules etc sw firmware
@@ -36,6 +36,7 @@ pub(super) fn build(job: &Job<'_>) -> BuildResult {
     make_link(init, &output.join("modprobe"))?;
     make_link(init, &output.join("user-services"))?;
     make_link(init, &output.join("watchdog"))?;
+    make_link(init, &output.join("syslogd"))?;
     make_link(job.env("core")?, &output.join("core"))?;
     make_link(job.env("sw")?, &output.join("sw"))?;
     make_link(Path::new(job.env("etc")?).join("etc"), &output.join("etc"))?;

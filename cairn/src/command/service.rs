@@ -6,6 +6,7 @@ use cairn::service_control::log::Query;
 use cairn::service_control::since::{self, NoTime};
 use cairn::time_zone;
 use cairn_bootloader::EntryId;
+use cairn_system::log_line::LEVELS;
 use cairn_system::{LocalZone, ServiceName};
 use clap::Args;
 
@@ -63,6 +64,9 @@ pub struct Log {
     /// Only of this boot: 0 is the present one, -1 the one before, 1 the first that the logs have
     #[arg(long, short, value_name = "N", allow_negative_numbers = true, num_args = 0..=1, default_missing_value = "0")]
     pub boot: Option<i64>,
+    /// Nothing less serious than this; lines that do not say how serious they are are info
+    #[arg(long, short = 'p', value_name = "LEVEL", value_parser = level)]
+    pub level: Option<u8>,
     /// A line of JSON for each line
     #[arg(long)]
     pub json: bool,
@@ -82,6 +86,7 @@ impl Log {
             lines: self.lines.or((!is_bounded).then_some(LINES)),
             since: since.transpose()?,
             boot: self.boot,
+            level: self.level,
             json: self.json,
         })
     }
@@ -100,4 +105,12 @@ pub struct Blame {
 
 fn service_name(text: &str) -> Result<ServiceName, cairn_system::NameError> {
     ServiceName::try_from(text)
+}
+
+/// From its name, or from 0 to 7.
+fn level(text: &str) -> Result<u8, String> {
+    let number = LEVELS.iter().position(|name| *name == text);
+    let number = number.or_else(|| text.parse().ok().filter(|number| *number < LEVELS.len()));
+    let number = number.and_then(|number| u8::try_from(number).ok());
+    number.ok_or_else(|| format!("there are {}, or 0 to 7", LEVELS.join(", ")))
 }

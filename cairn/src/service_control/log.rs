@@ -2,7 +2,8 @@
 //!
 //! A file has a line `<time> <text>` for each line that came, and before the first one of each boot a
 //! line `-- boot <id>`, which no service can write: all that they write stands behind a time.
-//! What came before the newest mebibyte is in a second file.
+//! What came before the newest mebibyte is in a second file. What a service's processes have written to `/dev/log` is
+//! in the log of the service `syslogd`, with the service's name ([`cairn_system::log_line`]).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use cairn_system::ServiceName;
 use cairn_system::control::BOOT_MARK;
+use cairn_system::log_line::{Heard, Priority, SYSLOG_SERVICE};
 
 use super::ControlError;
 use super::follow::Followed;
@@ -21,6 +23,9 @@ const FOLLOW: Duration = Duration::from_millis(200);
 
 /// Length of a time: `2026-11-22T08:20:12.345Z`.
 const TIME_BYTES: usize = 24;
+
+/// The level of a line that does not say how serious it is: `info`.
+const PLAIN_LEVEL: u8 = 6;
 
 /// What is asked for.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +38,8 @@ pub struct Query {
     pub since: Option<String>,
     /// Only from this boot: 0 is the present one, -1 the one before, 1 the first that is known.
     pub boot: Option<i64>,
+    /// Nothing that is less serious than this level; 0 is the most serious one.
+    pub level: Option<u8>,
     /// As lines of JSON.
     pub json: bool,
 }
@@ -46,6 +53,10 @@ pub struct Entry {
     pub time: String,
     /// The boot in which it came; empty if that is not known.
     pub boot: String,
+    /// How serious it says that it is.
+    pub priority: Option<Priority>,
+    /// Who has written it to `/dev/log`, as that says itself, and the number of its process.
+    pub heard: Option<(String, Option<u32>)>,
     /// The line.
     pub text: String,
 }
@@ -86,7 +97,7 @@ pub fn follow(query: &Query, out: &mut impl Write) -> Result<(), ControlError> {
     };
     // Before what is there is read: what comes in between would be lost.
     let mut followed: BTreeMap<String, Followed> = BTreeMap::new();
-    for name in names(directory, &query.services)? {
+    for name in files(directory, &query.services)? {
         let path = path_of(directory, &name);
         followed.insert(name, Followed::from_end(&path).map_err(failed)?);
     }
@@ -95,11 +106,13 @@ pub fn follow(query: &Query, out: &mut impl Write) -> Result<(), ControlError> {
         out.flush().map_err(failed)?;
         std::thread::sleep(FOLLOW);
         let mut news = Vec::new();
-        for name in names(directory, &query.services)? {
+        for name in files(directory, &query.services)? {
             let path = path_of(directory, &name);
             let file = followed.entry(name.clone()).or_default();
-            news.extend(parse(&name, &file.news(&path).map_err(failed)?));
+            let lines = file.news(&path).map_err(failed)?;
+            news.extend(of_services(parse(&name, &lines), &name, &query.services));
         }
+        news.retain(|entry| is_serious(entry, query.level));
         news.sort_by(|one, other| one.time.cmp(&other.time));
         for entry in &news {
             out.write_all(show(entry, query).as_bytes())
@@ -113,35 +126,81 @@ fn show(entry: &Entry, query: &Query) -> String {
         service,
         time,
         boot,
+        priority,
+        heard,
         text,
     } = entry;
     if query.json {
-        let value = serde_json::json!({
+        let mut value = serde_json::json!({
             "time": time, "service": service, "boot": boot, "message": text,
         });
-        format!("{value}\n")
-    } else if query.services.len() == 1 {
+        if let (Some(priority), Some(value)) = (priority, value.as_object_mut()) {
+            value.insert("level".to_owned(), priority.level_name().into());
+            if let Some((identifier, pid)) = heard {
+                value.insert("facility".to_owned(), priority.facility_name().into());
+                value.insert("identifier".to_owned(), identifier.as_str().into());
+                value.insert("pid".to_owned(), (*pid).into());
+            }
+        }
+        return format!("{value}\n");
+    }
+    let level = priority.map_or(String::new(), |priority| match priority.level() {
+        // Nothing out of the ordinary.
+        5 | 6 => String::new(),
+        _ => format!("[{}] ", priority.level_name()),
+    });
+    let who = match heard {
+        Some((identifier, Some(pid))) => format!("{identifier}[{pid}]: "),
+        Some((identifier, None)) => format!("{identifier}: "),
+        None => String::new(),
+    };
+    if query.services.len() == 1 {
         let stamp = if time.is_empty() { "" } else { " " };
-        format!("{time}{stamp}{text}\n")
+        format!("{time}{stamp}{level}{who}{text}\n")
     } else {
-        format!("{time} {service}: {text}\n")
+        format!("{time} {service}: {level}{who}{text}\n")
     }
 }
 
 /// All lines of these services, or of all, in the order of their times; lines of one service stay in
 /// their order.
 fn entries(directory: &Path, services: &[ServiceName]) -> Result<Vec<Entry>, ControlError> {
+    let files = files(directory, services)?;
     let mut all = Vec::new();
-    for name in names(directory, services)? {
-        let path = path_of(directory, &name);
+    let mut sources = 0;
+    for name in &files {
+        let path = path_of(directory, name);
         let older = read_if_there(&path.with_extension("log.1"))?;
-        all.extend(parse(&name, &(older + &read_if_there(&path)?)));
+        let entries = parse(name, &(older + &read_if_there(&path)?));
+        let before = all.len();
+        all.extend(of_services(entries, name, services));
+        sources += usize::from(all.len() > before);
     }
     // A clock that was set back does not turn the order within a service.
-    if services.len() != 1 {
+    if sources > 1 {
         all.sort_by(|one, other| one.time.cmp(&other.time));
     }
     Ok(all)
+}
+
+/// What of the file of `name` is these services': what others have written to `/dev/log` is theirs, and all of it is
+/// `syslogd`'s.
+fn of_services(
+    entries: Vec<Entry>,
+    name: &str,
+    services: &[ServiceName],
+) -> impl Iterator<Item = Entry> {
+    let asked = |name: &str| services.iter().any(|service| service.as_str() == name);
+    let is_all = services.is_empty() || asked(name);
+    entries
+        .into_iter()
+        .filter(move |entry| is_all || asked(&entry.service))
+}
+
+/// Whether it is at least so serious.
+fn is_serious(entry: &Entry, level: Option<u8>) -> bool {
+    let own = entry.priority.map_or(PLAIN_LEVEL, Priority::level);
+    level.is_none_or(|level| own <= level)
 }
 
 fn choose(
@@ -156,6 +215,7 @@ fn choose(
     if let Some(since) = &query.since {
         entries.retain(|entry| entry.time >= *since);
     }
+    entries.retain(|entry| is_serious(entry, query.level));
     if let Some(lines) = query.lines {
         entries.drain(..entries.len().saturating_sub(lines));
     }
@@ -200,11 +260,23 @@ fn parse(service: &str, text: &str) -> Vec<Entry> {
         let (time, text) = timed(line).unwrap_or((&last, line));
         let time = time.to_owned();
         last.clone_from(&time);
+        let (priority, text) = match Priority::split(text.as_bytes()) {
+            // The number is ASCII.
+            Some((priority, rest)) => {
+                let rest = text.get(text.len() - rest.len()..);
+                (Some(priority), rest.unwrap_or_default())
+            }
+            None => (None, text),
+        };
+        let heard = Heard::parse(text).filter(|_| service == SYSLOG_SERVICE && priority.is_some());
+        let whose = heard.as_ref().and_then(|heard| heard.service.as_deref());
         entries.push(Entry {
-            service: service.to_owned(),
+            service: whose.unwrap_or(service).to_owned(),
             time,
             boot: boot.clone(),
-            text: text.to_owned(),
+            priority,
+            text: heard.as_ref().map_or(text, |heard| heard.text).to_owned(),
+            heard: heard.map(|heard| (heard.identifier.into_owned(), heard.pid)),
         });
     }
     entries
@@ -217,10 +289,14 @@ fn timed(line: &str) -> Option<(&str, &str)> {
     is_time.then_some((time, text))
 }
 
-/// The services that are asked for, or all that have written something.
-fn names(directory: &Path, services: &[ServiceName]) -> Result<Vec<String>, ControlError> {
+/// Whose files have what is asked for: the services and what they have written to `/dev/log`, or all that there are.
+fn files(directory: &Path, services: &[ServiceName]) -> Result<Vec<String>, ControlError> {
     if !services.is_empty() {
-        return Ok(services.iter().map(ToString::to_string).collect());
+        let mut names: Vec<String> = services.iter().map(ToString::to_string).collect();
+        if !names.iter().any(|name| name == SYSLOG_SERVICE) {
+            names.push(SYSLOG_SERVICE.to_owned());
+        }
+        return Ok(names);
     }
     let listing = fs::read_dir(directory).map_err(|source| ControlError::Log {
         path: directory.to_owned(),
@@ -277,7 +353,10 @@ mod tests {
     }
 
     fn check(services: &[&str], query: &Query, expected: &Expect) {
-        let folder = logs();
+        check_in(&logs(), services, query, expected);
+    }
+
+    fn check_in(folder: &tempfile::TempDir, services: &[&str], query: &Query, expected: &Expect) {
         let services: Vec<ServiceName> = services
             .iter()
             .map(|name| ServiceName::try_from(*name).unwrap())
@@ -337,6 +416,82 @@ mod tests {
                 2026-01-02T00:00:00.000Z web: clock set
                 2026-01-03T00:00:00.000Z sshd: bye
             "]],
+        );
+    }
+
+    #[test]
+    fn what_is_in_the_system_log_is_its_services() {
+        let folder = logs();
+        for (file, text) in [
+            (
+                "syslogd.log",
+                "-- boot three\n2026-01-03T00:00:00.500Z <35>sshd sshd[7]: denied: <3>x\n\
+                 2026-01-03T00:00:00.600Z <38>sshd sshd: allowed\n\
+                 2026-01-03T00:00:00.700Z <15>- me[8]: of nobody\n\
+                 2026-01-03T00:00:00.800Z it says that itself\n",
+            ),
+            (
+                "sshd.log",
+                "-- boot three\n2026-01-03T00:00:00.550Z <4>careful\n2026-01-03T00:00:00.900Z plain\n\
+                 2026-01-03T00:00:01.000Z <38>web web[1]: its own text\n",
+            ),
+        ] {
+            fs::write(folder.path().join(file), text).unwrap();
+        }
+        let all = Query::default();
+        check_in(
+            &folder,
+            &["sshd"],
+            &all,
+            &expect![[r#"
+            2026-01-03T00:00:00.500Z [err] sshd[7]: denied: <3>x
+            2026-01-03T00:00:00.550Z [warning] careful
+            2026-01-03T00:00:00.600Z sshd: allowed
+            2026-01-03T00:00:00.900Z plain
+            2026-01-03T00:00:01.000Z web web[1]: its own text
+        "#]],
+        );
+        check_in(
+            &folder,
+            &["syslogd"],
+            &all,
+            &expect![[r#"
+            2026-01-03T00:00:00.500Z [err] sshd[7]: denied: <3>x
+            2026-01-03T00:00:00.600Z sshd: allowed
+            2026-01-03T00:00:00.700Z [debug] me[8]: of nobody
+            2026-01-03T00:00:00.800Z it says that itself
+        "#]],
+        );
+        let serious = Query {
+            level: Some(4),
+            ..Query::default()
+        };
+        check_in(
+            &folder,
+            &[],
+            &serious,
+            &expect![[r#"
+            2026-01-03T00:00:00.500Z sshd: [err] sshd[7]: denied: <3>x
+            2026-01-03T00:00:00.550Z sshd: [warning] careful
+        "#]],
+        );
+        let json = Query {
+            json: true,
+            since: Some("2026-01-03T00:00:00.550Z".to_owned()),
+            ..Query::default()
+        };
+        check_in(
+            &folder,
+            &["sshd", "syslogd"],
+            &json,
+            &expect![[r#"
+            {"boot":"three","level":"warning","message":"careful","service":"sshd","time":"2026-01-03T00:00:00.550Z"}
+            {"boot":"three","facility":"auth","identifier":"sshd","level":"info","message":"allowed","pid":null,"service":"sshd","time":"2026-01-03T00:00:00.600Z"}
+            {"boot":"three","facility":"user","identifier":"me","level":"debug","message":"of nobody","pid":8,"service":"syslogd","time":"2026-01-03T00:00:00.700Z"}
+            {"boot":"three","message":"it says that itself","service":"syslogd","time":"2026-01-03T00:00:00.800Z"}
+            {"boot":"three","message":"plain","service":"sshd","time":"2026-01-03T00:00:00.900Z"}
+            {"boot":"three","level":"info","message":"web web[1]: its own text","service":"sshd","time":"2026-01-03T00:00:01.000Z"}
+        "#]],
         );
     }
 

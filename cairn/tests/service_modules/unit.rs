@@ -461,3 +461,72 @@ fn a_watchdog_is_a_service() {
             }"#]],
     );
 }
+
+#[test]
+fn the_system_log_has_a_socket_and_a_service() {
+    check(
+        "syslogd",
+        "",
+        &expect![[r#"
+        {
+          "description": "System log",
+          "kind": "simple",
+          "name": "syslogd",
+          "process": {
+            "argv": [
+              "/run/cairn/generation/syslogd"
+            ]
+          },
+          "requires": [
+            "syslogd.socket"
+          ],
+          "restart": "always",
+          "wantedAtBoot": true
+        }"#]],
+    );
+    check(
+        "syslogd.socket",
+        "",
+        &expect![[r#"
+        {
+          "description": "What programs write to the system log",
+          "kind": "socket",
+          "name": "syslogd.socket",
+          "onChange": "restart",
+          "socket": {
+            "listen": [
+              {
+                "datagram": "/dev/log"
+              }
+            ],
+            "passCredentials": true,
+            "service": "syslogd"
+          },
+          "wantedAtBoot": true
+        }"#]],
+    );
+    check(
+        "syslogd",
+        "services.syslogd.remote = \"log.example.org:514\";",
+        &expect![[r#"
+            {
+              "description": "System log",
+              "kind": "simple",
+              "name": "syslogd",
+              "process": {
+                "argv": [
+                  "busybox-static/bin/busybox",
+                  "syslogd",
+                  "-n",
+                  "-O",
+                  "-",
+                  "-L",
+                  "-R",
+                  "log.example.org:514"
+                ]
+              },
+              "restart": "always",
+              "wantedAtBoot": true
+            }"#]],
+    );
+}

@@ -15,7 +15,7 @@ const STORE: &str = "/nix/store";
 const CONTAINER_INIT: &str = "/sbin/init";
 const PROFILE: &str = "/nix/var/nix/profiles/system";
 
-const NAMES: &str = "/init, <toplevel>/init, <toplevel>/activate, <toplevel>/user-services, <toplevel>/watchdog and modprobe";
+const NAMES: &str = "/init, <toplevel>/init, <toplevel>/activate, <toplevel>/user-services, <toplevel>/watchdog, <toplevel>/syslogd and modprobe";
 
 /// One of the programs in `cairn-init`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub enum InitRole {
         /// Where `sys` and `dev` are.
         root: PathBuf,
     },
+    /// The service that hears what programs write to `/dev/log`.
+    Syslog,
     /// What loads modules.
     Modprobe {
         /// Options, names and aliases.
@@ -68,6 +70,7 @@ impl InitRole {
             Self::UserServices { .. } => c"user-services",
             Self::Guard => c"@guard",
             Self::Watchdog { .. } => c"watchdog",
+            Self::Syslog => c"syslogd",
             Self::Modprobe { .. } => c"modprobe",
             Self::Activate { .. } => c"activate",
         }
@@ -102,6 +105,7 @@ impl InitRole {
                 toplevel: toplevel()?,
                 task: Task::of(rest).ok_or(UsageError::UserServices)?,
             }),
+            Some("syslogd") => Ok(Self::Syslog),
             Some("watchdog") => {
                 let (seconds, root) = match rest {
                     [seconds] => (seconds, Path::new("/")),
@@ -154,6 +158,7 @@ mod tests {
             (&["/x/activate"], c"activate"),
             (&["/x/user-services", "a"], c"user-services"),
             (&["/x/watchdog", "30"], c"watchdog"),
+            (&["/x/syslogd"], c"syslogd"),
         ] {
             assert_eq!(of(words).unwrap().process_name(), name);
             assert!(name.count_bytes() < 16, "{name:?} would be cut");
@@ -197,7 +202,7 @@ mod tests {
         check(
             &["activate"],
             &expect![
-                "cannot run as 'activate': the names are /init, <toplevel>/init, <toplevel>/activate, <toplevel>/user-services, <toplevel>/watchdog and modprobe"
+                "cannot run as 'activate': the names are /init, <toplevel>/init, <toplevel>/activate, <toplevel>/user-services, <toplevel>/watchdog, <toplevel>/syslogd and modprobe"
             ],
         );
         check(

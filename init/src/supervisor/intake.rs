@@ -20,6 +20,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use cairn_sys::process;
+use cairn_system::log_line::LINE_BYTES;
 use nix::errno::Errno;
 use nix::fcntl::{SpliceFFlags, tee};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -32,7 +33,7 @@ use super::state::{Lines, State};
 use crate::clock::{now, since_epoch};
 
 /// Most bytes that are looked at at once: more than the longest line has.
-const LOOK_BYTES: usize = 2 * journal::LINE_BYTES;
+const LOOK_BYTES: usize = 2 * LINE_BYTES;
 
 /// The pipe in which we look at what is in others.
 #[derive(Debug)]

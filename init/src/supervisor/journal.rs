@@ -13,15 +13,13 @@ use std::path::{Path, PathBuf};
 use cairn_sys::kmsg::{self, Priority};
 
 use cairn_system::control::BOOT_MARK;
+use cairn_system::log_line::LINE_BYTES;
 use cairn_system::timestamp;
 
 use crate::clock::Ms;
 
 /// Size at which a file becomes the older one, in bytes.
 const ROTATE_BYTES: u64 = 1 << 20;
-
-/// Longest line in bytes; a longer one is cut into several.
-pub const LINE_BYTES: usize = 8192;
 
 /// Lines a second and service that go to the kernel log while the disk takes none.
 const FALLBACK_LINES: u32 = 10;

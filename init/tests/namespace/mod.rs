@@ -601,6 +601,7 @@ fn write_generation(toplevel: &Path, services: &str, more: &str) {
         ("init", init),
         ("user-services", init),
         ("watchdog", init),
+        ("syslogd", init),
         ("core", &core_program()),
     ] {
         std::os::unix::fs::symlink(program, toplevel.join(name)).unwrap();

@@ -175,8 +175,10 @@ in
         key: field:
         let
           action = unitConfig.${key} or null;
+          # What is refused is no second error.
+          isRefused = lib.hasSuffix "-immediate" (toString action);
         in
-        lib.nameValuePair field (lib.mkIf (action != null && action != "none") action)
+        lib.nameValuePair field (lib.mkIf (action != null && action != "none" && !isRefused) action)
       ) actions)
     ];
 }

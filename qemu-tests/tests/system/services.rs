@@ -1,6 +1,6 @@
 //! Services that die.
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use cairn_qemu_tests::agent::End;
 use cairn_qemu_tests::images::{CRASHING, SLEEPER};
 
@@ -48,6 +48,53 @@ fn a_service_that_exits_for_ever_harms_nobody() -> anyhow::Result<()> {
         ensure!(status.end == End::Exited(1), "{status:?}");
         ensure!(status.stdout.contains(", 1 in trouble"), "{status:?}");
         agent.succeed(&format!("cairn stop {CRASHING}"))?;
+        Ok(())
+    })
+}
+
+/// What a program writes to `/dev/log`, and what the kernel says, is shown with its level.
+#[test]
+fn the_system_log_is_heard() -> anyhow::Result<()> {
+    look("system log", |machine| {
+        let agent = machine.agent();
+        agent.succeed(
+            "logger -p auth.err -t mine 'by hand' && logger --rfc5424 -p cron.debug -t newer 'structured' && \
+             echo '<4>from the kernel' > /dev/kmsg",
+        )?;
+        let wait = "for i in $(seq 100); do all=$(cairn log syslogd -b --json); \
+             case $all in *'from the kernel'*) echo \"$all\"; exit 0;; esac; sleep 0.2; done; echo \"$all\"; exit 1";
+        let all = agent.succeed(wait)?;
+        for (text, parts) in [
+            (
+                "by hand",
+                &[
+                    r#""facility":"auth""#,
+                    r#""identifier":"mine""#,
+                    r#""level":"err""#,
+                ][..],
+            ),
+            (
+                "structured",
+                &[
+                    r#""facility":"cron""#,
+                    r#""identifier":"newer""#,
+                    r#""level":"debug""#,
+                ],
+            ),
+            (
+                "from the kernel",
+                &[r#""identifier":"kernel""#, r#""service":"klogd""#],
+            ),
+        ] {
+            let line = all.lines().find(|line| line.contains(text));
+            let line = line.with_context(|| format!("no line has '{text}':\n{all}"))?;
+            for part in parts {
+                ensure!(line.contains(part), "{part} is not in {line}");
+            }
+        }
+        let serious = agent.succeed("cairn log syslogd -p err")?;
+        ensure!(serious.contains("[err] mine["), "{serious}");
+        ensure!(!serious.contains("structured"), "{serious}");
         Ok(())
     })
 }
