@@ -1,5 +1,5 @@
-//! What comes through local sockets with more than bytes: messages of processes, with their sender, which the kernel names. One is looked at, and taken when what it
-//! asks for is done: who is killed in between leaves it to a successor.
+//! What comes through local sockets with more than bytes: messages of processes, with their sender, which the kernel
+//! names. One is looked at, and taken when what it asks for is done: who is killed in between leaves it to a successor.
 //!
 //! Invariant: each descriptor that the kernel hands in is held, also where it has handed in fewer than there were: `nix`
 //! says nothing of those, and they stayed open.
