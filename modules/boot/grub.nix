@@ -317,15 +317,15 @@ in
     if cfg.enable then
       {
         inherit serial;
-        tools = pkgs.grub-common;
-        bios = pkgs.grub-pc-bin;
-        uefi = pkgs.grub-efi-amd64-bin;
+        tools = pkgs.grub-core;
+        bios = pkgs.grub-core;
+        uefi = pkgs.grub-core;
       }
       // lib.optionalAttrs cfg.secureBoot.enable {
         secureBoot = {
           shim = pkgs.shim-signed;
           helpers = pkgs.shim-helpers-amd64-signed;
-          grub = pkgs.grub-efi-amd64-signed;
+          grub = pkgs.grub-core-signed;
         };
       }
     else

@@ -48,8 +48,8 @@ in
         if cfg.enable then
           {
             veritysetup = pkgs.cryptsetup;
-            tools = pkgs.grub-common;
-            uefi = pkgs.grub-efi-amd64-bin;
+            tools = pkgs.grub-core;
+            uefi = pkgs.grub-core;
             serial = lib.any (lib.hasPrefix "console=ttyS0") config.boot.kernelParams;
             compressionLevel = compression.level cfg.squashfsCompression;
             signer =

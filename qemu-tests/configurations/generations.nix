@@ -43,9 +43,7 @@ in
 
   # So that GRUB can be written to a disk without a network.
   system.extraDependencies = [
-    pkgs.grub-common
-    pkgs.grub-pc-bin
-    pkgs.grub-efi-amd64-bin
+    pkgs.grub-core
   ];
 
   # Nothing of it changes, whatever a test does.

@@ -5,6 +5,7 @@
 
 mod ca_bundle;
 mod closure;
+mod copies;
 mod debian_import;
 mod etc;
 mod fetch_deb;
@@ -34,7 +35,7 @@ use cairn_store::{Build, Builders, Job};
 type BuildResult = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// Name and format version of each builder.
-const FORMATS: [(&str, u32); 15] = [
+const FORMATS: [(&str, u32); 16] = [
     ("builtin:fetch-deb", 1),
     (
         "builtin:debian-import",
@@ -46,6 +47,7 @@ const FORMATS: [(&str, u32); 15] = [
     ("builtin:link-farm", 1),
     ("builtin:text", 1),
     ("builtin:closure", 1),
+    ("builtin:copies", 1),
     ("builtin:etc", 1),
     ("builtin:ca-bundle", 1),
     ("builtin:kernel-modules", 2),
@@ -86,6 +88,7 @@ pub fn builders(fetcher: Fetcher, lock: Lock) -> Builders {
     builders.insert("builtin:link-farm", Simple(link_farm::build));
     builders.insert("builtin:text", Simple(text::build));
     builders.insert("builtin:closure", Simple(closure::build));
+    builders.insert("builtin:copies", Simple(copies::build));
     builders.insert("builtin:etc", Simple(etc::build));
     builders.insert("builtin:ca-bundle", Simple(ca_bundle::build));
     builders.insert("builtin:kernel-modules", Simple(kernel_modules::build));

@@ -4,4 +4,5 @@
 
 mod minimal;
 mod server;
+mod sizes;
 mod vm;
