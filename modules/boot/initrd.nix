@@ -194,6 +194,11 @@ in
       lib.filterAttrs (type: _: lib.elem type checked) checks
     );
 
+    # A switch without a network makes the initrd anew.
+    system.extraDependencies = lib.mkIf (!config.boot.isContainer) (
+      lib.unique (lib.attrValues cfg.programs ++ lib.attrValues cfg.files)
+    );
+
     system.build.initrd = pkgs.build "initrd" ({
       name = "initrd";
       init = "${pkgs.cairn-init}/bin/cairn-init";

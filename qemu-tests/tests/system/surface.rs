@@ -119,7 +119,7 @@ const PROCESSES: &[(&str, &str, &str)] = &[
     ("agetty", "supervisor", "login on tty1"),
     ("agetty", "supervisor", "login on ttyS0"),
     ("sshd", "supervisor", "the SSH server"),
-    ("busybox", "supervisor", "the system log"),
+    ("syslogd", "supervisor", "the system log"),
     ("cairn", "supervisor", "names and rights of devices"),
     ("busybox", "supervisor", "the kernel's messages for it"),
     ("sleep", "supervisor", "the tests' sleeper"),
