@@ -66,6 +66,31 @@ in
       description = "Whether the live medium boots by UEFI. It boots by BIOS in any case.";
     };
 
+    isoImage.contents = mkOption {
+      type = types.listOf (
+        types.submodule {
+          options = {
+            source = mkOption {
+              type = types.path;
+              example = lib.literalExpression "./handbook.pdf";
+              description = "A file, or a folder with all that is in it; of a link, what it leads to.";
+            };
+            target = mkOption {
+              type = types.str;
+              example = "/docs/handbook.pdf";
+              description = "Its path on the live medium, where nothing else may be.";
+            };
+          };
+        }
+      );
+      default = [ ];
+      example = lib.literalExpression ''[ { source = ./handbook.pdf; target = "/docs/handbook.pdf"; } ]'';
+      description = ''
+        Files on the live medium itself, beside what it boots from: any machine can read them on the disc or stick,
+        as the media check does.
+      '';
+    };
+
     isoImage.storeContents = mkOption {
       type = types.listOf types.package;
       default = [ ];

@@ -28,6 +28,10 @@ in
       compressionLevel = compression.level cfg.squashfsCompression;
       uefi = cfg.makeEfiBootable;
       contents = map toString cfg.storeContents;
+      files = map (placed: {
+        source = "${placed.source}";
+        inherit (placed) target;
+      }) cfg.contents;
       inherit (config.system.build) grub;
     };
   };

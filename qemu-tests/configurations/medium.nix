@@ -5,6 +5,12 @@
 
   networking.hostName = "medium";
   isoImage.volumeID = "MEDIUM_TEST";
+  isoImage.contents = [
+    {
+      source = ./medium.nix;
+      target = "/docs/about.nix";
+    }
+  ];
   boot.loader.timeout = 1;
   boot.consoles = [
     "tty0"

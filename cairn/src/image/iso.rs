@@ -14,6 +14,7 @@ use cairn_system::live::MediumId;
 use serde::Deserialize;
 
 use super::boot::{BootFolder, add_files, bootspec, esp, menu};
+use super::placed::Placed;
 use super::root::{add_store_with, empty_root};
 use crate::configuration::LOCK_FILE;
 use crate::grub::{BootSector, Grub, GrubFacts, UefiName};
@@ -37,6 +38,8 @@ pub struct IsoFacts {
     pub uefi: bool,
     /// `isoImage.storeContents`: store paths.
     pub contents: Vec<String>,
+    /// `isoImage.contents`.
+    pub files: Vec<Placed>,
     /// GRUB.
     pub grub: GrubFacts,
 }
@@ -143,7 +146,7 @@ impl IsoImage<'_> {
         esp(programs).map(Some)
     }
 
-    /// What GRUB reads: kernels, initrds, and the menus.
+    /// What GRUB reads: kernels, initrds, and the menus; and what the configuration has beside them.
     fn files(&self, medium: &MediumId, esp_serial: u32) -> Result<Manifest> {
         let bootspec = bootspec(self.store, self.toplevel)?;
         let mut files = Manifest::new();
@@ -170,6 +173,9 @@ impl IsoImage<'_> {
         for (name, text) in menu.files() {
             let text = text.into_bytes();
             files.insert(grub.join(name), Node::new(0o444, Content::Bytes(text)))?;
+        }
+        for placed in &self.facts.files {
+            placed.add(self.store, &mut files)?;
         }
         Ok(files)
     }

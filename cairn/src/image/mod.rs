@@ -12,6 +12,7 @@ pub mod iso;
 pub mod netboot;
 pub mod output;
 pub mod partition;
+mod placed;
 pub mod placement;
 pub(crate) mod root;
 pub mod shape;

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod medium;
 mod minimal;
 mod server;
 mod sizes;
