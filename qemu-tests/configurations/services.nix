@@ -2,7 +2,10 @@
 { agent, key }:
 { pkgs, ... }:
 {
-  imports = [ (import ./agent.nix agent) ];
+  imports = [
+    (import ./agent.nix agent)
+    ./bounds.nix
+  ];
 
   networking.hostName = "services";
   boot.kernelPackages = pkgs.linuxPackages_cloud;
@@ -100,25 +103,6 @@
       MemoryMax = "64M";
       UMask = "0027";
     };
-  };
-  # They take more memory than they may have.
-  systemd.services.greedy = {
-    script = "exec tail /dev/zero";
-    postStop = "echo $SERVICE_RESULT > /run/greedy";
-    serviceConfig.MemoryMax = "16M";
-    serviceConfig.MemorySwapMax = 0;
-  };
-  systemd.services.shaken = {
-    script = "tail /dev/zero; exec sleep 1000000";
-    serviceConfig.MemoryMax = "16M";
-    serviceConfig.MemorySwapMax = 0;
-    serviceConfig.OOMPolicy = "stop";
-  };
-  systemd.services.patient = {
-    script = "tail /dev/zero || echo $? > /run/patient; exec sleep 1000000";
-    serviceConfig.MemoryMax = "16M";
-    serviceConfig.MemorySwapMax = 0;
-    serviceConfig.OOMPolicy = "continue";
   };
   # Where packages are /usr.
   systemd.services.vendor = {

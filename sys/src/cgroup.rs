@@ -4,6 +4,8 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 /// Where the unified hierarchy is mounted.
@@ -86,16 +88,12 @@ impl Cgroup {
             .any(|line| line == b"populated 1"))
     }
 
-    /// How many of its processes, and of those below, the kernel has killed by now since memory had run out.
+    /// What has come of its bounds of memory.
     ///
     /// # Errors
-    /// Nobody counts the group's memory, or it cannot be read.
-    pub fn killed_for_memory(&self) -> io::Result<u64> {
-        let mut text = [0; 512];
-        let length = File::open(self.path.join("memory.events"))?.read(&mut text)?;
-        let text = String::from_utf8_lossy(text.get(..length).unwrap_or_default());
-        let count = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
-        Ok(count.and_then(|count| count.parse().ok()).unwrap_or(0))
+    /// Nobody counts the group's memory.
+    pub fn memory_events(&self) -> io::Result<MemoryEvents> {
+        File::open(self.path.join("memory.events")).map(MemoryEvents)
     }
 
     /// Gives it to a user, who may make groups below it and move processes between those.
@@ -176,6 +174,30 @@ impl Cgroup {
     /// They cannot be listed.
     pub fn clear(&self) -> io::Result<()> {
         clear(&self.path)
+    }
+}
+
+/// `memory.events` of a group. An epoll tells by `EPOLLPRI` that it was not read yet, or has changed since it was.
+#[derive(Debug)]
+pub struct MemoryEvents(File);
+
+impl MemoryEvents {
+    /// How many processes of the group, and of those below, the kernel has killed by now since memory had run out.
+    ///
+    /// # Errors
+    /// It cannot be read, such as when the group has been removed.
+    pub fn killed(&self) -> io::Result<u64> {
+        let mut text = [0; 512];
+        let length = self.0.read_at(&mut text, 0)?;
+        let text = String::from_utf8_lossy(text.get(..length).unwrap_or_default());
+        let count = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
+        Ok(count.and_then(|count| count.parse().ok()).unwrap_or(0))
+    }
+}
+
+impl AsFd for MemoryEvents {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

@@ -140,6 +140,10 @@ pub struct Service {
     /// Files of its cgroup and what is written there: `memory.max` -> `1G`.
     #[serde(default)]
     pub cgroup: BTreeMap<String, String>,
+    /// It is not stopped when the kernel has killed a process of it since memory had run out. Otherwise one whose
+    /// memory has bounds is.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub goes_on_after_oom: bool,
     /// The file in which a [`ServiceKind::Forking`] one leaves the number of its main process.
     #[serde(default)]
     pub pid_file: Option<String>,
@@ -255,6 +259,7 @@ impl Service {
             removes_ipc: false,
             delegated: false,
             cgroup: BTreeMap::new(),
+            goes_on_after_oom: false,
             pid_file: None,
             ends_with_last_process: false,
             stays_up: true,

@@ -440,6 +440,27 @@ fn what_survives_the_final_kill_outlives_user_space() {
 }
 
 #[test]
+fn memory_that_runs_out_is_the_units_business() {
+    let text = r#"
+      systemd.services.plain.script = "run";
+      systemd.services.stops = { script = "run"; serviceConfig.OOMPolicy = "stop"; };
+      systemd.services.goes-on = { script = "run"; serviceConfig.OOMPolicy = "continue"; };
+      systemd.services.crushed = { script = "run"; serviceConfig.OOMPolicy = "kill"; };
+      systemd.services.delegated = { script = "run"; serviceConfig.Delegate = true; };
+      systemd.services.strict = { script = "run"; serviceConfig = { Delegate = true; OOMPolicy = "stop"; }; };
+    "#;
+    let all = machine(text).value(
+        r#"builtins.listToAttrs (map (one: { inherit (one) name; value = [ (one.goesOnAfterOom or false) (one.cgroup or { }) ]; })
+           (builtins.filter (one: builtins.elem one.name [ "plain" "stops" "goes-on" "crushed" "delegated" "strict" ])
+             config.system.description.services))"#,
+    );
+    expect![[
+        r#"{"crushed":[false,{"memory.oom.group":"1"}],"delegated":[true,{}],"goes-on":[true,{}],"plain":[false,{}],"stops":[false,{}],"strict":[false,{}]}"#
+    ]]
+    .assert_eq(&all.to_string());
+}
+
+#[test]
 fn a_watchdog_is_a_service() {
     check(
         "watchdog",

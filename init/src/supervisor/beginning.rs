@@ -23,6 +23,7 @@ use super::presence::Presence;
 use super::sessions::{self, Sessions};
 use super::source::{self, Source, watch};
 use super::strays::Strays;
+use super::unit::Unit;
 use super::{Supervisor, console, power, switch};
 use crate::core::message::{Message, Place};
 use crate::generation::{self, CORE};
@@ -180,6 +181,10 @@ impl Supervisor {
         }
         for id in 0..self.held.len() {
             self.watch_readiness(id)?;
+            let unit = self.services.units().get(id);
+            if unit.is_some_and(Unit::is_alive) {
+                self.watch_memory(id);
+            }
         }
         self.strays = Strays::find(&self.epoll, |pid| known.contains(&pid));
         Ok(())

@@ -15,6 +15,7 @@ use nix::libc::O_NONBLOCK;
 use super::foreign;
 use super::given::{Own, Trigger};
 use super::journal::Journal;
+use super::memory::Shortage;
 use crate::process_stat::ProcessStat;
 use crate::realm::realm;
 
@@ -50,9 +51,8 @@ pub struct Held {
     pub cgroup: Option<Cgroup>,
     /// Programs of the kernel's may decide for it: see [`super::fence`].
     pub fenced: bool,
-    /// How many of its processes had been killed for want of memory when it was last started. Of what is taken over
-    /// from a predecessor that is not known, and counts as none.
-    pub killed_for_memory: u64,
+    /// What was killed of it for want of memory.
+    pub shortage: Shortage,
     /// `cgroup.kill` may have been used on it: see [`process::Placement::Moves`].
     pub killed: bool,
     /// Who is in its group.
@@ -204,7 +204,7 @@ impl Held {
             trigger: None,
             cgroup: None,
             fenced: false,
-            killed_for_memory: 0,
+            shortage: Shortage::default(),
             killed: false,
             crowd: Crowd::Unknown,
         }
@@ -304,22 +304,6 @@ impl Held {
         processes
     }
 
-    /// It is started: what was killed of it before does not count.
-    pub fn forget_killed(&mut self) {
-        self.killed_for_memory = self.count_killed();
-    }
-
-    /// Whether a process of it was killed for want of memory since its start.
-    pub fn is_short_of_memory(&self) -> bool {
-        self.count_killed() > self.killed_for_memory
-    }
-
-    /// None are counted without a group, or where nobody counts the memory of groups.
-    fn count_killed(&self) -> u64 {
-        let counted = self.cgroup.as_ref().map(Cgroup::killed_for_memory);
-        counted.and_then(Result::ok).unwrap_or(0)
-    }
-
     /// Opens its cgroup, made if need be; what is taken over from a predecessor waits with that until
     /// it is needed. Without one the service runs all the same: then only its
     /// main process can be stopped.
@@ -405,29 +389,5 @@ mod tests {
         let writer = kept.writer().unwrap();
         fs::File::from(writer).write_all(b"three").unwrap();
         assert_eq!(nix::unistd::read(&kept, &mut buffer), Ok(5));
-    }
-
-    #[test]
-    fn what_was_killed_for_memory_is_counted() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("cgroup.procs"), "").unwrap();
-        let journal = Journal::new(folder.path(), "a");
-        let mut held = Held::new(0, journal);
-        assert!(!held.is_short_of_memory());
-        held.cgroup = Some(Cgroup::create(folder.path()).unwrap());
-        assert!(!held.is_short_of_memory(), "nobody counts");
-        let events = folder.path().join("memory.events");
-        let have_been_killed = |count: &str| {
-            let text = format!("low 0\nhigh 7\nmax 4\noom 3\noom_kill {count}\noom_group_kill 1\n");
-            fs::write(&events, text).unwrap();
-        };
-        have_been_killed("2");
-        assert!(held.is_short_of_memory());
-        held.forget_killed();
-        assert!(!held.is_short_of_memory());
-        have_been_killed("3");
-        assert!(held.is_short_of_memory());
-        have_been_killed("many");
-        assert!(!held.is_short_of_memory());
     }
 }

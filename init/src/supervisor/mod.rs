@@ -37,6 +37,7 @@ mod journal;
 mod leftovers;
 mod link;
 mod listening;
+mod memory;
 mod notify;
 mod open_files;
 mod outcome;
@@ -249,6 +250,7 @@ impl Supervisor {
             Source::Session(pid) => self.session_ended(pid),
             Source::Stray(number) => self.stray_ended(number)?,
             Source::Readiness(id) => self.readiness_news(id),
+            Source::Memory(id) => self.memory_news(id),
             Source::Incoming(place) => {
                 let (id, number) = Source::of_incoming(place);
                 self.incoming(id, number);

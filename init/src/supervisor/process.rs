@@ -235,7 +235,7 @@ impl Held {
             self.fence(service)?;
         }
         if had_group && job.begins(service) {
-            self.forget_killed();
+            self.forget_killed(service);
         }
         Ok(())
     }

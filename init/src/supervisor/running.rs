@@ -5,7 +5,6 @@ use std::os::fd::AsFd;
 
 use cairn_sys::pidfd;
 use cairn_sys::process::{Exit, Report};
-use nix::libc::SIGKILL;
 use nix::sys::epoll::EpollFlags;
 
 use crate::core::message::{Message, Place};
@@ -25,9 +24,6 @@ use super::{Supervisor, outcome, presence};
 
 /// Most messages that are heard before the news of an end.
 const LAST_WORDS: usize = 256;
-
-/// The status of a shell whose last command was ended by SIGKILL.
-const SHELL_KILLED: i32 = 128 + SIGKILL;
 
 impl Supervisor {
     /// Executes `job` for `id`; an event if that failed, or if there is no reason to.
@@ -95,6 +91,7 @@ impl Supervisor {
         else {
             return Ok(());
         };
+        let begins = job.begins(service);
         let is_placed = held.start(service, job, &given, &self.tray)?;
         if job.is_helper() {
             if let Some(helper) = held.helpers.last() {
@@ -119,6 +116,9 @@ impl Supervisor {
                     EpollFlags::EPOLLIN,
                 )?;
             }
+        }
+        if begins {
+            self.watch_memory(id);
         }
         Ok(())
     }
@@ -511,14 +511,6 @@ impl Supervisor {
         }
     }
 
-    /// Whether memory had run out is news before the end itself is.
-    fn hear_of_memory(&mut self, id: Id, exit: Exit) {
-        let is_short = |held: &Held| is_kill(exit) && held.is_short_of_memory();
-        if self.held.get(id).is_some_and(is_short) {
-            self.step(Event::ShortOfMemory(id));
-        }
-    }
-
     /// The main process has ended: its last words, then the news. Returns what was held of it.
     ///
     /// Should we be killed meanwhile, a successor hears of the end anew, until a record says that it is accounted for;
@@ -553,11 +545,6 @@ impl Supervisor {
         }
         Some(main)
     }
-}
-
-/// Whether it, or what a shell waited for last, was ended by SIGKILL.
-fn is_kill(exit: Exit) -> bool {
-    matches!(exit, Exit::Signal(SIGKILL) | Exit::Status(SHELL_KILLED))
 }
 
 /// Has core keep a service's main process.

@@ -50,6 +50,8 @@ pub enum Source {
     Presence,
     /// Children that have descriptors of their own now.
     Tray,
+    /// What has come of a service's bounds of memory.
+    Memory(Id),
 }
 
 /// Descriptors of a socket that can be told apart.
@@ -91,6 +93,7 @@ impl Source {
             Self::Names => (18, 0),
             Self::Presence => (19, 0),
             Self::Tray => (20, 0),
+            Self::Memory(id) => (21, id),
         };
         kind << 32 | number as u64
     }
@@ -119,6 +122,7 @@ impl Source {
             18 => Self::Names,
             19 => Self::Presence,
             20 => Self::Tray,
+            21 => Self::Memory(number),
             _ => return None,
         })
     }
@@ -167,6 +171,7 @@ mod tests {
             Source::Readiness(9),
             Source::Names,
             Source::Presence,
+            Source::Memory(4),
             Source::incoming(8191, 127),
         ] {
             assert_eq!(Source::decode(source.encode()), Some(source));

@@ -188,6 +188,7 @@ let
     noStopByHand = false;
     removesIpc = false;
     delegated = false;
+    goesOnAfterOom = false;
     staysUp = true;
     endsWithLastProcess = false;
     restart = "never";
@@ -291,6 +292,8 @@ in
     delegated
     runtimeRandomExtraMs
     ;
+  goesOnAfterOom =
+    if service.goesOnAfterOom == null then service.delegated else service.goesOnAfterOom;
   restart = service.restart.policy;
   restartDelayMs = service.restart.delayMs;
   restartDelayMaxMs = service.restart.maxDelayMs;

@@ -481,6 +481,11 @@ in
       };
       description = "Files of its control group and what is written there.";
     };
+    goesOnAfterOom = nullable types.bool ''
+      Whether it goes on when the kernel has killed a process of it since memory had run out. Otherwise it is stopped, and
+      has failed, where one of its files in `cgroup` is a bound of memory; with `"memory.oom.group" = "1"` the kernel
+      kills all of it at once. One that does not say goes on if it is `delegated`.
+    '';
 
     pidFile = nullable (types.strMatching "[/%].+") "Where a `forking` one leaves the number of its process.";
     endsWithLastProcess = flag false ''

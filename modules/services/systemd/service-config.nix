@@ -357,19 +357,14 @@ let
       {
         watchdogMs = if time == 0 then null else time;
       };
-    # The kernel ends all of a service at once, which has failed then.
     OOMPolicy =
       context: value:
-      let
-        group = pick context {
-          continue = "0";
-          stop = "1";
-          kill = "1";
-        } value;
-      in
-      {
-        cgroup."memory.oom.group" = group;
-      };
+      pick context {
+        continue.goesOnAfterOom = true;
+        stop.goesOnAfterOom = false;
+        # The kernel ends all of it at once.
+        kill.cgroup."memory.oom.group" = "1";
+      } value;
 
     Restart = context: value: {
       restart.policy = pick context {

@@ -6,6 +6,7 @@
 #![cfg(test)]
 
 mod boots;
+mod bounds;
 mod devices;
 mod endings;
 mod network;

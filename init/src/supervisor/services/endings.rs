@@ -206,14 +206,6 @@ impl Services {
         }
     }
 
-    /// That its main process has ended, which is the next news, is not its own doing.
-    pub(super) fn short_of_memory(&mut self, id: Id) {
-        let is_wanted = |unit: &&mut Unit| unit.goal == Goal::Up;
-        if let Some(unit) = self.units.get_mut(id).filter(is_wanted) {
-            unit.outcome = Outcome::OomKill.after(unit.outcome);
-        }
-    }
-
     pub(super) fn exited(&mut self, id: Id, exit: Exit, now: Ms, actions: &mut Vec<Action>) {
         let Some((service, unit)) = self.pair(id) else {
             return;
@@ -446,38 +438,6 @@ impl Services {
                 }
             }
             _ => {}
-        }
-    }
-
-    /// It has been up for as long as it may: it is stopped as somebody would stop it.
-    fn outlive(&mut self, id: Id, now: Ms, actions: &mut Vec<Action>) {
-        let Some((service, unit)) = self.pair(id) else {
-            return;
-        };
-        let longest = service.runtime_max_ms.unwrap_or_default();
-        let reason = format!("it was up for longer than the {longest} ms that it may be");
-        if Job::PreStop(0).exists(service) {
-            unit.blame(Outcome::Timeout, reason, service);
-            actions.extend(unit.forsake_helper().then_some(Action::KillHelper(id)));
-            unit.phase = leaving(service, now);
-        } else {
-            self.give_up(id, reason, Outcome::Timeout, now, actions);
-        }
-    }
-
-    /// Its watchdog is not satisfied: it is aborted, so that what it was doing can be seen.
-    pub(super) fn bark(&mut self, id: Id, reason: String, now: Ms, actions: &mut Vec<Action>) {
-        if let Some((service, unit)) = self.pair(id)
-            && unit.phase.is_up()
-            && unit.running
-        {
-            unit.blame(Outcome::Watchdog, reason, service);
-            if unit.helper {
-                actions.push(Action::KillHelper(id));
-            }
-            unit.phase = Phase::Stopping(now.saturating_add(Ms::from(service.stop_timeout_ms)));
-            actions.extend(unit.melt().then_some(Action::Thaw(id)));
-            actions.push(Action::Signal(id, nix::libc::SIGABRT));
         }
     }
 

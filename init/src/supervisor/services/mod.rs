@@ -15,6 +15,7 @@ use cairn_system::{MachineAction, Service};
 mod activation;
 mod devices;
 mod endings;
+mod faults;
 mod following;
 mod marks;
 mod outliving;
@@ -102,7 +103,7 @@ pub enum Event {
     NothingFound(Id),
     /// Its main process, or a command in its place, has ended.
     Exited(Id, Exit),
-    /// Memory has run out and a process of it was killed: how its main process is about to have ended.
+    /// Memory has run out and a process of it was killed. If that was its main one, its end is the next news.
     ShortOfMemory(Id),
     /// Its main process has ended, and another one of its processes is taken for it.
     Succeeded(Id, Exit),
@@ -387,7 +388,7 @@ impl Services {
             Event::NothingFound(id) => self.nothing_found(id, now, &mut actions),
             Event::HelperExited(id, exit) => self.helper_exited(id, exit, now, &mut actions),
             Event::Exited(id, exit) => self.exited(id, exit, now, &mut actions),
-            Event::ShortOfMemory(id) => self.short_of_memory(id),
+            Event::ShortOfMemory(id) => self.short_of_memory(id, now, &mut actions),
             Event::Succeeded(id, exit) => self.succeeded(id, exit, now, &mut actions),
             Event::Hold(ids) => self.hold(&ids),
             Event::Switched => self.switched(now, &mut actions),

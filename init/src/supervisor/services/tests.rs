@@ -141,6 +141,87 @@ fn who_is_killed_for_want_of_memory_is_told_so() {
     assert_eq!(machine.units()[0].phase, Phase::Failed(reason.to_owned()));
 }
 
+/// One whose memory has bounds, with this command before its end.
+fn bounded(commands: Option<Command>) -> Service {
+    let mut one = service("a", ServiceKind::Simple, Restart::OnFailure);
+    one.cgroup = [("memory.max".to_owned(), "1M".to_owned())].into();
+    one.pre_stop = commands.into_iter().collect();
+    one
+}
+
+#[test]
+fn who_is_short_of_memory_is_stopped_as_by_hand() {
+    let command = || Command {
+        argv: vec!["/bin/y".to_owned()],
+        expand: false,
+        as_root: false,
+        ignore_failure: false,
+        condition: false,
+    };
+    let up = |service| {
+        let mut machine = Services::new(vec![service]);
+        machine.step(Event::Boot, 0);
+        machine.step(Event::Executed(0), 0);
+        machine
+    };
+    let is_back = |machine: &Services, outcome| {
+        let unit = &machine.units()[0];
+        assert_eq!(unit.outcome, outcome);
+        assert!(matches!(unit.phase, Phase::Backoff(_)), "{:?}", unit.phase);
+    };
+
+    // Its commands, its signal; how it ends then does not matter. It is not asked twice.
+    let mut machine = up(bounded(Some(command())));
+    let actions = machine.step(Event::ShortOfMemory(0), 1);
+    assert_eq!(actions, [Action::Spawn(0, Job::PreStop(0))]);
+    assert_eq!(machine.step(Event::ShortOfMemory(0), 1), []);
+    let actions = machine.step(Event::HelperExited(0, Some(Exit::Status(0))), 2);
+    assert_eq!(actions, [Action::Terminate(0)]);
+    assert_eq!(machine.step(Event::ShortOfMemory(0), 2), []);
+    machine.step(Event::Exited(0, Exit::Status(0)), 3);
+    is_back(&machine, Outcome::OomKill);
+
+    // It does not heed that.
+    let mut machine = up(bounded(None));
+    let actions = machine.step(Event::ShortOfMemory(0), 1);
+    assert_eq!(actions, [Action::Terminate(0)]);
+    let actions = machine.step(Event::Tick, 5001);
+    assert_eq!(actions, [Action::Late(0), Action::Kill(0)]);
+    machine.step(Event::Exited(0, Exit::Signal(9)), 5002);
+    is_back(&machine, Outcome::OomKill);
+
+    // Its main process was killed, and another one is left, or none.
+    for successor in [true, false] {
+        let mut machine = up(bounded(None));
+        machine.step(Event::ShortOfMemory(0), 1);
+        if successor {
+            machine.step(Event::Succeeded(0, Exit::Signal(9)), 1);
+            assert_eq!(machine.units()[0].phase, Phase::Stopping(5001));
+        }
+        machine.step(Event::Exited(0, Exit::Signal(9)), 2);
+        is_back(&machine, Outcome::OomKill);
+    }
+
+    // On its way up.
+    let mut slow = bounded(Some(command()));
+    slow.kind = ServiceKind::Notify;
+    let mut machine = up(slow);
+    let actions = machine.step(Event::ShortOfMemory(0), 1);
+    assert_eq!(actions, [Action::Terminate(0)]);
+
+    // One that is to go on does, and one that somebody stops has not failed.
+    let mut patient = bounded(None);
+    patient.goes_on_after_oom = true;
+    let mut machine = up(patient);
+    assert_eq!(machine.step(Event::ShortOfMemory(0), 1), []);
+    assert_eq!(machine.units()[0].phase, Phase::Up);
+    let mut machine = up(bounded(None));
+    machine.step(Event::Stop(0), 1);
+    assert_eq!(machine.step(Event::ShortOfMemory(0), 2), []);
+    machine.step(Event::Exited(0, Exit::Signal(15)), 3);
+    assert_eq!(machine.units()[0].phase, Phase::Stopped);
+}
+
 /// What is told of a failure needs what has failed, which fails at once again.
 #[test]
 fn failures_that_bring_each_other_about_keep_nobody_busy() {
