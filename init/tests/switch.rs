@@ -460,3 +460,39 @@ fn a_thousand_services_are_taken_over() {
     assert_eq!(pids(&machine), before);
     println!("1000 services taken over:\n{}", times.join("\n"));
 }
+
+/// What the generation before has bounded, and this one does not, has no bound any more.
+#[test]
+fn bounds_are_those_of_the_generation() {
+    let services = |bounds: &str| {
+        let bounds = format!(r#""cgroup":{{{bounds}}}"#);
+        let soon = format!(r#"{bounds},"onChange":"restart""#);
+        [
+            script("changed", SLEEP, &bounds),
+            script("soon", SLEEP, &soon),
+        ]
+        .join(",")
+    };
+    let machine = Machine::boot(&services(
+        r#""cgroup.max.depth":"7","cgroup.max.descendants":"5""#,
+    ));
+    let bounds = |machine: &Machine| {
+        ["changed", "soon"].map(|name| {
+            machine.wait_for(name, ServiceState::Up);
+            ["cgroup.max.depth", "cgroup.max.descendants"].map(|file| {
+                let file = machine.inside(&format!("/sys/fs/cgroup/cairn/{name}/{file}"));
+                fs::read_to_string(file).unwrap().trim_end().to_owned()
+            })
+        })
+    };
+    assert_eq!(bounds(&machine), [["7", "5"]; 2]);
+    let toplevel = machine.generation("two", &services(r#""cgroup.max.depth":"3""#));
+    machine.do_it(&Request::PrepareSwitch {
+        toplevel: toplevel.clone(),
+    });
+    machine.do_it(&Request::Switch { toplevel });
+    machine.wait_until("both are switched", |machine| {
+        (machine.status().iter()).all(|one| one.standing == Standing::Up)
+    });
+    assert_eq!(bounds(&machine), [["3", "max"]; 2]);
+}

@@ -286,16 +286,18 @@ fn forget(record: &Record) {
     remove_group(&record.name);
 }
 
-/// Removes the control group of a service that is down, with its bounds: the next one is another.
-pub fn remove_group(name: &str) {
+/// Removes the control group of a service that is down, with its bounds: the next one is another. Whether there is none
+/// any more.
+pub fn remove_group(name: &str) -> bool {
     let path = realm().groups.join(name);
     if !path.exists() {
-        return;
+        return true;
     }
     let removed = Cgroup::create(&path).and_then(|cgroup| {
         cgroup.clear()?;
         cgroup.remove()
     });
+    let is_gone = removed.is_ok();
     match removed {
         // What it has left running, as its kind of stop allows, goes on.
         Err(error)
@@ -306,6 +308,7 @@ pub fn remove_group(name: &str) {
         }
         _ => {}
     }
+    is_gone
 }
 
 fn take_over(held: &mut Held, estate: &mut Estate, service: &Service, record: &Record) -> Restored {

@@ -24,6 +24,10 @@ const PID_FILE_BYTES: u64 = 64;
 
 /// What the supervisor holds of one service.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that do not depend on each other"
+)]
 pub struct Held {
     /// Its place with core and in the state.
     pub slot: u32,
@@ -49,6 +53,8 @@ pub struct Held {
     pub trigger: Option<Box<Trigger>>,
     /// Its control group, once it is needed.
     pub cgroup: Option<Cgroup>,
+    /// That is a predecessor's, and may have bounds that the service has no more.
+    pub inherited: bool,
     /// Programs of the kernel's may decide for it: see [`super::fence`].
     pub fenced: bool,
     /// What was killed of it for want of memory.
@@ -203,6 +209,7 @@ impl Held {
             says: None,
             trigger: None,
             cgroup: None,
+            inherited: false,
             fenced: false,
             shortage: Shortage::default(),
             killed: false,
@@ -326,6 +333,7 @@ impl Held {
 
     /// It is a predecessor's. If its group is there, nobody knows whether that was killed.
     pub fn adopted(&mut self, has_group: bool) {
+        self.inherited = has_group;
         self.killed = has_group;
         self.fenced = has_group;
     }

@@ -24,7 +24,7 @@ use super::given::{Given, IPC, NETWORK};
 use super::held::{Attempt, Crowd, Held, Helper, Main};
 use super::job::Job;
 use super::outlets::Outlets;
-use super::{credentials, directories, fence, leftovers};
+use super::{credentials, directories, fence, heir, leftovers};
 use crate::realm::{LINGER, MAIN_GROUP, Owner, realm};
 
 /// Descriptors that a service may have open.
@@ -228,6 +228,9 @@ impl Held {
 
     /// Its control group, as its first process is to find it.
     fn prepare_group(&mut self, service: &Service, job: Job) -> Result<(), StartError> {
+        if job.begins(service) && self.inherited {
+            self.renew_group(service);
+        }
         let had_group = self.cgroup.is_some() || self.killed;
         self.crowd = Crowd::Unknown;
         self.ensure_cgroup(service);
@@ -238,6 +241,15 @@ impl Held {
             self.forget_killed(service);
         }
         Ok(())
+    }
+
+    /// Removes its group, whose bounds are gone with it, unless somebody is left there.
+    fn renew_group(&mut self, service: &Service) {
+        self.cgroup = None;
+        if heir::remove_group(service.name.as_str()) {
+            self.inherited = false;
+            self.fenced = false;
+        }
     }
 
     /// Keeps the service's group from devices and addresses, as it is described now.
