@@ -87,7 +87,7 @@ in
       LimitCORE = 0;
       LimitNOFILE = "512:1024";
       LimitMEMLOCK = "infinity";
-      LimitNICE = "-5";
+      LimitNICE = 25;
       LimitAS = "4G";
     };
   };

@@ -39,6 +39,7 @@ fn a_unit_becomes_a_service() {
             Restart = "on-failure";
             RestartSec = "1min 500ms";
             LimitNOFILE = "1024:infinity";
+            LimitNICE = "+5:-5";
             MemoryMax = "1G";
             CPUQuota = "150%";
             PrivateTmp = true;
@@ -190,6 +191,10 @@ fn a_unit_becomes_a_service() {
                 "error": "log",
                 "heedsSigpipe": true,
                 "limits": {
+                  "nice": {
+                    "hard": 25,
+                    "soft": 15
+                  },
                   "nofile": {
                     "hard": 1048576,
                     "soft": 1024

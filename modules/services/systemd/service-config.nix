@@ -551,7 +551,14 @@ let
     LimitLOCKS = limit "locks" count;
     LimitSIGPENDING = limit "sigpending" count;
     LimitMSGQUEUE = limit "msgqueue" bytes;
-    LimitNICE = limit "nice" count;
+    # With a sign it is a nice value, and without one what the kernel counts: from 1 up to 40.
+    LimitNICE = limit "nice" (
+      where: value:
+      if builtins.match "[+-][0-9]+" (toString value) == null then
+        count where value
+      else
+        20 - integer where (lib.removePrefix "+" value)
+    );
     LimitRTPRIO = limit "rtprio" count;
     # A number is one of microseconds there.
     LimitRTTIME = limit "rttime" (
