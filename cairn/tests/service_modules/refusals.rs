@@ -30,6 +30,8 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         r#"systemd.targets.a.unitConfig.StopWhenUneeded = true;"#,
         r#"systemd.services.a = { script = "x"; serviceConfig.KillMode = "none"; };"#,
         r#"systemd.services.a = { script = "x"; serviceConfig.TasksMax = "50%"; };"#,
+        r#"systemd.services.a = { script = "x"; serviceConfig.AllowedCPUs = "0-x"; };"#,
+        r#"systemd.user.services.a = { script = "x"; serviceConfig.AllowedCPUs = "0"; };"#,
         r#"systemd.services.a = { script = "x"; serviceConfig.RuntimeDirectory = "a:b"; };"#,
         r#"systemd.services.a = { script = "x"; serviceConfig.StandardOutput = "fd:x"; };"#,
         r#"systemd.services.a = { script = "x"; unitConfig.After = "x"; };"#,
@@ -143,6 +145,13 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
 
         systemd.services.a = { script = "x"; serviceConfig.TasksMax = "50%"; };
         systemd.services.a.serviceConfig.TasksMax: '50%' is no number
+
+        systemd.services.a = { script = "x"; serviceConfig.AllowedCPUs = "0-x"; };
+        systemd.services.a.serviceConfig.AllowedCPUs: '0-x' is no number or range, such as 0-3
+
+        systemd.user.services.a = { script = "x"; serviceConfig.AllowedCPUs = "0"; };
+        the configuration contradicts itself:
+        - systemd.user.services.a.serviceConfig.AllowedCPUs is not supported: a user's supervisor has no right to do that; run it as systemd.services with a user
 
         systemd.services.a = { script = "x"; serviceConfig.RuntimeDirectory = "a:b"; };
         systemd.services.a.serviceConfig.RuntimeDirectory: 'a:b' is not supported: no links are made to directories; name the directory alone

@@ -42,6 +42,8 @@ fn a_unit_becomes_a_service() {
             LimitNICE = "+5:-5";
             MemoryMax = "1G";
             CPUQuota = "150%";
+            AllowedCPUs = [ "0-1 3" "5,7" ];
+            AllowedMemoryNodes = 0;
             PrivateTmp = true;
             CapabilityBoundingSet = "";
             AmbientCapabilities = [ "CAP_NET_RAW" ];
@@ -71,6 +73,8 @@ fn a_unit_becomes_a_service() {
               ],
               "cgroup": {
                 "cpu.max": "150000 100000",
+                "cpuset.cpus": "0-1,3,5,7",
+                "cpuset.mems": "0",
                 "memory.max": "1073741824"
               },
               "conditions": [

@@ -99,6 +99,20 @@ let
       process.environment.${variable} = lib.mkDefault (lib.concatStringsSep ":" paths);
     };
 
+  # Numbers and ranges, of which several lines are one list.
+  cpuset =
+    file: context: value:
+    let
+      words = lib.filter (word: word != "") (lib.concatMap (lib.splitString ",") (wordsOf value));
+      checked = map (
+        word:
+        if builtins.match "[0-9]+(-[0-9]+)?" word == null then
+          throw "${context.where}: '${word}' is no number or range, such as 0-3"
+        else
+          word
+      ) words;
+    in
+    lib.optionalAttrs (words != [ ]) { cgroup.${file} = lib.concatStringsSep "," checked; };
   cgroup = file: write: context: value: { cgroup.${file} = toString (write context (last value)); };
   memory =
     context: value:
@@ -611,6 +625,8 @@ let
         "is not name:/path; credentials of the machine are not supported";
     SetCredential = credentials "text" "(.*)" "is not name:text";
 
+    AllowedCPUs = cpuset "cpuset.cpus";
+    AllowedMemoryNodes = cpuset "cpuset.mems";
     MemoryMax = cgroup "memory.max" memory;
     MemoryHigh = cgroup "memory.high" memory;
     MemoryMin = cgroup "memory.min" memory;
@@ -669,6 +685,8 @@ let
     "DeviceAllow"
     "IPAddressAllow"
     "IPAddressDeny"
+    "AllowedCPUs"
+    "AllowedMemoryNodes"
     "PrivateNetwork"
     "PrivateIPC"
     "PrivateMounts"
