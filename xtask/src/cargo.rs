@@ -26,6 +26,15 @@ pub fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(cargo);
     command.args(arguments).current_dir(workspace());
     draw_the_same(&mut command);
+    // Cargo has told them of the program that runs here. Build scripts that ask for them would run again,
+    // and all that depends on them, whenever somebody has called cargo by hand in between.
+    for (name, _) in env::vars_os() {
+        let of_package =
+            |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        if name.to_str().is_some_and(of_package) {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

@@ -11,6 +11,9 @@ use crate::packages::Need;
 use crate::stages::Stages;
 use crate::test_programs;
 
+/// The package whose tests are all slow: they need guests.
+const GUESTS: &str = "cairn-qemu-tests";
+
 /// What takes long, the longest first: begun last, it would run alone.
 const LONGEST: [&str; 6] = [
     "grub",
@@ -27,13 +30,9 @@ pub fn test() -> anyhow::Result<()> {
     let mut stages = Stages::new();
     check::run_checks(&mut stages);
     stages.run("quick tests", || {
-        let arguments = [
-            "test",
-            "--workspace",
-            "--exclude=cairn-qemu-tests",
-            "--no-fail-fast",
-        ];
-        run(cargo(&arguments))
+        let mut test = cargo(&["test", "--workspace", "--no-fail-fast"]);
+        test.arg(format!("--exclude={GUESTS}"));
+        run(test)
     });
     if stages.run("programs for the guests", demo::build_programs) {
         let mut together = Vec::new();
@@ -53,20 +52,18 @@ fn slow_tests() -> anyhow::Result<Vec<(String, Command)>> {
     let mut image = Command::new(output_folder("release").join("demo"));
     image.arg("--build-test-image");
     run(image)?;
-    let mut tests = Vec::new();
-    for program in test_programs::build(&["--package=cairn-qemu-tests"])? {
-        tests.push((program.name.clone(), program.run()));
-    }
-    let mut arguments = vec!["--release".to_owned()];
-    for (package, test) in metadata::slow_tests()? {
-        if package != "cairn-qemu-tests" {
-            arguments.extend([format!("--package={package}"), format!("--test={test}")]);
-        }
-    }
+    // Of the whole workspace, as the quick ones: what both need is built once, with the same features. What takes
+    // its time is done by release programs and by guests, not by the tests.
+    let slow = metadata::slow_tests()?;
+    let named = slow.iter().map(|(_, test)| format!("--test={test}"));
+    let all = ["--workspace", "--lib", "--bins", "--tests"].map(str::to_owned);
+    let arguments: Vec<String> = all.into_iter().chain(named).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    for program in test_programs::build(&arguments)? {
-        tests.push((program.name.clone(), program.run()));
-    }
+    let mut tests: Vec<_> = test_programs::build(&arguments)?
+        .into_iter()
+        .filter(|program| program.package == GUESTS || slow.contains(&program.key()))
+        .map(|program| (program.name.clone(), program.run()))
+        .collect();
     for (name, part) in [("power cuts", "cuts"), ("bad generations", "generations")] {
         let mut torture = Command::new(output_folder("release").join("torture"));
         torture.args([part, "--short"]);

@@ -12,6 +12,8 @@ use crate::cargo;
 /// A built test program.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TestProgram {
+    /// The name of its package.
+    pub package: String,
     /// The name of its target.
     pub name: String,
     /// The program.
@@ -21,6 +23,11 @@ pub struct TestProgram {
 }
 
 impl TestProgram {
+    /// What tells it from others: names are a package's own.
+    pub fn key(&self) -> (String, String) {
+        (self.package.clone(), self.name.clone())
+    }
+
     /// Its run, one test at a time.
     pub fn run(&self) -> Command {
         let mut command = Command::new(&self.path);
@@ -57,8 +64,10 @@ fn parse(messages: &str) -> anyhow::Result<Vec<TestProgram>> {
             continue;
         };
         let name = word("/target/name").context("a target has no name")?;
+        let package = word("/package_id").and_then(package_name);
         let folder = word("/manifest_path").and_then(|path| Path::new(path).parent());
         programs.push(TestProgram {
+            package: package.context("a package has no name")?.to_owned(),
             name: name.to_owned(),
             path: path.into(),
             folder: folder.context("a package has no folder")?.to_owned(),
@@ -67,22 +76,34 @@ fn parse(messages: &str) -> anyhow::Result<Vec<TestProgram>> {
     Ok(programs)
 }
 
+/// The package's name in its id: `URL#NAME@VERSION`, or `URL#VERSION` where the URL ends with the name
+/// ("Package ID Specifications" of the Cargo book).
+fn package_name(id: &str) -> Option<&str> {
+    let (url, version) = id.split_once('#')?;
+    match version.split_once('@') {
+        Some((name, _)) => Some(name),
+        None => url.rsplit('/').next(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn programs_of_tests_are_found_among_messages() {
-        let messages = r#"{"reason":"compiler-artifact","manifest_path":"/w/a/Cargo.toml","target":{"name":"a"},"profile":{"test":false},"executable":null}
-{"reason":"compiler-artifact","manifest_path":"/w/b/Cargo.toml","target":{"name":"tool"},"profile":{"test":false},"executable":"/t/tool"}
-{"reason":"compiler-artifact","manifest_path":"/w/b/Cargo.toml","target":{"name":"boots"},"profile":{"test":true},"executable":"/t/boots-1"}
+        let messages = r#"{"reason":"compiler-artifact","package_id":"path+file:///w/a#0.1.0","manifest_path":"/w/a/Cargo.toml","target":{"name":"a"},"profile":{"test":false},"executable":null}
+{"reason":"compiler-artifact","package_id":"path+file:///w/b#ours@0.1.0","manifest_path":"/w/b/Cargo.toml","target":{"name":"tool"},"profile":{"test":false},"executable":"/t/tool"}
+{"reason":"compiler-artifact","package_id":"path+file:///w/b#ours@0.1.0","manifest_path":"/w/b/Cargo.toml","target":{"name":"boots"},"profile":{"test":true},"executable":"/t/boots-1"}
 {"reason":"build-finished","success":true}"#;
         let expected = TestProgram {
+            package: "ours".into(),
             name: "boots".into(),
             path: "/t/boots-1".into(),
             folder: "/w/b".into(),
         };
         assert_eq!(parse(messages).unwrap(), [expected]);
         assert!(parse("no JSON").is_err());
+        assert_eq!(package_name("path+file:///w/a#0.1.0"), Some("a"));
     }
 }
