@@ -9,7 +9,7 @@ use crate::ext4::Ext4;
 use crate::fat::{Fat, Medium};
 use crate::file_system::{FileSystemError, FileSystemWriter};
 use crate::identifiers::Identifiers;
-use crate::layout::{Layout, Part, Partition, Parts, SECTOR, SectorSize};
+use crate::layout::{ALIGNMENT, Layout, Part, Partition, Parts, SECTOR, SectorSize};
 use crate::manifest::Manifest;
 use crate::output::{Output, OutputError};
 use crate::partition_table::{Sectors, Table, partition_table};
@@ -35,8 +35,11 @@ pub struct Disk<'a> {
     pub root_label: &'a str,
     /// What tells the disk and its parts from every other.
     pub identifiers: Identifiers,
-    /// Bytes left free in the root file system.
+    /// Bytes left free in the root file system, at the least.
     pub free_space: u64,
+    /// Bytes of the whole disk, whole MiB, of which the root takes what the others leave; as few as can be where
+    /// nothing is said.
+    pub size: Option<u64>,
     /// Time of making that the file system records, in seconds since 1970.
     pub epoch: u32,
 }
@@ -121,6 +124,14 @@ pub enum DiskError {
         /// Bytes of the partition.
         room: u64,
     },
+    /// The whole does not fit into the size that is asked for.
+    #[error("cannot make the disk image of {size} bytes: what goes into it needs {needed}")]
+    TooSmall {
+        /// Bytes that are asked for.
+        size: u64,
+        /// Bytes that would do.
+        needed: u64,
+    },
     /// [`write()`] got a layout that [`plan()`] did not make for this disk.
     #[error("cannot write the disk image: its layout was planned for another disk")]
     OtherLayout,
@@ -129,7 +140,7 @@ pub enum DiskError {
 /// The layout of `disk`; nothing is read or written.
 ///
 /// # Errors
-/// A tree has what its file system cannot hold, or the label is too long.
+/// A tree has what its file system cannot hold, the label is too long, or the disk is too small.
 pub fn plan(disk: &Disk<'_>) -> Result<Layout, DiskError> {
     let identifiers = &disk.identifiers;
     let boot = match &disk.boot_files {
@@ -163,7 +174,32 @@ pub fn plan(disk: &Disk<'_>) -> Result<Layout, DiskError> {
         .map(Manifest::content_size)
         .sum();
     let content = disk.root.content_size() + apart;
-    Ok(Layout::new(identifiers, &parts, content))
+    let mut layout = Layout::new(identifiers, &parts, content);
+    if let Some(size) = disk.size {
+        layout.root.size = last_part(size, layout.root.start, |room| {
+            root(disk).size_from(disk.root, disk.free_space, room)
+        })?;
+        layout.size = size;
+    }
+    Ok(layout)
+}
+
+/// Bytes of the last partition on a disk of `size`, which begins at `start` and holds a file system that needs,
+/// of so much room, what `needed` says.
+pub(crate) fn last_part(
+    size: u64,
+    start: u64,
+    needed: impl FnOnce(u64) -> Result<u64, FileSystemError>,
+) -> Result<u64, DiskError> {
+    let others = start + ALIGNMENT;
+    let room = size.saturating_sub(others);
+    let room = room - room % ALIGNMENT;
+    let needed = needed(room)?;
+    if needed > room {
+        let needed = others + needed.next_multiple_of(ALIGNMENT);
+        return Err(DiskError::TooSmall { size, needed });
+    }
+    Ok(room)
 }
 
 /// Writes `disk` by its `layout` to `output`, and calls `progress` as it goes. The output appears

@@ -39,8 +39,7 @@ pub struct Ext4 {
 
 impl FileSystemWriter for Ext4 {
     fn size(&self, tree: &Manifest, free: u64) -> Result<u64, FileSystemError> {
-        self.options(BLOCK, 16)?;
-        Ok(blocks_for(tree, free).blocks * BLOCK)
+        self.size_from(tree, free, 0)
     }
 
     fn write(
@@ -49,7 +48,7 @@ impl FileSystemWriter for Ext4 {
         region: &Region<'_>,
         written: &mut dyn FnMut(u64),
     ) -> Result<(), FileSystemError> {
-        let inodes = blocks_for(tree, 0).inodes;
+        let inodes = blocks_for(tree, 0, region.length() / BLOCK).inodes;
         let whole = |error| self.whole(region.length(), &error);
         let mut builder = FsBuilder::new(self.options(region.length(), inodes)?).map_err(whole)?;
         let contents = declare(tree, &mut builder)?;
@@ -75,6 +74,20 @@ impl FileSystemWriter for Ext4 {
 }
 
 impl Ext4 {
+    /// A size in bytes, `least` or the next one, in which `tree` fits and leaves `free` bytes over.
+    ///
+    /// # Errors
+    /// As those of [`FileSystemWriter::size`].
+    pub(crate) fn size_from(
+        &self,
+        tree: &Manifest,
+        free: u64,
+        least: u64,
+    ) -> Result<u64, FileSystemError> {
+        self.options(BLOCK, 16)?;
+        Ok(blocks_for(tree, free, least / BLOCK).blocks * BLOCK)
+    }
+
     fn options(&self, size: u64, inodes: u32) -> Result<Options, FileSystemError> {
         if self.label.len() > 16 || self.label.contains('\0') {
             let error = mkext4::Error::Invalid("the label is longer than 16 bytes".to_owned());

@@ -23,12 +23,12 @@ const RESERVED_INODES: u64 = 11;
 pub(crate) struct Size {
     /// Blocks of 4096 bytes.
     pub blocks: u64,
-    /// Inodes that the tree needs, and some to spare.
+    /// Inodes: what mke2fs gives a file system of that size, and enough for the tree.
     pub inodes: u32,
 }
 
-/// The size in which `tree` fits and leaves `free` bytes over.
-pub(crate) fn blocks_for(tree: &Manifest, free: u64) -> Size {
+/// The size, of at least `least` blocks, in which `tree` fits and leaves `free` bytes over.
+pub(crate) fn blocks_for(tree: &Manifest, free: u64, least: u64) -> Size {
     let entries = tree.entries().count() as u64;
     let used: u64 = tree.entries().map(|(_, node)| blocks_of(node)).sum();
     let names: u64 = directory_blocks(tree);
@@ -37,7 +37,7 @@ pub(crate) fn blocks_for(tree: &Manifest, free: u64) -> Size {
 
     // What the content needs, plus the overhead of a file system of that size, and so on, until
     // the size holds its own overhead. Each step adds less than a tenth of the last.
-    let mut blocks = content.max(MIN_BLOCKS);
+    let mut blocks = content.max(MIN_BLOCKS).max(least);
     let mut inodes_wanted = inodes;
     for _ in 0..64 {
         inodes_wanted = inodes.max(blocks * BLOCK / BYTES_PER_INODE);
@@ -196,14 +196,33 @@ mod tests {
             (vec![(0, 1); 40], 200),
             (vec![(4097, 20); 10_000], 1),
         ] {
-            let size = blocks_for(&tree(&files, directories), 0);
+            let size = blocks_for(&tree(&files, directories), 0, 0);
             let sealed = seal(size, &files, directories);
             assert!(sealed.is_ok(), "{size:?} {directories}: {sealed:?}");
         }
         // Among them are those that whole MiB make a group large, which then has a larger journal.
         for mebibytes in 100..140 {
             let files = [(mebibytes << 20, 9)];
-            let size = blocks_for(&tree(&files, 1), 0);
+            let size = blocks_for(&tree(&files, 1), 0, 0);
+            let sealed = seal(size, &files, 1);
+            assert!(sealed.is_ok(), "{size:?} {mebibytes}: {sealed:?}");
+        }
+    }
+
+    /// More blocks need more inodes, groups and journal: what is left must do for them.
+    #[test]
+    fn more_blocks_are_filled() {
+        let files = [(90 << 20, 9)];
+        let tree = tree(&files, 1);
+        let least = blocks_for(&tree, 0, 0).blocks;
+        for mebibytes in (0..200).chain([900, 1024, 2048, 5000]) {
+            let blocks = least + mebibytes * MEBIBYTE;
+            let size = blocks_for(&tree, 0, blocks);
+            assert!(size.blocks - blocks <= 16 * MEBIBYTE, "{blocks}: {size:?}");
+            assert_eq!(
+                u64::from(size.inodes),
+                size.blocks * BLOCK / BYTES_PER_INODE
+            );
             let sealed = seal(size, &files, 1);
             assert!(sealed.is_ok(), "{size:?} {mebibytes}: {sealed:?}");
         }
@@ -216,7 +235,7 @@ mod tests {
             files in prop::collection::vec((0u64..10_000_000, 0usize..250), 0..100),
             directories in 0usize..5,
         ) {
-            let size = blocks_for(&tree(&files, directories), 0);
+            let size = blocks_for(&tree(&files, directories), 0, 0);
             let sealed = seal(size, &files, directories);
             prop_assert!(sealed.is_ok(), "{size:?}: {sealed:?}");
         }

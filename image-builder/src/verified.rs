@@ -15,7 +15,7 @@ use std::path::Path;
 
 use uuid::Uuid;
 
-use crate::disk::{DiskError, Ext4Part, Progress, esp, partitioned, region};
+use crate::disk::{DiskError, Ext4Part, Progress, esp, last_part, partitioned, region};
 use crate::ext4::Ext4;
 use crate::file_system::{FileSystemError, FileSystemWriter};
 use crate::fill::{Filler, Span};
@@ -53,6 +53,9 @@ pub struct VerifiedDisk<'a> {
     pub sector_size: SectorSize,
     /// What tells the disk and its parts from every other.
     pub identifiers: Identifiers,
+    /// Bytes of the whole disk, whole MiB, of which the root takes what the others leave; as few as can be where
+    /// nothing is said.
+    pub size: Option<u64>,
     /// Time of making that the root records, in seconds since 1970.
     pub epoch: u32,
 }
@@ -91,7 +94,7 @@ impl VerifiedDisk<'_> {
     /// The layout; nothing is read or written.
     ///
     /// # Errors
-    /// A tree has what its file system cannot hold, or the label is too long.
+    /// A tree has what its file system cannot hold, the label is too long, or the disk is too small.
     pub fn plan(&self) -> Result<VerifiedLayout, DiskError> {
         let identifiers = &self.identifiers;
         let mut places = Places::default();
@@ -140,13 +143,29 @@ impl VerifiedDisk<'_> {
             }
             None => None,
         };
-        Ok(VerifiedLayout {
+        let mut layout = VerifiedLayout {
             size: places.disk_size(),
             disk_guid: identifiers.disk,
             esp,
             store,
             root,
-        })
+        };
+        if let Some(size) = self.size {
+            match (self.root, &mut layout.root) {
+                (Some(root), Some(place)) => {
+                    place.size = last_part(size, place.start, |room| {
+                        self.ext4(root).size_from(root.tree, root.free_space, room)
+                    })?;
+                }
+                _ if layout.size > size => {
+                    let needed = layout.size;
+                    return Err(DiskError::TooSmall { size, needed });
+                }
+                _ => {}
+            }
+            layout.size = size;
+        }
+        Ok(layout)
     }
 
     /// Writes it by its `layout` to `output`, and calls `progress` as it goes. The output appears when it is
@@ -243,6 +262,7 @@ mod tests {
             root: None,
             sector_size: SectorSize::Bytes512,
             identifiers: Identifiers::from_seed(&[7; 32]),
+            size: None,
             epoch: 0,
         };
         expect![[r#"
@@ -261,5 +281,34 @@ mod tests {
             3 store         101 MiB at   65 MiB, PARTUUID=00000000-0000-0000-0000-000000000007
             1 state          70 MiB at  166 MiB, PARTUUID=71f5e8a0-6b8c-8748-8a6e-bad137631304, UUID=397e55e7-c7d8-8823-8749-8b304cacefdb
         "#]].assert_eq(&disk.plan().unwrap().to_string());
+        let mut sizes = Vec::new();
+        for root in [disk.root, None] {
+            disk.root = root;
+            for mebibytes in [166, 237, 1000] {
+                disk.size = Some(mebibytes << 20);
+                sizes.push(match disk.plan() {
+                    Ok(layout) => layout.to_string(),
+                    Err(error) => format!("{error}\n"),
+                });
+            }
+        }
+        expect![[r#"
+            cannot make the disk image of 174063616 bytes: what goes into it needs 248512512
+            disk 944232c2-11d2-8fa1-a8f6-936c0ab7a30b of 237 MiB
+            2 esp            64 MiB at    1 MiB, PARTUUID=fcf6b3b7-d7e4-8cf8-9af6-06e5e06988f8, UUID=2C07-51C6
+            3 store         101 MiB at   65 MiB, PARTUUID=00000000-0000-0000-0000-000000000007
+            1 state          70 MiB at  166 MiB, PARTUUID=71f5e8a0-6b8c-8748-8a6e-bad137631304, UUID=397e55e7-c7d8-8823-8749-8b304cacefdb
+            disk 944232c2-11d2-8fa1-a8f6-936c0ab7a30b of 1000 MiB
+            2 esp            64 MiB at    1 MiB, PARTUUID=fcf6b3b7-d7e4-8cf8-9af6-06e5e06988f8, UUID=2C07-51C6
+            3 store         101 MiB at   65 MiB, PARTUUID=00000000-0000-0000-0000-000000000007
+            1 state         833 MiB at  166 MiB, PARTUUID=71f5e8a0-6b8c-8748-8a6e-bad137631304, UUID=397e55e7-c7d8-8823-8749-8b304cacefdb
+            cannot make the disk image of 174063616 bytes: what goes into it needs 175112192
+            disk 944232c2-11d2-8fa1-a8f6-936c0ab7a30b of 237 MiB
+            2 esp            64 MiB at    1 MiB, PARTUUID=fcf6b3b7-d7e4-8cf8-9af6-06e5e06988f8, UUID=2C07-51C6
+            1 store         101 MiB at   65 MiB, PARTUUID=00000000-0000-0000-0000-000000000007
+            disk 944232c2-11d2-8fa1-a8f6-936c0ab7a30b of 1000 MiB
+            2 esp            64 MiB at    1 MiB, PARTUUID=fcf6b3b7-d7e4-8cf8-9af6-06e5e06988f8, UUID=2C07-51C6
+            1 store         101 MiB at   65 MiB, PARTUUID=00000000-0000-0000-0000-000000000007
+        "#]].assert_eq(&sizes.concat());
     }
 }

@@ -412,6 +412,44 @@ fn holes_stay_holes_and_large_files_fit() {
     }
 }
 
+/// What `debugfs` says of the root's file system.
+fn statistic(image: &Path, layout: &Layout, name: &str) -> u64 {
+    let text = debugfs(image, &layout.root, "stats -h");
+    let value = text.lines().find_map(|line| line.strip_prefix(name));
+    value.unwrap().trim().parse().unwrap()
+}
+
+/// A disk of a size takes it whole, whatever steps a journal's size has; one that is too small says what would do.
+#[test]
+fn a_disk_has_the_size_that_is_asked_for() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (root, esp, boot) = (sample(scratch.path()), Manifest::new(), shape_of_grub());
+    let image = scratch.path().join("disk.img");
+    let mut wanted = disk(&root, &esp, &boot);
+    wanted.free_space = 10 << 20;
+    let smallest = plan(&wanted).unwrap().size;
+
+    let size = smallest - (1 << 20);
+    wanted.size = Some(size);
+    let error = plan(&wanted).unwrap_err().to_string();
+    let words =
+        format!("cannot make the disk image of {size} bytes: what goes into it needs {smallest}");
+    assert_eq!(error, words);
+
+    for size in [smallest, smallest + (1 << 20), 300 << 20, 1200 << 20] {
+        wanted.size = Some(size);
+        let layout = build(&wanted, &image);
+        assert_eq!(fs::metadata(&image).unwrap().len(), size);
+        // The copy of the table is in the last MiB.
+        assert_eq!(layout.root.end(), size - (1 << 20));
+        let free = statistic(&image, &layout, "Free blocks:") * 4096;
+        assert!(free >= wanted.free_space, "{free} bytes are free");
+        // As many files as mke2fs makes room for, however large the content is.
+        let inodes = statistic(&image, &layout, "Inode count:");
+        assert!(inodes >= layout.root.size / 16_384, "{inodes} inodes");
+    }
+}
+
 #[test]
 fn free_space_is_there() {
     let scratch = tempfile::tempdir().unwrap();
@@ -421,15 +459,7 @@ fn free_space_is_there() {
         wanted.free_space = free;
         let image = scratch.path().join("disk.img");
         let layout = build(&wanted, &image);
-        let text = debugfs(&image, &layout.root, "stats -h");
-        let blocks: u64 = text
-            .lines()
-            .find_map(|line| line.strip_prefix("Free blocks:"))
-            .unwrap()
-            .trim()
-            .parse()
-            .unwrap();
-        let found = blocks * 4096;
+        let found = statistic(&image, &layout, "Free blocks:") * 4096;
         assert!(found >= free, "{found} of {free} bytes are free");
         assert!(
             found <= free + free / 50 + (8 << 20),

@@ -37,6 +37,17 @@ in
       '';
     };
 
+    image.size = mkOption {
+      type = types.nullOr types.ints.positive;
+      default = null;
+      example = 7600;
+      description = ''
+        MiB of the whole disk image, for a card or a volume of a known size. The root file system takes what
+        the other partitions leave. It keeps at least {option}`image.freeSpace` MiB free, or the image
+        is refused with the size that would do. With `null`, the image is as small as it can be.
+      '';
+    };
+
     image.sectorSize = mkOption {
       type = types.enum [
         512
@@ -69,6 +80,7 @@ in
           bootFreeSpace
           freeSpace
           sectorSize
+          size
           swapSize
           ;
         swapDevices = map (swap: swap.device) config.swapDevices;

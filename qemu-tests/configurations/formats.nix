@@ -16,6 +16,7 @@
   swapDevices = [ { label = "formats-swap"; } ];
   image.bootFreeSpace = 64;
   image.swapSize = 64;
+  image.size = 2500;
   boot.initrd.availableKernelModules = [
     "ahci"
     "ata_piix"

@@ -326,6 +326,7 @@ mod tests {
             root_label: "root",
             identifiers: Identifiers::from_seed(&[7; 32]),
             free_space: 0,
+            size: None,
             epoch: 1,
         };
         write(&disk, &plan(&disk).unwrap(), output, &mut |_| {}).unwrap();

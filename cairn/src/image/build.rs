@@ -24,7 +24,7 @@ use super::output::{copy_image, resolve};
 use super::placement::Placement;
 use super::root::container_root;
 use super::shape::{Sizes, Starts, sizes, starts};
-use super::verified::{State, VerifiedImage, VerityFacts};
+use super::verified::{VerifiedImage, VerityFacts};
 use crate::configuration::{Configuration, Evaluated, Wanted};
 use crate::grub::Grub;
 use crate::lock_file::epoch;
@@ -276,16 +276,13 @@ fn build_verified(
     format: Format,
     facts: &VerityFacts,
 ) -> Result<RawDisk> {
-    let state = Placement::of_state(&begun.facts)?.map(|named| State {
-        named,
-        free_space: begun.facts.free_space,
-    });
-    let sector_size = sizes(&begun.facts)?.sector;
+    let state = Placement::of_state(&begun.facts)?;
+    let sizes = sizes(&begun.facts)?;
     let option = "image.verityStore.squashfsCompression";
     let level = level(option, facts.compression_level)?;
     begun.realise()?;
     let (cache, epoch) = (compressed_objects(begun.configuration), begun.epoch()?);
-    let key = VerifiedImage::key(&begun.toplevel, facts, sector_size, state.as_ref(), epoch)?;
+    let key = VerifiedImage::key(&begun.toplevel, facts, &sizes, state.as_ref(), epoch)?;
     let host_name = begun.facts.host_name.clone();
     if facts.signer.is_none() {
         log::warn!(
@@ -300,7 +297,7 @@ fn build_verified(
             facts,
             level,
             cache: cache.as_ref(),
-            sector_size,
+            sizes,
             state: state.as_ref(),
             epoch,
         };
@@ -308,7 +305,7 @@ fn build_verified(
     })?;
     Ok(RawDisk {
         built,
-        sector_size,
+        sector_size: sizes.sector,
         key,
         host_name,
         epoch,

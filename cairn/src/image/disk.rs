@@ -21,7 +21,7 @@ use super::shape::{Sizes, Starts};
 use crate::grub::{BootSector, Grub, UefiName};
 
 /// Raised with each change that gives other bytes for the same toplevel.
-const FORMAT_VERSION: u32 = 12;
+const FORMAT_VERSION: u32 = 13;
 
 /// The slot of an image's only menu.
 const SLOT: Slot = Slot::A;
@@ -106,9 +106,10 @@ impl DiskImage<'_> {
             root_label: &self.placement.root.label,
             identifiers,
             free_space: self.sizes.root << 20,
+            size: self.sizes.disk.map(|size| size << 20),
             epoch: self.epoch,
         };
-        let layout = plan(&disk)?;
+        let layout = plan(&disk).map_err(|error| self.sizes.explain(error))?;
         log::debug!("{layout}");
         write(&disk, &layout, output, &mut |_| {})?;
         Ok(())

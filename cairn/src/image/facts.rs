@@ -25,6 +25,8 @@ pub struct Facts {
     pub swap_devices: Vec<Device>,
     /// `image.swapSize`: MiB of the swap partition, if there is to be one.
     pub swap_size: Option<u64>,
+    /// `image.size`: MiB of the whole disk, if it is to have a size of its own.
+    pub size: Option<u64>,
     /// `image.sectorSize`: bytes of a sector of the disk.
     pub sector_size: u64,
     /// Whether a BIOS is to start the disk: not with `nodev` as `boot.loader.grub.device`.

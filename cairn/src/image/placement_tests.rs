@@ -5,7 +5,7 @@ use serde_json::json;
 fn facts(file_systems: &serde_json::Value) -> Facts {
     serde_json::from_value(json!({
         "hostName": "box", "fileSystems": file_systems, "freeSpace": 1,
-        "grub": null, "swapDevices": ["LABEL=swap"], "swapSize": null, "bootFreeSpace": 1,
+        "grub": null, "swapDevices": ["LABEL=swap"], "swapSize": null, "size": null, "bootFreeSpace": 1,
         "sectorSize": 512, "bios": true, "uefi": true,
     }))
     .unwrap()

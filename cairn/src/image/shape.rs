@@ -1,7 +1,7 @@
 //! What a disk is like beside its content: how large its parts are, and what starts it.
 
 use anyhow::{Result, bail, ensure};
-use cairn_image_builder::SectorSize;
+use cairn_image_builder::{DiskError, SectorSize};
 
 use super::EXT4_LIMIT;
 use super::facts::Facts;
@@ -24,6 +24,8 @@ pub struct Sizes {
     pub boot: u64,
     /// Of swap space, if there is to be some.
     pub swap: Option<u64>,
+    /// Of the whole disk, where that is said.
+    pub disk: Option<u64>,
     /// Not MiB, but what the disk is addressed in.
     pub sector: SectorSize,
 }
@@ -34,6 +36,7 @@ pub(super) fn sizes(facts: &Facts) -> Result<Sizes> {
         ("image.freeSpace", facts.free_space),
         ("image.bootFreeSpace", facts.boot_free_space),
         ("image.swapSize", facts.swap_size.unwrap_or_default()),
+        ("image.size", facts.size.unwrap_or_default()),
     ] {
         ensure!(
             size <= EXT4_LIMIT,
@@ -44,6 +47,7 @@ pub(super) fn sizes(facts: &Facts) -> Result<Sizes> {
         root: facts.free_space,
         boot: facts.boot_free_space,
         swap: facts.swap_size,
+        disk: facts.size,
         sector: match facts.sector_size {
             512 => SectorSize::Bytes512,
             4096 => SectorSize::Bytes4096,
@@ -52,6 +56,22 @@ pub(super) fn sizes(facts: &Facts) -> Result<Sizes> {
             ),
         },
     })
+}
+
+impl Sizes {
+    /// What cannot be made, in the words of the configuration.
+    pub(super) fn explain(&self, error: DiskError) -> anyhow::Error {
+        match error {
+            DiskError::TooSmall { size, needed } => {
+                let (size, needed, free) = (size >> 20, needed >> 20, self.root);
+                anyhow::anyhow!(
+                    "cannot make a disk of image.size = {size} MiB: with image.freeSpace = {free} it takes {needed} MiB; \
+                     raise image.size, or lower image.freeSpace"
+                )
+            }
+            error => error.into(),
+        }
+    }
 }
 
 /// What starts the disk: what the configuration has GRUB for, and what can.
@@ -82,7 +102,7 @@ mod tests {
         let said = |bios: bool, uefi: bool, sector: SectorSize| {
             let facts = serde_json::json!({
                 "hostName": "box", "fileSystems": {}, "freeSpace": 1, "bootFreeSpace": 1,
-                "swapDevices": [], "swapSize": null, "sectorSize": 512, "grub": null,
+                "swapDevices": [], "swapSize": null, "size": null, "sectorSize": 512, "grub": null,
                 "bios": bios, "uefi": uefi,
             });
             let facts: Facts = serde_json::from_value(facts).unwrap();
@@ -111,10 +131,10 @@ mod tests {
 
     #[test]
     fn room_that_no_disk_has_is_refused() {
-        let said = |free: u64, boot: u64, swap: Option<u64>, sector: u64| {
+        let said = |free: u64, boot: u64, swap: Option<u64>, whole: Option<u64>, sector: u64| {
             let facts = serde_json::json!({
                 "hostName": "box", "fileSystems": {}, "freeSpace": free, "bootFreeSpace": boot,
-                "swapDevices": [], "swapSize": swap, "sectorSize": sector, "grub": null,
+                "swapDevices": [], "swapSize": swap, "size": whole, "sectorSize": sector, "grub": null,
                 "bios": true, "uefi": true,
             });
             let facts: Facts = serde_json::from_value(facts).unwrap();
@@ -123,17 +143,38 @@ mod tests {
         // So many MiB are a multiple of 2^64 bytes.
         let none = 1 << 44;
         let all = [
-            said(1024, 1, Some(1), 4096),
-            said(none, 1, None, 512),
-            said(1, none, None, 512),
-            said(1, 1, Some(none), 512),
-            said(1, 1, None, 520),
+            said(1024, 1, Some(1), Some(4096), 4096),
+            said(none, 1, None, None, 512),
+            said(1, none, None, None, 512),
+            said(1, 1, Some(none), None, 512),
+            said(1, 1, None, Some(none), 512),
+            said(1, 1, None, None, 520),
         ];
         expect_test::expect![[r#"
             good
             cannot make a disk with image.freeSpace = 17592186044416: that is counted in MiB, and at most 16777216 are possible
             cannot make a disk with image.bootFreeSpace = 17592186044416: that is counted in MiB, and at most 16777216 are possible
             cannot make a disk with image.swapSize = 17592186044416: that is counted in MiB, and at most 16777216 are possible
+            cannot make a disk with image.size = 17592186044416: that is counted in MiB, and at most 16777216 are possible
             cannot make a disk with sectors of 520 bytes; set image.sectorSize to 512 or 4096"#]].assert_eq(&all.join("\n"));
+    }
+
+    #[test]
+    fn a_disk_that_is_too_small_is_refused_with_the_size_that_would_do() {
+        let sizes = Sizes {
+            root: 1024,
+            boot: 1,
+            swap: None,
+            disk: Some(900),
+            sector: SectorSize::Bytes512,
+        };
+        let error = sizes.explain(DiskError::TooSmall {
+            size: 900 << 20,
+            needed: 1400 << 20,
+        });
+        expect_test::expect![
+            "cannot make a disk of image.size = 900 MiB: with image.freeSpace = 1024 it takes 1400 MiB; raise image.size, or lower image.freeSpace"
+        ]
+        .assert_eq(&error.to_string());
     }
 }

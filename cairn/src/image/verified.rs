@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use cairn_bootloader::{Serial, UNIFIED_INITRD, UNIFIED_KERNEL, unified_args, unified_config};
 use cairn_image_builder::squashfs::{self, Cache, Level};
 use cairn_image_builder::{
-    Content, Ext4Part, Identifiers, Manifest, Node, Region, SectorSize, VerifiedDisk, write_cpio,
+    Content, Ext4Part, Identifiers, Manifest, Node, Region, VerifiedDisk, write_cpio,
 };
 use cairn_store::{Access, Sandbox, Store};
 use cairn_store_path::StorePath;
@@ -29,10 +29,11 @@ use super::boot::{bootspec, esp};
 use super::partition::Named;
 use super::placement::Placement;
 use super::root::{object_trees, root_of_state};
+use super::shape::Sizes;
 use crate::grub::{UEFI_PROGRAM, UefiFile};
 
 /// Raised with each change that gives other bytes for the same toplevel.
-const FORMAT_VERSION: u32 = 2;
+const FORMAT_VERSION: u32 = 3;
 /// Where tools see the folder of the moment.
 const WORK: &str = "/work";
 /// The files in it.
@@ -73,15 +74,6 @@ pub struct SignerFacts {
     pub public_key_file: PathBuf,
 }
 
-/// The root of a machine that keeps what it writes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct State {
-    /// How it is found.
-    pub named: Named,
-    /// MiB left free in it.
-    pub free_space: u64,
-}
-
 /// What such an image is made of.
 #[derive(Debug, Clone, Copy)]
 pub struct VerifiedImage<'a> {
@@ -95,10 +87,10 @@ pub struct VerifiedImage<'a> {
     pub level: Level,
     /// What remembers how store objects were compressed.
     pub cache: Option<&'a Cache>,
-    /// The unit of the disk.
-    pub sector_size: SectorSize,
-    /// The root, if the machine keeps what it writes.
-    pub state: Option<&'a State>,
+    /// Its unit, how large it is, and what is left free in the root.
+    pub sizes: Sizes,
+    /// How the root is found, if the machine keeps what it writes.
+    pub state: Option<&'a Named>,
     /// The time that everything in it bears, in seconds since 1970.
     pub epoch: u32,
 }
@@ -111,8 +103,8 @@ impl VerifiedImage<'_> {
     pub fn key(
         toplevel: &StorePath,
         facts: &VerityFacts,
-        sector_size: SectorSize,
-        state: Option<&State>,
+        sizes: &Sizes,
+        state: Option<&Named>,
         epoch: u32,
     ) -> Result<blake3::Hash> {
         let certificate = match &facts.signer {
@@ -122,7 +114,7 @@ impl VerifiedImage<'_> {
         let mut hasher = blake3::Hasher::new_derive_key("cairn 2026-11 verified disk image");
         hasher
             .update(toplevel.base_name().as_bytes())
-            .update(format!("\n{facts:?}\n{sector_size:?}\n{state:?}\n").as_bytes())
+            .update(format!("\n{facts:?}\n{sizes:?}\n{state:?}\n").as_bytes())
             .update(blake3::hash(&certificate).as_bytes())
             .update(&epoch.to_le_bytes())
             .update(&FORMAT_VERSION.to_le_bytes());
@@ -293,7 +285,7 @@ impl VerifiedImage<'_> {
         let mut identifiers = Identifiers::from_seed(key.as_bytes());
         if let Some(state) = self.state {
             let placement = Placement {
-                root: state.named.clone(),
+                root: state.clone(),
                 ..Placement::default()
             };
             identifiers = placement.identifiers(identifiers);
@@ -317,14 +309,15 @@ impl VerifiedImage<'_> {
             store_partition: Uuid::try_parse(&verity.partition())?,
             root: self.state.map(|state| Ext4Part {
                 tree: &tree,
-                label: &state.named.label,
-                free_space: state.free_space << 20,
+                label: &state.label,
+                free_space: self.sizes.root << 20,
             }),
-            sector_size: self.sector_size,
+            sector_size: self.sizes.sector,
+            size: self.sizes.disk.map(|size| size << 20),
             identifiers,
             epoch: self.epoch,
         };
-        let layout = disk.plan()?;
+        let layout = disk.plan().map_err(|error| self.sizes.explain(error))?;
         log::debug!("{layout}");
         disk.write(&layout, output, &mut |_| {})?;
         Ok(())

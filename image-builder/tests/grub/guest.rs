@@ -93,6 +93,7 @@ impl Image {
             root_label: "root",
             identifiers: Identifiers::from_seed(&SEED),
             free_space: 0,
+            size: None,
             epoch: 1,
         };
         let output = scratch.path().join("disk.img");

@@ -123,6 +123,7 @@ pub fn disk<'a>(root: &'a Manifest, esp: &'a Manifest, boot: &'a BiosBoot) -> Di
         root_label: "root",
         identifiers: Identifiers::from_seed(&[7; 32]),
         free_space: 0,
+        size: None,
         epoch: 1_700_000_000,
     }
 }

@@ -24,10 +24,36 @@ fn has_its_partitions(machine: &Machine) -> anyhow::Result<()> {
     machine.agent().succeed(found).map(drop)
 }
 
-/// It is compressed, and has to be unpacked grain by grain.
+/// It is compressed, and has to be unpacked grain by grain. It has the size that the configuration says.
 #[test]
 fn a_vmdk_boots() -> anyhow::Result<()> {
+    let mut info = Command::new("qemu-img");
+    info.args(["info", "--output=json"])
+        .arg(image("vmdk")?.image);
+    let told = info.output().context("cannot run qemu-img")?;
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout)?;
+    let size = told.get("virtual-size").and_then(serde_json::Value::as_u64);
+    ensure!(size == Some(2500 << 20), "{told}");
     boots("vmdk", Boot::Bios, Bus::Ahci)
+}
+
+#[test]
+fn a_disk_that_is_too_small_is_refused() -> anyhow::Result<()> {
+    let folder = artefacts::folder("formats-small")?;
+    let (file, output) = (folder.join("small.nix"), folder.join("small.img"));
+    let whole = images::with_agent("formats")?;
+    let text = format!(
+        "{{ lib, ... }}: {{ imports = [ {} ]; image.size = lib.mkForce 100; }}",
+        whole.display()
+    );
+    fs::write(&file, text)?;
+    let mut command = images::command(&["image", "disk"], "formats", &file, &images::options()?);
+    let told = command.arg("--output").arg(&output).output()?;
+    let errors = String::from_utf8_lossy(&told.stderr);
+    let words = "cannot make a disk of image.size = 100 MiB: with image.freeSpace = 1024 it takes ";
+    ensure!(!told.status.success() && errors.contains(words), "{errors}");
+    ensure!(!output.exists(), "there is an image");
+    Ok(())
 }
 
 #[test]
