@@ -15,7 +15,7 @@ fn machine(others: &[String]) -> Machine {
     let syslog = r#"{"name":"syslogd.socket","kind":"socket","wantedAtBoot":true,
           "socket":{"service":"syslogd","listen":[{"datagram":"/run/log"}],"passCredentials":true}},
         {"name":"syslogd","kind":"simple","wantedAtBoot":true,"restart":"always","requires":["syslogd.socket"],
-          "process":{"argv":["/run/cairn/generation/syslogd"]}}"#;
+          "process":{"argv":["/run/cairn/generation/syslogd"],"environment":{"LEAST_LEVELS":"quiet=5"}}}"#;
     let services = [&[syslog.to_owned()], others].concat();
     let machine = Machine::boot(&services.join(","));
     machine.wait_for("syslogd", ServiceState::Up);
@@ -171,4 +171,28 @@ fn no_message_is_lost_whoever_ends() {
         .map(|n| format!("user.notice many n: {n}"))
         .collect();
     assert_eq!(lines, expected);
+}
+
+/// `LogLevelMax=`: what is less serious is in no log, whichever way it comes.
+#[test]
+fn what_is_less_serious_than_a_service_may_log_is_left_out() {
+    let messages = r#"b"<38>sshd: info", b"<37>sshd: notice", b"none""#;
+    let quiet = sender("quiet", messages, r#","leastLogLevel":5"#);
+    let says = "echo '<7>seven'; echo plain; echo '<12>four'; echo '<3>three'; exec sleep 1000000";
+    let machine = machine(&[quiet, script("says", says, r#""leastLogLevel":4"#)]);
+    let lines = wait_for_lines(&machine, 2);
+    assert_eq!(
+        lines,
+        [
+            "auth.notice quiet sshd: notice",
+            "user.notice quiet python3: none"
+        ]
+    );
+    machine.wait_until("it has said all", |machine| {
+        machine.log("says").ends_with("three\n")
+    });
+    let log = machine.log("says");
+    let lines = log.lines().filter_map(|line| line.split_once(' '));
+    let lines: Vec<&str> = lines.map(|(_, line)| line).collect();
+    assert_eq!(lines, ["<12>four", "<3>three"]);
 }

@@ -16,6 +16,10 @@ let
     ;
   cfg = config.services.syslogd;
   busybox = "${pkgs.busybox-static}/bin/busybox";
+  least = lib.filterAttrs (_: service: service.leastLogLevel != null) config.system.services;
+  levels = lib.concatStringsSep " " (
+    lib.mapAttrsToList (name: service: "${name}=${toString service.leastLogLevel}") least
+  );
   isSent = cfg.remote != null || cfg.extraParams != [ ];
 in
 {
@@ -104,6 +108,8 @@ in
             ++ cfg.extraParams
           else
             [ "/run/cairn/generation/syslogd" ];
+        # What services say that is not worth their log.
+        process.environment.LEAST_LEVELS = if isSent || least == { } then null else levels;
         requires = optionals (!isSent) [ "syslogd.socket" ];
         restart.policy = "always";
         before = [ "network-pre.target" ];

@@ -11,6 +11,8 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 use crate::ServiceName;
 
 /// Longest line in bytes, behind the time; a longer one is cut into several.
@@ -78,6 +80,45 @@ impl Priority {
     #[must_use]
     pub fn facility_name(self) -> &'static str {
         FACILITIES.get(usize::from(self.0 / 8)).unwrap_or(&"")
+    }
+}
+
+/// The least serious lines that are kept, by the number of their level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub struct LeastLevel(u8);
+
+/// There is no such level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is no level: from 0, an emergency, to 7, which is for finding faults")]
+pub struct NoLevel(u8);
+
+impl LeastLevel {
+    /// Whether this line of a service's output is kept. One that does not say how serious it is informs.
+    #[must_use]
+    pub fn keeps(self, line: &[u8]) -> bool {
+        self.includes(Priority::split(line).map_or(Priority(6), |(priority, _)| priority))
+    }
+
+    /// Whether what has this priority is kept.
+    #[must_use]
+    pub fn includes(self, priority: Priority) -> bool {
+        priority.level() <= self.0
+    }
+}
+
+impl TryFrom<u8> for LeastLevel {
+    type Error = NoLevel;
+
+    fn try_from(number: u8) -> Result<Self, NoLevel> {
+        let is_one = usize::from(number) < LEVELS.len();
+        is_one.then_some(Self(number)).ok_or(NoLevel(number))
+    }
+}
+
+impl From<LeastLevel> for u8 {
+    fn from(level: LeastLevel) -> Self {
+        level.0
     }
 }
 

@@ -8,6 +8,7 @@ use crate::condition::Condition;
 use crate::credential::Credential;
 use crate::end_status::EndStatus;
 use crate::few::Few;
+use crate::log_line::LeastLevel;
 use crate::machine_action::MachineActions;
 use crate::name::{DevicePath, ServiceName};
 use crate::process::{Command, Process};
@@ -144,6 +145,9 @@ pub struct Service {
     /// memory has bounds is.
     #[serde(default, skip_serializing_if = "is_not")]
     pub goes_on_after_oom: bool,
+    /// Lines that are less serious are left out of its log; absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub least_log_level: Option<LeastLevel>,
     /// The file in which a [`ServiceKind::Forking`] one leaves the number of its main process.
     #[serde(default)]
     pub pid_file: Option<String>,
@@ -260,6 +264,7 @@ impl Service {
             delegated: false,
             cgroup: BTreeMap::new(),
             goes_on_after_oom: false,
+            least_log_level: None,
             pid_file: None,
             ends_with_last_process: false,
             stays_up: true,

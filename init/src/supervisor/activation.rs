@@ -21,8 +21,7 @@ use crate::core::message::{Message, Place};
 use super::Supervisor;
 use super::given::{IPC, Own, STORED, Trigger};
 use super::graph::Id;
-use super::held::Held;
-use super::journal::Journal;
+use super::heir;
 use super::listening;
 use super::peer::{self, Peer};
 use super::services::{Event, Phase};
@@ -332,10 +331,8 @@ impl Supervisor {
         let most = u32::try_from(used.len()).unwrap_or(u32::MAX);
         let slot = (0..=most).find(|slot| !used.contains(slot));
         let slot = slot.unwrap_or(u32::MAX);
-        let directory = &crate::realm::realm().logs;
-        let journal = Journal::new(directory, service.name.as_str());
+        self.held.push(heir::hold(slot, &service));
         let new = self.services.add_instance(service);
-        self.held.push(Held::new(slot, journal));
         Ok(new)
     }
 

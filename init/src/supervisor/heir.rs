@@ -89,7 +89,7 @@ impl Estate {
 /// What is held of a service that does not run.
 pub fn hold(slot: u32, service: &Service) -> Held {
     let journal = Journal::new(&realm().logs, service.name.as_str());
-    Held::new(slot, journal)
+    Held::new(slot, journal.from(service.least_log_level))
 }
 
 /// The slot of each service: its old one, or one that is free.

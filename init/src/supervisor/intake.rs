@@ -107,6 +107,7 @@ impl Intake {
             slot: log.slot,
             length: u32::try_from(lines.len()).unwrap_or(u32::MAX),
             end: log.journal.end(now()),
+            least: log.journal.least(),
         };
         if let Err(error) = log.state.stage(&staged, pipe) {
             log::warn!("cannot keep lines for a successor: {error}");
@@ -146,7 +147,7 @@ pub fn finish(
     }
     let place = usize::try_from(lines.slot).unwrap_or(usize::MAX);
     if let (Some((_, bytes)), Some(Some(record))) = (state.staged()?, records.get(place)) {
-        let mut journal = Journal::new(logs, &record.name);
+        let mut journal = Journal::new(logs, &record.name).from(lines.least);
         journal.write_again(&bytes, lines.end, since_epoch(), now());
     }
     state.unstage()
@@ -219,6 +220,7 @@ mod tests {
             slot: 0,
             length: 13,
             end: None,
+            least: None,
         };
         state.stage(&lines, pipe.as_fd()).unwrap_err();
         writer.write_all(b" ends\nthree\n").unwrap();

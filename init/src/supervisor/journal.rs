@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use cairn_sys::kmsg::{self, Priority};
 
 use cairn_system::control::BOOT_MARK;
-use cairn_system::log_line::LINE_BYTES;
+use cairn_system::log_line::{LINE_BYTES, LeastLevel};
 use cairn_system::timestamp;
 
 use crate::clock::Ms;
@@ -37,6 +37,8 @@ const RETRY_MS: Ms = 5_000;
 pub struct Journal {
     /// Ends in the service's name and `.log`.
     path: Box<Path>,
+    /// What is less serious is left out.
+    least: Option<LeastLevel>,
     file: Option<File>,
     size: u64,
     retry_at: Ms,
@@ -56,6 +58,7 @@ impl Journal {
     pub fn new(directory: &Path, name: &str) -> Self {
         Self {
             path: directory.join(format!("{name}.log")).into(),
+            least: None,
             file: None,
             size: 0,
             retry_at: 0,
@@ -63,10 +66,22 @@ impl Journal {
         }
     }
 
+    /// The same, which lines that are less serious than this are left out of.
+    #[must_use]
+    pub fn from(self, least: Option<LeastLevel>) -> Self {
+        Self { least, ..self }
+    }
+
+    /// What is less serious is left out.
+    pub fn least(&self) -> Option<LeastLevel> {
+        self.least
+    }
+
     /// Logs what a service has written; what is behind the last line feed is a line, too. Times in milliseconds: `wall` since 1970, `now` monotonic.
     pub fn write(&mut self, bytes: &[u8], wall: Ms, now: Ms) {
-        if !bytes.is_empty() {
-            self.append(&stamped(bytes, wall), now);
+        let lines = self.stamped(bytes, wall);
+        if !lines.is_empty() {
+            self.append(&lines, now);
         }
     }
 
@@ -78,7 +93,7 @@ impl Journal {
     /// As [`Self::write`] of bytes that somebody was about to write where the file ended at `end`, and may have
     /// written in part or as a whole.
     pub fn write_again(&mut self, bytes: &[u8], end: Option<u64>, wall: Ms, now: Ms) {
-        let lines = stamped(bytes, wall);
+        let lines = self.stamped(bytes, wall);
         if let Some(end) = end
             && let Ok(file) = open(&self.path)
             && let Ok(size) = file.metadata().map(|metadata| metadata.len())
@@ -95,6 +110,24 @@ impl Journal {
             }
         }
         self.append(&lines, now);
+    }
+
+    /// Each line that is kept behind the time, the last of them also if it has not ended.
+    fn stamped(&self, bytes: &[u8], wall: Ms) -> Vec<u8> {
+        let mut out = Vec::with_capacity(bytes.len() + 64);
+        let stamp = timestamp(wall);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (line, length) = first_line(rest).unwrap_or((rest, rest.len()));
+            if self.least.is_none_or(|least| least.keeps(line)) {
+                out.extend_from_slice(stamp.as_bytes());
+                out.push(b' ');
+                out.extend_from_slice(line);
+                out.push(b'\n');
+            }
+            rest = rest.get(length..).unwrap_or_default();
+        }
+        out
     }
 
     fn append(&mut self, lines: &[u8], now: Ms) {
@@ -192,22 +225,6 @@ fn first_line(bytes: &[u8]) -> Option<(&[u8], usize)> {
     }
 }
 
-/// Each line behind the time, the last of them also if it has not ended.
-fn stamped(bytes: &[u8], wall: Ms) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len() + 64);
-    let stamp = timestamp(wall);
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let (line, length) = first_line(rest).unwrap_or((rest, rest.len()));
-        out.extend_from_slice(stamp.as_bytes());
-        out.push(b' ');
-        out.extend_from_slice(line);
-        out.push(b'\n');
-        rest = rest.get(length..).unwrap_or_default();
-    }
-    out
-}
-
 fn older(path: &Path) -> PathBuf {
     path.with_extension("log.1")
 }
@@ -290,6 +307,25 @@ mod tests {
             2024-02-29T00:00:00.001Z last
         "#]]
         .assert_eq(&read(directory.path(), "x.log"));
+    }
+
+    #[test]
+    fn what_is_less_serious_is_left_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = |least: u8| {
+            let least = LeastLevel::try_from(least).unwrap();
+            let mut journal = Journal::new(directory.path(), "x").from(Some(least));
+            journal.write(b"<3>three\n<29>facility, five\nplain\n<7>seven\n<9\n", 0, 0);
+            let text = fs::read_to_string(directory.path().join("x.log")).unwrap_or_default();
+            fs::remove_file(directory.path().join("x.log")).ok();
+            let lines = text.lines().filter_map(|line| line.split_once("Z "));
+            lines.map(|(_, line)| line.to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(log(2), [""; 0]);
+        assert_eq!(log(5), ["<3>three", "<29>facility, five"]);
+        assert_eq!(log(6), ["<3>three", "<29>facility, five", "plain", "<9"]);
+        assert_eq!(log(7).len(), 5);
+        assert!(LeastLevel::try_from(8).is_err());
     }
 
     #[test]

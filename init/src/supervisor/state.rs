@@ -19,6 +19,7 @@
 //! ```text
 //! 16..20 boot is over (1)   20..24 length of plan   24..28 user space starts again (1)   1088..2112 plan
 //! 32..36 slot of the service whose lines are staged   36..40 bytes that are to be   40..48 where its log ended
+//! 48..49 lines of how many levels are to be left out of that
 //! ```
 //! `toplevel` is the generation whose supervisor has written the file. `plan` is the generation for
 //! which the records say what is due; without one it is for `toplevel`'s own supervisor.
@@ -32,6 +33,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 
 use cairn_sys::memory_file::memory_file;
+use cairn_system::log_line::LeastLevel;
 use nix::errno::Errno;
 use nix::fcntl::{SpliceFFlags, splice};
 use nix::unistd::{Whence, lseek};
@@ -91,7 +93,12 @@ pub struct Lines {
     pub length: u32,
     /// Where its log ended before, if that is known.
     pub end: Option<u64>,
+    /// What is less serious is left out.
+    pub least: Option<LeastLevel>,
 }
+
+/// The level of all lines, were they never so little serious.
+const MOST_LEVEL: u8 = 7;
 
 /// Stands for an end that is not known.
 const NO_END: u64 = u64::MAX;
@@ -212,6 +219,7 @@ impl State {
             &lines.slot.to_ne_bytes()[..],
             &lines.length.to_ne_bytes(),
             &lines.end.unwrap_or(NO_END).to_ne_bytes(),
+            &[lines.least.map_or(0, |least| MOST_LEVEL - u8::from(least))],
         ];
         self.0.write_all_at(&parts.concat(), STAGED_AT)?;
         self.move_lines(lines, pipe)
@@ -248,13 +256,15 @@ impl State {
         if length == 0 {
             return Ok(None);
         }
-        let mut note = [0; 16];
+        let mut note = [0; 17];
         self.0.read_exact_at(&mut note, STAGED_AT)?;
-        let [s0, s1, s2, s3, l0, l1, l2, l3, end @ ..] = note;
+        let [s0, s1, s2, s3, l0, l1, l2, l3, end @ .., levels] = note;
         let lines = Lines {
             slot: u32::from_ne_bytes([s0, s1, s2, s3]),
             length: u32::from_ne_bytes([l0, l1, l2, l3]),
             end: Some(u64::from_ne_bytes(end)).filter(|end| *end != NO_END),
+            least: (MOST_LEVEL.checked_sub(levels).filter(|_| levels > 0))
+                .and_then(|least| least.try_into().ok()),
         };
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
         self.0.read_exact_at(&mut bytes, staged_at())?;
@@ -428,6 +438,7 @@ mod tests {
             slot: last,
             length: 8,
             end: Some(1 << 40),
+            least: LeastLevel::try_from(4).ok(),
         };
         let (reader, writer) = cairn_sys::process::pipe().unwrap();
         let mut writer = File::from(writer);

@@ -239,6 +239,7 @@ in
     onSuccess
     watchdogMs
     cgroup
+    leastLogLevel
     pidFile
     startTimeoutMs
     runtimeMaxMs

@@ -481,6 +481,10 @@ in
       };
       description = "Files of its control group and what is written there.";
     };
+    leastLogLevel = nullable (types.ints.between 0 7) ''
+      Lines that are less serious than this level, from 0 (an emergency) to 7 (for finding faults), are left out of its log,
+      and so are its messages to {file}`/dev/log`. A line begins with `<N>`, or has level 6.
+    '';
     goesOnAfterOom = nullable types.bool ''
       Whether it goes on when the kernel has killed a process of it since memory had run out. Otherwise it is stopped, and
       has failed, where one of its files in `cgroup` is a bound of memory; with `"memory.oom.group" = "1"` the kernel

@@ -72,7 +72,6 @@ let
     ] (_: { why = scheduling; so = [ "" "default" ]; })
     // {
       KeyringMode = { why = sandbox; so = [ "" "inherit" ]; };
-      LogLevelMax = { why = "a log has lines of all levels"; so = [ "" "debug" ]; };
       Slice = { why = accounting; so = [ "" "system.slice" "-.slice" ]; };
       FinalKillSignal = { why = "what does not stop in time is killed with SIGKILL"; so = [ "" "sigkill" "kill" "9" ]; };
       RestartKillSignal = { why = "a restart stops as a stop does"; so = [ "" ]; };

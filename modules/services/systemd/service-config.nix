@@ -627,6 +627,20 @@ let
 
     AllowedCPUs = cpuset "cpuset.cpus";
     AllowedMemoryNodes = cpuset "cpuset.mems";
+    LogLevelMax =
+      context: value:
+      let
+        names = [ "emerg" "alert" "crit" "err" "warning" "notice" "info" "debug" ];
+        numbers = lib.listToAttrs (
+          lib.concatLists (
+            lib.imap0 (number: name: map (word: lib.nameValuePair word number) [ name (toString number) ]) names
+          )
+        );
+      in
+      {
+        leastLogLevel = pick context (numbers // { "" = null; }) value;
+      };
+
     MemoryMax = cgroup "memory.max" memory;
     MemoryHigh = cgroup "memory.high" memory;
     MemoryMin = cgroup "memory.min" memory;
