@@ -44,6 +44,7 @@ fn a_unit_becomes_a_service() {
             CPUQuota = "150%";
             AllowedCPUs = [ "0-1 3" "5,7" ];
             AllowedMemoryNodes = 0;
+            LogLevelMax = "notice";
             PrivateTmp = true;
             CapabilityBoundingSet = "";
             AmbientCapabilities = [ "CAP_NET_RAW" ];
@@ -130,6 +131,7 @@ fn a_unit_becomes_a_service() {
               ],
               "killMode": "mixed",
               "kind": "simple",
+              "leastLogLevel": 5,
               "machineActions": {
                 "failure": "reboot-force",
                 "startLimit": "poweroff"
