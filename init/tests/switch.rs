@@ -174,6 +174,8 @@ fn processes_live_through_new_programs_of_supervisor_and_core() {
             for signal in [1, 3, 11, 14, 28] {
                 cairn_sys::signal::send(core, signal).unwrap();
             }
+            // Without a pause core would get to nothing else: each signal interrupts it before the one before is over.
+            std::thread::sleep(Duration::from_micros(200));
         }
     });
     for number in 0..6 {
