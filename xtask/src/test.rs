@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use anyhow::bail;
+
 use crate::apt;
 use crate::cargo::{cargo, output_folder, run};
 use crate::check;
@@ -9,7 +11,7 @@ use crate::demo;
 use crate::metadata;
 use crate::packages::Need;
 use crate::stages::Stages;
-use crate::test_programs;
+use crate::test_programs::{self, TestProgram};
 
 /// The package whose tests are all slow: they need guests.
 const GUESTS: &str = "cairn-qemu-tests";
@@ -54,14 +56,11 @@ fn slow_tests() -> anyhow::Result<Vec<(String, Command)>> {
     run(image)?;
     // Of the whole workspace, as the quick ones: what both need is built once, with the same features. What takes
     // its time is done by release programs and by guests, not by the tests.
-    let slow = metadata::slow_tests()?;
-    let named = slow.iter().map(|(_, test)| format!("--test={test}"));
-    let all = ["--workspace", "--lib", "--bins", "--tests"].map(str::to_owned);
-    let arguments: Vec<String> = all.into_iter().chain(named).collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let mut tests: Vec<_> = test_programs::build(&arguments)?
-        .into_iter()
-        .filter(|program| program.package == GUESTS || slow.contains(&program.key()))
+    let mut programs = test_programs::build(&["--workspace", "--lib", "--bins", "--tests"])?;
+    programs.retain(|program| program.package == GUESTS);
+    programs.extend(named_tests(&metadata::slow_tests()?)?);
+    let mut tests: Vec<_> = programs
+        .iter()
         .map(|program| (program.name.clone(), program.run()))
         .collect();
     for (name, part) in [("power cuts", "cuts"), ("bad generations", "generations")] {
@@ -74,4 +73,21 @@ fn slow_tests() -> anyhow::Result<Vec<(String, Command)>> {
         place.unwrap_or(LONGEST.len())
     });
     Ok(tests)
+}
+
+/// These tests, by package and name. Cargo leaves them out of "all tests", also where they are named beside that.
+fn named_tests(tests: &[(String, String)]) -> anyhow::Result<Vec<TestProgram>> {
+    let names = tests.iter().map(|(_, test)| format!("--test={test}"));
+    let names: Vec<String> = names.collect();
+    let arguments = ["--workspace"].into_iter();
+    let arguments: Vec<&str> = arguments.chain(names.iter().map(String::as_str)).collect();
+    let mut programs = test_programs::build(&arguments)?;
+    programs.retain(|program| tests.contains(&program.key()));
+    for key in tests {
+        let (package, test) = key;
+        if programs.iter().all(|program| program.key() != *key) {
+            bail!("cargo has not built the test '{test}' of {package}");
+        }
+    }
+    Ok(programs)
 }
