@@ -1,7 +1,7 @@
 //! Files that a configuration puts onto its live medium, beside those that it boots from: `isoImage.contents`.
 
 use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use cairn_image_builder::{Content, Manifest, Node};
@@ -31,15 +31,12 @@ impl Placed {
             let Self { source, target } = self;
             format!("cannot place '{source}' at '{target}' on the medium (isoImage.contents)")
         };
-        let target = Path::new(self.target.trim_start_matches('/'));
-        let plain = |part| matches!(part, Component::Normal(_));
-        let is_path = target != Path::new("") && target.components().all(plain);
-        ensure!(is_path, "{}: that is no path of a file", placing());
-        self.add_at(target, store, medium).with_context(placing)
+        self.add_below_root(store, medium).with_context(placing)
     }
 
-    fn add_at(&self, target: &Path, store: &Store, medium: &mut Manifest) -> Result<()> {
+    fn add_below_root(&self, store: &Store, medium: &mut Manifest) -> Result<()> {
         let source = store.real_path_of(&self.source)?;
+        let target = Path::new(self.target.trim_start_matches('/'));
         medium.insert_directories(target.parent().unwrap_or(target))?;
         add(store, &source, target, medium)
     }
@@ -166,14 +163,14 @@ mod tests {
             "/more",
             "/",
             expect![
-                "cannot place '/nix/store/00000000000000000000000000000000-docs/more' at '/' on the medium (isoImage.contents): that is no path of a file"
+                "cannot place '/nix/store/00000000000000000000000000000000-docs/more' at '/' on the medium (isoImage.contents): cannot place '' in the image: not a plain relative path"
             ],
         );
         check(
             "/more",
             "a/../b",
             expect![
-                "cannot place '/nix/store/00000000000000000000000000000000-docs/more' at 'a/../b' on the medium (isoImage.contents): that is no path of a file"
+                "cannot place '/nix/store/00000000000000000000000000000000-docs/more' at 'a/../b' on the medium (isoImage.contents): cannot place 'a/..' in the image: not a plain relative path"
             ],
         );
         check(
