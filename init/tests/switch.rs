@@ -174,7 +174,7 @@ fn processes_live_through_new_programs_of_supervisor_and_core() {
             for signal in [1, 3, 11, 14, 28] {
                 cairn_sys::signal::send(core, signal).unwrap();
             }
-            // Without a pause core would get to nothing else: each signal interrupts it before the one before is over.
+            // Without a pause there was no answer for ten seconds in some runs; what core waits for then is not known.
             std::thread::sleep(Duration::from_micros(200));
         }
     });
