@@ -166,17 +166,18 @@ fn processes_live_through_new_programs_of_supervisor_and_core() {
     let before = pids(&machine);
     let (core, supervisor) = (machine.core, machine.supervisor().unwrap());
     let program = |pid: u32| fs::read_link(format!("/proc/{pid}/exe")).unwrap();
-    // Signals that mean nothing come all the while: none of them may hit a program without a handler.
+    // Signals that mean nothing come all the while, from many sides and without a pause: none of them may hit a
+    // program without a handler, and those that have the name of a fault leave core time for its work.
     let is_over = Arc::new(AtomicBool::new(false));
-    let over = Arc::clone(&is_over);
-    let nuisance = std::thread::spawn(move || {
-        while !over.load(Ordering::Relaxed) {
-            for signal in [1, 3, 11, 14, 28] {
-                cairn_sys::signal::send(core, signal).unwrap();
+    let nuisances = [[11; 4], [11; 4], [1, 3, 7, 14]].map(|storm| {
+        let over = Arc::clone(&is_over);
+        std::thread::spawn(move || {
+            while !over.load(Ordering::Relaxed) {
+                for signal in storm {
+                    cairn_sys::signal::send(core, signal).unwrap();
+                }
             }
-            // Without a pause there was no answer for ten seconds in some runs; what core waits for then is not known.
-            std::thread::sleep(Duration::from_micros(200));
-        }
+        })
     });
     for number in 0..6 {
         let toplevel = machine.generation_with_program(&format!("g{number}"), &services);
@@ -192,7 +193,9 @@ fn processes_live_through_new_programs_of_supervisor_and_core() {
         assert_eq!(pids(&machine), before);
     }
     is_over.store(true, Ordering::Relaxed);
-    nuisance.join().unwrap();
+    for nuisance in nuisances {
+        nuisance.join().unwrap();
+    }
     // The new core takes part in everything: it restarts the supervisor, it reaps, it hears of ends.
     machine.kill(machine.supervisor().unwrap(), 9);
     machine.wait_until("there is another supervisor", |machine| {

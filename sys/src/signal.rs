@@ -3,10 +3,17 @@
 //! The kernel never kills PID 1 by a signal that it has no handler for, except by a fault of its
 //! own (SIGSEGV and its kind), which ends in a kernel panic. So all other signals are blocked and
 //! read from a signalfd; a fault is written to the kernel log, and the machine is rebooted.
+//!
+//! What somebody sends under a fault's name interrupts the program, and a storm of it leaves the
+//! program no time for anything else. So the first one is the last: it blocks its number, further
+//! ones are read like all other signals, and before the program waits the next time the fault is
+//! caught again ([`Signals::catch_faults_again`]). One of the program's own in between is the
+//! kernel's panic.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The signals that a fault of the program itself raises.
 const FAULTS: [libc::c_int; 7] = [
@@ -25,6 +32,9 @@ const AT_ONCE: usize = 8;
 /// Seconds for which a fault of PID 1 can be read on the console before the machine reboots.
 const FAULT_DELAY_SECONDS: libc::c_uint = 10;
 
+/// Whether somebody has sent a fault signal, which is blocked since.
+static FAULT_IS_BLOCKED: AtomicBool = AtomicBool::new(false);
+
 /// All signals that can be blocked, as one descriptor to read them from.
 #[derive(Debug)]
 pub struct Signals {
@@ -37,17 +47,18 @@ impl Signals {
     /// # Errors
     /// No descriptor is left.
     pub fn take_all() -> io::Result<Self> {
-        // SAFETY: the set is initialised by sigfillset before it is used.
+        // SAFETY: the sets are initialised by sigfillset before they are used.
         let fd = unsafe {
-            let mut set: libc::sigset_t = std::mem::zeroed();
-            libc::sigfillset(&raw mut set);
+            let mut all: libc::sigset_t = std::mem::zeroed();
+            libc::sigfillset(&raw mut all);
+            let mut blocked = all;
             for fault in FAULTS {
-                libc::sigdelset(&raw mut set, fault);
+                libc::sigdelset(&raw mut blocked, fault);
             }
-            if libc::sigprocmask(libc::SIG_SETMASK, &raw const set, ptr::null_mut()) < 0 {
+            if libc::sigprocmask(libc::SIG_SETMASK, &raw const blocked, ptr::null_mut()) < 0 {
                 return Err(io::Error::last_os_error());
             }
-            libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
+            libc::signalfd(-1, &raw const all, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
         };
         if fd < 0 {
             return Err(io::Error::last_os_error());
@@ -55,6 +66,19 @@ impl Signals {
         // SAFETY: the kernel has just made this descriptor for us.
         let descriptor = unsafe { OwnedFd::from_raw_fd(fd) };
         Ok(Self { descriptor })
+    }
+
+    /// Catches faults again whose signals somebody has sent ([`catch_faults`]). To be called before each
+    /// wait: what is done in between is done without a signal's interruption.
+    pub fn catch_faults_again(&self) {
+        if !FAULT_IS_BLOCKED.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        // SAFETY: `faults` initialises the set; a system call on it that cannot fail.
+        unsafe {
+            let set = faults();
+            libc::sigprocmask(libc::SIG_UNBLOCK, &raw const set, ptr::null_mut());
+        }
     }
 
     /// Takes the signals that are pending, by their numbers; of very many, the first. Allocates nothing.
@@ -98,26 +122,50 @@ pub fn unblock_all() -> io::Result<()> {
 }
 
 /// Catches the faults of this process, which is PID 1: they are logged, and the machine reboots.
-/// The same signals sent by somebody are dropped.
+/// The same signals sent by somebody are blocked, and come with all others
+/// ([`Signals::catch_faults_again`]).
 pub fn catch_faults() {
     for fault in FAULTS {
         // SAFETY: the handler is async-signal-safe, and the structure is fully initialised.
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = fault_handler as *const () as usize;
-            action.sa_flags = libc::SA_SIGINFO | libc::SA_NODEFER;
+            action.sa_flags = libc::SA_SIGINFO;
+            // One at a time, lest many that are sent pile up on the stack.
+            action.sa_mask = faults();
             libc::sigaction(fault, &raw const action, ptr::null_mut());
         }
     }
 }
 
+/// The fault signals as a set.
+fn faults() -> libc::sigset_t {
+    // SAFETY: the set is initialised by sigemptyset before it is used.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        for fault in FAULTS {
+            libc::sigaddset(&raw mut set, fault);
+        }
+        set
+    }
+}
+
 /// Only system calls.
-extern "C" fn fault_handler(signal: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
-    // SAFETY: the kernel hands in a valid siginfo_t; everything else is system calls on constants.
+extern "C" fn fault_handler(
+    signal: libc::c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) {
+    // SAFETY: the kernel hands in a valid siginfo_t and the ucontext_t that it goes on with;
+    // everything else is system calls on constants.
     unsafe {
         let own = libc::getpid();
         let from_somebody = (*info).si_code <= 0 && (*info).si_pid() != own;
         if from_somebody {
+            let context = context.cast::<libc::ucontext_t>();
+            libc::sigaddset(&raw mut (*context).uc_sigmask, signal);
+            FAULT_IS_BLOCKED.store(true, Ordering::Relaxed);
             return;
         }
         last_words(match signal {

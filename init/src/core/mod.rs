@@ -191,6 +191,7 @@ impl Core {
         loop {
             self.start_supervisor();
             self.send();
+            self.signals.catch_faults_again();
             self.wait();
             for signal in self.signals.take() {
                 self.signal(signal);
