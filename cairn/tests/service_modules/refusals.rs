@@ -19,6 +19,9 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         r#"systemd.services.a = { serviceConfig.ExecStart = "x y"; };"#,
         r#"systemd.services.a = { serviceConfig.ExecStart = "/x 'y"; };"#,
         r#"systemd.services.a = { serviceConfig.ExecStart = "/x %x"; };"#,
+        r#"systemd.services.a = { serviceConfig.ExecStart = "/x \\xff"; };"#,
+        r#"systemd.services.a = { serviceConfig.ExecStart = [ "/x" "/y" ]; };"#,
+        r#"systemd.services.a = { serviceConfig.ExecStart = "/x ; /y"; };"#,
         r#"systemd.services.a = { script = "x"; serviceConfig.TimeoutStopSec = "soon"; };"#,
         r#"systemd.services.a = { script = "x"; serviceConfig.Type = "dbus"; };"#,
         r#"systemd.services.a = { script = "x"; serviceConfig.Type = "foo"; };"#,
@@ -108,6 +111,17 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
 
         systemd.services.a = { serviceConfig.ExecStart = "/x %x"; };
         systemd.services.a.serviceConfig.ExecStart: '%x' is not supported; known are %% %C %E %I %L %N %S %T %U %V %d %h %i %n %p %s %t %u
+
+        systemd.services.a = { serviceConfig.ExecStart = "/x \\xff"; };
+        systemd.services.a.serviceConfig.ExecStart: '\xff' is not supported: write the character itself
+
+        systemd.services.a = { serviceConfig.ExecStart = [ "/x" "/y" ]; };
+        the configuration contradicts itself:
+        - systemd.services.a.serviceConfig.ExecStart: there are several commands, and only a oneshot may have more than one
+
+        systemd.services.a = { serviceConfig.ExecStart = "/x ; /y"; };
+        the configuration contradicts itself:
+        - systemd.services.a.serviceConfig.ExecStart: there are several commands, and only a oneshot may have more than one
 
         systemd.services.a = { script = "x"; serviceConfig.TimeoutStopSec = "soon"; };
         systemd.services.a.serviceConfig.TimeoutStopSec: 'soon' is no time; examples are 90, 5s, 1min 30s, 250ms

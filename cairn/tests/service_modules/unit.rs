@@ -300,6 +300,40 @@ fn a_oneshot_runs_its_commands_one_after_the_other() {
     );
 }
 
+/// TEST-07 (`exec-context`), TEST-23 (`exec-command-ex`): lines that go on, quotes, backslashes and `;`.
+#[test]
+fn a_command_line_has_the_words_that_its_author_meant() {
+    let text = r#"
+      systemd.services."lines@srv-my-files" = {
+        serviceConfig.Type = "oneshot";
+        serviceConfig.ExecStart = [
+          ''
+            /bin/long \
+              --first 1 \
+              --pattern '^a\.b$' "\d+" \x41\102\u00e9 'it\'s' 'a\nb'
+          ''
+          "/bin/a ';' \\; x; ; -/bin/b %I \"\" ; "
+        ];
+        serviceConfig.ReadOnlyPaths = "\"/srv/a b\" '/srv/c' /srv/d\\ e\t/srv/f\\x2d";
+      };"#;
+    let service = machine(text).value(
+        r#"builtins.head (builtins.filter (one: one.name == "lines@srv-my-files") config.system.description.services)"#,
+    );
+    let argv = |command: &serde_json::Value| command["argv"].to_string();
+    let commands = service["preStart"].as_array().unwrap().iter().map(argv);
+    let commands: Vec<String> = commands.chain([argv(&service["process"])]).collect();
+    expect![[r#"
+        ["/bin/long","--first","1","--pattern","^a\\.b$","\\d+","ABé","it's","a\nb"]
+        ["/bin/a",";",";","x;"]
+        ["/bin/b","srv/my/files",""]"#]]
+    .assert_eq(&commands.join("\n"));
+    let paths = service["process"]["confinement"]["paths"].as_array();
+    let paths: Vec<&str> = (paths.unwrap().iter())
+        .filter_map(|path| path["path"].as_str())
+        .collect();
+    assert_eq!(paths, ["/srv/a b", "/srv/c", "/srv/d e", "/srv/f\\x2d"]);
+}
+
 /// What a unit names is built with the system, wherever it is named.
 #[test]
 fn a_unit_brings_along_what_it_names() {

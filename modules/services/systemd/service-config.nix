@@ -10,7 +10,6 @@ let
   inherit (values)
     boolean
     bytes
-    command
     integer
     last
     list
@@ -19,7 +18,8 @@ let
     wordsOf
     ;
 
-  commands = context: value: map (command context.name context.where) (list value);
+  commands =
+    context: value: lib.concatMap (values.commands context.name context.where) (list value);
   text = context: value: specifiers context.name context.where (toString (last value));
   span = context: value: milliseconds context.where (last value);
   # There is no endless time to wait: a month is close to it.

@@ -9,6 +9,7 @@
 let
   inherit (lib) optional optionalAttrs;
   values = import ./values.nix { inherit lib scope; };
+  words = import ./words.nix { inherit lib; };
   keys = import ./service-config.nix { inherit lib scope; };
   targets = import ./targets.nix { inherit lib; };
 
@@ -53,6 +54,14 @@ let
   ];
 in
 rec {
+  # The commands of its `ExecStart`.
+  startsOf =
+    name: config:
+    keys.commands {
+      inherit name config;
+      where = "${units}.${name}.serviceConfig.ExecStart";
+    } (config.ExecStart or [ ]);
+
   # What is wrong with the unit, as assertions.
   problems =
     name: unit:
@@ -82,6 +91,10 @@ rec {
     ++ optional (unit.script != "" && unit.serviceConfig ? ExecStart) (
       fail "${option}: script and serviceConfig.ExecStart are both set; set one of them"
     )
+    ++ optional (
+      toString (values.last (unit.serviceConfig.Type or "simple")) != "oneshot"
+      && lib.length (startsOf name unit.serviceConfig) > 1
+    ) (fail "${option}.serviceConfig.ExecStart: there are several commands, and only a oneshot may have more than one")
     ++ lib.optionals (isConfined unit) (
       optional (scope == "user") (
         fail "${option}.confinement is not supported: a user's supervisor has no right to do that; run it as systemd.services with a user"
@@ -236,7 +249,7 @@ rec {
       {
         enable = lib.mkIf (!unit.enable) false;
         description = lib.mkIf (unit.description != "") (
-          lib.replaceStrings [ "%i" "%I" ] [ instance instance ] unit.description
+          lib.replaceStrings [ "%i" "%I" ] [ instance (words.unescaped instance) ] unit.description
         );
         process = {
           inherit environment;

@@ -10,6 +10,7 @@
   scope ? "system",
 }:
 let
+  words = import ./words.nix { inherit lib; };
   inherit (builtins)
     isBool
     isInt
@@ -72,7 +73,7 @@ let
     else
       span where rest total;
 
-  words = {
+  truths = {
     yes = true;
     "1" = true;
     true = true;
@@ -107,7 +108,7 @@ rec {
     if isBool value then
       value
     else
-      words.${toString value} or (throw "${where}: '${toString value}' is neither true nor false");
+      truths.${toString value} or (throw "${where}: '${toString value}' is neither true nor false");
 
   # Bytes; `null` for `infinity`.
   bytes =
@@ -142,11 +143,7 @@ rec {
       lib.foldl' (all: item: if item == "" then [ ] else all ++ [ item ]) [ ] (lib.toList value);
 
   # A list of words, over all values.
-  wordsOf =
-    value:
-    lib.concatMap (item: lib.filter (word: word != "") (lib.splitString " " (toString item))) (
-      list value
-    );
+  wordsOf = value: lib.concatMap (item: words.list (toString item)) (list value);
 
   # The last value of those that may stand alone.
   last = value: if isList value then lib.last value else value;
@@ -161,7 +158,7 @@ rec {
         N = name;
         p = if instance == null then name else lib.head instance;
         i = if instance == null then "" else lib.elemAt instance 1;
-        I = if instance == null then "" else lib.elemAt instance 1;
+        I = if instance == null then "" else words.unescaped (lib.elemAt instance 1);
         T = "/tmp";
         V = "/var/tmp";
       }
@@ -199,90 +196,41 @@ rec {
     else
       text;
 
-  # The words of a command line: blanks part them, quotes hold them together, and a backslash stands
-  # for the character after it.
-  split =
-    where: text:
-    let
-      escapes = {
-        n = "\n";
-        t = "\t";
-        s = " ";
-      };
-      step =
-        state: character:
-        if state.escaped then
-          state
-          // {
-            escaped = false;
-            word = state.word + (escapes.${character} or (if character == "\n" then " " else character));
-            open = state.open || character != "\n";
-          }
-        else if character == "\\" && state.quote != "'" then
-          state // { escaped = true; }
-        else if state.quote != null then
-          if character == state.quote then
-            state // { quote = null; }
-          else
-            state // { word = state.word + character; }
-        else if character == "\"" || character == "'" then
-          state
-          // {
-            quote = character;
-            open = true;
-          }
-        else if character == " " || character == "\t" || character == "\n" then
-          if state.open then
-            state
-            // {
-              done = state.done ++ [ state.word ];
-              word = "";
-              open = false;
-            }
-          else
-            state
-        else
-          state
-          // {
-            word = state.word + character;
-            open = true;
-          };
-      end = lib.foldl' step {
-        done = [ ];
-        word = "";
-        open = false;
-        quote = null;
-        escaped = false;
-      } (lib.stringToCharacters text);
-    in
-    if end.quote != null then
-      throw "${where}: a quote (${end.quote}) is not closed in: ${text}"
-    else
-      end.done ++ lib.optional end.open end.word;
+  inherit (words) split;
 
-  # A command line with its prefixes.
-  command =
+  # The commands of a line, each with its prefixes.
+  commands =
     name: where: line:
     let
-      parts = match "[[:space:]]*([-@:+!|]*)(.*)" (toString line);
+      found = words.commands where (toString line);
+    in
+    if found == [ ] then
+      throw "${where}: there is nothing to execute"
+    else
+      map (command name where line) found;
+
+  command =
+    name: where: line: all:
+    let
+      parts = match "([-@:+!|]*)(.*)" (lib.head all);
       prefix = lib.head parts;
       has = character: lib.hasInfix character prefix;
-      words = split where (lib.elemAt parts 1);
       # Patterns forget what a text was made of: every word has all of it.
-      all = map (word: lib.addContextFrom (toString line) (specifiers name where word)) words;
+      argv = map (word: lib.addContextFrom (toString line) (specifiers name where word)) (
+        [ (lib.elemAt parts 1) ] ++ lib.tail all
+      );
       # With `@`, the second word is what the program sees as its name.
-      argv = if has "@" then [ (lib.head all) ] ++ lib.drop 2 all else all;
-      expand = !(has ":") && lib.any (lib.hasInfix "$") argv;
+      named = has "@" && lib.length argv > 1;
+      rest = if named then [ (lib.head argv) ] ++ lib.drop 2 argv else argv;
     in
     if has "|" then
       throw "${where}: the prefix '|' is not supported: there is no login shell"
-    else if all == [ ] then
-      throw "${where}: there is nothing to execute"
-    else if !(lib.hasPrefix "/" (lib.head all)) then
-      throw "${where}: '${lib.head all}' is no absolute path; name the program of a package, such as \${pkgs.coreutils}/bin/true"
+    else if !(lib.hasPrefix "/" (lib.head argv)) then
+      throw "${where}: '${lib.head argv}' is no absolute path; name the program of a package, such as \${pkgs.coreutils}/bin/true"
     else
       {
-        inherit argv expand;
+        argv = rest;
+        expand = !(has ":") && lib.any (lib.hasInfix "$") rest;
         asRoot = has "+" || has "!";
         ignoreFailure = has "-";
       };
