@@ -74,6 +74,58 @@ fn a_command_decides_whether_there_is_a_start() {
     assert_eq!(machine.service("next").age_ms, None);
 }
 
+/// systemd.exec(5): `EnvironmentFile=` with patterns, `UnsetEnvironment=`; systemd.service(5): words in a variable.
+#[test]
+fn variables_are_those_that_files_say() {
+    let folder = tempfile::tempdir_in("/tmp").unwrap();
+    let path = folder.path().display();
+    fs::write(
+        folder.path().join("1.env"),
+        "A=one\nB=\"two\n  lines\"\nC='x'\nHOME=/here\n",
+    )
+    .unwrap();
+    fs::write(
+        folder.path().join("2.env"),
+        "A=\"--re ^a\\.b$ 'c d'\"\nD=keep\nE=go\n",
+    )
+    .unwrap();
+    let process = serde_json::json!({
+        "argv": ["/bin/sh", "-c", "printf '<%s> ' \"$@\" \"$B\" \"${C-none}\" \"$D\" \"${E-none}\" \"${HOME-none}\"", "x", "$A"],
+        "expand": true,
+        "user": "nobody",
+        "environment": { "PATH": "/usr/bin:/bin", "C": "y" },
+        "environmentFiles": [
+            { "path": format!("{path}/?.env") }, { "path": format!("{path}/*.none"), "optional": true },
+        ],
+        "unsetEnvironment": ["C", "D=lose", "E=go", "HOME"],
+    });
+    let missing = format!(r#""environmentFiles":[{{"path":"{path}/*.none"}}]"#);
+    let services = [
+        format!(r#"{{"name":"a","kind":"oneshot","wantedAtBoot":true,"process":{process}}}"#),
+        with_process("missing", &missing, SLEEP, ""),
+    ];
+    let machine = Machine::boot(&services.join(","));
+    machine.wait_for("a", ServiceState::Up);
+    let log = machine.log("a");
+    let lines: Vec<&str> = log
+        .lines()
+        .filter_map(|line| line.split_once("Z "))
+        .map(|(_, line)| line)
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "<--re> <^a.b$> <c d> <two",
+            "  lines> <none> <keep> <none> <none> "
+        ]
+    );
+    let why = machine
+        .wait_for("missing", ServiceState::Failed)
+        .reason
+        .unwrap();
+    assert!(why.contains("*.none"), "{why}");
+}
+
 /// `Assert…=`, and conditions of which one is enough.
 #[test]
 fn what_must_not_start_fails_and_is_not_tried_again() {

@@ -37,6 +37,9 @@ pub struct Process {
     /// Groups beside those that the user is a member of.
     #[serde(default)]
     pub supplementary_groups: Few<UserName>,
+    /// Variables, as `NAME`, or as `NAME=value` if it is that, which it has not, whoever says so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unset_environment: Few<String>,
     /// Working directory; `/` if absent.
     #[serde(default)]
     pub working_directory: Option<WorkingDirectory>,
@@ -198,9 +201,9 @@ pub struct Command {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EnvironmentFile {
-    /// Absolute path.
+    /// Absolute path, or a pattern of paths, all of whose files are read in their order.
     pub path: String,
-    /// That it does not exist is no obstacle.
+    /// That there is none is no obstacle.
     #[serde(default)]
     pub optional: bool,
 }

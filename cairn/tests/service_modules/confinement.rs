@@ -219,6 +219,7 @@ fn a_unit_is_confined() {
                   ]
                 },
                 "environment": {
+                  "LANG": "C.UTF-8",
                   "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
                   "STATE_DIRECTORY": "/var/lib/a"
                 },
@@ -250,6 +251,9 @@ fn a_unit_is_confined() {
                   "priority": 0,
                   "resetOnFork": false
                 },
+                "unsetEnvironment": [
+                  "LANG"
+                ],
                 "user": "a"
               },
               "restartRandomDelayMs": 2000,

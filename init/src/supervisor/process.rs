@@ -207,6 +207,7 @@ impl Held {
 
     /// Keeps a process from what its service is kept from, but for what a group is.
     fn confine(
+        environment::remove(&mut environment, &described.unset_environment);
         &self,
         prepared: Prepared,
         service: &Service,

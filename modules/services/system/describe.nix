@@ -83,6 +83,7 @@ let
       inherit (process)
         argv
         user
+        unsetEnvironment
         group
         supplementaryGroups
         connected

@@ -289,9 +289,9 @@ in
           options = {
             path = mkOption {
               type = types.strMatching "[/%].+";
-              description = "Absolute path.";
+              description = "Absolute path, or a pattern (`/etc/app/*.env`), all of whose files are read in their order.";
             };
-            optional = flag false "Whether it need not exist.";
+            optional = flag false "Whether there need not be one.";
           };
         }
       )) "Files of `NAME=value` lines, read at each start.";
@@ -299,6 +299,7 @@ in
         types.package
         types.str
       ]) "Packages whose programs are on the path.";
+      unsetEnvironment = list types.str "Variables, as `NAME`, or as `NAME=value` if it is that, which it has not, whatever those files and the supervisor say.";
       user = nullable types.str "User to run as; root if there is none.";
       group = nullable types.str "Group to run as; the user's own if there is none.";
       supplementaryGroups = list types.str "Further groups.";

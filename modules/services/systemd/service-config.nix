@@ -547,7 +547,8 @@ let
     IOSchedulingPriority =
       context: value: process { ioScheduling.priority = integer context.where (last value); };
     UnsetEnvironment =
-      _: value: process { environment = lib.genAttrs (wordsOf value) (_: lib.mkForce null); };
+      context: value:
+      process { unsetEnvironment = map (specifiers context.name context.where) (wordsOf value); };
 
     # The kernel knows no endless number of files: this is as many as it allows by default.
     LimitNOFILE = limit "nofile" (
