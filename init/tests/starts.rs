@@ -74,6 +74,45 @@ fn a_command_decides_whether_there_is_a_start() {
     assert_eq!(machine.service("next").age_ms, None);
 }
 
+/// TEST-23 (`exec-command-ex`): what prefixes of the main command say of it (`-`, `+`, `@`).
+#[test]
+fn a_process_is_what_its_command_says() {
+    let fields = r#""user":"nobody","asRoot":true,"argv0":"called","noNewPrivileges":true"#;
+    let body = "printf '%s ' $(id -u) $(tr '\\0' ' ' < /proc/$$/cmdline | cut -d' ' -f1) \
+        $(grep NoNewPrivs /proc/$$/status); exit 3";
+    let ignored = format!(r#"{fields},"ignoreFailure":true"#);
+    let more = |to: &str| format!(r#""restart":"on-failure","onSuccess":["{to}"]"#);
+    let named = serde_json::json!([{
+        "argv": ["/bin/sh", "-c", "tr '\\0' ' ' < /proc/$$$$/cmdline | cut -d' ' -f1"], "argv0": "${WHO}", "expand": true,
+    }]);
+    let services = [
+        with_process("good", &ignored, body, &more("next")),
+        script("next", SLEEP, LATER),
+        with_process("killed", r#""ignoreFailure":true"#, "kill -9 $$", &more("other")),
+        script("other", SLEEP, LATER),
+        script("named", SLEEP, &format!(r#""preStart":{named}"#)),
+        r#"{"name":"absent","kind":"simple","wantedAtBoot":true,"restart":"on-failure","onSuccess":["third"],
+            "process":{"argv":["/nonexistent"],"ignoreFailure":true}}"#
+            .to_owned(),
+        script("third", SLEEP, LATER),
+    ];
+    let machine = Machine::boot(&services.join(","));
+    for (name, next) in [("good", "next"), ("killed", "other"), ("absent", "third")] {
+        machine.wait_for(next, ServiceState::Up);
+        let status = machine.service(name);
+        assert_eq!(
+            (status.state, status.restarts),
+            (ServiceState::Stopped, 0),
+            "{name}"
+        );
+    }
+    let log = machine.log("good");
+    assert!(log.ends_with("Z 0 called NoNewPrivs: 0 \n"), "{log}");
+    machine.wait_for("named", ServiceState::Up);
+    let log = machine.log("named");
+    assert!(log.ends_with("Z ${WHO}\n"), "{log}");
+}
+
 /// systemd.exec(5): `EnvironmentFile=` with patterns, `UnsetEnvironment=`; systemd.service(5): words in a variable.
 #[test]
 fn variables_are_those_that_files_say() {

@@ -19,15 +19,27 @@ pub struct Process {
     /// Program (absolute) and arguments; there is no shell in between.
     #[serde(default)]
     pub argv: Vec<String>,
+    /// What the program sees as its name; the first of `argv` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub argv0: Option<String>,
     /// Whether `$NAME` and `${NAME}` in arguments stand for variables of the environment.
     #[serde(default)]
     pub expand: bool,
+    /// As root, unconfined, whoever the commands around it run as.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub as_root: bool,
+    /// Whatever it ends with is as good as 0.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ignore_failure: bool,
     /// The whole environment; nothing is inherited.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
     /// Read at each start, in this order; what they say wins.
     #[serde(default)]
     pub environment_files: Few<EnvironmentFile>,
+    /// Variables, as `NAME`, or as `NAME=value` if it is that, which it has not, whoever says so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unset_environment: Few<String>,
     /// User to run as; root if absent.
     #[serde(default)]
     pub user: Option<UserName>,
@@ -37,9 +49,6 @@ pub struct Process {
     /// Groups beside those that the user is a member of.
     #[serde(default)]
     pub supplementary_groups: Few<UserName>,
-    /// Variables, as `NAME`, or as `NAME=value` if it is that, which it has not, whoever says so.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unset_environment: Few<String>,
     /// Working directory; `/` if absent.
     #[serde(default)]
     pub working_directory: Option<WorkingDirectory>,
@@ -183,6 +192,9 @@ pub enum OpenMode {
 pub struct Command {
     /// Program (absolute) and arguments.
     pub argv: Vec<String>,
+    /// As in [`Process`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub argv0: Option<String>,
     /// As in [`Process`].
     #[serde(default)]
     pub expand: bool,

@@ -20,6 +20,7 @@ impl End {
         let oneshot = service.kind == ServiceKind::Oneshot;
         match exit {
             Exit::Status(0) => Self::Good,
+            _ if service.process.ignore_failure => Self::Good,
             _ if listed(&service.success_statuses, exit) => Self::Good,
             Exit::Status(_) => Self::Status,
             Exit::Signal(signal) if !oneshot && GOOD_SIGNALS.contains(&signal) => Self::Good,

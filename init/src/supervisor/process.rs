@@ -91,10 +91,11 @@ impl Held {
         tray: &Arc<Tray>,
     ) -> Result<bool, StartError> {
         let described = &service.process;
-        let (argv, expand, as_root) = match job.command(service) {
-            Some(command) => (&command.argv, command.expand, command.as_root),
-            None => (&described.argv, described.expand, false),
-        };
+        let main = described;
+        let (argv, argv0, expand, as_root) = job.command(service).map_or(
+            (&main.argv, &main.argv0, main.expand, main.as_root),
+            |one| (&one.argv, &one.argv0, one.expand, one.as_root),
+        );
         let environment = self.environment(service, job, given)?;
         let argv = if expand {
             environment::expand(argv, &environment)
@@ -109,10 +110,15 @@ impl Held {
         let variables = environment
             .iter()
             .map(|(key, value)| (key.as_str(), value.as_str()));
-        let strings = argv.iter().map(OsStr::new);
+        let program = argv.first().cloned().unwrap_or_default();
+        let strings = argv0
+            .iter()
+            .chain(argv.iter().skip(usize::from(argv0.is_some())));
+        let strings = strings.map(OsStr::new);
         let unprivileged = credentials.uid != 0;
         let owner = credentials.clone();
-        let mut prepared = Prepared::new(strings, variables, credentials, OPEN_FILES)?;
+        let mut prepared = Prepared::new(strings, variables, credentials, OPEN_FILES)?
+            .program(OsStr::new(&program))?;
         let mut attributes = attributes(described, as_root)?;
         if !as_root && !described.confinement.is_none() {
             prepared = self.confine(prepared, service, unprivileged, &mut attributes)?;
@@ -163,7 +169,6 @@ impl Held {
             report,
             placed,
         } = prepared.start(placement, streams, Some(tray))?;
-        let program = argv.into_iter().next().unwrap_or_default();
         if job.is_helper() {
             self.helpers.push(Helper {
                 pid,
@@ -202,12 +207,12 @@ impl Held {
             .map_err(StartError::Files)?;
         self.add_facts(&mut environment, service, job);
         given.describe(&mut environment);
+        environment::remove(&mut environment, &described.unset_environment);
         Ok(environment)
     }
 
     /// Keeps a process from what its service is kept from, but for what a group is.
     fn confine(
-        environment::remove(&mut environment, &described.unset_environment);
         &self,
         prepared: Prepared,
         service: &Service,

@@ -12,6 +12,7 @@ let
     {
       inherit (command) argv;
     }
+    // optionalAttrs (command.argv0 != null) { inherit (command) argv0; }
     // filterAttrs (_: set: set) {
       inherit (command) expand asRoot ignoreFailure condition;
     };
@@ -82,8 +83,9 @@ let
     compact {
       inherit (process)
         argv
-        user
+        argv0
         unsetEnvironment
+        user
         group
         supplementaryGroups
         connected
@@ -102,7 +104,9 @@ let
       limits = lib.mapAttrs (_: bounded) process.limits;
     }
     // optionalAttrs (process.boundingCapabilities != null) { inherit (process) boundingCapabilities; }
-    // optionalAttrs process.expand { expand = true; }
+    // filterAttrs (_: set: set) {
+      inherit (process) expand asRoot ignoreFailure;
+    }
     // optionalAttrs process.nonBlocking { nonBlocking = true; }
     // optionalAttrs (process.scheduling != null) { inherit (process) scheduling; }
     // optionalAttrs (process.processors != null) { inherit (process) processors; }

@@ -25,6 +25,7 @@ let
           type = types.listOf string;
           description = "Program and arguments; there is no shell in between.";
         };
+        argv0 = nullable string "What the program sees as its name; the first of {option}`argv` if nothing is said.";
         expand = flag false "Whether `$NAME` and `\${NAME}` stand for variables of the environment.";
         asRoot = flag false "Whether it runs as root, whoever the service runs as.";
         ignoreFailure = flag false "Whether it may fail without consequences.";
@@ -270,7 +271,10 @@ in
 
     process = {
       argv = list string "Program and arguments; there is no shell in between.";
+      argv0 = nullable string "What the program sees as its name; the first of {option}`argv` if nothing is said.";
       expand = flag false "Whether `$NAME` and `\${NAME}` in arguments stand for variables of the environment.";
+      asRoot = flag false "Whether it runs as root and unconfined, whoever the commands around it run as.";
+      ignoreFailure = flag false "Whether it may end in any way, which is as good as status 0.";
       environment = mkOption {
         type = types.attrsOf (
           types.nullOr (
@@ -295,11 +299,11 @@ in
           };
         }
       )) "Files of `NAME=value` lines, read at each start.";
+      unsetEnvironment = list types.str "Variables, as `NAME`, or as `NAME=value` if it is that, which it has not, whatever those files and the supervisor say.";
       path = list (types.oneOf [
         types.package
         types.str
       ]) "Packages whose programs are on the path.";
-      unsetEnvironment = list types.str "Variables, as `NAME`, or as `NAME=value` if it is that, which it has not, whatever those files and the supervisor say.";
       user = nullable types.str "User to run as; root if there is none.";
       group = nullable types.str "Group to run as; the user's own if there is none.";
       supplementaryGroups = list types.str "Further groups.";

@@ -153,42 +153,18 @@ rec {
       starts =
         if unit.script != "" then
           [
-            {
-              argv = script name "start" unit.script ++ values.split option unit.scriptArgs;
-              expand = false;
-              asRoot = false;
-              ignoreFailure = false;
-            }
+            { argv = script name "start" unit.script ++ values.split option unit.scriptArgs; }
           ]
         else
-          keys.commands (context "ExecStart") (config.ExecStart or [ ]);
-      # A oneshot may have several commands: all but the last come before it.
-      main =
+          startsOf name config;
+      # A oneshot may have several commands, of which all but the last come before it, or none: then it is there for
+      # what happens around it.
+      first = lib.optionals (oneshot && starts != [ ]) (lib.init starts);
+      process =
         if starts != [ ] then
           lib.last starts
-        else if oneshot then
-          # It is there for what happens around it.
-          {
-            argv = [ "${pkgs.coreutils}/bin/true" ];
-            expand = false;
-          }
         else
-          {
-            argv = [ ];
-            expand = false;
-          };
-      # Where failure or other rights matter, the main process is a command before a process that
-      # does nothing.
-      special = main.asRoot or false || main.ignoreFailure or false;
-      first = lib.optionals (oneshot && starts != [ ]) (if special then starts else lib.init starts);
-      process =
-        if oneshot && special then
-          {
-            argv = [ "${pkgs.coreutils}/bin/true" ];
-            expand = false;
-          }
-        else
-          main;
+          { argv = lib.optional oneshot "${pkgs.coreutils}/bin/true"; };
 
       user = toString (
         values.last (config.User or (if dynamic then lib.head (lib.splitString "@" name) else ""))
@@ -237,8 +213,7 @@ rec {
         # As systemd has it; a oneshot may take its time.
         startTimeoutMs = lib.mkIf (!oneshot) (lib.mkDefault 90000);
         stop.timeoutMs = lib.mkDefault 90000;
-        process = {
-          inherit (process) argv expand;
+        process = process // {
           environment =
             lib.mapAttrs (_: lib.mkDefault) globalEnvironment
             // {

@@ -230,6 +230,7 @@ rec {
     else
       {
         argv = rest;
+        argv0 = if named && lib.elemAt argv 1 != lib.head argv then lib.elemAt argv 1 else null;
         expand = !(has ":") && lib.any (lib.hasInfix "$") rest;
         asRoot = has "+" || has "!";
         ignoreFailure = has "-";

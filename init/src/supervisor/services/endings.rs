@@ -109,6 +109,9 @@ impl Services {
         let Some((service, unit)) = self.pair(id) else {
             return;
         };
+        if unit.phase == Phase::Starting && service.process.ignore_failure {
+            return self.exited(id, NOT_EXECUTED, now, actions);
+        }
         unit.running = false;
         match unit.phase {
             Phase::Cleaning(number, at) => {
@@ -617,6 +620,9 @@ fn late(service: &Service) -> String {
         None => "it did not come up in time".to_owned(),
     }
 }
+/// The status of a process that could not be executed, for those whose failure does not matter: that of systemd's.
+const NOT_EXECUTED: Exit = Exit::Status(203);
+
 
 /// By when a process that reads its configuration again must have said that it is done.
 pub(super) fn refreshed_by(service: &Service, now: Ms) -> Ms {

@@ -85,6 +85,7 @@ fn what_ends_well_by_itself_is_ended_as_by_a_stop() {
         let mut one = service("a", kind, Restart::Never);
         let command = Command {
             argv: vec!["/bin/y".to_owned()],
+            argv0: None,
             expand: false,
             as_root: false,
             ignore_failure: false,
@@ -149,6 +150,19 @@ fn bounded(commands: Option<Command>) -> Service {
     one
 }
 
+/// One whose failure does not matter has ended well where it cannot even be executed.
+#[test]
+fn what_cannot_be_executed_may_not_matter() {
+    for (ignores, failed) in [(true, false), (false, true)] {
+        let mut one = service("a", ServiceKind::Simple, Restart::OnFailure);
+        one.process.ignore_failure = ignores;
+        let mut machine = Services::new(vec![one]);
+        machine.step(Event::Boot, 0);
+        machine.step(Event::NotExecuted(0, "no".to_owned()), 1);
+        assert_eq!(machine.units()[0].is_failed(), failed);
+    }
+}
+
 #[test]
 fn who_is_short_of_memory_is_stopped_as_by_hand() {
     let command = || Command {
@@ -191,6 +205,7 @@ fn who_is_short_of_memory_is_stopped_as_by_hand() {
     is_back(&machine, Outcome::OomKill);
 
     // Its main process was killed, and another one is left, or none.
+        argv0: None,
     for successor in [true, false] {
         let mut machine = up(bounded(None));
         machine.step(Event::ShortOfMemory(0), 1);
@@ -848,6 +863,7 @@ fn any_service(id: usize) -> impl Strategy<Value = Service> {
                 service.stop_when_unneeded = delay % 4 == 1;
                 service.wanted_at_boot = !service.stop_when_unneeded;
                 service.outlives_user_space = delay % 3 != 0;
+                        argv0: None,
                 service.runtime_max_ms = timeout.filter(|time| time % 2 == 0);
                 service.stop_timeout_ms = 1000;
                 service.stays_up = stays_up;
@@ -889,12 +905,14 @@ fn starts(service: &mut Service, target: usize, accept: bool) {
     match service.kind {
         ServiceKind::Socket => service.socket = Some(serde_json::from_str(&socket).unwrap()),
         ServiceKind::Path => service.watch = Some(serde_json::from_str(&watch).unwrap()),
+                service.process.ignore_failure = delay % 5 == 1;
         ServiceKind::Device => return service.device = Some("/dev/x".try_into().unwrap()),
         _ => return,
     }
     service.start_limit = Some(cairn_system::StartLimit {
         burst: 3,
         interval_ms: 500,
+                            argv0: None,
     });
 }
 
