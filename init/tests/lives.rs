@@ -292,6 +292,47 @@ fn a_service_lasts_as_long_as_its_last_process() {
     assert_eq!(story(&machine), "slow");
 }
 
+/// systemd.service(5), `RemainAfterExit=`, of what is no oneshot: it stays up with what its process has left running,
+/// also for a successor, until somebody stops it.
+#[test]
+fn what_outlives_its_process_stays_up() {
+    let left = "(trap 'printf asked; exit 0' TERM; while :; do sleep 0.05; done) &";
+    let stays = |more: &str| format!(r#""outlivesProcess":true,"restart":"always"{more}"#);
+    let services = [
+        script(
+            "left",
+            &format!("{left} exit 0"),
+            &stays(&format!(r#","preStop":[{}]"#, tells("leaves"))),
+        ),
+        script("needs", SLEEP, r#""requires":["left"],"after":["left"]"#),
+        script("nothing", "exit 0", &stays("")),
+        script(
+            "bad",
+            "exit 3",
+            r#""outlivesProcess":true,"restart":"never""#,
+        ),
+    ];
+    let machine = Machine::boot(&services.join(","));
+    machine.wait_for("bad", ServiceState::Failed);
+    machine.wait_until("their processes have ended", |machine| {
+        ["left", "nothing"].map(|name| machine.service(name).last_exit.is_some()) == [true; 2]
+    });
+    machine.replace_supervisor(9);
+    for name in ["left", "nothing", "needs"] {
+        let status = machine.wait_for(name, ServiceState::Up);
+        assert_eq!(
+            (status.restarts, status.pid.is_some()),
+            (0, name == "needs")
+        );
+    }
+    machine.do_it(&stop("left"));
+    assert!(machine.log("left").ends_with("Z asked\n"));
+    assert_eq!(story(&machine), "leaves ");
+    assert_eq!(machine.service("needs").state, ServiceState::Stopped);
+    machine.do_it(&stop("nothing"));
+    assert_eq!(machine.request(&start("nothing")), Response::Done);
+}
+
 #[test]
 fn what_is_left_again_is_not_one_too_many() {
     let body = "import fcntl\ns = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n\

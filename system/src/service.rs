@@ -158,6 +158,10 @@ pub struct Service {
     /// start runs it again.
     #[serde(default = "yes")]
     pub stays_up: bool,
+    /// What is no oneshot stays up, too, when its process has ended well: what that has left running goes on until
+    /// somebody stops it.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub outlives_process: bool,
     /// What follows when its process ends.
     #[serde(default)]
     pub restart: Restart,
@@ -268,6 +272,7 @@ impl Service {
             pid_file: None,
             ends_with_last_process: false,
             stays_up: true,
+            outlives_process: false,
             restart: Restart::Never,
             success_statuses: Few::new(),
             final_statuses: Few::new(),

@@ -334,6 +334,91 @@ fn a_command_line_has_the_words_that_its_author_meant() {
     assert_eq!(paths, ["/srv/a b", "/srv/c", "/srv/d e", "/srv/f\\x2d"]);
 }
 
+/// TEST-23 (`exec-command-ex`), systemd.service(5): prefixes of the main command, and `RemainAfterExit=`.
+#[test]
+fn a_process_is_what_its_unit_says() {
+    let text = r#"
+      systemd.services.simple.serviceConfig = { ExecStart = "@-/bin/sh -sh \${X}"; RemainAfterExit = true; };
+      systemd.services.root.serviceConfig = { Type = "notify"; User = "nobody"; ExecStart = "+/bin/x $$"; CPUQuota = "12.5%"; };
+      systemd.services.once.serviceConfig = {
+        Type = "oneshot"; RemainAfterExit = true; ExecStart = [ "@/bin/busybox mount" ":-!/bin/y $X" ]; CPUQuota = "5%";
+      };
+    "#;
+    let all = machine(text).value(
+        r#"builtins.listToAttrs (map (one: { inherit (one) name; value = {
+             process = builtins.removeAttrs one.process [ "environment" "user" ];
+             first = one.preStart or [ ];
+             stays = [ (one.staysUp or true) (one.outlivesProcess or false) ];
+             cpu = one.cgroup or { };
+           }; }) (builtins.filter (one: builtins.elem one.name [ "simple" "root" "once" ]) config.system.description.services))"#,
+    );
+    expect![[r#"
+        {
+          "once": {
+            "cpu": {
+              "cpu.max": "5000 100000"
+            },
+            "first": [
+              {
+                "argv": [
+                  "/bin/busybox"
+                ],
+                "argv0": "mount"
+              }
+            ],
+            "process": {
+              "argv": [
+                "/bin/y",
+                "$X"
+              ],
+              "asRoot": true,
+              "ignoreFailure": true
+            },
+            "stays": [
+              true,
+              false
+            ]
+          },
+          "root": {
+            "cpu": {
+              "cpu.max": "12500 100000"
+            },
+            "first": [],
+            "process": {
+              "argv": [
+                "/bin/x",
+                "$$"
+              ],
+              "asRoot": true,
+              "expand": true,
+              "noNewPrivileges": true
+            },
+            "stays": [
+              true,
+              false
+            ]
+          },
+          "simple": {
+            "cpu": {},
+            "first": [],
+            "process": {
+              "argv": [
+                "/bin/sh",
+                "${X}"
+              ],
+              "argv0": "-sh",
+              "expand": true,
+              "ignoreFailure": true
+            },
+            "stays": [
+              true,
+              true
+            ]
+          }
+        }"#]]
+    .assert_eq(&serde_json::to_string_pretty(&all).unwrap());
+}
+
 /// What a unit names is built with the system, wherever it is named.
 #[test]
 fn a_unit_brings_along_what_it_names() {

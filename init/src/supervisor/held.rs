@@ -232,11 +232,14 @@ impl Held {
     }
 
     /// Looks for the process that a forking service has left behind: the one that its file names,
-    /// or the only one there is. It counts only if it is in the service's cgroup.
-    pub fn find_main(&mut self, service: &Service) -> io::Result<Find> {
+    /// or the only one there is; or `any`. It counts only if it is in the service's cgroup.
+    pub fn find_main(&mut self, service: &Service, any: bool) -> io::Result<Find> {
         self.ensure_cgroup(service);
         let processes = self.processes(service).transpose()?.unwrap_or_default();
-        let pid = match (&service.pid_file, processes.as_slice()) {
+        let pid = match (
+            service.pid_file.as_ref().filter(|_| !any),
+            processes.as_slice(),
+        ) {
             (_, []) => return Ok(Find::Nothing),
             (None, [only]) => Some(*only),
             // The first to come is the one that the others come from.

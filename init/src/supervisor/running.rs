@@ -279,12 +279,13 @@ impl Supervisor {
         }
     }
 
-    /// Looks for the process that a forking service has left behind; an event if it is found or
+    /// Looks for the process that a forking service has left behind, or for any that is to end; an event if it is found or
     /// there is none.
     pub(super) fn find(&mut self, id: Id) -> Option<Event> {
         let service = self.services.descriptions().get(id)?;
+        let unit = self.services.units().get(id)?;
         let held = self.held.get_mut(id)?;
-        match held.find_main(service) {
+        match held.find_main(service, unit.phase.is_ending()) {
             Ok(held::Find::Nothing) => return Some(Event::NothingFound(id)),
             Ok(held::Find::NotYet) => return None,
             Ok(held::Find::Found) => {}

@@ -195,6 +195,7 @@ let
     delegated = false;
     goesOnAfterOom = false;
     staysUp = true;
+    outlivesProcess = false;
     endsWithLastProcess = false;
     restart = "never";
     restartDelayMs = 100;
@@ -286,6 +287,7 @@ in
 // filterAttrs (key: value: value != defaults.${key}) {
   inherit (service)
     staysUp
+    outlivesProcess
     endsWithLastProcess
     storedDescriptors
     pinnedDescriptors

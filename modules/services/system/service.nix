@@ -501,6 +501,10 @@ in
       Whether it is up until the last process of its control group has ended, unless its main process ends badly.
       Otherwise what its main process leaves behind is ended with it.
     '';
+    outlivesProcess = flag false ''
+      Whether it stays up, too, if it is no `oneshot` and its process has ended as it should. What that has left running goes
+      on until somebody stops it.
+    '';
     staysUp = flag true "Whether a `oneshot` counts as up when it is done; if not, its next start runs it again.";
 
     restart = {

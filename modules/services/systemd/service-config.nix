@@ -340,7 +340,13 @@ let
         throw "${context.where}: 'cgroup' is not supported: a oneshot is done when its process is"
       else
         { endsWithLastProcess = lasts; };
-    RemainAfterExit = context: value: { staysUp = boolean context.where (last value); };
+    RemainAfterExit =
+      context: value:
+      let
+        remains = boolean context.where (last value);
+        isOneshot = toString (last (context.config.Type or "simple")) == "oneshot";
+      in
+      if isOneshot then { staysUp = remains; } else { outlivesProcess = remains; };
     Sockets = _: value: {
       requires = map (name: "${lib.removeSuffix ".socket" name}.socket") (wordsOf value);
     };
@@ -672,12 +678,14 @@ let
     CPUQuota = cgroup "cpu.max" (
       context: value:
       let
-        parts = builtins.match "([0-9]+)%" (toString value);
+        parts = builtins.match "([0-9]+)([.]([0-9])([0-9]?))?%" (toString value);
+        digit = number: if lib.elem (lib.elemAt parts number) [ null "" ] then 0 else lib.toInt (lib.elemAt parts number);
+        share = integer context.where (lib.head parts) * 1000 + digit 2 * 100 + digit 3 * 10;
       in
       if parts == null then
         throw "${context.where}: '${toString value}' is no share, such as 50%"
       else
-        "${toString (integer context.where (lib.head parts) * 1000)} 100000"
+        "${toString share} 100000"
     );
   };
 

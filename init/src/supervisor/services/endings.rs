@@ -150,6 +150,7 @@ impl Services {
         };
         let asks_all = service.kill_mode == KillMode::All;
         let is_bad = End::of(service, exit) != End::Good;
+        let stays_up = service.outlives_process && !is_bad && unit.goal == Goal::Up;
         match unit.phase {
             Phase::Stopping(_) | Phase::Proving(_) => asks_all,
             Phase::Leaving(..) => asks_all || service.ends_with_last_process,
@@ -159,7 +160,7 @@ impl Services {
                 asks_all && (is_bad || !leaves_others)
             }
             Phase::Finishing(_) | Phase::Up | Phase::Reloading(_) | Phase::Refreshing(..) => {
-                asks_all || lasts(service, unit, exit)
+                lasts(service, unit, exit) || asks_all && !stays_up
             }
             _ => false,
         }
@@ -265,6 +266,13 @@ impl Services {
             (Phase::Starting, ServiceKind::Forking) if end == End::Good && wanted => {
                 unit.phase = Phase::Finding(now.saturating_add(FIND_AGAIN_MS));
                 actions.push(Action::Find(id));
+            }
+            (Phase::Finishing(_) | Phase::Up | Phase::Reloading(_), _)
+                if end == End::Good && wanted && service.outlives_process => {}
+            (Phase::Refreshing(..), _)
+                if end == End::Good && wanted && service.outlives_process =>
+            {
+                unit.phase = Phase::Up;
             }
             // Its command is still at work.
             (Phase::Leaving(..), _) => {}
@@ -378,7 +386,7 @@ impl Services {
             unit.phase = Phase::Stopping(now.saturating_add(Ms::from(service.stop_timeout_ms)));
             actions.extend(unit.melt().then_some(Action::Thaw(id)));
             actions.push(Action::Terminate(id));
-        } else if service.kind == ServiceKind::Oneshot
+        } else if (service.kind == ServiceKind::Oneshot || service.outlives_process)
             && service.kill_mode == KillMode::All
             && matches!(
                 unit.phase,
@@ -612,6 +620,9 @@ impl Services {
     }
 }
 
+/// The status of a process that could not be executed, for those whose failure does not matter: that of systemd's.
+const NOT_EXECUTED: Exit = Exit::Status(203);
+
 /// Why it has failed that is not up in time.
 fn late(service: &Service) -> String {
     let within = service.start_timeout_ms.unwrap_or_default();
@@ -620,9 +631,6 @@ fn late(service: &Service) -> String {
         None => "it did not come up in time".to_owned(),
     }
 }
-/// The status of a process that could not be executed, for those whose failure does not matter: that of systemd's.
-const NOT_EXECUTED: Exit = Exit::Status(203);
-
 
 /// By when a process that reads its configuration again must have said that it is done.
 pub(super) fn refreshed_by(service: &Service, now: Ms) -> Ms {

@@ -150,6 +150,44 @@ fn bounded(commands: Option<Command>) -> Service {
     one
 }
 
+/// systemd.service(5): `RemainAfterExit=`, and `ExecStart=-…`.
+#[test]
+fn what_ends_as_it_should_may_stay_up_without_its_process() {
+    for kind in [ServiceKind::Simple, ServiceKind::Notify] {
+        for (ignores, exit, phase) in [
+            (false, Exit::Status(0), "Up"),
+            (false, Exit::Status(1), "Failed"),
+            (true, Exit::Status(1), "Up"),
+            (true, Exit::Signal(9), "Up"),
+        ] {
+            let mut one = service("a", kind, Restart::Never);
+            one.outlives_process = true;
+            one.process.ignore_failure = ignores;
+            let mut machine = Services::new(vec![one]);
+            machine.step(Event::Boot, 0);
+            machine.step(Event::Executed(0), 0);
+            machine.step(Event::Ready(0), 0);
+            let left = machine.goes_on_without(0, exit);
+            assert_eq!(left, phase == "Failed", "{kind:?} {exit:?}");
+            machine.step(Event::Exited(0, exit), 5);
+            let unit = &machine.units()[0];
+            assert!(
+                format!("{:?}", unit.phase).starts_with(phase),
+                "{:?}",
+                unit.phase
+            );
+            assert!(!unit.running);
+            if phase == "Up" {
+                // What it has left running is asked to end.
+                let actions = machine.step(Event::Stop(0), 6);
+                assert_eq!(actions, [Action::Terminate(0), Action::Find(0)]);
+                machine.step(Event::NothingFound(0), 7);
+                assert_eq!(machine.units()[0].phase, Phase::Stopped);
+            }
+        }
+    }
+}
+
 /// One whose failure does not matter has ended well where it cannot even be executed.
 #[test]
 fn what_cannot_be_executed_may_not_matter() {
@@ -167,6 +205,7 @@ fn what_cannot_be_executed_may_not_matter() {
 fn who_is_short_of_memory_is_stopped_as_by_hand() {
     let command = || Command {
         argv: vec!["/bin/y".to_owned()],
+        argv0: None,
         expand: false,
         as_root: false,
         ignore_failure: false,
@@ -205,7 +244,6 @@ fn who_is_short_of_memory_is_stopped_as_by_hand() {
     is_back(&machine, Outcome::OomKill);
 
     // Its main process was killed, and another one is left, or none.
-        argv0: None,
     for successor in [true, false] {
         let mut machine = up(bounded(None));
         machine.step(Event::ShortOfMemory(0), 1);
@@ -825,6 +863,7 @@ fn any_service(id: usize) -> impl Strategy<Value = Service> {
                     Readiness::Port(80),
                     Readiness::Command(Command {
                         argv: vec!["/bin/z".to_owned()],
+                        argv0: None,
                         expand: false,
                         as_root: false,
                         ignore_failure: false,
@@ -863,15 +902,17 @@ fn any_service(id: usize) -> impl Strategy<Value = Service> {
                 service.stop_when_unneeded = delay % 4 == 1;
                 service.wanted_at_boot = !service.stop_when_unneeded;
                 service.outlives_user_space = delay % 3 != 0;
-                        argv0: None,
                 service.runtime_max_ms = timeout.filter(|time| time % 2 == 0);
                 service.stop_timeout_ms = 1000;
                 service.stays_up = stays_up;
+                service.outlives_process = kind.has_process() && delay % 3 == 1;
+                service.process.ignore_failure = delay % 5 == 1;
                 service.start_timeout_ms = timeout;
                 let [pre_start, post_start, reload, pre_stop, post_stop] =
                     commands.map(|failures| {
                         let command = |ignore_failure| Command {
                             argv: vec!["/bin/y".to_owned()],
+                            argv0: None,
                             expand: false,
                             as_root: false,
                             ignore_failure,
@@ -905,14 +946,12 @@ fn starts(service: &mut Service, target: usize, accept: bool) {
     match service.kind {
         ServiceKind::Socket => service.socket = Some(serde_json::from_str(&socket).unwrap()),
         ServiceKind::Path => service.watch = Some(serde_json::from_str(&watch).unwrap()),
-                service.process.ignore_failure = delay % 5 == 1;
         ServiceKind::Device => return service.device = Some("/dev/x".try_into().unwrap()),
         _ => return,
     }
     service.start_limit = Some(cairn_system::StartLimit {
         burst: 3,
         interval_ms: 500,
-                            argv0: None,
     });
 }
 
@@ -1094,7 +1133,9 @@ impl World {
                     }
                 }
                 Action::Terminate(id) | Action::Late(id) => {
-                    let leaves_others = self.machine.descriptions[id].kind == ServiceKind::Oneshot;
+                    let service = &self.machine.descriptions[id];
+                    let leaves_others =
+                        service.kind == ServiceKind::Oneshot || service.outlives_process;
                     prop_assert!((self.alive[id] || leaves_others) && !self.frozen[id]);
                     closed.extend(self.open[id].then_some(id));
                 }
