@@ -234,6 +234,31 @@ fn a_root_of_its_own() {
     );
 }
 
+/// `RootDirectory=` with `DynamicUser=`: all of it is for reading but what is its own.
+#[test]
+fn a_root_of_its_own_that_is_for_reading() {
+    check(
+        &format!(r#"{STRICT_ROOT},"forbidden":["set-id-files"],"mounts":[{ROOT}]"#),
+        &format!(
+            r#"{FOLDER},"directories":[{{"path":"/var/lib/a","mode":"0755"}},{{"path":"/run/a/b","mode":"0755"}}]"#
+        ),
+        "for file in /etc/x /usr/x /var/x /run/x; do touch $file; done; cat /conf/name
+        touch /var/lib/a/x /run/a/b/x /tmp/x && echo > /dev/null",
+        &expect![[r#"
+            touch: cannot touch '/etc/x': Read-only file system
+            touch: cannot touch '/usr/x': Read-only file system
+            touch: cannot touch '/var/x': Read-only file system
+            inner
+        "#]],
+    );
+}
+
+/// What units with a dynamic user are kept from.
+const STRICT_ROOT: &str = r#""own":["temporary-files"],"paths":[{"path":"/","access":"read-only","optional":true},
+    {"path":"/dev","access":"read-write","optional":true},{"path":"/proc","access":"read-write","optional":true},
+    {"path":"/sys","access":"read-write","optional":true},{"path":"/home","access":"read-only","optional":true},
+    {"path":"/root","access":"read-only","optional":true},{"path":"/run/user","access":"read-only","optional":true}]"#;
+
 #[test]
 fn a_root_that_is_put_together_in_memory() {
     let list = r#""preStart":[{"argv":["/bin/sh","-c","printf '%s\n' /usr/bin /usr/lib /nonexistent > /run/list"],"asRoot":true}]"#;

@@ -175,8 +175,48 @@ fn a_unit_becomes_a_service() {
                 ],
                 "boundingCapabilities": [],
                 "confinement": {
+                  "forbidden": [
+                    "set-id-files"
+                  ],
                   "own": [
                     "temporary-files"
+                  ],
+                  "paths": [
+                    {
+                      "access": "read-only",
+                      "optional": true,
+                      "path": "/"
+                    },
+                    {
+                      "access": "read-write",
+                      "optional": true,
+                      "path": "/dev"
+                    },
+                    {
+                      "access": "read-write",
+                      "optional": true,
+                      "path": "/proc"
+                    },
+                    {
+                      "access": "read-write",
+                      "optional": true,
+                      "path": "/sys"
+                    },
+                    {
+                      "access": "read-only",
+                      "optional": true,
+                      "path": "/home"
+                    },
+                    {
+                      "access": "read-only",
+                      "optional": true,
+                      "path": "/root"
+                    },
+                    {
+                      "access": "read-only",
+                      "optional": true,
+                      "path": "/run/user"
+                    }
                   ]
                 },
                 "environment": {

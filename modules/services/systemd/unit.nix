@@ -48,12 +48,48 @@ let
       }
     );
 
+  # What the keys of a unit with a dynamic user are, whatever it says: its author counts on it, although the user stays.
+  enclosing =
+    name: unit:
+    optionalAttrs (scope == "system" && dynamicUser name unit != null) (
+      {
+        NoNewPrivileges = true;
+        PrivateTmp = true;
+        ProtectSystem = "strict";
+        RemoveIPC = true;
+        RestrictSUIDSGID = true;
+      }
+      // optionalAttrs (
+        lib.elem (toString (values.last (unit.serviceConfig.ProtectHome or null))) [
+          ""
+          "0"
+          "no"
+          "false"
+          "off"
+        ]
+      ) { ProtectHome = "read-only"; }
+    );
+
+  # Whether the unit asks for a user of its own that nobody has described.
+  dynamicUser =
+    name: unit:
+    if
+      values.boolean "${units}.${name}.serviceConfig.DynamicUser" (
+        unit.serviceConfig.DynamicUser or false
+      )
+    then
+      toString (unit.serviceConfig.User or (lib.head (lib.splitString "@" name)))
+    else
+      null;
+
   # A command of ours that a text of the configuration becomes.
   script = name: part: text: [
     "${pkgs.writeShellScript "unit-script-${lib.replaceStrings [ "@" ":" "\\" ] [ "-" "-" "-" ] name}-${part}" "set -e\n${text}"}"
   ];
 in
 rec {
+  inherit dynamicUser;
+
   # The commands of its `ExecStart`.
   startsOf =
     name: config:
@@ -114,18 +150,6 @@ rec {
       // lib.mapAttrs' (key: lib.nameValuePair "unitConfig.${key}") (section.missed unit.unitConfig)
     );
 
-  # Whether the unit asks for a user of its own that nobody has described.
-  dynamicUser =
-    name: unit:
-    if
-      values.boolean "${units}.${name}.serviceConfig.DynamicUser" (
-        unit.serviceConfig.DynamicUser or false
-      )
-    then
-      toString (unit.serviceConfig.User or (lib.head (lib.splitString "@" name)))
-    else
-      null;
-
   # Whether it is a service by itself, and does not only change one that a module has described.
   isWhole =
     unit:
@@ -138,7 +162,7 @@ rec {
     name: unit:
     let
       option = "${units}.${name}";
-      config = setKeys unit.serviceConfig // confining unit;
+      config = setKeys unit.serviceConfig // confining unit // enclosing name unit;
       context = key: {
         inherit name config;
         where = "${option}.serviceConfig.${key}";
@@ -233,7 +257,6 @@ rec {
             values.wordsOf (unit.unitConfig.JoinsNamespaceOf or null)
           );
         };
-        removesIpc = lib.mkIf dynamic (lib.mkDefault true);
         preStart = lib.mkMerge [
           texts.pre-start
           (lib.mkOrder 2000 first)
