@@ -37,6 +37,8 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
         r#"systemd.user.services.a = { script = "x"; serviceConfig.AllowedCPUs = "0"; };"#,
         r#"systemd.services.a = { script = "x"; serviceConfig.RuntimeDirectory = "a:b"; };"#,
         r#"systemd.services.a = { script = "x"; serviceConfig.StandardOutput = "fd:x"; };"#,
+        r#"systemd.services.a = { script = "x"; serviceConfig.StandardOutput = "socket"; };"#,
+        r#"systemd.user.services.a = { script = "x"; serviceConfig.StandardInput = "tty"; };"#,
         r#"systemd.services.a = { script = "x"; unitConfig.After = "x"; };"#,
         r#"systemd.services.a = { script = "x"; unitConfig.FailureAction = "reboot-immediate"; };"#,
         r#"systemd.user.services.a = { script = "x"; unitConfig.SuccessAction = "poweroff"; };"#,
@@ -172,6 +174,12 @@ fn what_cannot_be_had_is_refused_with_the_way_out() {
 
         systemd.services.a = { script = "x"; serviceConfig.StandardOutput = "fd:x"; };
         systemd.services.a.serviceConfig.StandardOutput: 'fd:x' is not supported; known are journal, null, append:/path, file:/path and truncate:/path
+
+        systemd.services.a = { script = "x"; serviceConfig.StandardOutput = "socket"; };
+        systemd.services.a.serviceConfig.StandardOutput: 'socket' is not supported without StandardInput = "socket"
+
+        systemd.user.services.a = { script = "x"; serviceConfig.StandardInput = "tty"; };
+        systemd.user.services.a.serviceConfig.StandardInput: 'tty' is not supported: a user's services have no terminal
 
         systemd.services.a = { script = "x"; unitConfig.After = "x"; };
         the configuration contradicts itself:
@@ -319,7 +327,7 @@ fn what_changes_nothing_is_said() {
           script = "x";
           serviceConfig = {
             PrivatePIDs = true; RemoveIPC = false; Slice = "system.slice"; SyslogIdentifier = "x";
-            FinalKillSignal = "SIGQUIT"; ExitType = "main"; KeyringMode = "inherit"; MemoryAccounting = true;
+            SendSIGHUP = true; CoredumpFilter = "default"; FinalKillSignal = "SIGQUIT"; ExitType = "main"; KeyringMode = "inherit"; MemoryAccounting = true;
           };
           unitConfig = { JobTimeoutSec = 5; StopWhenUnneeded = true; RefuseManualStart = false; DefaultDependencies = false; };
         };
@@ -330,7 +338,7 @@ fn what_changes_nothing_is_said() {
     );
     let warnings = evaluation.value("builtins.concatStringsSep \"\n\" config.warnings");
     expect![[r#"
-        systemd.services.a: serviceConfig.FinalKillSignal is without effect (what does not stop in time is killed with SIGKILL), and serviceConfig.PrivatePIDs is without effect (the service runs without this one of its confinements; the others hold), and unitConfig.JobTimeoutSec is without effect (its start waits for what it needs as long as that takes; TimeoutStartSec bounds the rest).
+        systemd.services.a: serviceConfig.FinalKillSignal is without effect (what does not stop in time is killed with SIGKILL), and serviceConfig.PrivatePIDs is without effect (the service runs without this one of its confinements; the others hold), and serviceConfig.SendSIGHUP is without effect (only services with a terminal hear of a hangup), and unitConfig.JobTimeoutSec is without effect (its start waits for what it needs as long as that takes; TimeoutStartSec bounds the rest).
         systemd.sockets.b: socketConfig.ReceiveBuffer is without effect (the kernel's default is kept)."#]].assert_eq(warnings.as_str().unwrap());
 }
 

@@ -609,6 +609,47 @@ fn what_survives_the_final_kill_outlives_user_space() {
     );
 }
 
+/// systemd.unit(5): what of a limit of starts is not said has a default, as soon as some of it is said.
+#[test]
+fn a_limit_of_starts_is_whole() {
+    let text = r#"
+      systemd.services.none.script = "run";
+      systemd.services.interval = { script = "run"; startLimitIntervalSec = 300; };
+      systemd.services.action = { script = "run"; unitConfig.StartLimitAction = "reboot"; };
+      systemd.services.text = { script = "run"; unitConfig = { StartLimitBurst = "3"; StartLimitIntervalSec = "1min"; }; };
+      systemd.services.never = { script = "run"; startLimitBurst = 0; startLimitIntervalSec = 300; };
+      systemd.services.off = { script = "run"; startLimitIntervalSec = 0; };
+    "#;
+    let all = machine(text).value(
+        r#"builtins.concatStringsSep " " (map (one: "${one.name}:${
+             if one ? startLimit then "${toString one.startLimit.burst}/${toString one.startLimit.intervalMs}" else "-"
+           }") (builtins.filter (one: builtins.elem one.name [ "none" "interval" "action" "text" "never" "off" ])
+             config.system.description.services))"#,
+    );
+    assert_eq!(
+        all,
+        "action:5/10000 interval:5/300000 never:- none:- off:- text:3/60000"
+    );
+}
+
+/// What asks for a terminal and names none has the machine's.
+#[test]
+fn a_terminal_is_the_console_unless_one_is_named() {
+    let text = r#"
+      systemd.services.input = { script = "run"; serviceConfig.StandardInput = "tty-force"; };
+      systemd.services.out = { script = "run"; serviceConfig.StandardOutput = "tty"; };
+      systemd.services.own = { script = "run"; serviceConfig = { StandardInput = "tty"; TTYPath = "/dev/tty9"; }; };
+    "#;
+    let all = machine(text).value(
+        r#"map (one: one.process.tty or null) (builtins.filter (one: builtins.elem one.name [ "input" "out" "own" ])
+             config.system.description.services)"#,
+    );
+    assert_eq!(
+        all,
+        serde_json::json!(["/dev/console", "/dev/console", "/dev/tty9"])
+    );
+}
+
 #[test]
 fn memory_that_runs_out_is_the_units_business() {
     let text = r#"

@@ -35,15 +35,12 @@ let
       "TTYVTDisallocate"
     ] (_: terminal)
     // {
-      SendSIGHUP = "only services with a terminal hear of a hangup";
       NotifyAccess = "every process of a service may say that it is ready";
       ManagedOOMSwap = "there is no daemon that watches memory";
       ManagedOOMMemoryPressure = "there is no daemon that watches memory";
       ManagedOOMPreference = "there is no daemon that watches memory";
-      TimerSlackNSec = scheduling;
       UtmpIdentifier = "login writes the record";
       UtmpMode = "login writes the record";
-      CoredumpFilter = "the kernel's default is kept";
       CoredumpReceive = "the kernel's default is kept";
       BusName = "the service is up when its process is";
     };
@@ -71,6 +68,9 @@ let
       "NUMAMask"
     ] (_: { why = scheduling; so = [ "" "default" ]; })
     // {
+      SendSIGHUP = { why = "only services with a terminal hear of a hangup"; so = off; };
+      TimerSlackNSec = { why = scheduling; so = [ "" ]; };
+      CoredumpFilter = { why = "the kernel's default is kept"; so = [ "" "default" ]; };
       KeyringMode = { why = sandbox; so = [ "" "inherit" ]; };
       Slice = { why = accounting; so = [ "" "system.slice" "-.slice" ]; };
       FinalKillSignal = { why = "what does not stop in time is killed with SIGKILL"; so = [ "" "sigkill" "kill" "9" ]; };

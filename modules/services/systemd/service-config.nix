@@ -235,14 +235,14 @@ let
     let
       word = text context value;
     in
-    if
-      lib.elem word [
-        "inherit"
-        "socket"
-        "tty"
-      ]
-    then
+    if word == "inherit" then
       { }
+    else if word == "tty" then
+      terminal context
+    else if word == "socket" then
+      lib.throwIf (toString (last (context.config.StandardInput or "null")) != "socket")
+        "${context.where}: 'socket' is not supported without StandardInput = \"socket\""
+        { }
     else if
       lib.elem word [
         "journal"
@@ -260,6 +260,16 @@ let
       process { ${field} = word; }
     else
       throw "${context.where}: '${word}' is not supported; known are journal, null, append:/path, file:/path and truncate:/path";
+
+  # That of its own, or the machine's.
+  terminal =
+    context:
+    if context.config ? TTYPath then
+      { }
+    else if scope == "user" then
+      throw "${context.where}: 'tty' is not supported: a user's services have no terminal"
+    else
+      process { tty = "/dev/console"; };
 
   # With its socket as input, output goes there too, and errors where output goes, unless somebody says
   # otherwise.
@@ -480,7 +490,9 @@ let
       let
         word = text context value;
       in
-      if lib.hasPrefix "tty" word || word == "null" then
+      if lib.hasPrefix "tty" word then
+        terminal context
+      else if word == "null" then
         { }
       else if word == "socket" then
         connected context

@@ -88,9 +88,12 @@ let
     aliases = names "Without effect: a service has one name.";
     unitConfig = section "Further keys of the section `Unit`: conditions and limits of starts.";
     startLimitBurst = mkOption {
-      type = types.nullOr types.ints.positive;
+      type = types.nullOr types.ints.unsigned;
       default = null;
-      description = "Starts within {option}`startLimitIntervalSec`; one more, and it has failed for good.";
+      description = ''
+        Starts within {option}`startLimitIntervalSec`; one more, and it has failed for good. 0 is no bound, and so is
+        `null`, but for a unit that says something else of its limit: there it is 5.
+      '';
     };
     startLimitIntervalSec = mkOption {
       type = types.either types.ints.unsigned types.str;

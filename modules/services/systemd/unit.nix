@@ -222,7 +222,20 @@ rec {
           (lib.makeBinPath unit.path)
         ];
 
-      limits = unit.unitConfig.StartLimitBurst or unit.startLimitBurst;
+      # Who says something of a limit has that of systemd's for the rest.
+      hasLimit =
+        unit.startLimitIntervalSec != 10
+        || lib.any (key: unit.unitConfig.${key} or null != null) [
+          "StartLimitIntervalSec"
+          "StartLimitInterval"
+          "StartLimitAction"
+        ];
+      burst = unit.unitConfig.StartLimitBurst or unit.startLimitBurst;
+      limit =
+        if burst == null then
+          (if hasLimit then 5 else 0)
+        else
+          values.integer "${option}.unitConfig.StartLimitBurst" (values.last burst);
       interval =
         unit.unitConfig.StartLimitIntervalSec or unit.unitConfig.StartLimitInterval
           or unit.startLimitIntervalSec;
@@ -265,8 +278,8 @@ rec {
         preStop = texts.pre-stop;
         postStop = texts.post-stop;
         reload.commands = lib.mkIf (unit.reload != "") texts.reload;
-        restart.limit = lib.mkIf (limits != null && intervalMs != null && intervalMs != 0) {
-          burst = limits;
+        restart.limit = lib.mkIf (limit != 0 && intervalMs != null && intervalMs != 0) {
+          burst = limit;
           inherit intervalMs;
         };
         inherit (unit) startAt restartTriggers reloadTriggers;
