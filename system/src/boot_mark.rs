@@ -19,3 +19,5 @@ pub const SHUTDOWN_STARTED: &str = "cairn: shutting down: ";
 pub const USER_SPACE_RESTARTS: &str = "cairn: restarting user space of ";
 /// File systems are unmounted or read-only; the next thing is the kernel's own message.
 pub const SHUTDOWN_DONE: &str = "cairn: file systems are safe, ";
+/// The same where something hangs, and has been left behind.
+pub const SHUTDOWN_HUNG: &str = "cairn: all other file systems are safe, ";

@@ -2,7 +2,7 @@
 //! last system call.
 //!
 //! Each step has a deadline and none is an obstacle for the next: data is safest when the end is
-//! reached. The supervisor is among the processes that are ended, and this is PID 1's last work, so
+//! reached. What waits for devices or servers is a [`step`](super::step). The supervisor is among the processes that are ended, and this is PID 1's last work, so
 //! that here memory may be allocated.
 
 use std::collections::BTreeSet;
@@ -22,11 +22,13 @@ use nix::mount::{MntFlags, MsFlags};
 
 use super::handover::{self, Estate};
 use super::outliving::{self, Outliving};
+use super::step::Steps;
 use super::supervisor::Life;
 use super::{HANDOVER, stacked};
 use crate::clock::{Ms, now};
 use crate::generation::INIT;
 use crate::mount_table::{self, MOUNT_TABLE, Mounted};
+use crate::process_stat::ProcessStat;
 use crate::realm::realm;
 use crate::stage2::random_seed;
 
@@ -68,14 +70,20 @@ pub fn end(ending: Ending, estate: &mut Estate) -> ! {
         ending = Ending::Reboot;
     }
     end_processes();
-    random_seed::improve(Path::new("/"));
-    swap_off();
-    unmount_all();
-    nix::unistd::sync();
-    kmsg::write(
-        Priority::Notice,
-        &format!("{}{}", boot_mark::SHUTDOWN_DONE, verb(ending)),
-    );
+    let mut steps = Steps::new();
+    steps.make("keeping a random seed", || {
+        random_seed::improve(Path::new("/"));
+        0
+    });
+    swap_off(&mut steps);
+    unmount_all(&mut steps);
+    sync(&mut steps);
+    let mark = if steps.hang() {
+        boot_mark::SHUTDOWN_HUNG
+    } else {
+        boot_mark::SHUTDOWN_DONE
+    };
+    kmsg::write(Priority::Notice, &format!("{mark}{}", verb(ending)));
     loop {
         let error = reboot::reboot(ending);
         kmsg::write(
@@ -106,7 +114,7 @@ fn restart_user_space(estate: &mut Estate) -> anyhow::Error {
         };
         // Before anything of it runs: it is not to be taken for what the firmware has started.
         fs::write(trial::RESTARTED, b"").context(trial::RESTARTED)?;
-        nix::unistd::sync();
+        sync(&mut Steps::new());
         kmsg::write(
             Priority::Notice,
             &format!("{}{}", boot_mark::USER_SPACE_RESTARTS, toplevel.display()),
@@ -220,16 +228,23 @@ fn names_of(is_one: impl Fn(u32) -> bool) -> String {
         .filter_map(|entry| {
             let path = entry.ok()?.path();
             let pid: u32 = path.file_name()?.to_str()?.parse().ok()?;
-            let threads_of_the_kernel_have_none = fs::read(path.join("cmdline")).ok()?;
+            // Not its arguments, which are in its memory: for those one may have to wait.
             let name = fs::read_to_string(path.join("comm")).ok()?;
-            (pid != 1 && is_one(pid) && !threads_of_the_kernel_have_none.is_empty())
+            (pid != 1 && is_one(pid) && !ProcessStat::of(pid)?.is_kernels)
                 .then(|| format!("{} ({pid})", name.trim_end()))
         })
         .collect();
     names.join(", ")
 }
 
-fn swap_off() {
+fn sync(steps: &mut Steps) {
+    steps.make("writing what is not written yet", || {
+        nix::unistd::sync();
+        0
+    });
+}
+
+fn swap_off(steps: &mut Steps) {
     let Ok(swaps) = fs::read("/proc/swaps") else {
         return; // a kernel without swap
     };
@@ -240,37 +255,60 @@ fn swap_off() {
         .filter(|device| !device.is_empty())
     {
         let device = PathBuf::from(mount_table::unescape(device));
-        if let Err(error) = swap::off(&device) {
-            log::warn!("cannot stop swapping to {}: {error}", device.display());
-        }
+        steps.make(&format!("ending the swap {}", device.display()), || {
+            if let Err(error) = swap::off(&device) {
+                log::warn!("cannot stop swapping to {}: {error}", device.display());
+            }
+            0
+        });
     }
 }
 
 /// Unmounts, last mounted first, and takes apart the devices that then are free, in rounds; what stays
 /// busy, and the root, becomes read-only.
-fn unmount_all() {
+fn unmount_all(steps: &mut Steps) {
+    let mut hung = BTreeSet::new();
     for _ in 0..ROUNDS {
         let mut progress = false;
         for mount in mounts().iter().rev().filter(|mount| has_data(mount)) {
-            if mount.point != Path::new("/") {
-                progress |= nix::mount::umount2(&mount.point, MntFlags::empty()).is_ok();
+            if mount.point == Path::new("/") || hung.contains(&mount.point) {
+                continue;
+            }
+            let what = format!("unmounting {}", mount.point.display());
+            match steps.make(&what, || {
+                u8::from(nix::mount::umount2(&mount.point, MntFlags::empty()).is_err())
+            }) {
+                Some(failed) => progress |= failed == 0,
+                None => drop(hung.insert(mount.point.clone())),
             }
         }
-        progress |= stacked::are_ours()
-            && stacked::take_apart(Path::new("/sys/class/block"), Path::new("/dev"));
+        if stacked::are_ours() {
+            let taken = steps.make("taking devices apart that lie on others", || {
+                let (blocks, dev) = (Path::new("/sys/class/block"), Path::new("/dev"));
+                u8::from(!stacked::take_apart(blocks, dev))
+            });
+            progress |= taken == Some(0);
+        }
         if !progress {
             break;
         }
     }
-    let left = mounts();
-    let lasting = |mount: &&Mounted| has_data(mount) && !VOLATILE.contains(&mount.fs_type.as_str());
-    for mount in left.iter().rev().filter(lasting) {
-        if let Err(error) = make_read_only(&mount.point) {
-            log::warn!(
-                "cannot make {} read-only: {error}; its journal has to be replayed",
-                mount.point.display()
-            );
-        }
+    let lasting = |mount: &&Mounted| {
+        has_data(mount)
+            && !VOLATILE.contains(&mount.fs_type.as_str())
+            && !hung.contains(&mount.point)
+    };
+    for mount in mounts().iter().rev().filter(lasting) {
+        let what = format!("making {} read-only", mount.point.display());
+        steps.make(&what, || {
+            if let Err(error) = make_read_only(&mount.point) {
+                log::warn!(
+                    "cannot make {} read-only: {error}; its journal has to be replayed",
+                    mount.point.display()
+                );
+            }
+            0
+        });
     }
 }
 

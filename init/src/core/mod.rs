@@ -20,6 +20,7 @@ pub mod renewal;
 mod resort;
 mod signal_table;
 mod stacked;
+mod step;
 mod supervisor;
 mod words;
 
