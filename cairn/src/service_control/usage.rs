@@ -19,7 +19,7 @@ const GROUPS: &str = "sys/fs/cgroup/cairn";
 pub struct Usage {
     /// Bytes of memory.
     pub memory: u64,
-    /// Processor time since it was started, in microseconds.
+    /// Processor time of its control group, which goes on over restarts, in microseconds.
     pub cpu_us: u64,
     /// Tasks: processes and their threads, or where the kernel does not count them, processes.
     pub tasks: u64,

@@ -188,6 +188,28 @@ fn what_ends_as_it_should_may_stay_up_without_its_process() {
     }
 }
 
+/// A command of what stands still would not begin, and its process could not be asked.
+#[test]
+fn what_is_up_for_too_long_goes_on_before_it_is_stopped() {
+    for has_command in [true, false] {
+        let mut one = service("a", ServiceKind::Simple, Restart::Never);
+        one.runtime_max_ms = Some(50);
+        let command: Command = serde_json::from_str(r#"{"argv":["/bin/y"]}"#).unwrap();
+        one.pre_stop = has_command.then_some(command).into_iter().collect();
+        let mut machine = Services::new(vec![one]);
+        machine.step(Event::Boot, 0);
+        machine.step(Event::Executed(0), 0);
+        assert_eq!(machine.step(Event::Freeze(0), 10), [Action::Freeze(0)]);
+        assert_eq!(machine.step(Event::Tick, 49), []);
+        let next = if has_command {
+            Action::Spawn(0, Job::PreStop(0))
+        } else {
+            Action::Terminate(0)
+        };
+        assert_eq!(machine.step(Event::Tick, 50), [Action::Thaw(0), next]);
+    }
+}
+
 /// One whose failure does not matter has ended well where it cannot even be executed.
 #[test]
 fn what_cannot_be_executed_may_not_matter() {
