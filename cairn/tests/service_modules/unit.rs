@@ -632,6 +632,43 @@ fn a_limit_of_starts_is_whole() {
     );
 }
 
+/// systemd.exec(5): of several lines, one that begins with `~` takes away what those before it have given.
+#[test]
+fn lines_of_words_are_taken_together() {
+    let text = r#"
+      systemd.services.given.serviceConfig = {
+        ExecStart = "/x";
+        CapabilityBoundingSet = [ "CAP_CHOWN CAP_KILL" "~CAP_KILL CAP_FOWNER" "CAP_SETUID" ];
+        RestrictAddressFamilies = [ "AF_INET AF_UNIX" "~AF_UNIX" ];
+        RestrictNamespaces = "user net";
+        RestartSec = 1; RestartMaxDelaySec = 60;
+      };
+      systemd.services.taken.serviceConfig = {
+        ExecStart = "/x";
+        CapabilityBoundingSet = [ "~CAP_CHOWN CAP_KILL" "CAP_KILL" "~CAP_SETUID" ];
+        RestrictAddressFamilies = [ "~AF_INET AF_UNIX" "AF_UNIX" ];
+        RestrictNamespaces = [ "~user" "~net" ];
+        RestartSec = 1; RestartSteps = 3;
+      };
+      systemd.services.nothing.serviceConfig = {
+        ExecStart = "/x"; CapabilityBoundingSet = ""; RestrictAddressFamilies = [ "AF_INET" "" ]; RestrictNamespaces = "";
+      };
+      systemd.services.none.serviceConfig = { ExecStart = "/x"; RestrictAddressFamilies = "none"; RestrictNamespaces = true; };
+    "#;
+    let all = machine(text).value(
+        r#"builtins.concatStringsSep "\n" (map (one: builtins.toJSON [
+             one.name (one.process.boundingCapabilities or "all") (one.process.confinement or { })
+             (one.restartDelayMaxMs or 0) (one.restartSteps or 0)
+           ]) (builtins.filter (one: builtins.elem one.name [ "given" "taken" "nothing" "none" ])
+             config.system.description.services))"#,
+    );
+    expect![[r#"
+        ["given",["cap_chown","cap_setuid"],{"addressFamilies":{"only":["AF_INET"]},"namespaces":["user","net"]},1000,0]
+        ["none","all",{"addressFamilies":{"only":[]},"namespaces":[]},0,0]
+        ["nothing",[],{},0,0]
+        ["taken","all",{"addressFamilies":{"except":["AF_INET"]},"droppedCapabilities":["cap_chown","cap_setuid"],"namespaces":["cgroup","ipc","mnt","pid","uts","time"]},1000,0]"#]].assert_eq(all.as_str().unwrap());
+}
+
 /// What asks for a terminal and names none has the machine's.
 #[test]
 fn a_terminal_is_the_console_unless_one_is_named() {

@@ -9,6 +9,7 @@ let
   values = import ./values.nix { inherit lib scope; };
   inherit (values)
     boolean
+    choice
     last
     list
     specifiers
@@ -120,23 +121,6 @@ let
       table.true
     else
       { };
-
-  # A list of which the first word may begin with `~`: whether all but those are meant, and the words.
-  inverted =
-    value:
-    let
-      words = wordsOf value;
-      first = lib.head words;
-    in
-    {
-      except = words != [ ] && lib.hasPrefix "~" first;
-      words = lib.filter (word: word != "") (
-        if words == [ ] then
-          [ ]
-        else
-          [ (lib.removePrefix "~" first) ] ++ map (lib.removePrefix "~") (lib.tail words)
-      );
-    };
 
   # What every program may expect.
   standardDevices = [
@@ -427,16 +411,16 @@ in
   RestrictAddressFamilies =
     _: value:
     let
-      given = inverted value;
+      given = choice value;
     in
-    confinement {
+    lib.optionalAttrs (given != null) (confinement {
       addressFamilies =
         if given.except then { except = given.words; } else { only = lib.remove "none" given.words; };
-    };
+    });
   RestrictNamespaces =
     context: value:
     let
-      given = inverted value;
+      given = choice value;
       kinds = [
         "cgroup"
         "ipc"
@@ -447,14 +431,14 @@ in
         "uts"
         "time"
       ];
-      named = lib.any (word: lib.elem word kinds) given.words;
+      isNamed = given != null && lib.any (word: lib.elem word kinds) (wordsOf (lib.replaceStrings [ "~" ] [ "" ] (toString value)));
     in
-    if named then
+    if isNamed then
       confinement {
         namespaces = if given.except then lib.subtractLists given.words kinds else given.words;
       }
     else
-      when { namespaces = [ ]; } context value;
+      lib.optionalAttrs (given != null) (when { namespaces = [ ]; } context value);
   RestrictRealtime = forbid "real-time";
   RestrictSUIDSGID = forbid "set-id-files";
   LockPersonality = forbid "personality";

@@ -417,12 +417,21 @@ let
         # Somebody who names a time means it.
         restart.maxDelayMs = lib.mkDefault delay;
       };
-    RestartMaxDelaySec = context: value: { restart.maxDelayMs = span context value; };
+    # Of those two, one alone means nothing.
+    RestartMaxDelaySec =
+      context: value:
+      lib.optionalAttrs (integer context.where (last (context.config.RestartSteps or 0)) != 0) {
+        restart.maxDelayMs = span context value;
+      };
     RestartRandomizedDelaySec = context: value: { restart.randomDelayMs = span context value; };
     RestartPreventExitStatus = context: value: { restart.finalStatuses = ends context value; };
     RestartForceExitStatus = context: value: { restart.restartStatuses = ends context value; };
     SuccessExitStatus = context: value: { restart.successStatuses = ends context value; };
-    RestartSteps = context: value: { restart.steps = integer context.where (last value); };
+    RestartSteps =
+      context: value:
+      lib.optionalAttrs (context.config ? RestartMaxDelaySec) {
+        restart.steps = integer context.where (last value);
+      };
     RuntimeMaxSec = context: value: { runtimeMaxMs = span context value; };
     RuntimeRandomizedExtraSec = context: value: {
       runtimeRandomExtraMs = span context value;
@@ -507,16 +516,17 @@ let
     CapabilityBoundingSet =
       _: value:
       let
-        words = wordsOf value;
-        # An empty value takes all away.
-        none = lib.toList value == [ "" ] || lib.toList value == [ ];
-        names = map (word: lib.toLower (lib.removePrefix "~" word)) words;
+        given = values.choice value;
+        names = map lib.toLower given.words;
       in
       process (
-        if words != [ ] && lib.hasPrefix "~" (lib.head words) then
+        # An empty value takes all away.
+        if given == null then
+          { boundingCapabilities = [ ]; }
+        else if given.except then
           { confinement.droppedCapabilities = names; }
         else
-          { boundingCapabilities = if none then [ ] else names; }
+          { boundingCapabilities = names; }
       );
     NoNewPrivileges = context: value: process { noNewPrivileges = boolean context.where (last value); };
 

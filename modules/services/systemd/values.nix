@@ -145,6 +145,26 @@ rec {
   # A list of words, over all values.
   wordsOf = value: lib.concatMap (item: words.list (toString item)) (list value);
 
+  # What lines of words leave of some set, or `null` if they say nothing: the words, or all `except` them. A line that
+  # begins with `~` takes away what others before it have given, and the other way round.
+  choice =
+    value:
+    let
+      step =
+        before: line:
+        let
+          isLess = lib.hasPrefix "~" line;
+          words = wordsOf (lib.removePrefix "~" line);
+          except = if before == null then isLess else before.except;
+          given = if before == null then [ ] else before.words;
+        in
+        {
+          inherit except;
+          words = if isLess == except then lib.unique (given ++ words) else lib.subtractLists words given;
+        };
+    in
+    lib.foldl' step null (map toString (list value));
+
   # The last value of those that may stand alone.
   last = value: if isList value then lib.last value else value;
 
