@@ -296,12 +296,13 @@ fn a_service_lasts_as_long_as_its_last_process() {
 /// also for a successor, until somebody stops it.
 #[test]
 fn what_outlives_its_process_stays_up() {
-    let left = "(trap 'printf asked; exit 0' TERM; while :; do sleep 0.05; done) &";
+    let left = "(trap 'echo asked; exit 0' TERM; : > /run/set; while :; do sleep 0.05; done) &
+        until [ -e /run/set ]; do sleep 0.01; done";
     let stays = |more: &str| format!(r#""outlivesProcess":true,"restart":"always"{more}"#);
     let services = [
         script(
             "left",
-            &format!("{left} exit 0"),
+            &format!("{left}; exit 0"),
             &stays(&format!(r#","preStop":[{}]"#, tells("leaves"))),
         ),
         script("needs", SLEEP, r#""requires":["left"],"after":["left"]"#),
@@ -326,11 +327,37 @@ fn what_outlives_its_process_stays_up() {
         );
     }
     machine.do_it(&stop("left"));
-    assert!(machine.log("left").ends_with("Z asked\n"));
+    machine.wait_until("it was asked", |machine| {
+        machine.log("left").ends_with("Z asked\n")
+    });
     assert_eq!(story(&machine), "leaves ");
     assert_eq!(machine.service("needs").state, ServiceState::Stopped);
     machine.do_it(&stop("nothing"));
     assert_eq!(machine.request(&start("nothing")), Response::Done);
+}
+
+/// Who is asked to end may have ended before anybody knows whose it was.
+#[test]
+fn what_ends_at_once_when_it_is_asked_is_not_waited_for() {
+    let services = [
+        script(
+            "server",
+            "sleep 1000000 & while :; do sleep 0.001; done",
+            r#""restart":"always","restartDelayMs":0,"restartDelayMaxMs":0"#,
+        ),
+        script("left", "sleep 1000000 & exit 0", r#""kind":"oneshot""#),
+    ];
+    let machine = Machine::boot(&services.join(","));
+    for _ in 0..25 {
+        let pid = machine.wait_for("server", ServiceState::Up).pid;
+        machine.kill(machine.on_host(pid.unwrap()), 9);
+        machine.wait_until("another one is up", |machine| {
+            let now = machine.service("server");
+            now.state == ServiceState::Up && now.pid.is_some() && now.pid != pid
+        });
+        machine.do_it(&stop("left"));
+        machine.do_it(&start("left"));
+    }
 }
 
 #[test]

@@ -362,7 +362,7 @@ impl Supervisor {
         Ok(())
     }
 
-    fn core_says(&mut self, message: Message) {
+    pub(super) fn core_says(&mut self, message: Message) {
         match message {
             Message::Exited { slot, pid, exit } => {
                 self.hear_all();

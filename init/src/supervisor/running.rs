@@ -285,27 +285,40 @@ impl Supervisor {
         let service = self.services.descriptions().get(id)?;
         let unit = self.services.units().get(id)?;
         let held = self.held.get_mut(id)?;
-        match held.find_main(service, unit.phase.is_ending()) {
-            Ok(held::Find::Nothing) => return Some(Event::NothingFound(id)),
-            Ok(held::Find::NotYet) => return None,
-            Ok(held::Find::Found) => {}
-            Err(error) => {
-                log::warn!(
-                    "cannot look for the process of '{}' yet: {error}",
+        loop {
+            match held.find_main(service, unit.phase.is_ending()) {
+                Ok(held::Find::Nothing) => return Some(Event::NothingFound(id)),
+                Ok(held::Find::NotYet) => return None,
+                Ok(held::Find::Found) => {}
+                Err(error) => {
+                    log::warn!(
+                        "cannot look for the process of '{}' yet: {error}",
+                        service.name
+                    );
+                    return None;
+                }
+            }
+            let main = held.main.as_ref()?;
+            // It is not our child: core, which it has fallen to, tells of its end.
+            if let Err(error) = keep(&self.link, held.slot, main) {
+                log::error!(
+                    "cannot tell core of the process of '{}': {error}",
                     service.name
                 );
-                return None;
+            }
+            if pidfd::is_there(main.pidfd.as_fd()) {
+                return Some(Event::Found(id));
+            }
+            // It has ended since it was found, and core may have taken that end before it knew whose it was.
+            let place = Place::Process {
+                slot: held.slot,
+                pid: main.pid,
+            };
+            held.main = None;
+            if let Err(error) = self.link.send(Message::Drop(place), None) {
+                log::error!("cannot have core drop a process that has ended: {error}");
             }
         }
-        let main = held.main.as_ref()?;
-        // It is not our child: core, which it has fallen to, tells of its end.
-        if let Err(error) = keep(&self.link, held.slot, main) {
-            log::error!(
-                "cannot tell core of the process of '{}': {error}",
-                service.name
-            );
-        }
-        Some(Event::Found(id))
     }
 
     /// Listens for what services say, unless a predecessor's socket is there.
@@ -447,25 +460,31 @@ impl Supervisor {
         else {
             return false;
         };
-        let successors = held.successors(service);
+        let (slot, successors) = (held.slot, held.successors(service));
         if successors.is_empty() {
             return false;
         }
         self.hear_of_memory(id, exit);
         for pid in successors {
             // It may have ended meanwhile, and core may have taken that end before it knew whose it was.
-            let is_there = |held: &Held| {
-                let main = held.main.as_ref().filter(|main| main.pid == pid);
-                main.is_some_and(|main| pidfd::is_there(main.pidfd.as_fd()))
-            };
-            if self.take_for_main(id, pid).is_ok() && self.held.get(id).is_some_and(is_there) {
+            if self.take_for_main(id, pid).is_ok() && self.has_main(id, pid) == Some(true) {
                 // Should we be killed in between, a successor hears of that end once more.
                 self.step(Event::Succeeded(id, exit));
                 self.keep_main(id);
+                if self.has_main(id, pid) == Some(false) {
+                    // So it may since, asked to by that. How does not matter: the first of them counts.
+                    self.core_says(Message::Exited { slot, pid, exit });
+                }
                 return true;
             }
         }
         false
+    }
+
+    /// Whether the main process is there, or nobody has taken its end yet; nothing if it is another one.
+    fn has_main(&self, id: Id, pid: u32) -> Option<bool> {
+        let main = self.held.get(id)?.main.as_ref()?;
+        (main.pid == pid).then(|| pidfd::is_there(main.pidfd.as_fd()))
     }
 
     /// Takes another process of the service for its main one. What was is left to end.
