@@ -64,7 +64,11 @@ pub fn init() -> ExitCode {
         Ok(InitRole::UserServices { toplevel, task }) => user::run(&toplevel, &task),
         Ok(InitRole::Activate { toplevel, mode }) => stage2::activation::run(&toplevel, mode),
         Ok(InitRole::Guard) => guard::run(),
-        Ok(InitRole::Watchdog { seconds, root }) => watchdog::run(seconds, &root),
+        Ok(InitRole::Watchdog {
+            seconds,
+            ending,
+            root,
+        }) => watchdog::run(seconds, ending, &root),
         Ok(InitRole::Syslog) => syslog::run(),
         Ok(InitRole::Modprobe { arguments }) => modprobe::run(&arguments),
     }

@@ -5,10 +5,11 @@
 //!
 //! ```text
 //! each quarter of the time: an answer came in time? -> a sign of life
-//! SIGTERM -> the watchdog is stopped, end
+//! SIGTERM, and the machine goes down -> a last sign of life, for as long as that may take; end
+//! SIGTERM otherwise -> the watchdog is stopped, end
 //! ```
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -16,14 +17,17 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use cairn_sys::kmsg;
+use cairn_sys::reboot::Ending;
 use cairn_sys::signal::Signals;
-use cairn_system::control::SOCKET;
+use cairn_system::control::{Response, SOCKET};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use crate::core::ending::verb;
 use crate::guard::Keeper;
 
-/// Runs until somebody stops it. Its device is below `root`, which is `/`.
-pub fn run(seconds: u32, root: &Path) -> ExitCode {
+/// Runs until somebody stops it. Its device is below `root`, which is `/`. The machine's end may take `ending` seconds,
+/// unless that is 0.
+pub fn run(seconds: u32, ending: u32, root: &Path) -> ExitCode {
     kmsg::install("watchdog", log::LevelFilter::Info);
     let keep = || -> io::Result<()> {
         let signals = Signals::take_all()?;
@@ -36,7 +40,12 @@ pub fn run(seconds: u32, root: &Path) -> ExitCode {
                 Err(error) => log::warn!("the supervisor does not answer: {error}"),
             }
             if is_told_to_end(&signals, period.saturating_sub(begin.elapsed())) {
-                keeper.stop();
+                if ending > 0 && goes_down(period) {
+                    log::info!("the machine is reset if its end takes longer than {ending} s");
+                    keeper.leave_running(ending);
+                } else {
+                    keeper.stop();
+                }
                 return Ok(());
             }
         }
@@ -56,6 +65,30 @@ fn answers(within: Duration) -> io::Result<()> {
     stream.set_read_timeout(Some(within))?;
     stream.write_all(b"{}\n")?;
     stream.read_exact(&mut [0])
+}
+
+/// Whether the machine switches itself off or restarts. If the supervisor does not say, then it is gone, and so it does.
+fn goes_down(within: Duration) -> bool {
+    let ask = || -> io::Result<Option<String>> {
+        let mut stream = UnixStream::connect(SOCKET)?;
+        stream.set_read_timeout(Some(within))?;
+        stream.write_all(b"{\"request\":\"status\"}\n")?;
+        let mut answer = String::new();
+        BufReader::new(stream).read_line(&mut answer)?;
+        match Response::parse(&answer).map_err(io::Error::other)? {
+            Response::Status { ending, .. } => Ok(ending),
+            _ => Ok(None),
+        }
+    };
+    match ask() {
+        Ok(ending) => [Ending::Reboot, Ending::PowerOff]
+            .into_iter()
+            .any(|down| ending.as_deref() == Some(verb(down))),
+        Err(error) => {
+            log::warn!("the supervisor does not say whether the machine goes down: {error}");
+            true
+        }
+    }
 }
 
 /// Rests, or until a signal comes; whether it was SIGTERM.

@@ -6,6 +6,7 @@
 #[expect(dead_code, reason = "other tests need more of it")]
 mod namespace;
 
+use std::io::Read;
 use std::process::Command;
 use std::time::Duration;
 
@@ -390,7 +391,7 @@ fn at_the_very_worst_the_machine_reboots() {
 #[test]
 fn a_watchdog_hears_of_a_supervisor_that_does_not_answer() {
     let watchdog = r#"{"name":"watchdog","kind":"simple","wantedAtBoot":true,"restart":"always",
-        "process":{"argv":["/run/cairn/generation/watchdog","1","/run/fake"]}}"#;
+        "process":{"argv":["/run/cairn/generation/watchdog","1","600","/run/fake"]}}"#;
     let class = "/run/fake/sys/class/watchdog/watchdog0";
     let device = format!(
         "mkdir -p {class} /run/fake/dev; echo 0 > {class}/nowayout; : > /run/fake/dev/watchdog0"
@@ -421,4 +422,15 @@ fn a_watchdog_hears_of_a_supervisor_that_does_not_answer() {
     assert!(!signs().contains(&b'V'));
     machine.do_it(&namespace::stop("watchdog"));
     assert!(signs().ends_with(b"V"), "it is stopped");
+    // At the machine's end it is left running.
+    machine.do_it(&namespace::start("watchdog"));
+    grows(&machine, 3);
+    let mut device = std::fs::File::open(&file).unwrap();
+    let mut signs = Vec::new();
+    device.read_to_end(&mut signs).unwrap();
+    signs.clear();
+    assert_eq!(machine.request(&Request::PowerOff), Response::Done);
+    assert_eq!(machine.ended(), Some(2));
+    device.read_to_end(&mut signs).unwrap();
+    assert!(!signs.is_empty() && !signs.contains(&b'V'), "{signs:?}");
 }

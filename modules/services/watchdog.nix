@@ -9,7 +9,7 @@ let
   })
     milliseconds
     ;
-  seconds = milliseconds "systemd.watchdog.runtimeTime" cfg.runtimeTime / 1000;
+  seconds = name: milliseconds "systemd.watchdog.${name}" cfg.${name} / 1000;
 
   unsupported =
     why:
@@ -31,8 +31,17 @@ in
         does it.
       '';
     };
+    rebootTime = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      example = "2min";
+      description = ''
+        How long the machine's end may take, from when services are stopped: a watchdog resets a machine that is neither off
+        nor restarted by then. Without a value ten minutes, and `"0"` stops the watchdog before. It is the one of
+        {option}`systemd.watchdog.runtimeTime`.
+      '';
+    };
     device = unsupported "the first one that can be stopped again is taken, hardware rather than the kernel's own";
-    rebootTime = unsupported "a machine that goes down has a deadline of its own, and the watchdog is stopped then";
     kexecTime = unsupported "the watchdog is stopped then";
   };
 
@@ -45,13 +54,16 @@ in
         })
         {
           device = "the first watchdog that can be stopped again is taken";
-          rebootTime = "a machine that goes down has a deadline of its own";
           kexecTime = "the watchdog is stopped then";
         }
       ++ [
         {
-          assertion = cfg.runtimeTime == null || seconds > 0;
+          assertion = cfg.runtimeTime == null || seconds "runtimeTime" > 0;
           message = "systemd.watchdog.runtimeTime: a watchdog counts seconds, and at least one.";
+        }
+        {
+          assertion = cfg.rebootTime == null || cfg.runtimeTime != null;
+          message = "systemd.watchdog.rebootTime: it is the watchdog of systemd.watchdog.runtimeTime, which has no value.";
         }
       ];
 
@@ -60,11 +72,14 @@ in
       # Of the generation whose services run.
       process.argv = [
         "/run/cairn/generation/watchdog"
-        (toString seconds)
+        (toString (seconds "runtimeTime"))
+        (toString (if cfg.rebootTime == null then 600 else seconds "rebootTime"))
       ];
       # The last to be ended where memory is short.
       process.oomScoreAdjust = -1000;
       restart.policy = "always";
+      # One of the last to be stopped.
+      before = [ "network-pre.target" ];
     };
   };
 }

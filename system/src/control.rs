@@ -197,6 +197,9 @@ pub enum Response {
         /// The [`VERSION`] of the supervisor's program.
         #[serde(default = "first_version")]
         version: u32,
+        /// What the machine goes down for, if it does: such as `reboot`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ending: Option<String>,
         /// Every service of it, in the description's order.
         services: Vec<ServiceStatus>,
     },
@@ -434,6 +437,7 @@ mod tests {
         let response = Response::Status {
             toplevel: "/nix/store/x".to_owned(),
             version: VERSION,
+            ending: None,
             services: vec![ServiceStatus {
                 name: ServiceName::try_from("sshd").unwrap(),
                 description: String::new(),

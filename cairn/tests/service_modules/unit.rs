@@ -721,7 +721,8 @@ fn a_watchdog_is_a_service() {
               "process": {
                 "argv": [
                   "/run/cairn/generation/watchdog",
-                  "120"
+                  "120",
+                  "600"
                 ],
                 "oomScoreAdjust": -1000
               },

@@ -44,6 +44,9 @@ pub use watchdog::Keeper;
 /// Seconds without a sign of life until the watchdog resets the machine.
 const TIMEOUT_SECONDS: u32 = 60;
 
+/// The same while the machine goes down, and file systems are synced.
+const ENDING_SECONDS: u32 = 180;
+
 /// How often it looks, in milliseconds.
 const TICK_MS: Ms = 1_000;
 
@@ -158,7 +161,7 @@ impl Guard {
             }
             if self.is_told_to_end(rest) {
                 if let Some(watchdog) = self.watchdog.take() {
-                    watchdog.leave_running();
+                    watchdog.leave_running(ENDING_SECONDS);
                 }
                 return ExitCode::SUCCESS;
             }

@@ -24,9 +24,6 @@ const SOFTWARE: &str = "Software Watchdog";
 /// Where the kernel lists them, in `/sys`.
 const CLASS: &str = "class/watchdog";
 
-/// The same while the machine goes down, file systems are synced, and nobody gives signs of life.
-const ENDING_SECONDS: u32 = 180;
-
 /// What ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -85,12 +82,13 @@ impl Keeper {
         }
     }
 
-    /// The machine goes down: if that hangs, the watchdog resets it.
-    pub fn leave_running(self) {
+    /// The machine goes down, and nobody gives signs of life any more: unless that is done after so many seconds, the
+    /// watchdog resets it.
+    pub fn leave_running(self, seconds: u32) {
         let Some(mut armed) = self.armed else {
             return;
         };
-        if let Err(error) = armed.watchdog.set_timeout(ENDING_SECONDS) {
+        if let Err(error) = armed.watchdog.set_timeout(seconds) {
             log::debug!("the time of {} stays: {error}", armed.name);
         }
         armed.pet();
@@ -288,7 +286,7 @@ mod tests {
         machine.add(0, Some("0\n"));
         keeper.tend();
         keeper.tend();
-        keeper.leave_running();
+        keeper.leave_running(180);
         assert_eq!(machine.written(0), "..");
     }
 }

@@ -42,6 +42,8 @@ pub enum InitRole {
     Watchdog {
         /// Seconds without a sign of life after which that does it.
         seconds: u32,
+        /// Seconds that the machine's end may take, or 0: then it is stopped before.
+        ending: u32,
         /// Where `sys` and `dev` are.
         root: PathBuf,
     },
@@ -107,16 +109,17 @@ impl InitRole {
             }),
             Some("syslogd") => Ok(Self::Syslog),
             Some("watchdog") => {
-                let (seconds, root) = match rest {
-                    [seconds] => (seconds, Path::new("/")),
-                    [seconds, root] => (seconds, Path::new(root)),
+                let (seconds, ending, root) = match rest {
+                    [seconds, ending] => (seconds, ending, Path::new("/")),
+                    [seconds, ending, root] => (seconds, ending, Path::new(root)),
                     _ => return Err(UsageError::Watchdog),
                 };
-                let seconds = seconds.to_str().and_then(|text| text.parse().ok());
+                let number = |text: &OsString| text.to_str()?.parse().ok();
                 Ok(Self::Watchdog {
-                    seconds: seconds
+                    seconds: number(seconds)
                         .filter(|seconds| *seconds > 0)
                         .ok_or(UsageError::Watchdog)?,
+                    ending: number(ending).ok_or(UsageError::Watchdog)?,
                     root: root.to_owned(),
                 })
             }
@@ -157,7 +160,7 @@ mod tests {
             (&["/sbin/modprobe", "-q"], c"modprobe"),
             (&["/x/activate"], c"activate"),
             (&["/x/user-services", "a"], c"user-services"),
-            (&["/x/watchdog", "30"], c"watchdog"),
+            (&["/x/watchdog", "30", "600"], c"watchdog"),
             (&["/x/syslogd"], c"syslogd"),
         ] {
             assert_eq!(of(words).unwrap().process_name(), name);
@@ -206,15 +209,20 @@ mod tests {
             ],
         );
         check(
-            &["/run/cairn/generation/watchdog", "30"],
-            &expect![[r#"Watchdog { seconds: 30, root: "/" }"#]],
+            &["/run/cairn/generation/watchdog", "30", "600"],
+            &expect![[r#"Watchdog { seconds: 30, ending: 600, root: "/" }"#]],
         );
         for words in [
             &["/x/watchdog"][..],
-            &["/x/watchdog", "0"],
-            &["/x/watchdog", "soon"],
+            &["/x/watchdog", "30"],
+            &["/x/watchdog", "0", "0"],
+            &["/x/watchdog", "soon", "0"],
+            &["/x/watchdog", "30", "later"],
         ] {
-            check(words, &expect!["usage: <toplevel>/watchdog SECONDS [ROOT]"]);
+            check(
+                words,
+                &expect!["usage: <toplevel>/watchdog SECONDS SECONDS-OF-THE-END [ROOT]"],
+            );
         }
         check(
             &["/sbin/init"],

@@ -69,7 +69,7 @@ pub enum UsageError {
     #[error("usage: <toplevel>/user-services [--linger] NAME | --clean NAME | --session")]
     UserServices,
     /// The service takes a time, and tests a folder.
-    #[error("usage: <toplevel>/watchdog SECONDS [ROOT]")]
+    #[error("usage: <toplevel>/watchdog SECONDS SECONDS-OF-THE-END [ROOT]")]
     Watchdog,
     /// Activation takes one option.
     #[error("usage: <toplevel>/activate [--dry-run]")]

@@ -8,6 +8,7 @@ use cairn_system::control::{Request, Response, ServiceStatus, VERSION};
 use nix::sys::epoll::EpollFlags;
 
 use crate::clock::{Ms, now};
+use crate::core::ending::verb;
 use crate::realm::realm;
 
 use super::Supervisor;
@@ -353,6 +354,7 @@ impl Supervisor {
         Response::Status {
             toplevel: self.toplevel.clone(),
             version: VERSION,
+            ending: self.ending.map(|ending| verb(ending).to_owned()),
             services: self.statuses(time).collect(),
         }
     }

@@ -7,6 +7,7 @@
 mod factory_reset;
 mod measured;
 mod passphrase;
+mod unanswered;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
