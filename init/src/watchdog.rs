@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! each quarter of the time: an answer came in time? -> a sign of life
-//! SIGTERM, and the machine goes down -> a last sign of life, for as long as that may take; end
+//! SIGTERM, and the machine goes down -> a last sign of life, for as long as that may take; or where it cannot count
+//!     so far, the watchdog is stopped; end
 //! SIGTERM otherwise -> the watchdog is stopped, end
 //! ```
 
@@ -40,11 +41,16 @@ pub fn run(seconds: u32, ending: u32, root: &Path) -> ExitCode {
                 Err(error) => log::warn!("the supervisor does not answer: {error}"),
             }
             if is_told_to_end(&signals, period.saturating_sub(begin.elapsed())) {
-                if ending > 0 && goes_down(period) {
-                    log::info!("the machine is reset if its end takes longer than {ending} s");
-                    keeper.leave_running(ending);
-                } else {
+                if ending == 0 || !goes_down(period) {
                     keeper.stop();
+                } else if let Err(error) = keeper.leave_running(ending) {
+                    // What is still to be written then would be lost.
+                    log::warn!(
+                        "nothing guards the machine's end: {error}; systemd.watchdog.rebootTime is too long"
+                    );
+                    keeper.stop();
+                } else {
+                    log::info!("the machine is reset if its end takes longer than {ending} s");
                 }
                 return Ok(());
             }

@@ -422,7 +422,7 @@ fn a_watchdog_hears_of_a_supervisor_that_does_not_answer() {
     assert!(!signs().contains(&b'V'));
     machine.do_it(&namespace::stop("watchdog"));
     assert!(signs().ends_with(b"V"), "it is stopped");
-    // At the machine's end it is left running.
+    // The machine's end has more time than this one can count.
     machine.do_it(&namespace::start("watchdog"));
     grows(&machine, 3);
     let mut device = std::fs::File::open(&file).unwrap();
@@ -432,5 +432,5 @@ fn a_watchdog_hears_of_a_supervisor_that_does_not_answer() {
     assert_eq!(machine.request(&Request::PowerOff), Response::Done);
     assert_eq!(machine.ended(), Some(2));
     device.read_to_end(&mut signs).unwrap();
-    assert!(!signs.is_empty() && !signs.contains(&b'V'), "{signs:?}");
+    assert!(signs.ends_with(b"V"), "{signs:?}");
 }

@@ -38,7 +38,7 @@ in
       description = ''
         How long the machine's end may take, from when services are stopped: a watchdog resets a machine that is neither off
         nor restarted by then. Without a value ten minutes, and `"0"` stops the watchdog before. It is the one of
-        {option}`systemd.watchdog.runtimeTime`.
+        {option}`systemd.watchdog.runtimeTime`, and is stopped, too, if it cannot count so far: some count to 255 seconds.
       '';
     };
     device = unsupported "the first one that can be stopped again is taken, hardware rather than the kernel's own";

@@ -2,8 +2,8 @@
 //! last system call.
 //!
 //! Each step has a deadline and none is an obstacle for the next: data is safest when the end is
-//! reached. What waits for devices or servers is a [`step`](super::step). The supervisor is among the processes that are ended, and this is PID 1's last work, so
-//! that here memory may be allocated.
+//! reached. What waits for devices or servers is a [`step`](super::step). The supervisor is among the
+//! processes that are ended, and this is PID 1's last work, so that here memory may be allocated.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;

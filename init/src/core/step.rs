@@ -60,7 +60,14 @@ impl Steps {
             match errand.wait(LOOK) {
                 Ok(Some(Exit::Status(status))) => return u8::try_from(status).ok(),
                 Ok(None) => {}
-                Ok(Some(Exit::Signal(_))) | Err(_) => return None,
+                Ok(Some(exit @ Exit::Signal(_))) => {
+                    log::error!("{what} ended with {exit}");
+                    return None;
+                }
+                Err(error) => {
+                    log::error!("cannot wait for {what}: {error}");
+                    return None;
+                }
             }
             let (time, left) = (now(), unwritten());
             if left < least {

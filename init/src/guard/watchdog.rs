@@ -82,16 +82,27 @@ impl Keeper {
         }
     }
 
-    /// The machine goes down, and nobody gives signs of life any more: unless that is done after so many seconds, the
-    /// watchdog resets it.
-    pub fn leave_running(self, seconds: u32) {
-        let Some(mut armed) = self.armed else {
-            return;
+    /// A last sign of life before the machine goes down: unless that is done after so many seconds, the watchdog resets
+    /// it. To be dropped then.
+    ///
+    /// # Errors
+    /// The watchdog cannot count that far: what it counted to before is the time that is left.
+    pub fn leave_running(&mut self, seconds: u32) -> io::Result<()> {
+        let Some(armed) = &mut self.armed else {
+            return Ok(());
         };
-        if let Err(error) = armed.watchdog.set_timeout(seconds) {
-            log::debug!("the time of {} stays: {error}", armed.name);
-        }
         armed.pet();
+        let name = &armed.name;
+        let refused =
+            |reason| io::Error::other(format!("{name} cannot count to {seconds} s: {reason}"));
+        match armed.watchdog.set_timeout(seconds) {
+            // Some drivers take the most that they can in its place.
+            Ok(chosen) if chosen < seconds - seconds / 8 => {
+                Err(refused(format!("only to {chosen} s")))
+            }
+            Ok(_) => Ok(()),
+            Err(error) => Err(refused(error.to_string())),
+        }
     }
 
     fn look(&mut self) {
@@ -286,7 +297,9 @@ mod tests {
         machine.add(0, Some("0\n"));
         keeper.tend();
         keeper.tend();
-        keeper.leave_running(180);
+        // The file counts to nothing.
+        assert!(keeper.leave_running(180).is_err());
+        drop(keeper);
         assert_eq!(machine.written(0), "..");
     }
 }
