@@ -232,6 +232,44 @@ fn processes_live_through_new_programs_of_supervisor_and_core() {
 }
 
 #[test]
+fn a_timer_that_comes_with_a_switch_counts_from_then() {
+    const HOUR: u64 = 3_600_000;
+    let once = |name| {
+        script(
+            name,
+            "exec true",
+            r#""kind":"oneshot","wantedAtBoot":false"#,
+        )
+    };
+    let services = ["soon", "later"].map(once).join(",");
+    let machine = Machine::boot(&services);
+    let timer = |name: &str, after: u64| {
+        format!(r#"{{"name":"{name}","service":"{name}","afterActiveMs":[{after}]}}"#)
+    };
+    let timers = format!(
+        r#","timers":[{},{}]"#,
+        timer("soon", 0),
+        timer("later", HOUR)
+    );
+    let toplevel = machine.generation_with("timers", &services, &timers);
+    assert_eq!(machine.switch(&toplevel), [""; 0]);
+    machine.wait_until("it has run", |machine| {
+        machine.service("soon").last_exit.is_some()
+    });
+    let later = machine.service("later");
+    assert_eq!(later.state, ServiceState::Stopped);
+    // However long the machine has been up.
+    let next = later.next_run_ms.unwrap();
+    assert!((HOUR / 2..=HOUR).contains(&next), "{next}");
+    // Another generation that has it goes on with it.
+    std::thread::sleep(Duration::from_millis(50));
+    let toplevel = machine.generation_with("again", &services, &timers);
+    assert_eq!(machine.switch(&toplevel), [""; 0]);
+    let again = machine.service("later").next_run_ms.unwrap();
+    assert!(again <= next - 50, "{again} after {next}");
+}
+
+#[test]
 fn killed_at_any_moment_a_switch_is_made_or_not() {
     let services = |program: u8| {
         [

@@ -24,6 +24,9 @@ pub struct Timer {
     /// So many milliseconds after the machine has started.
     #[serde(default)]
     pub after_boot_ms: Vec<u64>,
+    /// So many milliseconds after the timer has come: with the boot, or with the generation that has brought it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after_active_ms: Vec<u64>,
     /// So many milliseconds after the service was last started.
     #[serde(default)]
     pub after_start_ms: Vec<u64>,

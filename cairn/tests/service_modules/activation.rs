@@ -10,10 +10,10 @@ fn timers_start_services() {
         r#"systemd.services.a = { script = "x"; startAt = [ "daily" "*:0/15" ]; };
         systemd.services.b = { script = "x"; };
         systemd.timers.c.timerConfig = { Unit = "b.service"; OnBootSec = "5min"; OnUnitActiveSec = 60; OnCalendar = "weekly"; Persistent = true; RandomizedDelaySec = "1h"; };
-        systemd.timers.b.timerConfig = { OnClockChange = true; OnTimezoneChange = "yes"; };"#,
+        systemd.timers.b.timerConfig = { OnClockChange = true; OnTimezoneChange = "yes"; OnStartupSec = 2; OnActiveSec = [ "1min" "1h" ]; };"#,
     )
     .value("config.system.description.timers");
-    expect![[r#"[{"calendar":["daily","*:0/15"],"name":"a","service":"a"},{"clockChange":true,"name":"b","service":"b","zoneChange":true},{"afterBootMs":[300000],"afterStartMs":[60000],"calendar":["weekly"],"name":"c","persistent":true,"randomDelayMs":3600000,"service":"b"}]"#]].assert_eq(&serde_json::to_string(&timers).unwrap());
+    expect![[r#"[{"calendar":["daily","*:0/15"],"name":"a","service":"a"},{"afterActiveMs":[60000,3600000],"afterBootMs":[2000],"clockChange":true,"name":"b","service":"b","zoneChange":true},{"afterBootMs":[300000],"afterStartMs":[60000],"calendar":["weekly"],"name":"c","persistent":true,"randomDelayMs":3600000,"service":"b"}]"#]].assert_eq(&serde_json::to_string(&timers).unwrap());
 }
 
 #[test]

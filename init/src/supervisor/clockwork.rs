@@ -65,7 +65,7 @@ impl Clockwork {
         let mut entries: Vec<Entry> = timers
             .into_iter()
             .filter_map(|timer| Some((number(&timer)?, timer)))
-            .map(|(service, timer)| Entry::new(timer, service))
+            .map(|(service, timer)| Entry::new(timer, service, now()))
             .collect();
         if entries.is_empty() {
             return Self::default();

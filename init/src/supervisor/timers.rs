@@ -7,7 +7,7 @@
 //! ```text
 //! 0..8 digest of its description   8..16 wall clock (ms), 0 if none   16..24 fired (ms), 0 if never
 //! 24..32 digest of the time zone, 0 if none   32..40 wall clock since when, 0 if unknown (ms)
-//! 40 share of the random delay   41..128 zero
+//! 40 share of the random delay   41..48 zero   48..56 when it came (ms)   56..128 zero
 //! ```
 
 use cairn_system::{Calendar, Civil, LocalZone, Timer};
@@ -29,7 +29,9 @@ pub struct Entry {
     base: Option<Ms>,
     /// What share of the random delay it has.
     chance: u8,
-    /// When it has last fired, by the monotonic clock.
+    /// When it came, by the monotonic clock.
+    came_at: Ms,
+    /// When it has last fired, by the same.
     fired_at: Option<Ms>,
     /// The digest of the time zone that it knows; 0 if none.
     zone: u64,
@@ -70,11 +72,12 @@ impl Zone for Utc {
 }
 
 impl Entry {
-    /// One that has not fired yet.
-    pub fn new(timer: Timer, service: Id) -> Self {
+    /// One that comes `now`, and has not fired yet.
+    pub fn new(timer: Timer, service: Id, now: Ms) -> Self {
         Self {
             timer,
             service,
+            came_at: now,
             wall_at: None,
             base: None,
             chance: 0,
@@ -105,7 +108,9 @@ impl Entry {
             .chain(self.fired_at.unwrap_or(0).to_ne_bytes())
             .chain(self.zone.to_ne_bytes())
             .chain(self.base.unwrap_or(0).to_ne_bytes())
-            .chain([self.chance]);
+            .chain([self.chance])
+            .chain([0; 7])
+            .chain(self.came_at.to_ne_bytes());
         for (byte, field) in mark.iter_mut().zip(fields) {
             *byte = field;
         }
@@ -127,6 +132,7 @@ impl Entry {
         self.zone = number(mark, 24);
         self.base = Some(number(mark, 32)).filter(|base| *base != 0);
         self.chance = mark.get(40).copied().unwrap_or(0);
+        self.came_at = number(mark, 48);
         true
     }
 
@@ -168,7 +174,10 @@ impl Entry {
         // What lies before its last firing has been taken care of.
         let pending = |at: &Ms| self.fired_at.is_none_or(|fired| *at > fired);
         let not_begun = |at: &Ms| started.is_none_or(|started| *at > started);
-        let boot = timer.after_boot_ms.iter().copied().filter(not_begun);
+        let boot = timer.after_boot_ms.iter().copied();
+        let came = timer.after_active_ms.iter();
+        let came = came.map(|after| self.came_at.saturating_add(*after));
+        let once = boot.chain(came).filter(not_begun);
         let start = timer
             .after_start_ms
             .iter()
@@ -179,7 +188,7 @@ impl Entry {
             .iter()
             .filter_map(|after| down?.checked_add(*after));
         let at_once = self.has_come.then_some(0);
-        let next = || boot.chain(start).chain(stop).filter(pending).min();
+        let next = || once.chain(start).chain(stop).filter(pending).min();
         at_once.or_else(|| Some(next()?.saturating_add(self.delay())))
     }
 
@@ -228,7 +237,7 @@ mod tests {
 
     fn entry(json: &str) -> Entry {
         let json = format!(r#"{{"name":"t","service":"t",{json}}}"#);
-        Entry::new(serde_json::from_str(&json).unwrap(), 0)
+        Entry::new(serde_json::from_str(&json).unwrap(), 0, 0)
     }
 
     #[test]
@@ -251,7 +260,7 @@ mod tests {
         entry.aim(9 * day + 7, &Utc, 128);
         assert_eq!(entry.wall_at, Some(10 * day + 12_800));
         // Its day has begun when the clock is set, or another generation brings its own `/etc`.
-        let mut successor = Entry::new(entry.timer.clone(), 0);
+        let mut successor = Entry::new(entry.timer.clone(), 0, 0);
         assert!(successor.recall(&[entry.mark()]));
         for entry in [&mut entry, &mut successor] {
             entry.aim_again(10 * day + 1000, &Utc);
@@ -289,6 +298,21 @@ mod tests {
     }
 
     #[test]
+    fn a_timer_that_comes_later_counts_from_then() {
+        let timer = entry(r#""afterActiveMs":[60000]"#).timer;
+        let mut came = Entry::new(timer.clone(), 0, 3_600_000);
+        let unit = Unit::default();
+        assert_eq!(came.monotonic_at(&unit), Some(3_660_000));
+        // Another generation that has it goes on.
+        let mut successor = Entry::new(timer, 0, 3_650_000);
+        assert!(successor.recall(&[came.mark()]));
+        for entry in [&mut came, &mut successor] {
+            assert!(!entry.fires(&unit, 0, 3_659_999) && entry.fires(&unit, 0, 3_660_000));
+            assert_eq!(entry.monotonic_at(&unit), None);
+        }
+    }
+
+    #[test]
     fn the_monotonic_clock_is_delayed_by_chance_too() {
         let mut entry = entry(r#""afterBootMs":[5000],"afterStopMs":[1000],"randomDelayMs":25600"#);
         let mut unit = Unit::default();
@@ -308,7 +332,7 @@ mod tests {
         let mut one = entry(r#""calendar":["daily"],"afterBootMs":[5000]"#);
         one.wall_at = Some(7_000_000);
         assert!(one.fires(&Unit::default(), 0, 5000));
-        let marks = [Entry::new(one.timer.clone(), 3).mark(), one.mark()];
+        let marks = [Entry::new(one.timer.clone(), 3, 0).mark(), one.mark()];
         let mut same = entry(r#""calendar":["daily"],"afterBootMs":[5000]"#);
         assert!(same.recall(&marks[1..]));
         assert_eq!(same.wall_at, Some(7_000_000));
@@ -328,7 +352,7 @@ mod tests {
         assert_eq!(entry.monotonic_at(&unit), Some(0));
         assert!(entry.fires(&unit, 0, 2) && !entry.fires(&unit, 0, 3));
         let marks = [entry.mark()];
-        let mut successor = Entry::new(entry.timer.clone(), 0);
+        let mut successor = Entry::new(entry.timer.clone(), 0, 0);
         assert!(successor.recall(&marks));
         successor.zone_is(7);
         assert!(!successor.fires(&unit, 0, 4));

@@ -121,9 +121,14 @@ impl Machine {
 
     /// Another generation of the machine: its toplevel.
     pub fn generation(&self, name: &str, services: &str) -> String {
+        self.generation_with(name, services, "")
+    }
+
+    /// The same with further fields of the description, each after a comma.
+    pub fn generation_with(&self, name: &str, services: &str, more: &str) -> String {
         let toplevel = self.folder().join(name);
         fs::create_dir(&toplevel).unwrap();
-        write_generation(&toplevel, services, "");
+        write_generation(&toplevel, services, more);
         toplevel.to_str().unwrap().to_owned()
     }
 

@@ -29,8 +29,9 @@ let
   };
   spans = {
     OnBootSec = "afterBootMs";
-    OnStartupSec = "afterBootMs";
-    OnActiveSec = "afterBootMs";
+    # Of a user, the supervisor and with it the timers are started later.
+    OnStartupSec = if scope == "user" then "afterActiveMs" else "afterBootMs";
+    OnActiveSec = "afterActiveMs";
     OnUnitActiveSec = "afterStartMs";
     OnUnitInactiveSec = "afterStopMs";
   };
