@@ -16,6 +16,8 @@ use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use crate::step::Steps;
+
 /// A shell that ends sooner had nobody typing into it.
 const SHORTEST_SHELL: Duration = Duration::from_secs(2);
 
@@ -251,9 +253,9 @@ fn panic_kernel() {
     }
 }
 
-/// Restarts the machine at once.
+/// Restarts the machine at once; but for what it waits for to be written.
 pub fn restart() -> ! {
-    nix::unistd::sync();
+    Steps::new().sync();
     loop {
         let Err(errno) = reboot(RebootMode::RB_AUTOBOOT);
         tell(&[format!("cannot restart the machine: {errno}")]);

@@ -40,6 +40,7 @@ mod role;
 mod stage1;
 mod stage2;
 mod stage_times;
+mod step;
 mod supervisor;
 mod syslog;
 mod trial_report;

@@ -2,7 +2,7 @@
 //! last system call.
 //!
 //! Each step has a deadline and none is an obstacle for the next: data is safest when the end is
-//! reached. What waits for devices or servers is a [`step`](super::step). The supervisor is among the
+//! reached. What waits for devices or servers is a [`step`](crate::step). The supervisor is among the
 //! processes that are ended, and this is PID 1's last work, so that here memory may be allocated.
 
 use std::collections::BTreeSet;
@@ -22,7 +22,6 @@ use nix::mount::{MntFlags, MsFlags};
 
 use super::handover::{self, Estate};
 use super::outliving::{self, Outliving};
-use super::step::Steps;
 use super::supervisor::Life;
 use super::{HANDOVER, stacked};
 use crate::clock::{Ms, now};
@@ -31,6 +30,7 @@ use crate::mount_table::{self, MOUNT_TABLE, Mounted};
 use crate::process_stat::ProcessStat;
 use crate::realm::realm;
 use crate::stage2::random_seed;
+use crate::step::Steps;
 
 /// How long processes have after SIGTERM, and again after SIGKILL, in milliseconds.
 const TERM_MS: Ms = 3_000;
@@ -77,7 +77,7 @@ pub fn end(ending: Ending, estate: &mut Estate) -> ! {
     });
     swap_off(&mut steps);
     unmount_all(&mut steps);
-    sync(&mut steps);
+    steps.sync();
     let mark = if steps.hang() {
         boot_mark::SHUTDOWN_HUNG
     } else {
@@ -114,7 +114,7 @@ fn restart_user_space(estate: &mut Estate) -> anyhow::Error {
         };
         // Before anything of it runs: it is not to be taken for what the firmware has started.
         fs::write(trial::RESTARTED, b"").context(trial::RESTARTED)?;
-        sync(&mut Steps::new());
+        Steps::new().sync();
         kmsg::write(
             Priority::Notice,
             &format!("{}{}", boot_mark::USER_SPACE_RESTARTS, toplevel.display()),
@@ -235,13 +235,6 @@ fn names_of(is_one: impl Fn(u32) -> bool) -> String {
         })
         .collect();
     names.join(", ")
-}
-
-fn sync(steps: &mut Steps) {
-    steps.make("writing what is not written yet", || {
-        nix::unistd::sync();
-        0
-    });
 }
 
 fn swap_off(steps: &mut Steps) {

@@ -20,7 +20,6 @@ pub mod renewal;
 mod resort;
 mod signal_table;
 mod stacked;
-mod step;
 mod supervisor;
 mod words;
 

@@ -1,4 +1,4 @@
-//! A step of the ending that waits for devices and servers: what does not answer holds nobody up.
+//! A step of a machine's end or restart that waits for devices and servers: what does not answer holds nobody up.
 //!
 //! Each step is made by a process of its own. It may take as long as something moves: as long as there is less and less
 //! that is not written yet. Otherwise it is given up, and left to the kernel.
@@ -41,6 +41,14 @@ impl Steps {
     /// Whether one has been given up.
     pub fn hang(&self) -> bool {
         self.patience == THEN_MS
+    }
+
+    /// Writes what is not written yet.
+    pub fn sync(&mut self) {
+        self.make("writing what is not written yet", || {
+            nix::unistd::sync();
+            0
+        });
     }
 
     /// Makes the step that is called `what`; what it returns, or `None` if it has been given up.
