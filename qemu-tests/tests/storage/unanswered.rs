@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cairn_qemu_tests::images;
-use cairn_qemu_tests::{Blueprint, Boot, Writes};
+use cairn_qemu_tests::{Blueprint, Boot};
 use cairn_system::boot_mark;
 
 use crate::{FURTHER, built, up};
