@@ -133,11 +133,12 @@ fn a_confined_service_sees_what_is_its_own() -> anyhow::Result<()> {
 
 #[test]
 fn services_have_roots_of_their_own() -> anyhow::Result<()> {
+    // A dynamic user has folders for what is temporary, also in a root of its own.
     check(
         "roots",
         "until_ok grep -q runs /var/log/cairn/vendor.log; until_ok grep -q mine /var/log/cairn/enclosed.log; \
          grep -hv '^-- ' /var/log/cairn/vendor.log /var/log/cairn/enclosed.log | cut -d' ' -f2-",
-        "bin dev lib lib64 nix proc run sbin sys usr\nruns\n\
+        "bin dev lib lib64 nix proc run sbin sys tmp usr var\nruns\n\
          /: bin dev nix proc run sys tmp var /bin: sh\nfew objects\n\
          touch: cannot touch '/mine': Read-only file system",
     )
