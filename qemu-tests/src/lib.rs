@@ -22,6 +22,7 @@ pub mod disk;
 pub mod firmware;
 pub mod freeze;
 pub mod guest;
+mod hung_disk;
 pub mod images;
 pub mod live;
 pub mod machine;
@@ -39,4 +40,5 @@ pub use cairn::vm::Accelerator;
 
 pub use blueprint::{Blueprint, Boot, DirectKernel, Interactive};
 pub use disk::{Bus, Disk, Writes};
+pub use hung_disk::HUNG_DISK;
 pub use machine::Machine;

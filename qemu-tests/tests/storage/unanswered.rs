@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cairn_qemu_tests::images;
-use cairn_qemu_tests::{Blueprint, Boot};
+use cairn_qemu_tests::{Blueprint, Boot, HUNG_DISK};
 use cairn_system::boot_mark;
 
 use crate::{FURTHER, built, up};
@@ -29,17 +29,7 @@ fn a_watchdog_resets_a_machine_that_does_not_go_down() -> anyhow::Result<()> {
             "until grep -qx active $(grep -lx 'i6300ESB timer' /sys/class/watchdog/*/identity | \
              sed 's/identity$/state/'); do sleep 0.2; done",
         )?;
-        agent.succeed(
-            "set -eu
-            truncate -s 64M /run/hung.img
-            loop=$(losetup --find --show /run/hung.img)
-            timeout 60 dmsetup create hung --table \"0 131072 linear $loop 0\"
-            mkfs.ext4 -q /dev/mapper/hung
-            mkdir -p /run/hung && mount /dev/mapper/hung /run/hung
-            echo kept > /run/hung/file && sync /run/hung/file
-            timeout 60 dmsetup suspend --nolockfs hung
-            echo lost >> /run/hung/file",
-        )?;
+        agent.succeed(HUNG_DISK)?;
         agent.start("cairn poweroff")?;
         machine
             .console()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use cairn_qemu_tests::agent::End;
 use cairn_qemu_tests::images::{LASTING, STUBBORN};
-use cairn_qemu_tests::{Boot, Machine};
+use cairn_qemu_tests::{Boot, HUNG_DISK, Machine};
 use cairn_system::boot_mark;
 
 use crate::boot;
@@ -151,17 +151,6 @@ fn is_not_judged(machine: &Machine, before: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A file system with something that is not written yet, on a device that answers nobody any more.
-const HUNG: &str = "set -eu
-    truncate -s 64M /run/hung.img
-    loop=$(losetup --find --show /run/hung.img)
-    timeout 60 dmsetup create hung --table \"0 131072 linear $loop 0\"
-    mkfs.ext4 -q /dev/mapper/hung
-    mkdir -p /run/hung && mount /dev/mapper/hung /run/hung
-    echo kept > /run/hung/file && sync /run/hung/file
-    timeout 60 dmsetup suspend --nolockfs hung
-    echo lost >> /run/hung/file";
-
 #[test]
 fn what_never_ends_does_not_hold_up_the_power_off() -> anyhow::Result<()> {
     let machine = boot("stubborn", Boot::Bios)?;
@@ -171,7 +160,7 @@ fn what_never_ends_does_not_hold_up_the_power_off() -> anyhow::Result<()> {
         agent.succeed(&format!("cairn start {STUBBORN}"))?;
         let status = agent.succeed("cairn status")?;
         ensure!(status.contains(STUBBORN), "{status}");
-        agent.succeed(HUNG)?;
+        agent.succeed(HUNG_DISK)?;
         agent.start("cairn poweroff")?;
         machine
             .console()
